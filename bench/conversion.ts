@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { parseArgs } from 'node:util';
 import { convertBytes, ResponseConversion } from '../src/wire/conversion.ts';
-import type { TargetAbilities } from '../src/wire/conversion-loss.ts';
+import type { TargetCapabilities } from '../src/wire/conversion-loss.ts';
 import { decodeRequest } from '../src/wire/decode-request.ts';
 import type { StreamReader } from '../src/wire/dialect.ts';
 import { DIALECTS } from '../src/wire/dialects.ts';
@@ -23,12 +23,12 @@ const NAMES = {
 } as const;
 const DIALECT_NAMES = Object.keys(NAMES) as (keyof typeof NAMES)[];
 
-const CAN: TargetAbilities = {
+const CAN: TargetCapabilities = {
   outputBoundField: 'max_completion_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: false,
   formats: true,
   outputMax: 64_000,

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { decodeRequest } from '../src/wire/decode-request.ts';
 import { DIALECTS } from '../src/wire/dialects.ts';
 import { encodeRequest } from '../src/wire/edit-request.ts';
-import { readAnswer } from '../src/wire/openai-chat/read-answer.ts';
+import { readChatResponse } from '../src/wire/openai-chat/read-response.ts';
 import { createChatStreamReader } from '../src/wire/openai-chat/stream-reader.ts';
 
 const small = request('Hello there, how are you today? '.repeat(24));
@@ -75,8 +75,8 @@ for (const [name, body, runs] of [
   measure(`${name}: decode and encode`, runs, () => edit(body));
   measure(`${name}: JSON.parse and stringify`, runs, () => parseAndWrite(body));
 }
-measure('1 KB answer: read', 20_000, () => readAnswer('chat', answer));
-measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: read`, 10, () => readAnswer('embeddings', vectors));
+measure('1 KB answer: read', 20_000, () => readChatResponse('chat', answer));
+measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: read`, 10, () => readChatResponse('embeddings', vectors));
 measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: JSON.parse`, 10, () => JSON.parse(vectors.toString()) as unknown);
 measure('100 events in one packet', 2_000, () => watch(stream.length));
 measure('100 events in 4 packets', 2_000, () => watch(Math.ceil(stream.length / 4)));

@@ -76,7 +76,7 @@ test('its table of errors says what each program gets', () => {
     const known = program === 'any other' ? null : (program as ClientProgram);
     if (known !== null) assert.equal(programOf({ header: () => knownBy.replaceAll('`', '') }), known);
     const said = [
-      retrySignals(known, 503, { comesBack: true, waitMs: 3000 }),
+      retrySignals(known, 503, { isRetryable: true, waitMs: 3000 }),
       ...[503, 429, 404].map((status) => retrySignals(known, status, DO_NOT_RETRY)),
     ].map(({ status, headers }) => (headers.includes('retry-after') ? `${status}, retry-after` : String(status)));
     assert.deepEqual(cells, said, program);

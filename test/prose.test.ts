@@ -5,16 +5,18 @@ import { listFiles, readSource } from './tidy/scan.ts';
 
 /** Grows as folders are rewritten. */
 const rewritten = [
-  'src/pipeline/', // one entry per line
-  'src/gateway/',
-  'src/server/',
-  'src/transport/',
-  'src/core/',
+  /^src\/pipeline\//,
+  /^src\/gateway\//,
+  /^src\/server\//,
+  /^src\/transport\//,
+  /^src\/core\//,
+  /^src\/wire\/[^/]+$/,
+  /^src\/wire\/(?:openai-chat|sse|framing|opaque)\//,
+  /^src\/endpoint\//,
 ];
-const isRewritten = (path: string): boolean => rewritten.some((folder) => new RegExp(`^${folder}`).test(path));
 
 const banned =
-  /(?<!`)\b(?:nobody|somebody|anybody|everybody|whoever|told|tells?|hears?|heard|knows|wants|ours|at hand|(?:go(?:es)?|gone|went) (?:out|down)|lets? go|let go of|outrun|benched|thoughts|mend(?:s|ed)?|for ever|passed over|under way|reckon(?:s|ed)?|poor(?:er)?|looks? at|looked at|gives? way|gave way|plain (?:one|answer|response|request)s?|an? (?:whole )?answers?|kept answers?|pieces? of content|question of our own|who waits|those who)\b/gi;
+  /(?<!`)\b(?:nobody|somebody|anybody|everybody|whoever|told|tells?|hears?|heard|knows|wants|ours|at hand|(?:go(?:es)?|gone|went) (?:out|down)|lets? go|let go of|outrun|benched|thoughts|mend(?:s|ed)?|for ever|passed over|under way|reckon(?:s|ed)?|poor(?:er)?|looks? at|looked at|gives? way|gave way|plain (?:one|answer|response|request)s?|an? (?:whole )?answers?|kept answers?|pieces? of content|question of our own|who waits|those who|is no JSON|makes no sense|all the same|left unheard|behind us|in vain|made anew|of ours)\b/gi;
 
 /** Comments, string literals, and regular expressions, which may hold quotes. Of literals only strings of more than one word count. */
 const parts =
@@ -23,7 +25,7 @@ const isProse = (part: string): boolean => part.includes(' ') && /^(?:\/[/*]|['"
 
 test('comments and messages use the terms of the field', () => {
   const offenders = listFiles(['src'], /\.ts$/)
-    .filter(isRewritten)
+    .filter((path) => rewritten.some((folder) => folder.test(path)))
     .map(readSource)
     .flatMap(({ path, text }) =>
       [...text.matchAll(parts)]

@@ -1,11 +1,11 @@
 /** What models accept, by name, for requests converted to another dialect. Unknown models get what nearly all models accept. */
-import type { TargetAbilities } from '../wire/conversion-loss.ts';
+import type { TargetCapabilities } from '../wire/conversion-loss.ts';
 import { isReasoningModel } from './config/index.ts';
 import { knownModel } from './known-models.ts';
 import { protocolOf } from './model-protocol.ts';
 import type { ProviderConfig } from './config/index.ts';
 
-export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbilities {
+export function abilitiesOf(provider: ProviderConfig, model: string): TargetCapabilities {
   const { preset } = provider;
   const protocol = protocolOf(provider, model);
   if (protocol === 'converse') return converseAbilities(preset, model);
@@ -14,7 +14,7 @@ export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbil
 }
 
 /** Gemini 2.5 takes a token budget for reasoning, 3 and later a level; earlier models do not reason. 2.5 Pro cannot turn reasoning off. */
-function geminiAbilities(preset: string | null, model: string): TargetAbilities {
+function geminiAbilities(preset: string | null, model: string): TargetCapabilities {
   const name = baseName(model);
   const version = Number(/^gemini-(\d+(?:\.\d+)?)/.exec(name)?.[1] ?? 0);
   const thinking = version >= 3 ? 'adaptive' : version >= 2.5 ? 'budget' : 'none';
@@ -24,7 +24,7 @@ function geminiAbilities(preset: string | null, model: string): TargetAbilities 
 /** Models without image input that the model table does not list. */
 const TEXT_ONLY = /^(gpt-3\.5|gpt-oss|o1-mini|o3-mini|deepseek|codestral|llama-?3\.[13]|mixtral|command-r|c4ai-command)/;
 
-function chatAbilities(preset: string | null, model: string): TargetAbilities {
+function chatAbilities(preset: string | null, model: string): TargetCapabilities {
   const known = knownModel(preset, model)?.abilities ?? null;
   const name = baseName(model);
   const isOpenai = preset === 'openai' || preset === 'azure';
@@ -33,7 +33,7 @@ function chatAbilities(preset: string | null, model: string): TargetAbilities {
     reasons: known?.has('r') ?? isReasoningModel(model),
     thinking: 'none',
     samples: true,
-    seesImages: known?.has('i') ?? !TEXT_ONLY.test(name),
+    supportsImages: known?.has('i') ?? !TEXT_ONLY.test(name),
     prefills: true,
     formats: true,
     outputMax: null,
@@ -49,8 +49,8 @@ export function claudeVersion(model: string): { readonly family: string; readonl
   return early === null ? null : { family: early[3]!, version: Number(`${early[1]!}.${early[2] ?? '0'}`) };
 }
 
-function messagesAbilities(model: string): TargetAbilities {
-  const common = { outputBoundField: 'max_tokens', reasons: true, seesImages: true } as const;
+function messagesAbilities(model: string): TargetCapabilities {
+  const common = { outputBoundField: 'max_tokens', reasons: true, supportsImages: true } as const;
   const claude = claudeVersion(model);
   if (claude === null) return { ...common, thinking: 'budget', samples: true, prefills: true, formats: false, outputMax: null };
   const { family, version } = claude;
@@ -65,7 +65,7 @@ function messagesAbilities(model: string): TargetAbilities {
 }
 
 /** On Converse, only Claude has a known reasoning parameter, and no model has structured output. */
-function converseAbilities(preset: string | null, model: string): TargetAbilities {
+function converseAbilities(preset: string | null, model: string): TargetCapabilities {
   const isClaude = claudeVersion(model) !== null;
   const can = isClaude ? messagesAbilities(model) : { ...chatAbilities(preset, model), prefills: false };
   return { ...can, thinking: isClaude ? can.thinking : 'none', formats: false };

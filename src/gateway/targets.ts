@@ -16,7 +16,7 @@ import type { TargetState } from '../pipeline/route/route.ts';
 import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
 import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
-import { FoundWire } from '../wire/conversion.ts';
+import { DetectedSupport } from '../wire/conversion.ts';
 import type { TargetWire } from '../wire/conversion.ts';
 import { DIALECTS, dialectOf } from '../wire/dialects.ts';
 import { abilitiesOf } from './abilities.ts';
@@ -201,7 +201,7 @@ export class TargetRegistry {
         repairs: new RepairBook(),
         refusals: new RefusalBook(),
         emitted: { breaker: 'closed' as const },
-        found: new FoundWire(this.#clock),
+        found: new DetectedSupport(this.#clock),
         ...createTargetLearning(name),
       },
     };

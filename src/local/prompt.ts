@@ -28,7 +28,7 @@ export function promptOf(request: ModelRequest, { isBare, toolsField }: PromptOp
 
 function refuseUnsupported({ tools, toolChoice, format, choices, rest }: ModelRequest, toolsField: string): void {
   if (tools.length > 0 && toolChoice?.type !== 'none') throw unsupported('a local model calls no tools', toolsField);
-  const field = format === null ? rest.find(({ fate }) => fate === 'refuse')?.name : 'response_format';
+  const field = format === null ? rest.find(({ handling }) => handling === 'refuse')?.name : 'response_format';
   if (field === 'response_format') throw unsupported('a local model keeps to no response format', field);
   if (field !== undefined) throw unsupported(`local models do not support ${field}`, field);
   if ((countOrNull(choices) ?? 1) > 1) throw unsupported('a local model gives one answer at a time', 'n');

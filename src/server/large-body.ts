@@ -1,7 +1,7 @@
 /** Joins and decodes large bodies in slices, so that the event loop is not blocked. */
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Operation } from '../core/request.ts';
-import { decodeRequest, NO_PATH_FACTS, withoutMark } from '../wire/decode-request.ts';
+import { decodeRequest, NO_PATH_FACTS, withoutByteOrderMark } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
 import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
@@ -56,6 +56,6 @@ async function decodeLarge(
   slices: SlicedWork,
   path: PathFacts,
 ): Promise<DecodedRequest> {
-  const bytes = withoutMark(input);
+  const bytes = withoutByteOrderMark(input);
   return dialect.request.decode(operation, bytes, await scanInSlices(bytes, slices), path);
 }

@@ -6,8 +6,8 @@ import type { RequestFacts } from '../core/request.ts';
 import type { PassThroughConfig } from '../gateway/config/index.ts';
 import { namesModel } from '../wire/model-names.ts';
 import { isMultipart } from '../wire/multipart.ts';
-import { PassedBodyScan, type ReadPassed } from '../wire/passed-body.ts';
-import type { PassedBody, RequestBody } from '../wire/request-body.ts';
+import { PassthroughScan, type PassthroughResult } from '../wire/passthrough-body.ts';
+import type { PassthroughBody, RequestBody } from '../wire/request-body.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
 import { requireModel, requireModels, submit, withBody, type Arrival } from './inference.ts';
@@ -91,18 +91,18 @@ function isJson(contentType: string | null): boolean {
   return contentType !== null && /^\s*application\/(?:[\w.+-]{1,100}\+)?json\s*(?:;|$)/i.test(contentType);
 }
 
-type Accepted = Extract<ReadPassed, { ok: true }>;
+type Accepted = Extract<PassthroughResult, { ok: true }>;
 
 const NOTHING: Accepted = { ok: true, passed: { model: null, parts: null }, others: () => ({ names: [], unreadable: null }) };
 
-async function readBody(call: Call, contentType: string | null, bytes: Uint8Array): Promise<ReadPassed> {
-  const scan = new PassedBodyScan(contentType, bytes);
+async function readBody(call: Call, contentType: string | null, bytes: Uint8Array): Promise<PassthroughResult> {
+  const scan = new PassthroughScan(contentType, bytes);
   if (bytes.length > JOINED_BYTES_MAX) await call.gateway.slices.run(() => scan.step());
   else while (!scan.step());
   return scan.take();
 }
 
-function accept(read: ReadPassed): Accepted {
+function accept(read: PassthroughResult): Accepted {
   if (read.ok) return read;
   throw new BreakwaterError('invalid_request', read.message, read.param === null ? {} : { param: read.param });
 }
@@ -117,7 +117,7 @@ function refuseModelInQuery(call: Call): void {
   }
 }
 
-function bodyOf(bytes: Uint8Array, passed: PassedBody | null, contentType: string | null): RequestBody {
+function bodyOf(bytes: Uint8Array, passed: PassthroughBody | null, contentType: string | null): RequestBody {
   return { bytes, members: [], values: 0, contentType, passed };
 }
 

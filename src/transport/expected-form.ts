@@ -22,7 +22,7 @@ export interface ExpectedForm {
   /** Decides how long a stream is buffered beyond its first content; null: not at all. */
   createHold(): StreamHold | null;
   /** The events of a complete response as one JSON body. */
-  toPlain(events: Uint8Array): Uint8Array;
+  fromStream(events: Uint8Array): Uint8Array;
   /** The same, incrementally. */
   createFold(): StreamFold;
 }

@@ -3,7 +3,7 @@ import { asBuffer } from '../wire/bytes.ts';
 import type { Failure } from '../core/facts.ts';
 import { createFailure, failureFromErrorValue } from '../wire/failure.ts';
 import { isRecord } from '../wire/json-values.ts';
-import { findError } from '../wire/answer-error.ts';
+import { findError } from '../wire/response-error.ts';
 import type { ExpectedForm } from './expected-form.ts';
 import { isJson } from './expected-form.ts';
 

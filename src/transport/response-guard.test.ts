@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import type { Failure } from '../core/facts.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { readAnswer } from '../wire/openai-chat/read-answer.ts';
+import { readChatResponse } from '../wire/openai-chat/read-response.ts';
 import type { StreamReader } from '../wire/dialect.ts';
-import { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
+import { StreamFold } from '../wire/openai-chat/stream-to-completion.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { ResponseGuard } from './response-guard.ts';
 import type { ExpectedForm } from './expected-form.ts';
@@ -53,9 +53,9 @@ function formOf(change: Partial<ExpectedForm>): ExpectedForm {
     judgesBytes: false,
     createReader: () => null,
     createHold: () => null,
-    read: (bytes) => readAnswer('chat', bytes),
+    read: (bytes) => readChatResponse('chat', bytes),
     toStream: throwing,
-    toPlain: throwing,
+    fromStream: throwing,
     createFold: throwing,
     ...change,
   };

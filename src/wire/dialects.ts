@@ -1,4 +1,4 @@
-/** Every dialect by its name. */
+/** All dialects by name. */
 import type { Protocol } from '../core/request.ts';
 import { bedrockConverse } from './bedrock-converse/dialect.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
@@ -18,20 +18,20 @@ export const DIALECTS = {
   'bedrock-converse': bedrockConverse,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
-/** What requests of the Responses API refer to. */
+/** Reads and writes the history that Responses API requests refer to. */
 export const RESPONSE_HISTORY = { readReferring, responseIn, HistoryWriter };
 
-/** What a response repeats of its request, whose JSON this is. */
+/** The request fields that a response echoes, from the request's JSON. */
 export const responseEcho = echoOf;
 
-/** What a provider of this protocol speaks. */
+/** The dialect of providers with this protocol. */
 export function dialectOf(protocol: string): Dialect {
   if (protocol === 'anthropic') return anthropicMessages;
   if (protocol === 'converse') return bedrockConverse;
   return protocol === 'gemini' ? gemini : openaiChat;
 }
 
-/** Errors by the family of a path. */
+/** Error writers by path family. */
 export const ERRORS: Readonly<Record<Protocol, DialectError>> = {
   openai: openaiChat.error,
   anthropic: anthropicMessages.error,

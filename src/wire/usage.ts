@@ -1,13 +1,12 @@
 import type { TokenUsage } from '../core/facts.ts';
 import { isRecord } from './json-values.ts';
 
-/** No call uses more tokens than this; a higher count is a slip of the provider, and limits would wait for it for ever. */
+/** More than any call uses. A higher count is a provider's mistake, which would block limits permanently. */
 const TOKENS_MAX = 10_000_000;
 
 /**
- * Token counts of a `usage` object in any dialect of the OpenAI protocol, or null if it holds none. Cached input stands in
- * `prompt_tokens_details` (OpenAI), `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), and is part of
- * the input everywhere here.
+ * Token counts of a `usage` object in any variant of the OpenAI protocol, or null if it has none. Cached input is in
+ * `prompt_tokens_details` (OpenAI), `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), and always part of the input.
  */
 export function readUsage(usage: unknown): TokenUsage | null {
   if (!isRecord(usage)) return null;
@@ -28,14 +27,14 @@ export function readUsage(usage: unknown): TokenUsage | null {
   return {
     inputTokens,
     cachedInputTokens: Math.min(cached, inputTokens),
-    // Some leave reasoning out of the output, but not out of the total.
+    // Some providers exclude reasoning from the output, but not from the total.
     outputTokens: Math.max(output ?? 0, total - inputTokens),
     ...(written === null || written === 0 ? {} : { cacheWriteTokens: written }),
     ...(reasoning === null || reasoning === 0 ? {} : { reasoningTokens: reasoning }),
   };
 }
 
-/** A token count, or null for what no call can have. */
+/** A token count, or null if it is implausible. */
 export function tokenCount(value: unknown): number | null {
   return typeof value === 'number' && value >= 0 && value <= TOKENS_MAX ? value : null;
 }

@@ -171,7 +171,7 @@ for (const caller of CALLERS) {
           const { heard, sent } = await ask(t, caller, target, { stream: false, body });
           assert.equal(sent, null);
           assert.equal(heard.error!.name, 'BadRequestError');
-          assert.match(heard.error!.message, caller === 'openai' ? /'n' can't be carried/ : /'mcp_servers' can't be carried/);
+          assert.match(heard.error!.message, caller === 'openai' ? /'n' can't be converted/ : /'mcp_servers' can't be converted/);
         });
       }
     });

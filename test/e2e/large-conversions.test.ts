@@ -60,7 +60,7 @@ for (const caller of CALLERS) {
       const extra = caller === 'openai' ? { n: 2 } : { container: 'c' };
       const { error } = await askBy(caller, gateway.url, fetch, { stream: false, body: { messages, ...extra } });
       assert.equal(error?.status, 400);
-      assert.match(error.message, new RegExp(`'${Object.keys(extra)[0]!}' can't be carried`));
+      assert.match(error.message, new RegExp(`'${Object.keys(extra)[0]!}' can't be converted`));
       assert.equal(upstream.calls.length, 0);
     });
 

@@ -203,10 +203,10 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [provider({ forwardHeaders: 'x-team' }), 'providers.x.forwardHeaders: must be a list of header names'],
   [
     provider({ forwardHeaders: ['x-team', 'Transfer-Encoding'] }),
-    'providers.x.forwardHeaders[1]: belongs to one connection, and is never forwarded (got "transfer-encoding")',
+    'providers.x.forwardHeaders[1]: is a hop-by-hop header, and is never forwarded (got "transfer-encoding")',
   ],
 
-  [provider({ forwardHeaders: ['x-team: blue'] }), 'providers.x.forwardHeaders[0]: is not the name of a header (got "****")'],
+  [provider({ forwardHeaders: ['x-team: blue'] }), 'providers.x.forwardHeaders[0]: is not a valid header name (got "****")'],
 
   // Clients and prices
   [{ clients: { web: {} } }, 'clients.web.key: is missing; set key, or keyHash: sha256:… (got nothing)'],

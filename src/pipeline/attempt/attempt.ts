@@ -156,7 +156,7 @@ export class Attempt implements GuardListener, GuardLimits {
   wholeResponse(): Uint8Array {
     const { buffer } = this.#guard;
     if (this.#form.wants !== 'stream') return buffer.peek();
-    return buffer.hold?.fold?.finish() ?? this.#form.toPlain(buffer.peek());
+    return buffer.hold?.fold?.finish() ?? this.#form.fromStream(buffer.peek());
   }
 
   /** Replaces the JSON text of a complete response that has not been taken. */

@@ -1,7 +1,7 @@
 /** Determines which targets can serve a request: other dialects do not support all of its features. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Operation } from '../../core/request.ts';
-import { convertRequest, isConversionKnown, speaks } from '../../wire/conversion.ts';
+import { convertRequest, isConversionCached, speaks } from '../../wire/conversion.ts';
 import { isLarge } from './large-conversions.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { callerBody, isConverted } from './sent-body.ts';
@@ -95,7 +95,7 @@ export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): b
 /** True if no large conversion is needed: none, a small one, or a cached one. */
 function isExaminedAtOnce(request: GatewayRequest, { state }: RouteTarget): boolean {
   const body = callerBody(request, state);
-  return takesAsItIs(request, state) || !isLarge(body) || isConversionKnown(body, state.wire.key);
+  return takesAsItIs(request, state) || !isLarge(body) || isConversionCached(body, state.wire.key);
 }
 
 /** As `whyIncapable`; also null if that requires a large conversion. */

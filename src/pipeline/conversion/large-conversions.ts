@@ -5,7 +5,7 @@
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { rememberConversion, speaks } from '../../wire/conversion.ts';
+import { cacheConversion, speaks } from '../../wire/conversion.ts';
 import type { TargetWire } from '../../wire/conversion.ts';
 import { parseExact } from '../../wire/json-exact.ts';
 import type { Fields } from '../../wire/loose-values.ts';
@@ -124,7 +124,7 @@ export class LargeConversions {
     const { task, wire } = this.#running;
     this.#running = null;
     const made = converted?.ok === true ? { ...converted, echo: parseExact(echo) as Fields } : converted;
-    if (made !== null) rememberConversion(task.body, wire.key, made);
+    if (made !== null) cacheConversion(task.body, wire.key, made);
     if (task.wires.length > 0) this.#waiting.push(task);
     else task.end();
     this.#next();

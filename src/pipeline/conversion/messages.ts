@@ -1,6 +1,6 @@
 import type { DialectName } from '../../wire/model.ts';
 import type { ConvertedRequest } from '../../wire/conversion.ts';
-import type { TargetAbilities } from '../../wire/conversion-loss.ts';
+import type { TargetCapabilities } from '../../wire/conversion-loss.ts';
 
 /** To the worker: a request that was decoded successfully. */
 export interface ConversionQuestion {
@@ -9,7 +9,7 @@ export interface ConversionQuestion {
   readonly to: DialectName;
   readonly bytes: Uint8Array;
   readonly stream: boolean;
-  readonly can: TargetAbilities;
+  readonly can: TargetCapabilities;
 }
 
 /** From the worker; `converted` null: the conversion failed. */

@@ -3,7 +3,7 @@ import type { Instant } from '../../core/clock.ts';
 import type { Endpoint } from '../../endpoint/endpoint.ts';
 import type { CredentialSigner } from '../../transport/transport.ts';
 import { speaks } from '../../wire/conversion.ts';
-import type { FoundWire, TargetWire } from '../../wire/conversion.ts';
+import type { DetectedSupport, TargetWire } from '../../wire/conversion.ts';
 import type { Dialect } from '../../wire/dialect.ts';
 import type { BreakerState } from '../../core/events.ts';
 import type { Shortfall } from '../../core/quality.ts';
@@ -72,7 +72,7 @@ export interface TargetState {
   readonly basePath: string;
   readonly endpoint: Endpoint;
   readonly wire: TargetWire;
-  readonly found: FoundWire;
+  readonly found: DetectedSupport;
   /** Size of the model's context window in tokens; null: unknown. */
   readonly contextTokens: number | null;
   /** False: the model is known not to support tools. */

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
-import { canBeInForm } from '../whole-bounds.ts';
+import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
@@ -37,10 +37,10 @@ export const anthropicMessages: Dialect = {
     choices: messageChoices,
     withTexts: withMessageTexts,
     toStream: messageToStream,
-    toPlain: streamToMessage,
+    fromStream: streamToMessage,
     createFold: () => new MessageStreamFold(),
-    canBeInForm,
-    inForm: messageInForm,
+    canConvertForm,
+    convertForm: messageInForm,
     isUnfinished,
   },
   stream: {

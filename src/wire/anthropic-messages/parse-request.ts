@@ -26,14 +26,14 @@ export function parseMessagesRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = ownOf(MESSAGES_FIELDS, name) ?? 'drop';
-    if ((fate === 'drop' || fate === 'refuse') && value !== null && value !== false) rest.push({ name, fate });
+    const handling = ownOf(MESSAGES_FIELDS, name) ?? 'drop';
+    if ((handling === 'drop' || handling === 'refuse') && value !== null && value !== false) rest.push({ name, handling });
   }
   const blocks = new BlockReader();
   const turns = [...systemTurn(body['system'], blocks), ...recordsIn(body['messages']).flatMap((message) => turnOf(message, blocks))];
   const tools = recordsIn(body['tools']);
-  for (const name of new Set([...blocks.lost, ...tools.flatMap(lostOfTool)])) rest.push({ name, fate: 'drop' });
-  for (const type of blocks.essential) rest.push({ name: `messages.${type}`, fate: 'refuse' });
+  for (const name of new Set([...blocks.lost, ...tools.flatMap(lostOfTool)])) rest.push({ name, handling: 'drop' });
+  for (const type of blocks.essential) rest.push({ name: `messages.${type}`, handling: 'refuse' });
   const { metadata, tool_choice: choice } = body;
   return {
     stream: body['stream'] === true,

@@ -1,7 +1,7 @@
 /** What becomes of a Messages request's members in another dialect; the words as in `openai-chat/request-fields.ts`. */
-import type { FieldFate } from '../conversion-loss.ts';
+import type { FieldHandling } from '../conversion-loss.ts';
 
-export const MESSAGES_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const MESSAGES_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   messages: 'model',
   system: 'model',

@@ -2,13 +2,13 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { FoldBudget, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
+import { FoldBudget, objectsIn, SMALL_BYTES_MAX } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { MessageFold } from './message-fold.ts';
@@ -127,7 +127,7 @@ export class MessageStreamFold implements StreamFold {
   }
 }
 
-export function messageInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+export function messageInForm({ body, isStream }: WholeResponse, wanted: RequestedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? messageToStream(body) : streamToMessage(body);
 }

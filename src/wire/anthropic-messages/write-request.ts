@@ -1,8 +1,8 @@
 /** Writes what a request of another dialect asks for as a Messages request. */
 import { Buffer } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
-import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
@@ -28,9 +28,9 @@ const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
 const USER_ID_MAX = 256;
 const JSON_INSTRUCTION = 'Respond with a single valid JSON object and nothing else.';
 
-export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? findConversionFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const bound = request.outputBound ?? can.outputMax ?? OUTPUT_BOUND_DEFAULT;
   const turns = writeTurns(request.turns, can, dropped);
@@ -49,9 +49,9 @@ export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, c
 }
 
 function faultIn(request: ModelRequest): ConversionFault | null {
-  if (request.choices > 1) return cantCarry('n');
+  if (request.choices > 1) return conversionFault('n');
   // The API refuses sequences of white space alone.
-  return request.stop.some((sequence) => sequence.trim() === '') ? cantCarry('stop') : null;
+  return request.stop.some((sequence) => sequence.trim() === '') ? conversionFault('stop') : null;
 }
 
 function textBlock(text: string): Fields {
@@ -59,7 +59,7 @@ function textBlock(text: string): Fields {
 }
 
 /** Sampling and reasoning exclude each other; newer models take no sampling parameter at all. */
-function writeSampling(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+function writeSampling(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   const { temperature, topP, topK } = request;
   const samples = can.samples && (body['thinking'] === undefined || isOff(body['thinking']));
   const put = (name: string, value: number | null): void => {
@@ -82,7 +82,7 @@ function isOff(thinking: unknown): boolean {
   return isRecord(thinking) && thinking['type'] === 'disabled';
 }
 
-function writeReasoning(body: Fields, request: ModelRequest, can: TargetAbilities, bound: number, dropped: DropList): void {
+function writeReasoning(body: Fields, request: ModelRequest, can: TargetCapabilities, bound: number, dropped: DropList): void {
   const { reasoning } = request;
   if (reasoning === null) return;
   const { effort, budgetTokens } = reasoning;
@@ -117,7 +117,7 @@ function effortOfBudget(budgetTokens: number | null): Exclude<Effort, 'none'> | 
 
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 
-function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+function writeTools(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   const { format, toolChoice, parallelToolCalls } = request;
   const offered = request.tools.filter((tool) => tool.type !== 'foreign');
   const allowed = toolChoice?.type === 'allowed' ? new Set(toolChoice.names) : null;
@@ -149,7 +149,7 @@ function offerFormat(tools: Fields[], choice: Fields | null, { description, sche
 
 type JsonSchemaFormat = Extract<OutputFormat, { type: 'json_schema' }>;
 
-function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, can: TargetAbilities, dropped: DropList): Fields {
+function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, can: TargetCapabilities, dropped: DropList): Fields {
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const schema = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };

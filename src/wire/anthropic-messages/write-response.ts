@@ -1,7 +1,7 @@
 /** Model events as a Messages stream, and a whole response as one message. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
-import { PartOrder } from '../block-order.ts';
+import { PartOrder } from '../part-order.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';

@@ -1,6 +1,6 @@
 /** Turns as `system` and `messages` of a Messages request. */
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, Turn } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
@@ -17,7 +17,7 @@ interface Message {
 
 export function writeTurns(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly system: readonly Fields[]; readonly messages: readonly Message[] } | ConversionFault {
   const writer = new TurnWriter(can, dropped);
@@ -28,12 +28,12 @@ export function writeTurns(
 /** Consecutive turns of one role become one message; system text after the first turn becomes the user's. */
 class TurnWriter {
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
   readonly #system: Fields[] = [];
   readonly #messages: Message[] = [];
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -71,7 +71,7 @@ class TurnWriter {
       case 'refusal':
         return part.text.trim() === '' ? [] : [{ type: 'text', text: part.text }];
       case 'image':
-        return this.#can.seesImages ? this.#media('image', part.source) : this.#refuse('image');
+        return this.#can.supportsImages ? this.#media('image', part.source) : this.#refuse('image');
       case 'file':
         return this.#file(part.source, part.name);
       case 'tool_call':
@@ -131,7 +131,7 @@ class TurnWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }

@@ -2,22 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CODECS } from '../codecs.ts';
 import { convertBytes, ResponseConversion } from '../conversion.ts';
-import type { TargetAbilities } from '../conversion-loss.ts';
+import type { TargetCapabilities } from '../conversion-loss.ts';
 import { DIALECTS } from '../dialects.ts';
 import type { StreamPush } from '../dialect.ts';
 import type { DialectName } from '../model.ts';
 
-const CAN: TargetAbilities = {
+const CAN: TargetCapabilities = {
   outputBoundField: 'max_tokens',
   reasons: true,
   thinking: 'none',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: false,
   formats: false,
   outputMax: null,
 };
-const CLAUDE: TargetAbilities = { ...CAN, thinking: 'budget', prefills: true };
+const CLAUDE: TargetCapabilities = { ...CAN, thinking: 'budget', prefills: true };
 const converse = DIALECTS['bedrock-converse'];
 
 type Fields = Record<string, unknown>;

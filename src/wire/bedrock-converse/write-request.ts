@@ -4,14 +4,14 @@
  */
 import { Buffer } from 'node:buffer';
 import { writeMessagesRequest } from '../anthropic-messages/write-request.ts';
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Encoded, ModelRequest } from '../model.ts';
 
-export function writeConverseRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeConverseRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const writer = new ConverseWriter(request.outputBound === null);
   const apply = (fields: Fields): Fields => edits.apply(writer.write(fields));
   const encoded = writeMessagesRequest(unsigned(request), { ...edits, apply }, can);
@@ -114,7 +114,7 @@ class ConverseWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Dialect } from '../dialect.ts';
-import { canBeInForm } from '../whole-bounds.ts';
+import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
 import { identityParts } from '../request-identity.ts';
@@ -35,10 +35,10 @@ export const gemini: Dialect = {
     choices: geminiChoices,
     withTexts: withGeminiTexts,
     toStream: geminiToStream,
-    toPlain: streamToGemini,
+    fromStream: streamToGemini,
     createFold: () => new GeminiStreamFold(),
-    canBeInForm,
-    inForm: geminiInForm,
+    canConvertForm,
+    convertForm: geminiInForm,
     isUnfinished,
   },
   opaque: geminiOpaque,

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { asBuffer } from '../bytes.ts';
 import { memberNamed, membersAt } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
-import type { DialectError, ErrorWords } from '../dialect.ts';
+import type { DialectError, ErrorDetails } from '../dialect.ts';
 
 /** Google's own words for the statuses that we send (google.rpc.Code). */
 const STATUS_WORDS: Readonly<Record<number, string>> = {
@@ -48,7 +48,7 @@ function namesCode(body: Uint8Array): boolean {
   }
 }
 
-function errorJson({ status, message, retryAfterMs = null }: ErrorWords): string {
+function errorJson({ status, message, retryAfterMs = null }: ErrorDetails): string {
   const details = retryAfterMs === null ? {} : { details: [retryInfo(retryAfterMs)] };
   return JSON.stringify({ error: { code: status, message, status: statusWord(status), ...details } });
 }

@@ -15,7 +15,7 @@ export function parseGeminiRequest(text: string, stream: boolean): ModelRequest 
   const config = isRecord(body['generationConfig']) ? camelCased(body['generationConfig']) : {};
   const rest = [...unmodelled(body, GEMINI_FIELDS, ''), ...unmodelled(config, GENERATION_FIELDS, 'generationConfig.')];
   if (listOf(config['responseModalities']).some((modality) => textIn(modality).toUpperCase() !== 'TEXT')) {
-    rest.push({ name: 'generationConfig.responseModalities', fate: 'refuse' });
+    rest.push({ name: 'generationConfig.responseModalities', handling: 'refuse' });
   }
   const parts = new PartReader();
   const system = systemTurn(body['systemInstruction'], parts);
@@ -50,9 +50,9 @@ export function parseGeminiRequest(text: string, stream: boolean): ModelRequest 
 
 function unmodelled(fields: Fields, fates: Readonly<Record<string, string>>, prefix: string): Unmodelled[] {
   return Object.entries(fields).flatMap(([name, value]): Unmodelled[] => {
-    const fate = ownOf(fates, name) ?? 'drop';
+    const handling = ownOf(fates, name) ?? 'drop';
     const isEmpty = value === null || value === false || (Array.isArray(value) && value.length === 0);
-    return isEmpty || (fate !== 'drop' && fate !== 'refuse') ? [] : [{ name: prefix + name, fate }];
+    return isEmpty || (handling !== 'drop' && handling !== 'refuse') ? [] : [{ name: prefix + name, handling }];
   });
 }
 

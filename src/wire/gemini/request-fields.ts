@@ -1,8 +1,8 @@
 /** What becomes of a generateContent request's members in another dialect; the words as in `openai-chat/request-fields.ts`. */
-import type { FieldFate } from '../conversion-loss.ts';
+import type { FieldHandling } from '../conversion-loss.ts';
 
 /** Top-level members, in camel case; the API takes snake case as well. */
-export const GEMINI_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const GEMINI_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   contents: 'model',
   systemInstruction: 'model',
@@ -17,7 +17,7 @@ export const GEMINI_FIELDS: Readonly<Record<string, FieldFate>> = {
   safetySettings: 'drop',
 };
 
-export const GENERATION_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const GENERATION_FIELDS: Readonly<Record<string, FieldHandling>> = {
   temperature: 'model',
   topP: 'model',
   topK: 'model',

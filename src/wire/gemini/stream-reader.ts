@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseExactly } from '../json-outline.ts';
+import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -49,7 +49,7 @@ class GeminiStreamReader extends EventWatcher {
     const { framer } = this;
     if (framer.outline !== null && framer.dataLine !== null) {
       this.sawEvent = true;
-      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+      return this.#readValue(parseOrUndefined(framer.outlinedData), framer.dataLine);
     }
     const data = framer.readData();
     if (data === null) return this.#readWithoutData();

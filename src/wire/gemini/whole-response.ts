@@ -2,14 +2,14 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';
-import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
+import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 import { finishOf, isBlocked, partsOf } from './outcome.ts';
 import { modelOf, parseGeminiResponse } from './parse-response.ts';
@@ -115,7 +115,7 @@ function isPlainText(part: Fields): boolean {
   return typeof part['text'] === 'string' && part['thoughtSignature'] === undefined;
 }
 
-export function geminiInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+export function geminiInForm({ body, isStream }: WholeResponse, wanted: RequestedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? geminiToStream(body) : streamToGemini(body);
 }

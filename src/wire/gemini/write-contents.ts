@@ -1,7 +1,7 @@
 /** Turns as `systemInstruction` and `contents` of a generateContent request. */
 import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
@@ -19,7 +19,7 @@ interface Content {
 
 export function writeContents(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly system: readonly Fields[]; readonly contents: readonly Content[] } | ConversionFault {
   const writer = new ContentWriter(can, dropped);
@@ -30,7 +30,7 @@ export function writeContents(
 /** Consecutive turns of one role become one content; system text after the first turn becomes the user's. */
 class ContentWriter {
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
   readonly #system: Fields[] = [];
   readonly #contents: Content[] = [];
@@ -38,7 +38,7 @@ class ContentWriter {
   /** The API wants a signature at the first call of a turn. */
   #turnHasCall = false;
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -65,7 +65,7 @@ class ContentWriter {
       case 'refusal':
         return part.text === '' ? [] : [{ text: part.text }];
       case 'image':
-        return this.#can.seesImages ? this.#media(part.source, 'image/png') : this.#refuse('image');
+        return this.#can.supportsImages ? this.#media(part.source, 'image/png') : this.#refuse('image');
       case 'audio':
         return this.#media(part.source, `audio/${part.format}`);
       case 'file':
@@ -115,7 +115,7 @@ class ContentWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }

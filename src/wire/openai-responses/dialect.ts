@@ -1,6 +1,6 @@
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
-import { canBeInForm } from '../whole-bounds.ts';
+import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { encodeErrorBody, fromForeign } from '../openai-error.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
@@ -37,10 +37,10 @@ export const openaiResponses: Dialect = {
     choices: responseChoices,
     withTexts: withResponseTexts,
     toStream: responseToStream,
-    toPlain: streamToResponse,
+    fromStream: streamToResponse,
     createFold: () => new ResponseStreamFold(),
-    canBeInForm,
-    inForm: responseInForm,
+    canConvertForm,
+    convertForm: responseInForm,
     isUnfinished,
   },
   opaque: responsesOpaque,

@@ -1,7 +1,7 @@
 /** What becomes of a Responses request's members in another dialect; the words as in `openai-chat/request-fields.ts`. */
-import type { FieldFate } from '../conversion-loss.ts';
+import type { FieldHandling } from '../conversion-loss.ts';
 
-export const RESPONSES_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const RESPONSES_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   input: 'model',
   instructions: 'model',

@@ -2,14 +2,14 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';
-import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
+import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 import { finishOf } from './outcome.ts';
 import { modelOf, parseResponse } from './parse-response.ts';
@@ -137,7 +137,7 @@ export class ResponseStreamFold implements StreamFold {
   }
 }
 
-export function responseInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+export function responseInForm({ body, isStream }: WholeResponse, wanted: RequestedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? responseToStream(body) : streamToResponse(body);
 }

@@ -1,6 +1,6 @@
 /** Turns as `instructions` and input items of a Responses request. */
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';
@@ -10,7 +10,7 @@ import { toTargetName } from '../tool-names.ts';
 
 export function writeItems(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly instructions: string | null; readonly items: readonly Fields[] } | ConversionFault {
   const writer = new ItemWriter(can, dropped);
@@ -23,10 +23,10 @@ class ItemWriter {
   /** The system text before the first other turn. */
   instructions: string | null = null;
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -107,7 +107,7 @@ class ItemWriter {
 
   #image(source: MediaSource, detail: string | null): Fields[] {
     const url = urlOfSource(source);
-    if (url === null || !this.#can.seesImages) return this.#refuse('image');
+    if (url === null || !this.#can.supportsImages) return this.#refuse('image');
     return [{ type: 'input_image', image_url: url, detail: detail ?? 'auto' }];
   }
 
@@ -119,7 +119,7 @@ class ItemWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }

@@ -1,7 +1,7 @@
 /** Model events as a Responses stream, and a whole response. Every event is named and numbered; there is no `[DONE]`. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
-import { PartOrder } from '../block-order.ts';
+import { PartOrder } from '../part-order.ts';
 import type { Fields } from '../loose-values.ts';
 import { unfoldResponse } from '../model-fold.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamWriter, WriteOptions } from '../model.ts';

@@ -10,29 +10,29 @@ import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
 import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
-import { findError } from '../answer-error.ts';
+import { findError } from '../response-error.ts';
 import { writeJson } from '../write-json.ts';
-import { objectName, shapedChoice } from './answer-shape.ts';
-import type { ShapedOperation } from './answer-shape.ts';
-import { holdsHalfCall } from './call-arguments.ts';
-import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
+import { objectName, shapedChoice } from './response-shape.ts';
+import type { ShapedOperation } from './response-shape.ts';
+import { holdsCutCall } from './call-arguments.ts';
+import { CHARS_PER_TOKEN, estimatedTokens, holdsOutput, holdsContent } from './content.ts';
 import { noteChatMessage } from './opaque.ts';
-import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
+import { INVALID_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
 /**
- * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
- * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
- * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
- * `outline`: of a large body, which is then not parsed whole.
- * `estimatedOutputTokens`: an estimate of the output tokens where the answer reports no usage.
- * `converted`: the same answer in the shape that was asked for, where it came in another.
- * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
+ * Classifies a complete body that came with a success status: a response, an error, an empty response, or not JSON. A byte order mark and
+ * white space around the JSON are tolerated (DeepSeek sends empty lines while a request is queued).
+ * `choices`: the number requested; no embedding may be missing, or the following ones would be assigned to the wrong inputs.
+ * `outline`: of a large body, which is then not parsed completely.
+ * `estimatedOutputTokens`: set if the response reports no usage.
+ * `converted`: the response in the requested shape, if it came in another.
+ * An `empty` failure includes the body if it is a response: it is the last resort if every attempt fails.
  */
-export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
+export function readChatResponse(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
-  if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
+  if (isBlank(bytes)) return refuse(empty('the response has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes, outline) : parseWhole(bytes, outline);
-  if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
+  if (value === null) return refuse(createFailure('malformed', 'answer', 'the response is not a JSON object'));
   const facts = noFacts();
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
@@ -46,10 +46,10 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
   if (failure !== null) return refuse(failure, facts.usage);
   if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, estimatedOutputTokens: 0 };
   const shaped = reshape(operation, value, outline === null);
-  if (shaped === 'too large') return refuse(malformed('the answer has the shape of another endpoint'), facts.usage);
+  if (shaped === 'too large') return refuse(malformed('the response has the shape of another endpoint'), facts.usage);
   const converted = shaped === null ? NOT_CONVERTED : { converted: shaped };
   if (facts.usage !== null) return { ok: true, facts, ...converted };
-  // An outline holds no long texts.
+  // An outline does not contain long texts.
   const estimatedOutputTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
   return { ok: true, facts, estimatedOutputTokens, ...converted };
 }
@@ -60,7 +60,7 @@ function malformed(message: string): Failure {
   return createFailure('malformed', 'answer', message);
 }
 
-/** Null: it has the shape that its operation asks for. `isWhole`: `value` holds all of the answer. */
+/** Null: it has the shape of its operation. `isWhole`: `value` is the complete response. */
 function reshape(operation: ShapedOperation, value: Record<string, unknown>, isWhole: boolean): Uint8Array | 'too large' | null {
   const choices = (value['choices'] as unknown[]).filter(isRecord);
   const shaped = choices.map((choice) => shapedChoice(choice, operation));
@@ -69,9 +69,9 @@ function reshape(operation: ShapedOperation, value: Record<string, unknown>, isW
   return Buffer.from(writeJson({ ...value, object: objectName(operation, false), choices: shaped }));
 }
 
-/** A longer name is cut; it stands in logs and metrics. */
+/** In characters; a longer name is cut, since it is written to logs and metrics. */
 const MODEL_LENGTH_MAX = 200;
-/** What has an outline is parsed whole all the same where it is no larger than this, and holds few values. */
+/** Up to these limits a body is parsed completely even if it has an outline. */
 const PARSED_BYTES_MAX = 1024 * 1024;
 const PARSED_VALUES_MAX = 20_000;
 
@@ -79,13 +79,13 @@ function parseWhole(bytes: Uint8Array, outline: JsonOutline | null): Record<stri
   if (!isUtf8(bytes)) return null;
   const isLarge = outline !== null && (bytes.length > PARSED_BYTES_MAX || outline.values > PARSED_VALUES_MAX);
   const value = isLarge ? outline.parse() : parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
-  // Google's errors come in a list; no answer does.
+  // Google sends errors in a list, but never a response.
   const first: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
   if (isRecord(first) && findError(first) !== null) return first;
   return isRecord(value) ? value : null;
 }
 
-/** Undefined: it is no JSON. */
+/** Undefined: not JSON. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -94,7 +94,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Vectors may be 20 MB, and nothing in them matters here: they are checked in place, and their number stands for them. */
+/** Vectors may be 20 MB and are not needed as values: they are checked in place, and replaced with their count. */
 function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Record<string, unknown> | null {
   if (outline !== null && bytes.length > PARSED_BYTES_MAX) {
     const value = outline.parse();
@@ -116,56 +116,56 @@ function noFacts(): ResponseFacts {
   return { model: null, usage: null, finishReason: null, hasContent: false };
 }
 
-/** `usage`: what it was all the same. */
+/** `usage`: reported in spite of the failure. */
 function refuse(failure: Failure, usage: TokenUsage | null = null): ReadResponse {
   return { ok: false, failure, usage };
 }
 
-/** `bytes`: null where they hold no answer that anybody could be given. */
+/** `bytes`: null if they can't be sent to a caller. */
 function empty(message: string, bytes: Uint8Array | null): Failure {
   return createFailure('empty', 'answer', message, { body: bytes, contentType: 'application/json' });
 }
 
 function readVectors(count: unknown, asked: number, facts: ResponseFacts): Failure | null {
-  if (count === HOLLOW_VECTOR) return empty('the answer holds an embedding without numbers', null);
-  if (typeof count !== 'number' || count === 0) return empty('the answer holds no embedding', null);
-  if (count < asked) return createFailure('malformed', 'answer', `the answer holds ${count} embeddings for ${asked} inputs`);
+  if (count === INVALID_VECTOR) return empty('the response contains an embedding without numbers', null);
+  if (typeof count !== 'number' || count === 0) return empty('the response contains no embedding', null);
+  if (count < asked) return createFailure('malformed', 'answer', `the response contains ${count} embeddings for ${asked} inputs`);
   facts.hasContent = true;
   return null;
 }
 
 function readChoices(value: unknown, facts: ResponseFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
-  if (choices.length === 0) return empty('the answer has no choices', null);
-  let answers = false;
+  if (choices.length === 0) return empty('the response has no choices', null);
+  let hasOutput = false;
   let isAllowedEmpty = false;
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
     if (isFailedFinish(finish)) return failureOfChoice(choice, finish, bytes);
     if (isRecord(choice['message']) && isCutCall(choice['message'], finish))
-      return createFailure('cut', 'answer', 'the answer ended inside the arguments of a tool call');
+      return createFailure('cut', 'answer', 'the response ended inside the arguments of a tool call');
     facts.finishReason ??= finish;
     isAllowedEmpty ||= mayBeEmpty(finish, facts.usage);
     const hasText = typeof choice['text'] === 'string' && !isBlankText(choice['text']);
     const message = isRecord(choice['message']) ? choice['message'] : null;
     if (message !== null) noteChatMessage(facts, message);
-    answers ||= hasText || (message !== null && holdsAnswer(message));
-    if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
+    hasOutput ||= hasText || (message !== null && holdsOutput(message));
+    if (hasOutput || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
-  if (facts.hasContent && !answers) facts.onlyReasoning = true;
+  if (facts.hasContent && !hasOutput) facts.onlyReasoning = true;
   if (facts.hasContent || isAllowedEmpty) return null;
-  // Without a choice that came to its end it is no answer that anybody could be given.
-  return empty('the answer has no content', facts.finishReason === null ? null : bytes);
+  // Without a finished choice it can't be sent to a caller.
+  return empty('the response has no content', facts.finishReason === null ? null : bytes);
 }
 
-/** A limit or a filter may end an answer anywhere. */
+/** A limit or a filter may end a response anywhere. */
 function isCutCall(message: Record<string, unknown>, finish: string | null): boolean {
-  return !isAtLimit(finish) && !isWithheld(finish) && holdsHalfCall(message);
+  return !isAtLimit(finish) && !isWithheld(finish) && holdsCutCall(message);
 }
 
 function failureOfChoice(choice: Record<string, unknown>, finish: string, bytes: Uint8Array): Failure {
   return failureFromErrorValue(
-    choice['error'] ?? { message: `the provider ended the answer with ${finish}`, code: finish },
+    choice['error'] ?? { message: `the provider ended the response with ${finish}`, code: finish },
     'answer',
     bytes,
   );

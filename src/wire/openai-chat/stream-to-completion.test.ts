@@ -1,24 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerAsStream } from './answer-as-stream.ts';
-import { readAnswer } from './read-answer.ts';
-import { streamAsAnswer } from './stream-as-answer.ts';
+import { completionToStream } from './completion-to-stream.ts';
+import { readChatResponse } from './read-response.ts';
+import { streamToCompletion } from './stream-to-completion.ts';
 
 const head = { id: 'x', object: 'chat.completion.chunk', created: 7, model: 'm' };
 
 function folded(...chunks: object[]): Record<string, unknown> {
   const events = chunks.map((chunk) => `data: ${JSON.stringify({ ...head, ...chunk })}\n\n`).join(': ping\n\n');
-  const bytes = streamAsAnswer(Buffer.from(`${events}data: [DONE]\n\n`));
+  const bytes = streamToCompletion(Buffer.from(`${events}data: [DONE]\n\n`));
   return JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
 }
 
 const says = (delta: object, more: object = {}) => ({ choices: [{ index: 0, delta, finish_reason: null, ...more }] });
 const ends = (finish: string) => ({ choices: [{ index: 0, delta: {}, finish_reason: finish }] });
-const messageOf = (answer: Record<string, unknown>) => (answer['choices'] as { message: Record<string, unknown> }[])[0]!.message;
+const messageOf = (response: Record<string, unknown>) => (response['choices'] as { message: Record<string, unknown> }[])[0]!.message;
 
-test('text, reasoning and refusal are joined, and what is said of the whole is kept', () => {
+test('text, reasoning and refusal are joined, and members of the whole response are kept', () => {
   const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
-  const answer = folded(
+  const response = folded(
     { ...says({ role: 'assistant', content: '' }), system_fingerprint: 'fp', service_tier: 'auto', usage: null, obfuscation: 'aa' },
     says({ role: 'assistant', reasoning_content: 'hm', content: null }),
     { ...says({ reasoning_content: 'm' }), service_tier: 'default' },
@@ -27,7 +27,7 @@ test('text, reasoning and refusal are joined, and what is said of the whole is k
     ends('length'),
     { choices: [], usage },
   );
-  assert.deepEqual(answer, {
+  assert.deepEqual(response, {
     id: 'x',
     created: 7,
     model: 'm',
@@ -47,9 +47,9 @@ test('text, reasoning and refusal are joined, and what is said of the whole is k
   assert.equal(messageOf(folded(says({ refusal: 'I ' }), says({ refusal: 'will not' }), ends('stop')))['refusal'], 'I will not');
 });
 
-test('interleaved fragments of tool calls come together by index, in order', () => {
+test('interleaved fragments of tool calls are joined by index, in order', () => {
   const call = (index: number, more: object) => says({ tool_calls: [{ index, ...more }] });
-  const answer = folded(
+  const response = folded(
     call(0, { id: 'a', type: 'function', function: { name: 'f', arguments: '' } }),
     call(1, { id: 'b', type: 'function', function: { name: 'g', arguments: '{"y"' } }),
     call(0, { id: '', type: 'function', function: { name: null, arguments: '{"x":' } }),
@@ -57,7 +57,7 @@ test('interleaved fragments of tool calls come together by index, in order', () 
     call(0, { function: { name: 'f', arguments: '1}' } }),
     ends('tool_calls'),
   );
-  assert.deepEqual(messageOf(answer), {
+  assert.deepEqual(messageOf(response), {
     role: 'assistant',
     content: null,
     refusal: null,
@@ -68,31 +68,31 @@ test('interleaved fragments of tool calls come together by index, in order', () 
   });
 });
 
-test('whole calls that all have the same index, or none, stay apart', () => {
+test('complete calls that all have the same index, or none, stay separate', () => {
   for (const index of [{ index: 0 }, {}]) {
     const call = (id: string) => ({ ...index, id, type: 'function', function: { name: id, arguments: '{}' } });
-    const answer = folded(says({ tool_calls: [call('a')] }), says({ tool_calls: [call('b'), call('c')] }), ends('tool_calls'));
-    const ids = (messageOf(answer)['tool_calls'] as { id: string }[]).map(({ id }) => id);
+    const response = folded(says({ tool_calls: [call('a')] }), says({ tool_calls: [call('b'), call('c')] }), ends('tool_calls'));
+    const ids = (messageOf(response)['tool_calls'] as { id: string }[]).map(({ id }) => id);
     assert.deepEqual(ids, ['a', 'b', 'c']);
   }
 });
 
 test('the old function call is joined', () => {
-  const answer = folded(
+  const response = folded(
     says({ function_call: { name: 'f', arguments: '{' } }),
     says({ function_call: { arguments: '}' } }),
     ends('function_call'),
   );
-  assert.deepEqual(messageOf(answer)['function_call'], { name: 'f', arguments: '{}' });
+  assert.deepEqual(messageOf(response)['function_call'], { name: 'f', arguments: '{}' });
 });
 
-test('choices and the probabilities of their tokens are told apart', () => {
+test('choices and their token probabilities stay separate', () => {
   const token = (text: string) => ({ token: text, logprob: -1, bytes: null, top_logprobs: [] });
   const part = (index: number, content: string, finish: string | null = null) => ({
     choices: [{ index, delta: { content }, finish_reason: finish, logprobs: { content: [token(content)], refusal: null } }],
   });
-  const answer = folded(part(1, 'b'), part(0, 'a'), part(1, 'B', 'stop'), part(0, 'A', 'stop'));
-  const choices = answer['choices'] as { index: number; message: { content: string }; logprobs: { content: unknown[] } }[];
+  const response = folded(part(1, 'b'), part(0, 'a'), part(1, 'B', 'stop'), part(0, 'A', 'stop'));
+  const choices = response['choices'] as { index: number; message: { content: string }; logprobs: { content: unknown[] } }[];
   assert.deepEqual(
     choices.map(({ index, message, logprobs }) => [index, message.content, logprobs.content]),
     [
@@ -102,8 +102,8 @@ test('choices and the probabilities of their tokens are told apart', () => {
   );
 });
 
-test('what is not known is kept: fragments joined, lists in a row, items with an index gone on with', () => {
-  const answer = folded(
+test('unknown members are kept: strings joined, lists appended, items with the same index joined', () => {
+  const response = folded(
     says({
       thinking: 'a',
       annotations: [{ url: 1 }],
@@ -116,7 +116,7 @@ test('what is not known is kept: fragments joined, lists in a row, items with an
     ),
     ends('stop'),
   );
-  const [choice] = answer['choices'] as Record<string, unknown>[];
+  const [choice] = response['choices'] as Record<string, unknown>[];
   assert.equal(choice!['native_finish_reason'], 'end');
   assert.deepEqual(choice!['content_filter_results'], { hate: false });
   assert.deepEqual(choice!['message'], {
@@ -135,22 +135,22 @@ test('an old completion keeps its form', () => {
     object: 'text_completion',
     choices: [{ index: 0, text, logprobs: { tokens: [text], token_logprobs: [null] }, finish_reason: finish }],
   });
-  const answer = folded(part('a', null), part('b', 'length'));
-  assert.equal(answer['object'], 'text_completion');
-  assert.deepEqual(answer['choices'], [
+  const response = folded(part('a', null), part('b', 'length'));
+  assert.equal(response['object'], 'text_completion');
+  assert.deepEqual(response['choices'], [
     { index: 0, text: 'ab', logprobs: { tokens: ['a', 'b'], token_logprobs: [null, null] }, finish_reason: 'length' },
   ]);
 });
 
-test('names that all objects share are not reached', () => {
+test('names can not change the prototype of all objects', () => {
   const events = `data: {"choices":[{"index":0,"delta":{"content":"x","__proto__":{"bad":1},"audio":{"__proto__":{"bad":1}}}}]}\n\n`;
-  streamAsAnswer(Buffer.from(events + events));
+  streamToCompletion(Buffer.from(events + events));
   assert.equal(({} as Record<string, unknown>)['bad'], undefined);
 });
 
-test('a whole answer as a stream and back is the same answer', () => {
+test('a response converted to a stream and back is the same response', () => {
   const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } };
-  const answer = {
+  const response = {
     id: 'x',
     created: 7,
     model: 'm',
@@ -167,8 +167,8 @@ test('a whole answer as a stream and back is the same answer', () => {
     ],
     usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
   };
-  const bytes = streamAsAnswer(answerAsStream(Buffer.from(JSON.stringify(answer)), true));
-  assert.deepEqual(JSON.parse(Buffer.from(bytes).toString()), answer);
-  const read = readAnswer('chat', bytes);
+  const bytes = streamToCompletion(completionToStream(Buffer.from(JSON.stringify(response)), true));
+  assert.deepEqual(JSON.parse(Buffer.from(bytes).toString()), response);
+  const read = readChatResponse('chat', bytes);
   assert.deepEqual(read.ok && [read.facts.finishReason, read.facts.usage?.outputTokens, read.facts.hasContent], ['stop', 2, true]);
 });

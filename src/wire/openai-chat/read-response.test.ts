@@ -4,20 +4,20 @@ import { test } from 'node:test';
 import type { ResponseFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
 import { JsonOutline } from '../json-outline.ts';
-import { readAnswer } from './read-answer.ts';
+import { readChatResponse } from './read-response.ts';
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
 
 function facts(value: unknown, operation: Operation = 'chat'): ResponseFacts {
-  const answer = readAnswer(operation, bytesOf(value));
-  assert.ok(answer.ok, JSON.stringify(answer));
-  return answer.facts;
+  const response = readChatResponse(operation, bytesOf(value));
+  assert.ok(response.ok, JSON.stringify(response));
+  return response.facts;
 }
 
 function failure(value: unknown, operation: Operation = 'chat'): Failure {
-  const answer = readAnswer(operation, bytesOf(value));
-  assert.ok(!answer.ok);
-  return answer.failure;
+  const response = readChatResponse(operation, bytesOf(value));
+  assert.ok(!response.ok);
+  return response.failure;
 }
 
 const chat = (message: unknown, finish: string | null = 'stop', more: object = {}): object => ({
@@ -28,7 +28,7 @@ const chat = (message: unknown, finish: string | null = 'stop', more: object = {
   ...more,
 });
 
-test('reads the facts of a chat answer', () => {
+test('reads the facts of a chat response', () => {
   assert.deepEqual(facts(chat({ role: 'assistant', content: 'Hi' })), {
     model: 'gpt',
     usage: { inputTokens: 7, cachedInputTokens: 2, outputTokens: 3 },
@@ -37,19 +37,19 @@ test('reads the facts of a chat answer', () => {
   });
 });
 
-test('tolerates a byte order mark, empty lines and white space around the answer', () => {
+test('tolerates a byte order mark, empty lines and white space around the response', () => {
   assert.equal(facts(`\ufeff\n\n\r\n ${JSON.stringify(chat({ content: 'Hi' }))}\n\n`).hasContent, true);
 });
 
-test('trailing garbage, a cut text and anything that is no object are malformed', () => {
+test('trailing garbage, a cut text and anything but an object are malformed', () => {
   const good = JSON.stringify(chat({ content: 'Hi' }));
   for (const bad of [`${good}x`, good + good, good.slice(0, -1), '[]', '<html>', 'null', '"text"']) {
     assert.equal(failure(bad).kind, 'malformed', bad);
   }
-  assert.equal(readAnswer('chat', Buffer.concat([bytesOf(good.slice(0, -2)), Buffer.from([0xff]), bytesOf('}')])).ok, false);
+  assert.equal(readChatResponse('chat', Buffer.concat([bytesOf(good.slice(0, -2)), Buffer.from([0xff]), bytesOf('}')])).ok, false);
 });
 
-test('an error under a success status is an error', () => {
+test('an error with a success status is an error', () => {
   assert.equal(failure({ error: { message: 'm', code: 503 } }).kind, 'error');
   assert.equal(failure({ error: { message: 'm', code: 503 } }).status, 503);
   assert.equal(failure({ error: 'words' }).message, 'words');
@@ -60,7 +60,7 @@ test('an error under a success status is an error', () => {
   assert.equal(failure({ error: { message: 'm' } }, 'embeddings').kind, 'error');
 });
 
-test('an answer with nothing in it is empty, and its body is kept', () => {
+test('a response without content is empty, and its body is kept', () => {
   const generated = { usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 } };
   const bodies = [
     chat({ content: null }),
@@ -78,7 +78,7 @@ test('an answer with nothing in it is empty, and its body is kept', () => {
   }
 });
 
-test('what holds no answer at all is empty too, and leaves nothing to keep', () => {
+test('a body that is not a response at all is empty too, and not kept', () => {
   const unfinished = { choices: [{ index: 0, message: { role: 'assistant', content: '' }, finish_reason: null }] };
   const bodies = ['', ' \n\n', '\ufeff', {}, { choices: [] }, { choices: null }, unfinished];
   for (const body of bodies) {
@@ -87,7 +87,7 @@ test('what holds no answer at all is empty too, and leaves nothing to keep', () 
   }
 });
 
-test('an error in any shape under a success status is found', () => {
+test('an error in any form with a success status is found', () => {
   const errors = [
     { message: 'm' },
     { msg: 'm', code: 50501, data: null },
@@ -101,7 +101,7 @@ test('an error in any shape under a success status is found', () => {
   assert.equal(facts({ ...chat({ content: 'Hi' }), message: 'fine', detail: 'fine' }).hasContent, true);
 });
 
-test('an error in a list of one is an error; an answer in a list is none', () => {
+test('an error in a list of one is an error; a response in a list is malformed', () => {
   const found = failure([{ error: { message: 'slow down', code: 429 } }]);
   assert.deepEqual([found.kind, found.status, found.message], ['error', 429, 'slow down']);
   assert.equal(failure([chat({ role: 'assistant', content: 'Hi' })]).kind, 'malformed');
@@ -123,7 +123,7 @@ test('tool calls, refusals, reasoning, audio and text of completions are content
   assert.equal(facts(second).hasContent, true);
 });
 
-test('finish reasons that speak of a failure are errors, whatever content came before', () => {
+test('finish reasons that report a failure are errors, whatever content precedes them', () => {
   for (const finish of [
     'network_error',
     'insufficient_system_resource',
@@ -136,7 +136,7 @@ test('finish reasons that speak of a failure are errors, whatever content came b
     assert.deepEqual([failure(chat({ content: 'half' }, finish)).kind, failure(chat({ content: 'half' }, finish)).code], ['error', finish]);
 });
 
-test('reasoning under any name is reasoning, and no answer by itself', () => {
+test('reasoning under any name is reasoning, and not a response by itself', () => {
   const messages = [{ reasoning_text: 'hm' }, { thinking: 'hm' }, { x_thoughts: ['hm'] }, { thought: { text: 'hm' } }];
   messages.push({ content: [{ type: 'thinking', thinking: 'hm' }] } as never);
   for (const message of messages) {
@@ -149,14 +149,14 @@ test('reasoning under any name is reasoning, and no answer by itself', () => {
   );
 });
 
-test('an answer of white space alone is empty', () => {
+test('a response of white space alone is empty', () => {
   for (const content of [' ', '\n\n', '\u00a0\t', '\u200b', [{ type: 'text', text: ' ' }]]) {
     assert.equal(failure(chat({ role: 'assistant', content })).kind, 'empty', JSON.stringify(content));
   }
   assert.equal(failure({ choices: [{ text: ' \n', finish_reason: 'stop' }] }, 'completions').kind, 'empty');
 });
 
-test('an answer whose limit was spent before it said anything is truncated, unless nothing was generated', () => {
+test('a response that reached its limit without content is truncated, unless nothing was generated', () => {
   const spent = { prompt_tokens: 7, completion_tokens: 512, completion_tokens_details: { reasoning_tokens: 512 } };
   for (const finish of ['length', 'MAX_TOKENS', 'model_context_window_exceeded'])
     assert.equal(facts(chat({ role: 'assistant', content: '' }, finish, { usage: spent })).hasContent, false);
@@ -164,7 +164,7 @@ test('an answer whose limit was spent before it said anything is truncated, unle
   assert.equal(failure(chat({ content: '' }, 'stop', { usage: spent })).kind, 'empty');
 });
 
-test('a filtered answer without content passes', () => {
+test('a filtered response without content passes', () => {
   const found = facts(chat({ content: null }, 'content_filter'));
   assert.equal(found.hasContent, false);
   assert.equal(found.finishReason, 'content_filter');
@@ -180,7 +180,7 @@ test('embeddings need data; floats and base64 pass alike', () => {
   for (const body of [{ data: [] }, { data: null }, {}]) assert.equal(failure(body, 'embeddings').kind, 'empty');
 });
 
-test('embeddings without numbers are none', () => {
+test('embeddings without numbers are empty', () => {
   const hollow = [null, [], '', [null, null], [0.5, null], ['a', 'b'], [0.5, '1'], {}, true, [[]], ' '];
   for (const embedding of hollow) {
     for (const indent of [0, 1]) {
@@ -199,11 +199,11 @@ test('embeddings without numbers are none', () => {
   assert.equal(facts(nested, 'embeddings').hasContent, true);
 });
 
-test('an answer with fewer embeddings than inputs is none', () => {
+test('a response with fewer embeddings than inputs is malformed', () => {
   const vectors = (count: number) => Array.from({ length: count }, (_, index) => ({ object: 'embedding', index, embedding: [0.5, 1] }));
   for (const indent of [0, 2]) {
     const read = (count: number, asked: number) =>
-      readAnswer('embeddings', Buffer.from(JSON.stringify({ object: 'list', data: vectors(count) }, null, indent)), asked);
+      readChatResponse('embeddings', Buffer.from(JSON.stringify({ object: 'list', data: vectors(count) }, null, indent)), asked);
     assert.equal(read(3, 3).ok, true);
     assert.equal(read(4, 3).ok, true);
     const short = read(2, 3);
@@ -211,16 +211,16 @@ test('an answer with fewer embeddings than inputs is none', () => {
   }
 });
 
-test('bytes are never judged', () => {
+test('bytes are never checked', () => {
   assert.equal(facts('anything', 'bytes').hasContent, true);
 });
 
-test('an embedding nested without end is read without recursion', () => {
+test('a deeply nested embedding is read without recursion', () => {
   const depth = 1_000_000;
   const bytes = Buffer.from(`{"data":[{"embedding":${'['.repeat(depth)}1${']'.repeat(depth)}}]}`);
   const outline = new JsonOutline();
   outline.push(bytes);
-  assert.equal(readAnswer('embeddings', bytes, 1, outline).ok, true);
+  assert.equal(readChatResponse('embeddings', bytes, 1, outline).ok, true);
 });
 
 const answered = (choices: object[], more: object = {}) =>
@@ -234,21 +234,21 @@ const calling = (text: unknown, finish: string | null) =>
     },
   ]);
 
-test('a call whose arguments end inside their JSON is a cut answer, except at a limit', () => {
+test('a call whose arguments end inside their JSON is a cut response, except at a limit', () => {
   for (const half of ['{', '{"a":"b', '{"a":[1,2']) {
     for (const finish of ['tool_calls', 'stop', null]) {
-      const seen = readAnswer('chat', calling(half, finish));
+      const seen = readChatResponse('chat', calling(half, finish));
       assert.equal(seen.ok ? 'passed' : seen.failure.kind, 'cut', `${half} ${finish}`);
     }
-    assert.equal(readAnswer('chat', calling(half, 'length')).ok, true);
+    assert.equal(readChatResponse('chat', calling(half, 'length')).ok, true);
   }
   for (const text of ['', '{}', '{"a":1}', 'free {', "{'a': 1", '{"a" 1', null, { a: 1 }])
-    assert.equal(readAnswer('chat', calling(text, 'tool_calls')).ok, true, JSON.stringify(text));
+    assert.equal(readChatResponse('chat', calling(text, 'tool_calls')).ok, true, JSON.stringify(text));
 });
 
-test('an answer in the shape of the other endpoint is given in its own', () => {
+test('a response in the shape of the other endpoint is converted to the requested one', () => {
   const completion = answered([{ index: 0, text: 'hello', finish_reason: 'stop' }], { object: 'text_completion' });
-  const chat = readAnswer('chat', completion);
+  const chat = readChatResponse('chat', completion);
   assert.ok(chat.ok && chat.converted !== undefined);
   assert.deepEqual(JSON.parse(Buffer.from(chat.converted).toString()), {
     object: 'chat.completion',
@@ -256,7 +256,7 @@ test('an answer in the shape of the other endpoint is given in its own', () => {
     choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hello' } }],
   });
   const message = answered([{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }]);
-  const text = readAnswer('completions', message);
+  const text = readChatResponse('completions', message);
   assert.ok(text.ok && text.converted !== undefined);
   assert.deepEqual((JSON.parse(Buffer.from(text.converted).toString()) as { choices: unknown[] }).choices, [
     { index: 0, finish_reason: 'stop', text: 'hello' },
@@ -265,7 +265,7 @@ test('an answer in the shape of the other endpoint is given in its own', () => {
     ['chat', message],
     ['completions', completion],
   ] as const) {
-    const same = readAnswer(operation, bytes);
+    const same = readChatResponse(operation, bytes);
     assert.equal(same.ok && same.converted === undefined, true);
   }
 });

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
-import { PassedBodyScan, replaceModel, type ReadPassed } from './passed-body.ts';
+import { PassthroughScan, replaceModel, type PassthroughResult } from './passthrough-body.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const TYPE = 'multipart/form-data; boundary=XX';
 
-function read(type: string | null, body: string | Uint8Array): ReadPassed {
-  const scan = new PassedBodyScan(type, typeof body === 'string' ? Buffer.from(body, 'latin1') : body);
+function read(type: string | null, body: string | Uint8Array): PassthroughResult {
+  const scan = new PassthroughScan(type, typeof body === 'string' ? Buffer.from(body, 'latin1') : body);
   while (!scan.step());
   return scan.take();
 }
 
-/** The model; null: none is named, or the body is refused. */
+/** The model; null: the body names none, or is refused. */
 function modelOf(type: string | null, body: string | Uint8Array): string | null {
   const found = read(type, body);
   return found.ok ? (found.passed.model?.name ?? null) : null;
@@ -45,7 +45,7 @@ describe('the model of a JSON body', () => {
     }
   });
 
-  it('is none where the body names none', () => {
+  it('is absent if the body names none', () => {
     const found = read(JSON_TYPE, '{}');
     assert.ok(found.ok && found.passed.model === null);
   });
@@ -61,7 +61,7 @@ describe('the model of a JSON body', () => {
     });
   }
 
-  it('is refused in another character set than UTF-8', () => {
+  it('is refused in any character set but UTF-8', () => {
     assert.equal(read('application/json; charset=utf-16', '{"model":"a"}').ok, false);
   });
 });
@@ -106,7 +106,7 @@ describe('the model field of a multipart body', () => {
     assert.equal(modelOf(TYPE, Buffer.concat(sent as Uint8Array[])), 'ab');
   });
 
-  it('is found whatever window of the search its boundary falls into', () => {
+  it('is found in whatever window of the search its boundary is', () => {
     for (const length of [65_520, 65_530, 65_531, 65_532, 65_533, 65_534, 65_535, 65_536, 65_537, 131_070]) {
       const body = `${part('name="file"; filename="a"', 'x'.repeat(length))}${field}${END}`;
       assert.equal(modelOf(TYPE, body), 'w', `${length}`);
@@ -114,7 +114,7 @@ describe('the model field of a multipart body', () => {
   });
 });
 
-describe('a multipart body that readers may read differently is refused', () => {
+describe('a multipart body that parsers may read differently is refused', () => {
   const hidden = (name: string): string => part(name, 'other');
   const cases: Readonly<Record<string, string>> = {
     'a preamble': `preamble\r\n${field}${END}`,
@@ -125,7 +125,7 @@ describe('a multipart body that readers may read differently is refused', () => 
     'a model with an empty file name': `${field}${hidden('name="model"; filename=""')}${END}`,
     'a model with an extended file name': `${field}${hidden('name="model"; filename*=utf-8\'\'x')}${END}`,
     'an extended name': `${field}${hidden("name*=utf-8''model")}${END}`,
-    'an extended name beside a plain one': `${field}${hidden('name="x"; name*=utf-8\'\'model')}${END}`,
+    'an extended name beside a normal one': `${field}${hidden('name="x"; name*=utf-8\'\'model')}${END}`,
     'a continued name': `${field}${hidden('name*0=mod; name*1=el')}${END}`,
     'two names': `${field}${hidden('name="x"; name="model"')}${END}`,
     'another parameter': `${field}${hidden('name="x"; other="model"')}${END}`,
@@ -139,7 +139,7 @@ describe('a multipart body that readers may read differently is refused', () => 
     'line feeds alone': `${field}${part('name="x"', 'a\n--XX\nContent-Disposition: form-data; name="model"\n\nother')}${END}`,
     'carriage returns alone': `${field}${part('name="x"', 'a\r--XX\rContent-Disposition: form-data; name="model"\r\rother')}${END}`,
     'a header line that ends in a line feed': `${field}--XX\r\nX: y\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n${END}`,
-    'blanks behind a boundary': `${field}--XX \r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n${END}`,
+    'blanks after a boundary': `${field}--XX \r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n${END}`,
     'a longer boundary': `${field}--XXY\r\n\r\n\r\n--XX--`,
     'a part whose headers end where the next boundary begins': `${field}--XX\r\nContent-Disposition: form-data; name="x"\r\n\r\n--XX\r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n${END}`,
     'a transfer encoding': `${part('name="model"\r\nContent-Transfer-Encoding: quoted-printable', 'exp=65nsive')}${END}`,
@@ -152,7 +152,7 @@ describe('a multipart body that readers may read differently is refused', () => 
     'a model in another character set': `${part('name="model"\r\nContent-Type: text/plain; charset=utf-7', 'w')}${END}`,
     'a zero byte in a header': `${field}${hidden('name="x\u0000"')}${END}`,
     'no part that ends': `${field}--XX\r\nContent-Disposition: form-data; name="x"\r\n\r\nother`,
-    'headers without end': `--XX\r\nX: ${'y'.repeat(20_000)}\r\n\r\n\r\n${field}${END}`,
+    'endless headers': `--XX\r\nX: ${'y'.repeat(20_000)}\r\n\r\n\r\n${field}${END}`,
   };
   for (const [name, body] of Object.entries(cases)) {
     it(name, () => {
@@ -183,7 +183,7 @@ test('other fields that name a model are collected', () => {
   assert.deepEqual(found.others().names, ['["x"]', 'y']);
 });
 
-test('no content of a file makes a part of it, or takes one away', () => {
+test('the content of a file can neither add nor hide a part', () => {
   const piece = fc.constantFrom(
     '\r\n',
     '\n',

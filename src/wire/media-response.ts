@@ -1,12 +1,13 @@
 /**
- * Answers of the endpoints that are passed through as bytes. A JSON answer with a success status is checked for what its endpoint is
- * for: images, scores, classifications, a transcript. Shapes differ between providers, so only an answer that certainly lacks it fails.
+ * Responses of the endpoints that are passed through as bytes. A JSON response with a success status is checked for the content of its
+ * endpoint: images, scores, classifications, a transcript. Shapes differ between providers, so a response fails only if the content is
+ * certainly missing.
  */
 import { createFailure, failureFromErrorValue } from './failure.ts';
 import { asBuffer } from './bytes.ts';
 import { scanObject } from './json-scan.ts';
 import { isRecord, parseMember } from './json-values.ts';
-import { findError } from './answer-error.ts';
+import { findError } from './response-error.ts';
 import type { ReadResponse } from './dialect.ts';
 import { readUsage } from './usage.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
@@ -14,17 +15,17 @@ import { isBlankText } from '../core/blank-text.ts';
 
 export type MediaKind = 'images' | 'rerank' | 'moderations' | 'transcript' | 'speech';
 
-/** Larger members are not parsed: so many bytes are not nothing. */
+/** In bytes. Larger members are not parsed, and count as content. */
 const PARSED_BYTES_MAX = 256 * 1024;
-/** Deeper inside an answer nothing is looked for. */
+/** How deep a response is searched. */
 const NESTING_MAX = 8;
 
 interface Expectation {
-  /** Members that hold the answer, by provider. */
+  /** Members that hold the content, depending on the provider. */
   readonly members: readonly string[];
-  /** True if an item of such a list is worth something. */
+  /** True if an item counts as content. */
   readonly isItem: (item: unknown) => boolean;
-  /** True if every item has to be. */
+  /** True if every item of a list must. */
   readonly needsAll: boolean;
   readonly missing: string;
 }
@@ -34,26 +35,26 @@ const EXPECTED: Readonly<Record<Exclude<MediaKind, 'transcript' | 'speech'>, Exp
     members: ['data', 'images', 'image', 'output', 'outputs', 'artifacts', 'predictions', 'result', 'url', 'b64_json'],
     isItem: holdsImage,
     needsAll: false,
-    missing: 'the answer holds no image',
+    missing: 'the response contains no image',
   },
   rerank: {
     members: ['results', 'data', 'rankings', 'output', 'scores'],
     isItem: holdsScore,
     needsAll: true,
-    missing: 'the answer holds no scores',
+    missing: 'the response contains no scores',
   },
   moderations: {
     members: ['results', 'data', 'output'],
     isItem: holdsClassification,
     needsAll: true,
-    missing: 'the answer holds no classification',
+    missing: 'the response contains no classification',
   },
 };
 
-/** An answer that only says that a job has begun is not judged. */
+/** A response that only acknowledges a job is not checked: it has one of these members. */
 const JOB_MEMBERS: ReadonlySet<string> = new Set(['id', 'task_id', 'job_id', 'request_id', 'polling_url', 'status_url', 'status']);
 
-/** What an answer to this path must hold; null: nothing that is known here. */
+/** What a response to this path must contain; null: it is not checked. */
 export function mediaKindOf(path: string): MediaKind | null {
   const place = path.split('?', 1)[0]!.replace(/^\/v\d+(?=\/)/, '');
   if (/^\/images\/(generations|edits|variations)$/.test(place)) return 'images';
@@ -63,12 +64,12 @@ export function mediaKindOf(path: string): MediaKind | null {
   return place === '/audio/speech' ? 'speech' : null;
 }
 
-/** Judges a whole JSON answer. The bytes themselves go on unread. */
-export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadResponse {
+/** Checks a complete JSON response; its bytes are passed on unchanged. */
+export function readMediaResponse(kind: MediaKind, bytes: Uint8Array): ReadResponse {
   const list = bareList(bytes);
   if (list !== null) return isFilledBy(kind, list) ? passed(null) : refused(kind, null);
   const scan = scanObject(bytes);
-  if (!scan.ok) return fail(createFailure('malformed', 'answer', `the answer is ${scan.message}`), null);
+  if (!scan.ok) return fail(createFailure('malformed', 'answer', `the response is ${scan.message}`), null);
   const small = new Map<string, unknown>();
   const large = new Set<string>();
   for (const member of scan.members) {
@@ -78,12 +79,12 @@ export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadRespons
   const value = Object.fromEntries(small);
   const usage = readUsage(value['usage']);
   if (value['error']) return fail(failureFromErrorValue(value, 'answer', bytes), usage);
-  if (holdsAnswer(kind, value, large)) return passed(usage);
+  if (holdsOutput(kind, value, large)) return passed(usage);
   const error = large.size === 0 ? findError(value) : null;
   return error === null ? refused(kind, usage) : fail(failureFromErrorValue(error, 'answer', bytes), usage);
 }
 
-function holdsAnswer(kind: MediaKind, value: Record<string, unknown>, large: ReadonlySet<string>): boolean {
+function holdsOutput(kind: MediaKind, value: Record<string, unknown>, large: ReadonlySet<string>): boolean {
   if (kind === 'speech') return true;
   // Silence has an empty transcript.
   if (kind === 'transcript') return typeof value['text'] === 'string' || large.size > 0;
@@ -93,7 +94,7 @@ function holdsAnswer(kind: MediaKind, value: Record<string, unknown>, large: Rea
   return !isHollow && Object.keys(value).some((name) => JOB_MEMBERS.has(name) && Boolean(value[name]));
 }
 
-/** A list of items, one item, or such below (`output.results`). */
+/** A list of items, a single item, or either one nested (`output.results`). */
 function isFilledBy(kind: MediaKind, value: unknown, depth = NESTING_MAX): boolean {
   if (kind === 'speech' || kind === 'transcript') return true;
   const { isItem, needsAll, members } = EXPECTED[kind];
@@ -105,7 +106,7 @@ function isFilledBy(kind: MediaKind, value: unknown, depth = NESTING_MAX): boole
   return depth > 0 && isRecord(value) && members.some((name) => isFilledBy(kind, value[name], depth - 1));
 }
 
-/** An image in an item of any shape: some text in it is an address, or base64. */
+/** An image in an item of any shape: some text in it is a URL, or base64. */
 function holdsImage(item: unknown): boolean {
   if (typeof item === 'string') return !isBlankText(item);
   if (!isRecord(item)) return false;
@@ -129,7 +130,7 @@ function holdsClassification(item: unknown): boolean {
   );
 }
 
-/** Some rerank servers answer with a list alone; null: it is none, or too large to be empty. */
+/** Some rerank servers return a bare list; null: not a list, or too large to be empty. */
 function bareList(bytes: Uint8Array): unknown {
   let start = 0;
   while (start < bytes.length && bytes[start]! <= 0x20) start++;
@@ -147,7 +148,7 @@ function passed(usage: TokenUsage | null): ReadResponse {
 
 function refused(kind: MediaKind, usage: TokenUsage | null): ReadResponse {
   const message =
-    kind === 'transcript' ? 'the answer holds no transcript' : kind === 'speech' ? 'the answer is empty' : EXPECTED[kind].missing;
+    kind === 'transcript' ? 'the response contains no transcript' : kind === 'speech' ? 'the response is empty' : EXPECTED[kind].missing;
   return fail(createFailure('empty', 'answer', message), usage);
 }
 

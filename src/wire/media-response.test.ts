@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
-import { mediaKindOf, readMediaAnswer } from './media-answer.ts';
-import type { MediaKind } from './media-answer.ts';
+import { mediaKindOf, readMediaResponse } from './media-response.ts';
+import type { MediaKind } from './media-response.ts';
 
 const read = (kind: MediaKind, value: unknown) =>
-  readMediaAnswer(kind, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
+  readMediaResponse(kind, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
 const kindOfFailure = (kind: MediaKind, value: unknown) => {
-  const answer = read(kind, value);
-  return answer.ok ? null : answer.failure.kind;
+  const response = read(kind, value);
+  return response.ok ? null : response.failure.kind;
 };
 
-test('endpoints are known by their path', () => {
+test('endpoints are recognized by their path', () => {
   assert.equal(mediaKindOf('/images/generations?x=1'), 'images');
   assert.equal(mediaKindOf('/v2/rerank'), 'rerank');
   assert.equal(mediaKindOf('/moderations'), 'moderations');
@@ -37,7 +37,7 @@ const GOOD: readonly (readonly [MediaKind, unknown])[] = [
 ];
 
 for (const [kind, value] of GOOD) {
-  test(`${kind}: ${JSON.stringify(value).slice(0, 80)} is an answer`, () => assert.equal(kindOfFailure(kind, value), null));
+  test(`${kind}: ${JSON.stringify(value).slice(0, 80)} is a response`, () => assert.equal(kindOfFailure(kind, value), null));
 }
 
 const HOLLOW: readonly (readonly [MediaKind, unknown])[] = [
@@ -63,7 +63,7 @@ for (const [kind, value] of HOLLOW) {
   test(`${kind}: ${JSON.stringify(value)} is empty`, () => assert.equal(kindOfFailure(kind, value), 'empty'));
 }
 
-test('an error under a success status is an error, and a cut text is malformed', () => {
+test('an error with a success status is an error, and a cut text is malformed', () => {
   assert.equal(kindOfFailure('images', { error: { message: 'no' } }), 'error');
   assert.equal(kindOfFailure('rerank', { message: 'no' }), 'error');
   assert.equal(kindOfFailure('rerank', { message: 'fine', results: [{ index: 0, relevance_score: 1 }] }), null);

@@ -1,8 +1,8 @@
 import { findVendorError } from './vendor-error.ts';
 
 /**
- * The error in a body or chunk that came with a success status, or null: a truthy top-level `error` (the sign that the
- * official clients know), a flat error object (older vLLM, Mistral, Cerebras), or a vendor's own field. What comes back is for `readErrorValue`.
+ * The error in a body or chunk that came with a success status, or null: a truthy top-level `error` (what the official clients check), a
+ * flat error object (older vLLM, Mistral, Cerebras), or a vendor's own field. `readErrorValue` reads the result.
  */
 export function findError(value: Record<string, unknown>): unknown {
   if (value['error']) return value;
@@ -11,13 +11,13 @@ export function findError(value: Record<string, unknown>): unknown {
   const vendor = findVendorError(value);
   if (vendor !== null) return vendor;
   if (isSet(value['choices']) || isSet(value['data'])) return null;
-  // No chunk and no answer has words at its top level, nor a list of errors.
-  return WORDS.some((name) => typeof value[name] === 'string') || isFilledArray(value['errors']) || isFilledArray(value['detail'])
+  // A valid response or chunk has no top-level message and no list of errors.
+  return MESSAGE_NAMES.some((name) => typeof value[name] === 'string') || isFilledArray(value['errors']) || isFilledArray(value['detail'])
     ? value
     : null;
 }
 
-const WORDS = ['message', 'detail', 'msg', 'error_msg'] as const;
+const MESSAGE_NAMES = ['message', 'detail', 'msg', 'error_msg'] as const;
 
 function isSet(value: unknown): boolean {
   return value !== undefined && value !== null;

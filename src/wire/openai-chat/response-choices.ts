@@ -8,18 +8,18 @@ import { isFilledCall } from './called-tool.ts';
 
 type Fields = Record<string, unknown>;
 
-/** The choices of a whole JSON answer, to be judged; `answer` has been read as one before. */
-export function readChoices(answer: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
-  const value = answer.byteLength > PARSED_BYTES_MAX ? valueOf(outline ?? outlineOf(answer)) : parse(answer);
+/** The choices of a valid JSON response, for quality checks. */
+export function readChoices(response: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
+  const value = response.byteLength > PARSED_BYTES_MAX ? valueOf(outline ?? outlineOf(response)) : parse(response);
   return choicesOf(value).map(readChoice);
 }
 
-/** A larger answer is judged by its outline: of texts beyond a megabyte by their beginning. */
+/** In bytes. A larger response is checked by its outline, with texts cut after a megabyte. */
 const PARSED_BYTES_MAX = 256 * 1024;
 
-function outlineOf(answer: Uint8Array): JsonOutline {
+function outlineOf(response: Uint8Array): JsonOutline {
   const outline = new JsonOutline();
-  outline.push(answer);
+  outline.push(response);
   return outline;
 }
 
@@ -28,9 +28,9 @@ function valueOf(outline: JsonOutline): Fields {
   return isRecord(value) ? value : {};
 }
 
-/** The same answer with other texts: `texts[i]` for the choice at place i, null: as it is. */
-export function withTexts(answer: Uint8Array, texts: readonly (string | null)[]): Uint8Array {
-  const value = parse(answer);
+/** The same response with other texts: `texts[i]` for choice i; null: unchanged. */
+export function withTexts(response: Uint8Array, texts: readonly (string | null)[]): Uint8Array {
+  const value = parse(response);
   for (const [i, choice] of choicesOf(value).entries()) {
     const text = texts[i] ?? null;
     if (text === null) continue;
@@ -40,9 +40,9 @@ export function withTexts(answer: Uint8Array, texts: readonly (string | null)[])
   return Buffer.from(writeJson(value));
 }
 
-/** For what is changed and written again. */
-function parse(answer: Uint8Array): Fields {
-  return JSON.parse(asBuffer(answer).toString('utf8', byteOrderMarkLength(answer))) as Fields;
+/** Parses the response completely. */
+function parse(response: Uint8Array): Fields {
+  return JSON.parse(asBuffer(response).toString('utf8', byteOrderMarkLength(response))) as Fields;
 }
 
 function choicesOf({ choices }: Fields): Fields[] {
@@ -67,12 +67,12 @@ function readChoice(choice: Fields): AnswerChoice {
   };
 }
 
-/** Some hosts send the member with every text in it empty. */
+/** Some hosts send the member with empty strings only. */
 function isFilledAudio(audio: unknown): boolean {
   return isRecord(audio) && !['data', 'transcript', 'id'].every((name) => audio[name] === '');
 }
 
-/** Under whatever name: the first member that speaks of it and holds text. */
+/** The first member with text whose name indicates reasoning; names differ between hosts. */
 function reasoningOf(message: Fields): string {
   for (const name of Object.keys(message)) {
     const text = /reason|think|thought/.test(name) ? textOf(message[name]) : '';
@@ -81,7 +81,7 @@ function reasoningOf(message: Fields): string {
   return '';
 }
 
-/** A text, or the parts that some providers send in its place. */
+/** A string, or the list of parts that some providers send instead. */
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   return partsOf(value)

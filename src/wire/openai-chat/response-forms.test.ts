@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { inForm, isUnfinished } from './answer-again.ts';
+import { convertForm, isUnfinished } from './response-forms.ts';
 import { decodeRequest } from '../decode-request.ts';
 import { openaiChat } from './dialect.ts';
 import { normalForm } from '../request-identity.ts';
@@ -14,39 +14,39 @@ const usageEvent =
   'data: {"id":"x","object":"chat.completion.chunk","model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}\n\n';
 const words = event({ role: 'assistant', content: 'two ' }) + event({ content: 'words' }) + event({}, 'stop');
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-const stream = (tellsUsage: boolean) => ({
-  body: Buffer.from(`${words}${tellsUsage ? usageEvent : ''}data: [DONE]\n\n`),
+const stream = (includesUsage: boolean) => ({
+  body: Buffer.from(`${words}${includesUsage ? usageEvent : ''}data: [DONE]\n\n`),
   isStream: true,
-  tellsUsage,
+  includesUsage,
   usage,
 });
 
-test('an answer in the form that it has is the same bytes', () => {
-  const kept = stream(true);
-  assert.equal(inForm(kept, { stream: true, usage: true }), kept.body);
-  const plain = { body: Buffer.from('{}'), isStream: false, tellsUsage: false, usage: null };
-  assert.equal(inForm(plain, { stream: false, usage: false }), plain.body);
+test('a response that already has the requested form is returned as the same bytes', () => {
+  const stored = stream(true);
+  assert.equal(convertForm(stored, { stream: true, usage: true }), stored.body);
+  const nonStreaming = { body: Buffer.from('{}'), isStream: false, includesUsage: false, usage: null };
+  assert.equal(convertForm(nonStreaming, { stream: false, usage: false }), nonStreaming.body);
 });
 
-test('a stream that was kept without its usage tells it where it is asked for', () => {
-  const told = text(inForm(stream(false), { stream: true, usage: true }));
-  assert.ok(told.startsWith(words));
-  assert.match(told, /"choices":\[\],"usage":\{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11/);
-  assert.match(told, /\n\ndata: \[DONE\]\n\n$/);
-  const plain = JSON.parse(text(inForm(stream(false), { stream: false, usage: false }))) as { usage: { total_tokens: number } };
-  assert.equal(plain.usage.total_tokens, 11);
+test('a stream that was stored without usage has it where requested', () => {
+  const streamed = text(convertForm(stream(false), { stream: true, usage: true }));
+  assert.ok(streamed.startsWith(words));
+  assert.match(streamed, /"choices":\[\],"usage":\{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11/);
+  assert.match(streamed, /\n\ndata: \[DONE\]\n\n$/);
+  const nonStreaming = JSON.parse(text(convertForm(stream(false), { stream: false, usage: false }))) as { usage: { total_tokens: number } };
+  assert.equal(nonStreaming.usage.total_tokens, 11);
 });
 
-test('and one that was kept with it is silent about it where it is not', () => {
-  assert.equal(text(inForm(stream(true), { stream: true, usage: false })), `${words}data: [DONE]\n\n`);
+test('a stream that was stored with usage has none where not requested', () => {
+  assert.equal(text(convertForm(stream(true), { stream: true, usage: false })), `${words}data: [DONE]\n\n`);
 });
 
-test('an answer is unfinished by what a choice says, never by what its text says', () => {
-  const answer = (content: string, finish: string) =>
+test('a response is unfinished by the finish reason of a choice, never by its text', () => {
+  const response = (content: string, finish: string) =>
     Buffer.from(JSON.stringify({ choices: [{ message: { content }, finish_reason: finish }] }, null, 1));
-  assert.equal(isUnfinished(answer('words', 'length')), true);
-  assert.equal(isUnfinished(answer('words', 'content_filter')), true);
-  assert.equal(isUnfinished(answer('"finish_reason": "length"', 'stop')), false);
+  assert.equal(isUnfinished(response('words', 'length')), true);
+  assert.equal(isUnfinished(response('words', 'content_filter')), true);
+  assert.equal(isUnfinished(response('"finish_reason": "length"', 'stop')), false);
 });
 
 function formOf(json: string): string {
@@ -55,13 +55,13 @@ function formOf(json: string): string {
   return normalForm(decoded.body, IGNORED);
 }
 
-test('numbers that JavaScript can’t tell apart are told apart', () => {
+test('numbers that JavaScript can’t distinguish are distinguished', () => {
   const ask = (seed: string) => formOf(`{"model":"m","messages":[],"seed":${seed}}`);
   assert.notEqual(ask('9007199254740993'), ask('9007199254740992'));
   assert.equal(ask('1.0'), ask('1'));
 });
 
-/** Writes the same value with its members in the order of `rank`, and with white space. */
+/** Writes the same value with its members in the order of `rank`, and white space. */
 function write(value: unknown, rank: (name: string) => number): string {
   if (Array.isArray(value)) return `[ ${value.map((each) => write(each, rank)).join(' , ')} ]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -69,9 +69,9 @@ function write(value: unknown, rank: (name: string) => number): string {
   return `{ ${names.map((name) => `${JSON.stringify(name)} :\n${write((value as Record<string, unknown>)[name], rank)}`).join(',\t')} }`;
 }
 
-test('property: the normal form is the same for every order and spacing, and another for every other value', () => {
+test('property: the normal form is equal for every order and spacing, and different for every other value', () => {
   const member = fc.tuple(
-    // `N` is refused: it differs from a field that is read in case only.
+    // `N` is refused: it differs from a known field in case only.
     fc.string().filter((name) => name !== '__proto__' && name !== 'N'),
     fc.jsonValue({ maxDepth: 3 }),
   );

@@ -1,17 +1,17 @@
 /**
- * Choices in a shape that was not asked for: a whole message where a stream has deltas, the text of a completion in a chat answer, a
- * message in a completion. Clients read one member and nothing else, and would take such an answer for an empty one.
+ * Fixes choices in a shape that was not requested: a complete message where a stream has deltas, the text of a completion in a chat
+ * response, a message in a completion. Clients read one member only, and would take such a response for an empty one.
  */
 import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
 import { holdsContent, holdsMore } from './content.ts';
-import { numbered } from './answer-as-stream.ts';
+import { withCallIndexes } from './completion-to-stream.ts';
 
 type Fields = Record<string, unknown>;
 export type ShapedOperation = 'chat' | 'completions';
 
-/** A choice of a whole answer in the shape of its operation; the same object where it has that. */
+/** A choice of a complete response in the shape of its operation; the same object if it has that shape. */
 export function shapedChoice(choice: Fields, operation: ShapedOperation): Fields {
   const { message, text, ...rest } = choice;
   if (operation === 'chat') {
@@ -21,20 +21,20 @@ export function shapedChoice(choice: Fields, operation: ShapedOperation): Fields
   return typeof text === 'string' || !isRecord(message) ? choice : { ...rest, text: textOf(message['content']) };
 }
 
-/** Choices beyond so many are not followed. */
+/** Choices tracked. */
 const WHOLES_MAX = 1_024;
 
 /** The events of one stream in the shape of its operation. */
 export class EventShape {
   readonly #operation: ShapedOperation;
-  /** Choices that came as whole messages. */
+  /** Choices that arrived as complete messages. */
   readonly #wholes = new Set<number>();
 
   constructor(operation: ShapedOperation) {
     this.#operation = operation;
   }
 
-  /** The same list where it has that shape; null: a choice has come whole before. `hasContent`: events before this one held some. */
+  /** The same list if it has that shape; null: a complete message was repeated. `hasContent`: earlier events had content. */
   of(choices: unknown[], hasContent: boolean): unknown[] | null {
     if (!choices.some((choice) => isRecord(choice) && isMisshapen(choice, this.#operation))) return choices;
     const shaped: unknown[] = [];
@@ -46,10 +46,10 @@ export class EventShape {
       const index = indexOf(choice, position);
       const isWhole = holdsWholeMessage(choice);
       if (isWhole && this.#wholes.has(index)) return null;
-      // After deltas a whole message says once more what they have said.
-      const isSaid = isWhole && hasContent && this.#wholes.size === 0;
-      if (isWhole && !isSaid && this.#wholes.size < WHOLES_MAX) this.#wholes.add(index);
-      shaped.push(shapedPiece(choice, this.#operation, isSaid));
+      // A complete message after deltas repeats their content.
+      const isRepeated = isWhole && hasContent && this.#wholes.size === 0;
+      if (isWhole && !isRepeated && this.#wholes.size < WHOLES_MAX) this.#wholes.add(index);
+      shaped.push(shapedPiece(choice, this.#operation, isRepeated));
     }
     return shaped;
   }
@@ -63,7 +63,7 @@ export function indexOf(choice: Fields, position: number): number {
   return typeof choice['index'] === 'number' ? choice['index'] : position;
 }
 
-/** Whether the choice of an event holds what it says where the clients of its operation don't look. */
+/** True if the content of an event's choice is where clients of the operation do not read it. */
 function isMisshapen(choice: Fields, operation: ShapedOperation): boolean {
   const { delta, message, text } = choice;
   if (operation === 'completions') return typeof text !== 'string' && (isRecord(delta) || isRecord(message));
@@ -71,22 +71,22 @@ function isMisshapen(choice: Fields, operation: ShapedOperation): boolean {
   return !isRecord(delta) && (isRecord(message) || typeof text === 'string');
 }
 
-/** True if the choice of an event holds a whole message, which may be said once only. */
+/** True if the choice of an event holds a complete message, which may occur only once. */
 function holdsWholeMessage({ delta, message }: Fields): boolean {
   return !isRecord(delta) && isRecord(message) && holdsContent(message);
 }
 
-/** The choice of an event in the shape of its operation. `isSaid`: what it holds has been said before in pieces. */
-function shapedPiece(choice: Fields, operation: ShapedOperation, isSaid: boolean): Fields {
+/** The choice of an event in the shape of its operation. `isRepeated`: deltas have already delivered its content. */
+function shapedPiece(choice: Fields, operation: ShapedOperation, isRepeated: boolean): Fields {
   const { delta, message, text, ...rest } = choice;
-  const said = isRecord(delta) ? delta : isRecord(message) ? message : {};
-  if (operation === 'completions') return { ...rest, text: isSaid ? '' : textOf(said['content']) };
-  if (isSaid) return { ...rest, delta: {} };
-  const words = typeof text === 'string' && text !== '' ? { ...said, content: text } : said;
-  return { ...rest, delta: isRecord(message) && !isRecord(delta) ? numbered(words) : words };
+  const fields = isRecord(delta) ? delta : isRecord(message) ? message : {};
+  if (operation === 'completions') return { ...rest, text: isRepeated ? '' : textOf(fields['content']) };
+  if (isRepeated) return { ...rest, delta: {} };
+  const withText = typeof text === 'string' && text !== '' ? { ...fields, content: text } : fields;
+  return { ...rest, delta: isRecord(message) && !isRecord(delta) ? withCallIndexes(withText) : withText };
 }
 
-/** `object` of an answer or event as its operation has it. */
+/** The `object` of a response or event of the operation. */
 export function objectName(operation: ShapedOperation, isStream: boolean): string {
   if (operation === 'completions') return 'text_completion';
   return isStream ? 'chat.completion.chunk' : 'chat.completion';

@@ -1,40 +1,40 @@
 /**
- * Some servers answer a plain request with a stream of events. The same answer as the one JSON text that was asked for: fragments
- * joined as the official clients join them, everything else kept as it came last.
+ * Some servers respond to a non-streaming request with a stream of events. Converts it to the requested JSON text: fragments are joined as
+ * the official clients join them; of everything else the last value is used.
  */
 import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { isFilledCall } from './called-tool.ts';
-import { FoldBudget, objectsIn } from '../whole-bounds.ts';
+import { FoldBudget, objectsIn } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 
 type Fields = Record<string, unknown>;
 
-/** Said anew with each delta, or in one piece: the last word counts. All other strings are fragments, to be joined. */
-const WHOLE: ReadonlySet<string> = new Set(['role', 'type', 'id', 'index', 'name', 'format', 'call_id', 'expires_at']);
-/** Of one event alone. */
-const OF_THE_EVENT: ReadonlySet<string> = new Set(['choices', 'usage', 'object', 'obfuscation']);
-/** The first event names them; some servers make up new ones for every event. */
-const SAID_FIRST: ReadonlySet<string> = new Set(['id', 'created']);
+/** Members repeated with each delta, or sent at once: the last value counts. All other strings are fragments to be joined. */
+const LAST_VALUE_COUNTS: ReadonlySet<string> = new Set(['role', 'type', 'id', 'index', 'name', 'format', 'call_id', 'expires_at']);
+/** Members that concern one event only. */
+const EVENT_ONLY: ReadonlySet<string> = new Set(['choices', 'usage', 'object', 'obfuscation']);
+/** Members whose first value counts: some servers generate new ones for every event. */
+const FIRST_VALUE_COUNTS: ReadonlySet<string> = new Set(['id', 'created']);
 
-/** Deeper inside what an event says, the last word counts: no provider nests fragments, and the joining must end. */
+/** Deeper inside an event the last value counts: no provider nests fragments, and recursion must be bounded. */
 const NESTING_MAX = 20;
 
-/** `events`: whole events that a stream reader has found complete, in order. The result is for `readAnswer` to judge. */
-export function streamAsAnswer(events: Uint8Array): Uint8Array {
+/** `events`: those of a complete stream, in order. `readChatResponse` classifies the result. */
+export function streamToCompletion(events: Uint8Array): Uint8Array {
   const fold = new StreamFold();
   fold.push(events);
   return fold.finish();
 }
 
-/** The same, given the events as they come. */
+/** The same, as the events arrive. */
 export class StreamFold {
-  readonly #fold = new AnswerFold();
+  readonly #fold = new ResponseFold();
   readonly #budget = new FoldBudget();
-  /** It holds more than is made one answer: what was folded is not all of it. */
+  /** The stream is too large to fold, and the result is incomplete. */
   isTooLarge = false;
 
-  /** `events`: whole ones. */
+  /** `events`: complete ones. */
   push(events: Uint8Array): void {
     for (const data of objectsIn(events)) {
       this.isTooLarge ||= !this.#budget.allows(data);
@@ -49,7 +49,7 @@ export class StreamFold {
   }
 }
 
-class AnswerFold {
+class ResponseFold {
   readonly #head: Fields = fields();
   readonly #choices = new Map<number, ChoiceFold>();
   #usage: unknown;
@@ -57,8 +57,8 @@ class AnswerFold {
 
   add(chunk: Fields): void {
     for (const [name, value] of Object.entries(chunk)) {
-      if (OF_THE_EVENT.has(name) || isNothing(value)) continue;
-      if (!SAID_FIRST.has(name) || isNothing(this.#head[name])) this.#head[name] = value;
+      if (EVENT_ONLY.has(name) || isNothing(value)) continue;
+      if (!FIRST_VALUE_COUNTS.has(name) || isNothing(this.#head[name])) this.#head[name] = value;
     }
     if (isRecord(chunk['usage'])) this.#usage = chunk['usage'];
     this.#isText ||= chunk['object'] === 'text_completion';
@@ -75,8 +75,8 @@ class AnswerFold {
   finish(): Fields {
     const isText = this.#isText || [...this.#choices.values()].some((choice) => choice.isText);
     const choices = [...this.#choices.values()].toSorted((a, b) => a.index - b.index).map((choice) => choice.finish(isText));
-    const answer = { ...this.#head, object: isText ? 'text_completion' : 'chat.completion', choices };
-    return this.#usage === undefined ? answer : { ...answer, usage: this.#usage };
+    const response = { ...this.#head, object: isText ? 'text_completion' : 'chat.completion', choices };
+    return this.#usage === undefined ? response : { ...response, usage: this.#usage };
   }
 }
 
@@ -103,18 +103,18 @@ class ChoiceFold {
     if (typeof text === 'string') this.#text = (this.#text ?? '') + text;
     if (typeof finish === 'string' && finish !== '') this.#finish = finish;
     if (isRecord(logprobs)) join((this.#logprobs ??= fields()), logprobs);
-    const said = delta ?? message;
-    if (!isRecord(said)) return;
-    const { tool_calls: calls, ...words } = said;
+    const members = delta ?? message;
+    if (!isRecord(members)) return;
+    const { tool_calls: calls, ...others } = members;
     if (Array.isArray(calls)) for (const call of calls) if (isRecord(call)) this.#calls.add(call);
-    join(this.#message, words);
+    join(this.#message, others);
   }
 
   finish(isText: boolean): Fields {
     const logprobs = this.#logprobs;
     const calls = this.#calls.finish();
     const hasCall = calls.length > 0 || isFilledCall(this.#message['function_call']);
-    // A stream that was ended in good order without saying why has simply come to its end.
+    // A complete stream without a finish reason has ended normally.
     const end = { logprobs, finish_reason: this.#finish ?? (hasCall ? 'tool_calls' : 'stop') };
     if (isText) return { index: this.index, text: this.#text ?? '', ...this.#rest, ...end };
     const { content = null } = this.#message;
@@ -124,19 +124,19 @@ class ChoiceFold {
   }
 }
 
-/** Tool calls by their index; where a server gives none, or the same to all, a new id begins a new call. */
+/** Tool calls by index; if a server sends no index, or the same for all, a new id begins a new call. */
 class CallList {
   readonly #calls: Fields[] = [];
   readonly #byIndex = new Map<unknown, Fields>();
   #last: Fields | null = null;
 
   add(delta: Fields): void {
-    const { index, ...said } = delta;
+    const { index, ...members } = delta;
     const known = typeof index === 'number' ? (this.#byIndex.get(index) ?? null) : this.#last;
-    const call = known === null || isOther(known, said) ? this.#begin() : known;
+    const call = known === null || isOther(known, members) ? this.#begin() : known;
     if (typeof index === 'number') this.#byIndex.set(index, call);
     this.#last = call;
-    join(call, said);
+    join(call, members);
   }
 
   finish(): Fields[] {
@@ -155,16 +155,16 @@ function isOther(call: Fields, delta: Fields): boolean {
   return typeof id === 'string' && id !== '' && call['id'] !== undefined && call['id'] !== id;
 }
 
-/** Adds what a delta says to what was said before. */
+/** Adds the members of a delta to `known`. */
 function join(known: Fields, delta: Fields, depth = NESTING_MAX): void {
   for (const [name, value] of Object.entries(delta)) {
-    // Names come from outside: this one would reach what all objects share.
+    // Names come from outside: this one would change the object's prototype.
     if (isNothing(value) || name === '__proto__') continue;
-    known[name] = WHOLE.has(name) ? lastWord(known[name], value) : joined(known[name], value, depth);
+    known[name] = LAST_VALUE_COUNTS.has(name) ? lastValue(known[name], value) : joined(known[name], value, depth);
   }
 }
 
-function lastWord(known: unknown, value: unknown): unknown {
+function lastValue(known: unknown, value: unknown): unknown {
   return value === '' && known !== undefined ? known : value;
 }
 
@@ -183,12 +183,12 @@ function joined(known: unknown, value: unknown, depth: number): unknown {
   return known;
 }
 
-/** Items with an index go on where they left off; all others follow each other. */
+/** Items with the same index are joined; all others are appended. */
 function joinedLists(known: unknown[], more: readonly unknown[], depth: number): unknown[] {
   for (const item of more) {
     const last: unknown = known.at(-1);
-    const goesOn = depth > 0 && isRecord(item) && isRecord(last) && typeof item['index'] === 'number' && item['index'] === last['index'];
-    if (goesOn) join(last, item, depth - 1);
+    const continues = depth > 0 && isRecord(item) && isRecord(last) && typeof item['index'] === 'number' && item['index'] === last['index'];
+    if (continues) join(last, item, depth - 1);
     else known.push(item);
   }
   return known;
@@ -198,7 +198,7 @@ function textPart(text: string): Fields {
   return { type: 'text', text };
 }
 
-/** Without a prototype, whose names could be taken for what was said. */
+/** Without a prototype, whose members could be taken for received ones. */
 function fields(): Fields {
   return Object.create(null) as Fields;
 }

@@ -3,15 +3,15 @@ import type { ModelEvent } from './model.ts';
 type PartEvent = Extract<ModelEvent, { type: 'part_start' | 'delta' | 'part_end' }>;
 
 /**
- * One part at a time, for dialects whose parts follow each other: what a later part says while an earlier one is open waits for that
- * one's end. Bounded by the response, which is bounded elsewhere. For the first choice only.
+ * Serializes parts, for dialects that do not interleave them: the events of a later part are held until the open part ends. Bounded by
+ * the size of the response, which is limited elsewhere. For the first choice only.
  */
 export class PartOrder {
-  /** Parts begun and not passed on whole, in order; the first is the open one. */
+  /** Held events by part, in the order in which the parts began. */
   readonly #waiting = new Map<number, PartEvent[]>();
   #open: number | null = null;
 
-  /** What may go on now, in order. */
+  /** The events that can be emitted now, in order. */
   *add(event: ModelEvent): Generator<ModelEvent> {
     if (event.type !== 'part_start' && event.type !== 'delta' && event.type !== 'part_end') return void (yield event);
     if (this.#open === null) this.#open = event.part;

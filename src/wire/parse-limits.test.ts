@@ -1,4 +1,4 @@
-/** Responses that would block the event loop: refused, or read by their outline. */
+/** Responses that would block the event loop: refused, or read through an outline. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ const OPTIONS = { id: 'r', model: 'm', createdAt: 0, includeUsage: true, tools: 
 const NAMES = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const;
 type Name = (typeof NAMES)[number];
 
-/** A response that says `text`, with `extra` as an unknown member. */
+/** A response with the text `text`, and `extra` as an unknown member. */
 const SAYING: Readonly<Record<Name, (text: string, extra: unknown) => object>> = {
   'openai-chat': (text, extra) => ({
     choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }],
