@@ -6,7 +6,7 @@ import { ERROR_CATALOGUE } from '../src/core/errors.ts';
 import type { ErrorCode } from '../src/core/errors.ts';
 import { FAILURE_KINDS } from '../src/core/facts.ts';
 import type { FailureKind } from '../src/core/facts.ts';
-import { BENCH_MAX_MS } from '../src/policy/cooldown/bench.ts';
+import { QUARANTINE_MAX_MS } from '../src/policy/cooldown/quarantine.ts';
 import { KIND_RULES, OTHER_STATUS, PERMANENT_CONNECT, STALE_CONNECTION, STATUS_RULES } from '../src/policy/verdict.ts';
 import type { Judgement, Rule } from '../src/policy/verdict.ts';
 
@@ -35,7 +35,7 @@ function whatItDoes(judgement: Judgement, hasWords: boolean): string {
   const { effect, health, benchMs, longerPause, reason, verdict } = judgement;
   if (judgement === STALE_CONNECTION.judgement) return 'nothing, not even its retry budget';
   if (effect === 'suspect') return `its key is suspected; a second witness quarantines it for ${benchMs / 60_000} min`;
-  if (effect === 'bench') return `its key is quarantined for ${benchMs / 60_000} min${benchMs < BENCH_MAX_MS ? ', longer each time' : ''}`;
+  if (effect === 'bench') return `its key is quarantined for ${benchMs / 60_000} min${benchMs < QUARANTINE_MAX_MS ? ', longer each time' : ''}`;
   if (effect === 'cooldown') {
     const who = reason === 'rate_limited' ? 'its key' : 'the target';
     return `${who} pauses: the time asked, else our backoff${longerPause ? ' fourfold' : ''}`;

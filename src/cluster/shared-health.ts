@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import type { BreakerRecord, CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
-import type { Bench, BenchRecord } from '../policy/cooldown/bench.ts';
+import type { Quarantine, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 
 /** Instances that may probe instead do so this much later each, in milliseconds: by then they have heard of a probe. */
@@ -24,14 +24,14 @@ export interface HealthSubject {
   readonly breaker: CircuitBreaker;
   readonly cooldown: Cooldown;
   readonly overload: Cooldown;
-  readonly credential: { readonly id: string; readonly bench: Bench };
+  readonly credential: { readonly id: string; readonly bench: Quarantine };
 }
 
 /** Of breakers `half-open`: the sender probes now. Null: it is in order again. */
 type News =
   | { readonly kind: 'cooldown'; readonly id: string; readonly leftMs: number; readonly as: 'cooldown' | 'bench' }
   | { readonly kind: 'breaker'; readonly id: string; readonly record: BreakerRecord | 'half-open' | null }
-  | { readonly kind: 'bench'; readonly id: string; readonly record: BenchRecord | null };
+  | { readonly kind: 'bench'; readonly id: string; readonly record: QuarantineRecord | null };
 
 export interface SharedHealthOptions {
   readonly clock: Clock;
@@ -115,7 +115,7 @@ export class SharedHealth {
     news.push({ kind: 'cooldown', id: cooldown.id, leftMs, as: cooldown.kind });
   }
 
-  #noteBench(news: News[], id: string, bench: Bench, now: number): void {
+  #noteBench(news: News[], id: string, bench: Quarantine, now: number): void {
     const record = bench.save(now, this.#options.clock.epochMs());
     if (this.#isSaid(`bench ${id}`, record === null ? 'closed' : `out ${record.strikes}`, record?.untilEpochMs ?? 0)) return;
     news.push({ kind: 'bench', id, record });

@@ -84,6 +84,6 @@ test('a target that lost against its rescue has no budget left to protect it unt
   budget.take();
   budget.noteLost();
   assert.equal(budget.allows, true);
-  budget.noteAnswer();
+  budget.noteResponse();
   assert.equal(budget.allows, false);
 });

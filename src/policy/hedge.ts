@@ -93,7 +93,7 @@ export class RescueBudget {
   }
 
   /** The target has answered a call. */
-  noteAnswer(): void {
+  noteResponse(): void {
     this.#isHung = false;
   }
 }

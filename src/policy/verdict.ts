@@ -7,7 +7,7 @@
 import type { Failure, FailureKind } from '../core/facts.ts';
 import { beforeQuote, blameFor, startsWithKeyError, concernsKey, concernsMoney } from '../core/credential-words.ts';
 import { fieldNamedIn } from '../core/unsupported-field.ts';
-import { isCallersFault, isUnpairedCall } from './verdict/callers-fault.ts';
+import { isCallerError, isUnpairedCall } from './verdict/caller-error.ts';
 import {
   AUTH,
   AUTH_OF_REQUEST,
@@ -49,7 +49,7 @@ export interface Rule {
   /** How the whole message begins. */
   readonly opening?: RegExp;
   /** Only where its code says no more than that the request is bad. */
-  readonly codeTellsNothing?: true;
+  readonly genericCodeOnly?: true;
   /** What else the failure has to be. */
   readonly test?: (failure: Failure, status: number) => boolean;
   readonly judgement: Judgement;
@@ -182,14 +182,14 @@ export const STATUS_RULES: readonly Rule[] = [
     when: '400 or 422 whose text says that something is not supported',
     statuses: is(400, 422),
     text: UNSUPPORTED_TEXT,
-    codeTellsNothing: true,
+    genericCodeOnly: true,
     judgement: UNSUPPORTED,
   },
   {
     when: '400 or 422 that begins with the name of a field that is not supported',
     statuses: is(400, 422),
     test: ({ message }) => UNSUPPORTED_OPENING.test(message) || fieldNamedIn(message) !== null,
-    codeTellsNothing: true,
+    genericCodeOnly: true,
     judgement: UNSUPPORTED,
   },
   { when: '403 whose text says moderation', statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
@@ -228,13 +228,13 @@ export const STATUS_RULES: readonly Rule[] = [
     when: '400 or 422 that says that the request is no JSON',
     statuses: is(400, 422),
     opening: NO_JSON_OPENING,
-    codeTellsNothing: true,
+    genericCodeOnly: true,
     judgement: INVALID_REQUEST,
   },
   {
     when: '400 or 422 that names a standard field as missing, of the wrong type or below every minimum',
     statuses: is(400, 422),
-    test: isCallersFault,
+    test: isCallerError,
     judgement: INVALID_REQUEST,
   },
   {
@@ -345,7 +345,7 @@ export function ruleFor(status: number, failure: Failure): Pick<Rule, 'when' | '
 const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?|validation_?(error|exception))$/i;
 
 function matches(rule: Rule, failure: Failure, status: number): boolean {
-  if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
+  if (rule.genericCodeOnly === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
   if (rule.words !== undefined && !matchesWord(rule.words, failure)) return false;
   if (rule.test !== undefined && !rule.test(failure, status)) return false;
   if (rule.opening !== undefined && !rule.opening.test(failure.message)) return false;

@@ -349,7 +349,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#isAwaited = false;
     this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
-    this.options.target.state.rescueBudget.noteAnswer();
+    this.options.target.state.rescueBudget.noteResponse();
     this.#settleDecision();
   }
 

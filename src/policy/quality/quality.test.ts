@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { isAtLimit } from '../../core/finish-reason.ts';
-import { QualityRules, realLength } from './quality.ts';
+import { QualityRules, usableLength } from './quality.ts';
 import type { QualitySettings } from './quality.ts';
 
 const nothing: QualitySettings = {
@@ -103,8 +103,8 @@ describe('a stream that has begun', () => {
   });
 
   test('is of no interest where nothing is asked that its beginning could tell', () => {
-    assert.equal(rules({ rejectTruncated: true, mustMatch: ['a'] }).looksAtOpenings, false);
-    assert.equal(rules({ minLength: 1 }).looksAtOpenings, true);
+    assert.equal(rules({ rejectTruncated: true, mustMatch: ['a'] }).checksOpenings, false);
+    assert.equal(rules({ minLength: 1 }).checksOpenings, true);
   });
 
   test('is never undecided once it can be judged good (any text, by any cut)', () => {
@@ -124,19 +124,19 @@ test('what an answer ended at', () => {
 });
 
 test('empty answers are welcome only where nothing is asked of their text', () => {
-  assert.equal(rules({ rejectEmpty: false }).welcomesEmpty, true);
-  assert.equal(rules({ rejectEmpty: false, minLength: 1 }).welcomesEmpty, false);
-  assert.equal(rules().welcomesEmpty, false);
+  assert.equal(rules({ rejectEmpty: false }).acceptsEmpty, true);
+  assert.equal(rules({ rejectEmpty: false, minLength: 1 }).acceptsEmpty, false);
+  assert.equal(rules().acceptsEmpty, false);
 });
 
 describe('how much of a poor answer is real', () => {
-  test('a text counts by its length', () => assert.equal(realLength([said('12345')], 'short'), 5));
+  test('a text counts by its length', () => assert.equal(usableLength([said('12345')], 'short'), 5));
   test('a loop does not count', () => {
-    const real = realLength([said(`Once upon a time. ${LOOP}`, { finishReason: 'length' })], 'repetition');
+    const real = usableLength([said(`Once upon a time. ${LOOP}`, { finishReason: 'length' })], 'repetition');
     assert.ok(real < 100, String(real));
   });
   test('a refusal counts less than any answer, and more than none', () => {
-    assert.equal(realLength([said('', { refusal: 'No, and for a long reason.' })], 'refused'), 1);
-    assert.equal(realLength([said('', { finishReason: 'content_filter' })], 'refused'), 0);
+    assert.equal(usableLength([said('', { refusal: 'No, and for a long reason.' })], 'refused'), 1);
+    assert.equal(usableLength([said('', { finishReason: 'content_filter' })], 'refused'), 0);
   });
 });

@@ -31,7 +31,7 @@ export class QualityRules {
   /** An answer has to be read if it ended at its limit. */
   readonly readsCutOff: boolean;
   /** An answer has to be read if there may be nothing but thoughts in one of its choices. */
-  readonly readsThoughts: boolean;
+  readonly readsReasoning: boolean;
   readonly hasPatterns: boolean;
   /** The opening of a stream does not tell all that these rules ask. */
   readonly readsBeyondOpenings: boolean;
@@ -45,11 +45,11 @@ export class QualityRules {
     this.readsBeyondOpenings = this.hasPatterns || settings.minLength > OPENING_MAX;
     this.readsAll = settings.rejectRefusal || settings.minLength > 0 || this.hasPatterns;
     this.readsCutOff = settings.rejectTruncated || settings.rejectRepetition;
-    this.readsThoughts = settings.rejectEmpty;
+    this.readsReasoning = settings.rejectEmpty;
   }
 
   /** True if nothing is asked that an empty answer can't be. */
-  get welcomesEmpty(): boolean {
+  get acceptsEmpty(): boolean {
     const { rejectEmpty, minLength } = this.#settings;
     return !rejectEmpty && minLength === 0 && this.#mustMatch.length === 0;
   }
@@ -70,7 +70,7 @@ export class QualityRules {
   }
 
   /** True if `isUndecided` can ever be. */
-  get looksAtOpenings(): boolean {
+  get checksOpenings(): boolean {
     return this.#settings.rejectRefusal || this.#settings.minLength > 0;
   }
 
@@ -93,7 +93,7 @@ export class QualityRules {
  * How much of an answer is real content, in characters, to find the best of several poor ones: without the loop that it ended in. A refusal
  * counts as 1: it says more than nothing, and less than any answer.
  */
-export function realLength(choices: readonly AnswerChoice[], shortfall: Shortfall): number {
+export function usableLength(choices: readonly AnswerChoice[], shortfall: Shortfall): number {
   let length = 0;
   for (const choice of choices)
     length += choice.text.length + choice.callArguments.length - (shortfall === 'repetition' ? loopIn(choice) : 0);

@@ -2,21 +2,25 @@
  * Whether refusals of calls depend on their rate. Only then are they a sign of a limit: providers also refuse a share of all calls at
  * random, and less traffic does not help against that.
  *
- * ## Detection Three one-sided CUSUM tests compare the outcomes with the known share of random refusals, from one for a small lasting
- * rise to one for a steep rise. Each outcome adds its log-likelihood ratio; the sums never fall below zero. Up to about 1.5 % of refusals
- * are never a sign: such a limit costs too little to pace.
+ * ## Detection
  *
- * ## Trial The first detection slows calls down to well below what was accepted. With a real limit refusals end there; random ones keep
- * their share. A sequential probability ratio test (Wald) decides between the two on the calls that start at the lower rate. A share
- * above what random refusals are assumed to have means an even lower limit. Once a limit is confirmed a detection is another sign of it,
- * unless it comes at a rate below it: then there is another trial.
+ * Three one-sided CUSUM tests compare the outcomes with the known share of random refusals, from one for a small lasting rise to one for a
+ * steep rise. Each outcome adds its log-likelihood ratio; the sums never fall below zero. Up to about 1.5 % of refusals are never a sign:
+ * such a limit costs too little to pace.
+ *
+ * ## Trial
+ *
+ * The first detection slows calls down to well below what was accepted. With a real limit refusals end there; random ones keep their share.
+ * A sequential probability ratio test (Wald) decides between the two on the calls that start at the lower rate. A share above what random
+ * refusals are assumed to have means an even lower limit. Once a limit is confirmed a detection is another sign of it, unless it comes at a
+ * rate below it: then there is another trial.
  *
  * Evidence of random refusals decays, so that it is examined again.
  */
 import type { Instant } from '../../core/clock.ts';
-import { CallFates } from './call-fates.ts';
-import type { FateListener } from './call-fates.ts';
-import { FadingShare } from './fading-share.ts';
+import { CallOutcomes } from './call-outcomes.ts';
+import type { OutcomeListener } from './call-outcomes.ts';
+import { DecayingRatio } from './decaying-ratio.ts';
 import { RecentRefusals } from './recent-refusals.ts';
 import { likelihood, RefusalTrial } from './refusal-trial.ts';
 
@@ -73,11 +77,11 @@ const QUIET_MS = 60_000;
  */
 export type RefusalVerdict = 'suspect' | 'limit' | 'random';
 
-export class RefusalTest implements FateListener {
-  readonly #fates = new CallFates(this);
+export class RefusalTest implements OutcomeListener {
+  readonly #fates = new CallOutcomes(this);
   /** Random refusals as measured below a limit, and without any limit. */
-  readonly #tried = new FadingShare();
-  readonly #untried = new FadingShare();
+  readonly #tried = new DecayingRatio();
+  readonly #untried = new DecayingRatio();
   #small = 0;
   #middle = 0;
   #steep = 0;
@@ -201,7 +205,7 @@ export class RefusalTest implements FateListener {
     this.#recent.reset();
   }
 
-  onFate(now: Instant, startedAt: Instant, isRefused: boolean): void {
+  onOutcome(now: Instant, startedAt: Instant, isRefused: boolean): void {
     if (!isRefused) this.#row = 0;
     if (startedAt <= this.#detectedAt) return;
     this.#inRow = isRefused ? this.#inRow + 1 : 0;

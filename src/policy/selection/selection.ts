@@ -3,7 +3,7 @@ import type { Instant } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 
 /** The virtual time of a tier: how far its targets have been served, each by its weight. */
-export interface TierTime {
+export interface TierClock {
   now: number;
 }
 
@@ -13,7 +13,7 @@ export interface Weighted {
   /** What affinity hashes: the same for the same place whatever the order of the list. */
   readonly affinityKey: string;
   /** Shared by the tier. */
-  readonly time: TierTime;
+  readonly time: TierClock;
   /** The virtual time of its next turn. */
   turn: number;
   /** By how much it lags behind the quickest of its tier, as far as that counts; 1: not at all. */

@@ -5,40 +5,41 @@ import { Permit } from '../../core/permit.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Need, Settlement } from '../../core/resource.ts';
 import { testResourceContract } from '../../core/resource.contract.ts';
-import { Bench, BENCH_MAX_MS, TRIAL_EVERY_MS } from './bench.ts';
+import { Quarantine, QUARANTINE_MAX_MS, TRIAL_EVERY_MS } from './quarantine.ts';
 import { SOLE_AFTER_MS } from './suspicion.ts';
 
 const MINUTE = 60_000;
 const NEED: Need = { requests: 1, inputTokens: 10, outputTokens: 10 };
 const ended = (health: Settlement['health']): Settlement => ({ usage: null, health });
-const start = (bench: Bench, now: number) => Permit.reserve(now, NEED, [bench]);
+const start = (bench: Quarantine, now: number) => Permit.reserve(now, NEED, [bench]);
 
-/** The credential is refused to a request that was under way. */
-function refuse(bench: Bench, permit: Permit, now: number, benchMs: number, floorMs?: number): number | null {
+/** A running request is refused the credential. */
+function refuse(bench: Quarantine, permit: Permit, now: number, benchMs: number, floorMs?: number): number | null {
   const forMs = bench.strike(now, permit.ticketOf(bench)!, benchMs, floorMs);
   if (permit.isOpen) permit.settle(now, ended('neutral'));
   return forMs;
 }
 
-/** Somebody asks with it now, and it is refused. */
-const refused = (bench: Bench, now: number, benchMs: number, floorMs?: number) => refuse(bench, start(bench, now), now, benchMs, floorMs);
+/** A request starts now, and the credential is refused. */
+const refused = (bench: Quarantine, now: number, benchMs: number, floorMs?: number) =>
+  refuse(bench, start(bench, now), now, benchMs, floorMs);
 
-testResourceContract('a credential in order', () => new Bench('p#1'));
+testResourceContract('a credential in order', () => new Quarantine('p#1'));
 testResourceContract('a benched credential', (now) => {
-  const bench = new Bench('p#1');
+  const bench = new Quarantine('p#1');
   refused(bench, now, 5000);
   return bench;
 });
 
-test('a credential in order lets everybody through', () => {
-  const bench = new Bench('p#1');
+test('a credential in order blocks no request', () => {
+  const bench = new Quarantine('p#1');
   for (let i = 0; i < 100; i++) start(bench, 0);
   assert.equal(bench.earliest(0), 0);
   assert.equal(bench.remainingMs(0), 0);
 });
 
-test('a refused one is out for its time, then one request at a time tries it', () => {
-  const bench = new Bench('p#1');
+test('a refused one is quarantined for its time, then one request at a time tries it', () => {
+  const bench = new Quarantine('p#1');
   assert.equal(refused(bench, 1000, 5000), 5000);
   assert.equal(bench.earliest(1000), 6000);
   assert.equal(bench.remainingMs(2000), 4000);
@@ -50,8 +51,8 @@ test('a refused one is out for its time, then one request at a time tries it', (
 });
 
 for (const health of ['neutral', 'failure'] as const) {
-  test(`a trial that says nothing of the credential (${health}) lets the next one try`, () => {
-    const bench = new Bench('p#1');
+  test(`a trial that says nothing about the credential (${health}) lets the next one try`, () => {
+    const bench = new Quarantine('p#1');
     refused(bench, 0, 5000);
     start(bench, 5000).settle(6000, ended(health));
     assert.equal(bench.earliest(6000), 6000);
@@ -61,13 +62,13 @@ for (const health of ['neutral', 'failure'] as const) {
   });
 }
 
-test('an answer that begins proves it before it has ended', () => {
-  const bench = new Bench('p#1');
+test('a response that starts ends the quarantine before it is complete', () => {
+  const bench = new Quarantine('p#1');
   const older = start(bench, 0);
   assert.equal(start(bench, 0).onFirstContent(0), false);
   refused(bench, 0, 5000);
   const trial = start(bench, 5000);
-  assert.equal(older.onFirstContent(5000), false, 'an answer to an older request says nothing');
+  assert.equal(older.onFirstContent(5000), false, 'a response to an older request proves nothing');
   assert.equal(bench.earliest(5000), WHEN_SETTLED);
   assert.equal(trial.onFirstContent(5000), true);
   assert.equal(bench.earliest(5000), 5000);
@@ -75,8 +76,8 @@ test('an answer that begins proves it before it has ended', () => {
   assert.equal(bench.earliest(9000), 9000);
 });
 
-test('it is out for twice as long each time, up to the maximum, and a success forgives all', () => {
-  const bench = new Bench('p#1');
+test('the time doubles with each refusal up to the maximum, and a success resets it', () => {
+  const bench = new Quarantine('p#1');
   const out: number[] = [];
   let now = 0;
   for (let i = 0; i < 6; i++) {
@@ -88,17 +89,17 @@ test('it is out for twice as long each time, up to the maximum, and a success fo
   assert.equal(refused(bench, now, 5 * MINUTE), 5 * MINUTE);
 });
 
-test("the provider's own word may be longer than the maximum, and never shortens", () => {
-  const bench = new Bench('p#1');
+test('an instant that the provider names may exceed the maximum, and never shortens the time', () => {
+  const bench = new Quarantine('p#1');
   const [first, second, third] = [start(bench, 0), start(bench, 0), start(bench, 0)];
-  assert.equal(refuse(bench, first, 0, MINUTE, 3 * BENCH_MAX_MS), 3 * BENCH_MAX_MS);
+  assert.equal(refuse(bench, first, 0, MINUTE, 3 * QUARANTINE_MAX_MS), 3 * QUARANTINE_MAX_MS);
   assert.equal(refuse(bench, second, 10, MINUTE, MINUTE), null);
-  assert.equal(bench.remainingMs(10), 3 * BENCH_MAX_MS - 10);
-  assert.equal(refuse(bench, third, 10, MINUTE, 4 * BENCH_MAX_MS), 4 * BENCH_MAX_MS);
+  assert.equal(bench.remainingMs(10), 3 * QUARANTINE_MAX_MS - 10);
+  assert.equal(refuse(bench, third, 10, MINUTE, 4 * QUARANTINE_MAX_MS), 4 * QUARANTINE_MAX_MS);
 });
 
-test('a hundred refusals of requests that were under way are one', () => {
-  const bench = new Bench('p#1');
+test('a hundred refusals of concurrent requests count as one', () => {
+  const bench = new Quarantine('p#1');
   const permits = Array.from({ length: 100 }, () => start(bench, 0));
   const told = permits.map((permit, i) => refuse(bench, permit, 100 + i, 5 * MINUTE));
   assert.deepEqual(
@@ -108,27 +109,27 @@ test('a hundred refusals of requests that were under way are one', () => {
   assert.equal(bench.remainingMs(100), 5 * MINUTE);
 });
 
-test('a late success of a request from before does not lift it', () => {
-  const bench = new Bench('p#1');
+test('a late success of an earlier request does not end it', () => {
+  const bench = new Quarantine('p#1');
   const [early, late] = [start(bench, 0), start(bench, 0)];
   refuse(bench, early, 100, 5000);
   late.settle(200, ended('success'));
   assert.equal(bench.earliest(200), 5100);
 });
 
-test('a late refusal of a request from before it was in order again does not bench it anew', () => {
-  const bench = new Bench('p#1');
+test('a late refusal of a request from before its end does not quarantine it again', () => {
+  const bench = new Quarantine('p#1');
   const [early, late, latest] = [start(bench, 0), start(bench, 0), start(bench, 0)];
   refuse(bench, early, 100, 5000);
-  assert.equal(refuse(bench, late, 6000, 5000), null, 'its time is over, and nobody has tried it yet');
+  assert.equal(refuse(bench, late, 6000, 5000), null, 'its time is over, and no trial has started yet');
   assert.equal(bench.earliest(6000), 6000);
   start(bench, 6000).settle(6001, ended('success'));
   assert.equal(refuse(bench, latest, 7000, 5000), null);
   assert.equal(bench.earliest(7000), 7000);
 });
 
-test('a reset by hand frees it at once; the next refusal is the first again', () => {
-  const bench = new Bench('p#1');
+test('a reset by hand ends it at once; the next refusal counts as the first', () => {
+  const bench = new Quarantine('p#1');
   refused(bench, 0, 5000);
   refused(bench, 5000, 5000);
   bench.reset();
@@ -138,16 +139,16 @@ test('a reset by hand frees it at once; the next refusal is the first again', ()
   assert.equal(refused(bench, 5001, 5000), 5000);
 });
 
-test('what is known outlives a restart: the time, the refusals, and that it is still to be tried', () => {
-  const bench = new Bench('p#1');
+test('the state survives a restart: the time, the refusals, and that a trial is pending', () => {
+  const bench = new Quarantine('p#1');
   assert.equal(bench.save(0, 0), null);
   refused(bench, 1000, 5000);
   const record = bench.save(2000, 1_000_000)!;
   assert.deepEqual(record, { untilEpochMs: 1_004_000, strikes: 1 });
-  const early = new Bench('p#1');
+  const early = new Quarantine('p#1');
   early.restore(50, 1_001_000, record);
   assert.equal(early.earliest(50), 3050);
-  const late = new Bench('p#1');
+  const late = new Quarantine('p#1');
   late.restore(50, 2_000_000, record);
   assert.equal(late.earliest(50), 50);
   const trial = start(late, 50);
@@ -155,13 +156,13 @@ test('what is known outlives a restart: the time, the refusals, and that it is s
   assert.equal(refuse(late, trial, 60, 5000), 10_000);
 });
 
-test('property: while it is to be tried at most one request is on the way, whatever happens', () => {
+test('property: while a trial is pending at most one request runs, whatever happens', () => {
   const step = fc.constantFrom('start', 'success', 'failure', 'neutral', 'refused', 'cancel', 'wait', 'reset');
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const bench = new Bench('p#1');
+      const bench = new Quarantine('p#1');
       let now = 0;
-      let out = false; // benched, and nothing has been answered since
+      let out = false; // quarantined, and nothing has been served since
       let running: { permit: Permit; trial: boolean }[] = [];
       for (const what of steps) {
         now++;
@@ -195,35 +196,35 @@ test('property: while it is to be tried at most one request is on the way, whate
       for (const { permit } of running.splice(0)) permit.settle(now, ended('neutral'));
       running = [];
       const at = bench.earliest(now);
-      assert.ok(at !== WHEN_SETTLED && at < Infinity, 'nothing is left behind');
+      assert.ok(at !== WHEN_SETTLED && at < Infinity, 'nothing stays blocked');
     }),
   );
 });
 
 const CAUSE = { reason: 'auth', status: 401, code: null, message: 'Unauthorized' } as const;
 const needOf = (client: string, model = 'm'): Need => ({ ...NEED, source: { client, request: 1 }, model });
-const witness = (client: string) => ({ client, model: 'm', body: client });
+const request = (client: string) => ({ client, model: 'm', body: client });
 
 /** Refused to the client now, in words that do not name the credential. */
-function refusedUnclear(bench: Bench, now: number, client: string, body = client): number | null {
+function refusedUnclear(bench: Quarantine, now: number, client: string, body = client): number | null {
   const permit = Permit.reserve(now, needOf(client), [bench]);
   const ticket = permit.ticketOf(bench)!;
-  const confirmed = bench.suspect(now, ticket, { ...witness(client), body }, 'auth');
-  const sole = confirmed === 'sole' ? witness(client) : null;
+  const confirmed = bench.suspect(now, ticket, { ...request(client), body }, 'auth');
+  const sole = confirmed === 'sole' ? request(client) : null;
   const forMs = confirmed === null ? null : bench.strikeInferred(now, ticket, 5 * MINUTE, 0, CAUSE, sole);
   permit.settle(now, ended('neutral'));
   return forMs;
 }
 
-function inferred(): Bench {
-  const bench = new Bench('p#1');
+function inferred(): Quarantine {
+  const bench = new Quarantine('p#1');
   assert.equal(refusedUnclear(bench, 0, 'one'), null);
   assert.equal(refusedUnclear(bench, 0, 'two'), 5 * MINUTE);
   return bench;
 }
 
-test('within its time a trial may start every few seconds, one at a time; a cancelled one was none', () => {
-  const bench = new Bench('p#1');
+test('during its time one trial may start every few seconds, one at a time; a cancelled one does not count', () => {
+  const bench = new Quarantine('p#1');
   refused(bench, 0, 5 * MINUTE);
   assert.equal(bench.earliest(TRIAL_EVERY_MS - 1), 5 * MINUTE);
   assert.equal(bench.earliest(TRIAL_EVERY_MS), TRIAL_EVERY_MS);
@@ -237,17 +238,17 @@ test('within its time a trial may start every few seconds, one at a time; a canc
   assert.deepEqual([bench.remainingMs(2 * TRIAL_EVERY_MS), bench.cause], [0, null]);
 });
 
-test('there is no trial before the instant that the provider named, after a restart neither', () => {
-  const bench = new Bench('p#1');
+test('no trial starts before the instant that the provider named, nor after a restart', () => {
+  const bench = new Quarantine('p#1');
   refused(bench, 0, 0, 10 * MINUTE);
   assert.equal(bench.earliest(9 * MINUTE), 10 * MINUTE);
-  const restored = new Bench('p#1');
+  const restored = new Quarantine('p#1');
   restored.restore(0, 1_000_000, bench.save(0, 1_000_000)!);
   assert.equal(restored.earliest(9 * MINUTE), 10 * MINUTE);
   assert.equal(restored.earliest(10 * MINUTE), 10 * MINUTE);
 });
 
-test('one concluded from two unclear refusals is worth waiting for its first trial, and its cause is kept', () => {
+test('requests wait for the first trial of an inferred quarantine, and its cause is recorded', () => {
   const bench = inferred();
   assert.equal(bench.earliest(1), TRIAL_EVERY_MS);
   assert.deepEqual(bench.cause, CAUSE);
@@ -256,14 +257,14 @@ test('one concluded from two unclear refusals is worth waiting for its first tri
   assert.equal(bench.earliest(TRIAL_EVERY_MS + 1), TRIAL_EVERY_MS + 10 * MINUTE);
 });
 
-test('refused trials of its first witnesses confirm nothing at first, and some of them do', () => {
+test('refused trials of the clients that caused it confirm nothing at first; several of them do', () => {
   const bench = inferred();
   const told: (number | null)[] = [];
   for (let i = 1; i <= 4; i++) told.push(refusedUnclear(bench, i * TRIAL_EVERY_MS, i % 2 === 0 ? 'one' : 'two'));
   assert.deepEqual(told, [null, null, null, 10 * MINUTE]);
 });
 
-test('an answer to its trial makes its first witnesses count no more; others still do', () => {
+test('when a trial is served, the clients that caused it no longer count; others still do', () => {
   const bench = inferred();
   start(bench, TRIAL_EVERY_MS).settle(TRIAL_EVERY_MS, ended('success'));
   for (let i = 0; i < 10; i++) assert.equal(refusedUnclear(bench, TRIAL_EVERY_MS + i, i % 2 === 0 ? 'one' : 'two'), null);
@@ -271,35 +272,35 @@ test('an answer to its trial makes its first witnesses count no more; others sti
   assert.equal(refusedUnclear(bench, 2 * TRIAL_EVERY_MS, 'four'), 5 * MINUTE);
 });
 
-test('a refusal from before a quarantine or an answer is no witness', () => {
-  const bench = new Bench('p#1');
+test('a refusal from before a quarantine or a response confirms nothing', () => {
+  const bench = new Quarantine('p#1');
   const early = start(bench, 0).ticketOf(bench)!;
   refused(bench, 0, 5000);
-  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), null);
+  assert.equal(bench.suspect(1, early, request('one'), 'auth'), null);
   bench.reset();
-  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), null);
+  assert.equal(bench.suspect(1, early, request('one'), 'auth'), null);
   assert.equal(bench.isSuspect(1), false);
 });
 
-/** Concluded from three bodies of the client `one` for the model `m`. */
-function inferredForOne(): Bench {
-  const bench = new Bench('p#1');
+/** Inferred from three bodies of the client `one` for the model `m`. */
+function inferredForOne(): Quarantine {
+  const bench = new Quarantine('p#1');
   const told = ['b1', 'b2', 'b3'].map((body, i) => refusedUnclear(bench, i === 0 ? -SOLE_AFTER_MS : 0, 'one', body));
   assert.deepEqual(told, [null, null, 5 * MINUTE]);
   return bench;
 }
 
-test('one concluded from a single client holds back that client alone, for that model', () => {
+test('one inferred from a single client blocks that client alone, for that model', () => {
   const bench = inferredForOne();
   assert.equal(bench.earliest(1, needOf('one')), TRIAL_EVERY_MS);
   assert.deepEqual([bench.earliest(1, needOf('two')), bench.earliest(1, needOf('one', 'm2')), bench.earliest(1, NEED)], [1, 1, 1]);
   assert.deepEqual([bench.isOutFor(1, 'one', 'm'), bench.isOutFor(1, 'two', 'm'), bench.isOutFor(1, 'one', 'm2')], [true, false, false]);
   for (let i = 0; i < 10; i++) Permit.reserve(1, needOf('two'), [bench]);
-  assert.equal(bench.earliest(2, needOf('two')), 2, 'others are no trial of it');
+  assert.equal(bench.earliest(2, needOf('two')), 2, 'requests of others are no trials');
   assert.equal(bench.save(1, 0), null);
 });
 
-test('it is tried by its client every few seconds, and rests longer when several trials are refused', () => {
+test('its client tries it every few seconds, and the time is extended when several trials are refused', () => {
   const bench = inferredForOne();
   const told: (number | null)[] = [];
   for (let i = 1; i <= 4; i++) {
@@ -312,7 +313,7 @@ test('it is tried by its client every few seconds, and rests longer when several
   assert.equal(bench.earliest(5 * TRIAL_EVERY_MS, needOf('one')), 5 * TRIAL_EVERY_MS);
 });
 
-test('a refusal of another client extends it to all, an answer to another client ends it', () => {
+test('a refusal of another client extends it to all, a response to another client ends it', () => {
   const refusedToo = inferredForOne();
   assert.equal(refusedUnclear(refusedToo, 1, 'two'), 5 * MINUTE);
   assert.ok(refusedToo.earliest(2, needOf('three')) > 2);

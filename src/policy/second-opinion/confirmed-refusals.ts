@@ -8,11 +8,11 @@ import type { Instant } from '../../core/clock.ts';
 /** How long a confirmed refusal is the caller's, in milliseconds. */
 export const CONFIRMED_HOLDS_MS = 600_000;
 /** A refusal is logged once in this time, in milliseconds. */
-export const TOLD_EVERY_MS = 600_000;
+export const LOGGED_EVERY_MS = 600_000;
 export const SIGNATURES_MAX = 64;
 const ASK_AGAIN_AT = 50;
 
-export class RefusalBook {
+export class ConfirmedRefusals {
   readonly #confirmed = new Map<string, Instant>();
   readonly #told = new Map<string, Instant>();
   #inARow = 0;
@@ -32,9 +32,9 @@ export class RefusalBook {
     this.#inARow = 0;
   }
 
-  /** True if it has not been logged within `TOLD_EVERY_MS`. */
+  /** True if it has not been logged within `LOGGED_EVERY_MS`. */
   isNews(now: Instant, signature: string): boolean {
-    if (now - (this.#told.get(signature) ?? -Infinity) < TOLD_EVERY_MS) return false;
+    if (now - (this.#told.get(signature) ?? -Infinity) < LOGGED_EVERY_MS) return false;
     put(this.#told, signature, now);
     return true;
   }

@@ -10,16 +10,16 @@ const PENDING_MAX = 2_048;
 /** Refused calls among those that started at one instant are spread evenly: the golden ratio. */
 const SPREAD = 0.618_034;
 
-export interface FateListener {
-  onFate(now: Instant, startedAt: Instant, isRefused: boolean): void;
+export interface OutcomeListener {
+  onOutcome(now: Instant, startedAt: Instant, isRefused: boolean): void;
 }
 
 /**
  * Calls in the order of their starts, each with its outcome. Refusals come within milliseconds and responses within seconds: in the order
  * of arrival every burst would begin with its refusals.
  */
-export class CallFates {
-  readonly #listener: FateListener;
+export class CallOutcomes {
+  readonly #listener: OutcomeListener;
   /** Allocated with the first start: most known targets are never called. */
   #startedAt = new Float64Array(0);
   #isRefused = new Uint8Array(0);
@@ -28,7 +28,7 @@ export class CallFates {
   #lagMs = LAG_MIN_MS;
   #spread = 0;
 
-  constructor(listener: FateListener) {
+  constructor(listener: OutcomeListener) {
     this.#listener = listener;
   }
 
@@ -59,7 +59,7 @@ export class CallFates {
     }
     // It took longer than any before it, and already counts as accepted.
     this.settle(now);
-    this.#listener.onFate(now, startedAt, true);
+    this.#listener.onOutcome(now, startedAt, true);
   }
 
   /** Calls that started at this instant or before and are not known to be refused. */
@@ -82,7 +82,7 @@ export class CallFates {
     const i = this.#first;
     this.#first = this.#indexOf(1);
     this.#length--;
-    this.#listener.onFate(now, this.#startedAt[i]!, this.#isRefused[i] !== 0);
+    this.#listener.onOutcome(now, this.#startedAt[i]!, this.#isRefused[i] !== 0);
   }
 
   #makeRoom(now: Instant): void {

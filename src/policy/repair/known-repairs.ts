@@ -15,7 +15,7 @@ export const LESSON_HOLDS_MS = 60 * MINUTE;
 /** How long an edit that was accepted is not suspected of an error that does not name it, in milliseconds. */
 export const TRUST_HOLDS_MS = 10 * MINUTE;
 /** How long an edit is not suspected of an error that stayed the same without it, in milliseconds. */
-export const CLEARED_HOLDS_MS = MINUTE;
+export const CLEARED_FOR_MS = MINUTE;
 /** So many values of a field are refused one by one; where the target takes none, the field is as a whole from then on. */
 export const VALUES_MAX = 3;
 
@@ -33,7 +33,7 @@ interface Lesson {
 
 const NOTHING: readonly Repair[] = [];
 
-export class RepairBook {
+export class KnownRepairs {
   readonly #lessons = new Map<string, Lesson>();
   readonly #trusted = new Map<string, Instant>();
   /** By edit and error. */
@@ -120,7 +120,7 @@ export class RepairBook {
   }
 
   isCleared(now: Instant, key: string, signature: string): boolean {
-    return now - (this.#cleared.get(`${key} ${signature}`) ?? -Infinity) < CLEARED_HOLDS_MS;
+    return now - (this.#cleared.get(`${key} ${signature}`) ?? -Infinity) < CLEARED_FOR_MS;
   }
 
   /**

@@ -55,7 +55,7 @@ const FAULT_TEXTS: readonly RegExp[] = [
   new RegExp(String.raw` is not of type ["'\x60]\w{1,20}["'\x60] - ${PATH}$`, 'i'),
 ];
 
-export function isCallersFault(failure: Failure): boolean {
+export function isCallerError(failure: Failure): boolean {
   const { code, type, param, message } = failure;
   const field = fieldOf(param);
   if (field === 'model' || refusesStandardValue(message)) return false;

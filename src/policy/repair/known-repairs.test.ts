@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drop, rename, UNASK, unset } from './repair.ts';
-import { CLEARED_HOLDS_MS, LESSON_HOLDS_MS, LESSONS_MAX, PROBE_EVERY_MS, RepairBook, TRUST_HOLDS_MS } from './repair-book.ts';
+import { CLEARED_FOR_MS, LESSON_HOLDS_MS, LESSONS_MAX, PROBE_EVERY_MS, KnownRepairs, TRUST_HOLDS_MS } from './known-repairs.ts';
 import type { Repair } from './repair.ts';
 
 const all = (): boolean => true;
 const keysOf = (repairs: readonly Repair[]): string[] => repairs.map(({ key }) => key);
 
 test('a lesson holds until one request is sent without it, every ten minutes', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   book.learn(0, UNASK, true);
   assert.deepEqual(keysOf(book.for(1, all)), ['unask']);
   assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS - 1, all)), ['unask']);
@@ -17,7 +17,7 @@ test('a lesson holds until one request is sent without it, every ten minutes', (
 });
 
 test('a request that a lesson does not concern is no probe', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   book.learn(0, UNASK, true);
   assert.deepEqual(
     book.for(PROBE_EVERY_MS, () => false),
@@ -27,7 +27,7 @@ test('a request that a lesson does not concern is no probe', () => {
 });
 
 test('one lesson is probed at a time', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   book.learn(0, drop('a', null), true);
   book.learn(0, drop('b', null), true);
   assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['drop b']);
@@ -36,7 +36,7 @@ test('one lesson is probed at a time', () => {
 });
 
 test('a lesson that no words support is probed at once, and then like any other', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   book.learn(0, UNASK, false);
   assert.deepEqual(book.for(0, all), []);
   book.learn(1, UNASK, false);
@@ -44,7 +44,7 @@ test('a lesson that no words support is probed at once, and then like any other'
 });
 
 test('a lesson ends an hour after the last refusal, or with an answer to a request that began after it', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   book.learn(0, UNASK, true);
   assert.deepEqual(book.for(LESSON_HOLDS_MS + 1, all), []);
   assert.ok(book.isEmpty);
@@ -56,7 +56,7 @@ test('a lesson ends an hour after the last refusal, or with an answer to a reque
 });
 
 test('lessons, trust and acquittals are bounded', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   for (let i = 0; i < 10_000; i++) {
     book.learn(i, drop(`f${i}`, null), true);
     book.trust(i, `k${i}`);
@@ -70,25 +70,25 @@ test('lessons, trust and acquittals are bounded', () => {
 });
 
 test('a long value is not remembered', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   book.learn(0, drop('f', 'x'.repeat(201)), true);
   assert.ok(book.isEmpty);
 });
 
 test('trust and acquittals end, and a refusal ends trust', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   const edit = unset('temperature', '1');
   book.trust(0, edit.key);
   book.clear(0, edit.key, 'e');
-  assert.ok(book.isTrusted(TRUST_HOLDS_MS - 1, edit.key) && book.isCleared(CLEARED_HOLDS_MS - 1, edit.key, 'e'));
-  assert.ok(!book.isTrusted(TRUST_HOLDS_MS, edit.key) && !book.isCleared(CLEARED_HOLDS_MS, edit.key, 'e'));
+  assert.ok(book.isTrusted(TRUST_HOLDS_MS - 1, edit.key) && book.isCleared(CLEARED_FOR_MS - 1, edit.key, 'e'));
+  assert.ok(!book.isTrusted(TRUST_HOLDS_MS, edit.key) && !book.isCleared(CLEARED_FOR_MS, edit.key, 'e'));
   assert.ok(!book.isCleared(1, edit.key, 'another error'));
   book.learn(1, edit, true);
   assert.ok(!book.isTrusted(2, edit.key));
 });
 
 test('a server error without words is suspected from the second one on, once a second', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   assert.deepEqual(
     [book.isVagueAgain(0), book.isVagueAgain(1), book.isVagueAgain(2), book.isVagueAgain(1_001)],
     [false, true, false, true],
@@ -97,10 +97,10 @@ test('a server error without words is suspected from the second one on, once a s
 });
 
 test('a field of which three values are refused is refused as a whole, unless another value was taken', () => {
-  const book = new RepairBook();
+  const book = new KnownRepairs();
   for (const value of ['1', '2', '2', '3']) book.learn(0, drop('top_k', value), true);
   assert.ok(keysOf(book.for(1, all)).includes('drop top_k'));
-  const other = new RepairBook();
+  const other = new KnownRepairs();
   for (const value of ['1', '2']) other.learn(0, drop('top_k', value), true);
   other.takes(1, (field) => field === 'top_k');
   other.learn(2, drop('top_k', '3'), true);

@@ -7,9 +7,9 @@ import { assert } from '../../core/assert.ts';
 
 const DAY_MS = 86_400_000;
 /** How long a piece is remembered that no request and no response holds, in milliseconds. */
-export const PIECE_KEPT_MS = 7 * DAY_MS;
+export const PIECE_RETENTION_MS = 7 * DAY_MS;
 /** A use is saved again after so long, in milliseconds. */
-const RENEWED_EVERY_MS = PIECE_KEPT_MS / 14;
+const RENEWED_EVERY_MS = PIECE_RETENTION_MS / 14;
 /** Uses within so long of each other count as one, in milliseconds. */
 const ORDERED_EVERY_MS = 1_000;
 export const PIECES_MAX = 50_000;
@@ -47,7 +47,7 @@ export interface PieceStore {
 }
 
 /** All instants in milliseconds since the epoch: what is known outlives the process. */
-export class MakerBook {
+export class PieceOrigins {
   /** The one that was used longest ago first. */
   readonly #pieces = new Map<string, Entry>();
   /** Where changes are saved; null: nowhere. */
@@ -109,7 +109,7 @@ export class MakerBook {
   #use(nowMs: number, id: string): Entry | undefined {
     const entry = this.#pieces.get(id);
     if (entry === undefined) return undefined;
-    if (nowMs - entry.usedAtMs > PIECE_KEPT_MS) return this.#forget(id);
+    if (nowMs - entry.usedAtMs > PIECE_RETENTION_MS) return this.#forget(id);
     if (nowMs - entry.usedAtMs < ORDERED_EVERY_MS) return entry;
     entry.usedAtMs = nowMs;
     this.#pieces.delete(id); // and in again, as the newest
@@ -126,7 +126,7 @@ export class MakerBook {
   #save(id: string, entry: Entry, nowMs: number): void {
     entry.savedAtMs = nowMs;
     const saved = entry.places.map(({ provider, account, model, reads }) => [provider, account, model, reads] as const);
-    this.store?.put(id, saved, entry.usedAtMs + PIECE_KEPT_MS);
+    this.store?.put(id, saved, entry.usedAtMs + PIECE_RETENTION_MS);
   }
 }
 

@@ -10,7 +10,7 @@ const CALLS_MAX = 2_000;
 const LIKELY_DEVIATIONS = 2;
 
 /** Calls and the refused ones among them, decaying. */
-export class FadingShare {
+export class DecayingRatio {
   #calls = 0;
   #refused = 0;
   #at: Instant = 0;

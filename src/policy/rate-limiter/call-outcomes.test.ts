@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CallFates } from './call-fates.ts';
+import { CallOutcomes } from './call-outcomes.ts';
 
-function watch(): { fates: CallFates; seen: string[] } {
+function watch(): { fates: CallOutcomes; seen: string[] } {
   const seen: string[] = [];
-  const fates = new CallFates({ onFate: (_now, startedAt, isRefused) => void seen.push(`${startedAt}${isRefused ? ' refused' : ''}`) });
+  const fates = new CallOutcomes({
+    onOutcome: (_now, startedAt, isRefused) => void seen.push(`${startedAt}${isRefused ? ' refused' : ''}`),
+  });
   return { fates, seen };
 }
 
