@@ -7,7 +7,7 @@ import { failure, STATUS_ROWS } from './verdict.fixture.ts';
 import { judge, ruleFor, STATUS_RULES } from './verdict.ts';
 import type { Judgement } from './verdict.ts';
 
-/** Verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
+/** Verdict and reason, then the effects: `breaker`, `cooldown`, `bench`, `request` (the request is at fault). */
 function words(judgement: Judgement): string {
   const { verdict, reason, health, effect, requestAtFault, longerPause } = judgement;
   const then = longerPause ? 'long cooldown' : effect === 'none' ? '' : effect;
@@ -74,11 +74,11 @@ describe('a failure without a status', () => {
   for (const [kind, expected] of rows) test(`${kind}: ${expected}`, () => assert.equal(words(judge(failure({ kind }))), expected));
 });
 
-test('a connection that had lain idle says nothing of the health of its target', () => {
+test('a reset of an idle connection does not count against the target', () => {
   assert.equal(words(judge(failure({ kind: 'reset', code: 'stale_connection' }))), 'retry connection');
 });
 
-describe('what a caller wrote, quoted in an error', () => {
+describe('words of the caller, quoted in an error', () => {
   const texts = [
     'credit balance',
     'spend limit',
@@ -101,7 +101,7 @@ describe('what a caller wrote, quoted in an error', () => {
   ];
   const found = { type: 'invalid_request_error', code: 'invalid_value' };
   for (const text of texts) {
-    test(`changes no verdict: ${text}`, () => {
+    test(`change no verdict: ${text}`, () => {
       for (const frame of frames) {
         const message = frame(text);
         assert.equal(words(judge(failure({ status: 400, ...found, message }))), 'reject invalid_request request', message);
@@ -114,13 +114,13 @@ describe('what a caller wrote, quoted in an error', () => {
     });
   }
 
-  test('benches no credential where the error names the field that it stood in', () => {
+  test('quarantines no credential where the error names the field that contained them', () => {
     const message = 'messages.0.content: spend limit is no role';
     assert.equal(words(judge(failure({ status: 400, param: 'messages', message }))), 'switch refused request');
   });
 });
 
-test('whatever status and words come, there is a verdict, and the caller’s own fault never counts against a target', () => {
+test('every combination of status and words has a verdict, and a caller’s own error never counts against a target', () => {
   const lists = {
     code: fc.option(fc.oneof(fc.string(), fc.constantFrom('rate_limit_exceeded', 'slow_down', 'invalid_prompt', 'model_not_found'))),
     type: fc.option(fc.string()),
@@ -138,7 +138,7 @@ test('whatever status and words come, there is a verdict, and the caller’s own
   );
 });
 
-test('every rule of the table is shown by a row above', () => {
+test('every rule of the table has a row above', () => {
   const shown = new Set(ROWS.map(([, status, found]) => ruleFor(status, failure(found)).when));
   assert.deepEqual(
     STATUS_RULES.map((rule) => rule.when).filter((when) => !shown.has(when)),
@@ -146,7 +146,7 @@ test('every rule of the table is shown by a row above', () => {
   );
 });
 
-test('benches a credential for minutes, longer for money than for a key, and longest for a day', () => {
+test('credentials are quarantined for minutes, longer for billing than for a key, and longest for a daily quota', () => {
   const day = judge(failure({ status: 429, code: 'RequestsPerDay' })).benchMs;
   const quota = judge(failure({ status: 402 })).benchMs;
   const auth = judge(failure({ status: 401 })).benchMs;

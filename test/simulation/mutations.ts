@@ -129,7 +129,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'attempts: the retry budget has no end': {
     what: 'attempts',
     file: 'policy/retry-budget.ts',
-    from: 'return this.balance(now) >= 1 + this.#keptFrom(now, client) - EPSILON;',
+    from: 'return this.balance(now) >= 1 + this.#reservedAgainst(now, client) - EPSILON;',
     to: 'return true;',
     foundBy: /^attempts: .* was asked again/,
   },

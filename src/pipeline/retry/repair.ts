@@ -218,7 +218,7 @@ function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, ju
   if (edits.length === 0) return null;
   if (judgement.reason === 'server_error') {
     const isFirst = !retry.failures.some((failed) => failed.target.state.name === target.state.name);
-    const isSuspect = edits.some(({ key }) => book.knows(key)) || (isFirst && book.isVagueAgain(now));
+    const isSuspect = edits.some(({ key }) => book.has(key)) || (isFirst && book.isVagueAgain(now));
     if (errorStatusOf(failure) !== 500 || !isSuspect) return null;
   } else if (judgement.reason !== 'refused') return null;
   return { repairs: edits, suppressed: NOTHING, isNamed: false };

@@ -7,8 +7,8 @@ const place = (account: string, model = 'm') => ({ provider: account.split('#')[
 const A = place('a#1');
 const B = place('a#2');
 
-describe('the maker of a piece', () => {
-  it('reads it, others do not, and of a piece that nobody is known to have made nothing is known', () => {
+describe('the origin of a piece', () => {
+  it('it can read the piece, other places cannot, and without an origin nothing is known', () => {
     const book = new PieceOrigins();
     assert.equal(book.reading(0, 'x', A), 'unknown');
     book.made(0, 'x', A);
@@ -18,7 +18,7 @@ describe('the maker of a piece', () => {
     );
   });
 
-  it('may be one of several', () => {
+  it('there may be several', () => {
     const book = new PieceOrigins();
     book.made(0, 'x', A);
     book.made(0, 'x', B);
@@ -29,7 +29,7 @@ describe('the maker of a piece', () => {
     );
   });
 
-  it('is one no more where it refuses the piece, until it makes it again', () => {
+  it('it no longer counts when it refuses the piece, until it makes it again', () => {
     const book = new PieceOrigins();
     book.made(0, 'x', A);
     book.refused(0, 'x', A);
@@ -39,13 +39,13 @@ describe('the maker of a piece', () => {
     assert.equal(book.reading(0, 'x', A), 'own');
   });
 
-  it('is still not known where another one has refused the piece', () => {
+  it('it stays unknown when another place has refused the piece', () => {
     const book = new PieceOrigins();
     book.refused(0, 'x', A);
     assert.deepEqual([book.reading(0, 'x', A), book.reading(0, 'x', B)], ['foreign', 'unknown']);
   });
 
-  it('is forgotten after a time without use', () => {
+  it('it is forgotten after a time without use', () => {
     const book = new PieceOrigins();
     book.made(0, 'x', A);
     assert.equal(book.reading(PIECE_RETENTION_MS, 'x', A), 'own');
@@ -55,8 +55,8 @@ describe('the maker of a piece', () => {
   });
 });
 
-describe('the book of makers', () => {
-  it('holds a bounded number of pieces, the ones last used', () => {
+describe('the known origins', () => {
+  it('hold a bounded number of pieces, the most recently used', () => {
     const book = new PieceOrigins();
     for (let i = 0; i < PIECES_MAX; i++) book.made(i, `p${i}`, A);
     book.reading(PIECES_MAX + 5_000, 'p0', A);
@@ -68,14 +68,14 @@ describe('the book of makers', () => {
     );
   });
 
-  it('holds a bounded number of places for each', () => {
+  it('hold a bounded number of places per piece', () => {
     const book = new PieceOrigins();
     for (let i = 0; i < PLACES_MAX + 3; i++) book.made(0, 'x', place(`a#${i}`));
     assert.equal(book.makers(0, 'x').length, PLACES_MAX);
     assert.equal(book.reading(0, 'x', place(`a#${PLACES_MAX + 2}`)), 'own');
   });
 
-  it('saves changes only, renews what is used, and gives back what was saved', () => {
+  it('save changes only, renew what is used, and restore what was saved', () => {
     const saved = new Map<string, { piece: SavedPiece; expiresAtMs: number }>();
     let puts = 0;
     const store = {

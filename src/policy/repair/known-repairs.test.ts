@@ -7,7 +7,7 @@ import type { Repair } from './repair.ts';
 const all = (): boolean => true;
 const keysOf = (repairs: readonly Repair[]): string[] => repairs.map(({ key }) => key);
 
-test('a lesson holds until one request is sent without it, every ten minutes', () => {
+test('a repair applies until one request is sent without it, every ten minutes', () => {
   const book = new KnownRepairs();
   book.learn(0, UNASK, true);
   assert.deepEqual(keysOf(book.for(1, all)), ['unask']);
@@ -16,7 +16,7 @@ test('a lesson holds until one request is sent without it, every ten minutes', (
   assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['unask']);
 });
 
-test('a request that a lesson does not concern is no probe', () => {
+test('a request that a repair does not concern is no probe', () => {
   const book = new KnownRepairs();
   book.learn(0, UNASK, true);
   assert.deepEqual(
@@ -26,7 +26,7 @@ test('a request that a lesson does not concern is no probe', () => {
   assert.deepEqual(book.for(PROBE_EVERY_MS, all), []);
 });
 
-test('one lesson is probed at a time', () => {
+test('one repair is probed at a time', () => {
   const book = new KnownRepairs();
   book.learn(0, drop('a', null), true);
   book.learn(0, drop('b', null), true);
@@ -35,7 +35,7 @@ test('one lesson is probed at a time', () => {
   assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['drop a', 'drop b']);
 });
 
-test('a lesson that no words support is probed at once, and then like any other', () => {
+test('a repair that no error named is probed at once, and then like any other', () => {
   const book = new KnownRepairs();
   book.learn(0, UNASK, false);
   assert.deepEqual(book.for(0, all), []);
@@ -43,7 +43,7 @@ test('a lesson that no words support is probed at once, and then like any other'
   assert.deepEqual(keysOf(book.for(2, all)), ['unask']);
 });
 
-test('a lesson ends an hour after the last refusal, or with an answer to a request that began after it', () => {
+test('a repair ends an hour after the last refusal, or when a request that started after it is served without it', () => {
   const book = new KnownRepairs();
   book.learn(0, UNASK, true);
   assert.deepEqual(book.for(LESSON_HOLDS_MS + 1, all), []);
@@ -55,7 +55,7 @@ test('a lesson ends an hour after the last refusal, or with an answer to a reque
   assert.ok(book.isEmpty);
 });
 
-test('lessons, trust and acquittals are bounded', () => {
+test('the numbers of repairs, trusted and cleared edits are bounded', () => {
   const book = new KnownRepairs();
   for (let i = 0; i < 10_000; i++) {
     book.learn(i, drop(`f${i}`, null), true);
@@ -69,13 +69,13 @@ test('lessons, trust and acquittals are bounded', () => {
   assert.equal(book.isCleared(10_000, 'k9999', 'e'), true);
 });
 
-test('a long value is not remembered', () => {
+test('a repair for a long value is not stored', () => {
   const book = new KnownRepairs();
   book.learn(0, drop('f', 'x'.repeat(201)), true);
   assert.ok(book.isEmpty);
 });
 
-test('trust and acquittals end, and a refusal ends trust', () => {
+test('trust and clearance expire, and a refusal ends trust', () => {
   const book = new KnownRepairs();
   const edit = unset('temperature', '1');
   book.trust(0, edit.key);
@@ -87,7 +87,7 @@ test('trust and acquittals end, and a refusal ends trust', () => {
   assert.ok(!book.isTrusted(2, edit.key));
 });
 
-test('a server error without words is suspected from the second one on, once a second', () => {
+test('a server error without details raises suspicion from the second one on, once a second', () => {
   const book = new KnownRepairs();
   assert.deepEqual(
     [book.isVagueAgain(0), book.isVagueAgain(1), book.isVagueAgain(2), book.isVagueAgain(1_001)],
@@ -96,7 +96,7 @@ test('a server error without words is suspected from the second one on, once a s
   assert.equal(book.isVagueAgain(TRUST_HOLDS_MS), false);
 });
 
-test('a field of which three values are refused is refused as a whole, unless another value was taken', () => {
+test('a field with three refused values is dropped as a whole, unless another value was accepted', () => {
   const book = new KnownRepairs();
   for (const value of ['1', '2', '2', '3']) book.learn(0, drop('top_k', value), true);
   assert.ok(keysOf(book.for(1, all)).includes('drop top_k'));

@@ -1,41 +1,41 @@
 /**
- * Refusals of a target that no rule knows, by their signature: those that a second target has confirmed are the caller's own for ten
- * minutes, and need no further opinion. One of fifty in a row gets one all the same, so that a target that begins to refuse everything
- * in the same words can't hold its callers back from a healthy one.
+ * Refusals of a target that no rule covers, by their signature. A refusal that a second target has confirmed counts as the caller's error
+ * for ten minutes, without another opinion. One in fifty consecutive refusals gets a second opinion all the same, so that a target that
+ * starts to refuse everything in the same words does not keep its callers from a healthy one.
  */
 import type { Instant } from '../../core/clock.ts';
 
-/** How long a confirmed refusal is the caller's, in milliseconds. */
+/** How long a confirmed refusal counts as the caller's error, in milliseconds. */
 export const CONFIRMED_HOLDS_MS = 600_000;
-/** A refusal is logged once in this time, in milliseconds. */
+/** Each signature is logged at most once in this time, in milliseconds. */
 export const LOGGED_EVERY_MS = 600_000;
 export const SIGNATURES_MAX = 64;
-const ASK_AGAIN_AT = 50;
+const SECOND_OPINION_EVERY = 50;
 
 export class ConfirmedRefusals {
   readonly #confirmed = new Map<string, Instant>();
-  readonly #told = new Map<string, Instant>();
-  #inARow = 0;
+  readonly #logged = new Map<string, Instant>();
+  #consecutive = 0;
 
-  /** A second target refused the request too. */
+  /** A second target has refused the request, too. */
   confirm(now: Instant, signature: string): void {
     put(this.#confirmed, signature, now);
   }
 
-  isCallers(now: Instant, signature: string): boolean {
+  isCallerError(now: Instant, signature: string): boolean {
     if (now - (this.#confirmed.get(signature) ?? -Infinity) >= CONFIRMED_HOLDS_MS) return false;
-    return ++this.#inARow % ASK_AGAIN_AT !== 0;
+    return ++this.#consecutive % SECOND_OPINION_EVERY !== 0;
   }
 
-  /** The target answered a request. */
-  answered(): void {
-    this.#inARow = 0;
+  /** The target has served a request. */
+  responded(): void {
+    this.#consecutive = 0;
   }
 
-  /** True if it has not been logged within `LOGGED_EVERY_MS`. */
-  isNews(now: Instant, signature: string): boolean {
-    if (now - (this.#told.get(signature) ?? -Infinity) < LOGGED_EVERY_MS) return false;
-    put(this.#told, signature, now);
+  /** True if the signature has not been logged within `LOGGED_EVERY_MS`; records that it is logged now. */
+  shouldLog(now: Instant, signature: string): boolean {
+    if (now - (this.#logged.get(signature) ?? -Infinity) < LOGGED_EVERY_MS) return false;
+    put(this.#logged, signature, now);
     return true;
   }
 }
