@@ -51,7 +51,7 @@ export function judgeCandidate(
   const hasMore = facts.choices > 1;
   const isCutOff = hasMore || isAtLimit(attempt.facts.finishReason);
   const mayBeReasoningOnly = hasMore || attempt.facts.onlyReasoning === true || (facts.stream && quality.buffer);
-  const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsReasoning && mayBeReasoningOnly);
+  const readsByRules = rules.readsAll || (rules.readsTruncated && isCutOff) || (rules.readsReasoning && mayBeReasoningOnly);
   const readsFormat = quality.jsonSchema && facts.hasResponseFormat;
   const readsByCheck = quality.check !== null && isNested !== true && active.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
