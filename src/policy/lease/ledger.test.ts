@@ -52,9 +52,9 @@ test('what one member holds is not granted to another, which learns its fair sha
   claim(0, 'a', WAITING);
   const granted = claim(10, 'b', WAITING);
   assert.deepEqual([granted.capacity, granted.rate, granted.tokens, granted.lacks], [0, 0, 0, true]);
-  const told = claim(20, 'a', WAITING);
-  assert.ok(told.isContested);
-  assert.equal(told.fairRate, 0.005);
+  const result = claim(20, 'a', WAITING);
+  assert.ok(result.isContested);
+  assert.equal(result.fairRate, 0.005);
 });
 
 test('what a member gives back is granted to the waiting one at its next claim', () => {

@@ -2,40 +2,40 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CallOutcomes } from './call-outcomes.ts';
 
-function watch(): { fates: CallOutcomes; seen: string[] } {
+function watch(): { outcomes: CallOutcomes; seen: string[] } {
   const seen: string[] = [];
-  const fates = new CallOutcomes({
+  const outcomes = new CallOutcomes({
     onOutcome: (_now, startedAt, isRefused) => void seen.push(`${startedAt}${isRefused ? ' refused' : ''}`),
   });
-  return { fates, seen };
+  return { outcomes, seen };
 }
 
-test('a call counts as accepted once refusals would have come', () => {
-  const { fates, seen } = watch();
-  fates.started(0);
-  fates.started(50);
-  fates.settle(99);
+test('a call counts as accepted once refusals would have arrived', () => {
+  const { outcomes, seen } = watch();
+  outcomes.started(0);
+  outcomes.started(50);
+  outcomes.settle(99);
   assert.deepEqual(seen, []);
-  fates.settle(100);
+  outcomes.settle(100);
   assert.deepEqual(seen, ['0']);
-  fates.settle(150);
+  outcomes.settle(150);
   assert.deepEqual(seen, ['0', '50']);
 });
 
-test('refusals are in the order of the starts, not of their arrival', () => {
-  const { fates, seen } = watch();
-  for (const at of [0, 10, 20, 30]) fates.started(at);
-  fates.refused(40, 20);
-  fates.refused(50, 10);
-  fates.settle(500);
+test('outcomes are in the order of the starts, not of the arrival of refusals', () => {
+  const { outcomes, seen } = watch();
+  for (const at of [0, 10, 20, 30]) outcomes.started(at);
+  outcomes.refused(40, 20);
+  outcomes.refused(50, 10);
+  outcomes.settle(500);
   assert.deepEqual(seen, ['0', '10 refused', '20 refused', '30']);
 });
 
-test('the refused ones of a burst are spread over it', () => {
-  const { fates, seen } = watch();
-  for (let i = 0; i < 100; i++) fates.started(0);
-  for (let i = 0; i < 10; i++) fates.refused(20, 0);
-  fates.settle(500);
+test('the refused calls of a burst are spread over it', () => {
+  const { outcomes, seen } = watch();
+  for (let i = 0; i < 100; i++) outcomes.started(0);
+  for (let i = 0; i < 10; i++) outcomes.refused(20, 0);
+  outcomes.settle(500);
   assert.equal(seen.length, 100);
   assert.equal(seen.filter((fate) => fate.endsWith('refused')).length, 10);
   for (let from = 0; from < 100; from += 25) {
@@ -44,30 +44,30 @@ test('the refused ones of a burst are spread over it', () => {
   }
 });
 
-test('slow refusals delay the outcome of calls', () => {
-  const { fates, seen } = watch();
-  fates.started(0);
-  fates.refused(800, 0);
-  fates.started(1000);
-  fates.settle(1700);
+test('slow refusals delay the outcomes of calls', () => {
+  const { outcomes, seen } = watch();
+  outcomes.started(0);
+  outcomes.refused(800, 0);
+  outcomes.started(1000);
+  outcomes.settle(1700);
   assert.deepEqual(seen, ['0 refused']);
-  fates.settle(1800);
+  outcomes.settle(1800);
   assert.deepEqual(seen, ['0 refused', '1000']);
 });
 
 test('a cancelled start has no outcome', () => {
-  const { fates, seen } = watch();
-  fates.started(0);
-  fates.started(10);
-  fates.cancelled();
-  fates.settle(500);
+  const { outcomes, seen } = watch();
+  outcomes.started(0);
+  outcomes.started(10);
+  outcomes.cancelled();
+  outcomes.settle(500);
   assert.deepEqual(seen, ['0']);
 });
 
-test('of more calls than are remembered the oldest count as accepted', () => {
-  const { fates, seen } = watch();
-  for (let i = 0; i < 5000; i++) fates.started(0);
+test('beyond the maximum of pending calls the oldest count as accepted', () => {
+  const { outcomes, seen } = watch();
+  for (let i = 0; i < 5000; i++) outcomes.started(0);
   assert.equal(seen.length, 5000 - 2048);
-  fates.settle(100);
+  outcomes.settle(100);
   assert.equal(seen.length, 5000);
 });
