@@ -47,7 +47,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
 const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
 
 /**
- * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited in vain, or callers that
+ * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited until its end, or callers that
  * do not read their responses hold places.
  */
 function waitsForUnknownEnd({ engine, active, retry }: Output, { why, blockers }: Refusal): boolean {

@@ -26,7 +26,7 @@ const TEST_AFTER_MAX_MS = 30_000;
 const TEST_AGAIN_MS = 5_000;
 
 /**
- * A pause that a target requested, or a target that is out of order (kind `bench`). It has no capacity; it only blocks.
+ * A pause that a target requested, or that follows its errors (kind `bench`). It has no capacity; it only blocks.
  *
  * It depends on who was refused: a refusal of one source (a client, a request) does not prove that others would be refused. The pause
  * blocks every source, but another one may soon test it. If the test is served, the pause applies to its cause alone, and so do further

@@ -25,7 +25,7 @@ const refused = (quarantine: Quarantine, now: number, benchMs: number, floorMs?:
   refuse(quarantine, start(quarantine, now), now, benchMs, floorMs);
 
 testResourceContract('a credential in order', () => new Quarantine('p#1'));
-testResourceContract('a benched credential', (now) => {
+testResourceContract('a quarantined credential', (now) => {
   const quarantine = new Quarantine('p#1');
   refused(quarantine, now, 5000);
   return quarantine;

@@ -11,7 +11,7 @@
  *
  * ## Fairness
  *
- * Parts follow demand: each member reports what it wants, and gets up to its max-min fair share from the pool. A member that holds more
+ * Parts follow demand: each member reports its demand, and gets up to its max-min fair share from the pool. A member that holds more
  * while another one waits gives the excess back before it reports this, so a lost reply never leads to amounts that are spent twice.
  *
  * The member that has waited longest is served first, with what its first request needs, so that parts too small for one request are
@@ -175,7 +175,7 @@ function oldestWaiting(parts: ReadonlyMap<string, LedgerPart>): string | null {
   return oldest;
 }
 
-/** Max-min fairness: equal shares, but none above what its member wants. `ahead`: the member whose first request is served before that. */
+/** Max-min fairness: equal shares, but none above the demand of its member. `ahead`: the member whose first request is served before that. */
 function fairShare(
   parts: ReadonlyMap<string, LedgerPart>,
   me: string,

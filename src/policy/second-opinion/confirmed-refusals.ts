@@ -1,6 +1,6 @@
 /**
  * Refusals of a target that no rule covers, by their signature. A refusal that a second target has confirmed counts as the caller's error
- * for ten minutes, without another opinion. One in fifty consecutive refusals gets a second opinion all the same, so that a target that
+ * for ten minutes, without another opinion. One in fifty consecutive refusals still gets a second opinion, so that a target that
  * starts to refuse everything in the same words does not keep its callers from a healthy one.
  */
 import type { Instant } from '../../core/clock.ts';
