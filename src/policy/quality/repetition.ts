@@ -3,6 +3,7 @@
  * all of this takes time linear in the examined part.
  *
  * There are two measures, for two kinds of loops:
+ *
  * - **A period.** The longest suffix that repeats exactly is found with the prefix function of the reversed text (Knuth, Morris, Pratt). It
  *   is a loop if it contains at least 4 periods and 240 bytes. Four, because verses, table rows and closing tags often occur three times; 240
  *   bytes, because rules (`-----`), indentation and zeros in normal text are shorter, and a shorter loop of a few tokens does little harm.

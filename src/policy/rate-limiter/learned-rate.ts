@@ -1,6 +1,7 @@
 /**
  * A limit on requests, or on tokens, that is learned where none is configured. Every target has one from the start; it blocks nothing until
  * something is known. It has three states:
+ *
  * - cold: no response has started yet. A first batch of calls is admitted, and as many more each second, so that a cold start does not
  *   exceed an unknown limit.
  * - advertised: limits from rate-limit headers, whose levels follow the reported remaining amounts (`advertised-limits.ts`).

@@ -142,10 +142,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /**
-   * A more urgent caller has joined a waiting request, which moves to the position of that caller. False if it does not wait. Poll
-   * afterwards.
-   */
+  /** A more urgent caller has joined a waiting request, which moves to the position of that caller; then poll. False: it does not wait. */
   raise(now: Instant, applicant: A, by: Raise): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) return false;
@@ -159,10 +156,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /**
-   * Returns all decisions that are possible now: starts and refusals. `everyone`: a resource was changed from outside, so every group is
-   * evaluated.
-   */
+  /** Returns all decisions that are possible now. `everyone`: evaluates every group, because a resource was changed from outside. */
   poll(now: Instant, everyone = false): Decided<T, A>[] {
     if (everyone) this.#waitList.recheckAll();
     if (this.#length > 0) this.#decide(now);
