@@ -37,7 +37,7 @@ import { LargeConversions } from '../pipeline/conversion/large-conversions.ts';
 import { StalledReaders } from '../pipeline/delivery/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/quality/schema/schema-check.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
-import { MakerBook } from '../policy/opaque/maker-book.ts';
+import { PieceOrigins } from '../policy/opaque/piece-origins.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
@@ -168,7 +168,7 @@ class RunningGateway implements Gateway {
       conversions: new LargeConversions(),
       stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
-      makers: new MakerBook(),
+      makers: new PieceOrigins(),
       schemas: new SchemaCheck(),
       slices: this.slices,
       exhaustion: new Pace(EXHAUSTION_WARNING_MS),

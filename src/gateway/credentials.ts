@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { Bench } from '../policy/cooldown/bench.ts';
+import { Quarantine } from '../policy/cooldown/quarantine.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
 import type { Credential } from '../pipeline/route/route.ts';
@@ -79,7 +79,7 @@ export class CredentialRegistry {
         number,
         auth,
         signer: identity === null ? null : this.#createSigner(identity),
-        bench: new Bench(`${id}:bench`),
+        bench: new Quarantine(`${id}:bench`),
         cooldown: new Cooldown(`${id}:cooldown`, 'cooldown', this.#random),
       };
       this.#known.set(id, credential);

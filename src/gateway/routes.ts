@@ -1,5 +1,5 @@
 /** Resolves a requested model name to its route, which is cached by name. */
-import type { TierTime } from '../policy/selection/selection.ts';
+import type { TierClock } from '../policy/selection/selection.ts';
 import { Route } from '../pipeline/route/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route/route.ts';
 import { providerNamed, resolveModel, resolvePolicy } from './config/index.ts';
@@ -14,7 +14,7 @@ const ROUTES_MAX = 2_000;
 /** Properties that all targets of a tier share. */
 interface TierCommon {
   readonly tier: number;
-  readonly time: TierTime;
+  readonly time: TierClock;
   readonly isLastResort: boolean;
 }
 

@@ -1,11 +1,11 @@
 /** Persists which target made each opaque item. */
-import type { MakerBook, SavedPiece } from '../policy/opaque/maker-book.ts';
+import type { PieceOrigins, SavedPiece } from '../policy/opaque/piece-origins.ts';
 import type { Store } from '../store/store.ts';
 
 const PIECES = 'opaque-piece';
 
 /** Restores what an earlier process saved, and saves every change from now on. Does nothing with a memory store. */
-export async function persistMakers(store: Store, book: MakerBook, nowMs: number): Promise<void> {
+export async function persistMakers(store: Store, book: PieceOrigins, nowMs: number): Promise<void> {
   if (store.kind === 'memory') return;
   for (const [id, value] of await store.getAll(PIECES)) if (isPiece(value)) book.restore(nowMs, id, value);
   book.store = {

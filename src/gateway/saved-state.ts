@@ -2,7 +2,7 @@
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
-import type { BenchCause, BenchRecord } from '../policy/cooldown/bench.ts';
+import type { QuarantineCause, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
@@ -246,7 +246,7 @@ function readBreaker(value: unknown): BreakerRecord | null {
   };
 }
 
-function roundedBench(record: BenchRecord): BenchRecord {
+function roundedBench(record: QuarantineRecord): QuarantineRecord {
   const { untilEpochMs, namedUntilEpochMs } = record;
   return {
     ...record,
@@ -256,7 +256,7 @@ function roundedBench(record: BenchRecord): BenchRecord {
 }
 
 /** Records of earlier versions have no cause. */
-function readBench(value: unknown): BenchRecord | null {
+function readBench(value: unknown): QuarantineRecord | null {
   if (!isRecord(value)) return null;
   const { untilEpochMs, strikes, namedUntilEpochMs, cause } = value;
   if (!Number.isFinite(untilEpochMs) || !Number.isInteger(strikes) || (strikes as number) < 1) return null;
@@ -268,7 +268,7 @@ function readBench(value: unknown): BenchRecord | null {
   };
 }
 
-function isBenchCause(value: unknown): value is BenchCause {
+function isBenchCause(value: unknown): value is QuarantineCause {
   if (!isRecord(value) || (value['reason'] !== 'auth' && value['reason'] !== 'quota') || typeof value['message'] !== 'string') return false;
   const { status, code } = value;
   return (status === null || typeof status === 'number') && (code === null || typeof code === 'string');

@@ -5,9 +5,9 @@ import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { HedgeBudget, RescueBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
-import { RepairBook } from '../policy/repair/repair-book.ts';
+import { KnownRepairs } from '../policy/repair/known-repairs.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
-import { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
+import { ConfirmedRefusals } from '../policy/second-opinion/confirmed-refusals.ts';
 import { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route/route.ts';
@@ -199,8 +199,8 @@ export class TargetRegistry {
         rescueBudget: new RescueBudget(),
         silence: new SilenceRecord(),
         firstContent: new FirstContentEstimate(),
-        repairs: new RepairBook(),
-        refusals: new RefusalBook(),
+        repairs: new KnownRepairs(),
+        refusals: new ConfirmedRefusals(),
         emitted: { breaker: 'closed' as const },
         found: new DetectedSupport(this.#clock),
         ...createTargetLearning(name),

@@ -1,6 +1,6 @@
 /** Finds the opaque items in a request (signatures, encrypted reasoning, ids), and which targets can read them. */
 import { hash } from 'node:crypto';
-import type { MakerBook, Place, Reading } from '../../policy/opaque/maker-book.ts';
+import type { PieceOrigins, Place, Reading } from '../../policy/opaque/piece-origins.ts';
 import { NOTHING_OPAQUE, UNREADABLE, UNSIGNED, UNSIGNED_CALL } from '../../wire/opaque/opaque.ts';
 import type { Cut, OpaqueInBody, OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
@@ -64,7 +64,7 @@ export function unsignedAt({ provider }: Place): Place {
   return { provider, account: provider, model: '' };
 }
 
-export function readingOf(book: MakerBook, nowMs: number, { kind, id }: OpaquePiece, place: Place): Reading {
+export function readingOf(book: PieceOrigins, nowMs: number, { kind, id }: OpaquePiece, place: Place): Reading {
   if (id === UNREADABLE) return 'foreign';
   if (id === UNSIGNED_CALL) return book.reading(nowMs, id, place) === 'foreign' ? 'foreign' : 'unknown';
   if (id === UNSIGNED) return book.reading(nowMs, id, unsignedAt(place)) === 'own' ? 'own' : 'foreign';
