@@ -15,9 +15,6 @@ import type { Gateway } from './gateway.ts';
 import { createTargetLearning } from './learning.ts';
 import { breakerOptions } from './targets.ts';
 
-/** Of the price of a call. */
-const BATCH_PRICE = 0.5;
-
 export interface NativeParts {
   readonly gateway: Gateway;
   readonly random: Random;
@@ -93,19 +90,7 @@ export class NativeTargets implements NativeHost {
       rateLimitedAt: -Infinity,
     };
     const made = Object.assign(Object.create(state) as TargetState, own);
-    Object.defineProperty(made, 'price', { get: () => halved(state.price) });
     this.#states.set(state, made);
     return made;
   }
-}
-
-function halved(price: TargetState['price']): TargetState['price'] {
-  if (price === null) return null;
-  const { input, cachedInput, cacheWrite, output } = price;
-  return {
-    input: input * BATCH_PRICE,
-    cachedInput: cachedInput * BATCH_PRICE,
-    cacheWrite: cacheWrite * BATCH_PRICE,
-    output: output * BATCH_PRICE,
-  };
 }

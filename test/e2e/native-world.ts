@@ -1,7 +1,7 @@
 /** A gateway whose provider has a batch API of its own: a Storm on a real socket, and a clock that runs ahead where a test wants it to. */
 import type { TestContext } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
-import OpenAI, { toFile } from 'openai';
+import { toFile, type OpenAI } from 'openai';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';

@@ -20,7 +20,7 @@ export interface StormBatch {
   state: BatchState;
   endedAtMs: number | null;
   cancelledAtMs: number | null;
-  /** Looks at it since it has completed. */
+  /** Polls since it has completed. */
   looks: number;
   readonly results: Map<string, ItemResponse>;
 }

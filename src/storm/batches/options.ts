@@ -19,9 +19,9 @@ export const BATCH_FAULTS = [
   '429-submit',
   /** Every creation is refused with 429 and retry-after: 1. */
   '429-always',
-  /** Every other look at a batch gets 503. */
+  /** Every other poll of a batch gets 503. */
   '503-poll',
-  /** The first two looks at a completed batch name no result file. */
+  /** The first two polls of a completed batch name no result file. */
   'late-file',
   /** A cancelled batch stays `cancelling`, and its requests are never reported. */
   'deaf',
@@ -45,7 +45,7 @@ export interface StormBatchStats {
   readonly processed: number;
   /** The same by the text of their last message or prompt; the first 10,000 texts. */
   readonly byPrompt: Record<string, number>;
-  /** Looks at single batches. */
+  /** Polls of single batches. */
   readonly polls: number;
   /** Files that exist now. */
   readonly files: number;

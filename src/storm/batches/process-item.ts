@@ -33,9 +33,9 @@ export function createItemProcessor(dialects: Dialects, options: StormOptions, e
         return { status: failure.status, body: String(failure.body) };
       }
       const scene = { dialect, model: ask.model, call, epochMs: epochMs(), stream: false, fields: ask.fields };
-      const { answer } = generate({ ...ask, stream: false }, scene, [], atOnce);
-      const sent = answer.steps.flatMap((step) => (step.do === 'send' ? [Buffer.from(step.bytes)] : []));
-      return { status: answer.status, body: Buffer.concat(sent).toString('utf8') };
+      const { script } = generate({ ...ask, stream: false }, scene, [], atOnce);
+      const sent = script.steps.flatMap((step) => (step.do === 'send' ? [Buffer.from(step.bytes)] : []));
+      return { status: script.status, body: Buffer.concat(sent).toString('utf8') };
     }
     return { status: 404, body: JSON.stringify({ error: { message: `Invalid URL (POST ${path})`, type: 'invalid_request_error' } }) };
   };
