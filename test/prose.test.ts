@@ -11,6 +11,7 @@ const rewritten = [
   /^src\/storm\/(?!content\.ts|continuation-prose)/,
   /^src\/cli\//,
   /^src\/testing\//,
+  /^src\/jobs\//,
 ];
 
 /** Tests whose strings are samples of natural language. */

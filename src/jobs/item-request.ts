@@ -1,4 +1,4 @@
-/** The request of an item, as far as it does not depend on when it runs. */
+/** The request of an item, without the parts that depend on when it runs. */
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemResult, OpenJob } from '../store/jobs/job-store.ts';
 import { modelNamesIn } from '../wire/model-names.ts';
@@ -6,10 +6,10 @@ import { decodeItem } from './decode-item.ts';
 import type { JobClient, JobHost } from './host.ts';
 import { requestKindOf, type JobKind } from './kinds.ts';
 
-/** What is the same for each run of an item. */
+/** The same for every run of an item. */
 export type ItemRequest = Omit<GatewayRequest, 'id' | 'receivedAt' | 'deadline' | 'caller'>;
 
-/** `hold` is called with what is read beside the body, in bytes, and may throw. */
+/** `hold` is called with the bytes read besides the body, and may throw. */
 export async function prepareItem(
   host: JobHost,
   { job, kind }: { readonly job: OpenJob; readonly kind: JobKind },
@@ -21,7 +21,7 @@ export async function prepareItem(
   if (client === null) return refused('invalid_api_key', `the client ${JSON.stringify(job.client)} is no longer configured`);
   const decoded = await decodeItem(job, bytes, host.slices);
   if (!decoded.ok) return refused('invalid_request', decoded.message);
-  if (decoded.facts.stream && kind.streams !== true) return refused('invalid_request', 'stream: a request of a batch can not be streamed');
+  if (decoded.facts.stream && kind.streams !== true) return refused('invalid_request', 'stream: requests of a batch cannot be streamed');
   const denied = deniedModel(client, decoded.facts.model, decoded.body);
   if (denied !== null) return refused('model_not_allowed', denied);
   const extras = await kind.extras?.(job, bytes, hold);

@@ -1,4 +1,4 @@
-/** One item under way: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
+/** One round of an item: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError, messageOf } from '../core/errors.ts';
 import type { DeliveredResponse, GatewayRequest } from '../pipeline/request/gateway-request.ts';
@@ -15,17 +15,17 @@ import { saved } from './saved.ts';
 const ROUND_MAX_MS = 3_600_000;
 
 const INTERNAL_ERROR = 500;
-/** Of a response: the provider is down or overloaded, whatever the request. 0: there is none. */
+/** Response statuses of a provider that is down or overloaded, whatever the request. 0: no response. */
 const OUTAGES: ReadonlySet<number> = new Set([0, 502, 503, 504, 529]);
 
-/** An item whose request can't be prepared now is tried again in so long, in milliseconds: between this and twice this. */
+/** The shortest wait before an item whose request can't be prepared is tried again, in milliseconds; the longest is twice as long. */
 const PREPARE_AGAIN_MS = 2_000;
 
-/** What an item needs of the runner. */
+/** What an item needs from the runner. */
 export interface ItemHooks {
-  /** Its first upstream call begins. */
+  /** Its first upstream call starts. */
   readonly sent: () => void;
-  /** Holds more memory until the item ends; false: there is no room. */
+  /** Reserves more memory until the item ends; false if there is none. */
   readonly hold: (bytes: number) => boolean;
 }
 
@@ -49,23 +49,23 @@ export class ItemRun {
   readonly #closing: AbortSignal;
   readonly #startedAt: Instant;
   readonly #delivered: DeliveredResponse | null;
-  /** A permit was given, and the checkpoint before the upstream call is made. */
+  /** It got a permit, and the checkpoint before the upstream call has started. */
   wasSent = false;
   /** It has its result. */
   isDone = false;
-  /** Upstream calls that run now. */
+  /** Running upstream calls. */
   #calls = 0;
-  /** The checkpoint is being made: the call follows it. */
+  /** The checkpoint is being saved; the call follows it. */
   #isSaving = false;
-  /** Nothing new is to be begun for it. */
+  /** No further call may start for it. */
   #isUnwanted = false;
-  /** Why it is given up; null: it is not. */
+  /** Why the request is at fault; null: it is not. */
   #blame: string | null = null;
   #isLost = false;
-  /** The round counts; false: the runner gave the place up before the request was sent. */
+  /** The runner withdrew it before the request was sent, so that the round does not count. */
   #wasWithdrawn = false;
 
-  /** `delivered`: its response, which a provider's own batch has made; null: there is none. */
+  /** `delivered`: its response, if a batch of the provider has made one. */
   constructor(
     host: JobHost,
     lane: Lane,
@@ -94,7 +94,7 @@ export class ItemRun {
     return { job, n, lease };
   }
 
-  /** Gives up a place in the queue. A call that runs goes on to its end; no other follows it. A delivered response is read to its end. */
+  /** Leaves the queue. A running call continues to its end, and no other follows it. A delivered response is read to its end. */
   withdraw(): void {
     if (this.#delivered !== null && !this.wasSent) return;
     this.#isUnwanted = true;
@@ -112,18 +112,18 @@ export class ItemRun {
     const { n } = this.item;
     const now = this.#host.clock.now();
     const isSingle = this.#lane.kind.isSingle === true;
-    // With nothing to compare it with, it is not tried for hours.
+    // A single item has no others to compare with, and must not be retried for hours.
     if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt)) {
       const others = isSingle ? '' : ', while other requests to the model succeeded';
-      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''})${others}`;
+      this.#blame = `the provider repeatedly responded with status ${status} (${message ?? ''})${others}`;
       queueMicrotask(() => this.sink.leave());
       return;
     }
-    // The engine is in the middle of it.
+    // Deferred: the engine is handling the end of the call.
     if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
 
-  /** Runs one round and saves how it ended. True: it was the last item of its job. Never rejects. */
+  /** Runs one round and saves its outcome. Resolves to true if it was the last item of its job. Never rejects. */
   async run(): Promise<boolean> {
     let refused: ItemResult | null;
     try {
@@ -138,7 +138,7 @@ export class ItemRun {
     const { clock, random } = this.#host;
     const now = clock.now();
     const { strikes, rounds } = this.item;
-    // The round may have ended by itself with the failure that was one too many: then its response is the result.
+    // If the round ended by itself with the deciding failure, its response is the result.
     const isBlamed = this.#blame !== null;
     const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
     const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
@@ -158,10 +158,10 @@ export class ItemRun {
     return false;
   }
 
-  /** Null: it was asked, and the sink says how it ended. */
+  /** Null if the request was run; the sink holds its outcome. */
   async #ask(): Promise<ItemResult | null> {
     const prepared = await prepareItem(this.#host, this.#lane, this.item.body, (bytes) => {
-      if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'there is no memory for the conversation');
+      if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'not enough memory for the conversation');
     });
     if ('refused' in prepared) return prepared.refused;
     const now = this.#host.clock.now();
@@ -172,14 +172,14 @@ export class ItemRun {
       deadline: Math.min(this.#lane.endsAt, now + ROUND_MAX_MS),
       caller: this.sink,
       beforeSending: () => this.#beforeSending(),
-      // What it costs is counted, also where the cache has a response.
+      // Its cost must be counted even if the response cache has an entry.
       ...(this.#delivered !== null && { delivered: this.#delivered, cache: 'refresh' }),
     };
     await this.#host.handle(request, this.sink);
     return null;
   }
 
-  /** What its request refers to can't be read now, is too large for now, or makes no valid request. */
+  /** What its request refers to can't be read, is too large at present, or makes the request invalid. */
   async #unprepared(error: unknown): Promise<boolean> {
     if (error instanceof BreakwaterError && error.code === 'invalid_request') return this.#complete(refusal(error.code, error.message));
     const { clock, random } = this.#host;
@@ -193,7 +193,7 @@ export class ItemRun {
     return false;
   }
 
-  /** The checkpoint before dispatch: whoever finds the item after a crash knows that it may have been sent. */
+  /** The checkpoint before dispatch: after a crash the item is known to have possibly been sent. */
   async #beforeSending(): Promise<void> {
     this.wasSent = true;
     this.#hooks.sent();
@@ -202,12 +202,12 @@ export class ItemRun {
     try {
       isOurs = await this.#host.store.markSent(this.key);
     } catch (error) {
-      throw new BreakwaterError('store_unavailable', 'the state of the batch can not be saved', { cause: error });
+      throw new BreakwaterError('store_unavailable', 'the state of the batch cannot be saved', { cause: error });
     } finally {
       this.#isSaving = false;
     }
     if (isOurs) return this.#lane.kind.onSent?.(this.#lane.job);
-    // Another process took this one for dead, and runs the item now.
+    // Another process considered this one dead, and runs the item now.
     this.#isLost = true;
     this.sink.leave();
   }

@@ -11,12 +11,12 @@ export interface RunningLane extends Lane {
   readonly runs: Set<ItemRun>;
   running: number;
   isLeasing: boolean;
-  /** The outcome of a lease was lost: the store may hold items for this runner that it does not have. */
+  /** The outcome of a lease was lost, so the store may hold items for this runner that it does not have. */
   isUnsure: boolean;
   /** The store may have items that are due. */
   hasMore: boolean;
   timer: Timer | null;
-  /** Nothing more is leased: the job ends. */
+  /** The job is ending, and nothing more is leased. */
   isEnding: boolean;
 }
 

@@ -8,7 +8,7 @@ import { memberBytes, memberText } from './result-members.ts';
 
 const NOTHING = new Uint8Array(0);
 const LISTED = 100;
-/** The clock of the provider may be so far behind, in milliseconds. */
+/** How far the provider's clock may be behind, in milliseconds. */
 const CLOCKS_MS = 60_000;
 const JSON_TYPE = 'application/json';
 
@@ -45,7 +45,7 @@ export class AnthropicApi implements BatchApi {
     return remote;
   }
 
-  /** A batch has no name of ours: one of the same size, created since, is taken for it. Its results show whether it is. */
+  /** Its batches carry no metadata: one of the same size that was created since then is assumed to be it. Results of another batch are ignored. */
   async find({ items, createdAtMs }: NativeRecord): Promise<string | null | 'unknown'> {
     const { status, json } = await this.#client.call({ method: 'GET', path: `/messages/batches?limit=${LISTED}` });
     if (status !== 200 || !Array.isArray(json?.['data'])) return 'unknown';
@@ -97,7 +97,7 @@ export class AnthropicApi implements BatchApi {
   }
 }
 
-/** Of the headers that the first request would be sent with, those that say how requests are read. */
+/** The headers of the first request that determine how requests are parsed. */
 function dialectHeaders(headers: readonly string[]): readonly string[] {
   return headers.filter((_, i) => headers[i - (i % 2)]!.startsWith('anthropic-'));
 }

@@ -1,4 +1,4 @@
-/** What the batch APIs of providers have in common. */
+/** The interface to the batch APIs of providers. */
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderReply } from './provider-client.ts';
@@ -11,11 +11,11 @@ export interface RemoteBatch {
   readonly results: readonly string[];
   /** Why it failed. */
   readonly message: string;
-  /** Results that the files should hold; null: unknown. */
+  /** The number of results in the files; null: unknown. */
   readonly expected: number | null;
 }
 
-/** What a provider says of one request. */
+/** A provider's result for one request. */
 export interface RemoteResult {
   readonly customId: string;
   /** `done`: a response with status 200. `failed`: an error. `skipped`: it was not processed. */
@@ -35,13 +35,13 @@ export class ProviderRefusal extends Error {
     this.reply = reply;
   }
 
-  /** It may pass: the limit, an outage, a connection. */
+  /** A temporary refusal: a limit, an outage, a connection. */
   get mayPass(): boolean {
     const { status } = this.reply;
     return status === 0 || status === 408 || status === 429 || status >= 500;
   }
 
-  /** The call may have had its effect. */
+  /** The call may have taken effect. */
   get isAmbiguous(): boolean {
     const { status } = this.reply;
     return status === 0 || status >= 500;
@@ -58,13 +58,13 @@ export interface BatchApi {
     record: NativeRecord,
     request: { readonly path: string; readonly headers: readonly string[]; readonly parts: readonly Uint8Array[] },
   ): Promise<string>;
-  /** A batch that may have been created for the record: its id; null: there is none; `unknown`: that can't be said. */
+  /** Searches for a batch created for the record. Returns its id, null if there is none, or `unknown`. */
   find(record: NativeRecord): Promise<string | null | 'unknown'>;
-  /** Null: there is no such batch. Throws `ProviderRefusal`. */
+  /** Null if there is no such batch. Throws `ProviderRefusal`. */
   get(remote: string): Promise<RemoteBatch | null>;
   cancel(remote: string): Promise<void>;
-  /** Throws where the file breaks off. */
+  /** Throws if the file is incomplete. */
   results(path: string): AsyncGenerator<RemoteResult>;
-  /** Deletes the files of a batch that is over. */
+  /** Deletes the files of a batch that has ended. */
   cleanUp(record: NativeRecord, results: readonly string[]): Promise<void>;
 }

@@ -1,11 +1,11 @@
 /**
  * One batch at a provider, from its input to its results.
  *
- * Each step is saved before it is made: `uploading`, `creating`, `running`. After a crash a batch that was only uploaded is given up, one that
- * may have been created is looked for, and one that runs is polled again. It ends in one of these ways:
+ * Each step is saved before it is taken: `uploading`, `creating`, `running`. After a crash, a batch that was only uploaded is dropped, one that
+ * may have been created is searched for, and a running one is polled again. It ends in one of these ways:
  *
  *   results    each item ends with its result; what failed or was not processed is queued again
- *   refusal    the provider does not take it, or fails to validate it: all items are queued again
+ *   refusal    the provider rejects it, at its creation or in its validation: all items are queued again
  *   late       it is cancelled at `takeBackAtMs`, or with its job; what was done until then is kept, the rest is queued again
  *
  * Items that are queued again run as all others do, and are not handed over a second time.
@@ -18,29 +18,29 @@ import { ProviderRefusal, type BatchApi, type RemoteBatch, type RemoteResult } f
 import { HeldElsewhere, type NativeRecord, type NativeTarget } from './native-host.ts';
 import { storedTransport } from './stored-transport.ts';
 
-/** Between two looks at a batch, by their number, in milliseconds. */
+/** Between two polls of a batch, by their number, in milliseconds. */
 const POLLS_MS = [2_000, 4_000, 8_000, 15_000, 30_000, 60_000];
-/** A creation that is refused for a limit or an outage is tried again for so long, in milliseconds. */
+/** How long a creation is retried after refusals by a limit or an outage, in milliseconds. */
 const SUBMIT_MAX_MS = 30 * 60_000;
-/** A cancelled batch ends within this, in milliseconds: of a cancelled job, and of one whose time is over. */
+/** How long a cancelled batch may take to end, in milliseconds: of a cancelled job, and of an expired one. */
 const CANCEL_MAX_MS = 10 * 60_000;
 const EXPIRED_MAX_MS = 60_000;
-/** Downloads of results that break off, or lack some. */
+/** Downloads of results that are incomplete, before the rest counts as lost. */
 const DOWNLOADS_MAX = 5;
-/** Results that are processed at the same time. */
+/** Results processed at the same time. */
 const RESULTS_MAX = 16;
 
-/** What a batch needs of its job. */
+/** What a batch needs from its job. */
 export interface BatchOwner {
-  /** Its place among the runners. */
+  /** The number of this process among the runners. */
   readonly runner: number;
-  /** Aborted: nothing new is started. */
+  /** Aborted: nothing new may start. */
   readonly stopping: AbortSignal;
-  /** Aborted: nothing is waited for. */
+  /** Aborted: nothing may be waited for. */
   readonly closing: AbortSignal;
-  /** Aborted: the job was cancelled, or its time is over. */
+  /** Aborted when the job is cancelled or expires. */
   readonly ending: AbortSignal;
-  /** Why; null: it is not ending. */
+  /** Why the job is ending; null: it is not. */
   readonly endsBecause: 'expired' | 'cancelled' | null;
   /** Saves the records of the job. Throws `HeldElsewhere`. */
   save(): Promise<void>;
@@ -55,7 +55,7 @@ export interface BatchInput {
   readonly parts: readonly Uint8Array[];
 }
 
-/** The items that a batch still holds return to the queue. `repeated`: some may have been processed. */
+/** How the items that the batch still holds return to the queue. `repeated`: they may have been processed. */
 type End = { readonly repeated: boolean; readonly note: string };
 
 const NOT_PROCESSED = (note: string): End => ({ repeated: false, note });
@@ -79,7 +79,7 @@ export class NativeBatch {
     this.#api = api;
   }
 
-  /** Uploads and creates it. False: it has ended, and its items are queued again. */
+  /** Uploads and creates it. False if it was refused; its items are queued again. */
   async submit(input: BatchInput): Promise<boolean> {
     try {
       this.record.file = await this.#insisting(() => this.#api.upload(this.record, input.parts));
@@ -114,7 +114,7 @@ export class NativeBatch {
     return true;
   }
 
-  /** Polls it, and collects its results. Resolves when it has ended, or when the gateway stops. */
+  /** Polls it and collects its results. Resolves once it has ended, or the gateway is stopping. */
   async run(): Promise<void> {
     const { clock } = this.#host;
     let giveUpAtMs = Infinity;
@@ -125,7 +125,7 @@ export class NativeBatch {
         giveUpAtMs = clock.epochMs() + (this.#owner.endsBecause === 'expired' ? EXPIRED_MAX_MS : CANCEL_MAX_MS);
         polls = 0;
       }
-      const end = await this.#look(giveUpAtMs < Infinity);
+      const end = await this.#poll(giveUpAtMs < Infinity);
       if (end !== null) return void (await this.#end(end));
       if (this.#owner.stopping.aborted) return;
       if (clock.epochMs() >= giveUpAtMs) {
@@ -135,7 +135,7 @@ export class NativeBatch {
     }
   }
 
-  /** Its job is gone. */
+  /** Its job was deleted. */
   async abandon(): Promise<void> {
     if (this.record.remote !== null) await this.#api.cancel(this.record.remote);
   }
@@ -149,8 +149,8 @@ export class NativeBatch {
     return sleep(this.#host, Math.max(1, Math.min(pauseMs, untilMs - clock.epochMs())), signal);
   }
 
-  /** Null: it is still running, as far as is known. `isCancelled`: it was cancelled here. */
-  async #look(isCancelled: boolean): Promise<End | null> {
+  /** Polls it once. Null if it is running, or its state is unknown. `isCancelled`: it was cancelled by this process. */
+  async #poll(isCancelled: boolean): Promise<End | null> {
     let remote: RemoteBatch | null;
     try {
       remote = await this.#api.get(this.record.remote!);
@@ -164,12 +164,12 @@ export class NativeBatch {
       this.#host.warn(`a batch of ${this.record.target} was refused; its requests run one by one`, remote.message);
       return NOT_PROCESSED(`the provider refused the batch: ${remote.message}`);
     }
-    // Some providers name the files of results later than the end.
+    // Result files may be named later than the end of the batch.
     if (remote.results.length === 0 && (remote.expected ?? 0) > 0) return null;
     return this.#collect(remote, isCancelled);
   }
 
-  /** Null: the gateway stops. */
+  /** Null if the gateway is stopping. */
   async #collect(remote: RemoteBatch, isCancelled: boolean): Promise<End | null> {
     this.#results = remote.results;
     for (let downloads = 1; ; downloads++) {
@@ -187,7 +187,7 @@ export class NativeBatch {
         return NOT_PROCESSED(
           isCancelled ? 'the provider did not process the request in time' : 'the batch of the provider ended without the request',
         );
-      if (downloads === DOWNLOADS_MAX) return MAYBE_PROCESSED('the results of the provider can not be read');
+      if (downloads === DOWNLOADS_MAX) return MAYBE_PROCESSED('the results of the provider cannot be read');
       await sleep(this.#host, 1_000 * 2 ** downloads, this.#owner.stopping);
     }
   }
@@ -223,7 +223,7 @@ export class NativeBatch {
     await saved(this.#host, closing, () => this.#host.store.requeueItem(item, requeue));
   }
 
-  /** Returns false, for callers that end with it. */
+  /** Ends it. Returns false, for callers that return it. */
   async #end({ repeated, note }: End): Promise<false> {
     const { store } = this.#host;
     const end = { job: this.#job, batch: this.record.id, repeated, note };
@@ -232,7 +232,7 @@ export class NativeBatch {
     return false;
   }
 
-  /** A creation whose reply was lost is looked for before it is repeated. */
+  /** After a lost reply, the batch is searched for before it is created again. */
   async #create(input: BatchInput): Promise<string> {
     try {
       return await this.#api.create(this.record, input);
@@ -252,7 +252,7 @@ export class NativeBatch {
     }
   }
 
-  /** Repeats what may pass. Throws the last refusal. */
+  /** Retries temporary refusals. Throws the last one. */
   async #insisting<T>(act: () => Promise<T>): Promise<T> {
     const { clock } = this.#host;
     const untilMs = Math.min(clock.epochMs() + SUBMIT_MAX_MS, this.record.takeBackAtMs);

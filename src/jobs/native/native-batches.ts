@@ -12,14 +12,14 @@ export class NativeBatches {
   readonly #jobs = new Map<string, NativeJob>(); // as many as there are open jobs
   readonly #abandoned = new Set<Promise<void>>();
 
-  /** `stopping`: nothing new is started. `closing`: nothing is waited for. */
+  /** `stopping`: nothing new may start. `closing`: nothing may be waited for. */
   constructor(host: JobHost, runner: NativeRunner, signals: { stopping: AbortSignal; closing: AbortSignal }) {
     this.#host = host;
     this.#runner = runner;
     this.#signals = signals;
   }
 
-  /** A job in progress, as it was last read. */
+  /** Takes the latest state of a job in progress. */
   look(job: OpenJob, kind: JobKind): void {
     let native = this.#jobs.get(job.id);
     if (native === undefined || native.isLost) {
@@ -30,12 +30,12 @@ export class NativeBatches {
     native.look(job);
   }
 
-  /** Items of the model that are queued wait for their turn to be handed over. */
+  /** True if queued items of the model are to be handed over, and must not be run. */
   keeps(job: string, model: string): boolean {
     return this.#jobs.get(job)?.keeps(model) ?? false;
   }
 
-  /** The jobs that are open. */
+  /** Cancels the batches of jobs that are no longer open. */
   keepOnly(open: readonly OpenJob[]): void {
     for (const [id, native] of this.#jobs) {
       if (open.some((job) => job.id === id)) continue;
@@ -45,7 +45,7 @@ export class NativeBatches {
     }
   }
 
-  /** Once `stopping` is aborted: resolves when nothing runs any more. */
+  /** After `stopping` is aborted: resolves once nothing is running. */
   async idle(): Promise<void> {
     await Promise.all([...this.#abandoned, ...[...this.#jobs.values()].map((native) => native.idle())]);
   }

@@ -1,4 +1,4 @@
-/** Batches of providers' own: what the jobs need of the gateway, and what is saved of each batch. */
+/** Batches at providers: what the jobs need from the gateway, and the saved state of each batch. */
 import type { Job } from '../../store/jobs/job-store.ts';
 import type { RouteTarget } from '../../pipeline/route/route.ts';
 import type { Transport } from '../../transport/transport.ts';
@@ -6,7 +6,7 @@ import type { Transport } from '../../transport/transport.ts';
 /** Where items can be handed over to. */
 export interface NativeTarget {
   readonly api: 'openai' | 'anthropic';
-  /** Its state is apart from that of calls, and it costs what a batch costs. */
+  /** Its state is separate from that of calls. */
   readonly target: RouteTarget;
 }
 
@@ -22,9 +22,9 @@ export interface NativeHost {
   readonly transport: Transport;
   /** Whether new batches are created. */
   readonly isOn: () => boolean;
-  /** For new items of a model; null: its first targets have no batch API, or none that works now. */
+  /** For new items of a model; null if its first targets have no batch API, or none that is usable. */
   find(model: string): NativeTarget | null;
-  /** That of an existing batch; null: the config does not have it any more. */
+  /** The target of an existing batch; null if it is no longer configured. */
   findOwner(model: string, owner: NativeOwner): NativeTarget | null;
 }
 
@@ -37,12 +37,12 @@ export type NativeStage = 'uploading' | 'creating' | 'running';
 
 /** One batch at a provider, as it is saved with its job. */
 export interface NativeRecord extends NativeOwner {
-  /** Ours. Items are handed over under it, and the custom ids at the provider begin with it. */
+  /** Its id in Breakwater. Items are handed over under it, and their custom ids at the provider start with it. */
   readonly id: string;
   readonly model: string;
   readonly items: number;
   readonly createdAtMs: number;
-  /** What is not done by then is taken back. */
+  /** Items not done by then are taken back. */
   readonly takeBackAtMs: number;
   stage: NativeStage;
   /** The provider's ids of the input file and of the batch. */
@@ -53,11 +53,11 @@ export interface NativeRecord extends NativeOwner {
 /** In the data of a job, under `native`. */
 export interface NativeData {
   readonly batches: readonly NativeRecord[];
-  /** Models whose items are all handed over, or run here. */
+  /** Models without items left to hand over. */
   readonly planned: readonly string[];
 }
 
-/** A lost claim: another process goes on with the batches of the job. */
+/** The claim was lost: another process continues the batches of the job. */
 export class HeldElsewhere extends Error {
   constructor() {
     super('another process holds the batches of this job');

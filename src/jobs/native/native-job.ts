@@ -1,4 +1,4 @@
-/** The batches at providers of one job: which items are handed over, and what is saved of it. */
+/** The provider batches of one job: selects and hands over its items, and saves the state of its batches. */
 import { messageOf } from '../../core/errors.ts';
 import type { DeliveredResponse } from '../../pipeline/request/gateway-request.ts';
 import type { Lease, LeasedItem, OpenJob } from '../../store/jobs/job-store.ts';
@@ -14,30 +14,30 @@ import { HeldElsewhere, nativeData, type NativeData, type NativeRecord, type Nat
 import { OpenaiApi } from './openai-api.ts';
 import { ProviderClient } from './provider-client.ts';
 
-/** A job with less time left is not handed over, in milliseconds. */
+/** Jobs with less time left are not handed over; in milliseconds. */
 export const WINDOW_MIN_MS = 3_600_000;
-/** The part of the time left after which a batch is taken back. */
+/** The share of the remaining time after which a batch is taken back. */
 const SHARE_MAX = 0.75;
-/** One batch at a provider: its items, and their bodies in bytes. */
+/** The size of one batch at a provider: items, and bytes of their bodies. */
 const ITEMS_MAX = 10_000;
 const BYTES_MAX = 16 * 1024 * 1024;
 /** Batches of one job at the same time. */
 const BATCHES_MAX = 20;
-/** One lease: its items are encoded in one turn. */
+/** Items of one lease, which are encoded in one turn of the event loop. */
 const LEASE_MAX = 100;
 const LEASE_BYTES_MAX = 4 * 1024 * 1024;
 /** Items that one call of the store changes. */
 const SAVED_MAX = 500;
-/** Items that can't be handed over run here; after so many of one batch, all others do. */
+/** Items that can't be handed over run here; beyond this number in one batch, all remaining items do. */
 const UNFIT_MAX = 200;
 /** After a fault of the store, in milliseconds. */
 const PLAN_AGAIN_MS = 3_000;
 
 const OPEN = ['in_progress', 'cancelling'] as const;
 
-/** What it needs of the runner. */
+/** What a job's batches need from the runner. */
 export interface NativeRunner {
-  /** This process's place among the runners; null: it has none now. */
+  /** This process's number among the runners; null if it is not registered. */
   readonly number: number | null;
   /** Runs a leased item to the end of its round. */
   run(job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null): Promise<void>;
@@ -66,7 +66,7 @@ export class NativeJob implements BatchOwner {
   #planned: Set<string>;
   readonly #batches = new Set<Promise<void>>();
   #running: Promise<void> | null = null;
-  /** The outcome of a lease may be lost. */
+  /** The outcome of a lease may have been lost. */
   #isUnsure = false;
 
   constructor(host: JobHost, runner: NativeRunner, kind: JobKind, job: OpenJob, signals: { stopping: AbortSignal; closing: AbortSignal }) {
@@ -88,7 +88,7 @@ export class NativeJob implements BatchOwner {
     return this.endsBecause === null && !this.#planned.has(model) && !this.#isTooLate;
   }
 
-  /** Its state as it was last read. Starts what it has to do, unless another process holds it. */
+  /** Takes the job's latest state, and starts the work on it unless another process holds it. */
   look(job: OpenJob): void {
     this.#job = job;
     if (job.ending !== null && this.endsBecause === null) {
@@ -101,7 +101,7 @@ export class NativeJob implements BatchOwner {
     if (!isDone || nativeData(job).batches.length > 0) this.#running = this.#run().finally(() => (this.#running = null));
   }
 
-  /** Resolves when nothing of it runs any more. */
+  /** Resolves once nothing of it is running. */
   async idle(): Promise<void> {
     await this.#running;
   }
@@ -128,7 +128,7 @@ export class NativeJob implements BatchOwner {
     return this.#job.endsAtMs - this.#host.clock.epochMs() < WINDOW_MIN_MS;
   }
 
-  /** It was lost to another process. */
+  /** Another process holds the job now. */
   get isLost(): boolean {
     return this.#stop.signal.aborted;
   }
@@ -148,7 +148,7 @@ export class NativeJob implements BatchOwner {
       for (const record of this.#records) this.#start(record, (batch) => batch.resume());
       for (const model of this.#job.models) await this.#planInsistently(model);
     } catch (error) {
-      this.#noteFault(error, `the provider's batches of ${this.#job.id} stand still`);
+      this.#noteFault(error, `the provider's batches of ${this.#job.id} are paused`);
     }
     while (this.#batches.size > 0) await Promise.race(this.#batches);
   }
@@ -165,7 +165,7 @@ export class NativeJob implements BatchOwner {
       } catch (error) {
         if (error instanceof HeldElsewhere || this.stopping.aborted) throw error;
         this.#isUnsure = true;
-        this.#noteFault(error, `the requests of ${this.#job.id} can't be handed over now`);
+        this.#noteFault(error, `the requests of ${this.#job.id} can't be handed over at present`);
         await sleep(this.#host, PLAN_AGAIN_MS, this.stopping);
       }
     }
@@ -187,7 +187,7 @@ export class NativeJob implements BatchOwner {
     this.#runner.onQueued(this.#job.id);
   }
 
-  /** One batch. False: there are no more items for another one, or the provider takes none. */
+  /** Hands over one batch. False if no items are left for another, or the provider accepts none. */
   async #handOver(model: string, target: NativeTarget): Promise<boolean> {
     const { clock, random, store } = this.#host;
     const nowMs = clock.epochMs();
@@ -222,7 +222,7 @@ export class NativeJob implements BatchOwner {
     return isMore && isTaken;
   }
 
-  /** Leases items that were never tried, and encodes them. Those that can't be handed over run here. */
+  /** Leases and encodes items without an earlier round. Those that can't be handed over run here. */
   async #gather(
     id: string,
     model: string,
@@ -239,7 +239,7 @@ export class NativeJob implements BatchOwner {
       isMore = lease.hasMore;
       for (const item of lease.items) {
         const isNew = item.rounds === 0 && item.repeated === 0;
-        // Items that were tried come after all others.
+        // Items with an earlier round come last.
         if (!isNew) isMore = false;
         const encoded = isNew ? await encodeItem(this.#host, { job: this.#job, kind: this.#kind }, item, target.target) : null;
         if (encoded === null || (first !== null && first.path !== encoded.path)) {
@@ -284,7 +284,7 @@ export class NativeJob implements BatchOwner {
         else if (await exists(batch)) await batch.run();
         if (!this.stopping.aborted) await this.#forget(record);
       } catch (error) {
-        this.#noteFault(error, `the batch ${record.remote ?? record.id} of ${record.target} stands still`);
+        this.#noteFault(error, `the batch ${record.remote ?? record.id} of ${record.target} is paused`);
       }
     };
     const running = run().finally(() => this.#batches.delete(running));
@@ -297,7 +297,7 @@ export class NativeJob implements BatchOwner {
     this.#runner.onQueued(this.#job.id);
   }
 
-  /** Its provider or key is gone from the config. */
+  /** Its provider or key is no longer in the config. */
   async #endUnknown({ id }: NativeRecord): Promise<void> {
     const end = { job: this.#job.id, batch: id, repeated: true, note: 'the provider of the batch is no longer configured' };
     for (let ended = 1; ended > 0;) ended = (await saved(this.#host, this.closing, () => this.#host.store.endHandover(end))) ?? 0;
@@ -316,7 +316,7 @@ export class NativeJob implements BatchOwner {
 
 const NO_BODY = new Uint8Array(0);
 
-/** Its body is not needed any more, and a batch of thousands would hold them all. */
+/** Releases the body: it is encoded already, and a batch has thousands. */
 function withoutBody(item: LeasedItem): LeasedItem {
   return { ...item, body: NO_BODY };
 }

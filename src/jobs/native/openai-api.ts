@@ -8,7 +8,7 @@ import { memberBytes, memberText } from './result-members.ts';
 
 const NOTHING = new Uint8Array(0);
 const LINE_END = Buffer.from('\n');
-/** The batch of a lost reply is among the newest. */
+/** Batches listed to find one whose reply was lost; the newest come first. */
 const LISTED = 100;
 
 export class OpenaiApi implements BatchApi {
@@ -79,7 +79,7 @@ export class OpenaiApi implements BatchApi {
   async *results(path: string): AsyncGenerator<RemoteResult> {
     for await (const line of this.#client.lines({ method: 'GET', path })) {
       const customId = memberText(line, 'custom_id');
-      if (customId === null) continue; // the rest of a line that was cut
+      if (customId === null) continue; // a truncated line
       const response = memberBytes(line, 'response');
       const body = response === null ? null : memberBytes(response, 'body');
       const status = Number(response === null ? 0 : memberText(response, 'status_code'));
@@ -119,7 +119,7 @@ function totalOf(counts: unknown): number | null {
   return isRecord(counts) && typeof counts['total'] === 'number' ? counts['total'] : null;
 }
 
-/** In JSON a line end stands between tokens only, where a space means the same. */
+/** JSON has line breaks only between tokens, where a space is equivalent. */
 function onOneLine(body: Uint8Array): Uint8Array {
   if (body.indexOf(LINE_END[0]!) < 0 && body.indexOf(0x0d) < 0) return body;
   return body.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));

@@ -8,7 +8,7 @@ import { LineReader } from '../openai/line-reader.ts';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Without a byte of the response, in milliseconds: an upload takes a while to be read. */
 const SILENCE_MAX_MS = 120_000;
-/** Of a response that is read whole. */
+/** The largest response that is read as a whole, in bytes. */
 const BODY_MAX = 4 * 1024 * 1024;
 /** One line of results, in bytes. */
 const LINE_MAX = 64 * 1024 * 1024;
@@ -20,9 +20,9 @@ export interface ProviderReply {
   readonly status: number;
   /** Parsed; null: it was no JSON object. */
   readonly json: Readonly<Record<string, unknown>> | null;
-  /** What went wrong, or the error message of the provider. */
+  /** The fault, or the provider's error message. */
   readonly message: string;
-  /** Null: it did not say. */
+  /** Null if none was given. */
   readonly retryAfterMs: number | null;
 }
 
@@ -41,7 +41,7 @@ export class ProviderClient {
   readonly #state: TargetState;
   readonly #closing: AbortSignal;
 
-  /** `closing`: running calls are broken off. */
+  /** `closing` aborts running calls. */
   constructor(transport: Transport, clock: Clock, state: TargetState, closing: AbortSignal) {
     this.#transport = transport;
     this.#clock = clock;
@@ -67,15 +67,15 @@ export class ProviderClient {
     return { status: running.status, json, message: messageOf(json, running.status), retryAfterMs: retryAfterMs(running.headers) };
   }
 
-  /** The lines of a file. Throws where it breaks off or is refused. */
+  /** The lines of a file. Throws if it is incomplete or refused. */
   async *lines(call: ProviderCall): AsyncGenerator<Uint8Array> {
     const running = new RunningCall(this.#transport, this.#clock, this.#request(call), this.#closing);
     const reader = new LineReader(LINE_MAX);
     for await (const chunk of running.chunks()) {
-      if (running.status !== 200) throw new Error(`the provider answered with status ${running.status}`);
+      if (running.status !== 200) throw new Error(`the provider responded with status ${running.status}`);
       for (const { bytes } of reader.read(chunk)) if (bytes !== null) yield bytes;
     }
-    if (running.status !== 200) throw new Error(`the provider answered with status ${running.status}`);
+    if (running.status !== 200) throw new Error(`the provider responded with status ${running.status}`);
     for (const { bytes } of reader.end()) if (bytes !== null) yield bytes;
   }
 
@@ -103,7 +103,7 @@ function isNamed(headers: readonly string[], defaults: readonly string[], i: num
   return headers.some((header, at) => at % 2 === 0 && header === name);
 }
 
-/** The chunks of one response, as they are asked for. */
+/** The chunks of one response, with back-pressure. */
 class RunningCall {
   status = 0;
   headers: HeadersByName = {};
@@ -210,7 +210,7 @@ function messageOf(json: Readonly<Record<string, unknown>> | null, status: numbe
   return typeof message === 'string' ? `status ${status}: ${message.slice(0, 300)}` : `status ${status}`;
 }
 
-/** In seconds only: dates and absurd values say nothing. */
+/** Only in seconds; dates and implausible values are ignored. */
 function retryAfterMs(headers: HeadersByName): number | null {
   const seconds = Number(firstValue(headers['retry-after']) ?? NaN);
   return Number.isFinite(seconds) && seconds > 0 && seconds <= 3_600 ? seconds * 1000 : null;
