@@ -35,10 +35,10 @@ export interface NativeWorld extends TestGateway {
   readonly storm: Storm;
   readonly clock: HurriedClock;
   readonly store: Store;
-  create(count: number, more?: { window?: string; prompt?: (n: number) => string; body?: object }): Promise<OpenAI.Batch>;
+  readonly create: (count: number, more?: { window?: string; prompt?: (n: number) => string; body?: object }) => Promise<OpenAI.Batch>;
   /** The batch once it has ended. */
-  ended(id: string): Promise<OpenAI.Batch>;
-  results(batch: OpenAI.Batch): Promise<{ output: ResultLine[]; errors: ResultLine[] }>;
+  readonly ended: (id: string) => Promise<OpenAI.Batch>;
+  readonly results: (batch: OpenAI.Batch) => Promise<{ output: ResultLine[]; errors: ResultLine[] }>;
   readonly anthropic: Anthropic;
 }
 

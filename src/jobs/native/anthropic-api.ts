@@ -1,7 +1,7 @@
 /** Anthropic's batch API: one call creates a batch with its requests, one reads all results. */
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import { isRecord } from '../../wire/json-values.ts';
-import { ProviderRefusal, type BatchApi, type RemoteBatch, type RemoteResult } from './batch-api.ts';
+import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderClient } from './provider-client.ts';
 import { memberBytes, memberText } from './result-members.ts';
@@ -46,16 +46,16 @@ export class AnthropicApi implements BatchApi {
   }
 
   /** Its batches carry no metadata: one of the same size that was created since then is assumed to be it. Results of another batch are ignored. */
-  async find({ items, createdAtMs }: NativeRecord): Promise<string | null | 'unknown'> {
+  async find({ items, createdAtMs }: NativeRecord): Promise<FoundBatch | null> {
     const { status, json } = await this.#client.call({ method: 'GET', path: `/messages/batches?limit=${LISTED}` });
-    if (status !== 200 || !Array.isArray(json?.['data'])) return 'unknown';
+    if (status !== 200 || !Array.isArray(json?.['data'])) return null;
     const like = (json['data'] as unknown[]).filter((batch) => {
       if (!isRecord(batch) || !isRecord(batch['request_counts'])) return false;
       const total = Object.values(batch['request_counts']).reduce((sum: number, count) => sum + Number(count), 0);
       return total === items && Date.parse(String(batch['created_at'])) >= createdAtMs - CLOCKS_MS;
     });
-    if (like.length === 0) return null;
-    return like.length === 1 ? String((like[0] as { id?: unknown }).id) : 'unknown';
+    if (like.length === 0) return { remote: null };
+    return like.length === 1 ? { remote: String((like[0] as { id?: unknown }).id) } : null;
   }
 
   async get(remote: string): Promise<RemoteBatch | null> {

@@ -48,6 +48,11 @@ export class ProviderRefusal extends Error {
   }
 }
 
+/** `remote`: the provider's id of the batch; null if there is none. */
+export interface FoundBatch {
+  readonly remote: string | null;
+}
+
 export interface BatchApi {
   /** One request as a part of the input. */
   encode(customId: string, request: EncodedRequest): Uint8Array;
@@ -58,8 +63,8 @@ export interface BatchApi {
     record: NativeRecord,
     request: { readonly path: string; readonly headers: readonly string[]; readonly parts: readonly Uint8Array[] },
   ): Promise<string>;
-  /** Searches for a batch created for the record. Returns its id, null if there is none, or `unknown`. */
-  find(record: NativeRecord): Promise<string | null | 'unknown'>;
+  /** Searches for a batch created for the record. Null if that is unknown. */
+  find(record: NativeRecord): Promise<FoundBatch | null>;
   /** Null if there is no such batch. Throws `ProviderRefusal`. */
   get(remote: string): Promise<RemoteBatch | null>;
   cancel(remote: string): Promise<void>;

@@ -14,7 +14,7 @@ import type { LeasedItem } from '../../store/jobs/job-store.ts';
 import type { DeliveredResponse } from '../../pipeline/request/gateway-request.ts';
 import type { JobHost } from '../host.ts';
 import { saved, sleep } from '../saved.ts';
-import { ProviderRefusal, type BatchApi, type RemoteBatch, type RemoteResult } from './batch-api.ts';
+import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import { HeldElsewhere, type NativeRecord, type NativeTarget } from './native-host.ts';
 import { storedTransport } from './stored-transport.ts';
 
@@ -105,8 +105,8 @@ export class NativeBatch {
     const note = 'the gateway stopped before the batch was created at the provider';
     if (record.stage === 'creating') {
       const found = await this.#find();
-      if (found === 'unknown') return this.#end(MAYBE_PROCESSED(note));
-      record.remote = found;
+      if (found === null) return this.#end(MAYBE_PROCESSED(note));
+      record.remote = found.remote;
     }
     if (record.remote === null) return this.#end(NOT_PROCESSED(note));
     record.stage = 'running';
@@ -239,15 +239,15 @@ export class NativeBatch {
     } catch (error) {
       if (!(error instanceof ProviderRefusal) || !error.isAmbiguous) throw error;
       const found = await this.#find();
-      if (found !== null && found !== 'unknown') return found;
+      if (found !== null && found.remote !== null) return found.remote;
       throw error;
     }
   }
 
-  async #find(): Promise<string | null | 'unknown'> {
+  async #find(): Promise<FoundBatch | null> {
     for (let tries = 1; ; tries++) {
       const found = await this.#api.find(this.record);
-      if (found !== 'unknown' || tries === DOWNLOADS_MAX || this.#owner.stopping.aborted) return found;
+      if (found !== null || tries === DOWNLOADS_MAX || this.#owner.stopping.aborted) return found;
       await sleep(this.#host, 1_000 * 2 ** tries, this.#owner.stopping);
     }
   }

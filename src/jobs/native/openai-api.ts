@@ -1,7 +1,7 @@
 /** OpenAI's batch API: a file of requests, a batch, and two files of results. */
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import { isRecord } from '../../wire/json-values.ts';
-import { ProviderRefusal, type BatchApi, type RemoteBatch, type RemoteResult } from './batch-api.ts';
+import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderClient } from './provider-client.ts';
 import { memberBytes, memberText } from './result-members.ts';
@@ -52,14 +52,14 @@ export class OpenaiApi implements BatchApi {
     return remote;
   }
 
-  async find({ id }: NativeRecord): Promise<string | null | 'unknown'> {
+  async find({ id }: NativeRecord): Promise<FoundBatch | null> {
     const { status, json } = await this.#client.call({ method: 'GET', path: `/batches?limit=${LISTED}` });
-    if (status !== 200 || !Array.isArray(json?.['data'])) return 'unknown';
+    if (status !== 200 || !Array.isArray(json?.['data'])) return null;
     for (const batch of json['data'] as unknown[]) {
       if (!isRecord(batch) || !isRecord(batch['metadata']) || batch['metadata']['breakwater'] !== id) continue;
-      return String(batch['id']);
+      return { remote: String(batch['id']) };
     }
-    return null;
+    return { remote: null };
   }
 
   async get(remote: string): Promise<RemoteBatch | null> {

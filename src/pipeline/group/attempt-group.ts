@@ -150,8 +150,8 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     this.#running.push(attempt);
     try {
       const { engine, request } = this.#retry.active;
-      const isDelivered = request.delivered?.target === attempt.options.target;
-      attempt.send(isDelivered ? request.delivered!.transport : engine.transport, this);
+      const { delivered } = request;
+      attempt.send(delivered?.target === attempt.options.target ? delivered.transport : engine.transport, this);
     } catch (error) {
       this.#fail(attempt, error);
     }
