@@ -88,10 +88,13 @@ const patterns = z.array(pattern, { error: 'must be a list of regular expression
 const ownCheck = 'must be the path of a module, a model and an instruction, or (in the library) a function';
 const judgeModel = z
   .strictObject({
-    model: text().meta({ description: 'The judge model, by the name that a caller would request.' }),
+    model: text().meta({ description: 'The judge model, by the name that a caller would request.', examples: ['openai/gpt-4o-mini'] }),
     instruction: text()
       .max(10_000, { error: 'must have at most 10000 characters' })
-      .meta({ description: 'Instructions for the judge: what makes a response acceptable.' }),
+      .meta({
+        description: 'Instructions for the judge: what makes a response acceptable.',
+        examples: ['Accept only a summary of at most three sentences.'],
+      }),
   })
   .meta({ id: 'Judge', description: 'Another model that judges whether a response is acceptable.' });
 /** A custom check of a response. */
@@ -113,11 +116,11 @@ const quality = block(
     rejectRefusal: setting(flag<never>(), false, 'Reject a refusal.'),
     rejectRepetition: setting(flag<never>(), true, 'Reject degenerate repetition in a response that ended at its length limit.'),
     jsonSchema: setting(flag<never>(), true, "Reject JSON that does not match the request's schema."),
-    minLength: setting(count(0, 1_000_000), 0, 'The minimum number of characters.'),
-    mustMatch: setting(patterns, [], 'Regular expressions that must all match (flag u; at most 100).'),
-    mustNotMatch: setting(patterns, [], 'Regular expressions of which none may match (flag u; at most 100).'),
+    minLength: setting(count(0, 1_000_000), 0, 'The minimum number of characters.', 20),
+    mustMatch: setting(patterns, [], 'Regular expressions that must all match (flag u; at most 100).', ['^[A-Z]']),
+    mustNotMatch: setting(patterns, [], 'Regular expressions of which none may match (flag u; at most 100).', ['As an AI']),
     buffer: setting(flag<never>(), false, 'Buffer streams completely, so that they are checked like non-streaming responses.'),
-    check: setting(check, null, 'A custom check.'),
+    check: setting(check, null, 'A custom check: a module, a model that judges, or (in the library) a function.', './check.mjs'),
     checkTimeout: setting(duration('1ms', '10m'), '30s', 'Timeout of the custom check; a late result is ignored.'),
   },
 );
@@ -149,7 +152,7 @@ const agents = block(
 export const policySettings = block('Policy', 'How requests are processed.', {
   deadline: setting(duration('1ms', '7d'), '10m', 'Until a response is committed, including queueing.'),
   maxDeadline: setting(duration('1ms', '7d'), '1h', 'The latest deadline that a caller may request.'),
-  maxAttempts: setting(count(1, 100), 4, 'The most upstream calls for one request, over all targets.'),
+  maxAttempts: setting(count(1, 100), 4, 'The maximum number of upstream calls for one request, over all targets.'),
   conversion: setting(
     word('drop', 'strict'),
     'drop',
