@@ -6,8 +6,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { configJsonSchema } from '../src/gateway/config/json-schema.ts';
 
 interface Generator {
-  configPage(): string;
-  exampleValue(key: object): unknown;
+  configPage(this: void): string;
+  exampleValue(this: void, key: object): unknown;
 }
 const { configPage, exampleValue } = (await import(new URL('../scripts/config-page.mjs', import.meta.url).href)) as Generator;
 
