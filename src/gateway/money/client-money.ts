@@ -79,7 +79,7 @@ export class ClientMoney {
       Array.from(this.#budgets, ([name, budget]) => [
         name,
         {
-          usd: budget.limit,
+          usd: budget.usd,
           per: budget.per,
           spentUsd: rounded(budget.spentUsd(now)),
           remainingUsd: rounded(Math.max(0, budget.remainingUsd(now))),
@@ -95,7 +95,7 @@ export class ClientMoney {
     return Array.from(this.#budgets.values(), (budget) => ({
       id: budget.id,
       kind: budget.kind,
-      limit: budget.limit,
+      limit: budget.usd,
       available: rounded(Math.max(0, budget.remainingUsd(now))),
     }));
   }
