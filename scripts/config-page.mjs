@@ -12,8 +12,7 @@ every fault with its path, and prints the effective config with all defaults.
 
 - **Location**: \`--config FILE\`, else \`BREAKWATER_CONFIG\`, else \`breakwater.yaml\`, \`breakwater.yml\` or \`breakwater.json\` in the working directory. Without a file, every
   known \`*_API_KEY\` in the environment becomes a provider.
-- **Environment**: \`\${NAME}\` in a text value is replaced by the environment variable, \`\${NAME:-default}\` has a default, and \`$\${\` is a literal \`\${\`. This
-  applies to files only, not to the library.
+- **Environment**: \`\${NAME}\` in a text value is replaced by the environment variable, \`\${NAME:-default}\` has a default, and \`$\${\` is a literal \`\${\`.
 - **Durations** have a unit: \`250ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. **Sizes** are in bytes or have a unit: \`64mb\` (powers of 1024).
 - **Reload**: a changed file is reloaded automatically. If it is invalid, the current config stays in use and the faults are logged. \`server.host\`, \`server.port\`,
   \`server.listener\`, \`server.httpClient\`, \`store\` and \`telemetry.requests\` take effect at the next start.
