@@ -9,7 +9,11 @@ interface Generator {
   configPage(this: void): string;
   exampleValue(this: void, key: object): unknown;
 }
+interface TypesGenerator {
+  configTypes(this: void): Record<string, string>;
+}
 const { configPage, exampleValue } = (await import(new URL('../scripts/config-page.mjs', import.meta.url).href)) as Generator;
+const { configTypes } = (await import(new URL('../scripts/config-types.mjs', import.meta.url).href)) as TypesGenerator;
 
 const committed = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8');
 const rows = committed.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| key |'));
@@ -17,6 +21,15 @@ const cellsOf = (row: string): string[] => row.split(/(?<!\\)\|/).map((cell) => 
 
 test('docs/configuration.md is up to date with the config schema', () => {
   assert.equal(committed, configPage(), 'run: npm run schema');
+});
+
+test('the types of the config are up to date with the config schema', () => {
+  // The committed files are formatted, which moves line breaks and separators.
+  const bare = (text: string): string => text.replaceAll(/[\s;,|()]/g, '');
+  for (const [name, text] of Object.entries(configTypes())) {
+    const file = readFileSync(new URL(`../src/gateway/config/${name}`, import.meta.url), 'utf8');
+    assert.equal(bare(file), bare(text), `${name}: run npm run schema`);
+  }
 });
 
 test('every key of docs/configuration.md has a kind of value, a meaning and an example or a section of its own', () => {

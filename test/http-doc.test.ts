@@ -72,8 +72,8 @@ test('the responses of the admin API have the fields of its examples, and those 
     assert.equal(response.status, 200);
     await response.text();
     for (const [, path, example] of shapes) {
-      const shown: unknown = await (await breakwater.fetch(`http://breakwater${path}`)).json();
-      assert.deepEqual(shapeOf(shown).toSorted(), shapeOf(JSON.parse(example!)).toSorted(), path);
+      const shown: unknown = await (await breakwater.fetch(`http://breakwater${path!}`)).json();
+      assert.deepEqual(shapeOf(shown).toSorted(), shapeOf(JSON.parse(example!)).toSorted(), path!);
     }
   } finally {
     await breakwater.close();

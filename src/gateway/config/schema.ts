@@ -248,14 +248,7 @@ export const configSchema = z
   })
   .meta({ title: 'Breakwater', description: 'The configuration of Breakwater.' });
 
-type WrittenConfig = z.input<typeof configSchema>;
-type WrittenClient = NonNullable<WrittenConfig['clients']>[number];
-/** The input form of a config, in a file or for the library. */
-export type ConfigInput = Omit<WrittenConfig, 'clients'> & {
-  /** A list, or a map from name to settings. */
-  readonly clients?: WrittenConfig['clients'] | Readonly<Record<string, Omit<WrittenClient, 'name'>>>;
-};
-/** The same with parsed values (ms, bytes), before presets and defaults are applied. */
+/** A config with parsed values (ms, bytes), before presets and defaults are applied. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;
 export type PriceInput = z.output<typeof priceSchema>;
