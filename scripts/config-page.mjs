@@ -141,6 +141,7 @@ function valueOf(full) {
   if (text?.range) return [...wordsOf(text.pattern).map((word) => `\`${word}\``), `duration, ${text.range}`].join(', or ');
   if (number && text?.pattern.includes('[bB]')) return `size, ${formatSize(number.minimum)} to ${formatSize(number.maximum)}`;
   if (number) return `${number.type === 'integer' ? 'whole number' : 'number'}${rangeOf(number)}`;
+  if (full.anyOf?.some(({ $ref }) => $ref)) return 'text or block';
   if (branches.some(({ type }) => type === 'array')) return branches.some(({ type }) => type === 'object') ? 'list or map' : 'list';
   if (full.additionalProperties) return 'map';
   return branches.some(({ type }) => type === 'object') || full.properties ? (text ? 'text or block' : 'block') : 'text';

@@ -59,7 +59,7 @@ interface ClientInput {
   maxPriority?: 'high' | 'normal' | 'low' | undefined;
   /** The models that it may use; * matches anything. Default: all. */
   models?: string[] | undefined;
-  /** Limits per credential, shared by its models; the limits of one model apply in addition. */
+  /** Its own limits, over all models. Default: unlimited. */
   limits?: LimitsInput | undefined;
   /** Its spending limit. Default: unlimited. */
   budget?:

@@ -24,7 +24,7 @@ const targetSchema = z
     equivalent: flag<never>().describe('Its embeddings are interchangeable with those of the other targets. Default: false.').optional(),
     prefill: flag<never>().describe("Whether it continues a partial response. Default: the provider's.").optional(),
   })
-  .meta({ id: 'Target', description: 'A target, with its request adjustments.' });
+  .meta({ id: 'Target', description: '`provider/model`, or this object: a target with adjustments of its requests.' });
 
 const oneTarget = z.union([targetName, targetSchema], { error: 'must be a target: provider/model, or an object with target' });
 const tier = z.array(oneTarget).min(1, { error: 'must not be an empty tier' }).max(1000);
@@ -51,7 +51,7 @@ const modelObject = z
       .optional(),
     ...policyKeys,
   })
-  .meta({ id: 'Model', description: 'A route: tiers of targets, and its own policies.' });
+  .meta({ id: 'Model', description: 'A list of targets, or this object: targets in tiers, with policies of their own.' });
 
 export const modelSchema = z.union([targets, modelObject], { error: 'must be a list of targets, or an object with targets' });
 

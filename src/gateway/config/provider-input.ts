@@ -140,7 +140,7 @@ export interface ProviderInput extends PolicyInput {
   policy?: PolicyInput | undefined;
 }
 
-/** A target, with its request adjustments. */
+/** `provider/model`, or this object: a target with adjustments of its requests. */
 export interface TargetInput {
   /** The target, as provider/model. */
   target: string;
@@ -156,7 +156,7 @@ export interface TargetInput {
   prefill?: boolean | string | undefined;
 }
 
-/** A route: tiers of targets, and its own policies. */
+/** A list of targets, or this object: targets in tiers, with policies of their own. */
 export interface ModelInput extends PolicyInput {
   /** Tried in order; a nested list is one tier, shared by weight. */
   targets: (string | TargetInput | (string | TargetInput)[])[];

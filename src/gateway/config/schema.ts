@@ -125,7 +125,7 @@ const clientSchema = z
       .array(text(), { error: 'must be a list of model names and patterns' })
       .meta({ description: 'The models that it may use; * matches anything. Default: all.', examples: [['fast', 'openai/*']] })
       .optional(),
-    limits: limitsSchema.optional(),
+    limits: limitsSchema.describe('Its own limits, over all models. Default: unlimited.').optional(),
     budget: z
       .strictObject({
         usd: amount(0, 1e9).meta({ description: 'US dollars per period.', examples: [20] }),
