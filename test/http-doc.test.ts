@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ERROR_CATALOGUE, type ErrorCode } from '../src/core/errors.ts';
 import { REQUEST_OUTCOMES } from '../src/core/events.ts';
+import { REASONS } from '../src/core/outcome.ts';
 import { SHORTFALLS } from '../src/core/quality.ts';
 import { createBreakwater } from '../src/index.ts';
 import { routes } from '../src/server/routes.ts';
@@ -18,7 +19,7 @@ function rowsUnder(heading: string): string[][] {
   const start = page.indexOf(`\n${heading}\n`);
   assert.ok(start >= 0, heading);
   const rest = page.slice(start + heading.length + 1);
-  const end = rest.indexOf(`\n${level} `);
+  const end = rest.search(new RegExp(`\\n#{1,${level.length}} `));
   const lines = rest.slice(0, end < 0 ? undefined : end).split('\n');
   return lines.filter((line) => line.startsWith('| `')).map((line) => line.slice(2, -2).split(' | '));
 }
@@ -47,6 +48,15 @@ test('every x-breakwater header of the code has its row, and no other has one', 
     .flatMap(({ text }) => [...text.matchAll(/'(x-breakwater-[a-z-]*[a-z])'/g)].map(([, name]) => name!));
   const own = ['priority', 'deadline-ms', 'fallback', 'cache'].map((name) => `x-breakwater-${name}`);
   assert.deepEqual([...new Set(described)].toSorted(), [...new Set([...used, ...own])].toSorted());
+});
+
+test('every reason for a fallback has its row', () => {
+  assert.deepEqual(
+    rowsUnder('### Reasons')
+      .map(([reason = '']) => reason.replaceAll('`', ''))
+      .toSorted(),
+    [...REASONS].toSorted(),
+  );
 });
 
 test('the names of outcomes and quality checks are those of the code', () => {
