@@ -142,6 +142,18 @@ test('every TypeScript block type-checks', { timeout: 170_000 }, async () => {
   }
 });
 
+test('every shell block is valid, and every Python block compiles', async (t) => {
+  for (const { at, code } of inLanguage('sh')) await assert.doesNotReject(run('sh', ['-n', '-c', code]), at);
+  const python = await run('python3', ['--version']).then(
+    () => true,
+    () => false,
+  );
+  if (!python) return t.diagnostic('Python blocks are not checked: install python3');
+  for (const { at, code } of inLanguage('python')) {
+    await assert.doesNotReject(run('python3', ['-c', 'import ast, sys; ast.parse(sys.argv[1])', code]), at);
+  }
+});
+
 /** The commands of a block: one a line, without comments; a backslash continues a line. */
 const commandsOf = ({ at, code }: Block): { at: string; command: string }[] =>
   code
