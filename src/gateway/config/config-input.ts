@@ -10,7 +10,7 @@ interface ServerInput {
   port?: number | string | undefined;
   /** The largest request body, after decompression. Default: 64mb. */
   maxBodySize?: number | string | undefined;
-  /** The most memory for request bodies and responses; beyond it a new body is refused with queue_full. Default: 512mb. */
+  /** The most memory for request bodies and responses in flight; beyond it a new body is refused with queue_full. Default: 512mb. */
   maxBufferedBytes?: number | string | undefined;
   /** The most memory for stored responses: for the cache, and the same again for idempotency keys. Default: 64mb. */
   maxCacheBytes?: number | string | undefined;

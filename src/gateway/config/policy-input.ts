@@ -11,15 +11,15 @@ interface JudgeInput {
 
 /** Timeouts for each phase of one attempt. */
 interface TimeoutsInput {
-  /** Until the connection to the provider is open, including TLS. Default: 3s. */
+  /** The longest time until the connection to the provider is open, including TLS. Default: 3s. */
   connect?: string | undefined;
-  /** Until the status line arrives. auto: 60s for streams, 5m for non-streaming calls; 5m and 10m for known reasoning models and self-hosted servers. Default: auto. */
+  /** The longest time until the status line of the response arrives. auto: 60s for streams, 5m for non-streaming calls; 5m and 10m for known reasoning models and self-hosted servers. Default: auto. */
   headers?: string | undefined;
-  /** Until the first content of a stream. auto: 60s; 5m for known reasoning models and self-hosted servers. Default: auto. */
+  /** The longest time until the first content of a stream. auto: 60s; 5m for known reasoning models and self-hosted servers. Default: auto. */
   firstContent?: string | undefined;
   /** The longest gap between two content chunks of a stream. Default: 2m. */
   idle?: string | undefined;
-  /** One whole attempt, until it is committed. Default: 10m. */
+  /** The longest time for one attempt, until its response starts to reach the caller. Default: 10m. */
   attempt?: string | undefined;
 }
 
@@ -49,7 +49,7 @@ interface BreakerInput {
   openFor?: string | undefined;
   /** The longest open time. Default: 5m. */
   maxOpenFor?: string | undefined;
-  /** Concurrent requests allowed while half-open. Default: 1. */
+  /** Trial requests at the same time while the breaker is half-open. Default: 1. */
   probes?: number | string | undefined;
 }
 
@@ -59,7 +59,7 @@ interface HedgeInput {
   enabled?: boolean | string | undefined;
   /** When the second attempt starts: a duration, or a quantile of the observed latency of the target (p50 to p99). Default: p95. */
   delay?: string | undefined;
-  /** Hedges per request, from 0 to 1. Default: 0.05. */
+  /** The most hedges, as a share of requests, from 0 to 1. Default: 0.05. */
   budget?: number | string | undefined;
 }
 
@@ -69,7 +69,7 @@ interface QueueInput {
   maxSize?: number | string | undefined;
   /** The longest wait. none: limited by the deadline only. Default: none. */
   maxWait?: string | undefined;
-  /** The minimum share of starts for waiting requests of a lower priority. */
+  /** The share of starts that waiting requests of a lower priority get at least. */
   minShare?: MinShareInput | undefined;
 }
 
@@ -137,7 +137,7 @@ interface AgentsInput {
 
 /** How requests are processed. */
 export interface PolicyInput {
-  /** Until a response is committed, including queueing. Default: 10m. */
+  /** The time within which a response must start to reach the caller, the queue included, unless the request sets its own. Default: 10m. */
   deadline?: string | undefined;
   /** The latest deadline that a caller may request. Default: 1h. */
   maxDeadline?: string | undefined;
@@ -167,16 +167,16 @@ export interface PolicyInput {
 
 /** The retries of a target over all requests, limited so that retries do not amplify an outage. */
 interface RetryBudgetInput {
-  /** Retries per request, from 0 to 1. Default: 0.2. */
+  /** The most retries of a target, as a share of its requests, from 0 to 1. Default: 0.2. */
   ratio?: number | string | undefined;
   /** Retries per second that are always allowed. Default: 1. */
   minPerSecond?: number | string | undefined;
 }
 
-/** The minimum share of starts for waiting requests of a lower priority. */
+/** The share of starts that waiting requests of a lower priority get at least. */
 interface MinShareInput {
-  /** For priority low, from 0 to 0.9. Default: 0.05. */
+  /** The minimum share of priority low, from 0 to 0.9. Default: 0.05. */
   low?: number | string | undefined;
-  /** For priority normal, from 0 to 0.9. Default: 0.2. */
+  /** The minimum share of priority normal, from 0 to 0.9. Default: 0.2. */
   normal?: number | string | undefined;
 }

@@ -47,7 +47,7 @@ export const serverSettings = block('Server', 'The listener.', {
   maxBufferedBytes: setting(
     size('1mb', '1024gb'),
     '512mb',
-    'The most memory for request bodies and responses; beyond it a new body is refused with queue_full.',
+    'The most memory for request bodies and responses in flight; beyond it a new body is refused with queue_full.',
   ),
   maxCacheBytes: setting(
     size('1kb', '1024gb'),
