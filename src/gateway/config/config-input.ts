@@ -268,6 +268,8 @@ interface BatchInput {
   maxBytes?: number | string | undefined;
   /** The most unfinished batches, over all clients. Default: 1000. */
   maxOpen?: number | string | undefined;
+  /** prefer: requests whose first target has a batch API of its own at half the price are handed over to it, and taken back before the batch's window ends. Default: off. */
+  native?: 'off' | 'prefer' | undefined;
 }
 
 /** Logs, metrics and traces. */

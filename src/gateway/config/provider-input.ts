@@ -81,6 +81,8 @@ export interface ProviderInput extends PolicyInput {
   cacheDir?: string | undefined;
   /** Whether it continues a partial response in the last message. Default: that of the preset, else false. */
   prefill?: boolean | string | undefined;
+  /** Whether it has a batch API of its own at half the price: /files and /batches of OpenAI, or /messages/batches of Anthropic. Used with batch.native: prefer. Default: what the preset says, else false. */
+  nativeBatches?: boolean | string | undefined;
   /** Azure: the version of its API. With a date, URLs name the deployment (/openai/deployments/NAME/…); without one, the v1 API is used. Default: OPENAI_API_VERSION, if baseUrl is not set. */
   apiVersion?: string | undefined;
   /** Azure: a Microsoft Entra application; its access tokens are renewed automatically. Default: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, if there is no key. */
