@@ -32,7 +32,10 @@ describe('a stored response', () => {
     const first = await ask(ONE, {});
     assert.equal((await ask(ONE, { previous_response_id: first.id })).status, 200);
     const stolen = await ask(TWO, { previous_response_id: first.id });
-    assert.deepEqual([stolen.status, stolen.error?.code, stolen.error?.param], [400, 'previous_response_not_found', 'previous_response_id']);
+    assert.deepEqual(
+      [stolen.status, stolen.error?.code, stolen.error?.param],
+      [400, 'previous_response_not_found', 'previous_response_id'],
+    );
     await fetch(`${world.url}/v1/responses/${first.id}`, { method: 'DELETE', headers: ONE });
     assert.equal((await ask(ONE, { previous_response_id: first.id })).status, 400);
     assert.equal(calls(), 2, 'refused requests reach no provider');
