@@ -15,7 +15,11 @@ export function parseTarget(target: string): ParsedTarget {
   const withoutFragment = before(target, '#');
   const origin = withoutFragment.startsWith('/') ? withoutFragment : withoutFragment.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '');
   const encodedPath = before(origin, '?');
-  return { path: normalise(decode(encodedPath)), query: origin.slice(encodedPath.length) };
+  const path = normalise(decode(encodedPath));
+  // A proxy in front that protects the admin API by its prefix has to see the prefix.
+  if (path.startsWith('/admin') && !encodedPath.startsWith('/admin'))
+    throw new BreakwaterError('invalid_request', 'the path of the admin API must begin with /admin, unencoded');
+  return { path, query: origin.slice(encodedPath.length) };
 }
 
 /**
