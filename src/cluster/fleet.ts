@@ -14,15 +14,19 @@ export interface FleetOptions {
   /** The health of targets was taken over from another instance. */
   readonly onAdopted: () => void;
   readonly onFleet: (status: FleetStatus) => void;
+  /** Another instance has changed what there is to run of the jobs in the store. */
+  readonly onJobs: () => void;
 }
 
 export class Fleet {
   readonly health: SharedHealth;
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
+  readonly #onJobs: () => void;
 
-  constructor({ clock, shared, subjects, onGranted, onAdopted, onFleet }: FleetOptions) {
+  constructor({ clock, shared, subjects, onGranted, onAdopted, onFleet, onJobs }: FleetOptions) {
     this.#shared = shared;
+    this.#onJobs = onJobs;
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet });
     const publish = (text: string): void => shared.publish(text);
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
@@ -67,5 +71,6 @@ export class Fleet {
     const [kind, ...lines] = text.split('\n');
     if (kind === 'call') this.#agent.called(lines);
     else if (kind === 'health') this.health.take(lines.join('\n'));
+    else if (kind === 'jobs') this.#onJobs();
   }
 }

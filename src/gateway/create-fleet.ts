@@ -2,33 +2,33 @@ import { Fleet } from '../cluster/fleet.ts';
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
 import type { EventBus } from '../core/events.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Engine } from '../pipeline/request/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import type { Store } from '../store/store.ts';
 
+/** Asked for once the gateway is made. */
 interface FleetParts {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly events: EventBus;
-  /** Asked for once the gateway is made. */
   readonly engine: () => Engine;
-  readonly targets: () => readonly TargetState[];
+  readonly targets: () => { all(): readonly TargetState[] };
+  readonly jobs: () => Jobs | null;
 }
 
 /** This gateway among others that share its store; null: its store is its own. */
-export function createFleet({ store, clock, events, engine, targets }: FleetParts): Fleet | null {
+export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, jobs }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
   const fleet = new Fleet({
     clock,
     shared: store.shared,
-    subjects: targets,
+    subjects: () => targets().all(),
     // A supply that changes is no clock's matter: all who wait are looked at.
     onGranted: () => engine().admission.pump(true),
     onAdopted() {
-      for (const state of targets()) emitBreakerChange(engine(), state);
+      for (const state of targets().all()) emitBreakerChange(engine(), state);
       engine().admission.pump(true);
     },
+    onJobs: () => jobs()?.wake(),
     onFleet: (status) => events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) }),
   });
   events.on('breaker', () => fleet.health.changed());

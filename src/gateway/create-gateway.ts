@@ -141,7 +141,7 @@ class RunningGateway implements Gateway {
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    this.#fleet = createFleet({ store, clock, events, engine: () => this.#engine, targets: () => this.#targets.all() });
+    this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, jobs: () => this.jobs });
     this.#limits = new LimitRegistry(clock, this.#fleet);
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;

@@ -1,12 +1,17 @@
 import type { Random } from '../core/random.ts';
 import type { AttemptListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
-import { machineName } from '../store/sqlite/machine.ts';
+import { bootId, machineName } from '../store/sqlite/machine.ts';
 import type { Store } from '../store/store.ts';
 import type { Gateway } from './gateway.ts';
 
 /** The files and batches of a gateway; null: its store keeps none. Nothing of the gateway is used before they are started. */
-export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, clientOf: (name: string) => JobClient | null): Jobs | null {
+export function createJobs(
+  gateway: Gateway,
+  { kind, jobs }: Store,
+  random: Random,
+  clientOf: (name: string) => JobClient | null,
+): Jobs | null {
   if (jobs === null) return null;
   const { clock, slices, events } = gateway;
   const host = {
@@ -14,6 +19,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     random,
     slices,
     store: jobs,
+    isShared: kind === 'redis',
     settings() {
       const { retention, maxBytes, maxOpen } = gateway.config.batch;
       const limits = { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
@@ -37,5 +43,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
       events.emit({ type: 'warning', at: clock.now(), message, ...(detail !== undefined && { detail }) });
     },
   };
-  return new Jobs(host, { machine: machineName(), pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+  // Instances on several machines may have one host name.
+  const machine = kind === 'redis' ? `${machineName()} ${bootId()}` : machineName();
+  return new Jobs(host, { machine, pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
 }

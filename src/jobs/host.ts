@@ -45,6 +45,8 @@ export interface JobHost {
   readonly random: Random;
   readonly slices: SlicedWork;
   readonly store: JobStore;
+  /** Other instances create and run jobs in it, too. */
+  readonly isShared: boolean;
   /** Read each time, because a reload may change them. */
   readonly settings: () => JobSettings;
   /** Null: there is no client of this name any more. */

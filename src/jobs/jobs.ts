@@ -49,6 +49,11 @@ export class Jobs {
     this.#runner.start();
   }
 
+  /** Looks at once for jobs to run. */
+  wake(): void {
+    this.#runner.wake();
+  }
+
   /** Starts nothing new. Resolves when nothing runs any more. */
   stop(): Promise<void> {
     this.responses.close();

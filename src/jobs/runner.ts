@@ -17,6 +17,8 @@ import type { Registration } from './registration.ts';
 /** How often it looks, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
 const IDLE_BEAT_MS = 300_000;
+/** The same where other instances create jobs: their announcement may be lost. */
+const SHARED_IDLE_BEAT_MS = 15_000;
 /** After the start of the gateway, in milliseconds. */
 const START_MS = 300;
 /** A runner that was silent for longer is dead, in milliseconds. */
@@ -165,7 +167,7 @@ export class JobRunner {
 
   #nextBeatMs(open: readonly OpenJob[] | null): number {
     if (open === null) return BEAT_MS;
-    if (open.length === 0) return IDLE_BEAT_MS;
+    if (open.length === 0) return this.#host.isShared ? SHARED_IDLE_BEAT_MS : IDLE_BEAT_MS;
     const nowMs = this.#host.clock.epochMs();
     const running = open.filter(({ kind, state, ending }) => state === 'in_progress' && ending === null && this.#kinds.has(kind));
     const endsInMs = Math.min(...running.map(({ endsAtMs }) => endsAtMs - nowMs));

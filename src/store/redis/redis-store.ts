@@ -1,7 +1,9 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
 import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import { isProcessGone } from '../sqlite/machine.ts';
 import { describeAddress, type RedisAddress } from './address.ts';
+import { createRedisJobs } from './jobs/redis-jobs.ts';
 import { createRedisBackend } from './redis-backend.ts';
 import { createRedisShared } from './redis-shared.ts';
 
@@ -33,6 +35,7 @@ export function openRedisStore(address: RedisAddress, options: RedisStoreOptions
     timing,
     kind: 'redis',
     cachesResponses: 'shared',
+    jobs: createRedisJobs({ address, clock: options.clock, isProcessGone }),
     shared: createRedisShared(address, options.clock),
     name: `the store ${describeAddress(address)}`,
   });
