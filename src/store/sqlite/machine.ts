@@ -1,6 +1,5 @@
 /** The scope in which process ids are unique. */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 
 /** The host, and on Linux its PID namespace: a container has its own. */
@@ -12,12 +11,12 @@ export function machineName(): string {
   }
 }
 
-/** Of the running system; random where it has none, so that no two are taken for one. */
+/** Of the running system; of this process where there is none, so that no two machines are taken for one. */
 export function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   } catch {
-    return randomUUID();
+    return `${process.pid} ${performance.timeOrigin}`;
   }
 }
 
