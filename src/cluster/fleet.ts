@@ -1,13 +1,17 @@
 /** This instance among others that share a store: parts of limits, and what is known of targets. */
 import type { Clock } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
+import type { FlightStore } from '../store/flight-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
+import { Flights } from './flights.ts';
 import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
 import { SharedHealth, type HealthSubject } from './shared-health.ts';
 
 export interface FleetOptions {
   readonly clock: Clock;
   readonly shared: SharedStore;
+  /** Absent: responses in flight are not shared. */
+  readonly flights?: FlightStore | undefined;
   readonly subjects: () => Iterable<HealthSubject>;
   /** Who waits may be able to start. */
   readonly onGranted: () => void;
@@ -23,12 +27,16 @@ export class Fleet {
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
   readonly #onJobs: () => void;
+  /** Null: they are not shared. */
+  readonly flights: Flights | null;
 
-  constructor({ clock, shared, subjects, onGranted, onAdopted, onFleet, onJobs }: FleetOptions) {
+  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet });
     const publish = (text: string): void => shared.publish(text);
+    const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
+    this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
   }
 
@@ -62,8 +70,9 @@ export class Fleet {
     this.#agent.short(id);
   }
 
-  leave(): Promise<void> {
+  async leave(): Promise<void> {
     this.health.stop();
+    await this.flights?.close();
     return this.#agent.leave();
   }
 
@@ -72,5 +81,6 @@ export class Fleet {
     if (kind === 'call') this.#agent.called(lines);
     else if (kind === 'health') this.health.take(lines.join('\n'));
     else if (kind === 'jobs') this.#onJobs();
+    else if (kind === 'flight') this.flights?.take(lines);
   }
 }

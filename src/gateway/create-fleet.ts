@@ -21,6 +21,7 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
   const fleet = new Fleet({
     clock,
     shared: store.shared,
+    flights: store.flights,
     subjects: () => targets().all(),
     // A supply that changes is no clock's matter: all who wait are looked at.
     onGranted: () => engine().admission.pump(true),

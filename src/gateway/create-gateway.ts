@@ -173,6 +173,7 @@ class RunningGateway implements Gateway {
       secrets: new SecretMask(config.secrets),
       responses: new ResponseCache({ clock, room: this, store: store.responses, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
+      flights: this.#fleet?.flights ?? null,
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);

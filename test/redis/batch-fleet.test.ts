@@ -1,52 +1,17 @@
 /** One batch on four instances: submitted at one, polled and read at others, two of them killed in the middle. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import OpenAI, { toFile } from 'openai';
+import { test } from 'node:test';
+import { toFile } from 'openai';
 import { startStorm } from '../../src/storm/index.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
-import { startCli } from '../cli/run-cli.ts';
 import { chatLine, readLines, startBatchProvider } from '../e2e/batch-provider.ts';
+import { startMembers, type Member } from './processes.ts';
 import { skipWithoutRedis, startRedis } from './server.ts';
 
 const ITEMS = 5_000;
 const CONCURRENCY = 60;
+const LIMITS = { concurrency: CONCURRENCY };
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-interface Member {
-  readonly openai: OpenAI;
-  readonly base: string;
-  kill(): Promise<void>;
-}
-
-async function startMembers(t: TestContext, store: string, url: string, count: number): Promise<Member[]> {
-  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-fleet-'));
-  t.after(() => rm(cwd, { recursive: true, force: true }));
-  const config = {
-    server: { port: 0 },
-    store,
-    providers: { a: { protocol: 'openai', baseUrl: url, apiKey: 'sk-test', limits: { concurrency: CONCURRENCY } } },
-    models: { fast: ['a/m'] },
-    telemetry: { logs: { level: 'error' } },
-  };
-  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify(config));
-  const start = async (): Promise<Member> => {
-    const cli = startCli(['serve'], { cwd });
-    t.after(() => cli.child.kill('SIGKILL'));
-    const [, base] = await cli.until('stdout', /listening on (\S+)/);
-    return {
-      openai: new OpenAI({ baseURL: `${base}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 20_000 }),
-      base: base!,
-      async kill() {
-        cli.child.kill('SIGKILL');
-        await cli.ended;
-      },
-    };
-  };
-  return Promise.all(Array.from({ length: count }, start));
-}
 
 void test(
   'kill -9 of two of four instances within a batch: one result for each item, and no completed item is sent again',
@@ -56,7 +21,7 @@ void test(
     t.after(() => redis.stop());
     const random = createSeededRandom(11);
     const provider = await startBatchProvider(t, () => ({ ms: 40 + random.next() * 120 }));
-    const members = await startMembers(t, redis.url, provider.url, 4);
+    const members = await startMembers(t, redis.url, provider.url, 4, LIMITS);
     const [first, second, third, fourth] = members as [Member, Member, Member, Member];
     const text = Array.from({ length: ITEMS }, (_, n) => chatLine(`c${n}`, `p${n}`)).join('\n');
     const file = await first.openai.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' });
@@ -99,7 +64,7 @@ void test('a batch is cancelled at another instance, and its file deleted there'
   const redis = await startRedis();
   t.after(() => redis.stop());
   const provider = await startBatchProvider(t, () => ({ ms: 300 }));
-  const [first, second] = (await startMembers(t, redis.url, provider.url, 2)) as [Member, Member];
+  const [first, second] = (await startMembers(t, redis.url, provider.url, 2, LIMITS)) as [Member, Member];
   const text = Array.from({ length: 2_000 }, (_, n) => chatLine(`c${n}`, `p${n}`)).join('\n');
   const file = await first.openai.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' });
   assert.equal(await (await second.openai.files.content(file.id)).text(), text);
@@ -123,7 +88,7 @@ void test('a background response made by one instance is streamed from another',
   const redis = await startRedis();
   t.after(() => redis.stop());
   const storm = await startStorm({ timing: { tokens: 30, tokensPerSecond: 40 } });
-  const [first, second] = (await startMembers(t, redis.url, storm.url, 2)) as [Member, Member];
+  const [first, second] = (await startMembers(t, redis.url, storm.url, 2, LIMITS)) as [Member, Member];
   t.after(() => storm.close());
   const created = await first.openai.responses.create({ model: 'fast', input: 'p0', background: true, stream: true });
   let id = '';

@@ -5,6 +5,7 @@ import { isProcessGone } from '../sqlite/machine.ts';
 import { describeAddress, type RedisAddress } from './address.ts';
 import { createRedisJobs } from './jobs/redis-jobs.ts';
 import { createRedisBackend } from './redis-backend.ts';
+import { createRedisFlights } from './redis-flights.ts';
 import { createRedisShared } from './redis-shared.ts';
 
 export interface RedisStoreOptions {
@@ -36,6 +37,7 @@ export function openRedisStore(address: RedisAddress, options: RedisStoreOptions
     kind: 'redis',
     cachesResponses: 'shared',
     jobs: createRedisJobs({ address, clock: options.clock, isProcessGone }),
+    flights: createRedisFlights(address, options.clock),
     shared: createRedisShared(address, options.clock),
     name: `the store ${describeAddress(address)}`,
   });
