@@ -30,7 +30,10 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       engine().admission.pump(true);
     },
     onJobs: () => jobs()?.wake(),
-    onFleet: (status) => events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) }),
+    onFleet(status) {
+      // The library says itself when its gateway is lost and back.
+      if (store.shared?.isGateway !== true) events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
+    },
   });
   events.on('breaker', () => fleet.health.changed());
   events.on('cooldown', () => fleet.health.changed());

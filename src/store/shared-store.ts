@@ -19,6 +19,8 @@ export interface SharedStoreListener {
 export interface SharedStore {
   /** This instance among the members; null: it was never connected. */
   readonly member: string | null;
+  /** It stands for a gateway that holds all limits while it is alive. */
+  readonly isGateway?: boolean;
   /** Begins to connect; called once. */
   open(listener: SharedStoreListener): void;
   /** Says that this member lives, and exchanges parts of limits: one atomic step. */

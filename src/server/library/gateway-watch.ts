@@ -1,0 +1,102 @@
+/** Whether the gateway that a library uses is alive, and how many libraries use it. */
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { GatewayClient } from '../../transport/gateway-client.ts';
+
+/** Between two looks, in milliseconds: while it is alive, and while it is not. */
+const LOOK_MS = 1_000;
+const LOOK_AGAIN_MS = 500;
+/** A look without an answer after so long has failed. */
+const LOOK_TIMEOUT_MS = 1_000;
+/** So many looks without an answer in a row, and it is frozen. A connection that is refused is enough. */
+const SILENT_MAX = 2;
+
+export interface GatewayWatchOptions {
+  readonly clock: Clock;
+  readonly client: GatewayClient;
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly onChange: (isAlive: boolean) => void;
+  /** Others use it, too, or do so no longer. */
+  readonly onLibraries: () => void;
+}
+
+export class GatewayWatch {
+  readonly #options: GatewayWatchOptions;
+  #isAlive = false;
+  /** That use the gateway, this one included, as it last said. */
+  libraries = 1;
+  #silent = 0;
+  #timer: Timer | null = null;
+  #looking: Promise<boolean> | null = null;
+  #isStopped = false;
+  readonly #onLost = new Set<() => void>(); // as many as there are requests
+
+  constructor(options: GatewayWatchOptions) {
+    this.#options = options;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** Looks now and from now on. Resolves after the first look. */
+  async start(): Promise<void> {
+    await this.check();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Calls the listener once when the gateway is lost; returns how to stop. */
+  onLost(listener: () => void): () => void {
+    this.#onLost.add(listener);
+    return () => this.#onLost.delete(listener);
+  }
+
+  /** Looks at once. */
+  check(): Promise<boolean> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  /** It does not answer, whatever it says of itself. */
+  lost(): void {
+    this.#set(false);
+  }
+
+  async #look(): Promise<boolean> {
+    this.#timer?.cancel();
+    const { clock, client, url, headers } = this.#options;
+    const abort = new AbortController();
+    const timeout = clock.schedule(LOOK_TIMEOUT_MS, () => abort.abort());
+    try {
+      const response = await client.fetch(`${url}/health/ready`, { headers, signal: abort.signal });
+      const { status, libraries } = (await response.json()) as { status?: unknown; libraries?: unknown };
+      this.#silent = 0;
+      const before = this.libraries;
+      if (typeof libraries === 'number' && libraries >= 1) this.libraries = libraries;
+      this.#set(response.status === 200 && status === 'ready');
+      if (this.#isAlive && this.libraries !== before) this.#options.onLibraries();
+    } catch {
+      this.#silent++;
+      if (!abort.signal.aborted || this.#silent >= SILENT_MAX || !this.#isAlive) this.#set(false);
+    } finally {
+      timeout.cancel();
+    }
+    if (!this.#isStopped) this.#timer = clock.schedule(this.#isAlive ? LOOK_MS : LOOK_AGAIN_MS, () => void this.check());
+    return this.#isAlive;
+  }
+
+  #set(isAlive: boolean): void {
+    if (this.#isAlive === isAlive || this.#isStopped) return;
+    this.#isAlive = isAlive;
+    if (isAlive) this.#silent = 0;
+    this.#options.onChange(isAlive);
+    if (isAlive) return;
+    for (const listener of this.#onLost) listener();
+    this.#onLost.clear();
+  }
+}
