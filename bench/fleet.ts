@@ -6,6 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -121,13 +122,19 @@ async function change(what: 'join' | 'leave' | 'kill', place: number): Promise<v
 }
 
 const stats = async (): Promise<StormStats> => (await fetch(`${storm.base}/storm/stats`)).json() as Promise<StormStats>;
+/** Commands of clients: what a script does inside is part of one. */
 const commands = async (): Promise<number> => {
-  const { connect } = await import('node:net');
   const socket = connect(redis.port, '127.0.0.1');
-  socket.write('INFO stats\r\n');
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
-  socket.destroy();
-  return Number(/total_commands_processed:(\d+)/.exec(String(bytes))?.[1] ?? 0);
+  socket.write('INFO commandstats\r\n');
+  let text = '';
+  for await (const bytes of socket) {
+    text += String(bytes);
+    if (/\r\n\r\n$/.test(text)) break;
+  }
+  const ofClients = new Set(['evalsha', 'eval', 'hmget', 'publish']);
+  let calls = 0;
+  for (const [, name, count] of text.matchAll(/cmdstat_(\w+):calls=(\d+)/g)) if (ofClients.has(name!)) calls += Number(count);
+  return calls;
 };
 
 const perSecond = (REQUESTS / 60) * LOAD;

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
 import type { FlightStore } from '../store/flight-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
+import { FleetSurvey, type FleetFigures, type InstanceFigures } from './fleet-survey.ts';
 import { Flights } from './flights.ts';
 import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
 import { SharedHealth, type HealthSubject } from './shared-health.ts';
@@ -20,28 +21,54 @@ export interface FleetOptions {
   readonly onFleet: (status: FleetStatus) => void;
   /** Another instance has changed what there is to run of the jobs in the store. */
   readonly onJobs: () => void;
+  /** Of this instance, for operators. */
+  readonly figures: () => InstanceFigures;
 }
 
-export class Fleet {
+/** The fleet as operators see it. */
+export interface FleetView extends FleetStatus {
+  /** What all instances do together; resolves within 200 ms. */
+  survey(): Promise<FleetFigures>;
+}
+
+export class Fleet implements FleetView {
   readonly health: SharedHealth;
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
   readonly #onJobs: () => void;
+  readonly #survey: FleetSurvey;
   /** Null: they are not shared. */
   readonly flights: Flights | null;
 
-  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs }: FleetOptions) {
+  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, figures }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet });
     const publish = (text: string): void => shared.publish(text);
+    this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
     this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
   }
 
+  get member(): string | null {
+    return this.#agent.status.member;
+  }
+
+  get members(): readonly string[] {
+    return this.#agent.status.members;
+  }
+
+  get isLinked(): boolean {
+    return this.#agent.status.isLinked;
+  }
+
   get status(): FleetStatus {
     return this.#agent.status;
+  }
+
+  survey(): Promise<FleetFigures> {
+    return this.#survey.ask();
   }
 
   get exchanges(): number {
@@ -81,6 +108,7 @@ export class Fleet {
     if (kind === 'call') this.#agent.called(lines);
     else if (kind === 'health') this.health.take(lines.join('\n'));
     else if (kind === 'jobs') this.#onJobs();
+    else if (kind === 'survey') this.#survey.take(lines);
     else if (kind === 'flight') this.flights?.take(lines);
   }
 }

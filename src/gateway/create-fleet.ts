@@ -6,17 +6,18 @@ import type { Jobs } from '../jobs/jobs.ts';
 import type { Engine } from '../pipeline/request/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
+import type { QueueStatus } from './gateway.ts';
 import type { Store } from '../store/store.ts';
 
 /** Asked for once the gateway is made. */
 interface FleetParts {
   readonly engine: () => Engine;
   readonly targets: () => { all(): readonly TargetState[] };
-  readonly jobs: () => Jobs | null;
+  readonly gateway: { readonly jobs: Jobs | null; queue(): QueueStatus };
 }
 
 /** This gateway among others that share its store; null: its store is its own. */
-export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, jobs }: FleetParts): Fleet | null {
+export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, gateway }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
   const fleet = new Fleet({
     clock,
@@ -29,7 +30,11 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       for (const state of targets().all()) emitBreakerChange(engine(), state);
       engine().admission.pump(true);
     },
-    onJobs: () => jobs()?.wake(),
+    onJobs: () => gateway.jobs?.wake(),
+    figures() {
+      const { waiting, waitingByPriority, inFlight, oldestMs } = gateway.queue();
+      return { waiting, waitingByPriority, inFlight, oldestMs, inFlightByTarget: inFlightBy(targets().all()) };
+    },
     onFleet(status) {
       // The library says itself when its gateway is lost and back.
       if (store.shared?.isGateway !== true) events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
@@ -38,6 +43,12 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
   events.on('breaker', () => fleet.health.changed());
   events.on('cooldown', () => fleet.health.changed());
   return fleet;
+}
+
+function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const { name, inFlight } of targets) if (inFlight > 0) found[name] = (found[name] ?? 0) + inFlight;
+  return found;
 }
 
 function toEvent({ isLinked, members }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {

@@ -1,6 +1,5 @@
 /** Config in, running gateway out: makes every part, and puts a changed config in their place without a stop. */
-import type { Fleet } from '../cluster/fleet.ts';
-import type { FleetStatus } from '../cluster/lease-agent.ts';
+import type { Fleet, FleetView } from '../cluster/fleet.ts';
 import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -141,7 +140,7 @@ class RunningGateway implements Gateway {
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, jobs: () => this.jobs });
+    this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
     this.#limits = new LimitRegistry(clock, this.#fleet);
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;
@@ -212,8 +211,8 @@ class RunningGateway implements Gateway {
     return this.#engine.secrets;
   }
 
-  get fleet(): FleetStatus | null {
-    return this.#fleet?.status ?? null;
+  get fleet(): FleetView | null {
+    return this.#fleet;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -297,7 +296,7 @@ class RunningGateway implements Gateway {
   snapshot(): Snapshot {
     // One that was never asked takes nothing, and nobody may even know of it.
     const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
-    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, engines, this.#held.total);
+    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, engines, this.#held.total, this.fleet);
   }
 
   isolate(target: string): boolean {

@@ -1,4 +1,4 @@
-import type { FleetStatus } from '../cluster/lease-agent.ts';
+import type { FleetView } from '../cluster/fleet.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
@@ -110,7 +110,7 @@ export interface Gateway {
   /** Files and batches; null: the store keeps none. */
   readonly jobs: Jobs | null;
   /** Instances that share the store; null: it is this one's own. */
-  readonly fleet: FleetStatus | null;
+  readonly fleet: FleetView | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */

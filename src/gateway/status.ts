@@ -1,4 +1,5 @@
 /** What the admin pages and the metrics show of the engine at one instant. */
+import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
@@ -95,6 +96,7 @@ export function snapshotOf(
   targets: TargetRegistry,
   engines: readonly EngineStatus[],
   heldBytes: number,
+  fleet: FleetStatus | null,
 ): Snapshot {
   const now = engine.clock.now();
   return {
@@ -104,6 +106,7 @@ export function snapshotOf(
     resources: [...configuredLevels(limits, now), ...learnedLevels(targets, now)],
     estimates: estimateLevels(targets),
     engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
+    fleet: fleet === null ? null : { instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked },
     breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
 }
@@ -111,7 +114,8 @@ export function snapshotOf(
 function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
-    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now) }];
+    const share = isLeased(resource) ? { share: shareOf(resource) } : {};
+    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now), ...share }];
   });
 }
 

@@ -200,6 +200,9 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
     gauge('held_bytes', 'Bytes of bodies and answers held in memory.', ask(heldSamples)),
     gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
     gauge('resource_available', 'What could be taken of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('resource_share', 'Of a limit of the fleet, what this instance may use at once, in its own unit.', ask(shareSamples)),
+    gauge('fleet_instances', 'Instances that share the store; 1 where it is away from the beginning.', ask(instanceSamples)),
+    gauge('fleet_linked', '1 while the shared store answers.', ask(linkedSamples)),
     gauge('input_estimate_factor', 'Input tokens as the provider counts them for each that was estimated.', ask(factorSamples)),
     gauge('cached_input_share', 'Part of the input that the provider had in its cache, lately.', ask(cachedSamples)),
     gauge('local_engine_loaded', '1 while a model that runs on this machine is loaded.', ask(engineSamples)),
@@ -239,6 +242,20 @@ function limitSamples({ resources }: Snapshot): Sample[] {
 
 function availableSamples({ resources }: Snapshot): Sample[] {
   return resources.slice(0, gaugeSamplesMax).map(({ id, kind, available }) => ({ labels: { resource: id, kind }, value: available }));
+}
+
+function shareSamples({ resources }: Snapshot): Sample[] {
+  return resources
+    .slice(0, gaugeSamplesMax)
+    .flatMap(({ id, kind, share }) => (share === undefined ? [] : [{ labels: { resource: id, kind }, value: share }]));
+}
+
+function instanceSamples({ fleet }: Snapshot): Sample[] {
+  return fleet == null ? [] : [{ labels: {}, value: fleet.instances }];
+}
+
+function linkedSamples({ fleet }: Snapshot): Sample[] {
+  return fleet == null ? [] : [{ labels: {}, value: fleet.isLinked ? 1 : 0 }];
 }
 
 function factorSamples({ estimates }: Snapshot): Sample[] {
