@@ -21,6 +21,8 @@ export interface FleetOptions {
   readonly onFleet: (status: FleetStatus) => void;
   /** Another instance has changed what there is to run of the jobs in the store. */
   readonly onJobs: () => void;
+  /** As of `LeaseAgentOptions`. */
+  readonly expectedInstances: () => number;
   /** Of this instance, for operators. */
   readonly figures: () => InstanceFigures;
 }
@@ -40,10 +42,10 @@ export class Fleet implements FleetView {
   /** Null: they are not shared. */
   readonly flights: Flights | null;
 
-  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, figures }: FleetOptions) {
+  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
-    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet });
+    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet, expectedInstances });
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
@@ -61,6 +63,10 @@ export class Fleet implements FleetView {
 
   get isLinked(): boolean {
     return this.#agent.status.isLinked;
+  }
+
+  get shares(): number {
+    return this.#agent.status.shares;
   }
 
   get status(): FleetStatus {

@@ -36,6 +36,8 @@ export interface LeaseAgentOptions {
   readonly onGranted: () => void;
   /** The fleet has changed, or the store is away or back. */
   readonly onFleet?: (fleet: FleetStatus) => void;
+  /** While the store is away there are at least so many instances. Default 1. */
+  readonly expectedInstances?: () => number;
 }
 
 export interface FleetStatus {
@@ -44,6 +46,8 @@ export interface FleetStatus {
   readonly members: readonly string[];
   /** False: the store is away, and each limit goes on with this instance's share. */
   readonly isLinked: boolean;
+  /** By how many each limit is divided then. */
+  readonly shares: number;
 }
 
 interface Known {
@@ -83,8 +87,13 @@ export class LeaseAgent {
     this.#options = options;
   }
 
+  /** Instances that the limits are divided by while the store is away. */
+  get #count(): number {
+    return Math.max(1, this.#members.length, this.#options.expectedInstances?.() ?? 1);
+  }
+
   get status(): FleetStatus {
-    return { member: this.#options.shared.member, members: this.#members, isLinked: this.#isLinked };
+    return { shares: this.#count, member: this.#options.shared.member, members: this.#members, isLinked: this.#isLinked };
   }
 
   /** Resolves after the first exchange, or when it is not to be had now. */
@@ -123,7 +132,7 @@ export class LeaseAgent {
     // Before the start there is nobody to share with yet, and nothing to start.
     if (!this.#isStarted || this.#whenFirst !== null) return;
     if (this.#isLinked) this.#schedule(0);
-    else lease.detach(this.#options.clock.now(), Math.max(1, this.#members.length));
+    else lease.detach(this.#options.clock.now(), this.#count);
   }
 
   /** Nothing is limited by it any more: the next exchange gives its part back. */
@@ -259,7 +268,7 @@ export class LeaseAgent {
   #retire(lease: Leasable): LeaseClaim {
     const now = this.#options.clock.now();
     const claim = lease.leave(now);
-    lease.detach(now, Math.max(1, this.#members.length));
+    lease.detach(now, this.#count);
     return claim;
   }
 
@@ -270,7 +279,7 @@ export class LeaseAgent {
 
   #detach(): void {
     const now = this.#options.clock.now();
-    const members = Math.max(1, this.#members.length);
+    const members = this.#count;
     for (const { lease } of this.#known.values()) lease.detach(now, members);
     const wasLinked = this.#isLinked;
     this.#isLinked = false;

@@ -6,6 +6,7 @@ import type { Jobs } from '../jobs/jobs.ts';
 import type { Engine } from '../pipeline/request/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
+import type { Config } from './config/index.ts';
 import type { QueueStatus } from './gateway.ts';
 import type { Store } from '../store/store.ts';
 
@@ -13,7 +14,7 @@ import type { Store } from '../store/store.ts';
 interface FleetParts {
   readonly engine: () => Engine;
   readonly targets: () => { all(): readonly TargetState[] };
-  readonly gateway: { readonly jobs: Jobs | null; queue(): QueueStatus };
+  readonly gateway: { readonly config: Config; readonly jobs: Jobs | null; queue(): QueueStatus };
 }
 
 /** This gateway among others that share its store; null: its store is its own. */
@@ -30,6 +31,7 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       for (const state of targets().all()) emitBreakerChange(engine(), state);
       engine().admission.pump(true);
     },
+    expectedInstances: () => gateway.config.cluster.expectedInstances,
     onJobs: () => gateway.jobs?.wake(),
     figures() {
       const { waiting, waitingByPriority, inFlight, oldestMs } = gateway.queue();
@@ -51,9 +53,9 @@ function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
   return found;
 }
 
-function toEvent({ isLinked, members }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
+function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
   if (isLinked) return { state: 'fleet_changed', detail: `${count} instance${count === 1 ? '' : 's'} share the limits` };
-  const share = count > 1 ? `1/${count} of each limit` : 'all of each limit: no other instance is known';
+  const share = shares > 1 ? `1/${shares} of each limit` : 'all of each limit: no other instance is known';
   return { state: 'fleet_lost', detail: `the shared store does not answer; this instance goes on with ${share}` };
 }

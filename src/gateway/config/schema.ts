@@ -74,6 +74,14 @@ export const batchSettings = block('Batch', 'Files and batches, which are kept i
   maxOpen: setting(count(1, 100_000), 1_000, 'Batches of all clients that are not finished.'),
 });
 
+export const clusterSettings = block('Cluster', 'Instances that share a store.', {
+  expectedInstances: setting(
+    count(1, 1_000),
+    1,
+    'While the store is away, an instance takes its part of each limit as one of at least so many. Needed where an instance may start while the store is away.',
+  ),
+});
+
 export const telemetrySettings = block('Telemetry', 'What is written about requests.', {
   logs: block('Logs', 'JSON lines on stderr.', {
     level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is written.'),
@@ -159,6 +167,7 @@ export const configSchema = z
           'Where state is kept: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a file, else memory:.',
       })
       .optional(),
+    cluster: clusterSettings.schema.optional(),
     batch: batchSettings.schema.optional(),
     telemetry: telemetrySettings.schema.optional(),
   })

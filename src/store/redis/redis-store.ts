@@ -15,6 +15,8 @@ export interface RedisStoreOptions {
   readonly limits?: Partial<StoreLimits>;
   /** Default: `REDIS_TIMING`. */
   readonly timing?: Partial<StoreTiming>;
+  /** As of `RedisBackendOptions`. */
+  readonly collectionBytesMax?: number;
 }
 
 /** A server that is back is used again within seconds; one that is slow is not waited for as a disk is. */
@@ -30,7 +32,7 @@ const REDIS_TIMING: Partial<StoreTiming> = {
 /** State that many instances share. Never rejects: a server that can't be reached gives a degraded store, which heals by itself. */
 export function openRedisStore(address: RedisAddress, options: RedisStoreOptions): Promise<Store> {
   const timing = { ...REDIS_TIMING, ...options.timing };
-  const backend = createRedisBackend({ address, connectTimeoutMs: timing.connectTimeoutMs ?? 2_000 });
+  const backend = createRedisBackend({ ...options, address, connectTimeoutMs: timing.connectTimeoutMs ?? 2_000 });
   return openWriteBehindStore(backend, {
     ...options,
     timing,
