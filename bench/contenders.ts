@@ -1,4 +1,4 @@
-/** Who is measured. A further gateway is one more entry: how it is started in front of `upstream`, and where it listens. */
+/** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { clientKey } from './bodies.ts';
 import { options } from './options.ts';
 import { cores, pinned, type Start } from './processes.ts';
 
-/** Of the length of real keys, since every response is searched for them, and without a word that the responses hold. */
+/** As long as real keys, because every response is searched for them, and without words that occur in responses. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
 const adminKey = 'bench-operator-key-1';
@@ -17,11 +17,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface Contender {
   readonly name: string;
-  /** Why it cannot run here; undefined where it can. */
+  /** Why it cannot run here; undefined if it can. */
   missing(): string | undefined;
-  /** How it is started. Files that it needs go into `folder`. */
+  /** How to start it. Its files go into `folder`. */
   prepare(upstream: string, folder: string): Promise<Start>;
-  /** What else is connected to it while it is measured; ends when it does. Default: nothing. */
+  /** An additional connection during the measurement; closed with the process. Default: none. */
   watch?(url: string): void;
 }
 
@@ -54,7 +54,7 @@ const gateway = (name: string, checkout: string | undefined, storeOf?: () => Pro
   async prepare(upstream, folder) {
     const own = mkdtempSync(join(folder, 'gateway-'));
     const file = join(own, 'breakwater.yaml');
-    const store = storeOf === undefined ? '' : `store: ${await storeOf()}\n`;
+    const store = storeOf === undefined ? '' : `store: "${await storeOf()}"\n`;
     writeFileSync(file, store + breakwaterConfig(await freePort(), upstream));
     const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
     return { command, core: cores.contender, cwd: own, isProbed: true };
@@ -78,7 +78,7 @@ async function startRedis(): Promise<string> {
   return `redis://127.0.0.1:${port}`;
 }
 
-/** One page of the dashboard open: a reader of its feed. */
+/** An open dashboard: a reader of its feed. */
 const watched: Contender = {
   ...breakwater,
   name: 'breakwater, watched',
@@ -87,7 +87,7 @@ const watched: Contender = {
 
 async function readFeed(url: string): Promise<void> {
   const response = await fetch(url, { headers: { authorization: `Bearer ${adminKey}` } });
-  if (!response.ok) throw new Error(`the feed answered with ${response.status}`);
+  if (!response.ok) throw new Error(`the feed responded with ${response.status}`);
   for await (const piece of response.body!) void piece;
 }
 
@@ -110,7 +110,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Every policy that is on by default, logs and metrics on, a second tier, a client with limits: none of them binding. */
+/** All default policies, logs and metrics enabled, a second tier, a client with limits; none of them is reached. */
 function breakwaterConfig(port: number, upstream: string): string {
   const limits = '{ requestsPerMinute: 100000000, tokensPerMinute: 100000000000, concurrency: 10000 }';
   return `server: { host: 127.0.0.1, port: ${port}, adminKey: ${adminKey} }

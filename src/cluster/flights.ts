@@ -9,7 +9,7 @@
 import { hash } from 'node:crypto';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { SchedulingClass } from '../core/request.ts';
-import { within } from '../store/backend.ts';
+import { withTimeout } from '../store/backend.ts';
 import type { FlightStore, PlacedPart } from '../store/flight-store.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
@@ -103,10 +103,10 @@ export class Flights {
     const id = `${me}.${++this.#count}`;
     const hashed = names.map(digest);
     const owner = `${id} ${digest(fingerprint)}`;
-    // A claim that comes late must be given up all the same.
+    // A claim that takes effect late is released as well.
     this.#leading.set(id, { names: hashed, owner, lead, stop: null, followers: 0 });
     try {
-      const found = await within(clock, CLAIM_WAIT_MS, 'a claim', store.claim({ names: hashed, owner, member: me, instead }));
+      const found = await withTimeout(clock, CLAIM_WAIT_MS, 'a claim', store.claim({ names: hashed, owner, member: me, instead }));
       if (found === null) return { id, foreign: null };
       const [other = '', theirs] = found.owner.split(' ');
       return { id, foreign: { at: found.at, id: other, isSame: theirs === digest(fingerprint) } };
@@ -167,7 +167,7 @@ export class Flights {
 
   async close(): Promise<void> {
     this.#releaseTimer?.cancel();
-    if (this.#releasing.length > 0) await within(this.#options.clock, 300, 'giving up claims', this.#release()).catch(() => {});
+    if (this.#releasing.length > 0) await withTimeout(this.#options.clock, 300, 'giving up claims', this.#release()).catch(() => {});
     await this.#options.store.close();
   }
 

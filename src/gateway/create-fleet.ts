@@ -17,7 +17,7 @@ interface FleetParts {
   readonly gateway: { readonly config: Config; readonly jobs: Jobs | null; queue(): QueueStatus };
 }
 
-/** This gateway among others that share its store; null: its store is its own. */
+/** The fleet of instances that share this gateway's store; null: the store is not shared. */
 export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, gateway }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
   const fleet = new Fleet({
@@ -25,7 +25,7 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
     shared: store.shared,
     flights: store.flights,
     subjects: () => targets().all(),
-    // A supply that changes is no clock's matter: all who wait are looked at.
+    // A granted lease does not depend on time, so all waiting requests are evaluated again.
     onGranted: () => engine().admission.pump(true),
     onAdopted() {
       for (const state of targets().all()) emitBreakerChange(engine(), state);
@@ -56,6 +56,6 @@ function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
 function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
   if (isLinked) return { state: 'fleet_changed', detail: `${count} instance${count === 1 ? '' : 's'} share the limits` };
-  const share = shares > 1 ? `1/${shares} of each limit` : 'all of each limit: no other instance is known';
-  return { state: 'fleet_lost', detail: `the shared store does not answer; this instance goes on with ${share}` };
+  const share = shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known';
+  return { state: 'fleet_lost', detail: `the shared store does not respond; this instance uses ${share}` };
 }

@@ -1,4 +1,4 @@
-/** What the admin pages and the metrics show of the engine at one instant. */
+/** The state of the engine at one instant, for admin pages and metrics. */
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
@@ -47,7 +47,6 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
       limit: wholeLimitOf(limit),
       available: availableOf(limit, now),
-      // Of the limit, this instance's part.
       ...(isLeased(limit) && { share: shareOf(limit) }),
     })),
     inFlight: state.inFlight,
@@ -92,7 +91,7 @@ function queueGroup(group: WaitingGroup<RouteTarget, RouteApplicant>, now: Insta
 export function snapshotOf(
   scheduler: Queue,
   engine: Engine,
-  limits: LimitRegistry,
+  levels: readonly ResourceLevel[],
   targets: TargetRegistry,
   engines: readonly EngineStatus[],
   heldBytes: number,
@@ -103,7 +102,7 @@ export function snapshotOf(
     queueLength: waitingByClass(scheduler),
     inFlight: engine.running.size,
     heldBytes,
-    resources: [...configuredLevels(limits, now), ...learnedLevels(targets, now)],
+    resources: [...levels, ...learnedLevels(targets, now)],
     estimates: estimateLevels(targets),
     engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
     fleet: fleet === null ? null : { instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked },
@@ -111,7 +110,7 @@ export function snapshotOf(
   };
 }
 
-function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
+export function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
     const share = isLeased(resource) ? { share: shareOf(resource) } : {};

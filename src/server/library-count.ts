@@ -1,7 +1,7 @@
 /** The libraries that use this gateway (`createBreakwater({ gateway })`): each takes its share of the limits if the gateway is lost. */
 import type { Clock } from '../core/clock.ts';
 
-/** One that was not heard of for so long is gone, in milliseconds. */
+/** A library that is silent for longer is no longer counted, in milliseconds. */
 const SILENCE_MS = 10_000;
 const LIBRARIES_MAX = 1_000;
 const NAME_LENGTH_MAX = 64;

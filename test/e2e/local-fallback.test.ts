@@ -107,7 +107,7 @@ test('what it can not do goes to whoever can, else the caller is told what it wa
   assert.equal(seen.headers.get('x-breakwater-fallback'), 'unsupported');
   const alone = await world.ask({ model: 'alone', tools });
   assert.equal(alone.status, 400);
-  assert.match(alone.text, /calls no tools/);
+  assert.match(alone.text, /local models do not support tools/);
 });
 
 test('many at once are answered one at a time, none is lost, and nothing is left behind', async (t) => {
@@ -137,7 +137,7 @@ test('a model that the config does not know is told as the provider would', asyn
   const world = await startWorld(t, { storms: { a: {} } });
   const seen = await world.ask({ model: 'local/other' });
   assert.equal(seen.status, 404);
-  assert.match(seen.text, /no local model local\/other/);
+  assert.match(seen.text, /unknown local model local\/other/);
 });
 
 test('what stands in for an answer is kept for nobody: the cache asks again, and the provider is heard when it is back', async (t) => {

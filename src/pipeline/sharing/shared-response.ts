@@ -354,8 +354,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 
   #makeWhole(status: number, shared: readonly string[], body: Uint8Array, isStream: boolean, usage: TokenUsage | null): WholeResponse {
-    const tellsUsage = this.#first.request.facts.wantsUsage;
-    return { status, headers: shared, body, isStream, tellsUsage, usage, refusal: null, madeAtMs: this.#engine.clock.epochMs() };
+    const includesUsage = this.#first.request.facts.wantsUsage;
+    return { status, headers: shared, body, isStream, includesUsage, usage, refusal: null, madeAtMs: this.#engine.clock.epochMs() };
   }
 
   /** Readers may leave during the iteration. The hot paths have loops of their own: see `ActiveRequest.relaying` on closures. */

@@ -12,7 +12,7 @@ export type GatewayAddress = string | { readonly url: string; readonly key?: str
 export interface GatewayMode {
   /** For the engine's store, unless that is shared by itself. */
   readonly share: GatewayShare;
-  /** Resolves after the first look at the gateway. */
+  /** Resolves after the first health check of the gateway. */
   start(): Promise<void>;
   wrap(local: typeof fetch): typeof fetch;
   close(): Promise<void>;

@@ -2,12 +2,12 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { GatewayClient } from '../../transport/gateway-client.ts';
 
-/** Between two looks, in milliseconds: while it is alive, and while it is not. */
+/** Between two health checks, in milliseconds: while the gateway is alive, and while it is not. */
 const LOOK_MS = 1_000;
 const LOOK_AGAIN_MS = 500;
-/** A look without an answer after so long has failed. */
+/** A health check fails after this, in milliseconds. */
 const LOOK_TIMEOUT_MS = 1_000;
-/** So many looks without an answer in a row, and it is frozen. A connection that is refused is enough. */
+/** Consecutive timeouts after which the gateway counts as frozen. One refused connection is enough. */
 const SILENT_MAX = 2;
 
 export interface GatewayWatchOptions {
@@ -40,7 +40,7 @@ export class GatewayWatch {
     return this.#isAlive;
   }
 
-  /** Looks now and from now on. Resolves after the first look. */
+  /** Starts the health checks. Resolves after the first one. */
   async start(): Promise<void> {
     await this.check();
   }
@@ -56,13 +56,13 @@ export class GatewayWatch {
     return () => this.#onLost.delete(listener);
   }
 
-  /** Looks at once. */
+  /** Checks now. */
   check(): Promise<boolean> {
     this.#looking ??= this.#look().finally(() => (this.#looking = null));
     return this.#looking;
   }
 
-  /** It does not answer, whatever it says of itself. */
+  /** The gateway does not respond, whatever its last health check said. */
   lost(): void {
     this.#set(false);
   }

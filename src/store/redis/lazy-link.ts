@@ -3,7 +3,7 @@
  * fail at once, then a new one is tried.
  */
 import type { Clock } from '../../core/clock.ts';
-import { StoreFailure, toStoreFailure, within } from '../backend.ts';
+import { StoreFailure, toStoreFailure, withTimeout } from '../backend.ts';
 import type { RedisAddress } from './address.ts';
 import { connectRedis, type RedisClient } from './redis-client.ts';
 
@@ -33,7 +33,7 @@ export class LazyLink {
   async use(what: string, timeoutMs: number, call: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
     const client = await this.connect();
     try {
-      return await within(this.#clock, timeoutMs, what, call(client));
+      return await withTimeout(this.#clock, timeoutMs, what, call(client));
     } catch (error) {
       const failure = toStoreFailure(error);
       // At its memory limit the server still answers.
@@ -55,7 +55,7 @@ export class LazyLink {
     this.#isClosed = true;
     const client = this.#client;
     this.#client = null;
-    if (client !== null) await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing', client.quit()).catch(() => {});
+    if (client !== null) await withTimeout(this.#clock, CLOSE_TIMEOUT_MS, 'closing', client.quit()).catch(() => {});
     this.#abandon.abort();
   }
 
@@ -69,7 +69,7 @@ export class LazyLink {
       return client;
     };
     try {
-      const client = await within(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', open());
+      const client = await withTimeout(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', open());
       if (this.#isClosed) throw new StoreFailure('unavailable', 'the store is closed');
       this.#client = client;
       return client;
