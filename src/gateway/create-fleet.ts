@@ -20,6 +20,7 @@ interface FleetParts {
 /** The fleet of instances that share this gateway's store; null: the store is not shared. */
 export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, gateway }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
+  let instances = 0;
   const fleet = new Fleet({
     clock,
     shared: store.shared,
@@ -39,7 +40,11 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
     },
     onFleet(status) {
       // The library says itself when its gateway is lost and back.
-      if (store.shared?.isGateway !== true) events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
+      if (store.shared?.isGateway === true) return;
+      events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
+      // An instance that is gone may have left jobs.
+      if (status.isLinked && status.members.length < instances) gateway.jobs?.wake();
+      instances = status.members.length;
     },
   });
   events.on('breaker', () => fleet.health.changed());

@@ -17,8 +17,8 @@ import type { Registration } from './registration.ts';
 /** How often it looks, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
 const IDLE_BEAT_MS = 300_000;
-/** The same where other instances create jobs: their announcement may be lost. */
-const SHARED_IDLE_BEAT_MS = 15_000;
+/** The same if other instances create jobs: an announcement may be lost. */
+const SHARED_IDLE_BEAT_MS = 60_000;
 /** After the start of the gateway, in milliseconds. */
 const START_MS = 300;
 /** A runner that was silent for longer is dead, in milliseconds. */

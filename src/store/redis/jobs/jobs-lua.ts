@@ -173,7 +173,7 @@ function methods.claimJob(id, runner)
   return 1
 end
 
--- Deletes what has expired, and gives the jobs that are not final with their models.
+-- Deletes what has expired. Whether there is something to sweep up, and the jobs that are not final with their models.
 function methods.look(now)
   for _, id in ipairs(call('ZRANGEBYSCORE', key('keep'), '-inf', now, 'LIMIT', 0, 100)) do removeJob(id) end
   for _, id in ipairs(call('ZRANGEBYSCORE', key('file-expiry'), '-inf', now, 'LIMIT', 0, 100)) do removeFile(id) end
@@ -185,7 +185,7 @@ function methods.look(now)
   end
   -- What was lost by a time to live was not accounted for.
   if #found == 0 and call('EXISTS', key('keep'), key('file-expiry'), key('garbage')) == 0 then call('DEL', key('bytes')) end
-  return found
+  return { call('EXISTS', key('garbage')), found }
 end
 
 -- Deletes a slice of what nothing refers to any more. 1: there may be more.

@@ -49,10 +49,15 @@ export function createRedisJobs(options: RedisJobsOptions): JobStore {
   return new RedisJobs(options);
 }
 
+type Other = readonly [Buffer, Buffer, Buffer, Buffer, Buffer, number];
+type Look = readonly [garbage: number, open: readonly Reply[]];
+
 class RedisJobs implements JobStore {
   readonly #link: JobLink;
   readonly #isProcessGone: RedisJobsOptions['isProcessGone'];
   readonly #usesServerTime: boolean;
+  /** There may be something to sweep up. */
+  #hasGarbage = true;
 
   constructor({ address, clock, isProcessGone, usesServerTime = true }: RedisJobsOptions) {
     this.#link = new JobLink(address, clock);
@@ -73,6 +78,7 @@ class RedisJobs implements JobStore {
   }
 
   async abandonFile(id: string): Promise<void> {
+    this.#hasGarbage = true;
     await this.#link.run('abandonFile', id);
   }
 
@@ -88,6 +94,7 @@ class RedisJobs implements JobStore {
   }
 
   async deleteFile(client: string, id: string): Promise<boolean> {
+    this.#hasGarbage = true;
     return (await this.#link.run('deleteFile', client, id)) === 1;
   }
 
@@ -126,6 +133,7 @@ class RedisJobs implements JobStore {
   }
 
   async deleteJob(client: string, id: string, from: readonly JobState[]): Promise<boolean> {
+    this.#hasGarbage = true;
     return (await this.#link.run('deleteJob', client, id, from.join(' '))) === 1;
   }
 
@@ -155,14 +163,21 @@ class RedisJobs implements JobStore {
   }
 
   async beat({ runner, nowMs, silenceMaxMs, machine, pid, startedAtMs }: Beat): Promise<readonly OpenJob[]> {
-    const others = await this.#link.run('beat', runner, machine, pid, startedAtMs, this.#signedAt(nowMs), silenceMaxMs);
-    for (const other of others as readonly (readonly [Buffer, Buffer, Buffer, Buffer, Buffer, number])[]) {
+    const signed = this.#signedAt(nowMs);
+    const reply = await this.#link.run('beat', runner, machine, pid, startedAtMs, signed, silenceMaxMs, Math.floor(nowMs));
+    const [others, seenNow] = reply as readonly [readonly Other[], Look];
+    let hasReleased = false;
+    for (const other of others) {
       const [name, where, process, begun, seen] = other.slice(0, 5).map(String) as [string, string, string, string, string];
       const isSame = Number(process) === pid;
       const isGone = where === machine && (isSame ? Number(begun) !== startedAtMs : this.#isProcessGone(Number(process)));
-      if (isGone || other[5] === 1) await this.#release(name, seen, nowMs);
+      if (!isGone && other[5] !== 1) continue;
+      hasReleased = true;
+      await this.#release(name, seen, nowMs);
     }
-    return ((await this.#link.run('look', Math.floor(nowMs))) as readonly Reply[]).map(toOpenJob);
+    const [garbage, open] = hasReleased ? ((await this.#link.run('look', Math.floor(nowMs))) as Look) : seenNow;
+    this.#hasGarbage = garbage === 1;
+    return open.map(toOpenJob);
   }
 
   async lease({ runner, job, model, countMax, bytesMax, nowMs, known }: LeaseQuery): Promise<Lease> {
@@ -174,7 +189,9 @@ class RedisJobs implements JobStore {
   }
 
   async sweep(): Promise<boolean> {
-    return (await this.#link.run('sweep')) === 1;
+    if (!this.#hasGarbage) return false;
+    this.#hasGarbage = (await this.#link.run('sweep')) === 1;
+    return this.#hasGarbage;
   }
 
   async markSent({ job, n, lease }: ItemKey): Promise<boolean> {

@@ -29,8 +29,9 @@ function methods.register(machine, pid, started, now)
   return string.format('%.0f', number)
 end
 
--- The other runners: number, machine, process, its start, last sign of life, and whether it has been silent for too long.
-function methods.beat(runner, machine, pid, started, now, silence)
+-- The other runners: number, machine, process, its start, last sign of life, and whether it has been silent for too long; then what look
+-- returns.
+function methods.beat(runner, machine, pid, started, now, silence, lookNow)
   local at = instant(now)
   local newest = call('ZREVRANGE', key('live'), 0, 0, 'WITHSCORES')
   -- After a time in which no runner could reach the store, each has its whole silence again.
@@ -47,7 +48,7 @@ function methods.beat(runner, machine, pid, started, now, silence)
       others[#others + 1] = { name, where or '', process or '', begun or '', seen, isSilent and 1 or 0 }
     end
   end
-  return others
+  return { others, methods.look(lookNow) }
 end
 
 -- The runner is no more, unless it gave a sign of life since. Items that were sent are marked, and go behind those that never were.
