@@ -25,9 +25,10 @@ local SLACK, KEPT = ${SLACK_MS}, ${KEPT_MS}
 local BUCKET = 128
 -- What an item takes beside its request or result, in bytes.
 local OVERHEAD = 512
-local STATE, RUNNER, LEASE, ROUNDS, STRIKES, REPEATED, ENTRY, SIZE, MODEL, CUSTOM, NOTE, OK, STATUS, ERROR, FACTS =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-local QUEUED, LEASED, SENT, DONE = 0, 1, 2, 3
+local STATE, RUNNER, LEASE, ROUNDS, STRIKES, REPEATED, ENTRY, SIZE, MODEL, CUSTOM, NOTE, OK, STATUS, ERROR, FACTS, BATCH =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+local QUEUED, LEASED, SENT, DONE, HANDED = 0, 1, 2, 3, 4
+local releaseTaken, repeatItem, interrupt
 local methods = {}
 
 local function key(...) return P .. ':' .. table.concat({ ... }, ':') end
@@ -84,6 +85,8 @@ local function dropQueues(seq)
   for _, model in ipairs(call('SMEMBERS', key('models', seq))) do
     call('UNLINK', key('queue', seq, model), key('later', seq, model))
   end
+  for _, batch in ipairs(call('SMEMBERS', key('batches', seq))) do call('UNLINK', key('handed', seq, batch)) end
+  call('UNLINK', key('batches', seq))
 end
 
 -- The item has its result: status, facts and error are set by the caller.

@@ -17,9 +17,16 @@ end
 
 local function leave(seq, item)
   local queue = key('queue', seq, item[MODEL])
-  call('XACK', queue, 'runners', item[ENTRY])
-  call('XDEL', queue, item[ENTRY])
+  if item[ENTRY] ~= '' then
+    call('XACK', queue, 'runners', item[ENTRY])
+    call('XDEL', queue, item[ENTRY])
+  end
   item[ENTRY], item[RUNNER], item[STATE] = '', '', QUEUED
+end
+
+-- One that was taken back from a batch is no longer this runner's.
+local function untake(id, seq, n, item)
+  if item[ENTRY] == '' then call('SREM', key('taken', item[RUNNER]), id .. ' ' .. seq .. ' ' .. n) end
 end
 
 local function delay(seq, n, item, at)
@@ -128,7 +135,7 @@ end
 function methods.markSent(id, n, lease)
   local item, seq = held(id, n, lease, LEASED, LEASED)
   if not item then return 0 end
-  item[STATE] = SENT
+  item[STATE], item[BATCH] = SENT, ''
   save(seq, tonumber(n), item)
   return 1
 end
@@ -139,6 +146,7 @@ function methods.completeItem(id, n, lease, succeeded, status, facts, error, has
   if not item then return 0 end
   item[STATUS], item[FACTS], item[ERROR] = status, facts, error
   local job = key('job', id)
+  untake(id, seq, n, item)
   finishItem(job, seq, tonumber(n), item, tonumber(succeeded), hasBody == '1' and body or nil)
   local total, done, failed = unpack(call('HMGET', job, 'total', 'succeeded', 'failed'))
   return tonumber(done) + tonumber(failed) >= tonumber(total) and 2 or 1
@@ -147,7 +155,9 @@ end
 function methods.requeueItem(id, n, lease, notBefore, round, strike, note)
   local item, seq = held(id, n, lease, LEASED, SENT)
   if not item then return 0 end
+  untake(id, seq, n, item)
   leave(seq, item)
+  item[BATCH] = ''
   item[ROUNDS], item[STRIKES] = item[ROUNDS] + tonumber(round), item[STRIKES] + tonumber(strike)
   if note ~= '' then item[NOTE] = note end
   save(seq, tonumber(n), item)

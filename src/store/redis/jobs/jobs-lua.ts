@@ -7,7 +7,7 @@ local function insertItems(job, seq, client, from, count)
     local queue = key('queue', seq, model)
     if call('SADD', key('models', seq), model) == 1 then call('XGROUP', 'CREATE', queue, 'runners', '0', 'MKSTREAM') end
     local entry = call('XADD', queue, call('HINCRBY', job, 'tick', 1) .. '-' .. n, 'z', #body)
-    save(seq, n, { QUEUED, '', 0, 0, 0, 0, entry, #body, model, custom, '', 0, '', '', '' })
+    save(seq, n, { QUEUED, '', 0, 0, 0, 0, entry, #body, model, custom, '', 0, '', '', '', '' })
     call('HSET', bucket('bodies', seq, n), n, body)
     touched[queue], touched[bucket('items', seq, n)], touched[bucket('bodies', seq, n)] = true, true, true
     held = held + #body + OVERHEAD
@@ -81,15 +81,16 @@ local function close(job, id)
   call('ZREM', key('open', call('HGET', job, 'client')), id)
 end
 
--- ARGV: id, states, what to set (state, ending, keepUntil; '': not), whether it is final, how many fields and files; then these.
-function methods.changeJob(id, from, state, ending, keep, isFinal, fields, files)
+-- ARGV: id, states, what to set (state, ending, keepUntil; '': not), whether it is final, the runner that has to hold it or '', how many fields and files; then these.
+function methods.changeJob(id, from, state, ending, keep, isFinal, heldBy, fields, files)
   local job = key('job', id)
-  local before, seq, client = unpack(call('HMGET', job, 'state', 'seq', 'client'))
+  local before, seq, client, holder = unpack(call('HMGET', job, 'state', 'seq', 'client', 'runner'))
+  if heldBy ~= '' and holder ~= heldBy then return false end
   if not before or not string.find(' ' .. from .. ' ', ' ' .. before .. ' ', 1, true) then return false end
-  call('HSET', job, 'runner', '')
+  if state ~= '' and state ~= 'cancelling' then call('HSET', job, 'runner', '') end
   if state ~= '' then call('HSET', job, 'state', state) end
   if ending ~= '' then call('HSET', job, 'ending', ending == 'none' and '' or ending) end
-  local at = 10
+  local at = 11
   for i = 1, tonumber(fields) do
     call('HSET', job, ARGV[at], ARGV[at + 1])
     at = at + 2

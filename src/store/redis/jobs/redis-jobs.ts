@@ -19,6 +19,7 @@ import {
   type JobState,
   type JobStore,
   type Lease,
+  type LeasedItem,
   type LeaseQuery,
   type ListQuery,
   type NewFile,
@@ -122,10 +123,14 @@ class RedisJobs implements JobStore {
     return listRecords({ link: this.#link, kind: 'job', toEntry: toJob, isShown }, query);
   }
 
-  async changeJob(id: string, from: readonly JobState[], { state, ending, data, keepUntilMs, files = [] }: JobChange): Promise<Job | null> {
+  async changeJob(
+    id: string,
+    from: readonly JobState[],
+    { state, ending, data, keepUntilMs, files = [], ...rest }: JobChange & { readonly heldBy?: number },
+  ): Promise<Job | null> {
     const fields = dataFields(data ?? {});
     const isFinal = state !== undefined && FINAL_STATES.includes(state);
-    const changes = [state ?? '', ending === undefined ? '' : (ending ?? 'none'), keepUntilMs ?? '', isFinal ? 1 : 0];
+    const changes = [state ?? '', ending === undefined ? '' : (ending ?? 'none'), keepUntilMs ?? '', isFinal ? 1 : 0, rest.heldBy ?? ''];
     const lengths = [fields.length / 2, files.length];
     const reply = await this.#link.run('changeJob', id, from.join(' '), ...changes, ...lengths, ...fields, ...files.flatMap(fileArguments));
     const changed = toFields(reply);
@@ -207,6 +212,38 @@ class RedisJobs implements JobStore {
 
   async requeueItem({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note }: Requeue): Promise<boolean> {
     return (await this.#link.run('requeueItem', job, n, lease, Math.ceil(notBeforeMs), round ? 1 : 0, strike ? 1 : 0, note)) === 1;
+  }
+
+  /** The numbers of those that the provider's batch holds from now on. */
+  async handOver(keys: readonly ItemKey[], batch: string): Promise<readonly number[]> {
+    const numbers: number[] = [];
+    for (const job of new Set(keys.map((key) => key.job))) {
+      const given = keys.filter((key) => key.job === job).flatMap(({ n, lease }) => [n, lease]);
+      numbers.push(...((await this.#link.run('handOver', job, batch, ...given)) as readonly number[]).map(Number));
+    }
+    return numbers;
+  }
+
+  /** Leases an item that a provider's batch holds; null: it does not. */
+  async takeBack(query: {
+    readonly job: string;
+    readonly n: number;
+    readonly batch: string;
+    readonly runner: number;
+  }): Promise<LeasedItem | null> {
+    const { job, n, batch, runner } = query;
+    const values = (await this.#link.run('takeBack', job, n, batch, runner)) as readonly Reply[];
+    return toLeasedItems(job, values)[0] ?? null;
+  }
+
+  /** Queues some of the items that a provider's batch holds. How many; 0: it holds none. */
+  async endHandover(end: {
+    readonly job: string;
+    readonly batch: string;
+    readonly repeated: boolean;
+    readonly note: string;
+  }): Promise<number> {
+    return Number(await this.#link.run('endHandover', end.job, end.batch, end.repeated ? 1 : 0, end.note));
   }
 
   async restartEvents({ job, n, lease }: ItemKey): Promise<number | null> {

@@ -7,6 +7,20 @@ const INTERRUPTED: ItemError = {
 };
 
 export const RUNNERS_LUA = `
+function interrupt(job, seq, n, item)
+  item[ERROR] = ${JSON.stringify(JSON.stringify(INTERRUPTED))}
+  finishItem(job, seq, n, item, 0, nil)
+end
+
+-- It may have been sent: it is queued again, marked, unless that was too often.
+function repeatItem(id, seq, n, item, now)
+  if item[REPEATED] >= REPEATS_MAX then return interrupt(key('job', id), seq, n, item) end
+  item[REPEATED] = item[REPEATED] + 1
+  leave(seq, item)
+  save(seq, n, item)
+  delay(seq, n, item, now)
+end
+
 local function instant(now)
   if now ~= '' then return tonumber(now) end
   local time = call('TIME')
@@ -67,25 +81,18 @@ function methods.release(runner, seen, now)
         left = left - 1
         if not item then call('XACK', queue, 'runners', each[1])
         elseif item[STATE] == LEASED then free(seq, n, item)
-        elseif item[STATE] == SENT and item[REPEATED] >= REPEATS_MAX then
-          item[ERROR] = ${JSON.stringify(JSON.stringify(INTERRUPTED))}
-          finishItem(key('job', id), seq, n, item, 0, nil)
-        else
-          item[REPEATED] = item[REPEATED] + 1
-          leave(seq, item)
-          save(seq, n, item)
-          delay(seq, n, item, now)
-        end
+        else repeatItem(id, seq, n, item, now) end
       end
       if left <= 0 then return 1 end
       call('XGROUP', 'DELCONSUMER', queue, 'runners', runner)
     end
     call('SREM', key('lanes', runner), lane)
   end
+  if releaseTaken(runner, now) then return 1 end
   for _, id in ipairs(call('SMEMBERS', key('claims', runner))) do
     if call('HGET', key('job', id), 'runner') == runner then call('HSET', key('job', id), 'runner', '') end
   end
-  call('UNLINK', key('claims', runner), key('lanes', runner), key('runner', runner))
+  call('UNLINK', key('claims', runner), key('lanes', runner), key('taken', runner), key('runner', runner))
   call('ZREM', key('live'), runner)
   return 0
 end
