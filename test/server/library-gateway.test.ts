@@ -152,6 +152,17 @@ void test('streams, errors and keys go through as the gateway has them; what it 
   assert.equal(storm.stats().calls, 2);
 });
 
+void test('a gateway that shuts down ends what it has begun: no call is made twice', async (t) => {
+  const { start, library, storm } = await stage(t, { timing: { plainMs: 2_500 } });
+  const gateway = await start();
+  const { openai, local } = await library();
+  const asked = openai.chat.completions.create({ model: 'fast', messages });
+  while (storm.stats().running === 0) await wait(10);
+  gateway.child.kill('SIGTERM');
+  assert.ok((await asked).choices[0]!.message.content!.length > 0);
+  assert.deepEqual([storm.stats().calls, local()], [1, 0]);
+});
+
 void test('a caller that leaves ends the call at the gateway', async (t) => {
   const { start, library, storm } = await stage(t, { timing: { plainMs: 5_000 } });
   await start();

@@ -64,7 +64,7 @@ export class GatewayWatch {
 
   /** The gateway does not respond, whatever its last health check said. */
   lost(): void {
-    this.#set(false);
+    this.#set(false, false);
   }
 
   async #look(): Promise<boolean> {
@@ -78,11 +78,14 @@ export class GatewayWatch {
       this.#silent = 0;
       const before = this.libraries;
       if (typeof libraries === 'number' && libraries >= 1) this.libraries = libraries;
-      this.#set(response.status === 200 && status === 'ready');
+      // One that drains still ends what it has begun.
+      this.#set(response.status === 200 && status === 'ready', false);
       if (this.#isAlive && this.libraries !== before) this.#options.onLibraries();
     } catch {
       this.#silent++;
-      if (!abort.signal.aborted || this.#silent >= SILENT_MAX || !this.#isAlive) this.#set(false);
+      // Refused: what it has begun ends with its own connections.
+      if (!abort.signal.aborted) this.#set(false, false);
+      else if (this.#silent >= SILENT_MAX || !this.#isAlive) this.#set(false, true);
     } finally {
       timeout.cancel();
     }
@@ -90,12 +93,15 @@ export class GatewayWatch {
     return this.#isAlive;
   }
 
-  #set(isAlive: boolean): void {
-    if (this.#isAlive === isAlive || this.#isStopped) return;
-    this.#isAlive = isAlive;
-    if (isAlive) this.#silent = 0;
-    this.#options.onChange(isAlive);
-    if (isAlive) return;
+  /** `isGone`: its responses won't come. */
+  #set(isAlive: boolean, isGone: boolean): void {
+    if (this.#isStopped) return;
+    if (this.#isAlive !== isAlive) {
+      this.#isAlive = isAlive;
+      if (isAlive) this.#silent = 0;
+      this.#options.onChange(isAlive);
+    }
+    if (!isGone) return;
     for (const listener of this.#onLost) listener();
     this.#onLost.clear();
   }
