@@ -185,7 +185,7 @@ for (const [name, fault] of [
       const startedAt = performance.now();
       assert.equal((await ask(members[i % 2]!, chatBody(), { 'idempotency-key': `n${i}` })).status, 200);
       const ms = performance.now() - startedAt;
-      assert.ok(ms < 400, `${ms} ms`);
+      assert.ok(ms < 1_000, `${ms} ms`);
       await wait(100);
     }
   });
