@@ -144,6 +144,38 @@ export const cases: readonly Case[] = [
     ],
   },
   {
+    name: 'stores',
+    title: 'plain answers, 1 KB bodies, 32 connections, with SQLite, memory and Redis as the store',
+    kind: 'load',
+    body: chatBody(1024, false),
+    connections: 32,
+    contenders: ['breakwater', 'memory', 'redis'],
+    budgets: [
+      {
+        what: 'CPU time with Redis over that with memory',
+        value: ({ redis, memory }) => (redis?.cpuUs && memory?.cpuUs ? redis.cpuUs / memory.cpuUs : undefined),
+        unit: '×',
+        atMost: 1.15,
+      },
+    ],
+  },
+  {
+    name: 'stores-latency',
+    title: 'plain answers, 1 KB bodies, one connection, with SQLite, memory and Redis as the store',
+    kind: 'load',
+    body: chatBody(1024, false),
+    connections: 1,
+    contenders: ['breakwater', 'memory', 'redis'],
+    budgets: [
+      {
+        what: 'median with Redis beyond that with memory',
+        value: ({ redis, memory }) => (redis?.medianMs && memory?.medianMs ? redis.medianMs - memory.medianMs : undefined),
+        unit: 'ms',
+        atMost: 0.05,
+      },
+    ],
+  },
+  {
     name: 'latency',
     title: 'non-streaming responses, 1 KB bodies, one connection',
     kind: 'load',

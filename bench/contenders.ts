@@ -1,12 +1,12 @@
 /** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientKey } from './bodies.ts';
 import { options } from './options.ts';
-import { cores, type Start } from './processes.ts';
+import { cores, pinned, type Start } from './processes.ts';
 
 /** As long as real keys, because every response is searched for them, and without words that occur in responses. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
@@ -48,19 +48,35 @@ const nginx: Contender = {
   },
 };
 
-const gateway = (name: string, checkout: string | undefined): Contender => ({
+const gateway = (name: string, checkout: string | undefined, storeOf?: () => Promise<string>): Contender => ({
   name,
   missing: () => (checkout === undefined ? 'no --against' : undefined),
   async prepare(upstream, folder) {
     const own = mkdtempSync(join(folder, 'gateway-'));
     const file = join(own, 'breakwater.yaml');
-    writeFileSync(file, breakwaterConfig(await freePort(), upstream));
+    const store = storeOf === undefined ? '' : `store: "${await storeOf()}"\n`;
+    writeFileSync(file, store + breakwaterConfig(await freePort(), upstream));
     const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
     return { command, core: cores.contender, cwd: own, isProbed: true };
   },
 });
 
 const breakwater = gateway('breakwater', root);
+
+/** Beside the load: what the store's server costs is no cost of the gateway's core. */
+const redis: Contender = {
+  ...gateway('breakwater, Redis', root, startRedis),
+  missing: () => (spawnSync('redis-server', ['--version']).error ? 'not installed (Debian: redis-server)' : undefined),
+};
+
+async function startRedis(): Promise<string> {
+  const port = await freePort();
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--loglevel', 'warning'];
+  const [file = '', ...rest] = pinned(cores.load, ['redis-server', ...args]);
+  const server = spawn(file, rest, { stdio: 'ignore' });
+  process.once('exit', () => server.kill('SIGKILL'));
+  return `redis://127.0.0.1:${port}`;
+}
 
 /** An open dashboard: a reader of its feed. */
 const watched: Contender = {
@@ -81,6 +97,8 @@ export const contenders = {
   nginx,
   breakwater,
   watched,
+  memory: gateway('breakwater, memory', root, async () => 'memory:'),
+  redis,
   against: gateway(`breakwater in ${options.against}`, options.against),
 };
 

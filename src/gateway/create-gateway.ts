@@ -1,6 +1,5 @@
 /** Builds a running gateway from a config, and applies a changed config without a restart. */
-import type { Fleet } from '../cluster/fleet.ts';
-import type { FleetStatus } from '../cluster/lease-agent.ts';
+import type { Fleet, FleetView } from '../cluster/fleet.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -142,7 +141,7 @@ class RunningGateway implements Gateway {
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    this.#fleet = createFleet({ store, clock, events, engine: () => this.#engine, targets: () => this.#targets.all() });
+    this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
     this.#limits = new LimitRegistry(clock, this.#fleet);
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;
@@ -175,6 +174,7 @@ class RunningGateway implements Gateway {
       secrets: new SecretMask(config.secrets),
       responses: new ResponseCache({ clock, room: this, store: store.responses, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
+      flights: this.#fleet?.flights ?? null,
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
@@ -215,8 +215,8 @@ class RunningGateway implements Gateway {
     return this.#engine.secrets;
   }
 
-  get fleet(): FleetStatus | null {
-    return this.#fleet?.status ?? null;
+  get fleet(): FleetView | null {
+    return this.#fleet;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -305,7 +305,7 @@ class RunningGateway implements Gateway {
     // An engine that was never used has no memory to report.
     const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
     const levels = [...this.money.clients.levels(), ...configuredLevels(this.#limits, this.clock.now())];
-    return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total);
+    return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total, this.fleet);
   }
 
   isolate(target: string): boolean {

@@ -1,11 +1,11 @@
 import type { AttemptListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
-import { machineName } from '../store/sqlite/machine.ts';
+import { bootId, machineName } from '../store/sqlite/machine.ts';
 import type { Store } from '../store/store.ts';
 import { NativeTargets, type NativeParts } from './native-targets.ts';
 
 /** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
-export function createJobs(parts: NativeParts, { jobs }: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
+export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
   if (jobs === null) return null;
   const { gateway, random } = parts;
   const { clock, slices, events } = gateway;
@@ -14,6 +14,7 @@ export function createJobs(parts: NativeParts, { jobs }: Store, clientOf: (name:
     random,
     slices,
     store: jobs,
+    isShared: kind === 'redis',
     settings() {
       const { retention, maxBytes, maxOpen } = gateway.config.batch;
       const limits = { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
@@ -38,5 +39,7 @@ export function createJobs(parts: NativeParts, { jobs }: Store, clientOf: (name:
       events.emit({ type: 'warning', at: clock.now(), message, ...(detail !== undefined && { detail }) });
     },
   };
-  return new Jobs(host, { machine: machineName(), pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+  // Instances on several machines may have one host name.
+  const machine = kind === 'redis' ? `${machineName()} ${bootId()}` : machineName();
+  return new Jobs(host, { machine, pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
 }

@@ -46,6 +46,8 @@ export interface JobHost {
   readonly random: Random;
   readonly slices: SlicedWork;
   readonly store: JobStore;
+  /** Other instances create and run jobs in it, too. */
+  readonly isShared: boolean;
   /** Read on every use, as a reload may change them. */
   readonly settings: () => JobSettings;
   /** Null if the client is no longer configured. */

@@ -50,6 +50,11 @@ export class Jobs {
     this.#runner.start();
   }
 
+  /** Looks for jobs to run now. */
+  wake(): void {
+    this.#runner.wake();
+  }
+
   /** Starts nothing new. Resolves once nothing is running. */
   stop(): Promise<void> {
     this.responses.close();

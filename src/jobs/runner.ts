@@ -19,6 +19,8 @@ import type { Registration } from './registration.ts';
 /** Between heartbeats, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
 const IDLE_BEAT_MS = 300_000;
+/** The same if other instances create jobs: an announcement may be lost. */
+const SHARED_IDLE_BEAT_MS = 60_000;
 /** The first heartbeat after the start of the gateway, in milliseconds. */
 const START_MS = 300;
 /** A runner without a heartbeat for longer counts as dead, in milliseconds. */
@@ -162,7 +164,7 @@ export class JobRunner {
 
   #nextBeatMs(open: readonly OpenJob[] | null): number {
     if (open === null) return BEAT_MS;
-    if (open.length === 0) return IDLE_BEAT_MS;
+    if (open.length === 0) return this.#host.isShared ? SHARED_IDLE_BEAT_MS : IDLE_BEAT_MS;
     const nowMs = this.#host.clock.epochMs();
     const running = open.filter(({ kind, state, ending }) => state === 'in_progress' && ending === null && this.#kinds.has(kind));
     const endsInMs = Math.min(...running.map(({ endsAtMs }) => endsAtMs - nowMs));

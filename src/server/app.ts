@@ -10,6 +10,7 @@ import type { Timelines } from '../telemetry/timelines.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import { admitClient, admitOperator, admitPage, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
+import { LibraryCount } from './library-count.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
@@ -58,6 +59,7 @@ export function createApp(options: AppOptions): App {
     nextId: createRequestIds(options.random),
     stalls: new StallWatch(options.gateway.clock),
     decoders: new DecoderGate(),
+    libraries: new LibraryCount(options.gateway.clock),
     draining: false,
     proxySeen: false,
   };

@@ -204,6 +204,9 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
     gauge('held_bytes', 'Bytes of requests and responses held in memory.', ask(heldSamples)),
     gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
     gauge('resource_available', 'What is available of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('resource_share', 'The amount of a fleet limit that this instance may use at once, in its own unit.', ask(shareSamples)),
+    gauge('fleet_instances', 'Instances that share the store.', ask(instanceSamples)),
+    gauge('fleet_linked', '1 while the shared store responds.', ask(linkedSamples)),
     gauge('input_estimate_factor', 'Ratio of input tokens counted by the provider to those estimated.', ask(factorSamples)),
     gauge('cached_input_share', 'Recent share of input tokens that the provider read from its cache.', ask(cachedSamples)),
     gauge('local_engine_loaded', '1 while a local model is loaded.', ask(engineSamples)),
@@ -243,6 +246,20 @@ function limitSamples({ resources }: Snapshot): Sample[] {
 
 function availableSamples({ resources }: Snapshot): Sample[] {
   return resources.slice(0, gaugeSamplesMax).map(({ id, kind, available }) => ({ labels: { resource: id, kind }, value: available }));
+}
+
+function shareSamples({ resources }: Snapshot): Sample[] {
+  return resources
+    .slice(0, gaugeSamplesMax)
+    .flatMap(({ id, kind, share }) => (share === undefined ? [] : [{ labels: { resource: id, kind }, value: share }]));
+}
+
+function instanceSamples({ fleet }: Snapshot): Sample[] {
+  return fleet == null ? [] : [{ labels: {}, value: fleet.instances }];
+}
+
+function linkedSamples({ fleet }: Snapshot): Sample[] {
+  return fleet == null ? [] : [{ labels: {}, value: fleet.isLinked ? 1 : 0 }];
 }
 
 function factorSamples({ estimates }: Snapshot): Sample[] {

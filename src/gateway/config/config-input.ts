@@ -260,6 +260,12 @@ interface PriceInput {
     | undefined;
 }
 
+/** Instances that share a store. */
+interface ClusterInput {
+  /** While the store is away, an instance takes its part of each limit as one of at least so many. Needed where an instance may start while the store is away. Default: 1. */
+  expectedInstances?: number | string | undefined;
+}
+
 /** Files and batches, which are stored in the store. */
 interface BatchInput {
   /** How long files, finished batches and their results are retained. Default: 30d. */
@@ -324,6 +330,8 @@ export interface ConfigInput {
   prices?: Record<string, PriceInput> | undefined;
   /** Where state is stored: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a config file, else memory:. */
   store?: string | undefined;
+  /** Instances that share a store. */
+  cluster?: ClusterInput | undefined;
   /** Files and batches, which are stored in the store. */
   batch?: BatchInput | undefined;
   /** Logs, metrics and traces. */

@@ -38,6 +38,7 @@ function showConfig(config: Config): Record<string, unknown> {
     clients: config.clients.map(showClient),
     prices: mapValues(config.prices, showPrice),
     store: showStore(config.store),
+    cluster: { ...config.cluster },
     batch: withUnits(config.batch),
     telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
   };

@@ -14,7 +14,7 @@ import { interpolate, type Environment } from './interpolate.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { policySettings } from './policy-schema.ts';
 import { overlay } from './resolve-policy.ts';
-import { batchSettings, serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
+import { batchSettings, clusterSettings, serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
 import { readShape } from './shape.ts';
 import { secretsOf } from './secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
@@ -128,6 +128,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     clients: buildClients(parsed.clients ?? [], providerNames, faults),
     prices: record(Object.entries(parsed.prices ?? {}), buildPrice),
     store: buildStore(parsed.store, options, faults),
+    cluster: overlay(clusterSettings.defaults, parsed.cluster),
     batch: overlay(batchSettings.defaults, parsed.batch),
     telemetry: buildTelemetry(parsed, options),
     secrets: [],

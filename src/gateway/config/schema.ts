@@ -89,6 +89,14 @@ export const batchSettings = block('Batch', 'Files and batches, which are stored
   ),
 });
 
+export const clusterSettings = block('Cluster', 'Instances that share a store.', {
+  expectedInstances: setting(
+    count(1, 1_000),
+    1,
+    'While the store is away, an instance takes its part of each limit as one of at least so many. Needed where an instance may start while the store is away.',
+  ),
+});
+
 export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.', {
   logs: block('Logs', 'JSON lines on stderr.', {
     level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is logged.'),
@@ -248,6 +256,7 @@ export const configSchema = z
         examples: ['sqlite:./state/breakwater.db'],
       })
       .optional(),
+    cluster: clusterSettings.schema.optional(),
     batch: batchSettings.schema.optional(),
     telemetry: telemetrySettings.schema.optional(),
   })
