@@ -11,7 +11,7 @@ import { cores, type Start } from './processes.ts';
 /** Of the length of real keys, since every response is searched for them, and without a word that the responses hold. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
-const adminKey = 'bench-operator-key-1';
+const adminKey = 'operator-fedcba9876543210';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 

@@ -6,6 +6,7 @@ import type { BreakwaterError } from '../core/errors.ts';
 import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import type { AnswerChoice } from '../core/quality.ts';
 import type { Operation, Protocol, RequestFacts } from '../core/request.ts';
+import type { SecretScan } from '../core/secrets/secret-scan.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
 import type { JsonOutline } from './json-outline.ts';
 import type { DialectName } from './model.ts';
@@ -163,6 +164,8 @@ export interface StreamReader {
   readonly isComplete: boolean;
   /** An estimate of the output tokens, for a provider that reports no usage. */
   readonly estimatedOutputTokens: number;
+  /** False: nothing that it has passed so far contains a secret or a part of one. Absent: it does not look for secrets. */
+  readonly mayHoldSecret?: boolean;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
   /** The upstream closed cleanly. */
@@ -177,6 +180,8 @@ export interface WatchOptions {
   readonly keepUsage: boolean;
   /** Bytes of one event; a larger one is `malformed`. */
   readonly maxEventSize: number;
+  /** Secrets to look for; null or absent: none. */
+  readonly secrets?: SecretScan | null;
 }
 
 /** How the first choice of a stream begins, in pieces that have passed a stream reader. */

@@ -124,3 +124,28 @@ test('bytes that end like a secret come out at the end', () => {
   assert.deepEqual(byPart, [1, 1, 1]);
   assert.equal(text, 'all is well, sk-line');
 });
+
+test('a search in one JSON string finds what a search in its bytes finds', () => {
+  const insides = [
+    '',
+    'hello',
+    'sk-',
+    'sk-l',
+    `${KEY}`,
+    `a ${KEY} b`,
+    `x ${KEY.slice(0, 9)}`,
+    'sk-live is a word',
+    KEY.slice(1),
+    KEY.slice(3),
+    KEY.slice(4),
+  ];
+  for (const inside of [...insides, '\\u0073k', 'é'.repeat(9), `é ${KEY.slice(0, 5)}`]) {
+    const text = `"${Buffer.from(inside).toString('latin1')}"`;
+    assert.equal(mask.scan!.touchesString(text, 0, text.length - 1), mask.scan!.touches(Buffer.from(text, 'latin1')), inside);
+  }
+});
+
+test('a secret with a quote or a control character may extend beyond one JSON string', () => {
+  assert.equal(mask.scan!.isWithinStrings, true);
+  for (const odd of ['pass"word-77', 'pass\nword-77']) assert.equal(new SecretMask([odd]).scan!.isWithinStrings, false);
+});

@@ -6,6 +6,7 @@
 
 const KEY_BYTES = 4;
 const QUOTE = 0x22;
+const SPACE = 0x20;
 /** A part of at most this many bytes reveals nothing of a secret, so an event that ends with it is not held back. */
 const HIDDEN_MAX = 3;
 
@@ -62,6 +63,20 @@ class Window {
     return -1;
   }
 
+  /** The same in text of one character per byte, up to `end`. */
+  nextInText(text: string, from: number, end: number): number {
+    const shifts = this.#shifts;
+    const reach = this.#length - 1;
+    let last = from + reach;
+    while (last < end) {
+      const shift = shifts[(text.charCodeAt(last - 1) << 8) | text.charCodeAt(last)]!;
+      if (shift > 0) last += shift;
+      else if (this.#beginnings.has(keyIn(text, last - reach))) return last - reach;
+      else last++;
+    }
+    return -1;
+  }
+
   at(bytes: Uint8Array, position: number): readonly Beginning[] {
     return this.#beginnings.get(keyAt(bytes, position)) ?? [];
   }
@@ -81,8 +96,11 @@ export class SecretScan {
   /** The first one to three bytes of every form, as latin1. */
   readonly #starts = new Set<string>();
   readonly #lengthMax: number;
+  /** No form contains a quote or a control character, so that none extends beyond one JSON string. */
+  readonly isWithinStrings: boolean;
 
   constructor(forms: readonly Buffer[]) {
+    this.isWithinStrings = !forms.some((form) => form.some((byte) => byte < SPACE || byte === QUOTE));
     this.#parts.add(ESCAPE, { form: ESCAPE, skipped: 0 });
     this.#lengthMax = Math.max(0, ...forms.map((form) => form.length));
     for (const form of forms) {
@@ -111,6 +129,11 @@ export class SecretScan {
       for (const beginning of this.#parts.at(bytes, begin)) if (compare(bytes, begin, beginning) !== null) return true;
     }
     return false;
+  }
+
+  /** As `touches`, for the inside of one JSON string in text of one character per byte; `from` is the position of its opening quote. */
+  touchesString(text: string, from: number, end: number): boolean {
+    return this.#parts.nextInText(text, from, end) >= 0 && this.touches(Buffer.from(text.slice(from, end + 1), 'latin1'));
   }
 
   /** Number of bytes at the end that may be the beginning of a secret. */
@@ -150,6 +173,10 @@ export function isWhole({ form, skipped, length }: Found): boolean {
 
 function keyAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
+
+function keyIn(text: string, at: number): number {
+  return (text.charCodeAt(at) << 24) | (text.charCodeAt(at + 1) << 16) | (text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3);
 }
 
 /** Null: neither a whole form nor a part at the end of a JSON string. */

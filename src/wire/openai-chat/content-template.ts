@@ -7,6 +7,7 @@
  * value but for that string. That the hole really is the string in question is not guessed: at the making a marker is put
  * in its place, parsed, and looked for. OpenAI's `obfuscation` (random padding) is a second hole.
  */
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import { isRecord } from '../json-values.ts';
 
 const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
@@ -28,6 +29,8 @@ export class ContentTemplate {
   /** Of the last run that matched: its events, and the characters of their content. */
   events = 0;
   chars = 0;
+  /** A hole of that run contains a secret, or a part of one. */
+  holdsSecret = false;
   /** Of the last event that matched: the characters in its content. */
   #contentLength = 0;
   /** The end of one event and the beginning of the next, compared at once. */
@@ -43,15 +46,16 @@ export class ContentTemplate {
 
   /**
    * The end of the run of events of this form, each with content in it and none longer than `sizeMax`, that begins at
-   * `start`; `start` itself if there is none.
+   * `start`; `start` itself if there is none. `secrets`: looked for in the holes; null: none are.
    */
-  match(text: string, start: number, sizeMax: number): number {
+  match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     if (!standsAt(text, start, this.#first)) return start;
     let begin = start;
+    this.holdsSecret = false;
     this.events = 0;
     this.chars = 0;
     for (;;) {
-      const last = this.#endOfHoles(text, begin + this.#first.length);
+      const last = this.#endOfHoles(text, begin + this.#first.length, secrets);
       const end = last + this.#last.length;
       if (last < 0 || end - begin > sizeMax) return begin;
       const isRun = standsAt(text, last, this.#seam);
@@ -64,13 +68,14 @@ export class ContentTemplate {
   }
 
   /** The end of the last hole, or -1; the first begins at `start`. */
-  #endOfHoles(text: string, start: number): number {
+  #endOfHoles(text: string, start: number, secrets: SecretScan | null): number {
     let end = start;
     for (let hole = 0; ; hole++) {
       const from = end;
       end = endOfString(text, from);
       if (end < 0 || (end === from && hole === this.#contentHole)) return -1;
       if (hole === this.#contentHole) this.#contentLength = end - from;
+      if (secrets?.touchesString(text, from - 1, end) === true) this.holdsSecret = true;
       if (hole === this.#literals.length - 2) return end;
       const literal = this.#literals[hole + 1] as string;
       if (!standsAt(text, end, literal)) return -1;

@@ -1,3 +1,4 @@
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import { createContentTemplate } from './content-template.ts';
 import type { ContentTemplate } from './content-template.ts';
 
@@ -10,9 +11,10 @@ const WAIT_MAX = 63;
 export class TemplateList {
   /** The model that the events matched last name, or null if they name none. */
   model: string | null = null;
-  /** Of the last match: its events, and the characters of their content. */
+  /** Of the last match: its events, the characters of their content, and whether a secret or a part of one is in it. */
   events = 0;
   chars = 0;
+  holdsSecret = false;
   /** The latest first. */
   readonly #entries: { readonly form: ContentTemplate; readonly model: string | null }[] = [];
   /** Made in a row without a match. */
@@ -21,17 +23,18 @@ export class TemplateList {
   #wait = 0;
 
   /** The end of the known events, none longer than `sizeMax`, that stand in the text from `start` on; `start` if there is none. */
-  match(text: string, start: number, sizeMax: number): number {
+  match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     const entries = this.#entries;
     for (let i = 0; i < entries.length; i++) {
       const { form, model } = entries[i]!;
-      const end = form.match(text, start, sizeMax);
+      const end = form.match(text, start, sizeMax, secrets);
       if (end === start) continue;
       this.#useless = 0;
       this.#wait = 0;
       this.model = model;
       this.events = form.events;
       this.chars = form.chars;
+      this.holdsSecret = form.holdsSecret;
       return end;
     }
     return start;
