@@ -118,6 +118,11 @@ export class TokenBucket implements Resource {
     return this.#level.take(now, amount);
   }
 
+  onSent(now: Instant, ticket: number, need: Need): number {
+    this.cancel(now, ticket, need);
+    return this.reserve(now, need);
+  }
+
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket, need);
     const reserved = Math.max(0, this.#measure.of(need));
