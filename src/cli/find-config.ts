@@ -13,7 +13,6 @@ import {
 import { systemClock } from '../gateway/system-clock.ts';
 import { proxyFaults } from '../transport/proxy-env.ts';
 import { OperatorError } from './fail.ts';
-import { createProbe } from './probe.ts';
 
 export interface ConfigWish {
   /** As given on the command line. */
@@ -38,6 +37,7 @@ export async function findConfig(wish: ConfigWish): Promise<FoundConfig> {
   if (faults.length > 0) throw new OperatorError(faults);
   const file = wish.config ?? (await findConfigFile(process.cwd(), process.env));
   if (file !== null) return { config: await readConfigFile(file, wish), file, found: [], skipped: [] };
+  const { createProbe } = await import('./probe.ts');
   const { result, found, skipped } = await configFromEnvironment(process.env, createProbe(systemClock), overridesOf(wish));
   return { config: sound(result, null), file: null, found, skipped };
 }

@@ -1,6 +1,6 @@
 /** The head of a response as it is written to the socket. */
 import type { HeaderPairs } from '../core/headers.ts';
-import { STATUS_CODES } from 'node:http';
+import { STATUS_TEXTS } from './status-texts.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
@@ -13,7 +13,7 @@ const statusLines = new Map<number, string>();
 
 function statusLine(status: number): string {
   let line = statusLines.get(status);
-  if (line === undefined) statusLines.set(status, (line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`));
+  if (line === undefined) statusLines.set(status, (line = `HTTP/1.1 ${status} ${STATUS_TEXTS[status] ?? 'unknown'}\r\n`));
   return line;
 }
 

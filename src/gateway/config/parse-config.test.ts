@@ -28,8 +28,8 @@ test('an empty config is complete, with the defaults that are written in the doc
       allowAnonymous: false,
       cors: { origins: [] },
       passThrough: [],
-      listener: 'node',
-      httpClient: 'undici',
+      listener: 'sockets',
+      httpClient: 'sockets',
     });
     assert.deepEqual(config.store, { kind: 'sqlite', path: '/srv/app/breakwater.db' });
     assert.equal(config.telemetry.metrics, true);

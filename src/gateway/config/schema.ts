@@ -58,12 +58,12 @@ export const serverSettings = block('Server', 'The listener.', {
   passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
   listener: setting(
     word('sockets', 'node'),
-    'node',
+    'sockets',
     'What takes requests. sockets: plain sockets with the HTTP parser of Node, the faster one; node: node:http, which also stands in where the parser can not be used.',
   ),
   httpClient: setting(
     word('sockets', 'undici'),
-    'undici',
+    'sockets',
     'What sends requests to providers. sockets: plain sockets with the HTTP parser of Node, the faster one; undici takes its place behind a proxy.',
   ),
 });

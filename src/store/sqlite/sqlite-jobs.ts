@@ -17,6 +17,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000;
 /** Without a call for so long the thread is ended: it takes more than 20 MB. The next call starts another one. */
 const REST_MS = 10_000;
+/** The same after a runner has left: it has nothing to do. */
+const REST_WITHOUT_RUNNER_MS = 200;
 
 /** `path`: of the database. */
 export function createSqliteJobs(path: string, backend: Backend, clock: Clock): JobStore {
@@ -49,7 +51,8 @@ class BackendRunner implements GroupRunner {
     } catch (error) {
       throw this.#onConnectionLost(connection, toStoreFailure(error));
     } finally {
-      this.#rest = this.#closed ? null : this.#clock.schedule(REST_MS, () => void this.#disconnect());
+      const restMs = calls.at(-1)?.method === 'unregister' ? REST_WITHOUT_RUNNER_MS : REST_MS;
+      this.#rest = this.#closed ? null : this.#clock.schedule(restMs, () => void this.#disconnect());
     }
   }
 
