@@ -9,6 +9,18 @@ const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 /** How the body ends: `length` stands in the headers, or is none at all; `chunked`; or with the connection. */
 export type BodyEnd = 'length' | 'chunked' | 'close';
 
+/** Names found valid: few recur in every response. */
+const validNames = new Set<string>();
+/** More are not kept. */
+const VALID_NAMES_MAX = 500;
+
+function isName(name: string): boolean {
+  if (validNames.has(name)) return true;
+  const isValid = token.test(name);
+  if (isValid && validNames.size < VALID_NAMES_MAX) validNames.add(name);
+  return isValid;
+}
+
 const statusLines = new Map<number, string>();
 
 function statusLine(status: number): string {
@@ -44,7 +56,7 @@ export function headText(status: number, headers: HeaderPairs, { body, keepsAliv
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     const value = headers[i + 1] ?? '';
-    if (token.test(name) && !notInValue.test(value)) text += `${name}: ${value}\r\n`;
+    if (isName(name) && !notInValue.test(value)) text += `${name}: ${value}\r\n`;
   }
   text += currentDateLine();
   text += keepsAlive ? `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n` : 'connection: close\r\n';

@@ -149,3 +149,9 @@ test('a secret with a quote or a control character may extend beyond one JSON st
   assert.equal(mask.scan!.isWithinStrings, true);
   for (const odd of ['pass"word-77', 'pass\nword-77']) assert.equal(new SecretMask([odd]).scan!.isWithinStrings, false);
 });
+
+test('a short text that is free of secrets is found to be so', () => {
+  for (const text of ['req_0123456789', `a${KEY.slice(0, 7)}b`]) assert.equal(mask.scan!.isFreeOf(text), true, text);
+  for (const text of [KEY, `id ${KEY}`, 'caf\u00e9 with a secret', 'an \\u0073 escape', 'x'.repeat(300)])
+    assert.equal(mask.scan!.isFreeOf(text), false, text);
+});

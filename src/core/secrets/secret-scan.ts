@@ -7,6 +7,9 @@
 const KEY_BYTES = 4;
 const QUOTE = 0x22;
 const SPACE = 0x20;
+const BACKSLASH = 0x5c;
+/** Ids and header values are shorter, in characters. */
+const SHORT_LENGTH_MAX = 256;
 /** A part of at most this many bytes reveals nothing of a secret, so an event that ends with it is not held back. */
 const HIDDEN_MAX = 3;
 
@@ -129,6 +132,13 @@ export class SecretScan {
       for (const beginning of this.#parts.at(bytes, begin)) if (compare(bytes, begin, beginning) !== null) return true;
     }
     return false;
+  }
+
+  /** True: a short text of ASCII without secrets and escapes. False: unknown. */
+  isFreeOf(text: string): boolean {
+    if (text.length > SHORT_LENGTH_MAX) return false;
+    for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f || text.charCodeAt(at) === BACKSLASH) return false;
+    return this.#wholes.nextInText(text, 0, text.length) < 0;
   }
 
   /** As `touches`, for the inside of one JSON string in text of one character per byte; `from` is the position of its opening quote. */
