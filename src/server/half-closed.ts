@@ -5,8 +5,11 @@
  */
 import type { Socket } from 'node:net';
 
-/** Until the next probe, in milliseconds; the last holds for all that follow, so that two of them fit into a second. */
-const probeAfterMs = [100, 400] as const;
+/**
+ * Until the next probe, in milliseconds; the last holds for all that follow. The first is enough for a caller nearby, and the first two for one
+ * far away, so that its permits return within a second.
+ */
+const probeAfterMs = [10, 100, 400] as const;
 
 /** An answer that is owed on a connection. */
 export interface Probed {
