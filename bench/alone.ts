@@ -1,17 +1,17 @@
-/** What is ours alone: measured in a process of its own, without sockets and without anybody to compare with. */
+/** Benchmarks without a contender: measured in separate processes, without sockets. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Budget } from './cases.ts';
 import { cores, pinned } from './processes.ts';
 
-/** Figures by row, then by the head of their column. */
+/** Figures by row, then by column heading. */
 export type Rows = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 export interface AloneCase {
   readonly kind: 'alone';
   readonly name: string;
   readonly title: string;
-  /** In this folder; prints its rows as JSON, and takes `--quick`. */
+  /** File in this folder; prints its rows as JSON, and accepts `--quick`. */
   readonly script: string;
   readonly budgets: readonly Budget<Rows>[];
 }
@@ -19,7 +19,7 @@ export interface AloneCase {
 const ADMISSIONS_MIN = 200_000;
 const WAITING = 1_000_000;
 
-/** Of one column over all rows that have it. */
+/** The minimum of a column over all rows that have it. */
 function least(head: string): (rows: Rows) => number | undefined {
   return (rows) => extreme(rows, head, Math.min);
 }
@@ -37,7 +37,7 @@ function cell(row: string, head: string): (rows: Rows) => number | undefined {
   return (rows) => rows[row]?.[head];
 }
 
-/** The largest of one column, over the rows of two equal dialects or of two different ones. */
+/** The maximum of a column, over the rows of equal or of different dialects. */
 function mostOf(isEqual: boolean, head: string): (rows: Rows) => number | undefined {
   return (rows) => {
     const chosen = Object.entries(rows).filter(([pair]) => {
@@ -52,12 +52,12 @@ export const aloneCases: readonly AloneCase[] = [
   {
     kind: 'alone',
     name: 'scheduler',
-    title: 'the queue alone, everybody waits',
+    title: 'the queue alone, every request waits',
     script: 'scheduler.ts',
     budgets: [
-      { what: 'entries that wait', value: least('waiting'), unit: 'entries', atLeast: WAITING },
+      { what: 'waiting entries', value: least('waiting'), unit: 'entries', atLeast: WAITING },
       { what: 'admissions, the slowest row', value: least('admissions/s'), unit: '/s', atLeast: ADMISSIONS_MIN },
-      { what: 'memory for each that waits, the largest row', value: most('bytes each'), unit: 'bytes', atMost: 400 },
+      { what: 'memory per waiting entry, the largest row', value: most('bytes each'), unit: 'bytes', atMost: 400 },
     ],
   },
   {
@@ -67,10 +67,10 @@ export const aloneCases: readonly AloneCase[] = [
     script: 'overload.ts',
     budgets: [
       { what: 'capacity used, the lower row', value: least('used %'), unit: '%', atLeast: 95 },
-      { what: 'goodput: capacity that ended in an answer in time', value: least('goodput %'), unit: '%', atLeast: 95 },
+      { what: 'goodput: capacity spent on responses in time', value: least('goodput %'), unit: '%', atLeast: 95 },
       { what: "calls over a provider's limit", value: most('over limit'), unit: 'calls', atMost: 0 },
       { what: 'p99 wait of high, buckets', value: cell('bucket', 'high p99 ms'), unit: 'ms', atMost: 1050 },
-      // What a window has given comes back all at once, so less of it can be kept free.
+      // A sliding window frees its capacity all at once, so less of it can be kept in reserve.
       { what: 'p99 wait of high, sliding windows', value: cell('sliding', 'high p99 ms'), unit: 'ms', atMost: 2050, goal: 1050 },
     ],
   },
@@ -95,6 +95,6 @@ export async function measureAlone({ script }: AloneCase, isQuick: boolean): Pro
   let said = '';
   child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
-  if (code !== 0) throw new Error(`${script} ended with ${String(code)}`);
+  if (code !== 0) throw new Error(`${script} exited with ${String(code)}`);
   return JSON.parse(said) as Rows;
 }

@@ -1,4 +1,4 @@
-/** What the load sends. `stream` stands first, so that the upstream finds it without reading the whole body. */
+/** Request bodies of the load. `stream` comes first, so that the upstream finds it without reading the whole body. */
 const word = 'water ';
 
 /** A chat completion request of about `size` bytes. */
@@ -9,13 +9,13 @@ export function chatBody(size: number, stream: boolean, prompt = ''): string {
   return request(prompt + word.repeat(Math.ceil(missing / word.length)).slice(0, missing));
 }
 
-/** Prompts that ask the upstream for something else than a hundred events at once. */
+/** Prompts that select another response than a hundred events at once. */
 export const prompts = {
-  /** The first event, then silence until the caller leaves. */
+  /** The first event, then silence until the caller disconnects. */
   hold: 'bench:hold ',
-  /** Fifty events, 10 ms apart, each with the nanosecond at which it was sent. */
+  /** Fifty events, 10 ms apart, each with its send time in nanoseconds. */
   paced: 'bench:paced ',
 };
 
-/** The key that the one configured client of the gateway sends; every contender gets it. */
+/** The key of the gateway's only client; sent to every contender. */
 export const clientKey = 'sk-client-0123456789abcdef';

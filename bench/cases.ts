@@ -1,4 +1,4 @@
-/** What is measured, how, and the budgets of the design that it is held against. */
+/** The benchmark cases, how they are measured, and their budgets. */
 import { chatBody, prompts } from './bodies.ts';
 import { quantile } from './quantile.ts';
 import landed from './landed.json' with { type: 'json' };
@@ -6,25 +6,25 @@ import type { contenders } from './contenders.ts';
 
 export type ContenderKey = keyof typeof contenders;
 
-/** What one contender showed in one round of one case. */
+/** Figures of one contender in one round of one case. */
 export interface Measured {
   readonly perSecond?: number;
   readonly medianMs?: number;
   readonly p99Ms?: number;
-  /** CPU time of the contender for one request: of the whole process, and of the thread that runs its JavaScript. */
+  /** CPU time per request of the contender: of the whole process, and of its main thread. */
   readonly cpuUs?: number;
   readonly mainThreadUs?: number;
-  /** What its heap allocated for one request, and how often it was collected in a thousand requests. */
+  /** Heap allocation per request, and collections per thousand requests. */
   readonly allocatedBytes?: number;
   readonly minorPerThousand?: number;
   readonly majorPerThousand?: number;
-  /** How busy other processes kept its core. */
+  /** Share of the core used by other processes. */
   readonly othersPercent?: number;
   readonly memoryMb?: number;
   readonly startMs?: number;
 }
 
-/** The medians over all rounds. */
+/** Medians over all rounds. */
 export interface Medians extends Measured {
   readonly rounds?: readonly Measured[];
 }
@@ -33,12 +33,12 @@ export type Results = Partial<Record<ContenderKey, Medians>>;
 
 export interface Budget<R = Results> {
   readonly what: string;
-  /** Undefined where a contender or a row that it needs was not measured. */
+  /** Undefined if a required contender or row was not measured. */
   value(results: R): number | undefined;
   readonly unit: '×' | 'ms' | 'MB' | '/s' | 'bytes' | '%' | 'calls' | 'entries' | 'us';
   readonly atLeast?: number;
   readonly atMost?: number;
-  /** Where we want to be later; missing it is no fault. */
+  /** A long-term goal; missing it is not an error. */
   readonly goal?: number;
 }
 
@@ -55,7 +55,7 @@ export interface LoadCase extends CaseBase {
   readonly connections: number;
 }
 
-/** `events`: the delay of each event of a paced stream. `open`: memory with streams open. `idle`: a fresh process. */
+/** `events`: the delay of each event of a paced stream. `open`: memory with open streams. `idle`: a fresh process. */
 export interface OtherCase extends CaseBase {
   readonly kind: 'events' | 'open' | 'idle';
 }
@@ -68,33 +68,33 @@ const three = ['relay', 'nginx', 'breakwater'] as const;
 
 function ratio(key: keyof Measured, to: ContenderKey): (results: Results) => number | undefined {
   return (results) => {
-    const [ours, theirs] = [results.breakwater?.[key], results[to]?.[key]];
-    return ours === undefined || theirs === undefined ? undefined : ours / theirs;
+    const [breakwater, other] = [results.breakwater?.[key], results[to]?.[key]];
+    return breakwater === undefined || other === undefined ? undefined : breakwater / other;
   };
 }
 
-/** Median of the relay's CPU time for a request over ours, main threads alone, each pair from one round: more is better. */
+/** Median ratio of the relay's main-thread CPU time per request to Breakwater's, compared round by round: higher is better. */
 export function cpuRatio(results: Results): number | undefined {
   const ratios = cpuRatios(results, 'breakwater', 'mainThreadUs');
   return ratios.length === 0 ? undefined : quantile(ratios, 0.5);
 }
 
-/** `of`: the whole process, or its main thread alone, which the collector's and compiler's threads on a busy core do not distort. */
+/** `of`: the whole process, or its main thread, which garbage collector and compiler threads on a busy core do not distort. */
 export function cpuRatios(results: Results, key: ContenderKey, of: 'cpuUs' | 'mainThreadUs' = 'cpuUs'): number[] {
-  const { relay, [key]: ours } = results;
-  if (relay === undefined || ours === undefined) return [];
-  return (ours.rounds ?? []).flatMap((round, at) => {
+  const { relay, [key]: breakwater } = results;
+  if (relay === undefined || breakwater === undefined) return [];
+  return (breakwater.rounds ?? []).flatMap((round, at) => {
     const [ourUs, relayUs] = [round[of], relay.rounds?.[at]?.[of]];
     return ourUs === undefined || relayUs === undefined ? [] : [relayUs / ourUs];
   });
 }
 
-/** CPU time may grow by so much over the last landed figure. */
+/** Allowed growth of CPU time over the landed figure. */
 const GROWTH_MAX = 1.25;
 
 function cpuBudget(name: keyof typeof landed, goal: number): Budget {
   return {
-    what: "the relay's CPU time over ours",
+    what: "the relay's CPU time over Breakwater's",
     value: (results) => cpuRatio(results),
     unit: '×',
     atLeast: round(landed[name] / GROWTH_MAX),
@@ -108,15 +108,15 @@ function round(value: number): number {
 
 function over(key: keyof Measured, to: ContenderKey): (results: Results) => number | undefined {
   return (results) => {
-    const [ours, theirs] = [results.breakwater?.[key], results[to]?.[key]];
-    return ours === undefined || theirs === undefined ? undefined : ours - theirs;
+    const [breakwater, other] = [results.breakwater?.[key], results[to]?.[key]];
+    return breakwater === undefined || other === undefined ? undefined : breakwater - other;
   };
 }
 
 export const cases: readonly Case[] = [
   {
     name: 'plain-1k',
-    title: 'plain answers, 1 KB bodies, 32 connections',
+    title: 'non-streaming responses, 1 KB bodies, 32 connections',
     kind: 'load',
     body: chatBody(1024, false),
     connections: 32,
@@ -128,14 +128,14 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'watched',
-    title: 'plain answers, 1 KB bodies, 32 connections, with and without a dashboard open',
+    title: 'non-streaming responses, 1 KB bodies, 32 connections, with and without an open dashboard',
     kind: 'load',
     body: chatBody(1024, false),
     connections: 32,
     contenders: ['breakwater', 'watched'],
     budgets: [
       {
-        what: 'throughput with a dashboard open over that without',
+        what: 'throughput with an open dashboard over that without',
         value: ({ breakwater, watched }) =>
           breakwater?.perSecond && watched?.perSecond ? watched.perSecond / breakwater.perSecond : undefined,
         unit: '×',
@@ -145,7 +145,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'latency',
-    title: 'plain answers, 1 KB bodies, one connection',
+    title: 'non-streaming responses, 1 KB bodies, one connection',
     kind: 'load',
     body: chatBody(1024, false),
     connections: 1,
@@ -154,14 +154,14 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'plain-1m',
-    title: 'plain answers, 1 MB bodies, 8 connections',
+    title: 'non-streaming responses, 1 MB bodies, 8 connections',
     kind: 'load',
     body: chatBody(2 ** 20, false),
     connections: 8,
     contenders: ['relay', 'parsingRelay', 'nginx', 'breakwater'],
     budgets: [
       {
-        what: 'our processor time for a request',
+        what: "Breakwater's CPU time per request",
         value: ({ breakwater }) => (breakwater?.cpuUs ?? Number.NaN) / 1000,
         unit: 'ms',
         atMost: 3,
@@ -184,13 +184,13 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'paced',
-    title: 'streams of 100 events a second, each in a packet of its own, 32 connections',
+    title: 'streams of 100 events per second, each in its own packet, 32 connections',
     kind: 'load',
     body: chatBody(1024, true, prompts.paced),
     connections: 32,
     contenders: three,
-    // The pace is the upstream's, so speed is what is left of the processor.
-    budgets: [{ what: "the relay's CPU time over ours", value: (results) => cpuRatio(results), unit: '×', atLeast: 0.7 }],
+    // The upstream sets the pace, so the remaining CPU time is what counts.
+    budgets: [{ what: "the relay's CPU time over Breakwater's", value: (results) => cpuRatio(results), unit: '×', atLeast: 0.7 }],
   },
   {
     name: 'events',

@@ -1,11 +1,11 @@
-/** Other ways to choose within a tier, to hold ours against (bench/choosing.ts). Each takes what `chooseByWeight` takes. */
+/** Alternative ways to choose within a tier, for comparison (bench/choosing.ts). Same parameters as `chooseByWeight`. */
 import type { Instant } from '../src/core/clock.ts';
 import type { Random } from '../src/core/random.ts';
 import type { RouteTarget } from '../src/pipeline/route/route.ts';
 
 type Chooser = (startable: readonly RouteTarget[], kind: number, now: Instant, random: Random) => RouteTarget;
 
-/** Where nothing is known yet, in milliseconds. */
+/** Latency assumed for a target without data, in milliseconds. */
 const UNKNOWN_MS = 1;
 
 function drawn(from: readonly RouteTarget[], weightOf: (target: RouteTarget) => number, random: Random): RouteTarget {
@@ -32,27 +32,27 @@ const loadOf = (target: RouteTarget, kind: number, now: Instant): number =>
 const lesser = ([a, b]: RouteTarget[], costOf: (target: RouteTarget) => number): RouteTarget => (costOf(a!) <= costOf(b!) ? a! : b!);
 
 export const CHOOSERS: Readonly<Record<string, Chooser>> = {
-  /** By chance, by weight. */
+  /** Random, by weight. */
   random: (startable, _kind, _now, random) => drawn(startable, (target) => target.weight, random),
-  /** As Finagle and linkerd: two by chance, the one with the lower average × calls under way, by its weight. */
+  /** As in Finagle and linkerd: of two random targets, the one with the lower average latency × calls in flight, by weight. */
   'p2c-peak-ewma': (startable, kind, now, random) =>
     lesser(
       twoOf(startable, () => 1, random),
       (target) => loadOf(target, kind, now) / target.weight,
     ),
-  /** Two by weight, the one with the lower average × calls under way. */
+  /** Of two targets picked by weight, the one with the lower average latency × calls in flight. */
   'p2c-by-weight': (startable, kind, now, random) =>
     lesser(
       twoOf(startable, (target) => target.weight, random),
       (target) => loadOf(target, kind, now),
     ),
-  /** The same with failures counted as the calls that make them good. */
+  /** The same, with failures counted as the calls needed to compensate for them. */
   'p2c-expected-cost': (startable, kind, now, random) =>
     lesser(
       twoOf(startable, () => 1, random),
       (target) => loadOf(target, kind, now) / (target.weight * target.healthAt(now)),
     ),
-  /** In turn by weight and health, whatever the latency: ours before. */
+  /** In turn by weight and health, regardless of latency: Breakwater's earlier method. */
   'turns-by-health': (startable, _kind, now) => {
     for (const target of startable) target.slowness = target.healthAt(now);
     return startable.reduce((best, target) =>

@@ -1,6 +1,7 @@
 /**
- * node bench/choosing.ts: ways to choose within a tier, in the simulator. Two targets of one tier, ten minutes for each case; what a
- * caller waits for its first content, and who was asked. The figures of docs/decisions/013-turns-by-weight.md.
+ * node bench/choosing.ts: compares ways to choose within a tier, in the simulator. Two targets of one tier, ten minutes
+ * per case; measures the time to first content and the distribution of calls. The figures of
+ * docs/decisions/013-weighted-rotation.md.
  */
 import { spawnSync } from 'node:child_process';
 import { registerHooks } from 'node:module';
@@ -15,7 +16,7 @@ const BAD_UNTIL_MS = 7 * MINUTE_MS;
 interface Case {
   readonly weights: readonly [number, number];
   readonly requestsPerSecond: number;
-  /** What is wrong with the first target from the third to the seventh minute. */
+  /** Behaviour of the first target from the third to the seventh minute. */
   readonly bad?: ProviderBehaviour;
 }
 
@@ -25,23 +26,23 @@ const CASES: Readonly<Record<string, Case>> = {
   'four times slower': { weights: [1, 1], requestsPerSecond: 5, bad: { firstTokenMs: { p50: 1_600, p95: 4_800 } } },
   silent: { weights: [1, 1], requestsPerSecond: 5, bad: { faults: [{ kind: 'silence' }] } },
   'fails 30 %': { weights: [1, 1], requestsPerSecond: 5, bad: { faults: [{ kind: 'server_error', probability: 0.3 }] } },
-  'slow above 5 at once': { weights: [1, 1], requestsPerSecond: 10, bad: { knee: { concurrency: 5 } } },
+  'slow above 5 concurrent calls': { weights: [1, 1], requestsPerSecond: 10, bad: { knee: { concurrency: 5 } } },
 };
 
-const OURS = 'turns (ours)';
+const BREAKWATER = 'turns (Breakwater)';
 const own = fileURLToPath(import.meta.url);
 if (process.env['CHOOSER'] === undefined) compareAll();
 else await measure(process.env['CHOOSER']);
 
-/** Modules are loaded once in a process: each way has one of its own. */
+/** Modules are loaded once per process, so each method runs in its own process. */
 function compareAll(): void {
   process.stdout.write('| way | case | first target | calls per request | first content p50 | p95 |\n|---|---|---|---|---|---|\n');
-  for (const name of [...Object.keys(CHOOSERS), OURS])
+  for (const name of [...Object.keys(CHOOSERS), BREAKWATER])
     spawnSync(process.execPath, [own], { env: { ...process.env, CHOOSER: name }, stdio: 'inherit' });
 }
 
 async function measure(way: string): Promise<void> {
-  if (way !== OURS) {
+  if (way !== BREAKWATER) {
     const home = new URL('../src/pipeline/admission/affinity.ts', import.meta.url).href;
     registerHooks({
       load(url, context, nextLoad) {
@@ -78,7 +79,7 @@ async function measure(way: string): Promise<void> {
         models,
         policy: { breaker: { failureRatio: 1, consecutiveFailures: 1_000 } },
       },
-      onCall: (host, { at }) => void (isTold(bad, at) && asked[host as 'a' | 'b']++),
+      onCall: (host, { at }) => void (isFaulty(bad, at) && asked[host as 'a' | 'b']++),
     });
     const first = simulation.providers.get('a')!;
     const usual = first.behaviour;
@@ -89,7 +90,7 @@ async function measure(way: string): Promise<void> {
     const waits: number[] = [];
     let requests = 0;
     simulation.events.on('finished', ({ at, durationMs, firstContentMs }) => {
-      if (!isTold(bad, at - durationMs)) return;
+      if (!isFaulty(bad, at - durationMs)) return;
       requests++;
       waits.push(firstContentMs ?? durationMs);
     });
@@ -109,7 +110,7 @@ async function measure(way: string): Promise<void> {
   }
 }
 
-/** While something is wrong, or all the time. */
-function isTold(bad: ProviderBehaviour | undefined, at: number): boolean {
+/** Whether the time is within the faulty period, or any time if there is none. */
+function isFaulty(bad: ProviderBehaviour | undefined, at: number): boolean {
   return bad === undefined || (at >= BAD_FROM_MS && at < BAD_UNTIL_MS);
 }

@@ -1,4 +1,4 @@
-/** Who is measured. A further gateway is one more entry: how it is started in front of `upstream`, and where it listens. */
+/** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { clientKey } from './bodies.ts';
 import { options } from './options.ts';
 import { cores, type Start } from './processes.ts';
 
-/** Of the length of real keys, since every response is searched for them, and without a word that the responses hold. */
+/** As long as real keys, because every response is searched for them, and without words that occur in responses. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
 const adminKey = 'operator-fedcba9876543210';
@@ -17,11 +17,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface Contender {
   readonly name: string;
-  /** Why it cannot run here; undefined where it can. */
+  /** Why it cannot run here; undefined if it can. */
   missing(): string | undefined;
-  /** How it is started. Files that it needs go into `folder`. */
+  /** How to start it. Its files go into `folder`. */
   prepare(upstream: string, folder: string): Promise<Start>;
-  /** What else is connected to it while it is measured; ends when it does. Default: nothing. */
+  /** An additional connection during the measurement; closed with the process. Default: none. */
   watch?(url: string): void;
 }
 
@@ -62,7 +62,7 @@ const gateway = (name: string, checkout: string | undefined): Contender => ({
 
 const breakwater = gateway('breakwater', root);
 
-/** One page of the dashboard open: a reader of its feed. */
+/** An open dashboard: a reader of its feed. */
 const watched: Contender = {
   ...breakwater,
   name: 'breakwater, watched',
@@ -71,7 +71,7 @@ const watched: Contender = {
 
 async function readFeed(url: string): Promise<void> {
   const response = await fetch(url, { headers: { authorization: `Bearer ${adminKey}` } });
-  if (!response.ok) throw new Error(`the feed answered with ${response.status}`);
+  if (!response.ok) throw new Error(`the feed responded with ${response.status}`);
   for await (const piece of response.body!) void piece;
 }
 
@@ -92,7 +92,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Every policy that is on by default, logs and metrics on, a second tier, a client with limits: none of them binding. */
+/** All default policies, logs and metrics enabled, a second tier, a client with limits; none of them is reached. */
 function breakwaterConfig(port: number, upstream: string): string {
   const limits = '{ requestsPerMinute: 100000000, tokensPerMinute: 100000000000, concurrency: 10000 }';
   return `server: { host: 127.0.0.1, port: ${port}, adminKey: ${adminKey} }

@@ -1,11 +1,12 @@
 /**
- * What a request and a response cost on their way between a caller and a target, for each pair of dialects: between equal ones the bytes
- * pass, between others they are converted. `npm run bench` runs it; alone it prints its rows as JSON. `--quick`: fewer runs.
+ * CPU cost of a request and a response between a caller and a target, for each pair of dialects: bytes pass between
+ * equal ones and are converted between different ones. Part of `npm run bench`; alone it prints its rows as JSON.
+ * `--quick`: fewer runs.
  */
 import { Buffer } from 'node:buffer';
 import { parseArgs } from 'node:util';
 import { convertBytes, ResponseConversion } from '../src/wire/conversion.ts';
-import type { TargetAbilities } from '../src/wire/conversion-loss.ts';
+import type { TargetCapabilities } from '../src/wire/conversion-loss.ts';
 import { decodeRequest } from '../src/wire/decode-request.ts';
 import type { StreamReader } from '../src/wire/dialect.ts';
 import { DIALECTS } from '../src/wire/dialects.ts';
@@ -14,7 +15,7 @@ import type { DialectName } from '../src/wire/model.ts';
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 
-/** The dialects of callers, as short as they stand in a table. */
+/** Short names of the callers' dialects, for the table. */
 const NAMES = {
   'openai-chat': 'chat',
   'openai-responses': 'responses',
@@ -23,12 +24,12 @@ const NAMES = {
 } as const;
 const DIALECT_NAMES = Object.keys(NAMES) as (keyof typeof NAMES)[];
 
-const CAN: TargetAbilities = {
+const CAN: TargetCapabilities = {
   outputBoundField: 'max_completion_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: false,
   formats: true,
   outputMax: 64_000,
@@ -57,7 +58,7 @@ function chatRequest(turns: number): Buffer {
   return Buffer.from(JSON.stringify({ model: 'm', messages, tools, max_completion_tokens: 1000, stream: true }));
 }
 
-/** `chars` in each event. */
+/** `chars` characters per event. */
 function chatStream(chars: number): Buffer {
   const head = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'm' };
   const event = (fields: object): string => `data: ${JSON.stringify({ ...head, ...fields })}\n\n`;
@@ -74,7 +75,7 @@ function chatStream(chars: number): Buffer {
   );
 }
 
-const chatResponse = Buffer.from(
+const chatBody = Buffer.from(
   JSON.stringify({
     id: 'chatcmpl-1',
     object: 'chat.completion',
@@ -85,7 +86,7 @@ const chatResponse = Buffer.from(
   }),
 );
 
-/** The same in another dialect. */
+/** The same request in another dialect. */
 function requestIn(to: DialectName, chat: Buffer): Uint8Array {
   if (to === 'openai-chat') return chat;
   const converted = convertBytes('openai-chat', chat, true, DIALECTS[to], CAN);
@@ -100,12 +101,12 @@ function streamIn(to: DialectName, chat: Buffer): Uint8Array {
 }
 
 function responseIn(to: DialectName): Uint8Array {
-  if (to === 'openai-chat') return chatResponse;
-  const read = new ResponseConversion(DIALECTS['openai-chat'], DIALECTS[to], WRITE).read(chatResponse, 1);
+  if (to === 'openai-chat') return chatBody;
+  const read = new ResponseConversion(DIALECTS['openai-chat'], DIALECTS[to], WRITE).read(chatBody, 1);
   return read.converted!;
 }
 
-/** One packet for each event, as they come. */
+/** One packet per event, as received. */
 function packetsOf(stream: Uint8Array): Uint8Array[] {
   const packets: Uint8Array[] = [];
   for (let from = 0; from < stream.length;) {
@@ -117,7 +118,7 @@ function packetsOf(stream: Uint8Array): Uint8Array[] {
   return packets;
 }
 
-/** The way of a request: decoded, converted where the dialects differ, and with its few edits. */
+/** The path of a request: decoded, converted if the dialects differ, and edited. */
 function carry(from: DialectName, to: DialectName, bytes: Uint8Array): void {
   const decoded = decodeRequest(DIALECTS[from], 'chat', bytes, PATH);
   if (!decoded.ok) throw new Error(decoded.message);
@@ -139,7 +140,7 @@ function play(from: DialectName, to: DialectName, packets: readonly Uint8Array[]
   const reader = readerFor(from, to);
   let isDone = false;
   for (const packet of packets) isDone = reader.push(packet).done;
-  if (!isDone && reader.end().failure !== null) throw new Error(`${from} to ${to}: the stream is not whole`);
+  if (!isDone && reader.end().failure !== null) throw new Error(`${from} to ${to}: the stream is incomplete`);
 }
 
 function answer(from: DialectName, to: DialectName, body: Uint8Array): void {
@@ -147,7 +148,7 @@ function answer(from: DialectName, to: DialectName, body: Uint8Array): void {
   else new ResponseConversion(DIALECTS[from], DIALECTS[to], WRITE).read(body, 1);
 }
 
-/** The median of several rounds, in microseconds of CPU time a run: other work on the machine counts less. */
+/** The median of several rounds, in microseconds of CPU time per run, so that other work on the machine matters less. */
 function measure(task: () => void): number {
   const roundUs = options.quick ? 10_000 : 50_000;
   runFor(roundUs * 2, task);
@@ -168,7 +169,7 @@ function runFor(us: number, task: () => void): number {
 const [small, large] = [chatRequest(1), chatRequest(100)];
 const [shortEvents, longEvents] = [chatStream(8), chatStream(LARGE_EVENT_CHARS)];
 
-/** What is measured for one pair, by the head of its column; `per`: runs of the figure in one of the task. */
+/** The tasks measured for a pair, by column heading; `per`: units of the figure per run of the task. */
 function tasksOf(caller: DialectName, target: DialectName): Record<string, { readonly per: number; readonly run: () => void }> {
   const [smallRequest, largeRequest] = [requestIn(caller, small), requestIn(caller, large)];
   const [short, long] = [packetsOf(streamIn(target, shortEvents)), packetsOf(streamIn(target, longEvents))];
@@ -183,7 +184,7 @@ function tasksOf(caller: DialectName, target: DialectName): Record<string, { rea
 }
 
 const pairs = DIALECT_NAMES.flatMap((caller) => DIALECT_NAMES.map((target) => ({ caller, target, tasks: tasksOf(caller, target) })));
-// Code that several pairs share is compiled before the first of them is measured.
+// Shared code is compiled before the first pair is measured.
 for (const { tasks } of pairs) for (const { run } of Object.values(tasks)) runFor(WARM_UP_US, run);
 const rows = Object.fromEntries(
   pairs.map(({ caller, target, tasks }) => [

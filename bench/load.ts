@@ -1,4 +1,4 @@
-/** wrk as the load: what it sends, and what it saw. */
+/** Load generation with wrk: what it sends and its results. */
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,11 +20,11 @@ export interface Seen {
   readonly count: number;
   readonly medianMs: number;
   readonly p99Ms: number;
-  /** Of the load alone, without the start of the program that makes it. */
+  /** Duration of the load, without the start of the generator. */
   readonly tookMs: number;
 }
 
-/** Sends `body` over and over and tells what was seen. Throws where an answer was no 200 or a connection broke. */
+/** Sends `body` repeatedly and returns the results. Throws if a response was not 200 or a connection broke. */
 export async function sendLoad(folder: string, { url, body, connections, seconds }: Load): Promise<Seen> {
   const bodyFile = join(folder, 'body.json');
   const script = join(folder, 'post.lua');
@@ -54,7 +54,7 @@ export async function sendLoad(folder: string, { url, body, connections, seconds
   const numbers = /RESULT (.+)/.exec(stdout)?.[1]?.split(' ').map(Number) ?? [];
   const [count = 0, durationUs = 1, medianUs = 0, p99Us = 0, refused = 0, broken = 0] = numbers;
   if (count === 0 || refused > 0 || broken > 0) {
-    throw new Error(`${url}: ${count} answers, ${refused} of them no 200, ${broken} broken connections`);
+    throw new Error(`${url}: ${count} responses, ${refused} of them not 200, ${broken} broken connections`);
   }
   return { perSecond: (count * 1e6) / durationUs, count, medianMs: medianUs / 1000, p99Ms: p99Us / 1000, tookMs: durationUs / 1000 };
 }

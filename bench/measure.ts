@@ -1,4 +1,4 @@
-/** Runs one case over its contenders, round by round, so that a busy moment of the machine falls on all of them. */
+/** Measures one case with all contenders, round by round, so that interference affects all of them. */
 import { openStreams, type Case, type ContenderKey, type LoadCase, type Measured, type Results } from './cases.ts';
 import { contenders } from './contenders.ts';
 import { options } from './options.ts';
@@ -9,18 +9,18 @@ import { eventDelaysMs, holdStreams } from './streams.ts';
 
 export interface Plan {
   readonly rounds: number;
-  /** The relay and this checkout alone. */
+  /** Measures only the relay and this checkout. */
   readonly isShort: boolean;
   readonly seconds: number;
-  /** Each contender is measured once it has used so much CPU time. */
+  /** CPU time that each contender uses before it is measured. */
   readonly warmUpCpuMs: number;
-  /** Where contenders' files go. */
+  /** Folder for the contenders' files. */
   readonly folder: string;
   readonly upstream: string;
   say(text: string): void;
 }
 
-/** One measurement of a contender that is awake, alone. */
+/** One measurement of a contender while the others are suspended. */
 type Measure = (running: Running) => Promise<Measured>;
 
 export async function measureCase(one: Case, plan: Plan): Promise<Results> {
@@ -30,7 +30,7 @@ export async function measureCase(one: Case, plan: Plan): Promise<Results> {
   const present = keys.filter((key) => {
     if (key === 'against' && options.against === undefined) return false;
     const why = contenders[key].missing();
-    if (why !== undefined) plan.say(`  ${contenders[key].name}: left out, ${why}`);
+    if (why !== undefined) plan.say(`  ${contenders[key].name}: skipped, ${why}`);
     return why === undefined;
   });
   switch (one.kind) {
@@ -60,7 +60,7 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
       });
     }
     for (let round = 0; round < plan.rounds; round += 1) {
-      // Each contender follows each other one equally often.
+      // Each contender follows every other equally often.
       const order = [...running].toSorted((a, b) => turn(a[0]) - turn(b[0]));
       function turn(key: ContenderKey): number {
         return (keys.indexOf(key) + round) % keys.length;
@@ -77,7 +77,7 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
   return Object.fromEntries([...taken].filter(([, all]) => all.length > 0).map(([key, all]) => [key, { ...medians(all), rounds: all }]));
 }
 
-/** Code is compiled as it gets hot: before that, the longer program is measured at a disadvantage that soon passes. */
+/** Code is compiled as it becomes hot; without warm-up the larger program would be at a temporary disadvantage. */
 async function warmUp(running: Running, measure: Measure, { warmUpCpuMs }: Plan): Promise<void> {
   while (running.cpu().process < warmUpCpuMs) await measure(running);
 }
@@ -147,7 +147,7 @@ async function measureOpenStreams(how: Start): Promise<Measured> {
 
 const starts = 5;
 
-/** The first start fills the compile cache and does not count. */
+/** The first start fills the compile cache and is not counted. */
 async function measureIdle(how: Start): Promise<Measured> {
   const all: Measured[] = [];
   for (let count = 0; count <= starts; count += 1) {

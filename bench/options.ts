@@ -17,19 +17,19 @@ const { values } = parseArgs({
 export const options = {
   /** About two minutes for all cases. */
   isQuick: values.quick,
-  /** For CI: CPU time of the cases that have a landed figure, against the relay alone. */
+  /** For CI: CPU time of the cases with a landed figure, against the relay only. */
   isShort: values.short,
   only: values.only?.split(','),
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
-  /** Another checkout, measured beside this one. */
+  /** Another checkout, measured for comparison. */
   against: values.against === undefined ? undefined : checkout(values.against),
-  /** Writes the measured figures as those to hold later runs against. */
+  /** Stores the measured figures as the reference for later runs. */
   land: values.land,
 };
 
 function checkout(folder: string): string {
   const root = resolve(folder);
   if (existsSync(join(root, 'src/cli/main.ts'))) return root;
-  process.stderr.write(`bench: ${root} is no checkout: src/cli/main.ts is not there\n`);
+  process.stderr.write(`bench: ${root} is not a checkout: src/cli/main.ts is missing\n`);
   process.exit(2);
 }

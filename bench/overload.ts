@@ -1,7 +1,8 @@
 /**
- * Goodput under overload: three times more is asked than two providers allow, in mixed priorities and with deadlines, with the whole
- * gateway on virtual time. What counts is what the providers let in and what its callers got, so the figures are the same on every
- * machine. `npm run bench` runs it; alone it prints its rows as JSON. `--quick`: four minutes of virtual time instead of twelve.
+ * Goodput under overload: demand is three times the capacity of two providers, with mixed priorities and deadlines, on
+ * virtual time. The figures come from the providers' admissions and the callers' results, so they are the same on every
+ * machine. Part of `npm run bench`; alone it prints its rows as JSON. `--quick`: four minutes of virtual time instead
+ * of twelve.
  */
 import { parseArgs } from 'node:util';
 import type { EventOf } from '../src/core/events.ts';
@@ -16,7 +17,7 @@ type Enforce = 'bucket' | 'sliding';
 const MINUTE_MS = 60_000;
 const LIMITS = { a: { requestsPerMinute: 120, tokensPerMinute: 150_000 }, b: { requestsPerMinute: 60, tokensPerMinute: 60_000 } };
 const STARTS_PER_MINUTE = LIMITS.a.requestsPerMinute + LIMITS.b.requestsPerMinute;
-/** Buckets are full at first; what is measured begins when they are not. */
+/** Buckets start full; measurement starts once they are drained. */
 const WARM_MS = MINUTE_MS;
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
@@ -68,7 +69,7 @@ function provider(name: 'a' | 'b', enforce: Enforce) {
   return { protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: 'k', limits: { ...LIMITS[name], window: enforce } };
 }
 
-/** `high` asks for half of the capacity. */
+/** `high` uses half of the capacity. */
 function load(): Load {
   const kind = { model: 'fast', inputTokens: { p50: 150, p95: 400 }, outputBound: 200, outputTokens: { p50: 60, p95: 150 } };
   return {

@@ -1,12 +1,12 @@
 /**
- * Loaded into every measured Node process (`--import`): answers over IPC what its heap has allocated and how often it was collected.
- * All contenders carry it, so that its cost falls on each of them.
+ * Loaded into every measured Node process (`--import`): reports heap allocation and collections over IPC. All
+ * contenders load it, so its cost affects all of them.
  */
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 
 export interface HeapCounts {
-  /** By the main thread since its start. */
+  /** Allocated by the main thread since its start. */
   readonly allocatedBytes: number;
   readonly minorCollections: number;
   readonly majorCollections: number;

@@ -1,15 +1,15 @@
-/** Starts processes on a core of their own, puts them to sleep and wakes them, and reads what they cost (Linux). */
+/** Starts processes on dedicated cores, suspends and resumes them, and reads their resource usage (Linux). */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { HeapCounts } from './probe.ts';
 
-/** The contender being measured has the first core to itself; the load and the upstream share the second. */
+/** The measured contender has the first core to itself; load and upstream share the second. */
 export const cores = { contender: 0, load: 1 };
 
 export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0;
 
-/** The command with which `command` runs on one core; where that cannot be, `command` itself. */
+/** A command that runs `command` on one core, or `command` itself if pinning is unavailable. */
 export function pinned(core: number, command: readonly string[]): string[] {
   return canPin ? ['taskset', '--cpu-list', String(core), ...command] : [...command];
 }
@@ -22,7 +22,7 @@ export interface CpuTime {
 
 export interface Running {
   readonly url: string;
-  /** From the start of the process to the line that says where it listens. */
+  /** From process start to the line with its address. */
   readonly startMs: number;
   pause(): void;
   resume(): void;
@@ -30,7 +30,7 @@ export interface Running {
   memoryMb(): number;
   /** CPU time used so far. */
   cpu(): CpuTime;
-  /** Undefined for programs that are not probed. */
+  /** Undefined for processes without a probe. */
   heap(): Promise<HeapCounts | undefined>;
   stop(): Promise<void>;
 }
@@ -38,11 +38,11 @@ export interface Running {
 export interface Start {
   readonly command: readonly string[];
   readonly core: number;
-  /** Known beforehand for programs that say nothing when they listen. */
+  /** Set for programs that do not print their address. */
   readonly url?: string;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** It has loaded `probe.ts`. */
+  /** Whether it has loaded `probe.ts`. */
   readonly isProbed?: boolean;
 }
 
@@ -95,7 +95,7 @@ function listeningUrl(child: ChildProcess): Promise<string> {
       resolve(url.replace(/\/$/, ''));
     });
     child.once('error', (error) => fail(error.message));
-    child.once('exit', (code) => fail(`ended with ${code}`));
+    child.once('exit', (code) => fail(`exited with ${code}`));
   });
 }
 
@@ -110,7 +110,7 @@ async function answering(url: string, child: ChildProcess): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   child.kill('SIGKILL');
-  throw new Error(`${child.spawnargs.join(' ')} does not answer at ${url}`);
+  throw new Error(`${child.spawnargs.join(' ')} does not respond at ${url}`);
 }
 
 function residentMb(pid: number): number {
@@ -118,7 +118,7 @@ function residentMb(pid: number): number {
   return Number(kb) / 1024;
 }
 
-/** The kernel counts in nanoseconds for each thread; threads that have ended are left out. */
+/** The kernel counts nanoseconds per thread; finished threads are not included. */
 function cpuTime(pid: number): CpuTime {
   let process = 0;
   let mainThread = 0;
@@ -137,7 +137,7 @@ function askHeap(child: ChildProcess): Promise<HeapCounts> {
   });
 }
 
-/** Time that a core was busy since its start, in milliseconds, in steps of 10. */
+/** Busy time of a core since boot, in milliseconds, in steps of 10. */
 export function busyMs(core: number): number {
   const fields = new RegExp(`^cpu${core} (.+)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))?.[1]?.split(' ').map(Number) ?? [];
   const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = fields;

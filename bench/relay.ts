@@ -1,7 +1,7 @@
 /**
- * The measure of all things here: the least that a Node relay can do. It reads the body whole, sends it on over
- * kept connections and streams the answer back with back-pressure. `--parse` also parses and prints the body, as a
- * gateway does that has to change it.
+ * The reference: a minimal Node relay. It reads the whole body, forwards it over keep-alive connections and streams the
+ * response back with back-pressure. `--parse` also parses and serialises the body, like a gateway that has to change
+ * it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Pool, type Dispatcher } from 'undici';
@@ -21,7 +21,7 @@ class Relay implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#response.on('drain', () => controller.resume());
     this.#response.on('close', () => {
-      if (!this.#response.writableFinished) controller.abort(new Error('the caller left'));
+      if (!this.#response.writableFinished) controller.abort(new Error('the caller disconnected'));
     });
   }
 

@@ -63,7 +63,7 @@ export function casesTable({ title }: Case, results: Results): string {
   return table([[title, ...shown.map(({ head }) => head)], ...cells]);
 }
 
-/** How the contenders' CPU time compares with the relay's, round by round, and how far the run is to be trusted. */
+/** How the contenders' CPU time compares with the relay's, round by round, and how reliable the run is. */
 export function noiseText(results: Results): string {
   const lines: string[] = [];
   for (const key of ['nginx', 'breakwater', 'against'] as const) {

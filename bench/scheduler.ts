@@ -1,9 +1,8 @@
 /**
- * What the design promises about the queue: a million waiting requests, admissions per second, memory for each that waits, and what
- * a start costs where nothing is short. `npm run bench` runs it; alone it prints its rows as JSON.
+ * Benchmarks of the queue: a million waiting requests, admissions per second, memory per waiting request, and the cost
+ * of a start without contention. Part of `npm run bench`; alone it prints its rows as JSON.
  *
- * Each row is measured in a process of its own, so that none is slowed down by what another left behind. `--waiting N`: fewer.
- * `--quick`: two of them.
+ * Each row runs in a separate process, unaffected by the others. `--waiting N`: fewer entries. `--quick`: two rows.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -32,10 +31,10 @@ const cases: Readonly<Record<string, (waiting: number) => Figures>> = {
   '10,000 clients, one route': (n) => overload(n, 10_000, 1),
   '100 clients, 100 routes on one slot': (n) => overload(n, 100, 100),
   'one client, a route over two credentials': (n) => overload(n, 1, 1, 2),
-  'nothing is short': () => idle(),
+  'no contention': () => idle(),
 };
 
-const QUICK = ['100 clients, one route', 'nothing is short'];
+const QUICK = ['100 clients, one route', 'no contention'];
 
 const { values: options } = parseArgs({
   options: {
@@ -84,7 +83,7 @@ function target(key: string, slots: Resource): Capacity {
   return { key, resources: [slots, tokens] };
 }
 
-/** Everybody waits for a slot; each end of a call starts the next. */
+/** Every request waits for a slot; each finished call starts the next. */
 function overload(n: number, clients: number, routes: number, credentials = 1): Figures {
   const scheduler = make();
   const slots = Array.from({ length: credentials }, (_, i) => new ConcurrencyLimiter(`slots ${i}`, 1));
@@ -107,7 +106,7 @@ function overload(n: number, clients: number, routes: number, credentials = 1): 
   return { waiting: n, 'admissions/s': starts / starting, 'queued/s': n / queueing, 'bytes each': bytesEach };
 }
 
-/** The engine's usual path: a start, and its end. */
+/** The engine's usual path: a start and its end. */
 function idle(): Figures {
   const scheduler = make();
   const lane: Tiers = [[target('p/m', new ConcurrencyLimiter('slots', 100))]];
@@ -130,7 +129,7 @@ function memory(): number {
   return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
 }
 
-/** Processor time of this thread: the same as the clock's on a quiet machine. */
+/** CPU time of this thread, which equals wall time on a quiet machine. */
 function seconds(work: () => void): number {
   const begin = process.threadCpuUsage();
   work();

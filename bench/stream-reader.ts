@@ -1,9 +1,9 @@
 /**
- * What the reader of a chat stream costs for each event, alone: no sockets, no relay. Run: `node bench/stream-reader.ts`.
+ * Cost per event of the chat stream reader alone: no sockets, no relay. Run: `node bench/stream-reader.ts`.
  *
- * Columns: how the bytes come (100 events in 4 packets, a packet for each event, a packet for each byte). Rows: what the
- * events hold. In nanoseconds an event, the best of many short rounds, so that a busy machine matters little; beside it what
- * JSON.parse of every event costs.
+ * Columns: chunking (100 events in 4 packets, a packet per event, a packet per byte). Rows: the content of the events.
+ * In nanoseconds per event, the best of many short rounds, so that a busy machine matters little; compared with
+ * JSON.parse of every event.
  */
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
@@ -23,19 +23,19 @@ const fill = (make: (at: number) => object, more?: (at: number) => object): stri
 const words = fill((at) => ({ content: ` word${at}` }));
 const kinds: Record<string, string[]> = {
   words,
-  'words, CR LF': words.map((text) => text.replaceAll('\n', '\r\n')),
+  'words, CRLF': words.map((text) => text.replaceAll('\n', '\r\n')),
   'usage null, obfuscation': fill(
     (at) => ({ content: ` word${at}` }),
     (at) => ({ usage: null, obfuscation: 'aB3dE5fG7h'.slice(at % 9) }),
   ),
   'code (every third with an escape)': fill((at) => ({ content: at % 3 === 0 ? ';\n  "' : ` word${at}` })),
-  'not Latin': fill((at) => ({ content: `漢字${at}é` })),
+  'non-Latin': fill((at) => ({ content: `漢字${at}é` })),
   'arguments of a tool call': fill((at) =>
     at === 0
       ? { tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name: 'write', arguments: '' } }] }
       : { tool_calls: [{ index: 0, function: { arguments: at % 3 === 0 ? '\\"k' : ` word${at}` } }] },
   ),
-  'two choices by turns': Array.from({ length: EVENTS - 3 }, (_, at) => event({ content: ' word' }).replace('"index":0', `"index":${at % 2}`))
+  'two interleaved choices': Array.from({ length: EVENTS - 3 }, (_, at) => event({ content: ' word' }).replace('"index":0', `"index":${at % 2}`))
     .concat(event({}, 'stop'), event({}, 'stop').replace('"index":0', '"index":1'), 'data: [DONE]\n\n'), // prettier-ignore
 };
 

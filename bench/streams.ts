@@ -1,4 +1,4 @@
-/** A client on bare sockets for what wrk cannot see: the delay of single events, and streams that stay open. */
+/** A client on bare sockets for what wrk cannot measure: the delay of single events, and open streams. */
 import { connect, type Socket } from 'node:net';
 import { chatBody, clientKey, prompts } from './bodies.ts';
 
@@ -13,7 +13,7 @@ function open(url: string, body: string): Socket {
   return socket;
 }
 
-/** How long each event of one paced stream was on its way, in milliseconds. The clocks are one: same machine. */
+/** Transit time of each event of one paced stream, in milliseconds. Both ends use the same clock. */
 export function eventDelaysMs(url: string): Promise<number[]> {
   const delays: number[] = [];
   const socket = open(url, chatBody(256, true, prompts.paced));
@@ -27,11 +27,11 @@ export function eventDelaysMs(url: string): Promise<number[]> {
       if (bytes.includes('0\r\n\r\n')) socket.destroy();
     });
     socket.on('error', reject);
-    socket.on('close', () => (delays.length > 0 ? resolve(delays) : reject(new Error(`${url}: a paced stream brought nothing`))));
+    socket.on('close', () => (delays.length > 0 ? resolve(delays) : reject(new Error(`${url}: a paced stream had no events`))));
   });
 }
 
-/** Opens `count` streams and resolves when each has brought its first event. */
+/** Opens `count` streams and resolves when each has received its first event. */
 export async function holdStreams(url: string, count: number): Promise<{ close(): void }> {
   const body = chatBody(1024, true, prompts.hold);
   const sockets: Socket[] = [];
@@ -45,9 +45,9 @@ export async function holdStreams(url: string, count: number): Promise<{ close()
         if (text.includes('"still"')) resolve();
       });
       socket.on('error', reject);
-      socket.on('close', () => reject(new Error(`${url}: a stream ended that was to stay open: ${text.slice(0, 300)}`)));
+      socket.on('close', () => reject(new Error(`${url}: a stream ended that should stay open: ${text.slice(0, 300)}`)));
     });
-  // A few at a time: a burst of thousands measures the listen queue and not the streams.
+  // A few at a time: a burst of thousands would measure the listen queue.
   const atOnce = 50;
   for (let opened = 0; opened < count; opened += atOnce) {
     await Promise.all(Array.from({ length: Math.min(atOnce, count - opened) }, openOne));

@@ -1,6 +1,6 @@
 /**
- * A provider that costs next to nothing: it shares a core with the load, so it is written on bare sockets and
- * knows just enough of HTTP/1.1 for the contenders (content-length and chunked bodies, keep-alive, no pipelining).
+ * A provider with minimal overhead, because it shares a core with the load: bare sockets, and just enough HTTP/1.1 for
+ * the contenders (content-length and chunked bodies, keep-alive, no pipelining).
  */
 import { createServer, type Socket } from 'node:net';
 import { prompts } from './bodies.ts';
@@ -38,7 +38,7 @@ const usageEvent = event({ choices: [], usage });
 const done = 'data: [DONE]\n\n';
 const chunk = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 
-/** The packets of a whole stream, made once. */
+/** The packets of a complete stream, built once. */
 const makePackets = (ending: string): Buffer[] => {
   const events = [...Array.from({ length: eventCount - 1 }, (_, index) => delta(` word${index}`)), finish];
   const perPacket = eventCount / packetCount;
@@ -74,7 +74,7 @@ function pace(socket: Socket, count: number): void {
   setTimeout(pace, pacedGapMs, socket, count + 1);
 }
 
-/** Bytes of a request's head and opening that are kept as text: enough to know what is asked. */
+/** Bytes of a request's head and body start that are kept as text, enough to determine the response. */
 const openingMax = 2048;
 
 createServer({ noDelay: true }, (socket) => {

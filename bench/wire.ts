@@ -1,10 +1,10 @@
-/** What the wire room costs for one request and one stream, beside plain JSON.parse. Run: `node bench/wire.ts`. */
+/** CPU cost of the wire layer for one request and one stream, compared with plain JSON.parse. Run: `node bench/wire.ts`. */
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { decodeRequest } from '../src/wire/decode-request.ts';
 import { DIALECTS } from '../src/wire/dialects.ts';
 import { encodeRequest } from '../src/wire/edit-request.ts';
-import { readAnswer } from '../src/wire/openai-chat/read-answer.ts';
+import { readChatResponse } from '../src/wire/openai-chat/read-response.ts';
 import { createChatStreamReader } from '../src/wire/openai-chat/stream-reader.ts';
 
 const small = request('Hello there, how are you today? '.repeat(24));
@@ -55,7 +55,7 @@ function watch(packetSize: number): void {
   if (!done) throw new Error('the stream did not end');
 }
 
-/** The median of several rounds, in microseconds a run. */
+/** The median of several rounds, in microseconds per run. */
 function measure(name: string, runs: number, task: () => unknown): void {
   for (let i = 0; i < runs; i++) task();
   const rounds = Array.from({ length: 7 }, () => {
@@ -69,14 +69,14 @@ function measure(name: string, runs: number, task: () => unknown): void {
 
 for (const [name, body, runs] of [
   ['1 KB prompt', small, 20_000],
-  ['1 MB picture', picture, 20],
+  ['1 MB image', picture, 20],
   ['1 MB code', code, 20],
 ] as const) {
   measure(`${name}: decode and encode`, runs, () => edit(body));
   measure(`${name}: JSON.parse and stringify`, runs, () => parseAndWrite(body));
 }
-measure('1 KB answer: read', 20_000, () => readAnswer('chat', answer));
-measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: read`, 10, () => readAnswer('embeddings', vectors));
+measure('1 KB response: read', 20_000, () => readChatResponse('chat', answer));
+measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: read`, 10, () => readChatResponse('embeddings', vectors));
 measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: JSON.parse`, 10, () => JSON.parse(vectors.toString()) as unknown);
 measure('100 events in one packet', 2_000, () => watch(stream.length));
 measure('100 events in 4 packets', 2_000, () => watch(Math.ceil(stream.length / 4)));

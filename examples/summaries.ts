@@ -1,7 +1,7 @@
 /**
- * The story that Breakwater exists for: a newsletter's articles are summarized through the official SDK over two flaky
- * providers (simulated here, so that it runs anywhere): A answers 20 % with 429, 10 % with 503 and sometimes never; B is slow.
- * A call that A never answers is asked of B after half a minute at most, beside the silent one.
+ * The use case behind Breakwater: a newsletter's articles are summarized through the official SDK over two flaky
+ * providers, simulated here so that it runs anywhere. A fails 20 % of calls with 429, 10 % with 503, and sometimes never
+ * responds; B is slow. If A is silent, B is called in parallel after at most half a minute.
  *
  *   node examples/summaries.ts            40 articles, about half a minute
  *   node examples/summaries.ts 300        the whole newsletter, about two minutes
@@ -38,8 +38,8 @@ const summaries = await Promise.all(
   articles.map(async (article, i) => {
     const headers = { 'x-breakwater-priority': i < 10 ? 'high' : 'low' };
     const messages = [{ role: 'user' as const, content: `Summarize: ${article}` }];
-    const answer = await openai.chat.completions.create({ model: 'summarize', messages, max_tokens: 60 }, { headers });
-    return answer.choices[0]?.message.content;
+    const response = await openai.chat.completions.create({ model: 'summarize', messages, max_tokens: 60 }, { headers });
+    return response.choices[0]?.message.content;
   }),
 );
 console.log(`${summaries.filter(Boolean).length} of ${articles.length} articles summarized`);

@@ -1,4 +1,4 @@
-// Builds the dashboard, from dashboard/ into dist/dashboard or the folder named. Used by npm run build, npm start and check.
+// Builds the dashboard from dashboard/ into dist/dashboard or a given folder. Used by npm run build, npm start and check.
 import { join } from 'node:path';
 import { build } from 'vite';
 import { root } from './setup.mjs';
@@ -7,14 +7,14 @@ const outDir = process.argv[2] ?? join(root, 'dist', 'dashboard');
 await build({
   configFile: false,
   root: join(root, 'dashboard'),
-  // Files lie beside each other: the gateway serves them under /dashboard/, and no other folder.
+  // All files are in one folder, which the gateway serves under /dashboard/.
   base: '/dashboard/',
   logLevel: 'warn',
   build: {
     outDir,
     emptyOutDir: true,
     assetsDir: '.',
-    // A file inlined as a data URL would need a wider content security policy.
+    // Files inlined as data URLs would require a wider content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: 'es2023',

@@ -1,4 +1,5 @@
-// npm run build: what is published: JavaScript and declarations from src into dist, and the dashboard's page into dist/dashboard.
+// npm run build: builds the published files: JavaScript and declarations from src into dist, the dashboard into
+// dist/dashboard.
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Builds what would be published into a folder of its own, and looks at it as a user of the package would: the
-// package's manifest fits its files (publint), every export can be imported, and the command runs.
+// Builds the package into a temporary folder and checks it from a user's perspective: the manifest matches the files
+// (publint), every export can be imported, and the command runs.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from './setup.mjs';
 
-/** Of the dashboard, compressed. */
+/** Maximum compressed size of the dashboard. */
 const pageBytesMax = 80_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'breakwater-package-'));
@@ -33,13 +33,13 @@ function build() {
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
 }
 
-/** The dashboard's files and nothing of its source, and no more of them than a slow line takes. */
+/** Checks that the page contains only the dashboard's files, no sources, within the size limit. */
 function checkPage() {
   const files = readdirSync(join(folder, 'dist', 'dashboard'));
   const foreign = files.filter((name) => !/\.(?:html|js|css|svg)$/.test(name));
-  if (foreign.length > 0 || !files.includes('index.html')) throw new Error(`the dashboard is made of ${files.join(', ')}`);
+  if (foreign.length > 0 || !files.includes('index.html')) throw new Error(`the dashboard consists of ${files.join(', ')}`);
   const bytes = files.reduce((sum, name) => sum + gzipSync(readFileSync(join(folder, 'dist', 'dashboard', name))).length, 0);
-  if (bytes > pageBytesMax) throw new Error(`the dashboard takes ${bytes} bytes compressed; it may take ${pageBytesMax}`);
+  if (bytes > pageBytesMax) throw new Error(`the dashboard takes ${bytes} bytes compressed; the limit is ${pageBytesMax}`);
 }
 
 function lint() {
@@ -55,8 +55,8 @@ function importEveryExport() {
 function runCommand() {
   for (const file of Object.values(manifest().bin)) {
     const path = join(folder, file);
-    if (!readFileSync(path, 'utf8').startsWith('#!/usr/bin/env node\n')) throw new Error(`${file} has no shebang for node`);
-    if (!run(folder, file, '--help').includes('breakwater')) throw new Error(`${file} --help does not explain itself`);
+    if (!readFileSync(path, 'utf8').startsWith('#!/usr/bin/env node\n')) throw new Error(`${file} has no node shebang`);
+    if (!run(folder, file, '--help').includes('breakwater')) throw new Error(`${file} --help prints no usage`);
   }
 }
 

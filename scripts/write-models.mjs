@@ -1,10 +1,11 @@
-// npm run models -- FILE: what is known of models (prices, sizes, abilities, ends of life), written to data/models.json.
-// FILE is `model_prices_and_context_window_backup.json` of LiteLLM's Python package (MIT licence), which keeps such a table of many providers.
+// npm run models -- FILE VERSION: writes data/models.json, the known models with prices, sizes, abilities and end-of-life
+// dates. FILE is `model_prices_and_context_window_backup.json` of LiteLLM's Python package (MIT licence), a table of
+// models of many providers.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup.mjs';
 
-/** Presets by the names that the source has for them, and what stands before a model's name there. */
+/** Preset name by provider name in the source, and the prefix of its model names there. */
 const PROVIDERS = {
   openai: ['openai', ''],
   'text-completion-openai': ['openai', ''],
@@ -30,7 +31,7 @@ const PROVIDERS = {
 
 const MODES = new Set(['chat', 'responses', 'completion', 'embedding']);
 
-/** One letter for each ability; see `src/gateway/known-models.ts`. */
+/** A letter per ability; see `src/gateway/known-models.ts`. */
 const ABILITIES = {
   t: 'supports_function_calling',
   i: 'supports_vision',
@@ -40,9 +41,15 @@ const ABILITIES = {
   a: 'supports_adaptive_thinking',
 };
 
+/** Prompt sizes in tokens above which a price changes; those of `src/core/price.ts`. */
+const SIZES = [32, 64, 100, 128, 200, 256, 272, 512];
+
+/** Classes of service by the end of their names in the source. */
+const TIERS = { batch: '_batches', flex: '_flex', priority: '_priority' };
+
 const [file, version] = process.argv.slice(2);
 if (file === undefined || version === undefined) {
-  process.stderr.write('usage: npm run models -- FILE VERSION (the table, and the version of the package that it is from)\n');
+  process.stderr.write('usage: npm run models -- FILE VERSION (the table, and the version of its package)\n');
   process.exit(1);
 }
 
@@ -61,13 +68,44 @@ const lines = Object.entries(table).map(([preset, models]) => {
 });
 writeFileSync(join(root, 'data/models.json'), `{"day":"${day}","source":${JSON.stringify(source)},"models":{\n${lines.join(',\n')}\n}}\n`);
 
-function compact(entry) {
-  const perMillion = (price) => (typeof price === 'number' ? Number((price * 1e6).toPrecision(6)) : undefined);
+/** US dollars per million tokens, with at most six decimals. */
+function perMillion(price) {
+  return typeof price === 'number' ? Number((price * 1e6).toFixed(6)) : undefined;
+}
+
+/** The prices of one class of service (`tier`: the end of the names) for prompts above a size (`above`: another part of the names). */
+function rates(entry, above, tier) {
+  const price = (name) => perMillion(entry[`${name}${above}${tier}`]);
   return {
-    in: perMillion(entry.input_cost_per_token),
-    out: perMillion(entry.output_cost_per_token),
-    cached: perMillion(entry.cache_read_input_token_cost),
-    written: perMillion(entry.cache_creation_input_token_cost),
+    in: price('input_cost_per_token'),
+    out: price('output_cost_per_token'),
+    cached: price('cache_read_input_token_cost'),
+    written: price('cache_creation_input_token_cost'),
+    written1h: perMillion(entry[`cache_creation_input_token_cost_above_1hr${above}${tier}`]),
+    audioIn: above === '' ? price('input_cost_per_audio_token') : undefined,
+    audioOut: above === '' ? price('output_cost_per_audio_token') : undefined,
+    imageIn: above === '' ? price('input_cost_per_image_token') : undefined,
+  };
+}
+
+function steps(entry, tier) {
+  const found = {};
+  for (const size of SIZES) {
+    const step = rates(entry, `_above_${size}k_tokens`, tier);
+    if (step.in !== undefined) found[size * 1000] = step;
+  }
+  return { ...rates(entry, '', tier), above: Object.keys(found).length === 0 ? undefined : found };
+}
+
+function compact(entry) {
+  const tiers = {};
+  for (const [name, suffix] of Object.entries(TIERS)) {
+    const tier = steps(entry, suffix);
+    if (tier.in !== undefined) tiers[name] = tier;
+  }
+  return {
+    ...steps(entry, ''),
+    tiers: Object.keys(tiers).length === 0 ? undefined : tiers,
     context: count(entry.max_input_tokens),
     most: count(entry.max_output_tokens),
     can:
@@ -76,7 +114,7 @@ function compact(entry) {
         .join('') || undefined,
     ends: entry.deprecation_date,
     next: entry.successor_model,
-    // Not to be had by chat completions.
+    // Not available through chat completions.
     responses: isResponsesOnly(entry) ? 1 : undefined,
     unsampled: entry.supports_sampling_params === false ? 1 : undefined,
   };

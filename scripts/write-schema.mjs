@@ -1,4 +1,4 @@
-// Writes breakwater.schema.json at the root, from the schema that the gateway itself checks configs with.
+// Writes breakwater.schema.json, from the schema with which the gateway validates configs.
 import { writeFileSync } from 'node:fs';
 import { configJsonSchema } from '../src/gateway/config/json-schema.ts';
 

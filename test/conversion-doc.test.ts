@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { MESSAGES_FIELDS } from '../src/wire/anthropic-messages/request-fields.ts';
 import { CODECS } from '../src/wire/codecs.ts';
-import type { FieldFate, TargetAbilities } from '../src/wire/conversion-loss.ts';
+import type { FieldHandling, TargetCapabilities } from '../src/wire/conversion-loss.ts';
 import { FINISH_CLASSES } from '../src/wire/model.ts';
 import type { DialectName, WriteOptions } from '../src/wire/model.ts';
 import { CHAT_FIELDS } from '../src/wire/openai-chat/request-fields.ts';
@@ -13,12 +13,12 @@ import { CHAT_FIELDS } from '../src/wire/openai-chat/request-fields.ts';
 const doc = readFileSync(new URL('../docs/conversion.md', import.meta.url), 'utf8');
 
 /** A current model of each vendor. */
-const ABLE: TargetAbilities = {
+const ABLE: TargetCapabilities = {
   outputBoundField: 'max_completion_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: false,
   formats: true,
   outputMax: 64_000,
@@ -30,15 +30,15 @@ type Json = Record<string, any>;
 const FATES = ['carried', 'translated', 'dropped', 'refused', 'ignored'] as const;
 type Fate = (typeof FATES)[number];
 
-/** Rows of the table under a heading: the name in backticks, then the fate. */
+/** Rows of the table under a heading: the name in backticks, then the handling. */
 function rowsUnder(heading: string): Map<string, string> {
   const section = doc.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0];
   assert.ok(section !== undefined, `there is no heading ${heading}`);
   const rows = new Map<string, string>();
-  for (const [, names, fate] of section.matchAll(/^\| (`[^|]+`) \| (\w+) \|/gm)) {
+  for (const [, names, handling] of section.matchAll(/^\| (`[^|]+`) \| (\w+) \|/gm)) {
     for (const [, name] of names!.matchAll(/`([^`]+)`/g)) {
       assert.ok(!rows.has(name!), `${name} stands twice under ${heading}`);
-      rows.set(name!, fate!);
+      rows.set(name!, handling!);
     }
   }
   return rows;
@@ -48,7 +48,7 @@ interface Direction {
   readonly heading: string;
   readonly from: DialectName;
   readonly to: DialectName;
-  readonly fields: Readonly<Record<string, FieldFate>>;
+  readonly fields: Readonly<Record<string, FieldHandling>>;
   readonly usual: Json;
   /** A value that asks for something, for each field. */
   readonly examples: Json;

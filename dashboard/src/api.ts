@@ -1,4 +1,4 @@
-/** Calls to the admin API. The admin key is kept in this module's memory and nowhere else. */
+/** Calls to the admin API. The admin key is held only in this module's memory. */
 
 let adminKey: string | null = null;
 
@@ -20,7 +20,7 @@ export function hasAdminKey(): boolean {
   return adminKey !== null;
 }
 
-/** Rejects with an ApiError where the gateway refuses. */
+/** Rejects with an ApiError if the gateway refuses. */
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   if (adminKey !== null) headers.set('authorization', `Bearer ${adminKey}`);
@@ -34,7 +34,7 @@ async function messageOf(response: Response): Promise<string> {
   try {
     return (JSON.parse(text) as { error: { message: string } }).error.message;
   } catch {
-    return `the gateway answered with status ${response.status}`;
+    return `the gateway responded with status ${response.status}`;
   }
 }
 

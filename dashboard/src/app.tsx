@@ -42,14 +42,14 @@ function Page() {
   );
 }
 
-/** Before the first frame: nothing stands here that would move when it comes. */
+/** Shown before the first frame; contains nothing that would move when it arrives. */
 function Waiting() {
   const current = link.value;
   const text =
     current.phase === 'refused'
       ? current.message
       : current.phase === 'lost'
-        ? `No connection to the gateway: ${current.message}. Trying again.`
+        ? `No connection to the gateway: ${current.message}. Retrying.`
         : 'Connecting to the gateway…';
   return (
     <p class="notice" role="status">

@@ -9,10 +9,10 @@ import { model, theme } from './store.ts';
 const heightPx = 116;
 const ranges = { '2 min': 120_000, '10 min': 600_000, '1 hour': 3_600_000 } as const;
 type Range = keyof typeof ranges;
-/** Null: what fits the time that the gateway runs. */
+/** Null: the range that fits the gateway's uptime. */
 const chosen = signal<Range | null>(null);
 
-/** What a line shows; its colour is a variable of the style sheet. */
+/** A line of a chart; its colour is a CSS variable. */
 interface Line {
   readonly label: string;
   readonly colour: string;
@@ -26,9 +26,9 @@ interface ChartOptions {
   readonly note: string;
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
-  /** The scale ends here at least. */
+  /** Minimum upper end of the scale. */
   readonly topMin: number;
-  /** What stands in its place where it has no value at all. */
+  /** Shown in place of a chart without values. */
   readonly empty?: string;
 }
 
@@ -91,7 +91,7 @@ const charts: readonly ChartOptions[] = [
     note: 'USD/h',
     topMin: 0.01,
     format: dollars,
-    empty: 'No prices are known for what was used.',
+    empty: 'No prices are known for the models used.',
     lines: [
       {
         label: 'cost',

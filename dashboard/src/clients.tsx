@@ -60,6 +60,7 @@ export function Clients() {
 }
 
 function limitText({ kind, limit, available }: ClientLimit): string {
+  if (kind === 'budget') return `${dollars(Math.max(0, limit - available))} / ${dollars(limit)} budget`;
   return `${count(Math.max(0, limit - available))} / ${count(limit)} ${kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase()}`;
 }
 

@@ -1,9 +1,9 @@
-/** Keeps the feed open: reads it over fetch, since an EventSource can't send the admin key, and comes back after a break where it stopped. */
+/** Keeps the feed open: reads it with fetch, since an EventSource cannot send the admin key, and resumes after a disconnect. */
 import { ApiError, ask, hasAdminKey, setAdminKey } from './api.ts';
 import type { Frame } from './frames.ts';
 import { SseReader } from './sse.ts';
 
-/** The gateway sends a frame a second: after so long without one the connection is given up. */
+/** The gateway sends a frame per second; without one for this long the connection is closed. */
 const silentMaxMs = 6_000;
 const retryMinMs = 500;
 const retryMaxMs = 5_000;
@@ -11,9 +11,9 @@ const retryMaxMs = 5_000;
 export type Link =
   | { readonly phase: 'connecting' }
   | { readonly phase: 'live' }
-  /** `since`: when the last frame came, in milliseconds since the epoch. */
+  /** `since`: time of the last frame, in milliseconds since the epoch. */
   | { readonly phase: 'lost'; readonly since: number; readonly message: string }
-  /** The admin key is needed; `message`: why the last one was not taken. */
+  /** The admin key is required; `message`: why the last one was rejected. */
   | { readonly phase: 'key'; readonly message: string | null }
   | { readonly phase: 'refused'; readonly message: string };
 
@@ -34,7 +34,7 @@ export class Connection {
     setInterval(() => this.#watch(), 1_000);
   }
 
-  /** Begins, with the admin key where one was typed in. */
+  /** Connects, with the admin key if one was entered. */
   open(key?: string): void {
     if (key !== undefined) setAdminKey(key);
     this.#attempt?.abort();
@@ -57,7 +57,7 @@ export class Connection {
     }
   }
 
-  /** What no repeat can change without the operator. */
+  /** Errors that a retry cannot resolve. */
   #isFinal({ status, message }: ApiError): boolean {
     if (status === 401) {
       const refused = hasAdminKey() ? message : null;

@@ -1,4 +1,4 @@
-/** Figures and times as the page writes them: short, with units, of constant meaning. */
+/** Figures and times for display: short, with units, of stable meaning. */
 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const secondFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
@@ -39,7 +39,7 @@ export function rate(value: number): string {
   return value > 0 && value < 9.95 ? value.toFixed(1) : count(value);
 }
 
-/** Of a share from 0 to 1: `0 %`, `0.4 %`, `62 %`. Never 0 or 100 % where it is not. */
+/** Formats a share from 0 to 1: `0 %`, `0.4 %`, `62 %`. Rounds to 0 or 100 % only if exact. */
 export function percent(share: number): string {
   if (share <= 0) return '0 %';
   if (share >= 1) return '100 %';
@@ -56,10 +56,10 @@ export function dollars(usd: number): string {
   return usd < 100 ? `$${usd.toFixed(2)}` : `$${Math.round(usd)}`;
 }
 
-/** A wait as far as it is known. */
+/** A wait, as far as it is known. */
 export function wait(waitMs: number | 'never' | null): string {
   if (waitMs === null) return 'until a request ends';
-  return waitMs === 'never' ? 'for good' : `for ${duration(waitMs)}`;
+  return waitMs === 'never' ? 'permanently' : `for ${duration(waitMs)}`;
 }
 
 export function plural(value: number, one: string, many = `${one}s`): string {

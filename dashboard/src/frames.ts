@@ -1,4 +1,4 @@
-/** The types of the feed and the admin API, from where the gateway makes them. Types only: nothing of the gateway is in the page. */
+/** Types of the feed and the admin API, imported from the gateway. Types only: no gateway code is bundled into the page. */
 import type { OperatorStatus } from '../../src/gateway/operator-status.ts';
 import type { FeedState as AnyState, HelloFrame as AnyHello, TickFrame as AnyTick } from '../../src/telemetry/feed-frames.ts';
 
@@ -12,5 +12,5 @@ export type HelloFrame = AnyHello<OperatorStatus>;
 export type TickFrame = AnyTick<OperatorStatus>;
 export type Frame = { readonly type: 'hello'; readonly data: HelloFrame } | { readonly type: 'tick'; readonly data: TickFrame };
 
-/** What colour says: nothing else on the page has one. */
+/** Meaning of a colour; colours are used for nothing else. */
 export type Tone = 'good' | 'info' | 'warn' | 'bad';

@@ -4,7 +4,7 @@ import { model } from './store.ts';
 
 const shownMax = 20;
 
-/** The last section of its column: nothing moves when the first job begins. */
+/** The last section of its column, so nothing moves when the first job starts. */
 export function Jobs() {
   const jobs = model.value.state!.status.jobs ?? [];
   if (jobs.length === 0) return null;

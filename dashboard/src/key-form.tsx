@@ -1,6 +1,6 @@
 import { connection, link } from './store.ts';
 
-/** Asks for the admin key. It goes into memory: a reload of the page asks again. */
+/** Asks for the admin key. It is held in memory only, so a reload asks again. */
 export function KeyForm() {
   const current = link.value;
   const message = current.phase === 'key' ? current.message : null;

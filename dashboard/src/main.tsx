@@ -8,7 +8,7 @@ import { connection, sentence, theme } from './store.ts';
 effect(() => {
   document.documentElement.dataset['theme'] = theme.value;
 });
-// In the row of tabs a calm gateway has its name, another one what is wrong.
+// The tab shows the gateway's name while it is calm, else the problem.
 effect(() => {
   const said = sentence.value;
   document.title = said === null || said.tone === 'good' ? 'Breakwater' : `${said.headline} – Breakwater`;

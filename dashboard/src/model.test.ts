@@ -5,7 +5,7 @@ import { emptyModel, applyFrame, type Model } from './model.ts';
 import { POINT_COLUMNS, POINT_MS, POINTS_MAX } from './points.ts';
 import { notice, point, request, stateWith } from './sample-state.ts';
 
-test('the columns of the points are those that the gateway sends', () => {
+test('the columns of the points match those of the gateway', () => {
   assert.deepEqual(POINT_COLUMNS, sent);
   assert.deepEqual([POINT_MS, POINTS_MAX], [sentMs, keptThere]);
 });
@@ -22,7 +22,7 @@ function modelAfter(...frames: Parameters<typeof applyFrame>[1][]): Model {
   return frames.reduce(applyFrame, emptyModel);
 }
 
-test('ticks add to what the first frame brought, the newest first', () => {
+test('ticks extend the first frame, newest first', () => {
   const model = modelAfter(
     hello({ points: [point({ at: 5_000 })], requests: [request({ id: 'a' })], notices: [notice({ text: 'one' })] }),
     tick({
@@ -44,7 +44,7 @@ test('ticks add to what the first frame brought, the newest first', () => {
   assert.equal(model.finished, 41);
 });
 
-test('after a break what was missed is added; a gateway that started anew replaces all', () => {
+test('after a reconnect missed entries are added; a restarted gateway replaces everything', () => {
   const before = hello({ points: [point({ at: 5_000 })], requests: [request({ id: 'a' })] });
   const resumed = modelAfter(before, hello({ resumed: true, points: [point({ at: 10_000 })], requests: [request({ id: 'b' })] }));
   assert.equal(resumed.points.length, 2);
@@ -54,14 +54,14 @@ test('after a break what was missed is added; a gateway that started anew replac
   assert.deepEqual(anew.requests, []);
 });
 
-test('a frame that repeats points and requests adds none twice', () => {
+test('a frame that repeats points and requests adds no duplicates', () => {
   const frame = { points: [point({ at: 5_000 }), point({ at: 10_000 })], requests: [request({ id: 'a' })] };
   const model = modelAfter(hello(frame), hello({ ...frame, resumed: true }));
   assert.equal(model.points.length, 2);
   assert.equal(model.requests.length, 1);
 });
 
-test('whatever comes, the model stays bounded', () => {
+test('the model stays bounded for any input', () => {
   let model = modelAfter(hello());
   for (let i = 0; i < 2_000; i++) {
     const at = i * POINT_MS;
@@ -74,7 +74,7 @@ test('whatever comes, the model stays bounded', () => {
   assert.equal(model.finished, 2_000_000);
 });
 
-test('notices that were too many to show are said as a number', () => {
+test('omitted notices are shown as a count', () => {
   const model = modelAfter(hello(), tick({ unshownNotices: 35 }));
   assert.match(model.notices[0]!.text, /^35 further notices/);
 });

@@ -1,4 +1,4 @@
-/** All that the page shows of the gateway, and how a frame of the feed changes it. Bounded, however long the page is open. */
+/** The page's model of the gateway, and how a frame of the feed updates it. Bounded, however long the page is open. */
 import type { FeedState, Frame, Notice, Point, RequestSummary } from './frames.ts';
 import { POINTS_MAX, valueOf } from './points.ts';
 
@@ -6,13 +6,13 @@ const noticesMax = 100;
 const requestsMax = 500;
 
 export interface Model {
-  /** Null: no frame has come yet. */
+  /** Null until the first frame arrives. */
   readonly state: FeedState | null;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly points: readonly Point[];
-  /** The newest first. */
+  /** Newest first. */
   readonly notices: readonly Notice[];
-  /** Finished requests, the newest first. */
+  /** Finished requests, newest first. */
   readonly requests: readonly RequestSummary[];
   /** Requests that finished since the page was opened. */
   readonly finished: number;

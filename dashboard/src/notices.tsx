@@ -8,9 +8,9 @@ export function Notices() {
   return (
     <section aria-labelledby="notices-title">
       <h2 id="notices-title">
-        What happened <small>changes of state, newest first</small>
+        Events <small>changes of state, newest first</small>
       </h2>
-      <div class="box notices" tabIndex={0} role="region" aria-label="What happened">
+      <div class="box notices" tabIndex={0} role="region" aria-label="Events">
         <ol>
           {notices.slice(0, shownMax).map(({ at, tone, text }, slot) => (
             <li key={slot} title={text}>
@@ -18,7 +18,7 @@ export function Notices() {
             </li>
           ))}
         </ol>
-        {notices.length === 0 && <p class="muted">Nothing has changed since the start.</p>}
+        {notices.length === 0 && <p class="muted">No changes since the start.</p>}
       </div>
     </section>
   );

@@ -3,7 +3,7 @@ import { count, dollars, durationOrDash, percent, rate } from './format.ts';
 import { sumOf, valueOf } from './points.ts';
 import { model, sentence } from './store.ts';
 
-/** The sentence, and the figures that go with it. Its height is fixed: nothing below moves when the words change. */
+/** The sentence and its figures. Its height is fixed, so nothing below moves when the text changes. */
 export function Overview() {
   const said = sentence.value;
   const { state, points } = model.value;

@@ -1,4 +1,4 @@
-/** The columns of the charts' points by name. The order is the gateway's (telemetry/feed-frames.ts); a test compares the two. */
+/** Columns of the chart points by name, in the order of the gateway (telemetry/feed-frames.ts); a test compares the two. */
 import type { Point, PointColumn } from './frames.ts';
 
 export const POINT_COLUMNS: readonly PointColumn[] = [

@@ -40,7 +40,7 @@ export function Queue() {
           );
         })}
       </ul>
-      <div class="box groups" tabIndex={0} role="region" aria-label="What the queue waits for">
+      <div class="box groups" tabIndex={0} role="region" aria-label="What the queue is waiting for">
         {queue.groups.map((group) => (
           <Group key={`${group.model} ${group.priority} ${group.targets.join()}`} group={group} />
         ))}

@@ -7,10 +7,10 @@ import { openRequest } from './store.ts';
 
 type Loaded = { readonly id: string; readonly timeline: Timeline } | { readonly id: string; readonly message: string };
 const loaded = signal<Loaded | null>(null);
-/** A request that runs is asked for again so often. */
+/** Refresh interval of a running request. */
 const refreshMs = 1_000;
 
-/** One request's story beside its waterfall. It lies over the page, so that nothing moves. */
+/** Explains one request beside its waterfall. It overlays the page, so that nothing moves. */
 export function RequestPanel() {
   const id = openRequest.value;
   const title = useRef<HTMLHeadingElement>(null);
@@ -64,7 +64,7 @@ function StoryOf({ timeline }: { timeline: Timeline }) {
         <dt>Time</dt>
         <dd>{story.time}</dd>
         <dt>Cost</dt>
-        <dd>{story.cost ?? 'nothing is known'}</dd>
+        <dd>{story.cost ?? 'unknown'}</dd>
         <dt>In a terminal</dt>
         <dd>
           <code>breakwater why {id}</code>
@@ -101,7 +101,7 @@ function close(): void {
   openRequest.value = null;
 }
 
-/** Loads the story, and again while the request runs; returns how to stop. */
+/** Loads the explanation, repeatedly while the request runs; returns a function that stops. */
 function follow(id: string): () => void {
   const aborting = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -115,7 +115,7 @@ function follow(id: string): () => void {
       const isForgotten = error instanceof ApiError && error.status === 404;
       loaded.value = {
         id,
-        message: isForgotten ? 'The gateway keeps the last thousand requests; this one is not among them any more.' : String(error),
+        message: isForgotten ? 'The gateway keeps the last thousand requests; this one is no longer among them.' : String(error),
       };
     }
   };

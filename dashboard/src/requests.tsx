@@ -8,7 +8,7 @@ const filters = ['all', 'trouble', 'running'] as const;
 type Filter = (typeof filters)[number];
 const filter = signal<Filter>('all');
 const text = signal('');
-/** While the pointer or the focus is in the list it stands still: the row that is chosen must not change. */
+/** The list is frozen while the pointer or focus is in it, so that the chosen row does not change. */
 const frozen = signal<{ readonly shown: readonly RequestSummary[]; readonly finished: number } | null>(null);
 
 const matching = computed(() => {
@@ -59,7 +59,7 @@ export function Requests() {
             <th scope="col" class="wide-only">
               Client
             </th>
-            <th scope="col">Answered by</th>
+            <th scope="col">Served by</th>
             <th scope="col" class="number">
               Calls
             </th>
@@ -84,7 +84,7 @@ export function Requests() {
   );
 }
 
-/** Rows stay where they are and change what they say: nothing moves on the page as requests come. */
+/** Rows keep their position and change their content, so nothing moves as requests arrive. */
 function Row({ request }: { request: RequestSummary | null }) {
   if (request === null)
     return (
@@ -135,20 +135,20 @@ function Row({ request }: { request: RequestSummary | null }) {
 
 function toneOf(request: RequestSummary): string {
   const { outcome, fallback } = request;
-  if (isCallersFault(request)) return 'info';
+  if (isCallerError(request)) return 'info';
   if (outcome === 'success') return fallback === null ? 'good' : 'warn';
   if (outcome === 'running') return 'info';
   return outcome === 'cancelled' ? 'info' : 'bad';
 }
 
-/** A wrong key or an unknown path is no alarm. */
-function isCallersFault({ outcome, status }: RequestSummary): boolean {
+/** A wrong key or an unknown path is not alarming. */
+function isCallerError({ outcome, status }: RequestSummary): boolean {
   return outcome === 'refused' && status !== null && status < 429;
 }
 
 function hadTrouble(request: RequestSummary): boolean {
   const { outcome, attempts, fallback } = request;
-  if (isCallersFault(request)) return false;
+  if (isCallerError(request)) return false;
   return (outcome !== 'success' && outcome !== 'cancelled') || attempts > 1 || fallback !== null;
 }
 
@@ -166,7 +166,7 @@ function thaw({ currentTarget, relatedTarget }: Event & { currentTarget: HTMLEle
   if (!currentTarget.contains(document.activeElement) && !currentTarget.matches(':hover')) frozen.value = null;
 }
 
-/** Arrow keys go from row to row. */
+/** Arrow keys move between rows. */
 function moveFocus(event: KeyboardEvent & { currentTarget: HTMLElement }): void {
   const row = event.currentTarget.closest('tr');
   const next = event.key === 'ArrowDown' ? row?.nextElementSibling : event.key === 'ArrowUp' ? row?.previousElementSibling : null;

@@ -1,4 +1,4 @@
-/** States of a gateway with everything filled in, for the page's unit tests. */
+/** Fully populated gateway states for unit tests. */
 import type { FeedState, Notice, Point, PointColumn, QueueStatus, RequestSummary, TargetActivity, TargetStatus } from './frames.ts';
 import { POINT_COLUMNS } from './points.ts';
 

@@ -19,18 +19,18 @@ const failing = activity({
 });
 const good = { received: 60, succeeded: 60 };
 
-test('nothing asked, nothing wrong', () => {
+test('without requests or problems it is quiet', () => {
   const { tone, headline, impact } = sentence({ targets: [target()] });
   assert.deepEqual([tone, headline, impact], ['good', 'Quiet: no requests in the last minute.', 'Nothing waits.']);
 });
 
-test('all well under load', () => {
+test('healthy under load', () => {
   const { tone, headline, impact } = sentence({ targets: [target()], activity: [activity()] }, good);
-  assert.deepEqual([tone, headline], ['good', 'All targets answer.']);
-  assert.equal(impact, 'Callers see no errors: 60 requests answered in the last minute.');
+  assert.deepEqual([tone, headline], ['good', 'All targets respond.']);
+  assert.equal(impact, 'Callers see no errors: 60 requests completed in the last minute.');
 });
 
-test('an open breaker is named with how it fails, and whether callers notice', () => {
+test('an open breaker is named with its failures, and whether callers are affected', () => {
   const down = target({ breaker: { state: 'open', openForMs: 4_000, failureRatio: 0.8 } });
   const hidden = sentence({ targets: [down], activity: [failing] }, good);
   assert.equal(hidden.headline, 'north/writer is down: 31 of 40 calls failed, most with 503 overloaded; next probe in 4.0 s.');
@@ -41,7 +41,7 @@ test('an open breaker is named with how it fails, and whether callers notice', (
   assert.match(seen.impact, /Callers see errors: 20 of 60 requests in the last minute \(33 %\)/);
 });
 
-test('the biggest cause comes first, the others follow', () => {
+test('the biggest cause comes first, then the others', () => {
   const said = sentence({
     targets: [
       target({ target: 'south/writer', cooldownMs: 125_000 }),
@@ -55,28 +55,28 @@ test('the biggest cause comes first, the others follow', () => {
   assert.match(said.others[1]!, /^south\/writer is limited until \d\d:02$/);
 });
 
-test('a refused key is named before all else', () => {
+test('a rejected key comes before all other causes', () => {
   const quarantine = { reason: 'auth', status: 401, code: null, message: 'bad key' } as const;
   const said = sentence({ targets: [target({ benchedMs: 30_000, quarantine }), target({ target: 'south/writer' })], activity: [failing] });
   assert.equal(said.headline, 'north/writer: key refused, tried again in 30 s.');
 });
 
-test('one of several refused keys is no outage', () => {
+test('one of several rejected keys is not an outage', () => {
   const said = sentence({ targets: [target({ benchedMs: 30_000 }), target({ credential: 2 })], activity: [activity()] }, good);
   assert.equal(said.headline, 'north/writer: 1 of 2 keys quarantined.');
   assert.equal(said.tone, 'warn');
 });
 
-test('a used-up limit is reported only where somebody waits for it', () => {
+test('a used-up limit is reported only if requests wait for it', () => {
   const full = target({ limits: [{ kind: 'concurrency', limit: 8, available: 0 }], inFlight: 8 });
-  assert.equal(sentence({ targets: [full], activity: [activity()] }, good).headline, 'All targets answer.');
+  assert.equal(sentence({ targets: [full], activity: [activity()] }, good).headline, 'All targets respond.');
   const waiting = sentence({ targets: [full], activity: [activity()], queue: { waiting: 34, oldestMs: 8_000 } }, good);
   assert.equal(waiting.headline, 'north/writer is at its limit (concurrency).');
   assert.match(waiting.impact, /34 wait, the longest for 8\.0 s\./);
   assert.equal(waiting.tone, 'warn');
 });
 
-test('where it is known when one more would start, it is said', () => {
+test('the next possible start is stated if known', () => {
   const why = [{ target: 'north/writer', kind: 'requests', waitMs: 4_000 } as const];
   const group = {
     model: 'summary',
@@ -95,12 +95,12 @@ test('where it is known when one more would start, it is said', () => {
   assert.match(limited.impact, /34 wait, the longest for 8\.0 s; one more would start in 21 s\.$/);
 });
 
-test('errors without a broken target are not called calm', () => {
+test('errors without a failing target are not calm', () => {
   const said = sentence({ targets: [target()], activity: [activity()] }, { received: 60, succeeded: 30, refused: 30 });
-  assert.deepEqual([said.tone, said.headline], ['bad', 'Requests fail although no target looks broken.']);
+  assert.deepEqual([said.tone, said.headline], ['bad', 'Requests fail although no target is failing.']);
 });
 
-test('a gateway that shuts down says so', () => {
+test('a gateway that shuts down is reported', () => {
   const said = sentence({ phase: 'draining', queue: { inFlight: 3 } });
   assert.equal(`${said.headline} ${said.impact}`, 'Shutting down: new requests are refused. 3 requests still running.');
 });

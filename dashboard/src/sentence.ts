@@ -1,19 +1,19 @@
 /**
- * The sentence at the top: the state and its biggest cause, then what it means for callers. It answers an operator's three questions at night: what
- * is wrong, does anybody notice, and what will happen next. Pure.
+ * The sentence at the top: the state and its biggest cause, then the impact on callers. It answers what is wrong,
+ * whether callers notice, and what happens next. Pure.
  */
 import type { FeedState, Point, Tone } from './frames.ts';
 import { clockTime, count, duration, percent, plural } from './format.ts';
 import { sumOf, valueOf } from './points.ts';
 import { isFailing, type TargetRow } from './target-rows.ts';
 
-/** The impact on callers is taken over this time, in milliseconds. */
+/** Period over which the impact on callers is measured, in milliseconds. */
 const impactMs = 60_000;
-/** Errors up to this share of requests are no alarm. */
+/** Errors up to this share of requests are not alarming. */
 const errorShareQuiet = 0.01;
-/** Waits up to this long are as usual where a limit is full, in milliseconds. */
+/** Waits up to this long are normal when a limit is reached, in milliseconds. */
 const waitQuietMs = 2_000;
-/** A pause that ends within this time is said as a duration, a later one as a time of day. */
+/** A pause that ends within this time is shown as a duration, a later one as a time of day. */
 const soonMs = 60_000;
 const othersShown = 3;
 
@@ -21,16 +21,16 @@ export interface Sentence {
   readonly tone: Tone;
   /** The biggest cause. */
   readonly headline: string;
-  /** What it means for callers. */
+  /** The impact on callers. */
   readonly impact: string;
-  /** Other things that are not as they should be. */
+  /** Other problems. */
   readonly others: readonly string[];
 }
 
 interface Trouble {
   readonly kind: 'target' | 'queue';
   readonly tone: Tone;
-  /** The larger comes first. */
+  /** Larger weights come first. */
   readonly weight: number;
   readonly text: string;
 }
@@ -60,16 +60,16 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
 }
 
 function calm(state: FeedState, callers: Impact): string {
-  if (callers.tone === 'bad') return 'Requests fail although no target looks broken.';
+  if (callers.tone === 'bad') return 'Requests fail although no target is failing.';
   if (callers.requests === 0)
     return state.status.targets.length === 0 ? 'No target has been used yet.' : 'Quiet: no requests in the last minute.';
-  return 'All targets answer.';
+  return 'All targets respond.';
 }
 
 interface Impact {
   readonly tone: Tone;
   readonly text: string;
-  /** Begins with a space; empty: nothing waits that is worth a word. */
+  /** Starts with a space; empty if no wait is worth mentioning. */
   readonly waits: string;
   readonly requests: number;
 }
@@ -87,10 +87,10 @@ function impactOf(state: FeedState, points: readonly Point[]): Impact {
     ? ` ${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the longest for ${duration(oldestMs)}${nextStart(state)}.`
     : '';
   if (requests === 0)
-    return { tone: 'good', text: waiting === 0 ? 'Nothing waits.' : 'Nothing has been answered in the last minute.', waits, requests };
+    return { tone: 'good', text: waiting === 0 ? 'Nothing waits.' : 'No request completed in the last minute.', waits, requests };
   const share = failed / requests;
   if (failed === 0)
-    return { tone: 'good', text: `Callers see no errors: ${plural(ok, 'request')} answered in the last minute.`, waits, requests };
+    return { tone: 'good', text: `Callers see no errors: ${plural(ok, 'request')} completed in the last minute.`, waits, requests };
   const tone = share > errorShareQuiet ? 'bad' : 'good';
   return {
     tone,
@@ -100,7 +100,7 @@ function impactOf(state: FeedState, points: readonly Point[]): Impact {
   };
 }
 
-/** When a request that came now would start, of the largest group that waits. */
+/** When a new request of the largest waiting group would start. */
 function nextStart({ status }: FeedState): string {
   const startsInMs = status.queue.groups[0]?.startsInMs ?? null;
   return startsInMs === null ? '' : `; one more would start in ${duration(startsInMs)}`;
@@ -126,7 +126,7 @@ function troubleOf(row: TargetRow, now: number, isWaiting: boolean): Trouble | n
     case 'cooldown':
       return { kind: 'target', tone: 'warn', weight: 500 + failed, text: `${name} is limited${until(row.waitMs, now)}` };
     case 'at its limit':
-      // A limit that is used up is nothing to report unless somebody waits for it.
+      // A used-up limit is reported only if requests wait for it.
       return isWaiting ? { kind: 'target', tone: 'warn', weight: 300, text: `${name} is at its limit (${row.detail ?? ''})` } : null;
   }
   if (isFailing(row)) return { kind: 'target', tone: 'bad', weight: 3_000 + failed, text: `${name} is failing${how}` };

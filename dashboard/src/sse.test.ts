@@ -4,7 +4,7 @@ import { SseReader } from './sse.ts';
 
 const text = 'id: x-1\nevent: hello\ndata: {"a":1}\n\n:\n\nid: x-2\nevent: tick\ndata: {"b":\ndata: 2}\n\n';
 
-test('events are read whatever the pieces', () => {
+test('events are parsed however they are split into chunks', () => {
   const expected = [
     { type: 'hello', id: 'x-1', data: '{"a":1}' },
     { type: 'tick', id: 'x-2', data: '{"b":\n2}' },
@@ -17,7 +17,7 @@ test('events are read whatever the pieces', () => {
   }
 });
 
-test('an event that does not end is given up', () => {
+test('an endless event is an error', () => {
   const reader = new SseReader();
   assert.throws(() => {
     for (let i = 0; i < 50; i++) reader.push('x'.repeat(100_000));

@@ -1,4 +1,4 @@
-/** Reads server-sent events from pieces of text (HTML standard, 9.2.6), as far as our own feed uses them: no retry, no comments of meaning. */
+/** Parses server-sent events from chunks of text (HTML standard, 9.2.6), as far as the feed uses them: no retry, comments are ignored. */
 
 export interface ServerEvent {
   readonly type: string;
@@ -6,13 +6,13 @@ export interface ServerEvent {
   readonly data: string;
 }
 
-/** Longest event that is taken; a longer one is an error. */
+/** Maximum length of an event; a longer one is an error. */
 const eventLengthMax = 4_000_000;
 
 export class SseReader {
   #rest = '';
 
-  /** Takes the next piece; returns the events that are complete now. Throws where one is too long. */
+  /** Adds a chunk; returns the events that are now complete. Throws if an event is too long. */
   push(piece: string): ServerEvent[] {
     const blocks = (this.#rest + piece).split('\n\n');
     this.#rest = blocks.pop() ?? '';

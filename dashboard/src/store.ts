@@ -1,4 +1,4 @@
-/** The page's signals: the gateway's model, the connection, and what the operator has chosen. */
+/** The page's signals: the gateway model, the connection, and the operator's choices. */
 import { computed, signal } from '@preact/signals';
 import { Connection, type Link } from './connection.ts';
 import { applyFrame, emptyModel, type Model } from './model.ts';
@@ -14,7 +14,7 @@ export const sentence = computed<Sentence | null>(() => {
   return state === null ? null : sentenceOf(state, points, rows.value);
 });
 
-/** The request whose story is shown, by its id. */
+/** Id of the request whose details are shown. */
 export const openRequest = signal<string | null>(null);
 
 export const connection = new Connection({
@@ -33,7 +33,7 @@ export function setTheme(next: Theme): void {
   try {
     localStorage.setItem('breakwater-theme', next);
   } catch {
-    // Storage may be off; the choice then lasts as long as the page.
+    // Storage may be disabled; the choice then lasts until the page is closed.
   }
 }
 

@@ -13,11 +13,11 @@ export function Limit({ limit: { label, used, limit, source } }: { limit: LimitU
   );
 }
 
-/** One bar and the gap to the next. */
+/** Width of a bar and the gap after it. */
 const barWidth = 2;
 const stripHeight = 26;
 
-/** Calls in intervals of five seconds, failures in colour from the bottom. */
+/** Calls in intervals of five seconds; failures are coloured, from the bottom. */
 export function Strip({ values, name }: { values: readonly number[]; name: string }) {
   const bars = values.length / 2;
   const most = Math.max(4, ...values.filter((_, index) => index % 2 === 0));

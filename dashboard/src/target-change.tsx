@@ -1,42 +1,42 @@
-/** Isolating and resetting a target: asked for once more, then sent. */
+/** Isolating and resetting a target, with a confirmation. */
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { changeTarget } from './api.ts';
 
-export interface Wish {
+export interface PendingChange {
   readonly target: string;
   readonly change: 'isolate' | 'reset';
 }
 
-/** A change that waits for its confirmation. */
-export const wish = signal<Wish | null>(null);
-/** Why the last change was not made. */
+/** A change that awaits confirmation. */
+export const pendingChange = signal<PendingChange | null>(null);
+/** Why the last change failed. */
 export const problem = signal<string | null>(null);
 
 export const changeLabels = { isolate: 'Isolate', reset: 'Reset' } as const;
 const questions = {
-  isolate: 'New requests use other targets until it is reset. Requests that run on it go on.',
-  reset: 'Closes its breaker and forgets its cooldowns, quarantine and learned limits. It gets requests at once.',
+  isolate: 'New requests use other targets until it is reset. Running requests continue.',
+  reset: 'Closes its breaker and clears its cooldowns, quarantine and learned limits. It receives requests at once.',
 } as const;
 
 export function Confirm() {
-  const asked = wish.value;
+  const pending = pendingChange.value;
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    if (asked !== null && dialog.current?.open === false) dialog.current.showModal();
-    if (asked === null && dialog.current?.open === true) dialog.current.close();
-  }, [asked]);
+    if (pending !== null && dialog.current?.open === false) dialog.current.showModal();
+    if (pending === null && dialog.current?.open === true) dialog.current.close();
+  }, [pending]);
   return (
-    <dialog ref={dialog} aria-labelledby="confirm-title" onClose={() => (wish.value = null)}>
-      {asked !== null && (
-        <form method="dialog" onSubmit={() => void carryOut(asked)}>
+    <dialog ref={dialog} aria-labelledby="confirm-title" onClose={() => (pendingChange.value = null)}>
+      {pending !== null && (
+        <form method="dialog" onSubmit={() => void applyChange(pending)}>
           <h3 id="confirm-title">
-            {changeLabels[asked.change]} {asked.target}?
+            {changeLabels[pending.change]} {pending.target}?
           </h3>
-          <p>{questions[asked.change]}</p>
+          <p>{questions[pending.change]}</p>
           <p class="buttons">
-            <button type="submit">{changeLabels[asked.change]}</button>
-            <button type="button" class="quiet" onClick={() => (wish.value = null)}>
+            <button type="submit">{changeLabels[pending.change]}</button>
+            <button type="button" class="quiet" onClick={() => (pendingChange.value = null)}>
               Cancel
             </button>
           </p>
@@ -46,7 +46,7 @@ export function Confirm() {
   );
 }
 
-async function carryOut({ target, change }: Wish): Promise<void> {
+async function applyChange({ target, change }: PendingChange): Promise<void> {
   problem.value = null;
   try {
     await changeTarget(target, change);

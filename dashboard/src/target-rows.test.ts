@@ -5,14 +5,14 @@ import { targetRows } from './target-rows.ts';
 
 const only = (...targets: ReturnType<typeof target>[]) => targetRows(stateWith({ targets, activity: [activity()] }))[0]!;
 
-test('the keys of one target are one row, their limits summed', () => {
+test('the keys of a target are one row with their limits summed', () => {
   const limits = [{ kind: 'requestsPerMinute', limit: 600, available: 100 }];
   const row = only(target({ limits, inFlight: 2 }), target({ credential: 2, limits, inFlight: 3 }));
   assert.deepEqual([row.keys, row.inFlight], [2, 5]);
   assert.deepEqual(row.limits, [{ label: 'req/min', used: 1_000, limit: 1_200, source: 'configured' }]);
 });
 
-test('a limit that is configured and reported is shown once: the one that leaves less', () => {
+test('a limit that is configured and reported is shown once, with the lower remaining value', () => {
   const learned = {
     ...target().learned,
     limits: [{ kind: 'requests', source: 'told', windowMs: 60_000, limit: 500, available: 20 } as const],
@@ -45,7 +45,7 @@ for (const [state, change] of [
   ['quota spent', { benchedMs: 4_000, quarantine: { reason: 'quota', status: 429, code: null, message: '' } }],
   ['ok', {}],
 ] as const) {
-  test(`a target is called ${state}`, () => assert.equal(only(target(change)).state, state));
+  test(`a target is ${state}`, () => assert.equal(only(target(change)).state, state));
 }
 
 test('a few failures do not make a target failing, one in ten does', () => {

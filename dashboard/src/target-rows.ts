@@ -1,8 +1,8 @@
-/** One row for each target: its credentials' status and its recent calls, joined, with its state in words. Pure. */
+/** One row per target: the status of its credentials and its recent calls, combined, with its state in words. Pure. */
 import type { Cause, FeedState, TargetActivity, TargetStatus, Tone } from './frames.ts';
 import { duration } from './format.ts';
 
-/** From this share of failed calls on, of at least so many calls, a target is called failing. */
+/** A target is failing from this share of failed calls, given the minimum number of calls. */
 const failingShare = 0.1;
 const failingCalls = 5;
 
@@ -22,14 +22,14 @@ export interface TargetRow {
   readonly tone: Tone;
   /** The state in one or two words. */
   readonly state: string;
-  /** What more there is to say of it: a countdown, a message. */
+  /** Additional detail: a countdown or a message. */
   readonly detail: string | null;
   readonly isIsolated: boolean;
-  /** Milliseconds until the target may be used again; null: it may be now, or nothing is known. */
+  /** Milliseconds until the target can be used again; null if it can be used now, or is unknown. */
   readonly waitMs: number | null;
   readonly calls: number;
   readonly failed: number;
-  /** Of all targets' calls, from 0 to 1. */
+  /** Share of all targets' calls, from 0 to 1. */
   readonly share: number;
   readonly causes: readonly Cause[];
   readonly strip: readonly number[];
@@ -120,7 +120,7 @@ const kindLabels: Readonly<Record<string, string>> = {
   concurrency: 'concurrency',
 };
 
-/** Of each kind the tightest that is known, summed over the credentials; the fullest first. */
+/** The tightest limit of each kind, summed over the credentials; the fullest first. */
 function limitsOf(statuses: readonly TargetStatus[]): LimitUse[] {
   const sums = new Map<string, LimitUse>();
   for (const one of statuses.flatMap((status) => [...tightest(status).values()])) {
@@ -130,7 +130,7 @@ function limitsOf(statuses: readonly TargetStatus[]): LimitUse[] {
   return [...sums.values()].toSorted((a, b) => b.used / b.limit - a.used / a.limit);
 }
 
-/** A limit may be configured, reported and inferred at once; the one that leaves least counts. */
+/** A limit can be configured, reported and inferred at once; the one with the least remaining applies. */
 function tightest({ limits, learned, inFlight }: TargetStatus): Map<string, LimitUse> {
   const found = new Map<string, LimitUse>();
   const add = (label: string, limit: number, available: number, source: string): void => {

@@ -1,6 +1,6 @@
 import { count, dollars, durationOrDash, percent } from './format.ts';
 import { model, rows } from './store.ts';
-import { changeLabels, Confirm, problem, wish, type Wish } from './target-change.tsx';
+import { changeLabels, Confirm, problem, pendingChange, type PendingChange } from './target-change.tsx';
 import { Limit, Strip } from './target-cells.tsx';
 import { isFailing, type TargetRow } from './target-rows.ts';
 
@@ -11,7 +11,7 @@ export function Targets() {
   return (
     <section aria-labelledby="targets-title">
       <h2 id="targets-title">
-        Targets <small>calls of the last 5 minutes{unshown > 0 ? `; ${unshown} more are not shown` : ''}</small>
+        Targets <small>calls of the last 5 minutes{unshown > 0 ? `; ${unshown} more not shown` : ''}</small>
         {problem.value !== null && (
           <small class="text-bad" role="alert">
             {problem.value}
@@ -31,14 +31,14 @@ export function Targets() {
               <th scope="col" class="number">
                 Failed
               </th>
-              <th scope="col">How it fails</th>
+              <th scope="col">Failures</th>
               <th scope="col" class="number">
                 First content p50 / p95
               </th>
               <th scope="col" class="number">
                 In flight
               </th>
-              <th scope="col">Limits, used of known</th>
+              <th scope="col">Limits, used</th>
               {hasCost && (
                 <th scope="col" class="number">
                   Cost
@@ -56,7 +56,7 @@ export function Targets() {
           </tbody>
         </table>
       </div>
-      {all.length === 0 && <p class="empty">No target is known yet: one appears with the first request for its model.</p>}
+      {all.length === 0 && <p class="empty">No targets yet: a target appears with the first request for its model.</p>}
       <Confirm />
     </section>
   );
@@ -112,17 +112,17 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
         </td>
       )}
       <td class="actions">
-        {!row.isIsolated && <Change target={row.name} change="isolate" />}
-        <Change target={row.name} change="reset" />
+        {!row.isIsolated && <ChangeButton target={row.name} change="isolate" />}
+        <ChangeButton target={row.name} change="reset" />
       </td>
     </tr>
   );
 }
 
-function Change(asked: Wish) {
-  const label = changeLabels[asked.change];
+function ChangeButton(pending: PendingChange) {
+  const label = changeLabels[pending.change];
   return (
-    <button type="button" class="quiet" aria-label={`${label} ${asked.target}`} onClick={() => (wish.value = asked)}>
+    <button type="button" class="quiet" aria-label={`${label} ${pending.target}`} onClick={() => (pendingChange.value = pending)}>
       {label}
     </button>
   );

@@ -1,7 +1,7 @@
-/** The newsletter with Breakwater in this process: no port, no service. */
+/** The newsletter with Breakwater in this process, without a port or service. */
 import { join } from 'node:path';
 import OpenAI from 'openai';
-import { createBreakwater } from '../../src/index.ts'; // 'breakwater', where it is installed
+import { createBreakwater } from '../../src/index.ts'; // 'breakwater' if it is installed
 import { newsletter } from './newsletter.ts';
 
 const { FIRST_URL = 'http://127.0.0.1:9001/v1', FIRST_KEY = 'unused' } = process.env;
@@ -14,7 +14,7 @@ const breakwater = await createBreakwater({
   },
   models: {
     summary: {
-      // Tiers, best first: the last one, on this machine, is used when neither provider can answer in time.
+      // Tiers, best first: the last one, on this machine, is used when neither provider can respond in time.
       targets: ['first/small', 'second/small', 'local/extract'],
       quality: { minLength: 80, rejectTruncated: true, rejectRefusal: true },
     },

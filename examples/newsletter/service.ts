@@ -1,4 +1,4 @@
-/** The newsletter through a Breakwater that runs beside it, with the config in this folder: see README.md. */
+/** The newsletter through a separate Breakwater process with the config in this folder; see README.md. */
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { newsletter } from './newsletter.ts';

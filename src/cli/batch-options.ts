@@ -2,54 +2,54 @@
 import type { Command } from 'commander';
 import type { AccessFlags, ResultsFlags, RunFlags } from './batch/flags.ts';
 
-/** A command's own code is loaded when it is called. */
+/** The implementation is loaded when a command runs. */
 export function addBatch(program: Command): void {
   const batch = program
     .command('batch')
-    .description('run a file of requests or prompts to its end, resumable')
-    .addHelpText('after', '\nbreakwater batch run --help says what a file may hold.');
+    .description('run a file of requests or prompts as a batch; resumable')
+    .addHelpText('after', '\nbreakwater batch run --help describes the input formats.');
   addAccess(batch.command('run'))
-    .description('run a file: through a running gateway, or one in this process')
-    .argument('<file>', 'JSONL of requests, prompts (one a line), CSV or JSONL with --template, or a folder of text files')
-    .option('-m, --model <name>', 'the model of requests that name none (default: the only one that is configured)')
-    .option('-t, --template <text>', "the prompt, with {{COLUMN}} for a row's values; {{text}} is a line or a file, {{file}} its name")
-    .option('-s, --system <text>', 'a system message for every prompt')
-    .option('--max-tokens <n>', 'the output limit of every prompt')
-    .option('-o, --output <file>', 'where the results go (default: FILE.results.jsonl; failures beside it in FILE.errors.jsonl)')
-    .option('-w, --window <duration>', 'how long it may take; what is not done by then expires', '24h')
-    .option('--again', 'run it anew, even if the same file was run before')
+    .description('run a file, through a running gateway or one in this process')
+    .argument('<file>', 'JSONL of requests, prompts (one per line), CSV or JSONL with --template, or a folder of text files')
+    .option('-m, --model <name>', 'model of requests that name none (default: the only configured one)')
+    .option('-t, --template <text>', "prompt template, with {{COLUMN}} for a row's values; {{text}} is a line or a file, {{file}} its name")
+    .option('-s, --system <text>', 'system message for every prompt')
+    .option('--max-tokens <n>', 'output limit of every prompt, in tokens')
+    .option('-o, --output <file>', 'output file (default: FILE.results.jsonl; failures go to FILE.errors.jsonl)')
+    .option('-w, --window <duration>', 'completion window; requests not finished by then expire', '24h')
+    .option('--again', 'run again, even if the same file was run before')
     .addHelpText('after', runHelp)
     .action(async (file: string, flags: RunFlags) => (await import('./batch/run.ts')).runBatch(file, flags));
   addAccess(batch.command('status'))
-    .description('show a batch, or the last ones')
-    .argument('[id]', 'its id (default: the last twenty)')
+    .description('show a batch, or the most recent ones')
+    .argument('[id]', 'batch id (default: the last twenty)')
     .action(async (id: string | undefined, flags: AccessFlags) => (await import('./batch/commands.ts')).showStatus(id, flags));
   addAccess(batch.command('results'))
-    .description('write the results of a batch that has ended')
-    .argument('<id>', 'its id')
-    .option('-o, --output <file>', 'where they go (default: stdout, failures too)')
+    .description('write the results of a finished batch')
+    .argument('<id>', 'batch id')
+    .option('-o, --output <file>', 'output file (default: stdout, failures included)')
     .action(async (id: string, flags: ResultsFlags) => (await import('./batch/commands.ts')).writeResults(id, flags));
   addAccess(batch.command('cancel'))
-    .description('cancel a batch; what was done so far is kept')
-    .argument('<id>', 'its id')
+    .description('cancel a batch; finished results are kept')
+    .argument('<id>', 'batch id')
     .action(async (id: string, flags: AccessFlags) => (await import('./batch/commands.ts')).cancelBatch(id, flags));
 }
 
 function addAccess(command: Command): Command {
   return command
-    .option('-c, --config <file>', 'config file (default: the one that serve would use)')
-    .option('-u, --url <url>', 'a running gateway, such as http://127.0.0.1:4747 (default: the one of the config, if it runs)')
-    .option('-k, --key <key>', 'its key for you (default: $BREAKWATER_KEY)')
+    .option('-c, --config <file>', 'config file (default: the one serve would use)')
+    .option('-u, --url <url>', 'a running gateway, such as http://127.0.0.1:4747 (default: the one in the config, if it runs)')
+    .option('-k, --key <key>', 'client key (default: $BREAKWATER_KEY)')
     .option('--demo', 'if no provider is configured, use simulated ones')
-    .option('--json', 'print JSON lines for machines');
+    .option('--json', 'print JSON lines');
 }
 
 const runHelp = `
-A file is one of:
-  JSONL of requests   {"custom_id", "method", "url", "body"} a line, as in OpenAI's batch API; or the body alone
-  prompts             any other text file: one prompt a line; with --template {{text}} is the line
-  CSV, JSONL          with --template "Summarize: {{article}}": one prompt a row; a column custom_id or id names its result
-  a folder            one prompt for each .txt and .md file in it; with --template {{text}} is its content
+Input formats:
+  JSONL of requests   {"custom_id", "method", "url", "body"} per line, as in OpenAI's batch API; or only the body
+  prompts             any other text file: one prompt per line; with --template, {{text}} is the line
+  CSV, JSONL          with --template "Summarize: {{article}}": one prompt per row; a column custom_id or id sets its id
+  a folder            one prompt per .txt or .md file; with --template, {{text}} is its content
 
-Results are lines of JSON in the form of OpenAI's batch API, to be matched by custom_id: their order is not that of the file.
-Ctrl-C stops it; the same command goes on where it was. Exits with 0 if every request succeeded, else with 1.`;
+Results are JSON lines in the format of OpenAI's batch API, in any order; match them by custom_id.
+Ctrl-C stops it; the same command resumes it. Exits with 0 if every request succeeded, else with 1.`;

@@ -1,6 +1,8 @@
-/** `breakwater check`: the effective config, or its faults. */
+/** `breakwater check`: prints the effective config, or its faults. */
 import { stringify } from 'yaml';
 import { effectiveConfig, sharedAccounts } from '../gateway/config/index.ts';
+import { endOfLifeWarnings, unpricedBudgets } from '../gateway/money/prices.ts';
+import { systemClock } from '../gateway/system-clock.ts';
 import { OperatorError } from './fail.ts';
 import { findConfig } from './find-config.ts';
 
@@ -9,8 +11,12 @@ export async function check(file: string | undefined): Promise<void> {
   for (const { name, from } of found) process.stderr.write(`breakwater: provider ${name}, from ${from}\n`);
   for (const { name, from, why } of skipped) process.stderr.write(`breakwater: ${from} is set, but ${name} is ${why}\n`);
   if (Object.keys(config.providers).length === 0)
-    throw new OperatorError([used === null ? 'no provider is configured' : `${used}: providers: none is configured`]);
-  for (const warning of sharedAccounts(config)) process.stderr.write(`breakwater: warning: ${warning}\n`);
-  process.stdout.write(`# ${used ?? 'from the environment'}: valid; this is what is in effect, secrets masked\n`);
+    throw new OperatorError([used === null ? 'no provider is configured' : `${used}: providers: none configured`]);
+  const warnings = [...sharedAccounts(config), ...endOfLifeWarnings(config, systemClock.epochMs()), ...unpricedBudgets(config)];
+  for (const warning of warnings)
+    process.stderr.write(`breakwater: warning: ${warning}
+`);
+  process.stdout.write(`# ${used ?? 'from the environment'}: valid; the effective config, secrets masked
+`);
   process.stdout.write(stringify(effectiveConfig(config)));
 }

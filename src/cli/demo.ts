@@ -3,12 +3,12 @@ import { parseConfig, type Config } from '../gateway/config/index.ts';
 import { startStorm, type Storm } from '../storm/index.ts';
 
 export interface Demo {
-  /** The given config with the simulated providers as its only ones. */
+  /** The given config with the simulated providers in place of its own. */
   readonly config: Config;
   close(): Promise<void>;
 }
 
-/** Starts the providers on free ports. What the config says of server, clients and telemetry stays. */
+/** Starts the providers on free ports. The settings of server, clients and telemetry are kept. */
 export async function startDemo(base: Config): Promise<Demo> {
   const shaky = await startStorm({
     name: 'demo-shaky',
@@ -46,12 +46,12 @@ function demoConfig(base: Config, shaky: Storm, slow: Storm): Config {
   return { ...base, providers, models, store };
 }
 
-/** What the operator is told on stderr. */
+/** The notice printed to stderr. */
 export function demoNotice(url: string, needsKey: boolean): string {
   const key = needsKey ? ` -H 'authorization: Bearer YOUR_KEY'` : '';
   return [
-    'DEMO: no provider is configured, so two simulated ones with faults are served. No answer is real;',
-    'every one says x-breakwater-simulated: true. Try:',
+    'DEMO: no provider is configured, so two simulated ones with faults are used. Responses are not real;',
+    'each carries x-breakwater-simulated: true. Try:',
     '',
     `  curl ${url}/v1/chat/completions -H 'content-type: application/json'${key} -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'`,
     '',

@@ -1,4 +1,4 @@
-/** Something that the operator has to put right: its lines are shown as they are, without a stack. */
+/** An error that the operator has to fix: its lines are printed as they are, without a stack. */
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';
   readonly lines: readonly string[];
@@ -9,7 +9,7 @@ export class OperatorError extends Error {
   }
 }
 
-/** Ends the process with code 1 and one line for each fault on stderr; a bug keeps its stack. */
+/** Exits with code 1 and one line per fault on stderr; unexpected errors are printed with their stack. */
 export function fail(error: unknown): never {
   const lines = error instanceof OperatorError ? error.lines : [error instanceof Error ? (error.stack ?? error.message) : String(error)];
   process.stderr.write(lines.map((line) => `breakwater: ${line}\n`).join(''));

@@ -1,4 +1,4 @@
-/** Which config is served: a file's, else the environment's. */
+/** Finds the config: a file, else the environment. */
 import {
   configFromEnvironment,
   findConfigFile,
@@ -14,7 +14,7 @@ import { systemClock } from '../gateway/system-clock.ts';
 import { proxyFaults } from '../transport/proxy-env.ts';
 import { OperatorError } from './fail.ts';
 
-export interface ConfigWish {
+export interface ConfigOptions {
   /** As given on the command line. */
   readonly config?: string | undefined;
   readonly host?: string | undefined;
@@ -24,34 +24,34 @@ export interface ConfigWish {
 
 export interface FoundConfig {
   readonly config: Config;
-  /** Null: made out of the environment. */
+  /** Null if the config comes from the environment. */
   readonly file: string | null;
-  /** What the environment gave; empty with a file. */
+  /** Providers found in the environment; empty if a file is used. */
   readonly found: readonly FoundProvider[];
   readonly skipped: readonly SkippedProvider[];
 }
 
-/** Throws an OperatorError with a line for each fault. */
-export async function findConfig(wish: ConfigWish): Promise<FoundConfig> {
+/** Throws an OperatorError with one line per fault. */
+export async function findConfig(options: ConfigOptions): Promise<FoundConfig> {
   const faults = proxyFaults(process.env);
   if (faults.length > 0) throw new OperatorError(faults);
-  const file = wish.config ?? (await findConfigFile(process.cwd(), process.env));
-  if (file !== null) return { config: await readConfigFile(file, wish), file, found: [], skipped: [] };
+  const file = options.config ?? (await findConfigFile(process.cwd(), process.env));
+  if (file !== null) return { config: await readConfigFile(file, options), file, found: [], skipped: [] };
   const { createProbe } = await import('./probe.ts');
-  const { result, found, skipped } = await configFromEnvironment(process.env, createProbe(systemClock), overridesOf(wish));
-  return { config: sound(result, null), file: null, found, skipped };
+  const { result, found, skipped } = await configFromEnvironment(process.env, createProbe(systemClock), overridesOf(options));
+  return { config: assertValid(result, null), file: null, found, skipped };
 }
 
-/** The same for a file that is read again. */
-export async function readConfigFile(file: string, wish: ConfigWish): Promise<Config> {
-  return sound(await loadConfigFile(file, process.env, overridesOf(wish)), file);
+/** Reads and validates a config file. */
+export async function readConfigFile(file: string, options: ConfigOptions): Promise<Config> {
+  return assertValid(await loadConfigFile(file, process.env, overridesOf(options)), file);
 }
 
-export function overridesOf({ host, port, logLevel }: ConfigWish): Pick<ConfigWish, 'host' | 'port' | 'logLevel'> {
+export function overridesOf({ host, port, logLevel }: ConfigOptions): Pick<ConfigOptions, 'host' | 'port' | 'logLevel'> {
   return { host, port, logLevel };
 }
 
-function sound(result: ConfigResult, file: string | null): Config {
+function assertValid(result: ConfigResult, file: string | null): Config {
   const faults = result.ok ? [...missingParts(result.config), ...ownAddressFaults(result.config)] : result.faults;
   if (result.ok && faults.length === 0) return result.config;
   const where = file === null ? '' : `${file}: `;

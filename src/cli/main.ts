@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-// Nothing but this is imported before the compile cache is on: it halves the time to listening.
+// Other modules are imported after the compile cache is enabled, which halves the startup time.
 import { enableCompileCache, flushCompileCache, getCompileCacheDir } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 
-// V8 takes what every request makes for long-lived, and allocates it in its old generation; there each finished request is kept
-// alive, and copied, until the next major collection (docs/decisions/010).
+// V8 pretenures what every request allocates, and then keeps each finished request alive, and copies it, until the next
+// major collection (docs/decisions/010).
 setFlagsFromString('--no-allocation-site-pretenuring');
-// Bodies lie outside its heap: every 64 MB of them would cost a whole collection of a heap that holds nothing of them.
+// Bodies are off-heap: every 64 MB of them would otherwise trigger a full collection of a heap that does not contain them.
 setFlagsFromString('--external-memory-accounted-in-global-limit');
 enableCompileCache();
 const cache = getCompileCacheDir();

@@ -1,13 +1,13 @@
-/** Asks model servers on this machine what they have. */
+/** Queries model servers on this machine for their models. */
 import { get, type IncomingMessage } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { Probe } from '../gateway/config/index.ts';
 import { readModelList } from '../wire/model-list.ts';
 
-/** A longer list of models is none that we use. */
+/** A longer response is not treated as a model list. */
 const listBytesMax = 1024 * 1024;
 
-/** Makes the probe; what is no model list, or comes too late, is null. */
+/** Creates the probe; responses that are late or not a model list are null. */
 export function createProbe(clock: Clock): Probe {
   return (url, timeoutMs) =>
     new Promise((resolve) => {

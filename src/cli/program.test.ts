@@ -13,7 +13,7 @@ async function folderWith(config: string): Promise<string> {
 
 const sound = 'providers: { backup: { baseUrl: "http://127.0.0.1:9/v1", apiKey: sk-very-secret-1 } }\nmodels: { fast: [backup/big] }\n';
 
-test('check takes its file as an option too', async () => {
+test('check also accepts its file as an option', async () => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   await writeFile(join(cwd, 'other.yaml'), sound);
   for (const args of [['--config', 'other.yaml'], ['-c', 'other.yaml'], ['other.yaml']]) {
@@ -31,7 +31,7 @@ test('check prints the effective config without secrets', async () => {
   assert.doesNotMatch(stdout, /very-secret/);
 });
 
-test('every fault of a config is one line with its path, and no stack', async () => {
+test('every fault of a config is one line with its path, without a stack', async () => {
   const cwd = await folderWith(
     'server: { prot: 1, drainTimeout: soon }\nproviders: { a: { baseUrl: "http://x/v1", apiKey: "${NO_SUCH}" } }\n',
   );
@@ -46,40 +46,40 @@ test('every fault of a config is one line with its path, and no stack', async ()
   }
 });
 
-test('a package or weights that a local model lacks are faults, with the cure', async () => {
+test('a missing package or model file of a local model is a fault with its remedy', async () => {
   const cwd = await folderWith('providers: { offline: { protocol: local, engine: llama, models: { chat: { weights: chat.gguf } } } }\n');
   for (const args of [['check'], ['serve']]) {
     const { code, stderr } = await runCli(args, { cwd });
     assert.equal(code, 1);
     const lines = stderr.trimEnd().split('\n');
-    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: there is nothing at .*chat\.gguf$/);
-    // Where somebody has installed the package beside Breakwater, it isn't missing.
+    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: .*chat\.gguf does not exist$/);
+    // It is not missing if the package happens to be installed beside Breakwater.
     if (lines.length > 1) assert.match(lines[0]!, /providers\.offline\.engine: engine llama needs .*npm install node-llama-cpp$/);
   }
 });
 
-test('a config that is not there is one line', async () => {
+test('a missing config is reported on one line', async () => {
   const { code, stderr } = await runCli(['--config', 'nowhere.yaml']);
   assert.equal(code, 1);
   assert.match(stderr, /^breakwater: nowhere\.yaml: can't be read \(got ENOENT\)\n$/);
 });
 
-test('help explains every command', async () => {
+test('help describes every command', async () => {
   const { code, stdout } = await runCli(['--help']);
   assert.equal(code, 0);
   for (const word of ['serve', 'check', 'storm', 'batch', 'simulate', 'BREAKWATER_KEY', '--config']) assert.ok(stdout.includes(word), word);
   assert.match((await runCli(['storm', '--help'])).stdout, /--requests-per-minute[^]*silence-content/);
 });
 
-test('storm lists its faults with what each does', async () => {
+test('storm lists its faults with descriptions', async () => {
   const { code, stdout } = await runCli(['storm', '--list-faults']);
   assert.equal(code, 0);
-  assert.match(stdout, /\n {2}cut-character +both +after +FIN in the middle of a character/);
+  assert.match(stdout, /\n {2}cut-character +both +after +FIN inside a multi-byte character/);
 });
 
-test('what is not there is said in one line', async () => {
+test('unknown names are reported on one line', async () => {
   for (const [args, line] of [
-    [['batch', 'run', 'x.jsonl', '--url', 'http://127.0.0.1:9'], 'breakwater: http://127.0.0.1:9: no gateway answers there\n'],
+    [['batch', 'run', 'x.jsonl', '--url', 'http://127.0.0.1:9'], 'breakwater: http://127.0.0.1:9: no gateway responds there\n'],
     [['sevre'], 'breakwater: unknown command "sevre"; see breakwater --help\n'],
     [['storm', '--fault-mix', 'nope:1'], 'breakwater: --fault-mix: unknown fault kind: nope; see breakwater storm --help\n'],
     [['storm', '--fault', 'nope'], 'breakwater: --fault: unknown fault kind: nope; see breakwater storm --help\n'],

@@ -1,4 +1,5 @@
-/** The command line: what may be written, and which file does it. A command's own code is loaded when it is called. */
+/** The command line: its commands and options. A command's implementation is loaded when it runs. */
+import type { UsageOptions } from './usage.ts';
 import { Command, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
@@ -42,11 +43,11 @@ function createProgram(): Command {
 }
 
 const environmentHelp = `
-Without a command, serve is run; its options are listed by breakwater serve --help.
+Without a command, serve runs; breakwater serve --help lists its options.
 
 Config: --config FILE, else $BREAKWATER_CONFIG, else breakwater.yaml, breakwater.yml or breakwater.json in the working
 directory, else the environment: every known *_API_KEY becomes a provider, and a local Ollama, llama.cpp server, vLLM or
-LM Studio on its usual port is picked up. What the command line says comes first, then the file, then these variables:
+LM Studio on its default port is detected. Options take precedence over the file, the file over these variables:
   BREAKWATER_HOST, BREAKWATER_PORT   server.host, server.port
   BREAKWATER_KEY                     one client, named default, with this key
   BREAKWATER_ADMIN_KEY               server.adminKey
@@ -65,9 +66,9 @@ function addServe(program: Command): void {
     .addHelpText(
       'after',
       `
-Prints "listening on http://HOST:PORT" on stdout when it listens; then logs JSON lines on stderr.
+Prints "listening on http://HOST:PORT" to stdout once it listens, and logs JSON lines to stderr.
 SIGTERM or SIGINT: drains (server.drainTimeout), then exits with 0; a second one exits at once.
-SIGHUP: reads the config again, and opens the requests file anew. A changed config file is read by itself.`,
+SIGHUP: reloads the config and reopens the request log. A changed config file is reloaded automatically.`,
     )
     .action(async (options: { config?: string; port?: string; host?: string; logLevel?: string; demo?: boolean }) => {
       const { serve } = await import('./serve.ts');
@@ -78,10 +79,10 @@ SIGHUP: reads the config again, and opens the requests file anew. A changed conf
 function addCheck(program: Command): void {
   program
     .command('check')
-    .description('validate a config; print the effective one with secrets masked')
-    .argument('[file]', 'config file (default: the one that serve would use)')
-    .option('-c, --config <file>', 'the same as an option')
-    .addHelpText('after', '\nExits with 1 and one line for each fault, with its path.')
+    .description('validate a config and print the effective one, secrets masked')
+    .argument('[file]', 'config file (default: the one serve would use)')
+    .option('-c, --config <file>', 'same as FILE')
+    .addHelpText('after', '\nExits with 1 and one line per fault, with its path.')
     .action(async (file: string | undefined, options: { config?: string }) => {
       if (file !== undefined && options.config !== undefined && file !== options.config)
         program.error('breakwater: check takes one config file: FILE or --config FILE');
@@ -115,24 +116,44 @@ function addSimulate(program: Command): void {
 function addWhy(program: Command): void {
   program
     .command('why')
-    .description("tell one request's story in plain words: what was tried, why, where the time went, what it cost")
-    .argument('<request-id>', 'as in x-request-id of the response, the log or the dashboard')
-    .option('-c, --config <file>', 'config file: its address, admin key and requests file are used (default: the one that serve would use)')
-    .option('-u, --url <url>', 'the gateway to ask (default: the address in the config)')
-    .option('-f, --file <file>', 'look in this requests file and ask no gateway')
+    .description('explain one request: its attempts, their causes, timing and cost')
+    .argument('<request-id>', 'value of x-request-id in the response, the log or the dashboard')
+    .option('-c, --config <file>', 'config file: its address, admin key and request log are used (default: the one serve would use)')
+    .option('-u, --url <url>', 'gateway to query (default: the address in the config)')
+    .option('-f, --file <file>', 'search this request log instead of querying a gateway')
     .addHelpText(
       'after',
       `
-Asks the running gateway, which keeps the last thousand requests; what it does not know is looked for in the requests file, where one is configured.
-The admin key is taken from the config or from BREAKWATER_ADMIN_KEY. Exits with 1 if the request is not found.`,
+Queries the running gateway, which keeps the last thousand requests; others are searched in the request log, if configured.
+The admin key comes from the config or BREAKWATER_ADMIN_KEY. Exits with 1 if the request is not found.`,
     )
     .action(async (id: string, options: { config?: string; url?: string; file?: string }) => {
       const { why } = await import('./why.ts');
       await why(id, options);
     });
+  program
+    .command('usage')
+    .description('show tokens and costs by client, model, target, provider or day')
+    .option('-b, --by <groups>', 'what to group by: a list of day, client, model, target, provider', 'client,model,target')
+    .option('--from <day>', 'the first day, as YYYY-MM-DD in UTC (default: 29 days before the last)')
+    .option('--to <day>', 'the last day (default: today)')
+    .option('-c, --config <file>', 'config file: its address and admin key are used (default: the one that serve would use)')
+    .option('-u, --url <url>', 'the gateway to ask (default: the address in the config)')
+    .option('--json', 'print the JSON of /admin/usage')
+    .option('--csv', 'print CSV')
+    .addHelpText(
+      'after',
+      `
+Asks the running gateway. Wasted calls are those whose responses no caller received: discarded, failed a check, lost a race.
+The admin key is taken from the config or from BREAKWATER_ADMIN_KEY.`,
+    )
+    .action(async (options: UsageOptions) => {
+      const { usage } = await import('./usage.ts');
+      await usage(options);
+    });
 }
 
-/** The faults are described where they are made; loading them is worth it only for this page. */
+/** Fault descriptions are loaded only for this help page. */
 async function explainFaults(program: Command, args: readonly string[]): Promise<void> {
   if (!args.includes('storm') || !args.some((arg) => arg === '-h' || arg === '--help' || arg === 'help')) return;
   const { summariseFaults } = await import('../storm/command.ts');

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { runCli, startCli, type CliProcess, type RunOptions } from '../../test/cli/run-cli.ts';
 
-const ask = { method: 'POST', body: JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'hi' }] }) };
+const chatRequest = { method: 'POST', body: JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'hi' }] }) };
 
 async function listening(t: TestContext, args: readonly string[], options?: RunOptions): Promise<{ cli: CliProcess; url: string }> {
   const cli = startCli(args, options);
@@ -19,7 +19,7 @@ async function listening(t: TestContext, args: readonly string[], options?: RunO
   return { cli, url };
 }
 
-test('without a provider it says the three ways on', async () => {
+test('without a provider it lists the three remedies', async () => {
   const { code, stdout, stderr } = await runCli(['--port', '0']);
   assert.deepEqual([code, stdout], [1, '']);
   assert.match(stderr, /OPENAI_API_KEY/);
@@ -27,11 +27,11 @@ test('without a provider it says the three ways on', async () => {
   assert.match(stderr, /--demo/);
 });
 
-test('the demo answers, says that it is one, and ends in order', async (t) => {
+test('the demo responds, is marked as a demo, and shuts down gracefully', async (t) => {
   const { cli, url } = await listening(t, ['--demo', '--port', '0']);
   await cli.until('stderr', /"msg":"started"/);
   assert.match(cli.stderr(), new RegExp(`curl ${url}/v1/chat/completions`));
-  const response = await fetch(`${url}/v1/chat/completions`, ask);
+  const response = await fetch(`${url}/v1/chat/completions`, chatRequest);
   assert.equal(response.status, 200);
   assert.equal(response.headers.get('x-breakwater-simulated'), 'true');
   assert.match(await response.text(), /"choices"/);
@@ -43,7 +43,7 @@ test('the demo answers, says that it is one, and ends in order', async (t) => {
   assert.equal(cli.stdout(), `listening on ${url}\n`);
 });
 
-test('the first line of the log says what was started', async (t) => {
+test('the first log line states what was started', async (t) => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   await writeFile(join(cwd, 'breakwater.yaml'), 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\nstore: "sqlite:./state.db"\n');
   const { cli } = await listening(t, ['--port', '0'], { cwd, env: { HTTPS_PROXY: 'http://me:hidden@127.0.0.1:9' } });
@@ -56,7 +56,7 @@ test('the first line of the log says what was started', async (t) => {
   assert.equal(new Date(time!).toISOString(), time);
 });
 
-test('a proxy without a scheme is a fault at the start', async () => {
+test('a proxy without a scheme is a startup fault', async () => {
   for (const command of [['--demo', '--port', '0'], ['check']]) {
     const { code, stderr } = await runCli(command, { env: { HTTPS_PROXY: 'me:hidden@proxy:3128', OPENAI_API_KEY: 'sk-x-123456' } });
     assert.equal(code, 1);
@@ -65,17 +65,20 @@ test('a proxy without a scheme is a fault at the start', async () => {
   }
 });
 
-test('a port that is taken is one line', async (t) => {
+test('a port in use is reported on one line', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   t.after(() => other.close());
   const { port } = other.address() as AddressInfo;
   const { code, stderr } = await runCli(['--demo', '--port', String(port)]);
   assert.equal(code, 1);
-  assert.equal(stderr, `breakwater: server.port: can't listen on 127.0.0.1:${port}: another program listens there (EADDRINUSE)\n`);
+  assert.equal(
+    stderr,
+    `breakwater: server.port: can't listen on 127.0.0.1:${port}: the address is in use by another process (EADDRINUSE)\n`,
+  );
 });
 
-test('a provider at the address of Breakwater itself is a fault at the start', async () => {
+test("a provider at Breakwater's own address is a startup fault", async () => {
   for (const command of [['--port', '4747'], ['check']]) {
     const { code, stderr } = await runCli(command, { env: { OPENAI_BASE_URL: 'http://127.0.0.1:4747/v1', OPENAI_API_KEY: 'sk-x-123456' } });
     assert.equal(code, 1);
@@ -83,24 +86,24 @@ test('a provider at the address of Breakwater itself is a fault at the start', a
   }
 });
 
-test('check refuses a config without a provider, as serve does', async () => {
+test('check rejects a config without a provider, as serve does', async () => {
   const { code, stderr } = await runCli(['check']);
   assert.equal(code, 1);
   assert.match(stderr, /no provider is configured/);
 });
 
-test('a check that is not there is one line', async () => {
+test('a missing check module is reported on one line', async () => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   const config = 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\npolicy: { quality: { check: ./own.mjs } }\nstore: "memory:"\n';
   await writeFile(join(cwd, 'breakwater.yaml'), config);
   for (const args of [['--port', '0'], ['check']]) {
     const { code, stderr } = await runCli(args, { cwd });
     assert.equal(code, 1);
-    assert.match(stderr, /^breakwater: .*breakwater\.yaml: policy\.quality\.check: there is nothing at .*own\.mjs\n$/);
+    assert.match(stderr, /^breakwater: .*breakwater\.yaml: policy\.quality\.check: .*own\.mjs does not exist\n$/);
   }
 });
 
-test('a changed config is taken over, a broken one is not', async (t) => {
+test('a changed config is applied, an invalid one is not', async (t) => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   const file = join(cwd, 'breakwater.yaml');
   const config = (models: string): string =>
@@ -129,7 +132,7 @@ test('a changed config is taken over, a broken one is not', async (t) => {
   assert.doesNotMatch(cli.stderr(), /sk-secret-1234/);
 });
 
-test('a second signal ends it at once', async (t) => {
+test('a second signal ends the process at once', async (t) => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   const upstream = createServer().listen(0, '127.0.0.1');
   await once(upstream, 'listening');
@@ -140,16 +143,16 @@ test('a second signal ends it at once', async (t) => {
     `providers: { a: { baseUrl: "http://127.0.0.1:${port}/v1" } }\nstore: "memory:"\nmodels: { demo: [a/b] }\n`,
   );
   const { cli, url } = await listening(t, ['--port', '0', '--log-level', 'debug'], { cwd });
-  const asked = fetch(`${url}/v1/chat/completions`, ask).catch(() => null);
+  const pending = fetch(`${url}/v1/chat/completions`, chatRequest).catch(() => null);
   await cli.until('stderr', /"event":"attempt"/);
   cli.child.kill('SIGINT');
   await cli.until('stderr', /"state":"draining"/);
   cli.child.kill('SIGINT');
   assert.equal(await cli.ended, 130);
-  await asked;
+  await pending;
 });
 
-/** Writes to a pipe until it takes no more. */
+/** Writes to a pipe until it is full. */
 function fill(pipe: string): void {
   const writer = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
   try {
@@ -161,9 +164,9 @@ function fill(pipe: string): void {
 
 for (const [what, reads] of [
   ['has no reader', false],
-  ['has a reader that takes nothing', true],
+  ['has a reader that does not read', true],
 ] as const) {
-  test(`a requests file that is a pipe and ${what} does not keep the process from ending`, async (t) => {
+  test(`a request log that is a pipe and ${what} does not keep the process from exiting`, async (t) => {
     const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
     const pipe = join(cwd, 'requests');
     execFileSync('mkfifo', [pipe]);
@@ -175,7 +178,7 @@ for (const [what, reads] of [
     );
     const { cli, url } = await listening(t, ['--port', '0', '--log-level', 'silent'], { cwd });
     const headers = { 'x-breakwater-deadline-ms': '100' };
-    for (let i = 0; i < 3; i++) await fetch(`${url}/v1/chat/completions`, { ...ask, headers }).then((response) => response.text());
+    for (let i = 0; i < 3; i++) await fetch(`${url}/v1/chat/completions`, { ...chatRequest, headers }).then((response) => response.text());
     const signalled = performance.now();
     cli.child.kill('SIGTERM');
     assert.equal(await cli.ended, 0);
@@ -184,7 +187,7 @@ for (const [what, reads] of [
   });
 }
 
-test('a signal right after the line "listening on" ends it in order', async (t) => {
+test('a signal right after "listening on" shuts it down gracefully', async (t) => {
   const { cli } = await listening(t, ['--demo', '--port', '0']);
   cli.child.kill('SIGINT');
   assert.equal(await cli.ended, 0);

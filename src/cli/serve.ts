@@ -1,4 +1,4 @@
-/** `breakwater serve`: from the command line to a running gateway, and to its orderly end. */
+/** `breakwater serve`: starts a gateway from the command line and shuts it down gracefully. */
 import { EventBus } from '../core/events.ts';
 import { detailText } from '../core/detail-text.ts';
 import { maskUrls, type Config } from '../gateway/config/index.ts';
@@ -13,21 +13,21 @@ import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { collectGarbage, heapBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
-import { findConfig, readConfigFile, type ConfigWish, type FoundConfig } from './find-config.ts';
+import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
 import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
 import { version } from './version.ts';
 import { watchFile } from './watch-file.ts';
 
-export interface ServeOptions extends ConfigWish {
+export interface ServeOptions extends ConfigOptions {
   readonly demo: boolean;
 }
 
 export async function serve(options: ServeOptions): Promise<void> {
   const source = await findConfig(options);
   const isDemo = options.demo && hasNoProvider(source.config);
-  if (hasNoProvider(source.config) && !isDemo) throw new OperatorError(waysOn(source));
+  if (hasNoProvider(source.config) && !isDemo) throw new OperatorError(remedies(source));
   const demo = isDemo ? await import('./demo.ts') : null;
   const simulation = (await demo?.startDemo(source.config)) ?? null;
   const config = simulation?.config ?? source.config;
@@ -68,7 +68,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   );
 
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
-  // Whoever waits for this one line may close the pipe after it.
+  // A reader that waits for this line may close the pipe after it.
   process.stdout.on('error', () => {});
   process.stdout.write(`listening on ${server.url}\n`);
   gateway.events.emit({
@@ -78,10 +78,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     detail: server.url,
     facts: factsOf(source, config, isDemo),
   });
-  tellSource(source, telemetry);
+  logSource(source, telemetry);
 }
 
-/** What an operator wants to know of a start, from its log alone. */
+/** Startup facts that operators need in the log. */
 function factsOf({ file }: FoundConfig, config: Config, isDemo: boolean): Record<string, string> {
   const { env } = process;
   const proxy = env['https_proxy'] ?? env['HTTPS_PROXY'] ?? env['http_proxy'] ?? env['HTTP_PROXY'] ?? '';
@@ -97,11 +97,11 @@ interface Running {
   readonly server: Server;
   readonly gateway: Gateway;
   readonly telemetry: Telemetry;
-  /** Reads the file again; rejects, having said why, where it is not valid. */
+  /** Reads the file again; rejects if it is invalid, after logging the fault. */
   reload(): Promise<void>;
 }
 
-/** Tells whether the config in force names a target, or one of its credentials (`NAME#1`). */
+/** Whether the current config names a target, or one of its credentials (`NAME#1`). */
 function namedTargets(configOf: () => Config): (subject: string) => boolean {
   let config: Config | null = null;
   let names: ReadonlySet<string> = new Set();
@@ -115,7 +115,7 @@ function namedTargets(configOf: () => Config): (subject: string) => boolean {
   };
 }
 
-async function start(config: Config, source: FoundConfig, wish: ConfigWish, simulated: boolean): Promise<Running> {
+async function start(config: Config, source: FoundConfig, options: ConfigOptions, simulated: boolean): Promise<Running> {
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
     logs: config.telemetry.logs,
@@ -143,7 +143,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
   }).catch((error: unknown) => {
     throw error instanceof CheckFault ? new OperatorError([error.message]) : error;
   });
-  const reload = (): Promise<void> => reloadFrom(source.file!, wish, gateway, telemetry);
+  const reload = (): Promise<void> => reloadFrom(source.file!, options, gateway, telemetry);
   try {
     const server = await startServer({
       gateway,
@@ -161,16 +161,16 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
   }
 }
 
-/** All or nothing: a file that is not valid leaves what is served as it is. */
-async function reloadFrom(file: string, wish: ConfigWish, gateway: Gateway, telemetry: Telemetry): Promise<void> {
+/** Atomic: an invalid file leaves the current config in place. */
+async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway, telemetry: Telemetry): Promise<void> {
   const before = gateway.config.server;
   try {
-    const next = await readConfigFile(file, wish);
-    if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none is left`]);
+    const next = await readConfigFile(file, options);
+    if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none left`]);
     await gateway.reload(next);
     telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
     if (next.server.host !== before.host || next.server.port !== before.port) {
-      telemetry.log.warn('server.host and server.port are taken over at the next start');
+      telemetry.log.warn('server.host and server.port take effect at the next start');
     }
   } catch (error) {
     const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
@@ -188,15 +188,15 @@ function storeUrl({ store }: Config): string {
   return store.kind === 'sqlite' ? `sqlite:${store.path}` : store.url;
 }
 
-function waysOn({ file, skipped }: FoundConfig): string[] {
+function remedies({ file, skipped }: FoundConfig): string[] {
   return [
-    file === null ? 'no provider is configured' : `${file}: providers: none is configured`,
+    file === null ? 'no provider is configured' : `${file}: providers: none configured`,
     ...skipped.map(({ name, from, why }) => `${from} is set, but ${name} is ${why}`),
     'set a key such as OPENAI_API_KEY, or write breakwater.yaml with providers, or start with --demo for simulated ones',
   ];
 }
 
-function tellSource({ found, skipped }: FoundConfig, { log }: Telemetry): void {
-  for (const { name, from } of found) log.info({ provider: name, from }, 'provider taken from the environment');
-  for (const { name, from, why } of skipped) log.warn({ provider: name, from }, `provider left out: ${why}`);
+function logSource({ found, skipped }: FoundConfig, { log }: Telemetry): void {
+  for (const { name, from } of found) log.info({ provider: name, from }, 'provider found in the environment');
+  for (const { name, from, why } of skipped) log.warn({ provider: name, from }, `provider skipped: ${why}`);
 }

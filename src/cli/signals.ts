@@ -1,20 +1,20 @@
 import { constants } from 'node:os';
 import type { Clock } from '../core/clock.ts';
 
-/** Beyond the drain timeout, in milliseconds: then the process ends whatever hangs. */
+/** Extra time after the drain timeout, in milliseconds, before the process is forced to exit. */
 const stopExtraMs = 4_900;
 
 export interface SignalActions {
-  /** The orderly end; the process exits with 0 after it. */
+  /** Graceful shutdown; the process then exits with 0. */
   readonly stop: () => Promise<void>;
-  /** How long requests may go on after the signal, in milliseconds. */
+  /** Time for requests to finish after the signal, in milliseconds. */
   readonly drainTimeoutMs: () => number;
   readonly hangUp: () => void;
-  /** Something threw that nobody catches: logged before the process ends with 1. */
+  /** Logs an uncaught error before the process exits with 1. */
   readonly onCrash: (error: unknown) => Promise<void>;
 }
 
-/** SIGTERM and SIGINT end the process in order and in bounded time, a second one at once; SIGHUP reads the config again. */
+/** SIGTERM and SIGINT shut the process down gracefully in bounded time, a second one at once; SIGHUP reloads the config. */
 export function onSignals({ stop, drainTimeoutMs, hangUp, onCrash }: SignalActions, clock: Clock): void {
   let stopping = false;
   const crash = (error: unknown): void => {

@@ -43,15 +43,15 @@ async function report(cwd: string, ...args: string[]): Promise<Report> {
   return JSON.parse(stdout) as Report;
 }
 
-test('a load is played against the config without a key, and what it would be without a provider stands beside it', async () => {
+test('a load runs against the config without a key, beside a run without a provider', async () => {
   const cwd = await folder();
   const args = ['simulate', '--load', 'rate=80,minutes=5,output=50,deadline=60s', '--without', 'main'];
   const { code, stdout, stderr } = await runCli(args, { cwd });
   assert.equal(code, 0, stderr);
-  for (const words of ['with all', 'without main', 'priority high', 'wait', 'target main/big: calls', 'tokens in / out', 'seed 1']) {
+  for (const words of ['all providers', 'without main', 'priority high', 'wait', 'target main/big: calls', 'tokens in / out', 'seed 1']) {
     assert.ok(stdout.includes(words), `${words} in\n${stdout}`);
   }
-  assert.equal((await runCli(args, { cwd })).stdout, stdout, 'the same seed tells the same');
+  assert.equal((await runCli(args, { cwd })).stdout, stdout, 'the same seed gives the same report');
   const { scenarios } = await report(cwd, ...args.slice(1));
   const [all, less] = scenarios;
   assert.deepEqual([all?.without, less?.without], [null, 'main']);
@@ -92,7 +92,7 @@ function record(i: number, more: object = {}): string {
   });
 }
 
-test('a requests file is replayed with the latencies that it shows; what can not be replayed is told with its line', async () => {
+test('a request log is replayed with its latencies; lines that cannot be replayed are reported with their number', async () => {
   const lines = Array.from({ length: 40 }, (_, i) => record(i));
   const others = ['{"v":1,"half', record(41, { durationMs: 'long' }), record(42, { attempts: [{ target: 'main/big' }] })];
   const text = [...lines, ...others, record(43, { operation: 'bytes' }), ''].join('\n');
@@ -104,27 +104,27 @@ test('a requests file is replayed with the latencies that it shows; what can not
   assert.ok(firstMs >= 1_500 && firstMs < 1_600, `${firstMs}`);
   assert.equal(all.targets[0]?.outputTokens, 40 * 50);
   assert.deepEqual(notes.slice(1, 6), [
-    '3 lines that are no request record are left out',
-    '  line 41: no JSON object (got {"v":1,"half)',
+    '3 lines that are not request records are skipped',
+    '  line 41: not a JSON object (got {"v":1,"half)',
     '  line 42: `durationMs` must be a number (got "long")',
     '  line 43: `attempts` must be a list of objects with target, durationMs and usage (got [{"target":"main/big"}])',
-    '1 requests that are neither chats, completions nor embeddings are left out',
+    '1 requests other than chat, completions and embeddings are skipped',
   ]);
 });
 
-test('streamed and non-streaming calls keep their own latencies: one slow stream changes nothing for the rest', async () => {
+test('streaming and non-streaming calls have separate latencies: one slow stream does not affect the rest', async () => {
   const attempt = { attempt: 1, target: 'main/big', atMs: 0, durationMs: 1_000, firstContentMs: 1_000, verdict: 'success', status: 200 };
   const usage = { inputTokens: 100, cachedInputTokens: 0, outputTokens: 50 };
-  const plain = { stream: false, deadlineMs: 10_000, durationMs: 1_000, attempts: [{ ...attempt, usage }] };
+  const nonStreaming = { stream: false, deadlineMs: 10_000, durationMs: 1_000, attempts: [{ ...attempt, usage }] };
   const slow = { ...attempt, durationMs: 90_000, firstContentMs: 80_000, usage };
-  const lines = [...Array.from({ length: 40 }, (_, i) => record(i, plain)), record(40, { durationMs: 90_000, attempts: [slow] })];
+  const lines = [...Array.from({ length: 40 }, (_, i) => record(i, nonStreaming)), record(40, { durationMs: 90_000, attempts: [slow] })];
   const { scenarios } = await report(await folder({ 'r.jsonl': lines.join('\n') }), '--requests', 'r.jsonl');
   assert.deepEqual([scenarios[0]?.requests, scenarios[0]?.success], [41, 41]);
   const firstMs = scenarios[0]?.byPriority['low']?.firstContentMs?.p50 ?? 0;
   assert.ok(firstMs >= 900 && firstMs < 1_100, `${firstMs}`);
 });
 
-test('the report begins with who waits, for what, and who is not served', async () => {
+test('the report starts with which requests wait, for what, and which fail', async () => {
   const cwd = await folder();
   const args = ['simulate', '--load', 'rate=80,minutes=5,output=50,deadline=60s,high=0'];
   const { stdout } = await runCli([...args, '--without', 'main'], { cwd });
@@ -133,47 +133,47 @@ test('the report begins with who waits, for what, and who is not served', async 
   assert.match(others.join('\n'), /^without main: \S+ % of `low` are not served, (all|most) of them \w+$/m);
   assert.doesNotMatch(first, /without/);
   const calm = await runCli(['simulate', '--load', 'rate=10,minutes=2'], { cwd });
-  assert.match(calm.stdout, /^everybody is served, and nobody waits a second at p95\n\n/);
+  assert.match(calm.stdout, /^all requests are served, with p95 waits under one second\n\n/);
 });
 
-test('a load for a model that the config does not know is not said to be served', async () => {
+test('a load for an unknown model is not reported as served', async () => {
   const cwd = await folder();
   const { stdout } = await runCli(['simulate', '--load', 'rate=10,minutes=2,model=nope'], { cwd });
-  assert.match(stdout, /^100\.0 % of all requests are turned away at once: model_not_found\n\n/);
+  assert.match(stdout, /^100\.0 % of all requests are rejected at once: model_not_found\n\n/);
 });
 
-test('callers who ask again are played too', async () => {
+test('retries of callers are simulated', async () => {
   const cwd = await folder();
   const [never] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=20s')).scenarios;
   const [twice] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=20s,retries=2')).scenarios;
   assert.ok(twice!.requests > never!.requests * 1.1, `${twice!.requests} and ${never!.requests}`);
-  assert.ok(twice!.success >= never!.success, 'some find room when they come again');
+  assert.ok(twice!.success >= never!.success, 'some retries succeed');
 });
 
-test('what is wrong is said in one line for each fault, with exit code 1', async () => {
+test('errors are reported on one line per fault, with exit code 1', async () => {
   const cwd = await folder({ 'old.jsonl': record(1, { v: 2 }), 'none.jsonl': 'hello\n' });
   const empty = await mkdtemp(join(tmpdir(), 'breakwater-'));
-  for (const [args, said, where] of [
-    [['--load', 'rate=1', '--requests', 'r'], /^breakwater: give --requests or --load, not both\n$/, cwd],
+  for (const [args, expected, where] of [
+    [['--load', 'rate=1', '--requests', 'r'], /^breakwater: give either --requests or --load\n$/, cwd],
     [['--load', 'rate=fast,speed=1'], /one of rate, minutes[^]*speed=1[^]*rate must be a number from /, cwd],
     [['--load', 'high=0.7,low=0.7'], /high and low together/, cwd],
     [['--load', 'deadline=soon'], /deadline must be a duration such as 30s \(got "soon"\)/, cwd],
-    [['--without', 'nobody'], /there is no provider "nobody"; there are main, backup/, cwd],
+    [['--without', 'nobody'], /no provider named "nobody"; there are main, backup/, cwd],
     [['--requests', 'nowhere.jsonl'], /nowhere\.jsonl: can't be read \(got ENOENT\)/, cwd],
-    [['--requests', 'old.jsonl'], /line 1: a record of version 2; this Breakwater knows version 1/, cwd],
-    [['--requests', 'none.jsonl'], /holds no request that can be replayed/, cwd],
+    [['--requests', 'old.jsonl'], /line 1: a record of version 2; this Breakwater supports version 1/, cwd],
+    [['--requests', 'none.jsonl'], /contains no request that can be replayed/, cwd],
     [['--config', 'nowhere.yaml'], /nowhere\.yaml: can't be read/, cwd],
     [['--seed', 'x'], /--seed/, cwd],
-    [[], /there is no config here: name one with --config FILE/, empty],
+    [[], /no config found: name one with --config FILE/, empty],
   ] as const) {
     const { code, stdout, stderr } = await runCli(['simulate', ...args], { cwd: where });
     assert.deepEqual([code, stdout], [1, ''], stderr);
-    assert.match(stderr, said);
+    assert.match(stderr, expected);
     assert.doesNotMatch(stderr, /\n\s+at /);
   }
 });
 
-test('help explains loads and what is assumed of providers', async () => {
+test('help describes loads and the assumptions about providers', async () => {
   const { code, stdout } = await runCli(['simulate', '--help']);
   assert.equal(code, 0);
   for (const words of ['--requests', '--without', '--seed', '--json', 'deadline', '400 ms', 'Examples'])

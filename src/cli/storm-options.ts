@@ -1,7 +1,7 @@
-/** The flags of `breakwater storm`: StormOptions, one by one. */
+/** The flags of `breakwater storm`, one per StormOptions field. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
-/** What the flags give, before faults are read. */
+/** The parsed flags; faults are still text. */
 export interface StormFlags {
   readonly name?: string;
   readonly port?: number;
@@ -39,58 +39,51 @@ export interface StormFlags {
 
 type SpreadFlag = number | { min: number; max: number } | { p50: number; p99: number };
 
-const spreadForm = 'N, MIN-MAX (even), or p50:N,p99:N (log-normal)';
+const spreadForm = 'N, MIN-MAX (uniform), or p50:N,p99:N (log-normal)';
 
 export function addStormOptions(command: Command): void {
   command
     .option('-p, --port <port>', 'port to listen on; 0 takes any free one (default: 0)', wholeNumber)
     .option('-H, --host <host>', 'address to bind (default: 127.0.0.1)')
-    .option('--name <name>', 'stands in answers as system_fingerprint (default: storm)')
-    .option('--models <names>', 'models that are listed, with commas between them', list)
-    .option('--strict-models', 'answer 404 for any other model (default: answer it too)')
-    .option('--api-keys <keys>', 'keys that are known, with commas between them (default: any)', list)
-    .option(
-      '--account <name>',
-      "Storms with the same account read each other's signatures and encrypted reasoning (default: one of its own)",
-    )
-    .option('--seed <n>', 'seed of everything that is drawn by chance (default: 1)', wholeNumber)
-    .option('--minute-ms <ms>', "length of the limits' minute (default: 60000)", positive);
+    .option('--name <name>', 'value of system_fingerprint in responses (default: storm)')
+    .option('--models <names>', 'listed models, comma-separated', list)
+    .option('--strict-models', 'respond with 404 to any other model (default: accept it)')
+    .option('--api-keys <keys>', 'accepted keys, comma-separated (default: any)', list)
+    .option('--account <name>', "Storms with the same account accept each other's signatures and encrypted reasoning (default: unique)")
+    .option('--seed <n>', 'seed of all random values (default: 1)', wholeNumber)
+    .option('--minute-ms <ms>', 'length of a minute for rate limits (default: 60000)', positive);
   command
     .option('--requests-per-minute <n>', 'limit per key (default: none)', positive)
     .option('--tokens-per-minute <n>', 'limit per key (default: none)', positive)
-    .option('--input-tokens-per-minute <n>', 'limit of input per key (default: none)', positive)
-    .option('--output-tokens-per-minute <n>', 'limit of output as it is generated, per key (default: none)', positive)
+    .option('--input-tokens-per-minute <n>', 'input limit per key (default: none)', positive)
+    .option('--output-tokens-per-minute <n>', 'limit of generated output per key (default: none)', positive)
     .option('--requests-per-day <n>', 'limit per key (default: none)', positive)
-    .option('--concurrency <n>', 'calls that may run at once, per key (default: no limit)', positive)
+    .option('--concurrency <n>', 'concurrent calls per key (default: no limit)', positive)
     .addOption(
       new Option(
         '--enforce <way>',
         'bucket: continuous refill; sliding: in any minute; perSecond: a sixtieth at a time (default: bucket)',
       ).choices(['bucket', 'sliding', 'perSecond']),
     )
-    .option('--burst <share>', "share of the minute's limit that may be spent at once, for bucket (default: 1)", positive)
-    .option('--count-failures', 'calls refused for a limit take from the request limit too')
-    .option('--no-count-output', "do not count the caller's output limit at admission (default: counted, but for Gemini)")
+    .option('--burst <share>', "share of the minute's limit that can be spent at once, for bucket (default: 1)", positive)
+    .option('--count-failures', 'refused calls count towards the request limit')
+    .option('--no-count-output', "do not count the caller's output limit at admission (default: counted, except for Gemini)")
     .option('--no-advertise', 'send no x-ratelimit headers')
-    .addOption(new Option('--hints <kind>', 'what a 429 says about waiting (default: both)').choices(['both', 'seconds', 'none']));
+    .addOption(new Option('--hints <kind>', 'retry hints of a 429 (default: both)').choices(['both', 'seconds', 'none']));
   command
-    .option('--headers-ms <spread>', `until the headers of a stream: ${spreadForm} (default: 0)`, spread)
-    .option('--first-token-ms <spread>', 'from the headers of a stream to its first content (default: 0)', spread)
-    .option('--tokens-per-second <spread>', 'pace of content (default: as fast as it is taken)', spread)
-    .option('--tokens <spread>', 'length of an answer: N or MIN-MAX (default: 20-60)', range)
-    .option('--events-per-packet <n>', 'stream events in one write', positive)
-    .option('--plain-ms <spread>', 'until the headers of a plain answer (default: as long as its stream)', spread)
-    .option('--jitter <share>', 'each wait varies by up to this share of itself (default: 0)', share)
-    .option(
-      '--fault <fault>',
-      'KIND[-ARG][;key=value]…, such as "503;probability=0.2"; may be repeated, the first that strikes wins',
-      collect,
-    )
+    .option('--headers-ms <spread>', `time until the headers of a stream: ${spreadForm} (default: 0)`, spread)
+    .option('--first-token-ms <spread>', 'time from the headers of a stream to its first content (default: 0)', spread)
+    .option('--tokens-per-second <spread>', 'pace of content (default: as fast as the socket accepts it)', spread)
+    .option('--tokens <spread>', 'length of a response: N or MIN-MAX (default: 20-60)', range)
+    .option('--events-per-packet <n>', 'stream events per write', positive)
+    .option('--plain-ms <spread>', 'time until the headers of a non-streaming response (default: as long as its stream)', spread)
+    .option('--jitter <share>', 'maximum relative variation of each wait (default: 0)', share)
+    .option('--fault <fault>', 'KIND[-ARG][;key=value]…, such as "503;probability=0.2"; repeatable, the first match applies', collect)
     .option(
       '--fault-mix [weights]',
-      'a fault drawn for each call, such as "503:1,cut:1,any:2,none:16" (default: any); comes after every --fault',
+      'one fault picked per call by weight, such as "503:1,cut:1,any:2,none:16" (default: any); applies after every --fault',
     )
-    .option('--list-faults', 'print every kind of fault with what it does, and exit')
+    .option('--list-faults', 'print every kind of fault with its description, and exit')
     .option('--keep-bodies <n>', 'keep headers and bodies of this many last calls for GET /storm/stats (default: 0)', wholeNumber);
 }
 

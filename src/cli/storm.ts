@@ -1,4 +1,4 @@
-/** `breakwater storm`: flags in, a simulated provider out. */
+/** `breakwater storm`: starts a simulated provider from command-line flags. */
 import { describeFaults, runStorm } from '../storm/command.ts';
 import { parseFault } from '../storm/fault-text.ts';
 import type { StormFault, StormLimits, StormOptions, StormTiming } from '../storm/index.ts';
@@ -51,7 +51,7 @@ export async function storm(flags: StormFlags): Promise<void> {
   }
 }
 
-/** A negatable flag that is absent reads as true; here that means the dialect's own way. */
+/** An absent negatable flag reads as true; here that means the dialect's default. */
 function limitsOf(flags: StormFlags): StormLimits {
   const { countOutput, ...limits } = pick(flags, limitKeys);
   return countOutput === false ? { ...limits, countOutput } : limits;

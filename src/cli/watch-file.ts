@@ -6,8 +6,9 @@ import type { Clock, Timer } from '../core/clock.ts';
 const settleMs = 200;
 
 /**
- * Calls `onChange` when the file's content has changed. The folder is watched, because editors replace files and
- * mounted config maps swap a link beside them. Returns how to stop. A folder that can't be watched is not.
+ * Calls `onChange` after the file's content has changed. Watches the folder, because editors replace files and mounted
+ * config maps swap a symlink beside them. Returns a function that stops watching. Folders that cannot be watched are
+ * ignored.
  */
 export function watchFile(path: string, clock: Clock, onChange: () => void): () => void {
   const full = resolve(path);

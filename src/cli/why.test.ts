@@ -75,11 +75,11 @@ const record = {
   costUsd: null,
 };
 
-/** An admin API that knows one request, and asks for a key. */
+/** An admin API that has one request and requires a key. */
 async function startAdmin(t: TestContext): Promise<string> {
   const server: Server = createServer((request, response) => {
     if (request.headers.authorization !== 'Bearer operator-key-1') {
-      response.writeHead(401).end('{"error":{"message":"the admin key is needed"}}');
+      response.writeHead(401).end('{"error":{"message":"the admin key is required"}}');
     } else if (request.url === '/admin/requests/req_1') response.end(JSON.stringify({ id: 'req_1', story }));
     else response.writeHead(404).end('{"error":{"message":"no request"}}');
   });
@@ -97,12 +97,12 @@ async function folderWith(files: Record<string, string>): Promise<string> {
 const configOf = (port: string) =>
   `server: { port: ${port}, adminKey: operator-key-1 }\ntelemetry: { requests: { file: requests.jsonl } }\nproviders: { a: { baseUrl: "http://127.0.0.1:9/v1", apiKey: sk-upstream-1 } }\n`;
 
-test('the story of a running gateway is told with its times, causes and cost', async (t) => {
+test('a running gateway explains a request with its times, causes and cost', async (t) => {
   const cwd = await folderWith({ 'breakwater.yaml': configOf(await startAdmin(t)) });
   const { code, stdout, stderr } = await runCli(['why', 'req_1'], { cwd });
   assert.equal(code, 0, stderr);
   assert.deepEqual(stdout.split('\n'), [
-    'req_1: non-streaming chat for fast succeeded after 2.2 s and 2 attempts, answered by claude/haiku as a fallback (first choice: rate limit)',
+    'req_1: non-streaming chat for fast succeeded after 2.2 s and 2 attempts, served by claude/haiku as a fallback (first choice: rate limit)',
     '',
     '           0 ms  received from web, priority normal, deadline in 10 min, about 250 input tokens',
     '   0 ms – 1.2 s  queued, no target can start: openai/gpt: token limit, for another 1.2 s',
@@ -110,13 +110,13 @@ test('the story of a running gateway is told with its times, causes and cost', a
     '  1.7 s – 2.2 s  attempt 2, claude/haiku: succeeded in 500 ms, first content after 120 ms, 240 + 60 tokens ($0.002)',
     '          2.2 s  success, status 200',
     '',
-    'Time: 2.2 s in all, 1.2 s in the queue, 1 s in 2 attempts',
+    'Time: 2.2 s in total, 1.2 s in the queue, 1 s in 2 attempts',
     'Cost: 240 input + 60 output tokens, $0.002',
     '',
   ]);
 });
 
-test('what the gateway does not know is looked for in its requests file', async (t) => {
+test('a request unknown to the gateway is found in its request log', async (t) => {
   const files = {
     'breakwater.yaml': configOf(await startAdmin(t)),
     'requests.jsonl': `{"cut off\n${JSON.stringify(record)}\n{"v":1,"id":"req_other"}\n`,
@@ -126,26 +126,21 @@ test('what the gateway does not know is looked for in its requests file', async 
   assert.equal(code, 0, stderr);
   assert.match(
     stdout,
-    /^req_kept: streaming chat for fast succeeded after 2 s and 2 attempts, answered by b\/two as a fallback \(first choice: overloaded\)$/m,
+    /^req_kept: streaming chat for fast succeeded after 2 s and 2 attempts, served by b\/two as a fallback \(first choice: overloaded\)$/m,
   );
-  assert.match(stdout, /0 ms – 900 ms {2}queued; the record does not say for what$/m);
+  assert.match(stdout, /0 ms – 900 ms {2}queued; the record has no details$/m);
   assert.match(stdout, /900 ms – 1\.2 s {2}attempt 1, a\/one: failed after 300 ms: 503 overloaded\. Only another target may work$/m);
   const alone = await runCli(['why', 'req_kept', '--file', 'requests.jsonl'], { cwd });
   assert.equal(alone.stdout, stdout);
 });
 
-test('a gateway that is not running is no obstacle to its requests file', async () => {
+test('the request log is searched if the gateway is not running', async () => {
   const cwd = await folderWith({ 'breakwater.yaml': configOf('1'), 'requests.jsonl': `${JSON.stringify(record)}\n` });
   assert.equal((await runCli(['why', 'req_kept'], { cwd })).code, 0);
 });
 
 for (const [what, args, files, expected] of [
-  [
-    'unknown to both',
-    ['why', 'req_none'],
-    { 'requests.jsonl': '' },
-    /does not know the request "req_none"\n.*it is not in .*requests\.jsonl/,
-  ],
+  ['unknown to both', ['why', 'req_none'], { 'requests.jsonl': '' }, /has no request "req_none"\n.*not in .*requests\.jsonl either/],
   [
     'not in the file named',
     ['why', 'req_none', '--file', 'requests.jsonl'],
@@ -154,7 +149,7 @@ for (const [what, args, files, expected] of [
   ],
   ['in a file that is not there', ['why', 'req_none', '--file', 'none.jsonl'], {}, /none\.jsonl: cannot be read \(.*ENOENT/],
 ] as const) {
-  test(`a request that is ${what} ends with 1 and says where it was looked for`, async (t) => {
+  test(`a request that is ${what} exits with 1 and lists the places searched`, async (t) => {
     const cwd = await folderWith({ 'breakwater.yaml': configOf(await startAdmin(t)), ...files });
     const { code, stdout, stderr } = await runCli(args, { cwd });
     assert.deepEqual([code, stdout], [1, '']);
@@ -163,12 +158,12 @@ for (const [what, args, files, expected] of [
   });
 }
 
-test('without the admin key the cure is said; the key may come from the environment', async (t) => {
+test('without the admin key the remedy is stated; the key can come from the environment', async (t) => {
   const url = `http://127.0.0.1:${await startAdmin(t)}`;
   const cwd = await folderWith({});
   const refused = await runCli(['why', 'req_1', '--url', url], { cwd });
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /answered with 401: the admin key is needed/);
+  assert.match(refused.stderr, /responded with 401: the admin key is required/);
   const taken = await runCli(['why', 'req_1', '--url', `${url}/`], { cwd, env: { BREAKWATER_ADMIN_KEY: 'operator-key-1' } });
   assert.equal(taken.code, 0, taken.stderr);
 });

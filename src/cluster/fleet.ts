@@ -1,4 +1,4 @@
-/** This instance among others that share a store: parts of limits, and what is known of targets. */
+/** This instance as a member of a fleet that shares a store: leases of shared limits, and the health of targets. */
 import type { Clock } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
 import type { SharedStore } from '../store/shared-store.ts';
@@ -9,9 +9,9 @@ export interface FleetOptions {
   readonly clock: Clock;
   readonly shared: SharedStore;
   readonly subjects: () => Iterable<HealthSubject>;
-  /** Who waits may be able to start. */
+  /** Queued requests may be able to start. */
   readonly onGranted: () => void;
-  /** The health of targets was taken over from another instance. */
+  /** Target health was adopted from another instance. */
   readonly onAdopted: () => void;
   readonly onFleet: (status: FleetStatus) => void;
 }
@@ -36,7 +36,7 @@ export class Fleet {
     return this.#agent.exchanges;
   }
 
-  /** Resolves when this instance has its parts, or when they are not to be had now. */
+  /** Resolves when this instance has its first leases, or when the store turns out to be unreachable. */
   start(): Promise<void> {
     const started = this.#agent.start();
     this.#shared.open({

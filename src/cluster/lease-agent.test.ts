@@ -11,7 +11,7 @@ import { LeaseAgent } from './lease-agent.ts';
 const MINUTE = 60_000;
 const ONE = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
-/** Gives every claim a fixed part: ten requests, nothing of it refilled. */
+/** Grants every claim ten requests, without refill. */
 function stage(): { agent: LeaseAgent; clock: ManualClock; claims: LeaseClaim[] } {
   const clock = createManualClock();
   const claims: LeaseClaim[] = [];
@@ -43,7 +43,7 @@ function granted(wanted: number): LeaseGrant {
 }
 
 for (const how of ['removed', 'replaced'] as const) {
-  test(`a limit that is ${how} gives its part back, and requests queued for it still start`, async () => {
+  test(`a limit that is ${how} returns its lease, and requests queued for it still start`, async () => {
     const { agent, clock, claims } = stage();
     void agent.start();
     const old = [

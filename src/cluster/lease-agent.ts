@@ -1,80 +1,80 @@
 /**
- * Keeps this instance's parts of shared limits in step with the fleet. Nothing waits for it: limits are spent in memory, and it exchanges
- * parts with the store in the background, all limits in one step. While the store is away each limit goes on with its last known share.
+ * Keeps this instance's leases of shared limits up to date. No request waits for it: limits are spent in memory, and leases are exchanged
+ * with the store in the background, all limits in one step. While the store is unreachable each limit continues with its last known share.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../core/lease.ts';
 import type { ExchangeReply, SharedStore } from '../store/shared-store.ts';
 
-/** A member says that it lives, and exchanges what has changed, so often, in milliseconds. */
-const BEAT_MS = 1_000;
-/** A limit that is short asks at once, and then so often. */
+/** Interval of the heartbeat, which also exchanges whatever changed, in milliseconds. */
+const HEARTBEAT_MS = 1_000;
+/** A limit that runs short is exchanged at once, then at this interval. */
 const SHORT_MS = 600;
-/** What it lacked others give back meanwhile: it asks again after this, the first time, in milliseconds. */
-const LACKED_MS = 60;
-/** Holding so much more than its fair part, it gives back at once. */
-const TOO_MUCH = 1.05;
-/** After this, in milliseconds; what is in use and can't be given back waits for the next beat. */
-const TOO_MUCH_MS = 50;
-/** Calls of others are followed at most so often, in milliseconds. */
+/** If a grant lacks capacity that others are about to return, the first repeat comes after this delay, in milliseconds. */
+const LACKING_RETRY_MS = 60;
+/** A lease larger than the fair share by this factor is reduced early. */
+const EXCESS_FACTOR = 1.05;
+/** Delay of that, in milliseconds; capacity in use, which can't be returned yet, waits for the next heartbeat. */
+const EXCESS_MS = 50;
+/** Minimum interval between exchanges on other members' calls, in milliseconds. */
 const CALLED_MS = 400;
-/** Two exchanges are at least so far apart. */
+/** Minimum interval between two exchanges. */
 const GAP_MS = 25;
-/** Without an answer for so long the store is away: everything goes on with its last known share. */
-const AWAY_MS = 1_000;
-/** An exchange without an answer for so much longer is given up, and another one tried, in milliseconds. */
+/** If an exchange takes longer, the store counts as unreachable and limits continue with their last known share. */
+const UNREACHABLE_MS = 1_000;
+/** After this much longer, the exchange is abandoned and another one is tried, in milliseconds. */
 const GIVE_UP_MS = 2_000;
-/** The start waits so long for the first exchange. */
-const FIRST_MS = 1_000;
-/** The most claims of one exchange; the rest follows in the next. */
+/** Maximum time that startup waits for the first exchange. */
+const START_MS = 1_000;
+/** Maximum number of claims in one exchange; the rest follows in the next. */
 const CLAIMS_MAX = 200;
 
 export interface LeaseAgentOptions {
   readonly clock: Clock;
   readonly shared: SharedStore;
-  /** Somebody who waits may be able to start. */
+  /** Queued requests may be able to start. */
   readonly onGranted: () => void;
-  /** The fleet has changed, or the store is away or back. */
+  /** The membership changed, or the connection to the store was lost or restored. */
   readonly onFleet?: (fleet: FleetStatus) => void;
 }
 
 export interface FleetStatus {
-  /** This instance; null: it is not known yet. */
+  /** This instance's member id; null if it is not known yet. */
   readonly member: string | null;
   readonly members: readonly string[];
-  /** False: the store is away, and each limit goes on with this instance's share. */
+  /** False while the store is unreachable; each limit then continues with this instance's share. */
   readonly isLinked: boolean;
 }
 
-interface Known {
+interface TrackedLease {
   readonly lease: Leasable;
-  /** It is short: since its last exchange somebody asked in vain. */
+  /** A request was refused by this limit since its last exchange. */
   isShort: boolean;
   isLeaving: boolean;
-  /** When it last asked because it was short. */
-  askedAt: Instant;
-  /** When it last gave back out of turn. */
-  gaveAt: Instant;
-  /** It lacked something the last time, too. */
-  hasLacked: boolean;
+  /** When it was last exchanged because it ran short. */
+  shortAt: Instant;
+  /** When it was last reduced early. */
+  reducedAt: Instant;
+  /** Its previous grant lacked capacity as well. */
+  wasLacking: boolean;
 }
 
 export class LeaseAgent {
   readonly #options: LeaseAgentOptions;
-  readonly #known = new Map<string, Known>();
+  readonly #leases = new Map<string, TrackedLease>();
   #members: readonly string[] = [];
   #isStarted = false;
   #isLinked = false;
-  /** The connection stands; an exchange may still be due. */
+  /** The connection is open; an exchange may still be pending. */
   #isConnected = false;
   #sentAt: Instant | null = null;
   #lastAt: Instant = -Infinity;
   #timer: Timer | null = null;
   #firesAt: Instant = Infinity;
-  #away: Timer | null = null;
+  #unreachableTimer: Timer | null = null;
   #isClosed = false;
   #calledAt: Instant = -Infinity;
-  /** Counts exchanges: the answer to one that was given up is ignored. */
+  /** Number of the current exchange; the reply to an abandoned one is ignored. */
   #round = 0;
   exchanges = 0;
   #whenFirst: (() => void) | null = null;
@@ -87,12 +87,12 @@ export class LeaseAgent {
     return { member: this.#options.shared.member, members: this.#members, isLinked: this.#isLinked };
   }
 
-  /** Resolves after the first exchange, or when it is not to be had now. */
+  /** Resolves after the first exchange, or after `START_MS`. */
   start(): Promise<void> {
     const { clock } = this.#options;
     this.#isStarted = true;
     return new Promise((resolve) => {
-      const timer = clock.schedule(FIRST_MS, () => {
+      const timer = clock.schedule(START_MS, () => {
         if (!this.#isLinked) this.#detach();
         this.#settleFirst();
       });
@@ -103,57 +103,57 @@ export class LeaseAgent {
     });
   }
 
-  /** The store's connection stands, or is lost. */
+  /** The store's connection was made or lost. */
   linked(isConnected: boolean): void {
     this.#isConnected = isConnected;
     if (isConnected) return this.#schedule(0);
     this.#round++;
     this.#sentAt = null;
-    this.#away?.cancel();
+    this.#unreachableTimer?.cancel();
     this.#timer?.cancel();
     this.#firesAt = Infinity;
     this.#detach();
   }
 
-  /** A new limit. It is asked for at once. */
+  /** Adds a limit; its lease is claimed at once. */
   add(lease: Leasable): void {
-    const replaced = this.#known.get(lease.id);
-    this.#known.set(lease.id, { lease, isShort: true, isLeaving: false, askedAt: -Infinity, gaveAt: -Infinity, hasLacked: false });
+    const replaced = this.#leases.get(lease.id);
+    this.#leases.set(lease.id, { lease, isShort: true, isLeaving: false, shortAt: -Infinity, reducedAt: -Infinity, wasLacking: false });
     if (replaced !== undefined) this.#retire(replaced.lease);
-    // Before the start there is nobody to share with yet, and nothing to start.
+    // Before the start there are no other members and no requests.
     if (!this.#isStarted || this.#whenFirst !== null) return;
     if (this.#isLinked) this.#schedule(0);
     else lease.detach(this.#options.clock.now(), Math.max(1, this.#members.length));
   }
 
-  /** Nothing is limited by it any more: the next exchange gives its part back. */
+  /** The limit is no longer used: the next exchange returns its lease. */
   remove(id: string): void {
-    const known = this.#known.get(id);
-    if (known === undefined) return;
-    known.isLeaving = true;
+    const tracked = this.#leases.get(id);
+    if (tracked === undefined) return;
+    tracked.isLeaving = true;
     this.#schedule(0);
   }
 
-  /** Somebody asks in vain. */
+  /** The limit refused a request. */
   short(id: string): void {
-    const known = this.#known.get(id);
-    if (known === undefined || known.isShort) return;
-    known.isShort = true;
-    this.#schedule(known.askedAt + SHORT_MS - this.#options.clock.now());
+    const tracked = this.#leases.get(id);
+    if (tracked === undefined || tracked.isShort) return;
+    tracked.isShort = true;
+    this.#schedule(tracked.shortAt + SHORT_MS - this.#options.clock.now());
   }
 
-  /** Another member waits for what this one may have too much of. */
+  /** Another member is short of these limits. */
   called(ids: readonly string[]): void {
-    let isOurs = false;
+    let isHeld = false;
     for (const id of ids) {
-      const known = this.#known.get(id);
-      if (known === undefined) continue;
-      isOurs = true;
-      known.isShort = true;
+      const tracked = this.#leases.get(id);
+      if (tracked === undefined) continue;
+      isHeld = true;
+      tracked.isShort = true;
     }
-    if (!isOurs) return;
+    if (!isHeld) return;
     const now = this.#options.clock.now();
-    if (this.#calledAt > now) return; // it will be followed then
+    if (this.#calledAt > now) return; // an exchange is due then
     this.#calledAt = Math.max(now, this.#calledAt + CALLED_MS);
     this.#schedule(this.#calledAt - now);
   }
@@ -162,10 +162,10 @@ export class LeaseAgent {
     this.#isClosed = true;
     this.#round++;
     this.#timer?.cancel();
-    this.#away?.cancel();
+    this.#unreachableTimer?.cancel();
     this.#settleFirst();
     const now = this.#options.clock.now();
-    await this.#options.shared.leave([...this.#known.values()].slice(0, CLAIMS_MAX).map(({ lease }) => lease.leave(now)));
+    await this.#options.shared.leave([...this.#leases.values()].slice(0, CLAIMS_MAX).map(({ lease }) => lease.leave(now)));
   }
 
   #schedule(delayMs: number): void {
@@ -185,29 +185,29 @@ export class LeaseAgent {
   #send(): void {
     const { clock, shared } = this.#options;
     const now = clock.now();
-    const sent: Known[] = [];
+    const sent: TrackedLease[] = [];
     const claims: LeaseClaim[] = [];
-    for (const known of this.#known.values()) {
+    for (const tracked of this.#leases.values()) {
       if (claims.length === CLAIMS_MAX) break;
-      const claim = known.isLeaving ? this.#retire(known.lease) : known.lease.claim(now, this.#members.length);
+      const claim = tracked.isLeaving ? this.#retire(tracked.lease) : tracked.lease.claim(now, this.#members.length);
       if (claim === null) continue;
       claims.push(claim);
-      sent.push(known);
-      if (known.isShort) known.askedAt = now;
-      known.isShort = false;
+      sent.push(tracked);
+      if (tracked.isShort) tracked.shortAt = now;
+      tracked.isShort = false;
     }
-    for (const known of sent) {
-      // Those behind come first in the next one.
-      this.#known.delete(known.lease.id);
-      if (!known.isLeaving) this.#known.set(known.lease.id, known);
+    for (const tracked of sent) {
+      // Claims beyond CLAIMS_MAX come first in the next exchange.
+      this.#leases.delete(tracked.lease.id);
+      if (!tracked.isLeaving) this.#leases.set(tracked.lease.id, tracked);
     }
     const round = ++this.#round;
     this.#sentAt = this.#lastAt = now;
     this.exchanges++;
-    this.#away?.cancel();
-    this.#away = clock.schedule(AWAY_MS, () => {
+    this.#unreachableTimer?.cancel();
+    this.#unreachableTimer = clock.schedule(UNREACHABLE_MS, () => {
       this.#detach();
-      this.#away = clock.schedule(GIVE_UP_MS, () => this.#giveUp());
+      this.#unreachableTimer = clock.schedule(GIVE_UP_MS, () => this.#giveUp());
     });
     shared.exchange(claims).then(
       (reply) => {
@@ -219,34 +219,34 @@ export class LeaseAgent {
     );
   }
 
-  #take({ members, grants }: ExchangeReply, sent: readonly Known[], hasMore: boolean): void {
+  #take({ members, grants }: ExchangeReply, sent: readonly TrackedLease[], hasMore: boolean): void {
     const now = this.#options.clock.now();
     const tookMs = now - this.#sentAt!;
     this.#sentAt = null;
-    this.#away?.cancel();
-    const isNews = !this.#isLinked || members.length !== this.#members.length;
-    // How much to keep depends on how many there are.
+    this.#unreachableTimer?.cancel();
+    const hasChanged = !this.#isLinked || members.length !== this.#members.length;
+    // The fair share depends on the number of members.
     if (members.length > this.#members.length && this.#members.length > 0) hasMore = true;
     this.#members = members;
     this.#isLinked = true;
-    let isMore = false;
-    let nextMs = hasMore ? 0 : BEAT_MS;
+    let hasGrown = false;
+    let nextMs = hasMore ? 0 : HEARTBEAT_MS;
     grants.forEach((grant, i) => {
       if (sent[i]!.isLeaving) return;
-      if (sent[i]!.lease.granted(now, grant)) isMore = true;
+      if (sent[i]!.lease.granted(now, grant)) hasGrown = true;
       nextMs = Math.min(nextMs, nextAfter(grant, sent[i]!, now));
     });
     this.#settleFirst();
     this.#schedule(Math.max(0, nextMs - tookMs));
-    if (isNews) this.#options.onFleet?.(this.status);
-    if (isMore) this.#options.onGranted();
+    if (hasChanged) this.#options.onFleet?.(this.status);
+    if (hasGrown) this.#options.onGranted();
   }
 
   #failed(): void {
     this.#sentAt = null;
-    this.#away?.cancel();
+    this.#unreachableTimer?.cancel();
     this.#detach();
-    this.#schedule(BEAT_MS);
+    this.#schedule(HEARTBEAT_MS);
   }
 
   #giveUp(): void {
@@ -255,7 +255,7 @@ export class LeaseAgent {
     this.#schedule(0);
   }
 
-  /** Its part is given back. Requests that are queued for it still go on with this instance's share. */
+  /** Returns the lease. Requests queued for it continue with this instance's share. */
   #retire(lease: Leasable): LeaseClaim {
     const now = this.#options.clock.now();
     const claim = lease.leave(now);
@@ -271,7 +271,7 @@ export class LeaseAgent {
   #detach(): void {
     const now = this.#options.clock.now();
     const members = Math.max(1, this.#members.length);
-    for (const { lease } of this.#known.values()) lease.detach(now, members);
+    for (const { lease } of this.#leases.values()) lease.detach(now, members);
     const wasLinked = this.#isLinked;
     this.#isLinked = false;
     if (wasLinked) this.#options.onFleet?.(this.status);
@@ -279,16 +279,16 @@ export class LeaseAgent {
   }
 }
 
-function nextAfter(grant: LeaseGrant, known: Known, now: Instant): number {
+function nextAfter(grant: LeaseGrant, tracked: TrackedLease, now: Instant): number {
   const { isContested, capacity, rate, fairCapacity, fairRate, lacks, readyInMs } = grant;
-  const hasLacked = known.hasLacked;
-  known.hasLacked = lacks;
-  const isTooMuch = isContested && (capacity > fairCapacity * TOO_MUCH || rate > fairRate * TOO_MUCH);
-  if (isTooMuch && now - known.gaveAt >= BEAT_MS) {
-    known.gaveAt = now;
-    return TOO_MUCH_MS;
+  const wasLacking = tracked.wasLacking;
+  tracked.wasLacking = lacks;
+  const isExcess = isContested && (capacity > fairCapacity * EXCESS_FACTOR || rate > fairRate * EXCESS_FACTOR);
+  if (isExcess && now - tracked.reducedAt >= HEARTBEAT_MS) {
+    tracked.reducedAt = now;
+    return EXCESS_MS;
   }
   if (readyInMs >= 0) return readyInMs + 1;
-  if (lacks && !hasLacked) return LACKED_MS;
-  return lacks || known.isShort ? SHORT_MS : BEAT_MS;
+  if (lacks && !wasLacking) return LACKING_RETRY_MS;
+  return lacks || tracked.isShort ? SHORT_MS : HEARTBEAT_MS;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
-import { Bench } from '../policy/cooldown/bench.ts';
+import { Quarantine } from '../policy/cooldown/quarantine.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
@@ -18,7 +18,7 @@ const BREAKER = {
 };
 const NEED = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
-/** Instances whose messages reach the others at once. */
+/** Instances that receive each other's messages immediately. */
 function instances(count: number) {
   const clock = createManualClock();
   const members = Array.from({ length: count }, (_, i) => `m${i}`);
@@ -29,7 +29,7 @@ function instances(count: number) {
       breaker: new CircuitBreaker('p/m:breaker', BREAKER, random),
       cooldown: new Cooldown('p/m:cooldown', 'cooldown', random),
       overload: new Cooldown('p/m:overload', 'cooldown', random),
-      credential: { id: 'p#1', bench: new Bench('p#1') },
+      credential: { id: 'p#1', bench: new Quarantine('p#1') },
     };
     const sent: string[] = [];
     const health = new SharedHealth({
@@ -51,7 +51,7 @@ function fail({ target: { breaker } }: ReturnType<typeof instances>['all'][numbe
   breaker.settle(now, breaker.reserve(now, NEED), NEED, { usage: null, health: 'failure' });
 }
 
-test('a cooldown holds at all, is published once, and its end by time is no news', () => {
+test('a cooldown applies on every instance and is published once; its expiry is not published', () => {
   const { clock, all } = instances(3);
   all[0]!.target.cooldown.coolUntil(10_000);
   all[0]!.health.changed();
@@ -68,7 +68,7 @@ test('a cooldown holds at all, is published once, and its end by time is no news
   );
 });
 
-test('a cooldown that is taken back is taken back at all', () => {
+test('a cooldown reset on one instance is reset on all', () => {
   const { all } = instances(2);
   all[0]!.target.cooldown.coolUntil(10_000);
   all[0]!.health.changed();
@@ -77,7 +77,7 @@ test('a cooldown that is taken back is taken back at all', () => {
   assert.equal(all[0]!.target.cooldown.remainingMs(0), 0);
 });
 
-test('a breaker opens at all, and the others probe after the one that opened it', () => {
+test('a breaker opens on every instance, and the others probe after the one that opened it', () => {
   const { all } = instances(3);
   for (let i = 0; i < 2; i++) fail(all[0]!, 0);
   all[0]!.health.changed();
@@ -85,7 +85,7 @@ test('a breaker opens at all, and the others probe after the one that opened it'
   assert.ok(Math.abs(second! - first! - 150) < 1 && Math.abs(third! - first! - 300) < 1, `${first} ${second} ${third}`);
 });
 
-test('while one instance probes the others hold still, as long as it says so; its success closes all, step by step', () => {
+test('while one instance probes and announces it, the others wait; its success gradually closes all breakers', () => {
   const { clock, all } = instances(2);
   const [first, second] = [all[0]!, all[1]!];
   for (let i = 0; i < 2; i++) fail(first, 0);
@@ -103,7 +103,7 @@ test('while one instance probes the others hold still, as long as it says so; it
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('a quarantined credential is quarantined at all, and acquitted at all', () => {
+test('a credential is quarantined on every instance, and released on every instance', () => {
   const { clock, all } = instances(2);
   const [first, second] = [all[0]!.target.credential.bench, all[1]!.target.credential.bench];
   first.strike(0, first.ticket, 60_000);
@@ -115,7 +115,7 @@ test('a quarantined credential is quarantined at all, and acquitted at all', () 
   assert.equal(first.isInDoubt, false);
 });
 
-test('what makes no sense is ignored', () => {
+test('invalid messages are ignored', () => {
   const { all } = instances(1);
   const { health, target } = all[0]!;
   for (const body of [

@@ -103,6 +103,16 @@ export interface Wasted {
   readonly costUsd: number | null;
 }
 
+/** A call that its provider bills. */
+export interface PaidCall {
+  /** `provider/model`. */
+  readonly target: string;
+  /** Null: the response reported none. */
+  readonly usage: TokenUsage | null;
+  /** Its response was not returned to the caller. */
+  readonly wasted: boolean;
+}
+
 /** The request waits before its next attempt. */
 export interface BackoffEvent extends RequestEvent {
   readonly type: 'backoff';
@@ -163,6 +173,8 @@ export interface FinishedEvent extends RequestEvent {
   readonly costUsd: number | null;
   /** The part of usage and cost without a response to the caller; absent: none. */
   readonly wasted?: Wasted;
+  /** Absent: none. */
+  readonly calls?: readonly PaidCall[];
 }
 
 export const BREAKER_STATES = ['closed', 'open', 'half-open', 'isolated'] as const;

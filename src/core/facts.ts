@@ -9,7 +9,14 @@ export interface TokenUsage {
   readonly cachedInputTokens: number;
   readonly outputTokens: number;
   readonly cacheWriteTokens?: number;
+  /** The part of `cacheWriteTokens` that is cached for an hour, at a price of its own. */
+  readonly cacheWrite1hTokens?: number;
   readonly reasoningTokens?: number;
+  readonly audioInputTokens?: number;
+  readonly imageInputTokens?: number;
+  readonly audioOutputTokens?: number;
+  /** The class of service that was billed; absent: standard. */
+  readonly serviceTier?: 'batch' | 'flex' | 'priority';
 }
 
 /** The progress of an attempt. */

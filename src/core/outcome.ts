@@ -29,6 +29,7 @@ export const REASONS = [
   'refused',
   'conflict',
   'limited',
+  'budget',
   'cooling',
   'benched',
   'open',

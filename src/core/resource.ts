@@ -7,6 +7,8 @@ export interface Need {
   readonly requests: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** The estimated cost in US dollars, where its client has a budget. */
+  readonly usd?: number;
   /** The source of the request. Absent: any source; the earliest instant over all of them counts. */
   readonly source?: Source;
   /** The provider's name of the model. Absent: any. */
@@ -26,6 +28,8 @@ export const WHEN_SETTLED = -1;
 export interface Settlement {
   /** Actual usage; null: not reported, and the reservation stands. */
   readonly usage: TokenUsage | null;
+  /** The actual cost in US dollars; absent: not known, and the reservation stands. */
+  readonly usd?: number;
   /** `neutral`: no information on the target's health (the caller disconnected, or is at fault). */
   readonly health: 'success' | 'failure' | 'neutral';
   /** True if the request was not sent (no connection): its health counts, its reservation is released. */

@@ -1,6 +1,6 @@
 /**
  * Azure OpenAI and Microsoft Foundry. Two styles: `/openai/v1/…`, where the body names the deployment, and `/openai/deployments/{name}/…`,
- * where the path does and a version of the API is demanded. Claude on Foundry is under `/anthropic/v1/…` in both.
+ * where the path does and an API version is required. Claude on Foundry is under `/anthropic/v1/…` in both.
  */
 import { ANTHROPIC_HEADERS } from './anthropic.ts';
 import type { Endpoint, EndpointCall } from './endpoint.ts';
@@ -13,14 +13,14 @@ export function azureEndpoint(settings: AzureSettings, protocol: string): Endpoi
   const isAnthropic = protocol === 'anthropic';
   return {
     path: (basePath, call) => (isAnthropic ? anthropicPath(basePath, call) : pathOf(settings, rootOf(basePath), call)),
-    // Its list holds models that could be deployed, not deployments.
+    // The list contains deployable models, not deployments.
     modelsPath: () => null,
     credentialHeader: (credential, given) => (given === 'authorization' || isAccessToken(credential) ? 'authorization' : 'api-key'),
     defaultHeaders: isAnthropic ? ANTHROPIC_HEADERS : [],
   };
 }
 
-/** The base URL is that of the resource, or what an SDK takes for one of the styles. */
+/** The base URL is that of the resource, or an SDK's base URL for one of the styles. */
 function rootOf(basePath: string): string {
   return basePath.replace(/\/(?:openai(?:\/v1)?|anthropic(?:\/v1)?)$/, '');
 }
@@ -36,14 +36,14 @@ function pathOf({ style, apiVersion }: AzureSettings, root: string, call: Endpoi
   return `${root}${place}${path}${queryOf(query ?? '', apiVersion)}`;
 }
 
-/** A version that a caller sent is meant for whom it called. */
+/** Replaces a version that the caller sent: it does not apply to this resource. */
 function queryOf(given: string, apiVersion: string | null): string {
-  const kept = given.split('&').filter((part) => part !== '' && !/^api-version(?:=|$)/i.test(part));
-  if (apiVersion !== null) kept.push(`api-version=${encodeURIComponent(apiVersion)}`);
-  return kept.length === 0 ? '' : `?${kept.join('&')}`;
+  const parts = given.split('&').filter((part) => part !== '' && !/^api-version(?:=|$)/i.test(part));
+  if (apiVersion !== null) parts.push(`api-version=${encodeURIComponent(apiVersion)}`);
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }
 
-/** Tokens of Microsoft Entra are JSON Web Tokens; keys of a resource have no dots. */
+/** Microsoft Entra tokens are JSON Web Tokens; resource keys have no dots. */
 export function isAccessToken(credential: string): boolean {
   return /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(credential);
 }

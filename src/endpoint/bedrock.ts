@@ -1,6 +1,6 @@
 /**
- * Amazon Bedrock. OpenAI's dialects are served by both services under a path of their own, every model of the runtime by Converse, and Claude
- * by InvokeModel or the Messages API. In Converse and InvokeModel the path holds the model, and streams come in AWS's own framing.
+ * Amazon Bedrock. Both services serve OpenAI's dialects under a path of their own; Converse serves every model of the runtime, and
+ * InvokeModel or the Messages API serve Claude. Converse and InvokeModel have the model in the path, and stream in AWS's own framing.
  */
 import type { Endpoint, EndpointCall } from './endpoint.ts';
 import { ANTHROPIC_HEADERS } from './anthropic.ts';
@@ -9,7 +9,7 @@ import type { EndpointSettings } from './settings.ts';
 
 type BedrockSettings = Extract<EndpointSettings, { name: 'bedrock' }>;
 
-/** The version that InvokeModel demands in the body of every Claude model. */
+/** The version that InvokeModel requires in the body for Claude models. */
 const INVOKE_VERSION = 'bedrock-2023-05-31';
 
 export function bedrockEndpoint({ service, claude }: BedrockSettings, protocol: string): Endpoint {
@@ -49,12 +49,12 @@ function isVersioned(basePath: string): boolean {
   return /\/v\d+$/.test(basePath);
 }
 
-/** The base URL is that of the service, or what an SDK takes for one of its dialects. */
+/** The base URL is that of the service, or an SDK's base URL for one of its dialects. */
 function rootOf(basePath: string): string {
   return basePath.replace(/\/(?:(?:openai|anthropic)(?:\/v1)?|v1)$/, '');
 }
 
-/** Names hold colons, and those of inference profiles slashes. */
+/** Model names contain colons, and names of inference profiles also slashes. */
 function modelPath({ model, stream }: EndpointCall, whole: string, streamed: string): string {
   return `/model/${encodeURIComponent(model)}/${stream ? streamed : whole}`;
 }

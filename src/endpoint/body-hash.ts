@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** In one step, which takes about a millisecond. */
+/** Hashed in one step, which takes about a millisecond. */
 const STEP_BYTES = 512 * 1024;
 
-/** SHA-256 of a body, step by step: 64 MB in one go would hold up everything else for tenths of a second. */
+/** SHA-256 of a body, step by step: hashing 64 MB at once would block the event loop for tenths of a second. */
 export class BodyHash {
   readonly #hash = createHash('sha256');
   readonly #pieces: readonly Uint8Array[];
@@ -15,12 +15,12 @@ export class BodyHash {
     this.#pieces = body === null ? [] : body instanceof Uint8Array ? [body] : body;
   }
 
-  /** In lower-case hex digits; null: there are steps left. */
+  /** In lower-case hex digits; null: not finished. */
   get digest(): string | null {
     return this.#digest;
   }
 
-  /** True: it is done. */
+  /** True: finished. */
   step(): boolean {
     const piece = this.#pieces[this.#piece];
     if (piece === undefined) {

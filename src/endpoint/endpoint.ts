@@ -1,12 +1,12 @@
-/** How a provider is addressed: paths below its base URL, headers that its API demands, and what its bodies need beside the dialect. */
+/** How a provider is addressed: paths below its base URL, headers that its API requires, and differences of its bodies from the dialect. */
 import type { HeaderPairs } from '../core/headers.ts';
 import type { Operation } from '../core/request.ts';
 
 export interface EndpointCall {
   readonly operation: Operation;
-  /** What the target is sent, by name. */
+  /** The name of the dialect sent to the target. */
   readonly dialect: string;
-  /** As the caller gave it, without the version and with its query; null: the call was converted from another dialect. */
+  /** The caller's path, without the version and with its query; null: the call was converted from another dialect. */
   readonly path: string | null;
   /** The target's name for the model. */
   readonly model: string;
@@ -14,28 +14,28 @@ export interface EndpointCall {
 }
 
 export interface Endpoint {
-  /** Path and query of a call. `basePath`: that of the base URL, without a slash at its end. */
+  /** Path and query of a call. `basePath`: the path of the base URL, without a trailing slash. */
   path(basePath: string, call: EndpointCall): string;
-  /** The path of the provider's list of models; null: it has none that names what is asked for. */
+  /** The path of the provider's model list; null: there is none with names that requests can use. */
   modelsPath(basePath: string): string | null;
   /**
-   * The header for a caller's own credential (`apiKey: caller`). `given`: the one that it came in; null: the call was converted from another
+   * The header for a caller's own credential (`apiKey: caller`). `given`: the header it arrived in; null: the call was converted from another
    * dialect. `authorization` means `Bearer`.
    */
   credentialHeader(credential: string, given: string | null): string;
-  /** Sent with every call that has no such header itself; names in lower case. */
+  /** Sent with every call that lacks them; names in lower case. */
   readonly defaultHeaders: Readonly<HeaderPairs>;
-  /** False: it has no such call, though it speaks the dialect. Absent: it has all. */
+  /** False: the call is not supported, although the dialect is. Absent: all are. */
   serves?(operation: Operation, path: string): boolean;
-  /** How its bodies of chat requests differ from the dialect's. Absent: not at all. */
+  /** How bodies of chat requests differ from the dialect's. Absent: not at all. */
   readonly body?: BodyRules;
 }
 
 export interface BodyRules {
-  /** Top-level members that stand elsewhere, as the model in the path. */
+  /** Top-level members that are sent elsewhere, such as the model in the path. */
   readonly omit: readonly string[];
-  /** Members with the values that they have where a request has none. */
+  /** Default values of members that a request lacks. */
   readonly set: Readonly<Record<string, unknown>>;
-  /** A header whose comma list is sent as a list in the body instead; null: none. */
+  /** A header whose comma-separated values are sent as a list in the body instead; null: none. */
   readonly listHeader: { readonly header: string; readonly member: string } | null;
 }

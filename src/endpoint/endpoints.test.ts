@@ -71,7 +71,7 @@ for (const [settings, protocol, basePath, call, path] of CASES) {
   });
 }
 
-test("a caller's own credential goes in the header that the cloud reads", () => {
+test("a caller's own credential is sent in the header that the cloud reads", () => {
   const headerFor = (settings: EndpointSettings, protocol: string, credential: string, given: string | null = null): string =>
     endpointOf(settings, protocol).credentialHeader(credential, given);
   assert.equal(headerFor(V1, 'openai', 'key'), 'api-key');
@@ -82,7 +82,7 @@ test("a caller's own credential goes in the header that the cloud reads", () => 
   assert.equal(headerFor(EXPRESS, 'gemini', 'key'), 'x-goog-api-key');
 });
 
-test('what a cloud lacks is said', () => {
+test('unsupported calls of a cloud are reported', () => {
   assert.equal(endpointOf(RUNTIME, 'anthropic').serves!('bytes', '/messages/count_tokens'), false);
   assert.equal(endpointOf(RUNTIME, 'anthropic').serves!('chat', '/messages'), true);
   for (const settings of [V1, RUNTIME, VERTEX]) assert.equal(endpointOf(settings, 'openai').modelsPath(''), null);

@@ -1,4 +1,4 @@
-/** Every way to address a provider. */
+/** All kinds of endpoints. */
 import { anthropicEndpoint } from './anthropic.ts';
 import { azureEndpoint } from './azure.ts';
 import { bedrockEndpoint } from './bedrock.ts';
@@ -8,7 +8,7 @@ import { openaiEndpoint } from './openai.ts';
 import type { EndpointSettings } from './settings.ts';
 import { vertexEndpoint } from './vertex.ts';
 
-/** `protocol`: of the model that is asked for, of which a cloud serves several. */
+/** `protocol`: that of the requested model; a cloud serves several. */
 export function endpointOf(settings: EndpointSettings, protocol: string): Endpoint {
   switch (settings.name) {
     case 'azure':

@@ -1,9 +1,9 @@
 import type { Endpoint } from './endpoint.ts';
 
-/** A stream without `alt=sse`: one JSON list of chunks, which is read as a whole response. */
+/** A stream without `alt=sse`: one JSON list of chunks, which is read as a complete response. */
 const LIST_PATH = ':streamGenerateContent';
 
-/** Google's Gemini API: the model and what is asked of it stand in the path. The base URL may name the version. */
+/** Google's Gemini API: the path contains the model and the method. The base URL may contain the version. */
 export const geminiEndpoint: Endpoint = {
   path(basePath, { operation, path, model, stream }) {
     const place = `${versioned(basePath)}/models/${encodeURIComponent(model)}`;
@@ -11,7 +11,7 @@ export const geminiEndpoint: Endpoint = {
     return place + (stream ? ':streamGenerateContent?alt=sse' : ':generateContent');
   },
   modelsPath: (basePath) => `${versioned(basePath)}/models?pageSize=1000`,
-  // Tokens of a login are taken as `Bearer` only.
+  // Login tokens are accepted as `Bearer` only.
   credentialHeader: (credential, given) =>
     given === 'authorization' || credential.startsWith('ya29.') ? 'authorization' : 'x-goog-api-key',
   defaultHeaders: [],

@@ -6,11 +6,11 @@ const PATHS: Readonly<Record<string, string>> = {
   embeddings: '/embeddings',
 };
 
-/** OpenAI and everything compatible: the version is part of the base URL. */
+/** OpenAI and compatible servers: the version is part of the base URL. */
 export const openaiEndpoint: Endpoint = {
   path: (basePath, call) => basePath + openaiPath(call),
   modelsPath: (basePath) => `${basePath}/models`,
-  // Azure's key has a header of its own.
+  // Azure's key has its own header.
   credentialHeader: (_credential, given) => (given === 'api-key' ? given : 'authorization'),
   defaultHeaders: [],
 };

@@ -6,7 +6,7 @@ import type { CallToSign } from './sigv4.ts';
 
 export interface Vector extends Pick<CallToSign, 'method' | 'path'> {
   readonly name: string;
-  /** Beside `host`. */
+  /** In addition to `host`. */
   readonly headers?: readonly string[];
   readonly body?: string;
   readonly sessionToken?: string;

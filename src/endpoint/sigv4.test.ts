@@ -36,7 +36,7 @@ function hashOf(body: Uint8Array | readonly Uint8Array[] | null): string {
   return hash.digest!;
 }
 
-/** With a key it is an HMAC over what was given. */
+/** With a key, an HMAC of the input. */
 class Hash {
   readonly #parts: Uint8Array[] = [];
   readonly #secret: string | Uint8Array | undefined;
@@ -56,7 +56,7 @@ class Hash {
   }
 }
 
-test("the AWS SDK's signer makes the same signature of a call to a model, whatever its name, body and token", async () => {
+test("the AWS SDK's signer makes the same signature for a call to a model, whatever its name, body and token", async () => {
   const pieces = fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 3 });
   const token = fc.option(
     fc.string({ minLength: 1, maxLength: 80 }).map((text) => Buffer.from(text).toString('base64')),

@@ -1,27 +1,27 @@
 /**
- * AWS Signature Version 4, for requests whose body is at hand (docs.aws.amazon.com, "Create a signed AWS API request"). A signature covers
- * method, path, query, some headers and the body, and is good for a few minutes: every attempt is signed anew.
+ * AWS Signature Version 4, for requests whose body is known (docs.aws.amazon.com, "Create a signed AWS API request"). A signature covers
+ * method, path, query, some headers and the body, and is valid for a few minutes: every attempt is signed again.
  */
 import { createHash, createHmac } from 'node:crypto';
 
 export interface AwsCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Of temporary credentials; null: they are not. */
+  /** Null: the credentials are not temporary. */
   readonly sessionToken: string | null;
 }
 
 export interface SigningScope {
   readonly region: string;
-  /** As signatures name it: `bedrock`, `bedrock-mantle`. */
+  /** The name used in signatures: `bedrock`, `bedrock-mantle`. */
   readonly service: string;
 }
 
 export interface CallToSign {
   readonly method: string;
-  /** As it is sent: encoded, with its query. */
+  /** As sent: encoded, with its query. */
   readonly path: string;
-  /** Those that are signed: names and values in turn, `host` among them. */
+  /** The headers to sign: alternating names and values, including `host`. */
   readonly headers: readonly string[];
   /** SHA-256 of the body, in lower-case hex digits. */
   readonly bodyHash: string;
@@ -29,7 +29,7 @@ export interface CallToSign {
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 
-/** The headers that sign the call, to be sent beside those that it has: names and values in turn. */
+/** The headers that sign the call, to be added to its own: alternating names and values. */
 export function signV4(call: CallToSign, scope: SigningScope, credentials: AwsCredentials, epochMs: number): string[] {
   const { accessKeyId, secretAccessKey, sessionToken } = credentials;
   const time = new Date(epochMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
@@ -44,7 +44,7 @@ export function signV4(call: CallToSign, scope: SigningScope, credentials: AwsCr
   return [...added, 'authorization', `${ALGORITHM} Credential=${credential}, SignedHeaders=${signed}, Signature=${signature}`];
 }
 
-/** What is signed, in its one spelling, and the names of the signed headers. */
+/** The canonical form of the request, and the names of the signed headers. */
 export function canonicalRequest({ method, path, bodyHash }: CallToSign, headers: readonly string[]): { text: string; signed: string } {
   const at = path.indexOf('?');
   const values = new Map<string, string[]>();
@@ -61,17 +61,17 @@ export function canonicalRequest({ method, path, bodyHash }: CallToSign, headers
   return { text: [method, place, query, lines, signed, bodyHash].join('\n'), signed };
 }
 
-/** Without `.`, `..` and doubled slashes, and encoded once more than it is sent, as all services but S3 do. */
+/** Without `.`, `..` and repeated slashes, and encoded once more than it is sent, as for all services but S3. */
 function canonicalPath(path: string): string {
-  const kept: string[] = [];
+  const resolved: string[] = [];
   const segments = path.split('/');
   for (const segment of segments) {
-    if (segment === '..') kept.pop();
-    else if (segment !== '' && segment !== '.') kept.push(encode(segment));
+    if (segment === '..') resolved.pop();
+    else if (segment !== '' && segment !== '.') resolved.push(encode(segment));
   }
   const last = segments.at(-1)!;
-  const isFolder = kept.length > 0 && (last === '' || last === '.' || last === '..');
-  return `/${kept.join('/')}${isFolder ? '/' : ''}`;
+  const isFolder = resolved.length > 0 && (last === '' || last === '.' || last === '..');
+  return `/${resolved.join('/')}${isFolder ? '/' : ''}`;
 }
 
 function canonicalQuery(query: string): string {
@@ -98,7 +98,7 @@ function decode(text: string): string {
   }
 }
 
-/** Everything but letters, digits and `-._~`. */
+/** Percent-encodes everything but letters, digits and `-._~`. */
 function encode(text: string): string {
   return encodeURIComponent(text).replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }

@@ -1,11 +1,11 @@
-/** Vertex AI: Gemini, Claude and an OpenAI-compatible path, below a project and a location; with an API key (express mode) Gemini without both. */
+/** Vertex AI: Gemini, Claude and an OpenAI-compatible path, below a project and a location; with an API key (express mode), Gemini without either. */
 import type { Endpoint, EndpointCall } from './endpoint.ts';
 import { openaiPath } from './openai.ts';
 import type { EndpointSettings } from './settings.ts';
 
 type VertexSettings = Extract<EndpointSettings, { name: 'vertex' }>;
 
-/** The version that it demands in the body of every Claude model. */
+/** The version required in the body for Claude models. */
 const CLAUDE_VERSION = 'vertex-2023-10-16';
 
 export function vertexEndpoint({ project, location }: VertexSettings, protocol: string): Endpoint {

@@ -1,11 +1,11 @@
-/** What models are known to take, by their names, where a request has to be written in another dialect. Unknown ones get what nearly all take. */
-import type { TargetAbilities } from '../wire/conversion-loss.ts';
-import { isThinkingModel } from './config/index.ts';
+/** What models accept, by name, for requests converted to another dialect. Unknown models get what nearly all models accept. */
+import type { TargetCapabilities } from '../wire/conversion-loss.ts';
+import { isReasoningModel } from './config/index.ts';
 import { knownModel } from './known-models.ts';
 import { protocolOf } from './model-protocol.ts';
 import type { ProviderConfig } from './config/index.ts';
 
-export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbilities {
+export function abilitiesOf(provider: ProviderConfig, model: string): TargetCapabilities {
   const { preset } = provider;
   const protocol = protocolOf(provider, model);
   if (protocol === 'converse') return converseAbilities(preset, model);
@@ -13,34 +13,34 @@ export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbil
   return protocol === 'gemini' ? geminiAbilities(preset, model) : chatAbilities(preset, model);
 }
 
-/** Gemini 2.5 takes a token budget for thinking, 3 and later a level; earlier models do not think. 2.5 Pro always thinks a little. */
-function geminiAbilities(preset: string | null, model: string): TargetAbilities {
+/** Gemini 2.5 takes a token budget for reasoning, 3 and later a level; earlier models do not reason. 2.5 Pro cannot turn reasoning off. */
+function geminiAbilities(preset: string | null, model: string): TargetCapabilities {
   const name = baseName(model);
   const version = Number(/^gemini-(\d+(?:\.\d+)?)/.exec(name)?.[1] ?? 0);
   const thinking = version >= 3 ? 'adaptive' : version >= 2.5 ? 'budget' : 'none';
   return { ...chatAbilities(preset, model), thinking, thinkingBudgetMin: /^gemini-2\.5-pro/.test(name) ? 128 : 0 };
 }
 
-/** Models without image input; longer lists belong to a table of models. */
+/** Models without image input that the model table does not list. */
 const TEXT_ONLY = /^(gpt-3\.5|gpt-oss|o1-mini|o3-mini|deepseek|codestral|llama-?3\.[13]|mixtral|command-r|c4ai-command)/;
 
-function chatAbilities(preset: string | null, model: string): TargetAbilities {
+function chatAbilities(preset: string | null, model: string): TargetCapabilities {
   const known = knownModel(preset, model)?.abilities ?? null;
   const name = baseName(model);
   const isOpenai = preset === 'openai' || preset === 'azure';
   return {
     outputBoundField: isOpenai ? 'max_completion_tokens' : 'max_tokens',
-    reasons: known?.has('r') ?? isThinkingModel(model),
+    reasons: known?.has('r') ?? isReasoningModel(model),
     thinking: 'none',
     samples: true,
-    seesImages: known?.has('i') ?? !TEXT_ONLY.test(name),
+    supportsImages: known?.has('i') ?? !TEXT_ONLY.test(name),
     prefills: true,
     formats: true,
     outputMax: null,
   };
 }
 
-/** A Claude model by family and version, in either order of its name; null: it is none, or its name has no version. */
+/** Family and version of a Claude model, in either order in its name; null: not a Claude model, or no version in its name. */
 export function claudeVersion(model: string): { readonly family: string; readonly version: number } | null {
   const name = baseName(model).replace(/^.*?(claude-)/, '$1');
   const late = /^claude-([a-z]+)-(\d+)(?:[-.](\d))?(?:\D|$)/.exec(name);
@@ -49,8 +49,8 @@ export function claudeVersion(model: string): { readonly family: string; readonl
   return early === null ? null : { family: early[3]!, version: Number(`${early[1]!}.${early[2] ?? '0'}`) };
 }
 
-function messagesAbilities(model: string): TargetAbilities {
-  const common = { outputBoundField: 'max_tokens', reasons: true, seesImages: true } as const;
+function messagesAbilities(model: string): TargetCapabilities {
+  const common = { outputBoundField: 'max_tokens', reasons: true, supportsImages: true } as const;
   const claude = claudeVersion(model);
   if (claude === null) return { ...common, thinking: 'budget', samples: true, prefills: true, formats: false, outputMax: null };
   const { family, version } = claude;
@@ -64,8 +64,8 @@ function messagesAbilities(model: string): TargetAbilities {
   };
 }
 
-/** Reasoning of Claude alone is asked for in a way that is known; no model has structured output there. */
-function converseAbilities(preset: string | null, model: string): TargetAbilities {
+/** On Converse, only Claude has a known reasoning parameter, and no model has structured output. */
+function converseAbilities(preset: string | null, model: string): TargetCapabilities {
   const isClaude = claudeVersion(model) !== null;
   const can = isClaude ? messagesAbilities(model) : { ...chatAbilities(preset, model), prefills: false };
   return { ...can, thinking: isClaude ? can.thinking : 'none', formats: false };

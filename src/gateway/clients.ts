@@ -1,24 +1,30 @@
-/** The callers that the config names, found by the hash of their key. */
+/** The configured clients, looked up by the hash of their key. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Resource } from '../core/resource.ts';
+import type { MoneyBudget } from '../policy/budget/money-budget.ts';
+import type { SessionLimits } from '../policy/budget/session-limits.ts';
 import { isModelAllowed, type ClientConfig, type Config } from './config/index.ts';
 import type { KnownClient } from './gateway.ts';
 
 export interface Clients {
   /** The client that the key belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
-  /** Null: there is none of this name. */
+  /** Null: unknown name. */
   named(name: string): KnownClient | null;
 }
 
-/** What everybody is where no key is asked for: may ask for anything, at any priority. */
+/** The client of every caller when no clients are configured: all models, any priority. */
 const anonymousName = 'anonymous';
 
-/** `makeLimits` gives the resources that a client's own limits and budget are; called once per client. */
-export function createClients(
-  config: Pick<Config, 'clients' | 'providers'>,
-  makeLimits: (client: ClientConfig) => readonly Resource[],
-): Clients {
+/** What bounds the requests of a client. */
+export interface ClientBounds {
+  readonly resources: readonly Resource[];
+  readonly budget: MoneyBudget | null;
+  readonly sessions: SessionLimits | null;
+}
+
+/** `makeBounds`: called once for each client. */
+export function createClients(config: Pick<Config, 'clients' | 'providers'>, makeBounds: (client: ClientConfig) => ClientBounds): Clients {
   if (config.clients.length === 0) {
     const anonymous = createAnonymous();
     return { authenticate: () => anonymous, named: (name) => (name === anonymousName ? anonymous : null) };
@@ -26,9 +32,9 @@ export function createClients(
   const byHash = new Map<string, { digest: Buffer; client: KnownClient }>();
   for (const client of config.clients) {
     const hex = client.keyHash.slice('sha256:'.length);
-    byHash.set(hex, { digest: Buffer.from(hex, 'hex'), client: toKnownClient(client, config.providers, makeLimits(client)) });
+    byHash.set(hex, { digest: Buffer.from(hex, 'hex'), client: toKnownClient(client, config.providers, makeBounds(client)) });
   }
-  // Keys that have proved right, at most one for each client: found by V8's seeded hash, so a guess learns nothing here either.
+  // Verified keys, at most one per client. The map uses V8's seeded hash, so a lookup leaks no timing information.
   const verified = new Map<string, KnownClient>();
   const byName = new Map([...byHash.values()].map(({ client }) => [client.name, client]));
   return {
@@ -37,7 +43,7 @@ export function createClients(
       if (credential === null) return null;
       const before = verified.get(credential);
       if (before !== undefined) return before;
-      // Looking up by hash tells a guesser nothing of the key; the comparison of the digests takes constant time.
+      // A lookup by hash leaks nothing about the key; the digests are compared in constant time.
       const hex = hash('sha256', credential, 'hex');
       const found = byHash.get(hex);
       if (found === undefined || !timingSafeEqual(found.digest, Buffer.from(hex, 'hex'))) return null;
@@ -47,10 +53,22 @@ export function createClients(
   };
 }
 
-function toKnownClient(client: ClientConfig, providers: Config['providers'], resources: readonly Resource[]): KnownClient {
+function toKnownClient(client: ClientConfig, providers: Config['providers'], bounds: ClientBounds): KnownClient {
+  const { resources, budget, sessions } = bounds;
+  const overBudget = client.budget?.onExhausted ?? null;
   const { name, priority, maxPriority, models } = client;
   const mayUse = (model: string): boolean => isModelAllowed(models, model, providers);
-  return { name, priority, maxPriority, resources, mayUse, isLimited: models !== null };
+  return {
+    name,
+    priority,
+    maxPriority,
+    resources: budget === null ? resources : [...resources, budget],
+    mayUse,
+    isLimited: models !== null,
+    ...(budget !== null && { budget }),
+    ...(sessions !== null && { sessions }),
+    ...(overBudget !== null && { overBudget }),
+  };
 }
 
 function createAnonymous(): KnownClient {

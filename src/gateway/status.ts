@@ -1,4 +1,4 @@
-/** What the admin pages and the metrics show of the engine at one instant. */
+/** The state of the engine at one instant, for admin pages and metrics. */
 import type { Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
@@ -46,7 +46,6 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
       limit: wholeLimitOf(limit),
       available: availableOf(limit, now),
-      // Of the limit, this instance's part.
       ...(isLeased(limit) && { share: shareOf(limit) }),
     })),
     inFlight: state.inFlight,
@@ -91,7 +90,7 @@ function queueGroup(group: WaitingGroup<RouteTarget, RouteApplicant>, now: Insta
 export function snapshotOf(
   scheduler: Queue,
   engine: Engine,
-  limits: LimitRegistry,
+  levels: readonly ResourceLevel[],
   targets: TargetRegistry,
   engines: readonly EngineStatus[],
   heldBytes: number,
@@ -101,14 +100,14 @@ export function snapshotOf(
     queueLength: waitingByClass(scheduler),
     inFlight: engine.running.size,
     heldBytes,
-    resources: [...configuredLevels(limits, now), ...learnedLevels(targets, now)],
+    resources: [...levels, ...learnedLevels(targets, now)],
     estimates: estimateLevels(targets),
     engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
     breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
 }
 
-function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
+export function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
     return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now) }];

@@ -1,4 +1,4 @@
-/** The lifetime of one worker thread that runs an engine. Calls are known here by number only. */
+/** The lifetime of one worker thread that runs an engine. Calls are identified by number. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from './engine.ts';
@@ -9,7 +9,7 @@ import type { FromThread, ThreadData, ToThread } from './messages.ts';
 const defaultWorkerUrl = new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url);
 
 const MEGABYTE = 2 ** 20;
-/** Few objects live long in this thread; by default V8 would reserve three times as much. */
+/** Few objects live long in this thread; V8's default would reserve three times as much. */
 const YOUNG_MB = 8;
 
 export interface ThreadListener {
@@ -35,7 +35,7 @@ export class EngineThread {
       workerData,
       execArgv: ['--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(spec.maxHeap / MEGABYTE), maxYoungGenerationSizeMb: YOUNG_MB },
-      // A library's prints must not appear in our output.
+      // A library's output must not appear in the gateway's.
       stdout: true,
       stderr: true,
     });
@@ -58,7 +58,7 @@ export class EngineThread {
     else this.#worker.postMessage(message);
   }
 
-  /** Stops the call of this number and all before it, between two tokens at the latest. */
+  /** Stops this call and all before it, within one token. */
   stop(id: number): void {
     Atomics.store(this.#stopped, 0, id);
     this.post({ kind: 'stop', id });
@@ -74,8 +74,8 @@ export class EngineThread {
   }
 
   /**
-   * Ends the thread: at once where that is safe, otherwise after the current call. llama.cpp computes in threads of its own, and
-   * terminating their worker during a computation crashes the whole process.
+   * Ends the thread, immediately if that is safe, otherwise after the current call. llama.cpp computes in its own threads; terminating their
+   * worker during a computation crashes the process.
    */
   end(): void {
     this.rest();

@@ -13,7 +13,7 @@ const text = new TextEncoder();
 let loading: Promise<Engine> | null = null;
 let loadedBytes = 0;
 let running: Promise<void> = Promise.resolve();
-/** Of the current call. */
+/** The current call. */
 let stopping: { readonly id: number; readonly controller: AbortController } | null = null;
 
 function post(message: FromThread): void {
@@ -23,7 +23,7 @@ function post(message: FromThread): void {
 
 /**
  * Lowers the priority of this thread, and of the threads that a library starts from it, below that of the main thread, which serves
- * all requests. Only Linux gives threads process ids.
+ * all requests. Only on Linux do threads have process ids.
  */
 function lowerPriority(): void {
   if (process.platform !== 'linux') return;
@@ -101,7 +101,7 @@ async function preload(): Promise<void> {
 }
 
 async function close(): Promise<void> {
-  // A library must not lose its memory during a computation.
+  // A library's memory must not be freed during a computation.
   await running;
   await loading?.then((engine) => engine.close()).catch(() => {});
   parentPort!.close();

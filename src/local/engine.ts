@@ -10,29 +10,29 @@ export type LocalTask = (typeof LOCAL_TASKS)[number];
 export interface EngineSpec {
   /** `provider/model`. */
   readonly name: string;
-  /** The model that its responses name. */
+  /** The model name in responses. */
   readonly responseModel: string;
   readonly engine: EngineName;
   readonly task: LocalTask;
-  /** An absolute path: a folder for `transformers`, a `.gguf` file for `llama`; null: the weights come from the hub. */
+  /** An absolute path: a folder for `transformers`, a `.gguf` file for `llama`; null if the weights come from the hub. */
   readonly weights: string | null;
-  /** Its name at the model hub; null: the weights come from a path. */
+  /** The model's name at the hub; null if the weights come from a path. */
   readonly hub: string | null;
-  /** False: a model of the hub is used only if it is already on this machine. */
+  /** If false, a model of the hub is used only if it is already on this machine. */
   readonly mayDownload: boolean;
-  /** The precision of the weights, as `transformers` names it; null: the default of the engine. */
+  /** Precision of the weights, in the terms of `transformers`; null for the engine's default. */
   readonly dtype: string | null;
-  /** Tokens of prompt and response together; null: the maximum of the model. */
+  /** Maximum number of prompt and response tokens together; null for the model's maximum. */
   readonly contextSize: number | null;
-  /** Output limit in tokens where the caller sets none. */
+  /** Output limit in tokens if the caller sets none. */
   readonly maxTokens: number;
   /** Processor threads used for inference. */
   readonly threads: number;
   /** Maximum size of the JavaScript heap, in bytes, without the weights. */
   readonly maxHeap: number;
-  /** Where models of the hub are stored; absolute. */
+  /** Absolute path of the folder for models of the hub. */
   readonly cacheDir: string;
-  /** A folder where its package is looked up, besides our own; absolute. */
+  /** Absolute path of a folder in which the engine's package is also looked up. */
   readonly directory: string;
 }
 
@@ -43,11 +43,11 @@ export interface ChatMessage {
 
 /** The input of an engine. */
 export interface Prompt {
-  /** A conversation; for a bare prompt one user message. */
+  /** A conversation; a bare prompt is one user message. */
   readonly messages: readonly ChatMessage[];
   /** A text to complete, without a chat template. */
   readonly isBare: boolean;
-  /** Null: the caller sets none. */
+  /** Null if the caller sets none. */
   readonly maxTokens: number | null;
   readonly temperature: number | null;
   readonly topP: number | null;
@@ -66,9 +66,9 @@ export interface Generated {
 /** Receives the text as it is generated. */
 export interface Output {
   emit(text: string): void;
-  /** True: the engine should stop. Checked between two tokens. */
+  /** True if the engine should stop. Checked between two tokens. */
   isStopped(): boolean;
-  /** Aborts when the caller has disconnected, also while no token is generated; for engines that compute in threads of their own. */
+  /** Aborts when the caller disconnects, even while no token is generated; for engines that compute in their own threads. */
   readonly signal: AbortSignal;
 }
 

@@ -1,4 +1,4 @@
-/** A worker thread that follows its prompt: a test double for engines that crash, hang or never end. */
+/** A worker thread whose behavior is set by its prompt: a test double for engines that crash, hang or never end. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { runCall } from './run-call.ts';
 import type { Engine, Prompt, Output } from './engine.ts';
@@ -24,7 +24,7 @@ const engine: Engine = {
     if (what.endsWith('exit')) process.exit(7);
     if (what.endsWith('throw')) {
       setImmediate(() => {
-        throw new Error('thrown where nobody catches');
+        throw new Error('uncaught');
       });
       await new Promise(() => {});
     }

@@ -35,7 +35,7 @@ export type FromThread =
   | { readonly kind: 'unloadable'; readonly error: ThreadError }
   | { readonly kind: 'head'; readonly id: number; readonly status: number; readonly contentType: string }
   | { readonly kind: 'data'; readonly id: number; readonly bytes: Uint8Array }
-  /** The response failed after it had begun. */
+  /** The response failed after it had started. */
   | { readonly kind: 'broken'; readonly id: number; readonly message: string }
   /** The call has ended, with or without success. */
   | { readonly kind: 'end'; readonly id: number; readonly memory: ThreadMemory };
@@ -45,6 +45,6 @@ export interface ThreadError {
   readonly code: string;
   /** Safe to show to callers. */
   readonly message: string;
-  /** Details for the operator; null: none. */
+  /** Details for the operator, or null. */
   readonly detail: string | null;
 }

@@ -1,4 +1,4 @@
-/** The packages that engines depend on: optional peer dependencies, since they take hundreds of megabytes. */
+/** The packages that engines depend on: optional peer dependencies, because they take hundreds of megabytes. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const PEERS: Readonly<Record<EngineName, string | null>> = {
   llama: 'node-llama-cpp',
 };
 
-/** The missing package of an engine and how to install it; null: nothing is missing. `directory`: searched in addition to our own package's folder. */
+/** The missing package of an engine and how to install it, or null. `directory`: searched in addition to this package's folder. */
 export function missingPeer(engine: EngineName, directory: string): string | null {
   const name = PEERS[engine];
   if (name === null || find(name, directory) !== null) return null;
@@ -26,22 +26,22 @@ export async function importPeer(engine: EngineName, directory: string): Promise
   return import(find(PEERS[engine]!, directory)!);
 }
 
-/** The URL of the package's entry for imports; null: it isn't installed. */
+/** URL of the package's ESM entry; null if it is not installed. */
 function find(name: string, directory: string): string | null {
   for (const from of [import.meta.url, pathToFileURL(join(directory, 'config')).href]) {
     for (const folder of createRequire(from).resolve.paths(name) ?? []) {
-      const place = join(folder, name);
-      if (existsSync(join(place, 'package.json'))) return entryOf(place);
+      const packageFolder = join(folder, name);
+      if (existsSync(join(packageFolder, 'package.json'))) return entryOf(packageFolder);
     }
   }
   return null;
 }
 
-/** `require.resolve` returns the entry for `require`, which a package may not have. */
-function entryOf(place: string): string | null {
-  const manifest = createRequire(join(place, 'package.json'))('./package.json') as { exports?: unknown; main?: string };
+/** `require.resolve` returns the entry for `require`, which a package may lack. */
+function entryOf(packageFolder: string): string | null {
+  const manifest = createRequire(join(packageFolder, 'package.json'))('./package.json') as { exports?: unknown; main?: string };
   const entry = importCondition(manifest.exports) ?? manifest.main ?? null;
-  return entry === null ? null : pathToFileURL(join(place, entry)).href;
+  return entry === null ? null : pathToFileURL(join(packageFolder, entry)).href;
 }
 
 const CONDITIONS = ['.', 'node', 'import', 'default'];

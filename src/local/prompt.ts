@@ -1,4 +1,4 @@
-/** A model request as a local model takes it: text only. What no local model supports is refused, never silently left out. */
+/** Converts a model request to the text prompt of a local model. Unsupported features are rejected, never silently dropped. */
 import type { ModelRequest, RequestPart, Turn } from '../wire/model.ts';
 import { unsupported } from './engine.ts';
 import type { ChatMessage, Prompt } from './engine.ts';
@@ -8,7 +8,7 @@ const STOPS_MAX = 16;
 export interface PromptOptions {
   /** See `Prompt`. */
   readonly isBare: boolean;
-  /** What an error calls the tools of the request. */
+  /** The name of the tools member in errors. */
   readonly toolsField: string;
 }
 
@@ -27,11 +27,11 @@ export function promptOf(request: ModelRequest, { isBare, toolsField }: PromptOp
 }
 
 function refuseUnsupported({ tools, toolChoice, format, choices, rest }: ModelRequest, toolsField: string): void {
-  if (tools.length > 0 && toolChoice?.type !== 'none') throw unsupported('a local model calls no tools', toolsField);
-  const field = format === null ? rest.find(({ fate }) => fate === 'refuse')?.name : 'response_format';
-  if (field === 'response_format') throw unsupported('a local model keeps to no response format', field);
+  if (tools.length > 0 && toolChoice?.type !== 'none') throw unsupported('local models do not support tools', toolsField);
+  const field = format === null ? rest.find(({ handling }) => handling === 'refuse')?.name : 'response_format';
+  if (field === 'response_format') throw unsupported('local models do not support response_format', field);
   if (field !== undefined) throw unsupported(`local models do not support ${field}`, field);
-  if ((countOrNull(choices) ?? 1) > 1) throw unsupported('a local model gives one answer at a time', 'n');
+  if ((countOrNull(choices) ?? 1) > 1) throw unsupported('local models return one choice', 'n');
 }
 
 /** One message, or one for each tool result of the turn. */
@@ -41,12 +41,12 @@ function messagesOf({ role, parts }: Turn): ChatMessage[] {
   return [{ role, content: textOf(parts) }];
 }
 
-/** Reasoning and tool calls of earlier turns are left out: no chat template needs them. An image cannot be left out: the response would ignore it. */
+/** Drops reasoning and tool calls of earlier turns, which no chat template needs. An image is rejected: the response would ignore it. */
 function textOf(parts: readonly RequestPart[]): string {
   const texts: string[] = [];
   for (const part of parts) {
     if (part.type === 'text' || part.type === 'refusal') texts.push(part.text);
-    else if (part.type !== 'reasoning' && part.type !== 'tool_call') throw unsupported('a local model reads text only', 'messages');
+    else if (part.type !== 'reasoning' && part.type !== 'tool_call') throw unsupported('local models accept text only', 'messages');
   }
   return texts.join('\n');
 }

@@ -1,4 +1,4 @@
-/** The body of a call as a model request. Chat is read by its dialect's codec; a legacy completion is read as a chat of one message. */
+/** Parses the body of a call into a model request: chat by its dialect's codec, a legacy completion as a chat of one message. */
 import { CODECS } from '../wire/codecs.ts';
 import { isRecord } from '../wire/json-values.ts';
 import type { Fields } from '../wire/loose-values.ts';
@@ -10,7 +10,7 @@ export type Form = 'chat' | 'completions';
 export interface ModelCall {
   readonly form: Form;
   readonly request: ModelRequest;
-  /** The name that the body has for its tools. */
+  /** The member of the body that holds its tools. */
   readonly toolsField: 'tools' | 'functions';
 }
 
@@ -18,16 +18,16 @@ const FORMS: ReadonlyMap<string, Form> = new Map([
   ['/chat/completions', 'chat'],
   ['/completions', 'completions'],
 ]);
-/** Roles that the codec reads. A message of another role is read as the user's; without this it would be lost. */
+/** Roles that the codec reads. A message with any other role is read as a user message; the codec would drop it. */
 const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 
-/** Throws an EngineRefusal for a path or a body that is none of these. */
+/** Throws an EngineRefusal for an unsupported path or body. */
 export function readCall(path: string, body: Uint8Array): ModelCall {
   const form = FORMS.get(path);
-  if (form === undefined) throw new EngineRefusal(501, 'unsupported_endpoint', `a local model does not answer ${path}`);
+  if (form === undefined) throw new EngineRefusal(501, 'unsupported_endpoint', `local models do not support ${path}`);
   const fields = parseObject(body);
   const bestOf = fields['best_of'];
-  if (Number.isInteger(bestOf) && Number(bestOf) > 1) throw unsupported('a local model gives one answer at a time', 'best_of');
+  if (Number.isInteger(bestOf) && Number(bestOf) > 1) throw unsupported('local models return one choice', 'best_of');
   const messages = form === 'chat' ? messagesIn(fields) : [{ role: 'user', content: promptIn(fields) }];
   const request = CODECS['openai-chat'].parseRequest(JSON.stringify({ ...fields, messages }), fields['stream'] === true);
   return { form, request, toolsField: isFilled(fields['tools']) ? 'tools' : 'functions' };
@@ -40,7 +40,7 @@ function parseObject(body: Uint8Array): Fields {
   } catch {
     // Refused below.
   }
-  throw new EngineRefusal(400, 'invalid_request', 'the request body is no JSON object');
+  throw new EngineRefusal(400, 'invalid_request', 'the request body is not a JSON object');
 }
 
 function messagesIn({ messages }: Fields): Fields[] {
@@ -50,7 +50,7 @@ function messagesIn({ messages }: Fields): Fields[] {
 
 function promptIn({ prompt }: Fields): string {
   const only: unknown = Array.isArray(prompt) && prompt.length === 1 ? prompt[0] : prompt;
-  if (typeof only !== 'string') throw unsupported('a local model takes one prompt, as a text', 'prompt');
+  if (typeof only !== 'string') throw unsupported('local models accept one prompt, as a string', 'prompt');
   return only;
 }
 

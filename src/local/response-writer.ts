@@ -1,4 +1,4 @@
-/** Model events as the bytes of a response: a chat response by its dialect's codec, or a legacy completion; whole or as a stream. */
+/** Writes model events as a response, streamed or not: chat by its dialect's codec, or a legacy completion. */
 import type { TokenUsage } from '../core/facts.ts';
 import { asBuffer } from '../wire/bytes.ts';
 import { CODECS } from '../wire/codecs.ts';
@@ -25,7 +25,7 @@ export function createResponseWriter(form: Form, stream: boolean, options: Write
   return stream ? new StreamedResponse(createStreamWriter(form, options), out) : new WholeResponse(form, options, out);
 }
 
-/** An error response, as a provider sends it. */
+/** An error response in OpenAI's format. */
 export function writeError(out: ResponseOut, status: number, error: { code: string; message: string; param?: string | null }): void {
   out.head(status, JSON_TYPE);
   out.data(asBuffer(errorBody(status, error)).toString());
@@ -84,7 +84,7 @@ function createStreamWriter(form: Form, options: WriteOptions): StreamWriter {
   if (form === 'completions') return new CompletionStreamWriter(options);
   const writer = CODECS['openai-chat'].createWriter(options);
   return {
-    // As OpenAI's streams do, the first chunk names the role and has no text.
+    // As in OpenAI's streams, the first chunk carries the role and no text.
     write: (event) => writer.write(event) + (event.type === 'part_start' ? writer.write({ ...event, type: 'delta', text: '' }) : ''),
   };
 }

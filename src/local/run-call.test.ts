@@ -70,7 +70,7 @@ const textChunk = (fields: string): string =>
 const choice = (fields: string, finish = 'null'): string => `"choices":[{"index":0,${fields},"logprobs":null,"finish_reason":${finish}}]`;
 const usage = '"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}';
 
-test('a chat response has these bytes', async () => {
+test('a chat response, byte for byte', async () => {
   const { status, text } = await chat();
   assert.equal(status, 200);
   const message = '"message":{"role":"assistant","content":"The harbour is new.","refusal":null}';
@@ -80,7 +80,7 @@ test('a chat response has these bytes', async () => {
   );
 });
 
-test('a chat stream has these bytes, with its usage where it is asked for', async () => {
+test('a chat stream, byte for byte, with usage if requested', async () => {
   const deltas = [
     ['"delta":{"role":"assistant","content":""}', 'null'],
     ['"delta":{"content":"The harbour"}', 'null'],
@@ -94,7 +94,7 @@ test('a chat stream has these bytes, with its usage where it is asked for', asyn
   assert.equal((await chat(streamed)).text, `${chunks}${chatChunk(`"choices":[],${usage}`)}${end}`);
 });
 
-test('a legacy completion has these bytes, and its prompt has no chat template', async () => {
+test('a legacy completion, byte for byte, with a prompt without chat template', async () => {
   const { text, prompt } = await completion({ prompt: ['Once'], max_tokens: 5, temperature: 0.5, top_p: 1, seed: 3, stop: 'x' });
   const written = choice('"text":"The harbour is new."', '"stop"');
   assert.equal(text, `{"id":"call-1","object":"text_completion","created":1780000000,"model":"offline/m",${written},${usage}}`);
@@ -102,7 +102,7 @@ test('a legacy completion has these bytes, and its prompt has no chat template',
   assert.deepEqual(prompt, { messages, isBare: true, maxTokens: 5, temperature: 0.5, topP: 1, seed: 3, stop: ['x'] });
 });
 
-test('a streamed legacy completion has these bytes', async () => {
+test('a streamed legacy completion, byte for byte', async () => {
   const texts = [
     ['The harbour', 'null'],
     [' is new.', 'null'],
@@ -112,7 +112,7 @@ test('a streamed legacy completion has these bytes', async () => {
   assert.equal((await completion(streamed)).text, `${chunks}${textChunk(`"choices":[],${usage}`)}data: [DONE]\n\n`);
 });
 
-test('a response without any text is complete', async () => {
+test('a response without text is complete', async () => {
   const nothing = { texts: [], end: { finishReason: 'length' } } as const;
   assert.match((await chat({}, nothing)).text, /"content":"","refusal":null},"logprobs":null,"finish_reason":"length"/);
   const role = chatChunk(choice('"delta":{"role":"assistant","content":""}'));
@@ -120,31 +120,31 @@ test('a response without any text is complete', async () => {
   assert.equal((await completion({ stream: true }, nothing)).text, `${textChunk(choice('"text":""', '"length"'))}data: [DONE]\n\n`);
 });
 
-test('a response ends before a stop text, and is a stop though the engine was cut', async () => {
+test('a response ends before a stop text, with finish reason stop though generation was aborted', async () => {
   const { text } = await chat({ stop: ['', 'new'] }, { end: { finishReason: 'length' } });
   assert.match(text, /"content":"The harbour is ","refusal":null},"logprobs":null,"finish_reason":"stop"/);
 });
 
 const unsupported: readonly (readonly [name: string, body: object, param: string])[] = [
   ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools'],
-  ['tools of a host', { tools: [{ type: 'web_search' }] }, 'tools'],
+  ['hosted tools', { tools: [{ type: 'web_search' }] }, 'tools'],
   ['legacy functions', { functions: [{ name: 'f' }] }, 'functions'],
   ['JSON', { response_format: { type: 'json_object' } }, 'response_format'],
   ['a schema', { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {} } } }, 'response_format'],
-  ['a format of a host', { response_format: { type: 'grammar', grammar: 'x' } }, 'response_format'],
+  ['a provider-specific format', { response_format: { type: 'grammar', grammar: 'x' } }, 'response_format'],
   ['a format without its schema', { response_format: { type: 'json_schema' } }, 'response_format'],
   ['two choices', { n: 2 }, 'n'],
   ['the best of two', { best_of: 2 }, 'best_of'],
-  ['sound out', { modalities: ['text', 'audio'], audio: { voice: 'x', format: 'wav' } }, 'audio'],
+  ['audio output', { modalities: ['text', 'audio'], audio: { voice: 'x', format: 'wav' } }, 'audio'],
   ['a web search', { web_search_options: {} }, 'web_search_options'],
   ['an image', { messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, image] }] }, 'messages'],
-  ['an image of a tool', { messages: [{ role: 'tool', tool_call_id: 'c', content: [image] }] }, 'messages'],
-  ['sound in', { messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: {} }] }] }, 'messages'],
+  ['an image in a tool result', { messages: [{ role: 'tool', tool_call_id: 'c', content: [image] }] }, 'messages'],
+  ['audio input', { messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: {} }] }] }, 'messages'],
   ['a file', { messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'f' } }] }] }, 'messages'],
 ];
 
 for (const [name, body, param] of unsupported) {
-  test(`what no local model supports is refused, plain and streamed: ${name}`, async () => {
+  test(`unsupported by local models, streaming or not: ${name}`, async () => {
     for (const stream of [false, true]) {
       const { status, text, prompt } = await chat({ ...body, stream });
       const { error } = JSON.parse(text) as { error: object };
@@ -155,7 +155,7 @@ for (const [name, body, param] of unsupported) {
   });
 }
 
-test('tools that may not be called, text as a format and one choice are no reason to refuse', async () => {
+test('tool_choice none, format text and n 1 are accepted', async () => {
   const tools = [{ type: 'function', function: { name: 'f' } }];
   const bodies = [
     { tools, tool_choice: 'none' },
@@ -166,7 +166,7 @@ test('tools that may not be called, text as a format and one choice are no reaso
   for (const body of bodies) assert.equal((await chat(body)).status, 200, JSON.stringify(body));
 });
 
-test('other bodies and paths are refused as before', async () => {
+test('invalid bodies and unsupported paths are rejected', async () => {
   const codes: [Promise<Result>, number, string, string | null][] = [
     [run('/embeddings', { input: 'a' }), 501, 'unsupported_endpoint', null],
     [run('/chat/completions', '[1]'), 400, 'invalid_request', null],
@@ -186,7 +186,7 @@ test('other bodies and paths are refused as before', async () => {
   }
 });
 
-test('a conversation is given as text: roles, tool results and refusals; without reasoning and tool calls', async () => {
+test('a conversation becomes text with roles, tool results and refusals, without reasoning and tool calls', async () => {
   const call = { id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } };
   const messages = [
     { role: 'system', content: 's' },
@@ -206,7 +206,7 @@ test('a conversation is given as text: roles, tool results and refusals; without
   );
 });
 
-test('options that are no numbers or out of range are left to the engine', async () => {
+test('non-numeric or out-of-range options fall back to the defaults of the engine', async () => {
   const stop = Array.from({ length: 20 }, (_, i) => (i === 0 ? '' : `s${i}`));
   const odd = await chat({ max_tokens: 0, temperature: 'x', n: 1.5, top_p: null, seed: '3', stop });
   assert.deepEqual(
@@ -225,7 +225,7 @@ test('options that are no numbers or out of range are left to the engine', async
   assert.deepEqual([prompt?.maxTokens, prompt?.temperature, prompt?.seed], [7, 0, -1]);
 });
 
-test('an engine that fails before its first text gives an error response, afterwards a broken stream', async () => {
+test('an engine failure is an error response before the first text, a truncated stream after it', async () => {
   const failure = new Error('no such layer\nsecond line');
   for (const [stream, texts] of [
     [false, ['a']],
@@ -241,7 +241,7 @@ test('an engine that fails before its first text gives an error response, afterw
   assert.doesNotMatch(late.text, /DONE|"finish_reason":"/);
 });
 
-test('a call that is stopped ends without an end of its response', async () => {
+test('a stopped call has an unterminated response', async () => {
   const { text, error } = await chat({ stream: true }, { stoppedAfter: 1 });
   assert.match(text, /The harbour/);
   assert.doesNotMatch(text, /is new|DONE|"finish_reason":"/);

@@ -1,4 +1,4 @@
-/** One call in the engine's thread: the bytes of a request in, the bytes of its response out. */
+/** Runs one call in the engine's thread: request bytes in, response bytes out. */
 import { EngineRefusal, messageOf } from './engine.ts';
 import type { Engine, EngineSpec } from './engine.ts';
 import { generate } from './generate.ts';
@@ -8,7 +8,7 @@ import { readCall } from './read-call.ts';
 import { createResponseWriter, writeError } from './response-writer.ts';
 import type { ResponseOut, ResponseWriter } from './response-writer.ts';
 
-/** In bytes. No local model reads a longer body. */
+/** Maximum request size in bytes. */
 const BODY_MAX = 8 * 1024 * 1024;
 
 export interface EngineCall extends Stopping {
@@ -19,12 +19,12 @@ export interface EngineCall extends Stopping {
   readonly created: number;
 }
 
-/** Writes a whole response, an error response, or throws where a stream fails after it has begun: it must not look complete. */
+/** Writes a response or an error response. Throws if a stream fails after it has started, so that it does not look complete. */
 export async function runCall(engine: Engine, spec: EngineSpec, call: EngineCall, out: ResponseOut): Promise<void> {
   let writer: ResponseWriter | null = null;
   try {
     if (call.body.byteLength > BODY_MAX) {
-      throw new EngineRefusal(413, 'context_length_exceeded', `a local model reads at most ${BODY_MAX} bytes`, 'messages');
+      throw new EngineRefusal(413, 'context_length_exceeded', `local models accept at most ${BODY_MAX} bytes`, 'messages');
     }
     const { form, request, toolsField } = readCall(call.path, call.body);
     const prompt = promptOf(request, { isBare: form === 'completions', toolsField });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { StopTexts } from './stop-texts.ts';
 
-test('a text ends before its first stop text, in whatever pieces it comes', () => {
+test('a text ends before its first stop text, however it is split into chunks', () => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(fc.array(word, { maxLength: 3 }), fc.array(word, { maxLength: 12 }), (stops, pieces) => {
@@ -20,7 +20,7 @@ test('a text ends before its first stop text, in whatever pieces it comes', () =
   );
 });
 
-test('what could still become a stop text is held back, and no more', () => {
+test('only a possible prefix of a stop text is held back', () => {
   const texts = new StopTexts(['\n\n']);
   assert.equal(texts.push('one\n'), 'one');
   assert.equal(texts.push('two'), '\ntwo');

@@ -1,4 +1,4 @@
-/** Cuts a streamed text before its first stop text. Only what may be the beginning of a stop text is held back. */
+/** Truncates a streamed text before its first stop text. Only a possible prefix of a stop text is held back. */
 export class StopTexts {
   readonly #stops: readonly string[];
   #held = '';
@@ -9,7 +9,7 @@ export class StopTexts {
     this.#stops = stops;
   }
 
-  /** The text that can be emitted now. */
+  /** Returns the text that can be emitted now. */
   push(text: string): string {
     if (this.isMet) return '';
     if (this.#stops.length === 0) return text;
@@ -25,7 +25,7 @@ export class StopTexts {
     return all.slice(0, all.length - kept);
   }
 
-  /** The rest of the held text: it did not become a stop text. */
+  /** Returns the held text, which did not become a stop text. */
   end(): string {
     const held = this.#held;
     this.#held = '';

@@ -5,7 +5,7 @@ import { textToSummarize } from './text-to-summarize.ts';
 const article = 'The harbour is large. It handles much cargo.\nShips come every day.';
 const user = (content: string) => ({ role: 'user', content });
 
-test('the wish for a summary is no part of what is summarized, in many languages', () => {
+test('the instruction to summarize is removed, in many languages', () => {
   for (const wish of [
     'Summarize this article in one paragraph:',
     'Please write a short summary of the following text.',
@@ -22,18 +22,18 @@ test('the wish for a summary is no part of what is summarized, in many languages
   assert.equal(textToSummarize([user('Summarize: The harbour is large. It is old.')]), 'The harbour is large. It is old.');
 });
 
-test('a text that speaks of summaries stays whole', () => {
+test('a text that mentions summaries is unchanged', () => {
   const text = `${'The committee met on Monday and read the summary of the year, which was long and full of figures. '.repeat(6)}\nIt then went home.`;
   assert.equal(textToSummarize([user(text)]), text.trim());
 });
 
-test('a last message that only asks for it means the one before', () => {
+test('a last message that is only an instruction refers to the one before', () => {
   const conversation = [user(article), { role: 'assistant', content: 'I have read it.' }, user('Now summarize that in two sentences.')];
   assert.equal(textToSummarize(conversation), article);
   assert.equal(textToSummarize([{ role: 'system', content: 'You summarize.' }, user(article)]), article);
 });
 
-test('without any text there is none', () => {
+test('no text gives an empty result', () => {
   assert.equal(textToSummarize([]), '');
   assert.equal(textToSummarize([user('  ')]), '');
   assert.equal(textToSummarize([user('Summarize!')]), 'Summarize!');

@@ -8,18 +8,18 @@ const INSTRUCTION_LENGTH_MAX = 400;
 const INSTRUCTION =
   /\bsummar(y|ies|i[sz])|\btl;?dr\b|\bcondense\b|\bin (one|two|three|a few|\d+) (short )?(sentence|paragraph|word|bullet)|zusammenfass|fass(e|en sie)? .{0,80}zusammen|résum|\bresum|riassu|sunto|samenva|sammanfatt|sammendrag|resumé|streszcz|podsumuj|кратк|резюм|сумар|özetle|tóm tắt|ringkas|要約|まとめ|总结|總結|摘要|概括|요약|सारांश|ملخص|لخص/iu;
 
-/** Empty: there is no text. */
+/** Empty if there is no text. */
 export function textToSummarize(messages: readonly ChatMessage[]): string {
-  const said = messages.filter(({ role }) => role === 'user').map(({ content }) => content.trim());
-  for (const text of said.toReversed()) {
+  const texts = messages.filter(({ role }) => role === 'user').map(({ content }) => content.trim());
+  for (const text of texts.toReversed()) {
     const rest = withoutInstruction(text);
     if (rest !== '') return rest;
   }
   // All messages are instructions: the last one is the text.
-  return said.at(-1) ?? '';
+  return texts.at(-1) ?? '';
 }
 
-/** The text without a first or last paragraph that asks for a summary; empty: there is no other paragraph. */
+/** The text without a first or last paragraph that asks for a summary; empty if there is no other paragraph. */
 function withoutInstruction(text: string): string {
   const paragraphs = text.split(/\n+/).filter((paragraph) => paragraph.trim() !== '');
   const first = paragraphs[0] ?? '';

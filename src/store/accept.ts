@@ -1,8 +1,8 @@
-/** Validates every write, for all drivers: it becomes a valid change or is refused. */
+/** Validates every write, for all drivers, and turns it into a change. */
 import type { Change } from './change.ts';
 import type { StoreLimits, WriteOptions } from './store.ts';
 
-/** A key that every driver can store: lone surrogates, which UTF-8 can't encode, are replaced. Undefined: too long. */
+/** A key that every driver can store: lone surrogates, which UTF-8 can't encode, are replaced. Undefined if it is too long. */
 export function toKey(key: string, limits: StoreLimits): string | undefined {
   return key.length <= limits.keyCharactersMax ? key.toWellFormed() : undefined;
 }
@@ -14,7 +14,7 @@ export function toPut(value: unknown, options: WriteOptions, limits: StoreLimits
   return { kind: 'put', text, expiresAtMs };
 }
 
-/** Whole milliseconds; null: never; undefined: not a valid instant. */
+/** Whole milliseconds; null for never; undefined if the instant is invalid. */
 function toExpiry({ expiresAtMs }: WriteOptions): number | null | undefined {
   if (expiresAtMs === undefined || expiresAtMs === Infinity) return null;
   return Number.isSafeInteger(Math.ceil(expiresAtMs)) ? Math.ceil(expiresAtMs) : undefined;

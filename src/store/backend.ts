@@ -1,4 +1,4 @@
-/** The interface of a driver with a connection; `WriteBehindStore` makes a store of it. */
+/** The interface of a driver with a connection; `WriteBehindStore` builds a store on it. */
 import type { Clock } from '../core/clock.ts';
 import type { Change, Row } from './change.ts';
 import type { JobCall, JobOutcome } from './jobs/job-call.ts';
@@ -10,16 +10,16 @@ export interface KeyedChange {
   readonly change: Change;
 }
 
-/** Changes that are committed together or not at all. */
+/** Changes committed atomically. */
 export interface Batch {
-  /** Counts up from 1. A batch may be sent again on a new connection and is applied once. */
+  /** Increasing from 1. A batch may be sent again on a new connection; it is applied once. */
   readonly sequence: number;
   readonly changes: readonly KeyedChange[];
 }
 
 export interface ReadResult {
   readonly rows: ReadonlyMap<string, Row>;
-  /** The last batch of this process that these rows contain; 0: none. */
+  /** The last batch of this process that these rows include; 0 if none. */
   readonly applied: number;
 }
 
@@ -39,7 +39,7 @@ export interface CachedResponseBounds {
 export interface CachedResponseConnection {
   put(rows: readonly CachedResponseRow[], bounds: CachedResponseBounds, nowMs: number): Promise<void>;
   get(key: string, nowMs: number): Promise<Uint8Array | null>;
-  /** The keys that have not expired, the oldest first. */
+  /** Keys that have not expired, oldest first. */
   keys(nowMs: number): Promise<readonly string[]>;
 }
 
@@ -50,15 +50,15 @@ export interface Connection {
   apply(batch: Batch, nowMs: number): Promise<void>;
   /** The live rows of a collection by key, or of one key. */
   read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult>;
-  /** Rejects if the opened file was replaced. Absent: not possible unnoticed. */
+  /** Rejects if the opened file was replaced. Absent if the backend can't be replaced unnoticed. */
   check?(): Promise<void>;
-  /** Absent: this backend stores no responses. */
+  /** Absent if the backend stores no responses. */
   readonly responses?: CachedResponseConnection;
-  /** A group of calls that are committed together. Absent: this backend stores no jobs. */
+  /** Runs a group of calls that are committed together. Absent if the backend stores no jobs. */
   readonly runJobs?: (calls: readonly JobCall[]) => Promise<readonly JobOutcome[]>;
   /** Closes the connection cleanly. */
   close(): Promise<void>;
-  /** Drops the connection at once, even if it hangs. Pending calls reject. */
+  /** Drops the connection immediately, even if it hangs. Pending calls reject. */
   abandon(): void;
 }
 
@@ -83,7 +83,7 @@ export function toStoreFailure(error: unknown): StoreFailure {
 }
 
 /** The result of the promise, or a `timeout` failure after `timeoutMs`. */
-export function within<T>(clock: Clock, timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
+export function withTimeout<T>(clock: Clock, timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.schedule(timeoutMs, () => {
       reject(new StoreFailure('timeout', `${what} took longer than ${timeoutMs} ms`));

@@ -1,4 +1,4 @@
-/** Entries by collection and key in order of their writes, limited in number and size. */
+/** Entries by collection and key, in write order, limited in number and size. */
 
 export interface BoundedEntry<T> {
   readonly collection: string;
@@ -63,7 +63,7 @@ export class BoundedEntries<T> {
     return undefined;
   }
 
-  /** From the oldest to the newest. Entries may be deleted during the iteration. */
+  /** Oldest to newest. Entries may be deleted during the iteration. */
   values(): Iterable<BoundedEntry<T>> {
     return this.#entries.values();
   }
@@ -73,7 +73,7 @@ export class BoundedEntries<T> {
   }
 }
 
-/** Names of collections are internal and contain no NUL, so the first one ends the name. */
+/** Collection names are internal and contain no NUL, so the first NUL ends the name. */
 function toName(collection: string, key: string): string {
   return `${collection}\0${key}`;
 }

@@ -3,7 +3,7 @@ import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { CachedResponses } from './cached-responses.ts';
 import {
   toStoreFailure,
-  within,
+  withTimeout,
   type CachedResponseConnection,
   type CachedResponseRow,
   type Connection,
@@ -33,10 +33,10 @@ const GROUP_MS = 200;
 /** Maximum size of one group, so that posting it does not block the event loop. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
-/** The share of keys kept at the limit. Several are removed at once: finding the first key of a set takes time in proportion to the keys removed before it. */
-const KEPT_SHARE = 0.98;
+/** The share of keys kept at the limit. Removing several at once is cheaper: finding a set's first key takes time proportional to the keys removed before it. */
+const RETAINED_SHARE = 0.98;
 
-/** A request waits no longer for what may be in a shared store, in milliseconds; a server that is slower is not asked for a while. */
+/** Read timeout of a shared store, in milliseconds; a slow server is then skipped for `SHARED_PAUSE_MS`. */
 const SHARED_READ_MS = 100;
 const SHARED_PAUSE_MS = 1_000;
 
@@ -45,7 +45,7 @@ export interface CachedResponseQueueOptions {
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly limits: CachedResponseLimits;
-  /** Other processes add answers too: what this one knows of is not all there is. */
+  /** Other processes add responses too, so the local key list is incomplete. */
   readonly isShared?: boolean;
   /** A call on the connection failed. */
   readonly onFailure: (connection: Connection, failure: StoreFailure) => void;
@@ -60,8 +60,8 @@ export class CachedResponseQueue implements CachedResponses {
   #connection: Connection | null = null;
   #timer: Timer | null = null;
   #sending: Promise<void> | null = null;
-  /** A shared store that was slow is not read before this. */
-  #askAgainAt: Instant = -Infinity;
+  /** A slow shared store is not read before this instant. */
+  #sharedPausedUntil: Instant = -Infinity;
   /** Number of responses dropped before they were written. */
   dropped = 0;
 
@@ -73,7 +73,7 @@ export class CachedResponseQueue implements CachedResponses {
   async attach(connection: Connection): Promise<void> {
     if (connection.responses === undefined) return;
     this.#connection = connection;
-    const keys = await this.#ask(connection, 'reading', this.#options.readTimeoutMs, (responses) =>
+    const keys = await this.#call(connection, 'reading', this.#options.readTimeoutMs, (responses) =>
       responses.keys(this.#options.clock.epochMs()),
     );
     for (const key of keys ?? []) this.#note(key);
@@ -93,7 +93,7 @@ export class CachedResponseQueue implements CachedResponses {
 
   get #mayHoldOthers(): boolean {
     const { isShared = false, clock } = this.#options;
-    return isShared && this.#connection !== null && clock.now() >= this.#askAgainAt;
+    return isShared && this.#connection !== null && clock.now() >= this.#sharedPausedUntil;
   }
 
   async get(key: string): Promise<Uint8Array | null> {
@@ -105,7 +105,7 @@ export class CachedResponseQueue implements CachedResponses {
     if (connection === null) return null;
     if (this.#options.isShared === true) return this.#getShared(connection, key, nowMs);
     if (!this.#stored.has(key)) return null;
-    const found = await this.#ask(connection, 'reading', readTimeoutMs, (responses) => responses.get(key, nowMs));
+    const found = await this.#call(connection, 'reading', readTimeoutMs, (responses) => responses.get(key, nowMs));
     if (found === null) this.#stored.delete(key);
     return found ?? null;
   }
@@ -114,9 +114,9 @@ export class CachedResponseQueue implements CachedResponses {
     if (!this.#mayHoldOthers) return null;
     const { clock } = this.#options;
     try {
-      return await within(clock, SHARED_READ_MS, 'reading', responses!.get(key, nowMs));
+      return await withTimeout(clock, SHARED_READ_MS, 'reading', responses!.get(key, nowMs));
     } catch {
-      this.#askAgainAt = clock.now() + SHARED_PAUSE_MS;
+      this.#sharedPausedUntil = clock.now() + SHARED_PAUSE_MS;
       return null;
     }
   }
@@ -139,7 +139,7 @@ export class CachedResponseQueue implements CachedResponses {
     this.#schedule();
   }
 
-  /** Writes all waiting responses. */
+  /** Writes all pending responses. */
   async flush(): Promise<void> {
     await this.#sending;
     while (this.#connection !== null && this.#waiting.size > 0) await this.#send();
@@ -158,7 +158,7 @@ export class CachedResponseQueue implements CachedResponses {
     const rows = this.#take();
     if (connection === null || rows.length === 0) return;
     const { clock, writeTimeoutMs, limits } = this.#options;
-    const written = await this.#ask(connection, 'saving', writeTimeoutMs, (responses) => responses.put(rows, limits, clock.epochMs()));
+    const written = await this.#call(connection, 'saving', writeTimeoutMs, (responses) => responses.put(rows, limits, clock.epochMs()));
     if (connection !== this.#connection) return;
     this.#sending = null;
     if (written !== undefined) for (const { key } of rows) this.#note(key);
@@ -177,15 +177,15 @@ export class CachedResponseQueue implements CachedResponses {
     return rows;
   }
 
-  /** Undefined: it failed. */
-  async #ask<T>(
+  /** Undefined if the call failed. */
+  async #call<T>(
     connection: Connection,
     what: string,
     timeoutMs: number,
     call: (responses: CachedResponseConnection) => Promise<T>,
   ): Promise<T | undefined> {
     try {
-      return await within(this.#options.clock, timeoutMs, what, call(connection.responses!));
+      return await withTimeout(this.#options.clock, timeoutMs, what, call(connection.responses!));
     } catch (error) {
       this.#options.onFailure(connection, toStoreFailure(error));
       return undefined;
@@ -198,7 +198,7 @@ export class CachedResponseQueue implements CachedResponses {
     const { rowsMax } = this.#options.limits;
     if (this.#stored.size <= rowsMax) return;
     for (const oldest of this.#stored) {
-      if (this.#stored.size <= rowsMax * KEPT_SHARE) return;
+      if (this.#stored.size <= rowsMax * RETAINED_SHARE) return;
       this.#stored.delete(oldest);
     }
   }

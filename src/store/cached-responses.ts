@@ -1,11 +1,11 @@
 /**
- * Cached responses that outlive the process: bytes by key with an expiry, apart from the limits of the other state. A write returns at once
- * and may be lost at a limit or by a disk fault; a lost response is requested again.
+ * Cached responses that survive a restart: bytes by key with an expiry, with limits separate from other state. A write returns immediately
+ * and may be lost at a limit or by a disk fault; a lost response is fetched from the provider again.
  */
 export interface CachedResponses {
-  /** False: the store does not have it. */
+  /** False if the store certainly lacks the key. */
   mayHold(key: string): boolean;
-  /** Null: none, expired, or not readable now. Never rejects, and always ends within the driver's read timeout. */
+  /** Null if missing, expired or unreadable. Never rejects; settles withTimeout the driver's read timeout. */
   get(key: string): Promise<Uint8Array | null>;
   /** Stores both parts concatenated; they are copied. `expiresAtMs`: milliseconds since the Unix epoch. */
   put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void;

@@ -1,4 +1,4 @@
-/** The contract of every store. The tests of each driver call it with a function that opens one. */
+/** The contract of every store; each driver's tests call it with a function that opens one. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createManualClock, type ManualClock } from '../testing/manual-clock.ts';
@@ -42,7 +42,7 @@ story('an unknown key is undefined, an unknown collection is empty', async (stor
   assert.equal((await store.getAll('breaker')).size, 0);
 });
 
-story('a value is read back as JSON carries it', async (store) => {
+story('a value is read back as its JSON round trip', async (store) => {
   const value = { state: 'open', until: 12.5, ok: true, none: null, list: [1, 'ä', { deep: '😀' }], text: 'a\0b\ud800c' };
   store.put('breaker', 'openai/gpt-5', value);
   await bothWays(store, async () => assert.deepEqual(await store.get('breaker', 'openai/gpt-5'), value));
@@ -56,21 +56,21 @@ story('the last write wins', async (store) => {
   await bothWays(store, async () => assert.equal(await store.get('bucket', 'a'), 3));
 });
 
-story('a value is taken as it is at the call', async (store) => {
+story('a value is copied when it is written', async (store) => {
   const value = { level: 1 };
   store.put('bucket', 'a', value);
   value.level = 2;
   await bothWays(store, async () => assert.deepEqual(await store.get('bucket', 'a'), { level: 1 }));
 });
 
-story('what is read belongs to the reader', async (store) => {
+story('a value that was read can be changed without effect on the store', async (store) => {
   store.put('bucket', 'a', { level: 1 });
   const read = (await store.get('bucket', 'a')) as { level: number };
   read.level = 5;
   assert.deepEqual(await store.get('bucket', 'a'), { level: 1 });
 });
 
-story('collections are apart, and keys may be any text', async (store) => {
+story('collections are separate, and keys may be any text', async (store) => {
   const keys = ['', ' ', 'a/b:c', 'a\0b', "'; --", 'ü😀', '__proto__', 'x'.repeat(1_024)];
   for (const key of keys) {
     store.put('one', key, `1${key}`);
@@ -82,7 +82,7 @@ story('collections are apart, and keys may be any text', async (store) => {
   });
 });
 
-story('a deleted entry is gone, and can be written again', async (store) => {
+story('a deleted entry can be written again', async (store) => {
   store.put('bench', 'key', 1);
   await store.flush();
   store.delete('bench', 'key');
@@ -95,7 +95,7 @@ story('a deleted entry is gone, and can be written again', async (store) => {
   await bothWays(store, async () => assert.equal(await store.get('bench', 'key'), 2));
 });
 
-story('an entry is gone from its expiry on, by the wall clock', async (store, clock) => {
+story('an entry expires by the wall clock', async (store, clock) => {
   store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
   store.put('cooldown', 'b', 2);
   await store.flush();
@@ -111,7 +111,7 @@ story('an entry is gone from its expiry on, by the wall clock', async (store, cl
   });
 });
 
-story('a later put takes the expiry away', async (store, clock) => {
+story('a later put without expiry removes the expiry', async (store, clock) => {
   store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
   await store.flush();
   store.put('cooldown', 'a', 2);
@@ -119,7 +119,7 @@ story('a later put takes the expiry away', async (store, clock) => {
   await bothWays(store, async () => assert.equal(await store.get('cooldown', 'a'), 2));
 });
 
-story('puts and deletes in any rhythm of flushes leave what the last of them wrote', async (store) => {
+story('the last put or delete wins, whenever flushes happen', async (store) => {
   let expected: unknown;
   for (let step = 1; step <= 60; step++) {
     if (step % 9 === 0) store.delete('usage', 'a');
@@ -132,7 +132,7 @@ story('puts and deletes in any rhythm of flushes leave what the last of them wro
   await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), expected));
 });
 
-story('what is no sound value is refused and counted, never thrown', async (store) => {
+story('an invalid value is refused and counted, never thrown', async (store) => {
   const cycle: Record<string, unknown> = {};
   cycle['self'] = cycle;
   for (const value of [undefined, () => {}, 1n, cycle]) store.put('bucket', 'a', value);
@@ -178,7 +178,7 @@ story(
   { charactersMax: 1_000 },
 );
 
-story('after close writes are refused and reads find nothing; closing again changes nothing', async (store) => {
+story('after close writes are refused and reads return nothing; closing again has no effect', async (store) => {
   store.put('bucket', 'a', 1);
   await store.close();
   store.put('bucket', 'a', 2);
@@ -190,7 +190,7 @@ story('after close writes are refused and reads find nothing; closing again chan
   await store.close();
 });
 
-story('a store at rest waits for no timer, and a closed one neither', async (store, clock) => {
+story('an idle or closed store has no timer pending', async (store, clock) => {
   store.put('bucket', 'a', 1);
   await store.flush();
   await store.get('bucket', 'a');

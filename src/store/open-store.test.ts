@@ -12,7 +12,7 @@ test('a URL names the driver and its path', () => {
   assert.deepEqual(parseStoreUrl('SQLite:C:\\data\\state.db'), { kind: 'sqlite', path: 'C:\\data\\state.db' });
 });
 
-test('a URL that can not be used is refused in words that help, and without its secrets', () => {
+test('an invalid URL is refused with a helpful message that contains no secret', () => {
   assert.throws(
     () => parseStoreUrl('redis://:secret@'),
     (error: Error) => /a host is missing/.test(error.message) && !error.message.includes('secret'),

@@ -31,7 +31,7 @@ export function parseStoreUrl(url: string): StoreUrl {
       const path = rest.startsWith('//') ? rest.slice(2) : rest;
       if (path === '') throw new Error('store: a path is missing after "sqlite:"');
       if (path === ':memory:') throw new Error('store: use "memory:" for a store that ends with the process');
-      if (path.includes('\0')) throw new Error('store: the path after "sqlite:" holds a NUL');
+      if (path.includes('\0')) throw new Error('store: the path after "sqlite:" contains a NUL');
       return { kind: 'sqlite', path };
     }
     default:
@@ -41,10 +41,7 @@ export function parseStoreUrl(url: string): StoreUrl {
   }
 }
 
-/**
- * Opens the store. Rejects only for an invalid URL; a store that can't be reached is opened `degraded` within seconds, and recovers
- * later.
- */
+/** Opens the store. Rejects only for an invalid URL; an unreachable store is opened `degraded` withTimeout seconds and recovers later. */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<Store> {
   const parsed = parseStoreUrl(url);
   if (parsed.kind === 'memory') return createMemoryStore(options);

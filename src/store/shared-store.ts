@@ -1,33 +1,33 @@
-/** What instances that share a store say to each other: parts of limits, and messages. */
+/** Communication between instances that share a store: shares of limits, and messages. */
 import type { LeaseClaim, LeaseGrant } from '../core/lease.ts';
 
 export interface ExchangeReply {
-  /** Live members of the fleet, this one included, in the same order everywhere. */
+  /** Live members of the fleet, this one included, in the same order on every instance. */
   readonly members: readonly string[];
   /** One for each claim. */
   readonly grants: readonly LeaseGrant[];
 }
 
 export interface SharedStoreListener {
-  /** A message of another member. */
+  /** A message from another member. */
   message(text: string): void;
-  /** The connection stands, or is lost. */
+  /** The connection was made or lost. */
   linked(isLinked: boolean): void;
 }
 
-/** Calls may be slow or hang; a call that fails rejects with a `StoreFailure`. It connects again by itself. */
+/** Calls may be slow or hang; a failed call rejects with a `StoreFailure`. Reconnects by itself. */
 export interface SharedStore {
-  /** This instance among the members; null: it was never connected. */
+  /** This instance's member id; null if it was never connected. */
   readonly member: string | null;
-  /** Begins to connect; called once. */
+  /** Starts to connect; called once. */
   open(listener: SharedStoreListener): void;
-  /** Says that this member lives, and exchanges parts of limits: one atomic step. */
+  /** Atomically marks this member alive and exchanges shares of limits. */
   exchange(claims: readonly LeaseClaim[]): Promise<ExchangeReply>;
-  /** To all other members, at once; lost while there is no connection. */
+  /** Sends to all other members immediately; dropped without a connection. */
   publish(text: string): void;
-  /** Leaves the fleet: what the claims hold goes back. Never rejects, and always ends. */
+  /** Leaves the fleet and returns what the claims hold. Never rejects; bounded in time. */
   leave(claims: readonly LeaseClaim[]): Promise<void>;
 }
 
-/** A member that says nothing for so long is dead, in milliseconds: its parts go to the others. */
+/** A member silent for this long is dead, in milliseconds; its shares are redistributed. */
 export const MEMBER_SILENCE_MS = 5_000;

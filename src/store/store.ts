@@ -1,12 +1,12 @@
 /**
- * Persistent state: small values in named collections, behind an interface without connections.
+ * Persistent state: small values in named collections, behind an interface that hides connections.
  *
- * Writes return at once and never throw; they are coalesced by key and committed in groups. Reads see every earlier
+ * Writes return immediately and never throw; they are coalesced by key and committed in groups. Reads see every earlier
  * write of this process, durable or not. A store that is slow, hung, broken or missing never stops the gateway: it is
- * `degraded`, continues in memory within its limits, warns once, and recovers in the background.
+ * `degraded`, continues in memory withTimeout its limits, warns once, and recovers in the background.
  *
- * Jobs and files (`store.jobs`) use calls of their own that resolve when durable: a checkpoint must be on disk before a dispatch. Leases,
- * membership and messages of several instances are `store.shared`, absent where a driver serves one machine only.
+ * Jobs and files (`store.jobs`) have their own calls, which resolve when durable: a checkpoint must be on disk before a dispatch. Leases,
+ * membership and messages between instances are `store.shared`, absent in a driver for a single machine.
  */
 
 import type { StoreFault } from './store-fault.ts';
@@ -27,13 +27,13 @@ export type StoreHealth =
       readonly sinceMs: number;
     };
 
-/** Counts of writes. They only grow. */
+/** Counts of writes, monotonic. */
 export interface StoreCounters {
   /** Accepted changes. */
   readonly accepted: number;
-  /** Of these, changes that were merged into a waiting one of the same key. */
+  /** Accepted changes that were merged into a pending one of the same key. */
   readonly coalesced: number;
-  /** Keys whose waiting or stored state was dropped at a limit, the oldest first. */
+  /** Keys whose pending or stored state was dropped at a limit, oldest first. */
   readonly dropped: number;
   /** Refused changes: not JSON, too large, an invalid expiry, or after `close`. */
   readonly refused: number;
@@ -50,9 +50,9 @@ export interface StoreLimits {
   readonly entriesMax: number;
   /** Their keys and JSON together, in UTF-16 units. Default 32 Mi. */
   readonly charactersMax: number;
-  /** JSON of one value, in UTF-16 units. A larger one is refused. Default 256 Ki. */
+  /** Maximum JSON length of one value, in UTF-16 units. A longer one is refused. Default 256 Ki. */
   readonly valueCharactersMax: number;
-  /** A key, in UTF-16 units. A longer one is refused. Default 1,024. */
+  /** Maximum length of a key, in UTF-16 units. A longer one is refused. Default 1,024. */
   readonly keyCharactersMax: number;
 }
 
@@ -70,31 +70,30 @@ export interface Store {
   readonly kind: StoreKind;
   readonly health: StoreHealth;
   readonly counters: StoreCounters;
-  /** Cached responses; null: this store does not store them, since they would end with the process. */
+  /** Cached responses; null if this store does not persist them. */
   readonly responses: CachedResponses | null;
-  /** Files and batches; null: this store has none. Uses a connection of its own; its calls report faults. */
+  /** Files and batches; null if this store has none. Uses a separate connection; calls report faults. */
   readonly jobs: JobStore | null;
-  /** What several instances share; absent: a driver of one machine. */
+  /** State shared by several instances; absent in a driver for a single machine. */
   readonly shared?: SharedStore;
-  /** Checks from time to time whether the opened file was replaced; called every second by its owner. */
+  /** Checks from time to time whether the opened file was replaced; its owner calls it every second. */
   check?(): void;
   /** Calls the listener at every change between `ok` and `degraded`, and of the fault. Returns a function that removes it. */
   onHealthChange(listener: (health: StoreHealth) => void): () => void;
 
   /**
-   * The value, or undefined: none, expired, or not readable now. Never rejects, and always ends within the driver's
-   * read timeout. While `degraded` it returns only unsaved writes of this process. The caller validates the shape: another version may
-   * have written it.
+   * The value; undefined if missing, expired or unreadable. Never rejects, and settles withTimeout the driver's read timeout. While `degraded`
+   * it returns only unsaved writes of this process. The caller validates the shape: another version may have written it.
    */
   get(collection: string, key: string): Promise<unknown>;
-  /** All entries of the collection that have not expired, unordered; otherwise as `get`. For the start, not for every request. */
+  /** All entries of the collection that have not expired, unordered; otherwise as `get`. For startup, not for every request. */
   getAll(collection: string): Promise<ReadonlyMap<string, unknown>>;
 
   /** Sets the value: a JSON value, serialized now. The last write wins. Without `expiresAtMs` it does not expire. */
   put(collection: string, key: string, value: unknown, options?: WriteOptions): void;
   delete(collection: string, key: string): void;
 
-  /** Saves waiting writes at once. True: all writes before the call are durable. Bounded in time; never rejects. */
+  /** Saves pending writes now. True if all writes before the call are durable. Bounded in time; never rejects. */
   flush(): Promise<boolean>;
   /** Saves what it can and closes. Bounded in time; never rejects. Later writes are refused, later reads find nothing. */
   close(): Promise<void>;

@@ -46,7 +46,7 @@ testStoreContract({
   open: (_t, clock, limits = {}) => openFaultyStore({ clock, disk: createFaultyDisk({ clock, random: createSeededRandom(1) }), limits }),
 });
 
-test('writes within 25 ms are committed together, and nothing is committed before', async (t) => {
+test('writes withTimeout 25 ms are committed together, and nothing is committed before', async (t) => {
   const { clock, disk, open } = createScene(t);
   const store = await open();
   for (let index = 0; index < 50; index++) {
@@ -61,7 +61,7 @@ test('writes within 25 ms are committed together, and nothing is committed befor
   assert.equal(disk.commits, 2);
 });
 
-test('what was committed is there after a restart', async (t) => {
+test('committed state survives a restart', async (t) => {
   const { clock, open } = createScene(t);
   const first = await open();
   first.put('breaker', 'a', { state: 'open' });
@@ -70,7 +70,7 @@ test('what was committed is there after a restart', async (t) => {
   assert.deepEqual(await second.get('breaker', 'a'), { state: 'open' });
 });
 
-test('a store that can not be opened is degraded, warns once, goes on in memory, and saves all once it can', async (t) => {
+test('a store that can not be opened is degraded, warns once, continues in memory, and saves everything once it is open', async (t) => {
   const { clock, disk, warnings, open } = createScene(t, { refuse: 'read_only' });
   const store = await open();
   const seen: string[] = [];
@@ -95,7 +95,7 @@ test('a store that can not be opened is degraded, warns once, goes on in memory,
   assert.deepEqual(await restarted.get('usage', 'a'), { calls: 2 });
 });
 
-test('the pauses between new connections grow from a quarter of a second to half a minute', async (t) => {
+test('the delay between reconnects grows from 250 ms to 30 s', async (t) => {
   const { clock, disk, open } = createScene(t, { refuse: 'unavailable' });
   await open();
   const before = disk.connections;
@@ -104,7 +104,7 @@ test('the pauses between new connections grow from a quarter of a second to half
   assert.ok(perHour >= 115 && perHour <= 125, `${perHour} connections in an hour`);
 });
 
-test('a frozen disk neither holds up writes nor reads, and is left after its timeout', async (t) => {
+test('a frozen disk blocks neither writes nor reads, and its connection is dropped after its timeout', async (t) => {
   const { clock, disk, open } = createScene(t);
   const store = await open();
   store.put('bucket', 'a', 1);
@@ -115,8 +115,8 @@ test('a frozen disk neither holds up writes nor reads, and is left after its tim
   const reading = store.getAll('bucket');
   const flushing = store.flush();
   await clock.advanceAsync(STORE_TIMING.readTimeoutMs);
-  assert.deepEqual(await reading, new Map([['b', 2]]), 'what is not saved yet is known; the rest can not be had');
-  assert.equal(faultOf(store.health), 'ok', 'a slow commit may take its time');
+  assert.deepEqual(await reading, new Map([['b', 2]]), 'unsaved state is readable; the rest is not');
+  assert.equal(faultOf(store.health), 'ok', 'a slow commit is tolerated');
   await clock.advanceAsync(2_000);
   assert.equal(await flushing, false);
   await clock.advanceAsync(5_000);
@@ -132,7 +132,7 @@ test('a frozen disk neither holds up writes nor reads, and is left after its tim
   );
 });
 
-test('opening ends by its timeout although the disk hangs', async () => {
+test('opening ends at its timeout if the disk hangs', async () => {
   const { clock, open } = createScene(undefined, { freezeRatio: 1 });
   const store = await open();
   assert.equal(faultOf(store.health), 'timeout');
@@ -141,7 +141,7 @@ test('opening ends by its timeout although the disk hangs', async () => {
   await closing;
 });
 
-test('closing ends by its timeouts although the disk hangs, and says what was not saved', async () => {
+test('closing ends at its timeouts if the disk hangs, and reports what was not saved', async () => {
   const { clock, disk, warnings, open } = createScene(undefined);
   const store = await open();
   disk.setFaults({ freezeRatio: 1 });
@@ -167,7 +167,7 @@ test('closing a degraded store tries once more to save', async () => {
 test('a write whose commit was not confirmed is not applied again over a later one of another process', async (t) => {
   const { clock, disk, open } = createScene(t);
   const [store, other] = [await open(), await open()];
-  disk.setFaults({ lostAnswerRatio: 1 });
+  disk.setFaults({ lostReplyRatio: 1 });
   store.put('usage', 'a', { calls: 1 });
   await clock.advanceAsync(25);
   assert.equal(faultOf(store.health), 'io_error');
@@ -179,7 +179,7 @@ test('a write whose commit was not confirmed is not applied again over a later o
   assert.deepEqual(await store.get('usage', 'a'), { calls: 2 });
 });
 
-test('a connection that is cut at rest is made anew, without a second warning for a second cut soon after', async (t) => {
+test('a lost idle connection is reopened, without a second warning for a second loss soon after', async (t) => {
   const { clock, disk, warnings, open } = createScene(t);
   const store = await open();
   for (let round = 0; round < 2; round++) {
@@ -191,7 +191,7 @@ test('a connection that is cut at rest is made anew, without a second warning fo
   assert.equal(warnings.length, 1);
 });
 
-test('what waits during an outage is bounded: the oldest goes, one warning says so', async (t) => {
+test('unsaved state is bounded during an outage: the oldest is dropped, with one warning', async (t) => {
   const { disk, warnings, open } = createScene(t, { refuse: 'full' });
   const store = await open({ entriesMax: 100 });
   for (let index = 0; index < 1_000; index++) store.put('bucket', `${index}`, index);
@@ -201,7 +201,7 @@ test('what waits during an outage is bounded: the oldest goes, one warning says 
   disk.heal();
 });
 
-test('a flush whose state was dropped meanwhile does not claim that it is durable', async (t) => {
+test('a flush whose state was dropped meanwhile returns false', async (t) => {
   const { clock, disk, open } = createScene(t);
   const store = await open({ entriesMax: 2 });
   disk.setFaults({ delayMs: [100, 100] });
@@ -215,7 +215,7 @@ test('a flush whose state was dropped meanwhile does not claim that it is durabl
   assert.equal(await flushing, false);
 });
 
-test('a backlog of many batches is flushed whole', async (t) => {
+test('a backlog of many batches is flushed completely', async (t) => {
   const { disk, open } = createScene(t);
   const store = await open();
   for (let index = 0; index < 20_000; index++) store.put('bucket', `${index}`, index);
@@ -224,7 +224,7 @@ test('a backlog of many batches is flushed whole', async (t) => {
   assert.equal((await store.getAll('bucket')).size, 20_000);
 });
 
-test('a listener that throws, or writes, does not disturb the store', async (t) => {
+test('a listener that throws, or writes, does not affect the store', async (t) => {
   const { clock, disk, warnings, open } = createScene(t);
   const store = await open();
   const stop = store.onHealthChange(() => {
@@ -240,11 +240,11 @@ test('a listener that throws, or writes, does not disturb the store', async (t) 
   assert.equal(warnings.filter((warning) => warning.includes('listener')).length, 1);
 });
 
-test('whatever the disk does, the last state of every key survives it', async () => {
+test('the last state of every key survives any sequence of disk faults', async () => {
   const faults = fc.record({
     delayMs: fc.constantFrom<readonly [number, number]>([0, 0], [0, 40], [0, 12_000]),
     failureRatio: fc.constantFrom(0, 0.2),
-    lostAnswerRatio: fc.constantFrom(0, 0.3),
+    lostReplyRatio: fc.constantFrom(0, 0.3),
     freezeRatio: fc.constantFrom(0, 0.1),
     refuse: fc.constantFrom(null, null, 'locked' as const),
   });

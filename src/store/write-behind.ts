@@ -1,12 +1,11 @@
 /**
- * A store over a connection that may be slow, hang or break. Writes wait in a bounded queue and are committed in groups,
- * one batch at a time; reads use the connection and are overlaid with changes that are not durable yet. Any failure drops
- * the connection: the store is degraded, and a new connection is tried with exponential backoff. There is only this one way to recover,
- * so it is well tested.
+ * A store over a connection that may be slow, hang or break. Writes wait in a bounded queue and are committed in groups, one batch at a
+ * time; reads use the connection and are overlaid with changes that are not durable yet. Any failure drops the connection: the store is
+ * degraded and reconnects with exponential backoff. This is the only recovery path, so it is well tested.
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import { toKey, toPut } from './accept.ts';
-import { type StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
+import { type StoreFailure, toStoreFailure, withTimeout, type Backend, type Connection, type ReadResult } from './backend.ts';
 import { parseJson, type Change, type Row } from './change.ts';
 import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
@@ -58,10 +57,10 @@ export const STORE_TIMING: StoreTiming = {
   checkIntervalMs: 5_000,
 };
 
-/** A read is repeated if a batch became durable meanwhile; this often only by coincidence. */
+/** A read is repeated if a batch became durable meanwhile; more repeats would be needed only by coincidence. */
 const readAttemptsMax = 3;
 
-/** Maximum number of callers that wait for a flush; others get `false`. */
+/** Maximum number of callers waiting for a flush; others get `false`. */
 const flushWaitersMax = 10_000;
 
 export interface WriteBehindOptions {
@@ -74,7 +73,7 @@ export interface WriteBehindOptions {
   readonly cachesResponses?: boolean | 'shared';
   /** Closed with the store. Default: none. */
   readonly jobs?: JobStore;
-  /** For several instances; ended by whoever opens it. Default: none. */
+  /** For several instances; closed by the code that opens it. Default: none. */
   readonly shared?: SharedStore;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
@@ -216,18 +215,18 @@ class WriteBehindStore implements Store {
     this.#disconnect();
     this.#markOpened();
     if (connection !== undefined) {
-      await within(this.#clock, this.#timing.closeTimeoutMs, 'closing', connection.close()).catch(() => {});
+      await withTimeout(this.#clock, this.#timing.closeTimeoutMs, 'closing', connection.close()).catch(() => {});
       connection.abandon();
     }
     const { length } = this.#queue;
     if (length > 0) this.#board.warn('the store was closed before all state was saved', { unsaved: length });
   }
 
-  /** Waits for a connection that is being opened, within its timeout. */
+  /** Waits for a connection that is being opened, withTimeout its timeout. */
   async #ready(): Promise<void> {
     const connection = this.#connection;
     if (this.#state !== 'connecting' || connection === undefined) return;
-    await within(this.#clock, this.#timing.connectTimeoutMs, 'opening', connection.ready).catch(() => {});
+    await withTimeout(this.#clock, this.#timing.connectTimeoutMs, 'opening', connection.ready).catch(() => {});
   }
 
   #write(collection: string, key: string, change: Change | undefined): void {
@@ -241,7 +240,7 @@ class WriteBehindStore implements Store {
     this.#scheduleCommit();
     if (this.#queue.dropped > dropped && !this.#warnedOfDrops) {
       this.#warnedOfDrops = true;
-      this.#board.warn('the store drops its oldest unsaved state: too much of it waits', { entriesMax: this.#limits.entriesMax });
+      this.#board.warn('the store drops its oldest unsaved state: the limit is reached', { entriesMax: this.#limits.entriesMax });
     }
   }
 
@@ -252,7 +251,7 @@ class WriteBehindStore implements Store {
       const connection = this.#connection as Connection;
       try {
         const reading = connection.read(collection, key, this.#clock.epochMs());
-        found = await within(this.#clock, this.#timing.readTimeoutMs, 'reading', reading);
+        found = await withTimeout(this.#clock, this.#timing.readTimeoutMs, 'reading', reading);
         if (found.applied >= this.#queue.durableSequence) break;
       } catch (error) {
         const failure = toStoreFailure(error);
@@ -271,7 +270,7 @@ class WriteBehindStore implements Store {
     connection = this.#backend.connect((failure) => connection && this.#onConnectionLost(connection, failure));
     this.#connection = connection;
     const made = connection;
-    within(this.#clock, this.#timing.connectTimeoutMs, 'opening', made.ready).then(
+    withTimeout(this.#clock, this.#timing.connectTimeoutMs, 'opening', made.ready).then(
       () => this.#connected(made),
       (error: unknown) => this.#onConnectionLost(made, toStoreFailure(error)),
     );
@@ -280,7 +279,7 @@ class WriteBehindStore implements Store {
   #connected(connection: Connection): void {
     if (connection !== this.#connection) return;
     this.#state = 'up';
-    // With unsaved state, only a successful save shows recovery (a full disk can be opened).
+    // With unsaved state, only a successful save proves recovery: a full disk can still be opened.
     this.#send();
     // Cached responses must be available from the first request on.
     if (this.responses === null) this.#markOpened();
@@ -293,7 +292,7 @@ class WriteBehindStore implements Store {
     const now = this.#clock.now();
     if (this.#state !== 'up' || connection?.check === undefined || now < this.#nextCheckAt) return;
     this.#nextCheckAt = now + this.#timing.checkIntervalMs;
-    within(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
+    withTimeout(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
       const failure = toStoreFailure(error);
       // A check may time out behind a slow batch.
       if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
@@ -341,7 +340,7 @@ class WriteBehindStore implements Store {
     if (batch === undefined) return;
     this.#sending = true;
     const connection = this.#connection as Connection;
-    within(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.apply(batch, this.#clock.epochMs())).then(
+    withTimeout(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.apply(batch, this.#clock.epochMs())).then(
       () => this.#sent(connection),
       (error: unknown) => this.#onConnectionLost(connection, toStoreFailure(error)),
     );

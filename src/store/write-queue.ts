@@ -1,6 +1,6 @@
 /**
- * Changes that are not durable yet: those that wait, merged by key, and the one batch that was sent. A batch is unchanged until it is
- * known to be durable, since a failed connection may or may not have committed it; repeated with the same number it is applied once.
+ * Changes that are not durable yet: pending ones, merged by key, and the one batch that was sent. A batch stays unchanged until it is known
+ * to be durable, since a failed connection may or may not have committed it; a repeat with the same number is applied once.
  */
 import type { Batch, KeyedChange } from './backend.ts';
 import { BoundedEntries } from './bounded-entries.ts';
@@ -48,7 +48,7 @@ export class WriteQueue {
     return this.#durable;
   }
 
-  /** Replaces a change of the same key that still waits. */
+  /** Replaces a pending change of the same key. */
   add(collection: string, key: string, change: Change): void {
     const before = this.#waiting.get(collection, key);
     this.#accepted++;
@@ -56,7 +56,7 @@ export class WriteQueue {
     this.#waiting.set(collection, key, { change, since: before?.since ?? this.#accepted });
   }
 
-  /** The batch to send: the previous one if it is not known to be durable, else the oldest waiting changes. */
+  /** The batch to send: the previous one if it is not known to be durable, otherwise the oldest pending changes. */
   take(): Batch | undefined {
     if (this.#sent !== undefined || this.#waiting.size === 0) return this.#sent;
     const changes: KeyedChange[] = [];
@@ -73,14 +73,14 @@ export class WriteQueue {
     return this.#sent;
   }
 
-  /** The batch that was taken is durable. */
+  /** Marks the batch that was taken as durable. */
   settle(): void {
     this.#durable = this.#sequence;
     this.#sent = undefined;
     this.#sentSince = Infinity;
   }
 
-  /** The index, among accepted changes, of the oldest that is neither durable nor dropped; Infinity: none. */
+  /** The index, among accepted changes, of the oldest that is neither durable nor dropped; Infinity if there is none. */
   oldestUnsaved(): number {
     let oldest = this.#sentSince;
     for (const { value } of this.#waiting.values()) oldest = Math.min(oldest, value.since);
@@ -88,8 +88,8 @@ export class WriteQueue {
   }
 
   /**
-   * The rows of the collection, or of the one key, that have not expired: the rows read, with the changes that they do not contain yet.
-   * `applied` is the last batch that the read contains.
+   * The unexpired rows of the collection, or of one key: the rows read, plus the changes they do not include yet. `applied` is the last batch
+   * that the read includes.
    */
   overlay(read: ReadonlyMap<string, Row>, applied: number, collection: string, key: string | undefined, nowMs: number): Map<string, Row> {
     const rows = new Map(read);

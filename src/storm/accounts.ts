@@ -1,19 +1,19 @@
-/** The limits of each API key. */
+/** Rate-limit accounts, one per API key. */
 import { createAccount } from './limits.ts';
 import type { Account } from './limits.ts';
 import type { StormLimits } from './options.ts';
 
 export interface Accounts {
-  /** The account of a key; none where nothing is limited. */
+  /** The account of a key; undefined if no limits are set. */
   of(key: string): Account | undefined;
-  /** Forgets what was spent. Calls still running stay counted in the old accounts. */
+  /** Resets all usage. Running calls stay counted in the old accounts. */
   reset(): void;
 }
 
-/** Keys whose limits are kept apart; beyond it, new keys share one account. */
+/** Keys with an account of their own; further keys share one. */
 const ACCOUNTS_MAX = 10_000;
 
-/** Makes the accounts; `minuteMs` is the length of a minute. */
+/** Creates the accounts; `minuteMs` is the length of a simulated minute. */
 export function createAccounts(limits: StormLimits | undefined, minuteMs: number): Accounts {
   let accounts = new Map<string, Account>();
   return {

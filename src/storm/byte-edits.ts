@@ -1,16 +1,16 @@
-/** Changes to a program that mind bytes only: where it breaks, and how many go into one write. */
-import type { Step } from './answer.ts';
+/** Edits to a script at the level of bytes: where it breaks and how it is split into writes. */
+import type { Step } from './response-script.ts';
 
 const toBuffer = (bytes: string | Buffer): Buffer => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes);
 
-/** The bytes that a program sends. */
+/** Number of bytes that the steps send. */
 export function lengthOf(steps: readonly Step[]): number {
   let sum = 0;
   for (const step of steps) if (step.do === 'send') sum += Buffer.byteLength(step.bytes);
   return sum;
 }
 
-/** The program up to so many bytes, then other steps. */
+/** The steps up to a byte offset, followed by other steps. */
 export function cutAtByte(steps: readonly Step[], offset: number, ...rest: Step[]): Step[] {
   let left = Math.max(0, offset);
   const kept: Step[] = [];
@@ -28,17 +28,14 @@ export function cutAtByte(steps: readonly Step[], offset: number, ...rest: Step[
   return [...kept, ...rest];
 }
 
-/**
- * Writes of `size` bytes whatever the events, each in a turn of its own or after `ms`. What stood before a wait is
- * written before it.
- */
-export function resized(steps: readonly Step[], size: number, ms = 0): Step[] {
+/** Splits all sends into writes of `size` bytes, each in its own event-loop turn or after `ms`. A write never spans a wait. */
+export function resize(steps: readonly Step[], size: number, ms = 0): Step[] {
   return rewritten(steps, (bytes) =>
     Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) => bytes.subarray(at * size, (at + 1) * size)),
   ).flatMap((step): Step[] => (step.do === 'send' ? [ms > 0 ? { do: 'wait', ms } : { do: 'turn' }, step] : [step]));
 }
 
-/** One write up to a byte, and another for the rest. */
+/** Splits the response into two writes at a byte offset. */
 export function splitAtByte(steps: readonly Step[], offset: number): Step[] {
   let left = offset;
   return rewritten(steps, (bytes) => {
@@ -48,7 +45,7 @@ export function splitAtByte(steps: readonly Step[], offset: number): Step[] {
   }).flatMap((step): Step[] => (step.do === 'send' ? [{ do: 'turn' }, step] : [step]));
 }
 
-/** Neighbouring sends joined, and written as `divide` says. */
+/** Joins adjacent sends and splits them again with `divide`. */
 function rewritten(steps: readonly Step[], divide: (bytes: Buffer) => Buffer[]): Step[] {
   const result: Step[] = [];
   let held: Buffer[] = [];
@@ -67,7 +64,7 @@ function rewritten(steps: readonly Step[], divide: (bytes: Buffer) => Buffer[]):
   return result;
 }
 
-/** All that is sent from an index on in one write, without waits. */
+/** Joins everything from an index into one write without waits. */
 export function inOneWrite(steps: readonly Step[]): Step[] {
   const sent = steps.flatMap((step) => (step.do === 'send' ? [toBuffer(step.bytes)] : []));
   const first = steps.findIndex((step) => step.do === 'send');

@@ -1,12 +1,12 @@
-/** One call from its request to its answer: which endpoint, whose key, which limit, which fault, what is said. */
+/** Handles one call: routes it to an endpoint, checks its key and limits, selects faults and generates the response. */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { Accounts } from './accounts.ts';
 import type { Call, Delivery } from './delivery.ts';
 import { isFailure } from './dialect.ts';
-import type { Ask, Dialect, Endpoint, Failure, Received } from './dialect.ts';
+import type { ParsedRequest, Dialect, Endpoint, Failure, Received } from './dialect.ts';
 import type { Dialects } from './dialects.ts';
-import type { Scene } from './fault-behaviour.ts';
+import type { FaultContext } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import type { FaultPlan } from './faults.ts';
 import { generate } from './generate.ts';
@@ -25,7 +25,7 @@ export interface CallParts {
   clock: Clock;
 }
 
-/** Makes what takes each call, once its request is whole. */
+/** Creates the handler of calls whose request has been received in full. */
 export function createCallHandler(parts: CallParts): (received: Received, res: ServerResponse) => void {
   const { options, dialects, accounts, tally, delivery } = parts;
   const keys = options.apiKeys === undefined ? undefined : new Set(options.apiKeys);
@@ -34,10 +34,11 @@ export function createCallHandler(parts: CallParts): (received: Received, res: S
   return (received, res) => {
     const [dialect, endpoint] = route(dialects, received);
     const key = dialect.keyOf(received);
-    const read: Ask | Failure = keys !== undefined && !keys.has(key) ? { reason: 'bad-key' } : readAsk(endpoint, received, models);
+    const read: ParsedRequest | Failure =
+      keys !== undefined && !keys.has(key) ? { reason: 'bad-key' } : parseRequest(endpoint, received, models);
     if (endpoint?.counted === false) {
-      tally.listed(endpoint.label);
-      answerList(dialect, read, res);
+      tally.countLookup(endpoint.label);
+      sendLookup(dialect, read, res);
       return;
     }
     const call: Call = { dialect, record: begin(parts, endpoint, received, read), res };
@@ -60,14 +61,19 @@ function route({ all, fallback }: Dialects, received: Received): [Dialect, Endpo
   return [all.find((dialect) => dialect.claims(received.path)) ?? fallback, undefined];
 }
 
-function readAsk(endpoint: Endpoint | undefined, received: Received, models: Set<string> | undefined): Ask | Failure {
+function parseRequest(endpoint: Endpoint | undefined, received: Received, models: Set<string> | undefined): ParsedRequest | Failure {
   if (endpoint === undefined) return { reason: 'not-found', message: `Invalid URL (${received.method} ${received.path})` };
-  const ask = endpoint.read(received);
-  if (isFailure(ask) || !endpoint.counted || models === undefined) return ask;
-  return models.has(ask.model) || ask.model.startsWith('fault-') ? ask : { reason: 'no-model', model: ask.model };
+  const request = endpoint.read(received);
+  if (isFailure(request) || !endpoint.counted || models === undefined) return request;
+  return models.has(request.model) || request.model.startsWith('fault-') ? request : { reason: 'no-model', model: request.model };
 }
 
-function begin({ options, tally }: CallParts, endpoint: Endpoint | undefined, received: Received, read: Ask | Failure): CallRecord {
+function begin(
+  { options, tally }: CallParts,
+  endpoint: Endpoint | undefined,
+  received: Received,
+  read: ParsedRequest | Failure,
+): CallRecord {
   const asked = isFailure(read) ? undefined : read;
   const tag = headerOf(received, 'x-storm-tag');
   const record = tally.begin(endpoint?.label ?? 'other', asked?.model ?? '', tag, asked?.stream ?? false);
@@ -82,55 +88,55 @@ function begin({ options, tally }: CallParts, endpoint: Endpoint | undefined, re
   return record;
 }
 
-/** Answers a list: neither counted as a call nor limited. */
-function answerList(dialect: Dialect, read: Ask | Failure, res: ServerResponse): void {
+/** Sends a lookup (such as a model list): not counted as a call, not rate limited. */
+function sendLookup(dialect: Dialect, read: ParsedRequest | Failure, res: ServerResponse): void {
   if (isFailure(read)) {
     const { status, contentType, body } = dialect.failure(read);
     res.writeHead(status, { 'content-type': contentType }).end(body);
     return;
   }
-  const { contentType, body } = read.plain([], { call: 0, created: 0, name: '', seed: 0, usage: { input: 0, output: 0, reasoning: 0 } });
+  const { contentType, body } = read.body([], { call: 0, created: 0, name: '', seed: 0, usage: { input: 0, output: 0, reasoning: 0 } });
   res.writeHead(200, { 'content-type': contentType }).end(body);
 }
 
-/** Limits first, as a provider's front door has them, then faults, then the answer. */
-function serve(parts: CallParts, call: Call, ask: Ask, header: string | undefined): void {
+/** Applies limits first, as providers do, then faults, then generates the response. */
+function serve(parts: CallParts, call: Call, request: ParsedRequest, header: string | undefined): void {
   const { options, plan, tally, delivery, clock } = parts;
   const { record, account } = call;
-  const refusal = account?.admit(clock.now(), countedTokens(ask, options, call.dialect), ask.inputTokens);
-  tally.judged(record, refusal?.by);
+  const refusal = account?.admit(clock.now(), countedTokens(request, options, call.dialect), request.inputTokens);
+  tally.recordAdmission(record, refusal?.by);
   if (refusal !== undefined) {
-    delivery.fail(call, toLimitFailure(refusal, ask.model, options.limits?.hints ?? 'both', call.dialect.waits));
+    delivery.fail(call, toLimitFailure(refusal, request.model, options.limits?.hints ?? 'both', call.dialect.waits));
     return;
   }
   call.admitted = true;
-  const strikes = plan.pick({ call: record.call, model: ask.model, header, sinceMs: tally.sinceMs() });
-  if (typeof strikes === 'string') {
-    delivery.fail(call, { reason: 'invalid', message: strikes });
+  const faults = plan.pick({ call: record.call, model: request.model, header, sinceMs: tally.sinceMs() });
+  if (typeof faults === 'string') {
+    delivery.fail(call, { reason: 'invalid', message: faults });
     return;
   }
-  if (strikes.length > 0) record.fault = strikes.map(({ kind }) => kind).join('+');
-  const { model, stream, fields } = ask;
-  const scene: Scene = { dialect: call.dialect, model, call: record.call, epochMs: clock.epochMs(), stream, fields };
-  record.inputTokens = ask.inputTokens;
-  for (const fault of strikes) {
-    const failure = FAULT_KINDS[fault.kind].refuse?.(fault, scene);
+  if (faults.length > 0) record.fault = faults.map(({ kind }) => kind).join('+');
+  const { model, stream, fields } = request;
+  const context: FaultContext = { dialect: call.dialect, model, call: record.call, epochMs: clock.epochMs(), stream, fields };
+  record.inputTokens = request.inputTokens;
+  for (const fault of faults) {
+    const failure = FAULT_KINDS[fault.kind].refuse?.(fault, context);
     if (failure === undefined) continue;
     delivery.fail(call, withOverrides(failure, fault));
     return;
   }
-  const { answer, tokens, sent } = generate(ask, scene, strikes, options);
+  const { script, tokens, sent } = generate(request, context, faults, options);
   record.outputTokens = tokens;
   if (sent !== undefined) call.sent = sent;
-  delivery.send(call, answer);
+  delivery.send(call, script);
 }
 
-function countedTokens(ask: Ask, { limits }: StormOptions, dialect: Dialect): number {
+function countedTokens(request: ParsedRequest, { limits }: StormOptions, dialect: Dialect): number {
   const countsOutput = limits?.countOutput ?? dialect.countsInputOnly !== true;
-  return ask.inputTokens + (countsOutput ? (ask.outputBound ?? 0) : 0);
+  return request.inputTokens + (countsOutput ? (request.outputLimit ?? 0) : 0);
 }
 
-/** What the fault's own settings say wins over its kind. */
+/** Settings of the fault override the defaults of its kind. */
 function withOverrides(failure: Failure, fault: StormFault): Failure {
   const headers = { ...failure.headers };
   if (fault.retryAfter !== undefined) headers['retry-after'] = String(fault.retryAfter);

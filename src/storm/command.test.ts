@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 
-test('the command says where it listens and ends on SIGTERM with calls still running', async () => {
+test('the command prints its address and exits on SIGTERM with calls still running', async () => {
   const script = `import { runStorm } from ${JSON.stringify(new URL('command.ts', import.meta.url).href)}; await runStorm({ port: 0 });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];

@@ -1,11 +1,11 @@
-/** `breakwater storm`: a Storm as a process of its own. */
+/** `breakwater storm`: runs Storm as a separate process. */
 import type { FaultBehaviour } from './fault-behaviour.ts';
-import { ERROR_SHAPES } from './failure-words.ts';
+import { ERROR_SHAPES } from './failure-reasons.ts';
 import { FAULT_FAMILIES } from './fault-kinds.ts';
 import { startStorm } from './index.ts';
 import type { StormOptions } from './index.ts';
 
-/** Starts a Storm, says where it listens in one line on stdout, and runs until SIGTERM or SIGINT; resolves when closed. */
+/** Starts Storm, prints its address on one line to stdout, and runs until SIGTERM or SIGINT; resolves when closed. */
 export async function runStorm(options: StormOptions): Promise<void> {
   const storm = await startStorm(options);
   process.stdout.write(`storm listening on ${storm.url}\n`);
@@ -16,21 +16,21 @@ export async function runStorm(options: StormOptions): Promise<void> {
 }
 
 const HOW = [
-  'A fault is asked for by a model named fault-KIND[-ARG], by the request header x-storm-fault: KIND[-ARG], or by --fault.',
-  'All take settings: fault-500;first=2 or x-storm-fault: stall-5; ms=2000. Several kinds act together: crlf+bytes.',
-  'mix-503:1,cut-2:1,none:8 draws one for each call, by weight and seed; `any` is any kind that ends by itself.',
+  'A fault is requested by a model named fault-KIND[-ARG], by the request header x-storm-fault: KIND[-ARG], or by --fault.',
+  'All accept settings: fault-500;first=2 or x-storm-fault: stall-5; ms=2000. Kinds can be combined: crlf+bytes.',
+  'mix-503:1,cut-2:1,none:8 picks one per call, by weight and seed; `any` is any kind that ends by itself.',
   'Settings: ms, bytes, afterTokens, status, retryAfter, retryAfterMs, param, message, contentType, finish, reason, shape,',
-  'and when it strikes: probability, first, every, from, until.',
-  `Shapes of errors: ${ERROR_SHAPES.join(', ')}.`,
+  'and when it applies: probability, first, every, from, until.',
+  `Error shapes: ${ERROR_SHAPES.join(', ')}.`,
 ];
 
-/** How faults are asked for, and their names: for the command's help. */
+/** Fault syntax and names, for the command's help. */
 export function summariseFaults(): string {
   const families = Object.entries(FAULT_FAMILIES).map(([family, kinds]) => `  ${family}:\n${wrapped(Object.keys(kinds))}`);
-  return [...HOW, 'Kinds (breakwater storm --list-faults says what each does):', ...families].join('\n');
+  return [...HOW, 'Kinds (described by breakwater storm --list-faults):', ...families].join('\n');
 }
 
-/** Every fault with the requests that it touches, the harm that it does, and what it is: for `--list-faults`. */
+/** Describes every fault: the requests it affects, its harm, and what it does. For `--list-faults`. */
 export function describeFaults(): string {
   const families = Object.entries(FAULT_FAMILIES).map(([family, kinds]) => {
     const lines = Object.entries(kinds).map(([kind, behaviour]) => describe(kind, behaviour));
@@ -40,18 +40,18 @@ export function describeFaults(): string {
 }
 
 const HARM = `
-Harm: none: the answer is whole, in an odd form; poor: it ends properly and is not what was asked for; before, after: it
-fails before or after the first content; doubt: all content comes, and an end that readers judge differently. The harm is
-that in OpenAI chat; where another dialect or framing differs, brackets say so. "openai-chat only" and "sse only" are kinds
-that leave answers of other dialects, or in other framings, as they are.`;
+Harm: none: the response is complete, in an unusual form; degraded: it ends properly but is not what was requested; before,
+after: it fails before or after the first content; ambiguous: all content arrives, and clients differ on whether the end is
+valid. The harm is that in OpenAI chat; brackets list other dialects and framings where it differs. "openai-chat only" and
+"sse only" mark kinds that leave responses of other dialects or framings unchanged.`;
 
 function describe(kind: string, { about, on, harm, endless, only, elsewhere }: FaultBehaviour): string {
   const notes = [
-    ...(endless === true ? ['does not end by itself'] : []),
+    ...(endless === true ? ['endless'] : []),
     ...(only === undefined ? [] : [`${only} only`]),
     ...Object.entries(elsewhere ?? {}).map(([where, other]) => `${where}: ${other}`),
   ];
-  return `  ${kind.padEnd(24)} ${on.padEnd(6)} ${harm.padEnd(6)} ${about}${notes.length === 0 ? '' : ` [${notes.join('; ')}]`}`;
+  return `  ${kind.padEnd(24)} ${on.padEnd(13)} ${harm.padEnd(9)} ${about}${notes.length === 0 ? '' : ` [${notes.join('; ')}]`}`;
 }
 
 const LINE_LENGTH = 110;

@@ -1,4 +1,4 @@
-/** Prose as models write it, in several languages, sentence by sentence the same: so that a text can go on in another one. */
+/** The same prose in several languages, sentence by sentence, so that a text can continue in another language. */
 
 export const PROSE_LANGUAGES = ['en', 'de', 'fr', 'es', 'it', 'pt', 'nl', 'ru', 'zh', 'ja'] as const;
 export type ProseLanguage = (typeof PROSE_LANGUAGES)[number];
@@ -126,7 +126,7 @@ export const SENTENCES: Readonly<Record<ProseLanguage, readonly string[]>> = {
   ],
 };
 
-/** The English sentences in other words. */
+/** The English sentences paraphrased. */
 export const REWORDED: readonly string[] = [
   'Harbours keep vessels safe from ocean waves, and they offer a spot where cargo can be loaded and unloaded.',
   'The earliest ones were natural bays, yet people quickly learned to raise long stone walls that keep the water quiet.',
@@ -140,7 +140,7 @@ export const REWORDED: readonly string[] = [
   'After all, a good port is one that nobody sees: everything is on time and nothing gets lost.',
 ];
 
-/** What chatty models say before they go on, as far as they do. */
+/** Preambles that chatty models put before a continuation. */
 export const PREAMBLES: readonly string[] = [
   'Sure! Here is the rest of the text:\n\n',
   'Certainly, continuing from where I left off: ',

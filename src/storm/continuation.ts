@@ -1,35 +1,35 @@
 /**
- * Answers to a request whose last message is the assistant's own: providers that continue partial answers say what comes
- * behind it. Storm knows what it would have said as a whole, and so where that goes on. Models called `partial-WAY` do something
- * else: `over`, `reworded`, `repeat-20` (characters), `chat-3` (which remark), `language-de`, `nothing`.
+ * Continuation of a final assistant message, as some providers support it. Storm derives the complete text from the
+ * prompt and returns the part after the message. Models named `partial-WAY` behave differently: `over` (starts again),
+ * `reworded`, `repeat-20` (repeats characters), `chat-3` (adds a preamble), `language-de`, `nothing`.
  */
 import type { Random } from '../core/random.ts';
-import { createSeededRandom, hashText } from './chance.ts';
+import { createSeededRandom, hashText } from './random.ts';
 import { PREAMBLES, PROSE_LANGUAGES, REWORDED, SENTENCES } from './continuation-prose.ts';
 import type { ProseLanguage } from './continuation-prose.ts';
 
-/** What there is to be continued. */
+/** A partial response to continue. */
 export interface Partial {
-  /** What Storm would have said without the partial answer. */
+  /** The text that Storm generates without the partial response. */
   readonly whole: string;
-  readonly told: string;
-  /** The last thing that the user said. */
+  readonly text: string;
+  /** Text of the last user message. */
   readonly prompt: string;
 }
 
-/** A model of this name does not simply go on: `partial-WAY`, or `partial-WAY-ARG`. */
+/** A model that continues in an unusual way: `partial-WAY` or `partial-WAY-ARG`. */
 const ODD_MODEL = /^partial-([a-z]+)(?:-(\w+))?$/;
 
-/** What the model says to a partial answer. */
-export function carryOn(partial: Partial, model: string): string {
+/** The continuation of a partial response. */
+export function continueText(partial: Partial, model: string): string {
   const [, way = 'rest', arg] = ODD_MODEL.exec(model) ?? [];
   switch (way) {
     case 'over':
       return partial.whole;
     case 'reworded':
-      return reworded(partial);
+      return paraphrased(partial);
     case 'repeat':
-      return partial.told.slice(-Number(arg ?? 20)) + restOf(partial);
+      return partial.text.slice(-Number(arg ?? 20)) + restOf(partial);
     case 'chat':
       return chat(partial, arg);
     case 'language':
@@ -41,9 +41,9 @@ export function carryOn(partial: Partial, model: string): string {
   }
 }
 
-/** What the whole text says behind the part; of another text, its own rest from there on. */
-function restOf({ whole, told }: Partial): string {
-  return whole.startsWith(told) ? whole.slice(told.length) : whole.slice(lengthUpToSpace(whole, told.length));
+/** The part of the complete text after the partial one; if they differ, the part from the same length on. */
+function restOf({ whole, text }: Partial): string {
+  return whole.startsWith(text) ? whole.slice(text.length) : whole.slice(lengthUpToSpace(whole, text.length));
 }
 
 function lengthUpToSpace(text: string, length: number): number {
@@ -51,28 +51,28 @@ function lengthUpToSpace(text: string, length: number): number {
   return at === -1 ? text.length : at;
 }
 
-/** The same in other words, from its beginning; a text that Storm has no other words for loses some of those it has. */
-function reworded(partial: Partial): string {
+/** The complete text paraphrased; if no paraphrase exists, with some words removed. */
+function paraphrased(partial: Partial): string {
   const prose = toProse(partial.prompt);
-  if (prose?.language === 'en') return joinUp(render({ ...prose, sentences: REWORDED }));
+  if (prose?.language === 'en') return joinParts(render({ ...prose, sentences: REWORDED }));
   return partial.whole.replaceAll(/(\S+\s+\S+\s+\S+\s+)\S+\s+/gu, '$1');
 }
 
-/** A polite remark (`which`, from 0; else one or another), then the rest, with or without its leading space. */
+/** A preamble (index `which`, else chosen by hash), then the rest, with or without its leading space. */
 function chat(partial: Partial, which: string | undefined): string {
   const rest = restOf(partial);
-  const chance = hashText(partial.told);
+  const chance = hashText(partial.text);
   const preamble = PREAMBLES[(which === undefined ? chance : Number(which)) % PREAMBLES.length]!;
   return preamble + (chance % 2 === 0 ? rest.trimStart() : rest);
 }
 
-/** The rest in another language, from the same place on. */
+/** The rest in another language, from the same position. */
 function inAnotherLanguage(partial: Partial, to: string | undefined): string {
   const prose = toProse(partial.prompt);
   if (prose === null) return ' und dann ging es in einer anderen Sprache weiter, die vorher niemand gesprochen hatte.';
   const others = PROSE_LANGUAGES.filter((language) => language !== prose.language);
-  const language = others.find((other) => other === to) ?? others[hashText(partial.told) % others.length]!;
-  return translatedRest(render(prose), render({ ...prose, language, sentences: SENTENCES[language] }), partial.told.length, language);
+  const language = others.find((other) => other === to) ?? others[hashText(partial.text) % others.length]!;
+  return translatedRest(render(prose), render({ ...prose, language, sentences: SENTENCES[language] }), partial.text.length, language);
 }
 
 interface Prose {
@@ -81,26 +81,26 @@ interface Prose {
   readonly sentences: readonly string[];
 }
 
-/** `prose LANGUAGE SEED`; null: it asks for something else. */
+/** Parses `prose LANGUAGE SEED`; null for other prompts. */
 function toProse(prompt: string): Prose | null {
   const asked = /^prose ([a-z]{2}) (\d+)/.exec(prompt);
   const language = PROSE_LANGUAGES.find((known) => known === asked?.[1]);
   return language === undefined ? null : { language, seed: Number(asked![2]), sentences: SENTENCES[language] };
 }
 
-/** The text that a prompt `prose LANGUAGE SEED` asks for; null: it asks for something else. */
+/** The text for a prompt `prose LANGUAGE SEED`; null for other prompts. */
 export function proseFor(prompt: string): string | null {
   const prose = toProse(prompt);
-  return prose === null ? null : joinUp(render(prose));
+  return prose === null ? null : joinParts(render(prose));
 }
 
-/** Parts of a text: a sentence, or what stands around sentences whatever their language. */
+/** A sentence, or language-independent text between sentences. */
 interface Part {
   readonly text: string;
   readonly isProse: boolean;
 }
 
-/** The same seed gives the same order and shape in every language. */
+/** The same seed gives the same order and layout in every language. */
 function render({ language, seed, sentences }: Prose): Part[] {
   const random = createSeededRandom(hashText('prose', seed));
   const order = shuffled(sentences.length, random);
@@ -173,18 +173,18 @@ function shuffled(count: number, random: Random): number[] {
   return order;
 }
 
-function joinUp(parts: readonly Part[]): string {
+function joinParts(parts: readonly Part[]): string {
   return parts.map((part) => part.text).join('');
 }
 
-/** From the part, and about the place within it, that `length` characters of the first text reach. */
+/** The translated text from about the position that `length` characters of the original reach. */
 function translatedRest(from: readonly Part[], to: readonly Part[], length: number, language: ProseLanguage): string {
   let left = length;
   let at = 0;
   while (at < from.length && left >= from[at]!.text.length) left -= from[at++]!.text.length;
   const part = to[at];
   if (part === undefined) return '';
-  const rest = joinUp(to.slice(at + 1));
+  const rest = joinParts(to.slice(at + 1));
   const place = Math.round((left / from[at]!.text.length) * part.text.length);
   if (!part.isProse || language === 'zh' || language === 'ja') return part.text.slice(place) + rest;
   const space = part.text.indexOf(' ', place);

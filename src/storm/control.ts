@@ -1,4 +1,4 @@
-/** `/storm/…`: Storm's own endpoints, for whoever runs it as a process of its own. */
+/** `/storm/…`: control endpoints of Storm when it runs as a separate process. */
 import type { ServerResponse } from 'node:http';
 import type { Received } from './dialect.ts';
 import type { StormFault } from './options.ts';
@@ -8,18 +8,18 @@ export interface Controls {
   stats(): StormStats;
   reset(): void;
   setFaults(faults: readonly StormFault[]): void;
-  /** Goes down for so many milliseconds. */
+  /** Takes the server down for `ms` milliseconds. */
   downFor(ms: number): void;
 }
 
-/** Log entries shown over HTTP. */
+/** Log entries returned over HTTP. */
 const LOG_SHOWN = 100;
 
 /**
- * Answers `GET /storm/stats`, `POST /storm/reset`, `POST /storm/faults` (an array of faults, replacing the old ones) and
+ * Handles `GET /storm/stats`, `POST /storm/reset`, `POST /storm/faults` (an array that replaces the current faults) and
  * `POST /storm/down` (`{"ms": 5000}`).
  */
-export function answerControl({ method, path, body }: Received, res: ServerResponse, controls: Controls): void {
+export function handleControl({ method, path, body }: Received, res: ServerResponse, controls: Controls): void {
   const route = `${method} ${path}`;
   try {
     if (route === 'GET /storm/stats') {
@@ -30,16 +30,16 @@ export function answerControl({ method, path, body }: Received, res: ServerRespo
       reply(res, 200, { ok: true });
     } else if (route === 'POST /storm/faults') {
       const faults: unknown = JSON.parse(body.toString('utf8'));
-      if (!Array.isArray(faults)) throw new Error('an array of faults is wanted');
+      if (!Array.isArray(faults)) throw new Error('expected an array of faults');
       controls.setFaults(faults as StormFault[]);
       reply(res, 200, { faults: faults.length });
     } else if (route === 'POST /storm/down') {
       const { ms } = JSON.parse(body.toString('utf8')) as { ms?: unknown };
-      if (typeof ms !== 'number' || !(ms > 0)) throw new Error('ms above 0 is wanted');
+      if (typeof ms !== 'number' || !(ms > 0)) throw new Error('expected ms above 0');
       res.once('finish', () => controls.downFor(ms));
       reply(res, 200, { downForMs: ms });
     } else {
-      reply(res, 404, { error: `no such control: ${route}` });
+      reply(res, 404, { error: `unknown control endpoint: ${route}` });
     }
   } catch (error) {
     reply(res, 400, { error: String(error) });

@@ -1,42 +1,42 @@
-/** The end of every call: its answer is sent, and its books are closed exactly once, whoever ends it. */
+/** Sends responses and closes each call's accounting exactly once, however the call ends. */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../core/clock.ts';
-import { toBodyAnswer, toPackets } from './answer.ts';
-import type { Answer } from './answer.ts';
+import { toBodyScript, toPackets } from './response-script.ts';
+import type { ResponseScript } from './response-script.ts';
 import type { Dialect, Failure } from './dialect.ts';
 import type { Account } from './limits.ts';
-import type { ErrorShape } from './failure-words.ts';
+import type { ErrorShape } from './failure-reasons.ts';
 import type { StormOptions } from './options.ts';
 import { play } from './player.ts';
 import type { CallRecord, Ending, Tally } from './stats.ts';
 import { toWireSteps } from './wire.ts';
 
-/** A call on its way. */
+/** A call in progress. */
 export interface Call {
   dialect: Dialect;
   record: CallRecord;
   res: ServerResponse;
-  /** Whose limits the answer shows. */
+  /** Account whose limits the response headers report. */
   account?: Account;
-  /** True when the limits let it through: then the account gets its place back. */
+  /** Whether the limits admitted the call; its concurrency slot is then released when it ends. */
   admitted?: boolean;
-  /** How a failure is written that has no shape of its own. */
+  /** Error shape of failures that set none. */
   errorShape?: ErrorShape;
-  /** Called once when the answer was sent to its end. */
+  /** Called once after the response has been sent in full. */
   sent?: () => void;
 }
 
 export interface Delivery {
-  send(call: Call, answer: Answer): void;
+  send(call: Call, script: ResponseScript): void;
   fail(call: Call, failure: Failure): void;
 }
 
-/** Makes the delivery. `isDown` tells a connection that Storm broke from one that its caller left. */
+/** Creates the delivery. `isDown` distinguishes connections that Storm closed from those that callers closed. */
 export function createDelivery(options: StormOptions, tally: Tally, clock: Clock, isDown: () => boolean): Delivery {
   const { limits, timing, seed = 1 } = options;
   const perPacket = timing?.eventsPerPacket ?? Infinity;
 
-  function addHeaders({ record, dialect, account }: Call, { headers }: Answer): void {
+  function addHeaders({ record, dialect, account }: Call, { headers }: ResponseScript): void {
     if (dialect.requestIdHeader !== undefined) headers[dialect.requestIdHeader] = `req_storm${seed}_${record.call}`;
     if (account === undefined || limits?.advertise === false) return;
     const now = clock.now();
@@ -51,22 +51,22 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
     );
   }
 
-  function send(call: Call, answer: Answer): void {
+  function send(call: Call, script: ResponseScript): void {
     const { res, record } = call;
-    addHeaders(call, answer);
+    addHeaders(call, script);
     let open = true;
     const close = (ending: Ending) => {
       open = false;
       if (call.admitted === true) call.account?.release(clock.now(), record.outputTokens);
       if (ending === 'sent') call.sent?.();
-      tally.end(record, ending, res.headersSent || ending === 'sent' || answer.wire !== undefined ? answer.status : undefined);
+      tally.end(record, ending, res.headersSent || ending === 'sent' || script.wire !== undefined ? script.status : undefined);
     };
     res.once('close', () => {
       if (open) close(isDown() ? 'broken' : 'aborted');
-      else if (record.ending === 'sent' && answer.wire === undefined && !res.writableFinished && !isDown()) tally.leftAfterAll(record);
+      else if (record.ending === 'sent' && script.wire === undefined && !res.writableFinished && !isDown()) tally.correctToAborted(record);
     });
-    const steps = answer.wire === undefined ? toPackets(answer.steps, perPacket) : toWireSteps(answer, answer.wire);
-    play(res, { ...answer, steps }, clock, close);
+    const steps = script.wire === undefined ? toPackets(script.steps, perPacket) : toWireSteps(script, script.wire);
+    play(res, { ...script, steps }, clock, close);
   }
 
   return {
@@ -74,9 +74,9 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
     fail(call, failure) {
       const shaped = call.errorShape === undefined ? failure : { shape: call.errorShape, ...failure };
       const { status, contentType, body, headers } = call.dialect.failure(shaped);
-      const answer = toBodyAnswer(status, contentType, body);
-      Object.assign(answer.headers, headers, failure.headers);
-      send(call, answer);
+      const script = toBodyScript(status, contentType, body);
+      Object.assign(script.headers, headers, failure.headers);
+      send(call, script);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Every fault in every dialect: it ends, it is counted, and what it says of its harm holds for a careful reader of that dialect. */
+/** Every fault in every dialect: the call ends and is counted, and a compliant client of that dialect observes the declared harm. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { crc32 } from 'node:zlib';
@@ -9,10 +9,10 @@ import { bytesOf, isWhole, rawPost, readSse, textOf } from './raw-call.fixture.t
 import type { Raw } from './raw-call.fixture.ts';
 import { openStorm } from './sdk.fixture.ts';
 
-// oxlint-disable-next-line typescript/no-explicit-any -- answers are read as a caller without types would
+// oxlint-disable-next-line typescript/no-explicit-any -- responses are read as an untyped client would
 type Json = Record<string, any>;
 
-interface Said {
+interface Reading {
   text: string;
   isFinished: boolean;
 }
@@ -24,8 +24,8 @@ interface Form {
   path(stream: boolean): string;
   readonly headers: Readonly<Record<string, string>>;
   body(stream: boolean): object;
-  readStream(raw: Raw): Said;
-  readPlain(body: Json): Said;
+  readStream(raw: Raw): Reading;
+  readBody(body: Json): Reading;
 }
 
 const CONTENTS = { contents: [{ role: 'user', parts: [{ text: 'x' }] }] };
@@ -43,7 +43,7 @@ function events(raw: Raw): Json[] {
   return list;
 }
 
-function readChunks(chunks: readonly Json[]): Said {
+function readChunks(chunks: readonly Json[]): Reading {
   if (chunks.some((chunk) => chunk['error'] !== undefined)) throw new Error('an error chunk');
   const candidates = chunks.flatMap((chunk) => (chunk['candidates'] ?? []) as Json[]);
   const parts = candidates.flatMap((candidate) => (candidate['content']?.parts ?? []) as Json[]);
@@ -54,24 +54,24 @@ function readChunks(chunks: readonly Json[]): Said {
 }
 
 /** A list of JSON values, from an array or from server-sent events. */
-function readAnyChunks(raw: Raw): Said {
+function readAnyChunks(raw: Raw): Reading {
   const text = textOf(raw).replace(/^\uFEFF/, '');
   return /^\s*\[/.test(text) ? readChunks(JSON.parse(text) as Json[]) : readChunks(events(raw));
 }
 
-function readResponse({ status, output, error }: Json): Said {
+function readResponse({ status, output, error }: Json): Reading {
   if (error !== null) throw new Error('it failed');
-  const said = (output as Json[]).map((item) => item['arguments'] ?? item['content']?.[0]?.text ?? item['content']?.[0]?.refusal ?? '');
-  return { text: said.join(''), isFinished: status === 'completed' || status === 'incomplete' };
+  const texts = (output as Json[]).map((item) => item['arguments'] ?? item['content']?.[0]?.text ?? item['content']?.[0]?.refusal ?? '');
+  return { text: texts.join(''), isFinished: status === 'completed' || status === 'incomplete' };
 }
 
-function readMessage({ content, stop_reason: stop, type }: Json): Said {
+function readMessage({ content, stop_reason: stop, type }: Json): Reading {
   if (type === 'error') throw new Error('it failed');
-  const said = (content as Json[]).map((block) => block['text'] ?? JSON.stringify(block['input']));
-  return { text: said.join(''), isFinished: stop !== null };
+  const texts = (content as Json[]).map((block) => block['text'] ?? JSON.stringify(block['input']));
+  return { text: texts.join(''), isFinished: stop !== null };
 }
 
-function foldMessages(list: readonly Json[]): Said {
+function foldMessages(list: readonly Json[]): Reading {
   const deltas = list.filter(({ type }) => type === 'content_block_delta').map(({ delta }) => delta as Json);
   return {
     text: deltas.map((delta) => delta['text'] ?? delta['partial_json'] ?? '').join(''),
@@ -79,13 +79,13 @@ function foldMessages(list: readonly Json[]): Said {
   };
 }
 
-function foldResponse(list: readonly Json[]): Said {
+function foldResponse(list: readonly Json[]): Reading {
   if (list.some(({ type }) => type === 'response.failed')) throw new Error('it failed');
   const deltas = list.filter(({ type }) => /\.delta$/.test(String(type))).map(({ delta }) => String(delta));
   return { text: deltas.join(''), isFinished: list.some(({ type }) => type === 'response.completed' || type === 'response.incomplete') };
 }
 
-/** The events of an AWS event stream; its checksums hold. */
+/** The events of an AWS event stream, with verified checksums. */
 function awsEvents(raw: Raw): Json[] {
   const bytes = bytesOf(raw);
   const list: Json[] = [];
@@ -102,7 +102,7 @@ function awsEvents(raw: Raw): Json[] {
   return list;
 }
 
-function foldConverse(list: readonly Json[]): Said {
+function foldConverse(list: readonly Json[]): Reading {
   const deltas = list.map(({ delta }) => (delta ?? {}) as Json);
   return {
     text: deltas.map(({ text, toolUse }) => text ?? toolUse?.input ?? '').join(''),
@@ -110,7 +110,7 @@ function foldConverse(list: readonly Json[]): Said {
   };
 }
 
-function readConverse({ output, stopReason }: Json): Said {
+function readConverse({ output, stopReason }: Json): Reading {
   const content = output['message'].content as Json[];
   return { text: content.map(({ text, toolUse }) => text ?? JSON.stringify(toolUse.input)).join(''), isFinished: stopReason !== null };
 }
@@ -120,7 +120,7 @@ const gemini = {
   headers: {},
   body: () => CONTENTS,
   readStream: readAnyChunks,
-  readPlain: (body: Json) => readChunks([body]),
+  readBody: (body: Json) => readChunks([body]),
 } as const;
 
 const FORMS: readonly Form[] = [
@@ -131,7 +131,7 @@ const FORMS: readonly Form[] = [
     headers: {},
     body: (stream) => ({ model: 'm', input: 'x', stream }),
     readStream: (raw) => foldResponse(events(raw)),
-    readPlain: readResponse,
+    readBody: readResponse,
   },
   {
     name: 'Messages',
@@ -140,7 +140,7 @@ const FORMS: readonly Form[] = [
     headers: { 'anthropic-version': '2023-06-01' },
     body: (stream) => ({ model: 'm', max_tokens: 100, messages: [{ role: 'user', content: 'x' }], stream }),
     readStream: (raw) => foldMessages(events(raw)),
-    readPlain: readMessage,
+    readBody: readMessage,
   },
   {
     ...gemini,
@@ -161,11 +161,11 @@ const FORMS: readonly Form[] = [
     headers: {},
     body: () => ({ messages: [{ role: 'user', content: [{ text: 'x' }] }] }),
     readStream: (raw) => foldConverse(awsEvents(raw)),
-    readPlain: readConverse,
+    readBody: readConverse,
   },
 ];
 
-/** What these say depends on the reader, on the form or on the call. */
+/** Kinds whose effect depends on the client, the form or the call. */
 const DIFFERS = new Set<string>(['duplicate', 'tool-after-text', 'surrogates']);
 
 let storm: Storm;
@@ -180,12 +180,12 @@ for (const form of FORMS) {
   const call = (kind: string, stream: boolean): Promise<Raw> =>
     rawPost(storm.port, form.path(stream), { ...form.headers, 'x-storm-fault': kind }, form.body(stream));
   const isStream = (raw: Raw) => /event-stream/i.test(raw.headers['content-type'] ?? '') || /^\uFEFF?\s*(?:data|event|:)/.test(textOf(raw));
-  const read = (raw: Raw, stream: boolean): Said => {
-    // What is no JSON object is an event stream of AWS, whatever its type says.
+  const read = (raw: Raw, stream: boolean): Reading => {
+    // A body that is not JSON is an AWS event stream, whatever its content type.
     if (form.framing === 'aws-event-stream' && !/^\s*[[{]/.test(textOf(raw).replace(/^\uFEFF/, ''))) return form.readStream(raw);
     if (isStream(raw) && !/^\uFEFF?\s*\{/.test(textOf(raw))) return form.readStream(raw);
     const body = JSON.parse(textOf(raw).replace(/^\uFEFF/, '')) as Json;
-    return stream && Array.isArray(body) ? form.readStream(raw) : form.readPlain(body);
+    return stream && Array.isArray(body) ? form.readStream(raw) : form.readBody(body);
   };
   const fails = (raw: Raw, stream: boolean): boolean => {
     if (raw.status !== 200 || !isWhole(raw)) return true;
@@ -197,7 +197,7 @@ for (const form of FORMS) {
   };
 
   describe(form.name, () => {
-    const seen = new Map<string, readonly [plain: Raw, stream: Raw]>();
+    const seen = new Map<string, readonly [complete: Raw, stream: Raw]>();
     let calls = 0;
     before(async () => {
       calls = storm.stats().calls;
@@ -213,21 +213,21 @@ for (const form of FORMS) {
       for (const [kind] of kinds) assert.equal(stats.byFault[kind]! % 2, 0, kind);
     });
 
-    test('a harmless kind takes nothing from the answer', () => {
+    test('a harmless kind loses no content', () => {
       const spoiled = kinds.filter(([kind, behaviour]) => {
         if (harmIn(behaviour, form.dialect, form.framing) !== 'none') return false;
-        const [plain, stream] = seen.get(kind)!;
-        return fails(plain, false) || fails(stream, true) || !agree(kind, read(plain, false), read(stream, true));
+        const [complete, stream] = seen.get(kind)!;
+        return fails(complete, false) || fails(stream, true) || !agree(kind, read(complete, false), read(stream, true));
       });
       assert.deepEqual(namesOf(spoiled), []);
     });
 
-    test('a harmful kind can be seen', () => {
+    test('a harmful kind is detectable', () => {
       const unseen = kinds.filter(([kind, behaviour]) => {
         const harm = harmIn(behaviour, form.dialect, form.framing);
         if ((harm !== 'before' && harm !== 'after') || SILENT.has(kind)) return false;
-        const [plain, stream] = seen.get(kind)!;
-        return (behaviour.on !== 'stream' && !fails(plain, false)) || (behaviour.on !== 'plain' && !fails(stream, true));
+        const [complete, stream] = seen.get(kind)!;
+        return (behaviour.on !== 'stream' && !fails(complete, false)) || (behaviour.on !== 'non-streaming' && !fails(stream, true));
       });
       assert.deepEqual(namesOf(unseen), []);
     });
@@ -242,12 +242,12 @@ function groupsOf(list: readonly StormFaultKind[]): StormFaultKind[][] {
   return Array.from({ length: Math.ceil(list.length / GROUP) }, (_, at) => list.slice(at * GROUP, (at + 1) * GROUP));
 }
 
-/** On the wire these are sound: only a reader of HTTP, or of the request, sees what is missing. */
+/** Valid on the wire: only an HTTP client, or the request itself, reveals the fault. */
 const SILENT = new Set<StormFaultKind>(['head-huge', 'encoding-unknown', '400-parameter']);
 
-/** Whether a stream says what the plain form says, and anything at all. */
-function agree(kind: string, plain: Said, stream: Said): boolean {
-  return plain.text !== '' && (DIFFERS.has(kind) || unspaced(plain.text) === unspaced(stream.text));
+/** Whether a stream has the content of the non-streaming response, and is not empty. */
+function agree(kind: string, complete: Reading, stream: Reading): boolean {
+  return complete.text !== '' && (DIFFERS.has(kind) || unspaced(complete.text) === unspaced(stream.text));
 }
 
 /** Arguments are text in one form and JSON in the other. */

@@ -1,36 +1,36 @@
 /**
- * What a dialect must supply to be spoken by Storm. A dialect is a folder that knows wire shapes only: timing, limits,
- * faults, counting and the sealing of opaque pieces are shared by all and stand elsewhere. `dialects.ts` lists them.
+ * What a dialect implements. A dialect is a folder that defines wire formats only; timing, limits, faults, statistics
+ * and the sealing of opaque values are shared. `dialects.ts` lists the dialects.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Choice, Prompt } from './content.ts';
-import type { ErrorShape, FailureReason } from './failure-words.ts';
+import type { ErrorShape, FailureReason } from './failure-reasons.ts';
 import type { EventText, Framing } from './framings.ts';
 import type { LimitState, Refusal } from './limits.ts';
 
 export type DialectName = 'openai-chat' | 'openai-responses' | 'anthropic-messages' | 'gemini' | 'bedrock';
 
-/** One request, wholly received. */
+/** A request received in full. */
 export interface Received {
   method: string;
-  /** Without its query. */
+  /** Without the query. */
   path: string;
-  /** Without its question mark. */
+  /** Without the question mark. */
   query?: string;
   headers: IncomingHttpHeaders;
   body: Buffer;
-  /** Set by an endpoint whose path names the model; it replaces the body's `model`. */
+  /** Set by endpoints whose path names the model; overrides the body's `model`. */
   model?: string;
 }
 
-/** Tokens as a response reports them: `output` includes `reasoning`. */
+/** Token usage as reported in a response: `output` includes `reasoning`. */
 export interface Usage {
   input: number;
   output: number;
   reasoning: number;
 }
 
-/** What a response holds besides its content. */
+/** What a response contains besides its content. */
 export interface ResponseFacts {
   /** Number of the call, from 1. */
   call: number;
@@ -41,33 +41,33 @@ export interface ResponseFacts {
   usage: Usage;
 }
 
-export interface PlainBody {
+export interface ResponseBody {
   contentType: string;
   body: string | Buffer;
   headers?: Record<string, string>;
 }
 
-/** The place of an event in a stream: before content, content (one token), or what closes it. */
+/** Position of an event in a stream: before the content, content (one token), or one of the closing events. */
 export type EventPart = 'preamble' | 'content' | 'finish' | 'usage' | 'done';
 
 export interface StreamEvent extends EventText {
   readonly part: EventPart;
 }
 
-/** A request that was understood. `prompt` is absent where nothing is generated (embeddings, files); then there is no stream either. */
-export interface Ask {
+/** A parsed request. `prompt` is absent if nothing is generated (embeddings, files); such a request has no stream. */
+export interface ParsedRequest {
   model: string;
   stream: boolean;
   inputTokens: number;
-  outputBound: number | undefined;
+  outputLimit: number | undefined;
   prompt?: Prompt;
-  /** Names of the fields sent, for faults that mind them. */
+  /** Fields of the request, for faults that depend on them. */
   fields: Readonly<Record<string, unknown>>;
   /** Default: server-sent events. */
   framing?: Framing;
-  plain(choices: readonly Choice[], facts: ResponseFacts): PlainBody;
+  body(choices: readonly Choice[], facts: ResponseFacts): ResponseBody;
   events?(choices: readonly Choice[], facts: ResponseFacts): StreamEvent[];
-  /** Called once when the response was sent to its end, unless a fault spoiled it. */
+  /** Called once after the response has been sent in full, unless a fault spoiled it. */
   sent?(choices: readonly Choice[], facts: ResponseFacts): void;
 }
 
@@ -76,43 +76,43 @@ export interface Failure {
   shape?: ErrorShape;
   /** Google's RetryInfo, in seconds. */
   retryDelay?: string;
-  /** Instead of the reason's own. */
+  /** Overrides the default of `reason`. */
   status?: number;
-  /** Instead of the reason's own. */
+  /** Overrides the default of `reason`. */
   message?: string;
   model?: string;
   param?: string;
   refusal?: Refusal;
   headers?: Record<string, string>;
-  /** Instead of the reason's own. */
+  /** Overrides the default of `reason`. */
   code?: string;
-  /** Instead of the reason's own. */
+  /** Overrides the default of `reason`. */
   type?: string;
-  /** Further fields of the error object. */
+  /** Additional fields of the error object. */
   extra?: Readonly<Record<string, unknown>>;
-  /** The body as it is, instead of the dialect's. */
+  /** Overrides the dialect's body. */
   raw?: { contentType: string; body: string };
 }
 
 export interface Endpoint {
-  /** Its path as counted in the statistics, always with the version. */
+  /** Path under which the statistics count it, always with the version. */
   label: string;
-  /** False for lists and look-ups that no limit or fault applies to. */
+  /** False for lists and lookups, which are exempt from limits and faults. */
   counted: boolean;
-  readonly read: (received: Received) => Ask | Failure;
-  /** The shape of its failures, unless a failure has one of its own. */
+  readonly read: (received: Received) => ParsedRequest | Failure;
+  /** Default shape of its failures. */
   readonly errorShape?: ErrorShape;
 }
 
-/** A failure, ready to be sent. */
-export interface FailureAnswer {
+/** A failure as an HTTP response. */
+export interface FailureResponse {
   status: number;
   contentType: string;
   body: string | Buffer;
   headers?: Record<string, string>;
 }
 
-/** What the limits that an answer may show have left. */
+/** State of the limits that response headers may report. */
 export interface LimitStates {
   readonly requests?: LimitState | undefined;
   readonly tokens?: LimitState | undefined;
@@ -123,34 +123,31 @@ export interface LimitStates {
 export interface Dialect {
   readonly name: DialectName;
   route(received: Received): Endpoint | undefined;
-  /** Whether a path that no dialect routes is refused in this one's words. */
+  /** Whether this dialect formats the error for an unrouted path. */
   claims(path: string): boolean;
-  /** The caller's key, or an empty string. */
+  /** The caller's API key, or an empty string. */
   readonly keyOf: (received: Received) => string;
-  failure(failure: Failure): FailureAnswer;
-  /** An in-band error, to be written into a stream after `sent` events. */
+  failure(failure: Failure): FailureResponse;
+  /** An error event for a stream in which `sent` events precede it. */
   failureEvent(failure: Failure, sent: number): EventText;
-  /**
-   * The dialect's own event for a generation that failed, where it has one besides the error event. `first` is the JSON of
-   * the stream's first event.
-   */
+  /** The dialect's event for a failed generation, if it differs from the error event. `first` is the JSON of the stream's first event. */
   readonly failedEvent?: (failure: Failure, sent: number, first: Readonly<Record<string, unknown>>) => EventText;
-  /** The body of a non-streaming response whose generation failed, made from the body of one that did not. */
+  /** The body of a non-streaming response whose generation failed, derived from the successful body. */
   readonly failedBody?: (failure: Failure, body: Readonly<Record<string, unknown>>) => Record<string, unknown>;
   limitHeaders(states: LimitStates): Record<string, string>;
-  /** Forgets what it keeps between calls. */
+  /** Clears state kept between calls. */
   reset?(): void;
-  /** How a refusal by a limit says when to come again. Default: `retry-after` and `retry-after-ms`. */
+  /** How a rate-limit error states its wait. Default: `retry-after` and `retry-after-ms`. */
   readonly waits?: 'seconds' | 'retry-info' | 'none';
-  /** True where limits are counted for each model apart. */
+  /** True if limits apply per model. */
   readonly limitsPerModel?: true;
-  /** True where the output that a caller asks for does not count at admission, unless `countOutput` is set. */
+  /** True if the requested output limit does not count at admission, unless `countOutput` is set. */
   readonly countsInputOnly?: true;
-  /** Name of the header with the request's id, where the dialect has one. */
+  /** Response header that carries the request id. */
   readonly requestIdHeader?: string;
 }
 
-/** Distinguishes a failure from an ask. */
-export function isFailure(read: Ask | Failure): read is Failure {
+/** Distinguishes a failure from a parsed request. */
+export function isFailure(read: ParsedRequest | Failure): read is Failure {
   return 'reason' in read;
 }

@@ -1,10 +1,10 @@
-/** Every dialect, without a socket: odd requests, and what all dialects have in common. */
+/** Every dialect, without sockets: malformed requests, and behaviour common to all dialects. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { callsOf, speak } from './content.ts';
+import { callsOf, generateChoices } from './content.ts';
 import { isFailure } from './dialect.ts';
-import type { ResponseFacts, Ask, Dialect, Received } from './dialect.ts';
+import type { ResponseFacts, ParsedRequest, Dialect, Received } from './dialect.ts';
 import { createDialects } from './dialects.ts';
 import { SSE } from './framings.ts';
 import { createSeals } from './seals.ts';
@@ -16,7 +16,7 @@ interface Form {
   readonly path: string;
   readonly query?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** The body of a request that asks for a tool in its text. */
+  /** The body of a request whose text asks for a tool call. */
   body(text: string, result: boolean): object;
 }
 
@@ -106,10 +106,11 @@ function receive({ path, query, headers = {} }: Form, body: unknown): { dialect:
   return { dialect, received };
 }
 
-const said = (ask: Ask) => (ask.prompt === undefined ? [] : speak(ask.prompt, ask.model, 1, () => 10, ask.outputBound));
+const generated = (request: ParsedRequest) =>
+  request.prompt === undefined ? [] : generateChoices(request.prompt, request.model, 1, () => 10, request.outputLimit);
 
 const anything = fc.jsonValue({ maxDepth: 4 });
-/** Fields that mean something in one dialect or another, with anything at all in them. */
+/** Fields that some dialect reads, with arbitrary values. */
 const NAMES = (
   'model messages input contents system tools tool_choice max_tokens stream thinking reasoning include text previous_response_id ' +
   'conversation generationConfig toolConfig systemInstruction requests content generateContentRequest inferenceConfig ' +
@@ -126,7 +127,7 @@ describe('every dialect', () => {
     { ...FORMS[1]!, path: '/v1/responses/compact' },
     { ...FORMS[1]!, path: '/v1/responses/input_tokens' },
   ]) {
-    test(`${form.path} answers whatever stands in a request, or refuses it`, () => {
+    test(`${form.path} responds to or rejects any request`, () => {
       fc.assert(
         fc.property(fields, fc.boolean(), (odd, onGood) => {
           const { dialect, received } = receive(form, onGood ? { ...form.body('x', false), ...odd } : odd);
@@ -135,8 +136,8 @@ describe('every dialect', () => {
             JSON.parse(dialect.failure(read).body.toString());
             return;
           }
-          JSON.parse(read.plain(said(read), FACTS).body.toString());
-          for (const event of read.events?.(said(read), FACTS) ?? []) {
+          JSON.parse(read.body(generated(read), FACTS).body.toString());
+          for (const event of read.events?.(generated(read), FACTS) ?? []) {
             assert.ok((read.framing ?? SSE).frame(event, 0).length > 0);
             if (event.data !== '[DONE]') JSON.parse(event.data);
           }
@@ -152,8 +153,8 @@ describe('every dialect', () => {
         const { dialect, received } = receive(form, form.body(text, result));
         const read = dialect.route(received)!.read(received);
         assert.ok(!isFailure(read), JSON.stringify(read));
-        const [choice] = said(read);
-        const calls = callsOf(choice!).map(({ tool, pieces }) => `${tool}${pieces.join('')}`);
+        const [choice] = generated(read);
+        const calls = callsOf(choice!).map(({ tool, deltas }) => `${tool}${deltas.join('')}`);
         return calls.length > 0 ? calls.join(' ') : choice!.kind;
       };
       assert.equal(kindOf('Please help.\ncall f {"a": 1}\nThanks.', false), 'f{"a":1}');
@@ -164,8 +165,8 @@ describe('every dialect', () => {
     });
   }
 
-  test("a beginning of the answer is carried on where the last turn is the model's own", () => {
-    const told = 'The storm came';
+  test("a partial response is continued where the last turn is the model's own", () => {
+    const partial = 'The storm came';
     const bodies: readonly [Form, object][] = [
       [
         FORMS[0]!,
@@ -173,7 +174,7 @@ describe('every dialect', () => {
           model: 'm',
           messages: [
             { role: 'user', content: 'x' },
-            { role: 'assistant', content: told },
+            { role: 'assistant', content: partial },
           ],
         },
       ],
@@ -184,7 +185,7 @@ describe('every dialect', () => {
           max_tokens: 9,
           messages: [
             { role: 'user', content: 'x' },
-            { role: 'assistant', content: told },
+            { role: 'assistant', content: partial },
           ],
         },
       ],
@@ -193,7 +194,7 @@ describe('every dialect', () => {
         {
           contents: [
             { role: 'user', parts: [{ text: 'x' }] },
-            { role: 'model', parts: [{ text: told }] },
+            { role: 'model', parts: [{ text: partial }] },
           ],
         },
       ],
@@ -201,21 +202,21 @@ describe('every dialect', () => {
     for (const [form, body] of bodies) {
       const { dialect, received } = receive(form, body);
       const read = dialect.route(received)!.read(received);
-      assert.ok(!isFailure(read) && read.prompt?.partial === told, form.path);
+      assert.ok(!isFailure(read) && read.prompt?.partial === partial, form.path);
     }
     const { dialect, received } = receive(FORMS[2]!, {
       model: 'm',
       max_tokens: 9,
       messages: [
         { role: 'user', content: 'x' },
-        { role: 'assistant', content: `${told} ` },
+        { role: 'assistant', content: `${partial} ` },
       ],
     });
     const refused = dialect.route(received)!.read(received);
     assert.ok(isFailure(refused) && /trailing whitespace/.test(refused.message ?? ''));
   });
 
-  test('models that reason whether asked or not do so', () => {
+  test('models that always reason do so without being asked', () => {
     const reasons = (form: Form, body: object) => {
       const { dialect, received } = receive(form, body);
       const read = dialect.route(received)!.read(received);
@@ -232,33 +233,33 @@ describe('every dialect', () => {
     assert.equal(responses('gpt-5-storm', { reasoning: { effort: 'none' } }), false);
   });
 
-  test('paths that no dialect has are refused by the one that they resemble', () => {
+  test('unrouted paths get the error format of the dialect that they resemble', () => {
     const claimed = ['/v1/messages/x', '/v1/responses/x/y', '/v1beta/x', '/v1/models/m:strange', '/model/x/y', '/openai/deployments/d/x'];
     const names = claimed.map((path) => all.find((dialect) => dialect.claims(path))?.name);
     assert.deepEqual(names, ['anthropic-messages', 'openai-responses', 'gemini', 'gemini', 'bedrock', 'openai-responses']);
   });
 });
 
-describe('opaque pieces', () => {
+describe('opaque values', () => {
   const seals = createSeals(() => 'a');
   const owner = { key: 'k', model: 'm' };
-  const piece = seals.seal('thinking', owner, 'text', 1);
+  const sealed = seals.seal('thinking', owner, 'text', 1);
 
-  test('a piece is good for its kind, key, model and text at its own provider', () => {
-    assert.equal(seals.verify('thinking', piece, owner, 'text'), 'good');
-    assert.equal(createSeals(() => 'a').verify('thinking', piece, owner, 'text'), 'good');
-    assert.equal(createSeals(() => 'b').verify('thinking', piece, owner, 'text'), 'broken');
-    assert.equal(seals.verify('reasoning', piece, owner, 'text'), 'broken');
-    assert.equal(seals.verify('thinking', piece, owner, 'other'), 'broken');
-    assert.equal(seals.verify('thinking', piece, { ...owner, key: 'x' }, 'text'), 'other key');
-    assert.equal(seals.verify('thinking', piece, { ...owner, model: 'x' }, 'text'), 'other model');
+  test('a value is valid for its kind, key, model and text at its own provider', () => {
+    assert.equal(seals.verify('thinking', sealed, owner, 'text'), 'good');
+    assert.equal(createSeals(() => 'a').verify('thinking', sealed, owner, 'text'), 'good');
+    assert.equal(createSeals(() => 'b').verify('thinking', sealed, owner, 'text'), 'broken');
+    assert.equal(seals.verify('reasoning', sealed, owner, 'text'), 'broken');
+    assert.equal(seals.verify('thinking', sealed, owner, 'other'), 'broken');
+    assert.equal(seals.verify('thinking', sealed, { ...owner, key: 'x' }, 'text'), 'other key');
+    assert.equal(seals.verify('thinking', sealed, { ...owner, model: 'x' }, 'text'), 'other model');
   });
 
-  test('a piece that is altered anywhere, or is none, is broken', () => {
-    for (const odd of [undefined, null, 7, '', 'x', piece.slice(1), `${piece}AAAA`]) {
+  test('an altered or malformed value is broken', () => {
+    for (const odd of [undefined, null, 7, '', 'x', sealed.slice(1), `${sealed}AAAA`]) {
       assert.equal(seals.verify('thinking', odd, owner, 'text'), 'broken');
     }
-    const bytes = Buffer.from(piece, 'base64');
+    const bytes = Buffer.from(sealed, 'base64');
     for (let at = 0; at < bytes.length; at++) {
       const altered = Buffer.from(bytes);
       altered[at] = altered[at]! ^ 1;
@@ -266,7 +267,7 @@ describe('opaque pieces', () => {
     }
   });
 
-  test('two pieces for the same text differ', () => {
+  test('two values for the same text differ', () => {
     assert.notEqual(seals.seal('thinking', owner, 'text', 1), seals.seal('thinking', owner, 'text', 2));
     assert.notEqual(seals.idOf(1), createSeals(() => 'b').idOf(1));
   });

@@ -1,4 +1,4 @@
-/** The dialects that Storm speaks. A new one is a folder and a line here. */
+/** The dialects that Storm supports. To add one, create a folder and add it here. */
 import { createAnthropicDialect } from './anthropic/dialect.ts';
 import { onAzure } from './azure/dialect.ts';
 import { createBedrockDialect } from './bedrock/dialect.ts';
@@ -16,13 +16,13 @@ export interface DialectParts {
 }
 
 export interface Dialects {
-  /** In the order in which they are asked for a route. `/v1/models` is OpenAI's unless a header says otherwise, so its chat dialect comes after the others. */
+  /** In routing order. `/v1/models` belongs to OpenAI unless a header says otherwise, so OpenAI chat comes last. */
   readonly all: readonly Dialect[];
-  /** Answers for paths that none claims. */
+  /** Handles paths that no dialect claims. */
   readonly fallback: Dialect;
 }
 
-/** Makes all dialects. */
+/** Creates all dialects. */
 export function createDialects({ models, seals, epochMs }: DialectParts): Dialects {
   const fallback = createOpenAiDialect(models);
   const responses = createResponsesDialect(seals);

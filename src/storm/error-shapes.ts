@@ -1,11 +1,11 @@
-/** The same failure in the writing of other providers, as a body and as an event. */
+/** A failure in the error format of other providers, as a body and as an event. */
 import { STATUS_CODES } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import type { FailureAnswer } from './dialect.ts';
+import type { FailureResponse } from './dialect.ts';
 import type { EventText } from './framings.ts';
-import type { ErrorShape } from './failure-words.ts';
+import type { ErrorShape } from './failure-reasons.ts';
 
-/** The error object as OpenAI has it. */
+/** The fields of OpenAI's error object. */
 export interface ErrorFields {
   message: string;
   type: string;
@@ -16,8 +16,8 @@ export interface ErrorFields {
 
 const JSON_TYPE = 'application/json';
 
-/** The body of an error answer, as OpenAI and its like write it. */
-export function toShapedBody(shape: ErrorShape, error: ErrorFields, status: number, retryDelay?: string): FailureAnswer {
+/** The body of an error response in OpenAI-like formats. */
+export function toShapedBody(shape: ErrorShape, error: ErrorFields, status: number, retryDelay?: string): FailureResponse {
   const nested = `${JSON.stringify({ error }, null, 2)}\n`;
   const common = toCommonBody(shape, status, nested, error.message);
   if (common !== undefined) return common;
@@ -25,8 +25,8 @@ export function toShapedBody(shape: ErrorShape, error: ErrorFields, status: numb
   return { status, contentType: JSON_TYPE, body: JSON.stringify(toValue(shape, error, status, retryDelay)) };
 }
 
-/** The shapes that no dialect owns, because a proxy in front or a content coding makes them; undefined for any other. */
-export function toCommonBody(shape: ErrorShape | undefined, status: number, body: string, message: string): FailureAnswer | undefined {
+/** Shapes that come from a proxy or a content coding rather than a dialect; undefined for all others. */
+export function toCommonBody(shape: ErrorShape | undefined, status: number, body: string, message: string): FailureResponse | undefined {
   switch (shape) {
     case 'gzip':
       return { status, contentType: JSON_TYPE, body: gzipSync(body), headers: { 'content-encoding': 'gzip' } };
@@ -41,7 +41,7 @@ export function toCommonBody(shape: ErrorShape | undefined, status: number, body
   }
 }
 
-/** The error as an event of a chat stream. What has no form of its own there is an event whose data is the body. */
+/** The error as an event of a chat stream. Shapes without an event form send the body as data. */
 export function toShapedEvent(shape: ErrorShape, error: ErrorFields, status: number): EventText {
   if (shape === 'nested' || shape === 'gzip') return { data: JSON.stringify({ error }) };
   if (shape === 'event') return { name: 'error', data: JSON.stringify(error) };
@@ -98,7 +98,7 @@ function google({ message, details }: ErrorFields, status: number, retryDelay?: 
   return { code: status, message, status: GOOGLE_STATUS[status] ?? 'INTERNAL', details: [...known, ...wait] };
 }
 
-/** The page of a proxy in front. */
+/** An HTML error page of a reverse proxy. */
 export function toHtmlPage(status: number): string {
   const title = `${status} ${STATUS_CODES[status] ?? 'Error'}`;
   return `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`;

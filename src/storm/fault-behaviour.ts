@@ -1,54 +1,55 @@
-/** What a kind of fault is made of: the four places where it may act, and what it means for whoever asked. */
-import type { Answer } from './answer.ts';
+/** Definition of a fault kind: the four hooks in which it can act, and its effect on the caller. */
+import type { ResponseScript } from './response-script.ts';
 import type { Choice } from './content.ts';
 import type { Dialect, DialectName, Failure } from './dialect.ts';
 import type { FramingName } from './framings.ts';
 import type { StormFault } from './options.ts';
 
-/** What a fault may look at. */
-export interface Scene {
+/** Context in which a fault acts. */
+export interface FaultContext {
   dialect: Dialect;
   model: string;
   call: number;
   epochMs: number;
-  /** Whether a stream was asked for. */
+  /** Whether the request asked for a stream. */
   stream: boolean;
   fields: Readonly<Record<string, unknown>>;
 }
 
 /**
- * What is left of the answer, by default settings. `none`: all of it, in an odd form; a careful reader loses nothing.
- * `poor`: it ends properly, and is not what was asked for. `before`: it fails before any content. `after`: a stream
- * fails after some content; a plain answer fails. `doubt`: all content comes, and an end that readers judge differently.
+ * What remains of the response with default settings. `none`: everything, in an unusual form; a compliant client loses
+ * nothing. `degraded`: it ends properly but is not what was requested. `before`: it fails before any content. `after`:
+ * a stream fails after some content, a non-streaming response fails. `ambiguous`: all content arrives, and clients
+ * differ on whether the end is valid.
  */
-export type Harm = 'none' | 'poor' | 'before' | 'after' | 'doubt';
+export type Harm = 'none' | 'degraded' | 'before' | 'after' | 'ambiguous';
 
 export interface FaultBehaviour {
-  /** For the documentation. */
+  /** Description for the documentation. */
   about: string;
-  /** The requests that it touches; any other is answered as if there were no fault. */
-  on: 'both' | 'stream' | 'plain';
-  /** In a chat answer. */
+  /** The requests it affects; others get a normal response. */
+  on: 'both' | 'stream' | 'non-streaming';
+  /** Harm in OpenAI chat. */
   harm: Harm;
-  /** In answers of other dialects or framings, where it is another; a framing goes before a dialect. */
+  /** Harm in other dialects or framings, where it differs; a framing takes precedence over a dialect. */
   elsewhere?: Partial<Readonly<Record<DialectName | FramingName, Harm>>>;
-  /** Never ends by itself, unless `ms` is given where the kind takes it: only the caller's leaving ends the call. */
+  /** Never ends by itself, unless `ms` is given and the kind supports it: the call ends only when the caller disconnects. */
   endless?: true;
-  /** What ARG in `fault-KIND-ARG` sets. */
+  /** The setting that ARG in `fault-KIND-ARG` sets. */
   arg?: keyof StormFault;
-  /** Answers with a failure. */
-  refuse?(fault: StormFault, scene: Scene): Failure | undefined;
-  /** Changes what is said. */
-  content?(choice: Choice, fault: StormFault, scene: Scene): Choice;
-  /** Answers in the other form than was asked. */
-  form?: 'plain' | 'stream';
-  /** Answers whose program it can change: those of one dialect, or all but streams that are no server-sent events. Default: all. */
+  /** Fails the request. */
+  refuse?(fault: StormFault, context: FaultContext): Failure | undefined;
+  /** Changes the generated content. */
+  content?(choice: Choice, fault: StormFault, context: FaultContext): Choice;
+  /** Responds in this form, whichever was requested. */
+  form?: 'non-streaming' | 'stream';
+  /** Responses whose script it can edit: those of one dialect, or all except streams that are not server-sent events. Default: all. */
   only?: DialectName | 'sse';
-  /** Changes the answer's program. */
-  answer?(answer: Answer, fault: StormFault, scene: Scene): Answer;
+  /** Edits the response script. */
+  edit?(script: ResponseScript, fault: StormFault, context: FaultContext): ResponseScript;
 }
 
-/** What is left of an answer of a dialect, in the framing of its stream. A fault that has no meaning there leaves all of it. */
+/** The harm in a dialect and framing; `none` where the fault does not apply. */
 export function harmIn(behaviour: FaultBehaviour, dialect: DialectName, framing: FramingName = 'sse'): Harm {
   const { harm, elsewhere, only, form } = behaviour;
   const acts = only === undefined || only === dialect || (only === 'sse' && framing === 'sse');
@@ -56,13 +57,13 @@ export function harmIn(behaviour: FaultBehaviour, dialect: DialectName, framing:
   return elsewhere?.[framing] ?? elsewhere?.[dialect] ?? harm;
 }
 
-/** An answer as a fault changes its program, or as it is where the fault has no meaning for it. */
-export function struckBy(behaviour: FaultBehaviour, answer: Answer, fault: StormFault, scene: Scene): Answer {
+/** Applies a fault to a response script, unless the fault does not apply to it. */
+export function applyFault(behaviour: FaultBehaviour, script: ResponseScript, fault: StormFault, context: FaultContext): ResponseScript {
   const { only } = behaviour;
-  if (only === 'sse' && answer.framing !== undefined && answer.framing.name !== 'sse') return answer;
-  if (only !== undefined && only !== 'sse' && only !== scene.dialect.name) return answer;
-  return behaviour.answer?.(answer, fault, scene) ?? answer;
+  if (only === 'sse' && script.framing !== undefined && script.framing.name !== 'sse') return script;
+  if (only !== undefined && only !== 'sse' && only !== context.dialect.name) return script;
+  return behaviour.edit?.(script, fault, context) ?? script;
 }
 
-/** A family of faults: an entry for each of its names. */
+/** A family of fault kinds: a behaviour for each name. */
 export type Family<Name extends string> = Readonly<Record<Name, FaultBehaviour>>;

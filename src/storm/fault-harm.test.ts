@@ -1,4 +1,4 @@
-/** What each kind says of itself holds: whoever reads to the letter loses nothing by a harmless one, and something by any other. */
+/** The declared harm of each kind holds: a compliant client loses nothing to a harmless kind, and something to any other. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { FAULT_KINDS, startStorm } from './index.ts';
@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => storm.close());
 
-interface Said {
+interface Reading {
   text: string;
   /** Calls as id, name and arguments. */
   calls: string[];
@@ -32,15 +32,15 @@ interface Message {
   function_call?: { name?: string; arguments?: string };
 }
 
-/** A careful reader of streams: one choice, calls by their index, or by their id where there is none. */
-function readStream(raw: Raw): Said {
-  const said: Said = { text: '', calls: [], isFinished: false, isDone: false };
+/** A compliant stream client: one choice, calls by index, or by id if there is none. */
+function readStream(raw: Raw): Reading {
+  const reading: Reading = { text: '', calls: [], isFinished: false, isDone: false };
   const calls: { id: string; name: string; arguments: string }[] = [];
   let last = -1;
   for (const { event, data } of readSse(textOf(raw))) {
     if (event === 'error') throw new Error('an error event');
-    if (said.isDone || data === '') continue;
-    if (data === '[DONE]') said.isDone = true;
+    if (reading.isDone || data === '') continue;
+    if (data === '[DONE]') reading.isDone = true;
     if (data === '[DONE]') continue;
     const chunk = JSON.parse(data) as {
       choices?: { delta?: Message; finish_reason?: string | null }[] | null;
@@ -49,8 +49,8 @@ function readStream(raw: Raw): Said {
     };
     if (Array.isArray(chunk) || chunk.object === 'error' || chunk.error !== undefined) throw new Error('an error event');
     for (const { delta = {}, finish_reason: finish } of chunk.choices ?? []) {
-      if (typeof finish === 'string') said.isFinished = true;
-      said.text += delta.content ?? '';
+      if (typeof finish === 'string') reading.isFinished = true;
+      reading.text += delta.content ?? '';
       const legacy = delta.function_call;
       for (const part of delta.tool_calls ?? (legacy === undefined ? [] : [{ index: 0, function: legacy }])) {
         const begins = typeof part.id === 'string' && part.id !== '' && !calls.some(({ id }) => id === part.id);
@@ -63,11 +63,11 @@ function readStream(raw: Raw): Said {
       }
     }
   }
-  said.calls = calls.map((call) => `${call.name}(${call.arguments})`);
-  return said;
+  reading.calls = calls.map((call) => `${call.name}(${call.arguments})`);
+  return reading;
 }
 
-function readPlain(raw: Raw): Said {
+function readBody(raw: Raw): Reading {
   const body = JSON.parse(textOf(raw).replace(/^\uFEFF/, '')) as { choices: { message: Message; finish_reason: string | null }[] };
   const { message, finish_reason: finish } = body.choices[0]!;
   const parts = message.tool_calls ?? (message.function_call === undefined ? [] : [{ function: message.function_call }]);
@@ -78,29 +78,29 @@ function readPlain(raw: Raw): Said {
   return { text: message.content ?? '', calls, isFinished: finish !== null, isDone: true };
 }
 
-function read(raw: Raw): Said {
-  return /^(?:\uFEFF?\s*)[[{]/.test(textOf(raw)) ? readPlain(raw) : readStream(raw);
+function read(raw: Raw): Reading {
+  return /^(?:\uFEFF?\s*)[[{]/.test(textOf(raw)) ? readBody(raw) : readStream(raw);
 }
 
 const harmless = Object.entries(FAULT_KINDS).filter(([, { harm, endless }]) => harm === 'none' && endless !== true);
-/** What these say or do is not what a stream and a plain answer have in common. */
+/** Kinds whose effect differs between streaming and non-streaming responses. */
 const differs = new Set<string>(['duplicate', 'surrogates', 'tool-after-text']);
 
-describe('a harmless fault takes nothing from the answer', () => {
+describe('a harmless fault loses no content', () => {
   for (const [kind] of harmless) {
     test(kind, async () => {
-      const [plain, stream] = [await rawCall(storm.port, kind), await rawCall(storm.port, kind, { stream: true })];
-      for (const raw of [plain, stream]) assert.ok(isWhole(raw) || kind.startsWith('close-delimited'), 'it ends properly');
-      const [inOne, inParts] = [read(plain), read(stream)];
-      assert.ok(inOne.isFinished && inParts.isFinished, 'it has finished');
-      assert.ok(inOne.text !== '' || inOne.calls.length > 0, 'something was said');
+      const [complete, stream] = [await rawCall(storm.port, kind), await rawCall(storm.port, kind, { stream: true })];
+      for (const raw of [complete, stream]) assert.ok(isWhole(raw) || kind.startsWith('close-delimited'), 'it ends properly');
+      const [inOne, inParts] = [read(complete), read(stream)];
+      assert.ok(inOne.isFinished && inParts.isFinished, 'it has a finish reason');
+      assert.ok(inOne.text !== '' || inOne.calls.length > 0, 'it has content');
       if (differs.has(kind)) return;
       assert.deepEqual([inParts.text, inParts.calls], [inOne.text, inOne.calls]);
     });
   }
 });
 
-/** Whether a reader to the letter is told of the failure, by the connection, a status, an error or what cannot be read. */
+/** Whether a compliant client detects the failure, by the connection, a status, an error or unreadable data. */
 function fails(raw: Raw): boolean {
   if (raw.status >= 300 || raw.status < 200 || !isWhole(raw)) return true;
   try {
@@ -110,16 +110,16 @@ function fails(raw: Raw): boolean {
   }
 }
 
-/** On the wire these are sound: only who knows the protocol sees that something is missing. */
+/** Valid on the wire: only knowledge of the protocol reveals what is missing. */
 const silent = new Set<StormFaultKind>(['head-huge', 'encoding-unknown', '400-parameter']);
 
-describe('a harmful fault can be seen', () => {
+describe('a harmful fault is detectable', () => {
   for (const [name, { harm, endless, on }] of Object.entries(FAULT_KINDS)) {
     const kind = name as StormFaultKind;
     if ((harm !== 'before' && harm !== 'after') || endless === true || silent.has(kind)) continue;
     test(kind, async () => {
-      if (on !== 'stream') assert.ok(fails(await rawCall(storm.port, kind)), 'plain');
-      if (on === 'plain') return;
+      if (on !== 'stream') assert.ok(fails(await rawCall(storm.port, kind)), 'non-streaming');
+      if (on === 'non-streaming') return;
       const raw = await rawCall(storm.port, kind, { stream: true });
       assert.ok(fails(raw), 'streamed');
       const text =
@@ -132,10 +132,10 @@ describe('a harmful fault can be seen', () => {
   }
 });
 
-test('an answer ends properly under every poor kind, and is not what was asked for', async () => {
+test('under every degraded kind a response ends properly, and is not what was requested', async () => {
   const usual = read(await rawCall(storm.port, 'drip-1'));
   for (const [kind, { harm, on }] of Object.entries(FAULT_KINDS)) {
-    if (harm !== 'poor') continue;
+    if (harm !== 'degraded') continue;
     for (const body of on === 'stream' ? [{ stream: true }] : [{}, { stream: true }]) {
       const raw = await rawCall(storm.port, kind, body);
       assert.ok(raw.status === 200 && isWhole(raw), kind);

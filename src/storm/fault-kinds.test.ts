@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { toBodyAnswer } from './answer.ts';
+import { toBodyScript } from './response-script.ts';
 import { FAULT_KINDS, startStorm } from './index.ts';
 import type { Storm } from './index.ts';
 import { createOpenAiDialect } from './openai/dialect.ts';
@@ -53,10 +53,10 @@ describe('failures', () => {
     ['504-html', 504, '<html>'],
     ['529', 529, 'overloaded'],
     ['status-418', 418, 'error'],
-    ['500; status=599; message=as told', 599, 'as told'],
+    ['500; status=599; message=custom text', 599, 'custom text'],
   ];
   for (const [fault, status, text] of expected) {
-    test(`${fault} answers ${status}, plain or streamed`, async () => {
+    test(`${fault} responds with ${status}, streaming or not`, async () => {
       for (const body of [{}, STREAM]) {
         const raw = await call(fault, body);
         assert.equal(raw.status, status);
@@ -67,7 +67,7 @@ describe('failures', () => {
     });
   }
 
-  test('a 429 says when to come again in every way that there is', async () => {
+  test('a 429 carries each kind of retry hint', async () => {
     assert.equal((await call('429-retry-7')).headers['retry-after'], '7');
     assert.equal((await call('429-ms-33')).headers['retry-after-ms'], '33');
     const { headers } = await call('429-date-60000');
@@ -80,22 +80,22 @@ describe('failures', () => {
     assert.equal((await call('429-empty')).body.length, 0);
   });
 
-  test('an unsupported parameter fails only where it is sent', async () => {
+  test('an unsupported parameter fails only if it is sent', async () => {
     const refused = await call('400-parameter-top_k', { top_k: 5 });
     assert.equal(refused.status, 400);
     assert.equal(JSON.parse(refused.body.toString()).error.param, 'top_k');
     assert.equal((await call('400-parameter-top_k')).status, 200);
   });
 
-  test('an unknown fault is refused by its name', async () => {
+  test('an unknown fault is rejected by name', async () => {
     const raw = await call('nonsense');
     assert.equal(raw.status, 400);
     assert.match(raw.body.toString(), /unknown fault kind: nonsense/);
   });
 });
 
-describe('connections that break', () => {
-  test('reset and close come before any byte', async () => {
+describe('broken connections', () => {
+  test('reset and close happen before any byte', async () => {
     assert.deepEqual([(await call('reset')).end, (await call('close')).end], ['RST', 'FIN']);
     assert.equal((await call('reset')).status, 0);
     assert.equal((await call('close', STREAM)).status, 0);
@@ -105,22 +105,22 @@ describe('connections that break', () => {
     ['cut', 'FIN'],
     ['cut-reset', 'RST'],
   ] as const) {
-    test(`${fault} breaks a stream after so many tokens and a plain body at half`, async () => {
+    test(`${fault} breaks a stream after the given tokens and a non-streaming body at half`, async () => {
       const stream = await call(`${fault}-3`, STREAM);
       assert.deepEqual([stream.end, count(stream, CONTENT), isWhole(stream)], [end, 3, false]);
-      const plain = await call(fault);
-      assert.equal(plain.end, end);
-      assert.equal(plain.rest.length, Math.floor(Number(plain.headers['content-length']) / 2));
+      const complete = await call(fault);
+      assert.equal(complete.end, end);
+      assert.equal(complete.rest.length, Math.floor(Number(complete.headers['content-length']) / 2));
     });
   }
 
-  test('a stream cut by default is cut in its midst', async () => {
+  test('a cut stream breaks in the middle by default', async () => {
     assert.equal(count(await call('cut', STREAM), CONTENT), 4);
   });
 });
 
 describe('silences', () => {
-  test('silence lasts as long as asked, then the answer comes', async () => {
+  test('silence lasts as long as requested, then the response follows', async () => {
     for (const [fault, body] of [
       ['silence-20', {}],
       ['silence-content-20', STREAM],
@@ -133,20 +133,20 @@ describe('silences', () => {
     }
   });
 
-  test('silence before content has sent the head and the preamble', async () => {
+  test('silence before content follows the head and the preamble', async () => {
     const stream = await call('silence-content', STREAM, (text) => text.includes('"role":"assistant"'));
     assert.deepEqual([stream.end, count(stream, CONTENT)], ['open', 0]);
-    const plain = await call('silence-content', {}, (text) => text.includes('\r\n\r\n'));
-    assert.deepEqual([plain.status, plain.rest.length], [200, 0]);
+    const complete = await call('silence-content', {}, (text) => text.includes('\r\n\r\n'));
+    assert.deepEqual([complete.status, complete.rest.length], [200, 0]);
   });
 
-  test('a stall leaves the connection open with what was said', async () => {
+  test('a stall leaves the connection open after part of the content', async () => {
     const stream = await call('stall-2', STREAM, (text) => text.split(CONTENT).length === 3);
     assert.deepEqual([stream.end, count(stream, CONTENT), isWhole(stream)], ['open', 2, false]);
   });
 });
 
-describe('streams that go wrong', () => {
+describe('failing streams', () => {
   test('an error event comes first, after the preamble, or after content, and ends the stream', async () => {
     for (const [fault, contents, role] of [
       ['error-first', 0, 0],
@@ -160,13 +160,13 @@ describe('streams that go wrong', () => {
         fault,
       );
       assert.ok(isWhole(stream) && count(stream, '[DONE]') === 0, fault);
-      const plain = await call(fault);
-      assert.equal(plain.status, 200);
-      assert.ok('error' in JSON.parse(plain.body.toString()));
+      const complete = await call(fault);
+      assert.equal(complete.status, 200);
+      assert.ok('error' in JSON.parse(complete.body.toString()));
     }
   });
 
-  test('ends are left out one by one', async () => {
+  test('each terminating event can be omitted', async () => {
     const ends = async (fault: string) => {
       const stream = await call(fault, STREAM);
       assert.ok(isWhole(stream));
@@ -177,18 +177,18 @@ describe('streams that go wrong', () => {
     assert.deepEqual(await ends('no-end'), [0, 0]);
   });
 
-  test('a malformed event stands among good ones; a plain body is half a JSON', async () => {
+  test('a malformed event occurs among valid ones; a non-streaming body is half a JSON document', async () => {
     const stream = await call('malformed-2', STREAM);
     const bad = stream.body
       .toString()
       .split('\n\n')
       .filter((event) => event.startsWith('data: {') && !isJson(event.slice(6)));
     assert.deepEqual([bad.length, count(stream, '[DONE]')], [1, 1]);
-    const plain = await call('malformed');
-    assert.ok(isWhole(plain) && !isJson(plain.body.toString()));
+    const complete = await call('malformed');
+    assert.ok(isWhole(complete) && !isJson(complete.body.toString()));
   });
 
-  test('comments, CR LF, BOM and garbage surround a good answer', async () => {
+  test('comments, CRLF, BOM and garbage surround a valid response', async () => {
     assert.equal(count(await call('comments-1', STREAM), ': STORM PROCESSING\n\n'), 5);
     const crlf = (await call('crlf', STREAM)).body.toString();
     assert.ok(crlf.includes('\r\n\r\n') && !/[^\r]\n/.test(crlf));
@@ -197,10 +197,10 @@ describe('streams that go wrong', () => {
   });
 });
 
-describe('answers that are not good', () => {
+describe('inadequate responses', () => {
   const choice = async (fault: string) => JSON.parse((await call(fault)).body.toString()).choices[0];
 
-  test('nothing comes in every form of nothing', async () => {
+  test('an empty response in each of its forms', async () => {
     assert.equal(await choice('empty-choices'), undefined);
     assert.equal((await choice('empty-null')).message.content, null);
     assert.equal((await choice('empty')).message.content, '');
@@ -223,7 +223,7 @@ describe('answers that are not good', () => {
   });
 });
 
-describe('answers in the wrong form', () => {
+describe('responses in the wrong form', () => {
   test('HTML, a wrong type, JSON for a stream, a stream for JSON', async () => {
     const page = await call('html', STREAM);
     assert.deepEqual([page.status, page.headers['content-type']], [200, 'text/html']);
@@ -232,7 +232,7 @@ describe('answers in the wrong form', () => {
     assert.equal(count(await call('sse-for-plain'), '[DONE]'), 1);
   });
 
-  test('gzip decodes to the answer, plain and streamed', async () => {
+  test('gzip decodes to the response, streaming or not', async () => {
     for (const body of [{}, STREAM]) {
       const raw = await call('gzip', body);
       assert.equal(raw.headers['content-encoding'], 'gzip');
@@ -240,19 +240,19 @@ describe('answers in the wrong form', () => {
     }
   });
 
-  test('a drip and single bytes carry the same answer', async () => {
+  test('a drip and single bytes carry the same response', async () => {
     for (const fault of ['bytes', 'drip-1']) {
       assert.equal(count(await call(fault, STREAM), CONTENT), 8);
-      const plain = await call(fault);
-      assert.ok(isJson(plain.body.toString()) && isWhole(plain));
+      const complete = await call(fault);
+      assert.ok(isJson(complete.body.toString()) && isWhole(complete));
     }
   });
 
-  test('single bytes are sent one by one, each in a turn of its own; a drip pauses before every 64', () => {
-    // How much of it a caller reads at once is the socket's affair, so the program is looked at.
-    const scene = { dialect: createOpenAiDialect([]), model: 'm', call: 1, epochMs: 0, stream: false, fields: {} };
+  test('single bytes are sent one per event-loop turn; a drip waits before every 64', () => {
+    // The socket decides how much a caller reads at once, so the script is inspected.
+    const context = { dialect: createOpenAiDialect([]), model: 'm', call: 1, epochMs: 0, stream: false, fields: {} };
     const sizes = (kind: 'bytes' | 'drip') => {
-      const { steps } = FAULT_KINDS[kind].answer!(toBodyAnswer(200, 'text/plain', 'x'.repeat(130)), { kind }, scene);
+      const { steps } = FAULT_KINDS[kind].edit!(toBodyScript(200, 'text/plain', 'x'.repeat(130)), { kind }, context);
       return steps.map((step) => (step.do === 'send' ? step.bytes.length : step.do));
     };
     assert.deepEqual(sizes('drip'), ['head', 'wait', 64, 'wait', 64, 'wait', 2]);
@@ -260,7 +260,7 @@ describe('answers in the wrong form', () => {
   });
 });
 
-test('every kind is asked for by model name and by list, over HTTP too, and counted by its name', async () => {
+test('every kind can be requested by model name and by list, over HTTP too, and is counted by its name', async () => {
   const kinds = Object.entries(FAULT_KINDS).flatMap(([kind, { endless }]) => (endless === true ? [] : [kind]));
   const other = await startStorm({ timing: { tokens: 3 } });
   await Promise.all(kinds.map((kind) => rawCall(other.port, '', { model: `fault-${kind}` })));
@@ -273,7 +273,7 @@ test('every kind is asked for by model name and by list, over HTTP too, and coun
   await other.close();
 });
 
-test('every kind ends, whatever is asked', async () => {
+test('every kind ends, whatever the request', async () => {
   const kinds = Object.entries(FAULT_KINDS).flatMap(([kind, { endless }]) => (endless === true ? [] : [kind]));
   const tool = { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }], tool_choice: 'required' };
   const bodies = [{}, STREAM, { ...STREAM, max_tokens: 0 }, { ...STREAM, ...tool }, tool, { ...STREAM, n: 2 }];

@@ -1,12 +1,12 @@
-/** Names of the faults, by family; what each does stands in `kinds/`. */
+/** Fault names by family; `kinds/` defines their behaviour. */
 
-/** Bodies that an error status is sent with; `ERROR_SHAPES` in `dialect.ts` says how each looks. */
+/** Statuses that are combined with every error shape (`ERROR_SHAPES` in `failure-reasons.ts`). */
 const SHAPED_STATUSES = ['400', '429', '503'] as const;
 const SHAPED = ['flat', 'message', 'string', 'array', 'double', 'quoted', 'numeric', 'google', 'detail', 'words', 'gzip'] as const;
 
 export type ShapedRefusalKind = `${(typeof SHAPED_STATUSES)[number]}-${(typeof SHAPED)[number]}`;
 
-/** Places of an error event in a stream, and its shapes besides the usual one. */
+/** Positions of an error event in a stream, and its shapes besides the default. */
 const EVENT_PLACES = ['first', 'preamble', 'content', 'finish'] as const;
 const EVENT_SHAPES = ['string', 'flat', 'array', 'double', 'event'] as const;
 
@@ -338,7 +338,7 @@ export type StormFaultKind =
   | ContentKind
   | BodyKind;
 
-/** Every kind. */
+/** Every fault kind. */
 export const FAULT_NAMES: readonly StormFaultKind[] = [
   ...REFUSALS,
   ...shapedRefusals,
@@ -358,10 +358,10 @@ export const FAULT_NAMES: readonly StormFaultKind[] = [
 
 const known = new Set<string>(FAULT_NAMES);
 
-/** Whether a name is that of a fault. */
+/** Whether a name is a fault kind. */
 export function isFaultKind(name: string): name is StormFaultKind {
   return known.has(name);
 }
 
-/** The statuses and shapes whose product are the kinds of `ShapedRefusalKind`, and the same of events. */
-export const PRODUCTS = { SHAPED_STATUSES, SHAPED, EVENT_PLACES, EVENT_SHAPES };
+/** The factors of the combined names `STATUS-SHAPE` and `error-PLACE-SHAPE`. */
+export const NAME_FACTORS = { SHAPED_STATUSES, SHAPED, EVENT_PLACES, EVENT_SHAPES };

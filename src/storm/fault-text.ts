@@ -1,5 +1,5 @@
-/** Faults as they are written in a header, in a model's name, on the command line and in lists. */
-import { ERROR_SHAPES, FAILURE_REASONS } from './failure-words.ts';
+/** Parsing and validation of faults in headers, model names, command-line flags and JSON. */
+import { ERROR_SHAPES, FAILURE_REASONS } from './failure-reasons.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import { isFaultKind } from './fault-names.ts';
 import type { StormFault } from './options.ts';
@@ -12,38 +12,38 @@ const KEYS: readonly string[] = ['kind', 'also', 'of', 'models', 'calls', ...NUM
 
 const isIn = (names: readonly string[], name: string): boolean => names.includes(name);
 
-/** Faults may come as JSON from a file or a request: a mistyped name must not pass for a fault that never strikes. Throws. */
-export function checkedFaults(faults: readonly StormFault[]): StormFault[] {
+/** Validates faults from JSON, so that a misspelled name is an error rather than a fault that never applies. Throws. */
+export function validateFaults(faults: readonly StormFault[]): StormFault[] {
   return faults.map((fault) => {
     if (fault.kind !== 'mix' && !isFaultKind(fault.kind)) throw new Error(`storm: unknown fault kind: ${String(fault.kind)}`);
-    for (const key of Object.keys(fault)) if (!KEYS.includes(key)) throw new Error(`storm: unknown key of a fault: ${key}`);
+    for (const key of Object.keys(fault)) if (!KEYS.includes(key)) throw new Error(`storm: unknown fault setting: ${key}`);
     for (const [key, known] of Object.entries(CHOICES)) {
       const value: unknown = fault[key as 'reason' | 'shape'];
-      if (value !== undefined && !known.includes(value as string)) throw new Error(`storm: unknown ${key} of a fault: ${String(value)}`);
+      if (value !== undefined && !known.includes(value as string)) throw new Error(`storm: unknown ${key} in a fault: ${String(value)}`);
     }
-    const wrong = wrongIn(fault);
+    const wrong = findError(fault);
     if (wrong !== undefined) throw new Error(wrong);
     return { ...fault };
   });
 }
 
-/** What is wrong with the faults that a fault names. */
-function wrongIn({ also = [], of }: StormFault): string | undefined {
+/** The problem with the kinds that a fault names, if any. */
+function findError({ also = [], of }: StormFault): string | undefined {
   for (const text of also) if (parseKind(text) === undefined) return `storm: unknown fault kind: ${text}`;
   if (of === undefined) return undefined;
   let sum = 0;
   for (const [text, weight] of Object.entries(of)) {
     if (text !== 'none' && text !== 'any' && typeof parseNames(text) === 'string') return `storm: unknown fault kind: ${text}`;
-    if (!(weight >= 0) || weight === Infinity) return `storm: bad weight of ${text}: ${String(weight)}`;
+    if (!(weight >= 0) || weight === Infinity) return `storm: invalid weight of ${text}: ${String(weight)}`;
     sum += weight;
   }
-  return sum > 0 ? undefined : 'storm: a mix needs a weight above 0';
+  return sum > 0 ? undefined : 'storm: a mix needs at least one weight above 0';
 }
 
 /**
- * Reads `KIND[-ARG][+KIND[-ARG]…][; key=value]…`, as it stands in `x-storm-fault` and, after `fault-`, in a model's name.
- * What ARG means is the kind's own. Keys are those of StormFault, with `first` and `every` for `calls`; they are shared by
- * all kinds. `mix-KIND:WEIGHT,KIND:WEIGHT…` draws one of them for each call. A text says what is wrong.
+ * Parses `KIND[-ARG][+KIND[-ARG]…][; key=value]…`, the syntax of `x-storm-fault` and, after `fault-`, of model names.
+ * The kind defines what ARG sets. Keys are those of StormFault, with `first` and `every` in place of `calls`; they
+ * apply to all kinds. `mix-KIND:WEIGHT,KIND:WEIGHT…` picks one per call. Returns an error message if invalid.
  */
 export function parseFault(text: string): StormFault | string {
   const [name = '', ...settings] = text.split(';').map((part) => part.trim());
@@ -51,10 +51,10 @@ export function parseFault(text: string): StormFault | string {
   if (typeof fault === 'string') return fault;
   const values: Record<string, unknown> = {};
   for (const setting of settings) {
-    if (setting !== '' && !readSetting(setting, values)) return `storm: bad fault setting: ${setting}`;
+    if (setting !== '' && !readSetting(setting, values)) return `storm: invalid fault setting: ${setting}`;
   }
   const whole: StormFault = { ...fault, ...values };
-  return wrongIn(whole) ?? whole;
+  return findError(whole) ?? whole;
 }
 
 function readSetting(setting: string, values: Record<string, unknown>): boolean {
@@ -73,7 +73,7 @@ function parseMix(weights: string): StormFault {
   return weights === '' ? { kind: 'mix' } : { kind: 'mix', of: parseWeights(weights) };
 }
 
-/** `KIND:WEIGHT` with commas between them; without a weight it is 1. A weight that is none becomes NaN, which is refused. */
+/** Parses `KIND:WEIGHT` items separated by commas; the default weight is 1. Invalid weights become NaN, which validation rejects. */
 function parseWeights(text: string): Record<string, number> {
   return Object.fromEntries(
     text
@@ -83,7 +83,7 @@ function parseWeights(text: string): Record<string, number> {
   );
 }
 
-/** One kind, or several with `+` between them. A text says which is unknown. */
+/** Parses one kind, or several joined by `+`. Returns an error message that names the unknown kind. */
 export function parseNames(text: string): StormFault | string {
   const [first = '', ...others] = text.split('+').map((part) => part.trim());
   const fault = parseKind(first);
@@ -95,7 +95,7 @@ export function parseNames(text: string): StormFault | string {
 
 const ARGS_AS_TEXT: readonly string[] = ['param', 'retryAfter', 'contentType', 'finish'];
 
-/** One kind with its argument. */
+/** Parses one kind with its argument. */
 export function parseKind(name: string): StormFault | undefined {
   if (isFaultKind(name)) return { kind: name };
   const cut = [...name.matchAll(/-/g)].map((match) => match.index).toReversed();

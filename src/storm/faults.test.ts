@@ -6,7 +6,7 @@ import { createFaultPlan } from './faults.ts';
 import type { FaultPlan } from './faults.ts';
 import type { StormFault } from './options.ts';
 
-/** Kinds that strike calls 1 to `count` of a model. */
+/** Kinds applied to calls 1 to `count` of a model. */
 function strokes(plan: FaultPlan, count: number, model = 'm', header?: string): (string | undefined)[] {
   return Array.from({ length: count }, (_, index) => {
     const picked = plan.pick({ call: index + 1, model, header, sinceMs: index * 10 });
@@ -26,16 +26,16 @@ test('a fault is written as kind, argument and settings', () => {
   });
 });
 
-test('a fault that does not exist, or a setting that makes no sense, is said', () => {
+test('unknown faults and invalid settings are reported', () => {
   for (const text of ['', 'nonsense', '500-9', 'stall-x', 'stall;ms=soon', 'stall;size=3', '429-retry-']) {
     assert.equal(typeof parseFault(text), 'string', text);
   }
   assert.throws(() => createFaultPlan([{ kind: 'nonsense' as StormFault['kind'] }], 1), /unknown fault kind: nonsense/);
   const mistyped = { kind: '500', probabilty: 0.1 } as StormFault;
-  assert.throws(() => createFaultPlan([mistyped], 1), /unknown key of a fault: probabilty/);
+  assert.throws(() => createFaultPlan([mistyped], 1), /unknown fault setting: probabilty/);
 });
 
-test('several kinds are written with + between them and share the settings', () => {
+test('several kinds are joined by + and share the settings', () => {
   assert.deepEqual(parseFault('unicode+cut-3; ms=5'), { kind: 'unicode', also: ['cut-3'], ms: 5 });
   const plan = createFaultPlan([{ kind: 'crlf', also: ['split-3', 'gzip'], ms: 1 }], 1);
   assert.deepEqual(plan.pick({ call: 1, model: 'm', header: undefined, sinceMs: 0 }), [
@@ -45,7 +45,7 @@ test('several kinds are written with + between them and share the settings', () 
   ]);
 });
 
-test('a mix draws by weight, the same for the same seed, and may draw nothing', () => {
+test('a mix picks by weight, the same for the same seed, and may pick none', () => {
   const drawn = (fault: StormFault, seed: number) => strokes(createFaultPlan([fault], seed), 2000);
   const mix: StormFault = { kind: 'mix', of: { '503': 3, 'cut-2': 1, 'crlf+bytes': 1, none: 5 } };
   assert.deepEqual(drawn(mix, 1), drawn(mix, 1));
@@ -60,10 +60,10 @@ test('a mix draws by weight, the same for the same seed, and may draw nothing', 
     assert.ok(Math.abs(share(kind) - expected) < 0.04, `${kind}: ${share(kind)}`);
   }
   const halved = drawn({ ...mix, of: { '503': 1 }, probability: 0.5 }, 1).filter((kind) => kind === '503').length;
-  assert.ok(halved > 900 && halved < 1100, 'a probability comes before the draw');
+  assert.ok(halved > 900 && halved < 1100, 'a probability applies before the pick');
 });
 
-test('a mix of anything draws every kind that ends by itself', () => {
+test('a mix without weights picks every kind that ends by itself', () => {
   const ending = Object.entries(FAULT_KINDS).flatMap(([kind, { endless }]) => (endless === true ? [] : [kind]));
   const drawn = new Set(strokes(createFaultPlan([{ kind: 'mix' }], 1), 10_000));
   assert.deepEqual(drawn, new Set(ending));
@@ -71,7 +71,7 @@ test('a mix of anything draws every kind that ends by itself', () => {
   assert.ok(half > 900 && half < 1100);
 });
 
-test('a mix is asked for in a header, a model name or a list', () => {
+test('a mix can be requested in a header, a model name or a list', () => {
   assert.deepEqual(parseFault('mix-503:1,none; ms=3'), { kind: 'mix', of: { '503': 1, none: 1 }, ms: 3 });
   const plan = createFaultPlan([], 1);
   assert.deepEqual(strokes(plan, 2, 'm', 'mix-503:1'), ['503', '503']);
@@ -93,11 +93,11 @@ test('a mix is asked for in a header, a model name or a list', () => {
   assert.throws(() => createFaultPlan([{ kind: '503', shape: 'round' as 'flat' }], 1), /unknown shape/);
 });
 
-test('every kind can be asked for by name', () => {
+test('every kind can be requested by name', () => {
   for (const kind of Object.keys(FAULT_KINDS)) assert.deepEqual(parseFault(kind), { kind });
 });
 
-test('the header wins over the model, the model over the list', () => {
+test('the header takes precedence over the model, the model over the list', () => {
   const plan = createFaultPlan([{ kind: '500' }], 1);
   assert.deepEqual(strokes(plan, 1, 'fault-502', '503'), ['503']);
   assert.deepEqual(strokes(plan, 1, 'fault-502'), ['502']);
@@ -105,7 +105,7 @@ test('the header wins over the model, the model over the list', () => {
   assert.deepEqual(strokes(plan, 1, 'fault-none-such'), ['wrong']);
 });
 
-test('faults strike by call number, first calls, every so many, window and model', () => {
+test('faults apply by call number, first calls, every Nth, window and model', () => {
   const by = (fault: Partial<StormFault>) => strokes(createFaultPlan([{ kind: '500', ...fault }], 1), 4).map((kind) => kind !== undefined);
   assert.deepEqual(by({ calls: [2, 4] }), [false, true, false, true]);
   assert.deepEqual(by({ calls: { first: 2 } }), [true, true, false, false]);
@@ -114,7 +114,7 @@ test('faults strike by call number, first calls, every so many, window and model
   assert.deepEqual(by({ models: ['other'] }), [false, false, false, false]);
 });
 
-test('calls are counted among those of the fault, and anew after a reset', () => {
+test('calls are counted per fault, and from zero after a reset', () => {
   const plan = createFaultPlan([{ kind: '500', models: ['a'], calls: { first: 1 } }], 1);
   assert.deepEqual([strokes(plan, 1, 'b'), strokes(plan, 2, 'a')], [[undefined], ['500', undefined]]);
   plan.reset();
@@ -122,7 +122,7 @@ test('calls are counted among those of the fault, and anew after a reset', () =>
   assert.deepEqual(strokes(plan, 3, 'fault-502;first=2'), ['502', '502', undefined]);
 });
 
-test('probability follows the seed and hits its share', () => {
+test('probability depends on the seed and meets its share', () => {
   const of = (seed: number) => strokes(createFaultPlan([{ kind: '500', probability: 0.3 }], seed), 2000);
   assert.deepEqual(of(1), of(1));
   assert.notDeepEqual(of(1), of(2));

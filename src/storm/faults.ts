@@ -1,68 +1,71 @@
-/** Which fault strikes which call: by request header, by the model's name, or by the list of faults set. */
+/** Selects the faults of a call: from the request header, the model name, or the configured list. */
 import type { Random } from '../core/random.ts';
-import { createSeededRandom, hashNumbers } from './chance.ts';
+import { createSeededRandom, hashNumbers } from './random.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import { FAULT_NAMES } from './fault-names.ts';
 import type { StormFaultKind } from './fault-names.ts';
-import { checkedFaults, parseFault, parseKind, parseNames } from './fault-text.ts';
+import { validateFaults, parseFault, parseKind, parseNames } from './fault-text.ts';
 import type { StormFault } from './options.ts';
 
-/** What the choice depends on. `header` is the value of `x-storm-fault`; `sinceMs` counts from the start or last reset. */
-export interface Stroke {
+/** The inputs of the selection. `header` is the value of `x-storm-fault`; `sinceMs` is the time since the start or last reset. */
+export interface FaultQuery {
   call: number;
   model: string;
   header: string | undefined;
   sinceMs: number;
 }
 
-/** A fault of one kind. */
-export type Strike = StormFault & { kind: StormFaultKind };
+/** A fault of a single kind. */
+export type SingleFault = StormFault & { kind: StormFaultKind };
 
 export interface FaultPlan {
-  /** The faults that strike, in the order in which they act; often none. A text says what is wrong with the wish for one. */
-  pick(stroke: Stroke): readonly Strike[] | string;
+  /**
+   * The faults of a call in the order in which they apply; empty if there are none. Returns an error message if the
+   * requested fault is invalid.
+   */
+  pick(query: FaultQuery): readonly SingleFault[] | string;
   set(faults: readonly StormFault[]): void;
   reset(): void;
 }
 
-/** Texts remembered for `first` and `every` in headers and model names. */
-const WISHES_MAX = 1000;
+/** Fault texts (headers and model names) counted for `first` and `every`. */
+const COUNTERS_MAX = 1000;
 
-/** Keeps the draw of a mix apart from that of a probability. */
+/** Separates the random sequence of a mix from that of a probability. */
 const MIX = 0x6d6978;
 
-/** Makes the plan. Throws on a fault of an unknown kind. */
+/** Creates the plan. Throws on unknown fault kinds. */
 export function createFaultPlan(initial: readonly StormFault[], seed: number): FaultPlan {
-  let faults = checkedFaults(initial);
+  let faults = validateFaults(initial);
   let counts = new Map<StormFault | string, number>();
 
-  function strikes(fault: StormFault, key: StormFault | string, index: number, { call, model, sinceMs }: Stroke): boolean {
+  function applies(fault: StormFault, key: StormFault | string, index: number, { call, model, sinceMs }: FaultQuery): boolean {
     if (fault.models !== undefined && !fault.models.includes(model)) return false;
     if (sinceMs < (fault.from ?? 0) || sinceMs >= (fault.until ?? Infinity)) return false;
     if (fault.calls !== undefined) {
       const count = (counts.get(key) ?? 0) + 1;
-      if (counts.size < WISHES_MAX || counts.has(key)) counts.set(key, count);
+      if (counts.size < COUNTERS_MAX || counts.has(key)) counts.set(key, count);
       if (!isChosen(fault.calls, count)) return false;
     }
     if (fault.probability === undefined) return true;
     return createSeededRandom(hashNumbers(seed, call, index)).next() < fault.probability;
   }
 
-  const mixRandom = ({ call }: Stroke, index: number) => createSeededRandom(hashNumbers(seed, call, index, MIX));
+  const mixRandom = ({ call }: FaultQuery, index: number) => createSeededRandom(hashNumbers(seed, call, index, MIX));
 
   return {
-    pick(stroke) {
-      const wish = stroke.header ?? (stroke.model.startsWith('fault-') ? stroke.model.slice('fault-'.length) : undefined);
-      if (wish !== undefined) {
-        const fault = parseFault(wish);
+    pick(query) {
+      const requested = query.header ?? (query.model.startsWith('fault-') ? query.model.slice('fault-'.length) : undefined);
+      if (requested !== undefined) {
+        const fault = parseFault(requested);
         if (typeof fault === 'string') return fault;
-        return strikes(fault, wish, -1, stroke) ? resolved(fault, mixRandom(stroke, -1)) : [];
+        return applies(fault, requested, -1, query) ? resolveFault(fault, mixRandom(query, -1)) : [];
       }
-      const index = faults.findIndex((fault, at) => strikes(fault, fault, at, stroke));
-      return index === -1 ? [] : resolved(faults[index]!, mixRandom(stroke, index));
+      const index = faults.findIndex((fault, at) => applies(fault, fault, at, query));
+      return index === -1 ? [] : resolveFault(faults[index]!, mixRandom(query, index));
     },
-    set(wanted) {
-      faults = checkedFaults(wanted);
+    set(replacement) {
+      faults = validateFaults(replacement);
       counts = new Map();
     },
     reset() {
@@ -77,29 +80,29 @@ function isChosen(calls: NonNullable<StormFault['calls']>, count: number): boole
   return calls.every === undefined || count % calls.every === 0;
 }
 
-/** What `mix` draws from where nothing is said: every kind that ends by itself, each alike. */
-const ALL_THAT_END: Readonly<Record<string, number>> = Object.fromEntries(
+/** Default of `mix`: every kind that ends by itself, equally weighted. */
+const ENDING_KINDS: Readonly<Record<string, number>> = Object.fromEntries(
   FAULT_NAMES.filter((kind) => FAULT_KINDS[kind].endless !== true).map((kind) => [kind, 1]),
 );
 
-/** The kinds that a fault stands for, one by one, each with the settings that all share. None where a mix drew `none`. */
-function resolved(fault: StormFault, random: Random): Strike[] {
-  const { kind, also = [], of = ALL_THAT_END, ...shared } = fault;
+/** Expands a fault into its kinds, each with the shared settings. Empty if a mix picked `none`. */
+function resolveFault(fault: StormFault, random: Random): SingleFault[] {
+  const { kind, also = [], of = ENDING_KINDS, ...shared } = fault;
   const drawn = kind === 'mix' ? parseNames(draw(of, random)) : ({ kind } as StormFault);
   if (typeof drawn === 'string' || drawn.kind === 'mix') return [];
   const { also: alsoDrawn = [], ...own } = drawn;
-  const first: Strike = { ...shared, ...own, kind: drawn.kind };
-  const others = [...also, ...alsoDrawn].map((text) => ({ ...shared, ...parseKind(text) }) as Strike);
+  const first: SingleFault = { ...shared, ...own, kind: drawn.kind };
+  const others = [...also, ...alsoDrawn].map((text) => ({ ...shared, ...parseKind(text) }) as SingleFault);
   return [first, ...others];
 }
 
-/** A name by its weight; `any` stands for all that end, each alike. */
+/** Picks a name by weight; `any` stands for all kinds that end by themselves. */
 function draw(weights: Readonly<Record<string, number>>, random: Random): string {
   const entries = Object.entries(weights);
   let left = random.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
   for (const [name, weight] of entries) {
     left -= weight;
-    if (left < 0) return name === 'any' ? draw(ALL_THAT_END, random) : name;
+    if (left < 0) return name === 'any' ? draw(ENDING_KINDS, random) : name;
   }
   return 'none';
 }

@@ -1,21 +1,21 @@
-/** How the events of a stream are laid out in its body: server-sent events, or one JSON array. AWS's is in `bedrock/`. */
+/** Framings of a stream's events in its body: server-sent events or a JSON array. AWS event streams are in `bedrock/`. */
 
 export type FramingName = 'sse' | 'json-array' | 'aws-event-stream';
 
-/** An event as a dialect makes it: JSON (or a terminator) and, in dialects that name their events, the name. */
+/** An event as a dialect creates it: JSON (or a terminator) and, in dialects with named events, the name. */
 export interface EventText {
   readonly data: string;
   readonly name?: string;
-  /** An error, in framings that mark it as such. */
+  /** Marks an error in framings that distinguish one. */
   readonly isException?: true;
 }
 
 export interface Framing {
   readonly name: FramingName;
   readonly headers: Readonly<Record<string, string>>;
-  /** `index` counts the events of a stream from 0. */
+  /** `index` is the event's position in the stream, from 0. */
   frame(event: EventText, index: number): string | Buffer;
-  /** What closes the body after its last event. */
+  /** Sent after the last event. */
   readonly end: string;
 }
 
@@ -30,10 +30,10 @@ export const SSE: Framing = {
   end: '',
 };
 
-/** Server-sent events whose lines end with CR LF. */
+/** Server-sent events with CRLF line endings. */
 export const SSE_CRLF: Framing = { ...SSE, frame: (event, index) => String(SSE.frame(event, index)).replaceAll('\n', '\r\n') };
 
-/** One JSON array whose elements are sent one by one, as Gemini sends a stream without `alt=sse`. */
+/** A JSON array sent element by element, as Gemini streams without `alt=sse`. */
 export const JSON_ARRAY: Framing = {
   name: 'json-array',
   headers: { 'content-type': 'application/json; charset=UTF-8' },

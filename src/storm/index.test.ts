@@ -9,7 +9,7 @@ import { createStormClock } from './system.ts';
 
 const clock = createStormClock();
 
-// oxlint-disable-next-line typescript/no-explicit-any -- answers are read as a caller without types would
+// oxlint-disable-next-line typescript/no-explicit-any -- responses are read as an untyped client would
 type Json = Record<string, any>;
 
 /** A Storm and the usual ways to call it. */
@@ -39,7 +39,7 @@ async function json(response: Response): Promise<Json> {
   return (await response.json()) as Json;
 }
 
-test('a plain chat answer has the shape of OpenAI and the same text for the same request', async () => {
+test("a non-streaming chat response has OpenAI's format and the same text for the same request", async () => {
   await using storm = await open();
   const [first, second] = [await json(await storm.chat()), await json(await storm.chat())];
   assert.equal(first['object'], 'chat.completion');
@@ -51,29 +51,29 @@ test('a plain chat answer has the shape of OpenAI and the same text for the same
   assert.equal(first['choices'][0].message.content, second['choices'][0].message.content);
 });
 
-test('another seed says something else', async () => {
+test('another seed gives another text', async () => {
   await using one = await open({ seed: 1 });
   await using two = await open({ seed: 2 });
   const texts = await Promise.all([one, two].map(async (storm) => (await json(await storm.chat()))['choices'][0].message.content));
   assert.notEqual(texts[0], texts[1]);
 });
 
-test('a stream carries role, content, finish and [DONE], and says what the plain answer says', async () => {
+test('a stream carries role, content, finish and [DONE], with the content of the non-streaming response', async () => {
   await using storm = await open();
-  const plain = await json(await storm.chat());
+  const complete = await json(await storm.chat());
   const response = await storm.chat({ stream: true });
   assert.match(response.headers.get('content-type')!, /^text\/event-stream/);
   const events = eventsOf(await response.text());
   assert.equal(events.at(-1), '[DONE]');
   const chunks = events.slice(0, -1) as Json[];
   assert.deepEqual(chunks[0]!['choices'][0].delta, { role: 'assistant', content: '', refusal: null });
-  assert.equal(chunks.map((chunk) => chunk['choices'][0].delta.content ?? '').join(''), plain['choices'][0].message.content);
+  assert.equal(chunks.map((chunk) => chunk['choices'][0].delta.content ?? '').join(''), complete['choices'][0].message.content);
   assert.equal(chunks.at(-1)!['choices'][0].finish_reason, 'stop');
   assert.equal(new Set(chunks.map((chunk) => chunk['id'])).size, 1);
   assert.ok(chunks.every((chunk) => !('usage' in chunk)));
 });
 
-test('include_usage puts null on every chunk and a last chunk without choices', async () => {
+test('include_usage puts null on every chunk and adds a last chunk without choices', async () => {
   await using storm = await open();
   const events = eventsOf(await (await storm.chat({ stream: true, stream_options: { include_usage: true } })).text());
   const chunks = events.slice(0, -1) as Json[];
@@ -83,14 +83,14 @@ test('include_usage puts null on every chunk and a last chunk without choices', 
   assert.equal(last['usage'].completion_tokens, chunks.length - 2);
 });
 
-test('the output bound ends an answer with finish_reason length', async () => {
+test('the output limit ends a response with finish_reason length', async () => {
   await using storm = await open();
-  const answer = await json(await storm.chat({ max_completion_tokens: 5 }));
-  assert.equal(answer['choices'][0].finish_reason, 'length');
-  assert.equal(answer['usage'].completion_tokens, 5);
+  const response = await json(await storm.chat({ max_completion_tokens: 5 }));
+  assert.equal(response['choices'][0].finish_reason, 'length');
+  assert.equal(response['usage'].completion_tokens, 5);
 });
 
-test('echo gives back what was said, n gives several choices', async () => {
+test('echo returns its text, n gives several choices', async () => {
   await using storm = await open();
   const echo = await json(await storm.chat({ messages: [{ role: 'user', content: 'echo ünï 👍  code ' }] }));
   assert.equal(echo['choices'][0].message.content, 'ünï 👍  code ');
@@ -101,7 +101,7 @@ test('echo gives back what was said, n gives several choices', async () => {
   );
 });
 
-test('the official client reads plain answers, streams, tool calls and JSON', async () => {
+test('the official client reads non-streaming responses, streams, tool calls and JSON', async () => {
   await using storm = await open();
   const messages = [{ role: 'user' as const, content: 'hi' }];
   const stream = storm.client.chat.completions.stream({ model: 'storm-large', messages });
@@ -142,17 +142,17 @@ test('embeddings are unit vectors that depend on model and text, as floats or ba
   assert.notDeepEqual(other['data'][0].embedding, a);
 });
 
-test('old completions answer plain and streamed', async () => {
+test('legacy completions respond with and without streaming', async () => {
   await using storm = await open();
-  const plain = await storm.client.completions.create({ model: 'storm-small', prompt: 'x', max_tokens: 4 });
+  const complete = await storm.client.completions.create({ model: 'storm-small', prompt: 'x', max_tokens: 4 });
   let text = '';
   for await (const chunk of await storm.client.completions.create({ model: 'storm-small', prompt: 'x', max_tokens: 4, stream: true })) {
     text += chunk.choices[0]?.text ?? '';
   }
-  assert.equal(text, plain.choices[0]!.text);
+  assert.equal(text, complete.choices[0]!.text);
 });
 
-test('models are listed, one by one and together, and every path answers without /v1', async () => {
+test('models are listed, one by one and together, and every path works without /v1', async () => {
   await using storm = await open({ models: ['a', 'vendor/b'], strictModels: true });
   const origin = storm.storm.url.replace('/v1', '');
   const list = await json(await fetch(`${origin}/models`));
@@ -169,7 +169,7 @@ test('models are listed, one by one and together, and every path answers without
   assert.equal(storm.storm.stats().byPath['/v1/models'], 1);
 });
 
-test('byte endpoints tell what arrived', async () => {
+test('byte endpoints report what they received', async () => {
   await using storm = await open();
   const body = Buffer.from('{"model":"m","query":"q","documents":["a","b"] , "odd":1e2}');
   const reranked = await json(await storm.post('/rerank', body));
@@ -181,12 +181,12 @@ test('byte endpoints tell what arrived', async () => {
   const form = new FormData();
   form.set('model', 'whisper');
   form.set('file', new Blob([new Uint8Array(5000)]), 'a.wav');
-  const heard = await json(await fetch(`${storm.storm.url}/audio/transcriptions`, { method: 'POST', body: form }));
-  assert.deepEqual(heard['storm'].parts, { model: 7, file: 5000 });
+  const received = await json(await fetch(`${storm.storm.url}/audio/transcriptions`, { method: 'POST', body: form }));
+  assert.deepEqual(received['storm'].parts, { model: 7, file: 5000 });
   assert.deepEqual(storm.storm.stats().byModel, { m: 1, tts: 1, whisper: 1 });
 });
 
-test('unknown keys and bodies that are no request are refused as OpenAI does', async () => {
+test('unknown keys and invalid bodies are rejected as OpenAI does', async () => {
   await using storm = await open({ apiKeys: ['good'] });
   const refused = await storm.chat();
   assert.equal(refused.status, 401);
@@ -197,7 +197,7 @@ test('unknown keys and bodies that are no request are refused as OpenAI does', a
   assert.equal((await json(await storm.chat({ messages: [] }, good)))['error'].param, 'messages');
 });
 
-test('a call past the limit gets 429 with headers and body that say when, per key', async () => {
+test('a call above the limit gets 429 with the wait in headers and body, per key', async () => {
   await using storm = await open({ limits: { requestsPerMinute: 2, tokensPerMinute: 1000 } });
   const first = await storm.chat({ max_tokens: 100 });
   assert.equal(first.headers.get('x-ratelimit-limit-requests'), '2');
@@ -218,7 +218,7 @@ test('a call past the limit gets 429 with headers and body that say when, per ke
   assert.deepEqual([admitted.length, starts.length], [3, 4]);
 });
 
-test('a request above the limit of a minute is too large for ever', async () => {
+test('a request above the limit of a minute is permanently too large', async () => {
   await using storm = await open({ limits: { tokensPerMinute: 100 } });
   const refused = await storm.chat({ max_tokens: 200 });
   assert.equal(refused.status, 429);
@@ -226,7 +226,7 @@ test('a request above the limit of a minute is too large for ever', async () => 
   assert.match((await json(refused))['error'].message, /^Request too large/);
 });
 
-test('concurrency is bounded and comes back when a call ends or its caller leaves', async () => {
+test('concurrency is limited, and released when a call ends or its caller disconnects', async () => {
   await using storm = await open({ limits: { concurrency: 1 } });
   const leaving = new AbortController();
   const running = fetch(`${storm.storm.url}/chat/completions`, {
@@ -246,7 +246,7 @@ test('concurrency is bounded and comes back when a call ends or its caller leave
   assert.ok(aborts[0]!.atMs >= aborts[0]!.afterMs);
 });
 
-test('a caller that leaves a stream is counted as gone, with how long it had run', async () => {
+test('a caller that disconnects from a stream is counted as aborted, with its elapsed time', async () => {
   await using storm = await open();
   const leaving = new AbortController();
   const response = await fetch(`${storm.storm.url}/chat/completions`, {
@@ -281,7 +281,7 @@ test('statistics count by model, status, tag and fault, over HTTP too, and reset
   assert.equal(storm.storm.stats().calls, 0);
 });
 
-test('faults can be set while it runs, by hand and over HTTP', async () => {
+test('faults can be set while it runs, in code and over HTTP', async () => {
   await using storm = await open();
   storm.storm.setFaults([{ kind: '503', calls: { first: 1 } }]);
   assert.deepEqual([(await storm.chat()).status, (await storm.chat()).status], [503, 200]);
@@ -291,7 +291,7 @@ test('faults can be set while it runs, by hand and over HTTP', async () => {
   assert.equal((await fetch(url, { method: 'POST', body: '[{"kind":"nonsense"}]' })).status, 400);
 });
 
-test('down, it resets what is open and refuses what comes; up, it answers on the same port', async () => {
+test('while down it resets open connections and refuses new ones; once up it listens on the same port', async () => {
   await using storm = await open();
   const running = storm.chat({ model: 'fault-silence' });
   await until(() => storm.storm.stats().running === 1);
@@ -306,7 +306,7 @@ test('down, it resets what is open and refuses what comes; up, it answers on the
   assert.equal((await storm.chat()).status, 200);
 });
 
-test('the pace of a stream is kept: first token, then tokens per second', async () => {
+test('a stream keeps its pace: time to first token, then tokens per second', async () => {
   await using storm = await open({ timing: { headersMs: 10, firstTokenMs: 20, tokensPerSecond: 1000, tokens: 30 } });
   const begun = clock.now();
   const response = await storm.chat({ stream: true });
@@ -315,12 +315,12 @@ test('the pace of a stream is kept: first token, then tokens per second', async 
   const wholeMs = clock.now() - begun;
   assert.ok(headersMs >= 9, `headers after ${headersMs}`);
   assert.ok(wholeMs >= 57 && wholeMs < 500, `end after ${wholeMs}`);
-  const plain = clock.now();
+  const complete = clock.now();
   await (await storm.chat()).text();
-  assert.ok(clock.now() - plain >= 57);
+  assert.ok(clock.now() - complete >= 57);
 });
 
-/** Turns the event loop until `met`; the test runner's own time limit ends a wait in vain. */
+/** Yields to the event loop until `met`; the test runner's time limit ends a futile wait. */
 async function until(met: () => boolean): Promise<void> {
   while (!met()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,10 +1,12 @@
 /**
- * Storm, the simulated provider: it speaks the APIs of OpenAI, Anthropic, Google and the clouds on a real socket, enforces real limits, and fails on demand.
- * `dialect.ts` says what a protocol must supply, `fault-kinds.ts` lists the faults, `answer.ts` shows how they combine.
+ * Storm, the simulated provider: it implements the APIs of OpenAI, Anthropic, Google and the cloud platforms on real
+ * sockets, enforces real rate limits, and injects faults.
+ * `dialect.ts` defines what a protocol implements, `fault-kinds.ts` lists the faults, `response-script.ts` describes
+ * how they combine.
  */
 import { createAccounts } from './accounts.ts';
 import { createCallHandler } from './call.ts';
-import { answerControl } from './control.ts';
+import { handleControl } from './control.ts';
 import { createDelivery } from './delivery.ts';
 import { createDialects } from './dialects.ts';
 import { createFaultPlan } from './faults.ts';
@@ -23,20 +25,20 @@ export { FAULT_KINDS } from './fault-kinds.ts';
 const MODELS_DEFAULT = ['storm-small', 'storm-large', 'gpt-5-storm'];
 
 export interface Storm {
-  /** Base URL as an SDK takes it, `http://HOST:PORT/v1`. */
+  /** Base URL for SDKs, `http://HOST:PORT/v1`. */
   url: string;
   port: number;
   stats(): StormStats;
-  /** Forgets what was counted, what was spent of the limits, and the responses kept; faults count their calls anew. Running calls go on. */
+  /** Clears statistics, limit usage, stored responses and the call counts of faults. Running calls continue. */
   reset(): void;
-  /** Replaces the faults. Throws on an unknown kind. */
+  /** Replaces the faults. Throws on unknown kinds. */
   setFaults(faults: readonly StormFault[]): void;
-  /** Down: connections are reset and new ones refused, until up again on the same port. */
+  /** While down, connections are reset and new ones refused; it comes back up on the same port. */
   setDown(down: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts a Storm. Rejects when the port is taken; throws on an unknown fault kind. */
+/** Starts Storm. Rejects if the port is in use; throws on unknown fault kinds. */
 export async function startStorm(options: StormOptions = {}): Promise<Storm> {
   const clock = createStormClock();
   const tally = createTally(clock);
@@ -70,7 +72,7 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
     host,
     options.port ?? 0,
     (received, res) => {
-      if (received.path.startsWith('/storm/')) answerControl(received, res, { ...controls, downFor });
+      if (received.path.startsWith('/storm/')) handleControl(received, res, { ...controls, downFor });
       else take(received, res);
     },
     (by) => tally.connected(by),

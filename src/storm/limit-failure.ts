@@ -1,11 +1,11 @@
-/** The failure that a broken limit is answered with. */
+/** The failure of a call that exceeds a limit. */
 import type { Dialect, Failure } from './dialect.ts';
 import type { Refusal } from './limits.ts';
 
-/** Google's RetryInfo speaks of the minute, also where the quota of the day is spent. */
+/** Google's RetryInfo is at most a minute, even for a daily quota. */
 const RETRY_INFO_MS_MAX = 60_000;
 
-/** A request that can never pass is `too-large`; any other says when to come again, where that is known, as the dialect does. */
+/** `too-large` for a request that can never pass; any other failure states the wait, if known, in the dialect's way. */
 export function toLimitFailure(refusal: Refusal, model: string, hints: 'both' | 'seconds' | 'none', waits?: Dialect['waits']): Failure {
   const { waitMs } = refusal;
   if (waitMs === Infinity) return { reason: 'too-large', model, refusal };

@@ -1,12 +1,12 @@
 /**
- * Rate limits as providers enforce them, per API key. Pure: every question takes `now`, in milliseconds.
- * A request larger than what may be spent at once, but within the limit, starts when nothing is owed and leaves a debt.
+ * Rate limits as providers enforce them, per API key. Pure: every method takes `now`, in milliseconds.
+ * A request above the burst size but within the limit is admitted when the bucket is full, and leaves it negative.
  */
 import type { StormLimits } from './options.ts';
 
 type LimitName = 'requests' | 'tokens' | 'input' | 'output' | 'day' | 'concurrency';
 
-/** Why a call was refused. `waitMs` is Infinity when it can never pass, and unknown (undefined) for concurrency. */
+/** Why a call was refused. `waitMs` is Infinity if it can never pass, undefined for concurrency. */
 export interface Refusal {
   by: LimitName;
   limit: number;
@@ -15,7 +15,7 @@ export interface Refusal {
   waitMs: number | undefined;
 }
 
-/** What a limit has left: `resetMs` is the time until it is whole again. */
+/** State of a limit; `resetMs` is the time until it is fully available. */
 export interface LimitState {
   limit: number;
   remaining: number;
@@ -24,20 +24,20 @@ export interface LimitState {
 
 interface Meter {
   readonly limit: number;
-  /** Milliseconds until `amount` could pass: 0 is now, Infinity never. */
+  /** Milliseconds until `amount` is admitted: 0 if now, Infinity if never. */
   waitMs(now: number, amount: number): number;
   take(now: number, amount: number): void;
   state(now: number): LimitState;
 }
 
-/** All the limits of one API key. */
+/** The limits of one API key. */
 export interface Account {
   /**
-   * Takes one call of `tokens`, of which `input` are input, from every limit, or from none and says why. A call that passed
-   * ends with `release`.
+   * Charges a call of `tokens`, `input` of them input, to every limit, or to none and returns the refusal. Every
+   * admitted call must be released.
    */
   admit(now: number, tokens: number, input?: number): Refusal | undefined;
-  /** `output` is what the call has generated: it is taken from the limit of output, which may then owe. */
+  /** `output` is the number of generated tokens; it is charged to the output limit, which can become negative. */
   release(now?: number, output?: number): void;
   requests(now: number): LimitState | undefined;
   tokens(now: number): LimitState | undefined;
@@ -45,7 +45,7 @@ export interface Account {
   output(now: number): LimitState | undefined;
 }
 
-/** Makes the limits of one key; `minuteMs` is the length of the minute. */
+/** Creates the limits of one key; `minuteMs` is the length of a simulated minute. */
 export function createAccount(limits: StormLimits, minuteMs: number): Account {
   const enforce = limits.enforce ?? 'bucket';
   const minuteMeter = (limit: number | undefined) =>
@@ -114,7 +114,7 @@ function createMeter(limit: number, windowMs: number, enforce: 'bucket' | 'slidi
   return createWindow(limit, (windowMs * share) / limit, share);
 }
 
-/** Floating-point refill must not make a call wait for a billionth of a token. */
+/** Tolerance for floating-point error in the refill. */
 const EPSILON = 1e-6;
 
 function createBucket(limit: number, windowMs: number, capacity: number): Meter {
@@ -149,7 +149,10 @@ interface Spent {
   until: number;
 }
 
-/** At most `share` in any stretch of `windowMs`; whoever takes more than a share, from an empty window, holds it for longer. */
+/**
+ * A sliding window: at most `share` in any `windowMs`. A larger amount, admitted only into an empty window, occupies it
+ * for proportionally longer.
+ */
 function createWindow(limit: number, windowMs: number, share: number): Meter {
   let spent: Spent[] = [];
   let first = 0;

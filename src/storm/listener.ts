@@ -1,4 +1,4 @@
-/** The sockets: listening, being down, and the receiving of whole requests. */
+/** The server socket: listening, going down and up, and receiving requests. */
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -18,9 +18,12 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Listens; `take` gets each request once its body is whole, `connected` hears of connections opened and closed. */
+/**
+ * Starts listening. `take` receives each request once its body is complete; `connected` is called as connections open
+ * (1) and close (-1).
+ */
 export async function listen(host: string, port: number, take: RequestTaker, connected: (by: 1 | -1) => void): Promise<Listener> {
-  // Storm never ends a connection by a timeout of its own: silence is a fault that must be asked for.
+  // No timeouts: Storm closes a connection only if a fault requires it.
   const server = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 }, (req, res) => receive(req, res, take));
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => {
@@ -35,7 +38,7 @@ export async function listen(host: string, port: number, take: RequestTaker, con
   await start(port);
   const address = server.address() as AddressInfo;
 
-  // One change after the other; one that failed (the port was taken meanwhile) does not spoil the next.
+  // Changes run one after another; a failed one (the port was taken in between) does not affect the next.
   let changes: Promise<void> = Promise.resolve();
   function change(task: () => Promise<void>): Promise<void> {
     const done = changes.then(task);
@@ -91,6 +94,6 @@ function receive(req: IncomingMessage, res: ServerResponse, take: RequestTaker):
     if (query !== -1) received.query = url.slice(query + 1);
     take(received, res);
   });
-  // A caller that leaves while it sends has made no call.
+  // An upload aborted by the caller is not a call.
   req.on('error', () => undefined);
 }

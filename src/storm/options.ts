@@ -1,130 +1,130 @@
-/** Everything that can be set on a Storm, with defaults and units. Times are milliseconds. */
-import type { ErrorShape, FailureReason } from './failure-words.ts';
+/** The options of Storm, with defaults and units. Times are milliseconds. */
+import type { ErrorShape, FailureReason } from './failure-reasons.ts';
 import type { StormFaultKind } from './fault-names.ts';
 
-/** A fixed number, an even spread, or a log-normal one given by its median and 99th percentile. */
+/** A constant, a uniform spread, or a log-normal one given by its median and 99th percentile. */
 export type Spread = number | { min: number; max: number } | { p50: number; p99: number };
 
 export interface StormLimits {
   requestsPerMinute?: number;
   tokensPerMinute?: number;
-  /** Input alone, as Anthropic limits it. */
+  /** Input tokens alone, as Anthropic limits them. */
   inputTokensPerMinute?: number;
-  /** Output as it is generated; what is asked for does not count. A call that took more than was left leaves a debt. */
+  /** Output tokens as they are generated; the requested limit does not count. A call can overspend, which leaves the limit negative. */
   outputTokensPerMinute?: number;
-  /** A day is 1,440 of Storm's minutes. */
+  /** A day is 1,440 simulated minutes. */
   requestsPerDay?: number;
-  /** Calls that may run at once. */
+  /** Concurrent calls. */
   concurrency?: number;
   /**
    * `bucket` (default): continuous refill, capacity = limit × burst. `sliding`: at most the limit in any minute.
    * `perSecond`: a sixtieth of the limit in any sixtieth of a minute.
    */
   enforce?: 'bucket' | 'sliding' | 'perSecond';
-  /** Share of the minute's limit that may be spent at once; for `bucket` only. Default 1. */
+  /** Share of the minute's limit that can be spent at once; `bucket` only. Default 1. */
   burst?: number;
-  /** Calls refused for a limit take from the request limit too. Default false. */
+  /** Refused calls count towards the request limits. Default false. */
   countFailures?: boolean;
-  /** Count the caller's output limit at admission, as OpenAI does. Default: true, but for Gemini, which counts input only. */
+  /** Count the requested output limit at admission, as OpenAI does. Default: true, except for Gemini, which counts input only. */
   countOutput?: boolean;
-  /** Send rate-limit headers, where the dialect has any. Default true. */
+  /** Send rate-limit headers, if the dialect has any. Default true. */
   advertise?: boolean;
   /**
-   * What a 429 of a limit says about waiting: `both` (default) retry-after and retry-after-ms, `seconds`, or `none`. Anthropic
-   * sends seconds only, Gemini its RetryInfo; Bedrock and Vertex say nothing.
+   * Wait hints of a rate-limit 429: `both` (default) retry-after and retry-after-ms, `seconds`, or `none`. Anthropic
+   * sends seconds only, Gemini its RetryInfo; Bedrock and Vertex send no hint.
    */
   hints?: 'both' | 'seconds' | 'none';
 }
 
 export interface StormTiming {
-  /** Until the headers of a stream. Failures come at once. Default 0. */
+  /** Time until the headers of a stream. Failures are sent at once. Default 0. */
   headersMs?: Spread;
-  /** From the headers of a stream to its first content. Default 0. */
+  /** Time from the headers of a stream to its first content. Default 0. */
   firstTokenMs?: Spread;
-  /** Pace of content. Default: as fast as the socket takes it. */
+  /** Pace of content. Default: as fast as the socket accepts it. */
   tokensPerSecond?: Spread;
-  /** Length of an answer in tokens (one word each), unless the request bounds it lower. Default 20 to 60. */
+  /** Length of a response in tokens (one word each), unless the request limits it. Default 20 to 60. */
   tokens?: number | { min: number; max: number };
-  /** Stream events in one write. Default: 1 where `tokensPerSecond` is set, else all of them. */
+  /** Stream events per write. Default: 1 if `tokensPerSecond` is set, else all. */
   eventsPerPacket?: number;
-  /** Until the headers of a plain answer. Default: the time that its stream would have taken. */
+  /** Time until the headers of a non-streaming response. Default: the time that its stream would take. */
   plainMs?: Spread;
-  /** Each wait varies by up to this share of itself, both ways. Default 0. */
+  /** Maximum relative variation of each wait, in both directions. Default 0. */
   jitter?: number;
 }
 
-/** One fault and when it strikes. All conditions given must hold; the first fault that strikes wins. */
+/** One fault and when it applies. All given conditions must hold; the first matching fault is used. */
 export interface StormFault {
-  /** One kind, or `mix`: each call draws one from `of`. */
+  /** One kind, or `mix`, which picks one from `of` for each call. */
   kind: StormFaultKind | 'mix';
-  /** Faults that act on the same answer after this one, each as KIND[-ARG]; all share the other settings. */
+  /** Faults applied to the same response after this one, each as KIND[-ARG]; they share the other settings. */
   also?: string[];
   /**
-   * What `mix` draws from, with weights: KIND[-ARG], several with `+` between them, `any` for any kind that ends by itself, or
-   * `none` for no fault. Default: `any`. The draw depends on the seed and the call's number alone.
+   * Weights of a `mix`: KIND[-ARG], several joined by `+`, `any` for any kind that ends by itself, or `none` for no
+   * fault. Default: `any`. The pick depends only on the seed and the call number.
    */
   of?: Record<string, number>;
-  /** Share of calls hit, drawn from the seed and the call's number. Default 1. */
+  /** Share of calls affected, chosen by seed and call number. Default 1. */
   probability?: number;
-  /** Only these models. Default all. */
+  /** Affects only these models. Default: all. */
   models?: string[];
-  /** Window, in ms since the start or the last reset. */
+  /** Time window, in ms since the start or last reset. */
   from?: number;
   until?: number;
-  /** Which of the calls that the other conditions let through, counted from 1: these, the first so many, or every so many. */
+  /** Which of the calls that meet the other conditions are affected, counted from 1: listed ones, the first N, or every Nth. */
   calls?: number[] | { first?: number; every?: number };
-  /** Value of `Retry-After`, as it is. */
+  /** Value of `Retry-After`, sent verbatim. */
   retryAfter?: string | number;
-  /** Value of `retry-after-ms`, as it is. */
+  /** Value of `retry-after-ms`, sent verbatim. */
   retryAfterMs?: string | number;
-  /** Status instead of the kind's own. */
+  /** Overrides the status of the kind. */
   status?: number;
-  /** Why a refusal or an error event says that it fails, instead of the kind's own reason. */
+  /** Overrides the failure reason of the kind, in an error response or error event. */
   reason?: FailureReason;
-  /** How a refusal or an error event is written down, instead of the kind's own shape. */
+  /** Overrides the error shape of the kind, in an error response or error event. */
   shape?: ErrorShape;
-  /** Content type for `type`. */
+  /** Content type, for `type`. */
   contentType?: string;
-  /** A number of bytes: an offset in the body, or a size; what it counts is the kind's own. */
+  /** Bytes: an offset in the body or a size, depending on the kind. */
   bytes?: number;
-  /** Content events before the fault; default about half of the answer. */
+  /** Content events before the fault; default about half of the response. */
   afterTokens?: number;
-  /** Length of the kind's silence or delay; without it a silence lasts until the caller leaves. */
+  /** Length of the silence or delay; without it a silence lasts until the caller disconnects. */
   ms?: number;
-  /** Why an answer ends, in the dialect's own word, for `finish-reason` and `blocked`. */
+  /** Finish reason in the dialect's own vocabulary, for `finish-reason` and `blocked`. */
   finish?: string;
-  /** Field named by `400-parameter`, default `temperature`; of a tool call its name. */
+  /** Field named by `400-parameter`, default `temperature`; for a tool call, its name. */
   param?: string;
-  /** Message instead of the kind's own; of a tool call its arguments as JSON. */
+  /** Overrides the message of the kind; for a tool call, its arguments as JSON. */
   message?: string;
 }
 
 export interface StormOptions {
-  /** Stands in logs and in answers' `system_fingerprint`. Default `storm`. */
+  /** Appears in logs and in `system_fingerprint` of responses. Default `storm`. */
   name?: string;
   /** Default 0: any free port. */
   port?: number;
   /** Default 127.0.0.1. */
   host?: string;
-  /** Listed by `GET /v1/models`. Any other name is answered too, unless `strictModels`. */
+  /** Listed by `GET /v1/models`. Any other name is accepted too, unless `strictModels`. */
   models?: string[];
-  /** Other models get 404 `model_not_found` (names that ask for a fault excepted). Default false. */
+  /** Other models get 404 `model_not_found`, except names that request a fault. Default false. */
   strictModels?: boolean;
-  /** If given, any other key gets 401 `invalid_api_key`. */
+  /** If set, any other key gets 401 `invalid_api_key`. */
   apiKeys?: string[];
   /**
-   * Storms with the same account can read each other's opaque pieces (signatures, encrypted reasoning) for the same key and
-   * model. Default: one of its own, from its name, seed and port.
+   * Storms with the same account can verify each other's opaque values (signatures, encrypted reasoning) for the same
+   * key and model. Default: unique, derived from name, seed and port.
    */
   account?: string;
   /** Default 1. */
   seed?: number;
-  /** Length of Storm's minute, for limits only. Default 60,000. */
+  /** Length of a minute for rate limits. Default 60,000. */
   minuteMs?: number;
-  /** Per API key; per key and model in Gemini, Bedrock and Vertex. Default none. */
+  /** Per API key; per key and model in Gemini, Bedrock and Vertex. Default: no limits. */
   limits?: StormLimits;
   timing?: StormTiming;
   faults?: StormFault[];
-  /** Keep headers and body of this many last calls in the log of `stats()`. Default 0. */
+  /** Number of most recent calls whose headers and body are kept in the log of `stats()`. Default 0. */
   keepBodies?: number;
 }

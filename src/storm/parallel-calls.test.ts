@@ -1,4 +1,4 @@
-/** Several calls in one answer, as each official SDK reads them, whole and streamed. */
+/** Several calls in one response, as each official SDK reads them, with and without streaming. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
@@ -25,7 +25,7 @@ after(() => storm.close());
 const origin = () => `http://127.0.0.1:${storm.port}`;
 const parsed = (name: string, json: string): unknown => [name, JSON.parse(json)];
 
-/** Every call has an id of its own. */
+/** Asserts that every call has a unique id. */
 function distinct(ids: readonly (string | undefined)[]): void {
   assert.equal(new Set(ids).size, CALLS.length);
 }
@@ -73,7 +73,7 @@ test('Anthropic Messages', async () => {
   }
 });
 
-test('Gemini, of whose calls the first is signed', async () => {
+test('Gemini, which signs only the first call', async () => {
   const client = new GoogleGenAI({ apiKey: 'k', httpOptions: { baseUrl: origin() } });
   const functionDeclarations = ['f', 'g'].map((name) => ({ name, parametersJsonSchema: schema }));
   const asked = { model: 'm', contents: ASK, config: { tools: [{ functionDeclarations }], thinkingConfig: { thinkingBudget: 1000 } } };

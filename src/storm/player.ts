@@ -1,35 +1,35 @@
-/** Runs the program of an answer on a connection. */
+/** Runs a response script on a connection. */
 import type { ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../core/clock.ts';
-import type { Answer, Step } from './answer.ts';
+import type { ResponseScript, Step } from './response-script.ts';
 import { resetSocket } from './reset-socket.ts';
 import { nextTurn } from './system.ts';
 
-/** How a call was played: to its end, or broken off by its own program. */
+/** Whether the script ran to its end or broke the connection. */
 export type Played = 'sent' | 'broken';
 
-/** Where the bytes of an answer go: through node's HTTP, or past it. */
+/** Destination of the response: Node's HTTP, or the socket directly. */
 interface Output {
   head(next: Step | undefined): void;
-  /** False: the caller is slow, `drained` is called when it has room again. */
+  /** False if the caller reads slowly; `drained` then runs its task once there is room. */
   write(bytes: string | Buffer): boolean;
   drained(task: () => void): void;
   end(bytes?: string | Buffer): void;
 }
 
 /**
- * Plays `answer`; `done` is called once, unless the caller leaves first: then nothing is called and the player stops.
- * Waits are counted from when they were due, so that a late timer does not slow a stream down.
+ * Runs a response script. `done` is called once, or never if the caller disconnects first. Waits are measured from when
+ * they were due, so that late timers do not slow a stream down.
  */
-export function play(res: ServerResponse, answer: Answer, clock: Clock, done: (ending: Played) => void): void {
-  const { steps } = answer;
-  const output = answer.wire === undefined ? throughHttp(res, answer) : pastHttp(res);
+export function play(res: ServerResponse, script: ResponseScript, clock: Clock, done: (ending: Played) => void): void {
+  const { steps } = script;
+  const output = script.wire === undefined ? throughHttp(res, script) : pastHttp(res);
   let at = 0;
   let due = clock.now();
   let timer: Timer | undefined;
   res.once('close', () => timer?.cancel());
 
-  /** Goes on after `ms`; false when that is now. */
+  /** Schedules `run` after `ms`; returns false if it is due now. */
   function waits(ms: number): boolean {
     due += ms;
     const left = due - clock.now();
@@ -65,7 +65,7 @@ export function play(res: ServerResponse, answer: Answer, clock: Clock, done: (e
         return;
       } else if (step.do === 'inform') inform(res, step.status);
       else if (step.do === 'head') output.head(steps[at]);
-      else if (at === steps.length) break; // the last bytes go out together with the end
+      else if (at === steps.length) break; // The last bytes are sent together with the end.
       else if (!output.write(step.bytes)) {
         output.drained(run);
         return;
@@ -79,10 +79,10 @@ export function play(res: ServerResponse, answer: Answer, clock: Clock, done: (e
   run();
 }
 
-function throughHttp(res: ServerResponse, answer: Answer): Output {
+function throughHttp(res: ServerResponse, script: ResponseScript): Output {
   return {
     head(next) {
-      res.writeHead(answer.status, answer.headers);
+      res.writeHead(script.status, script.headers);
       if (next?.do !== 'send') res.flushHeaders();
     },
     write: (bytes) => res.write(bytes),
@@ -109,7 +109,7 @@ function inform(res: ServerResponse, status: 100 | 103): void {
   else res.writeEarlyHints({ link: '</storm.css>; rel=preload; as=style' });
 }
 
-/** A turn of the loop first: node holds written chunks back until then, and they must come before the FIN. */
+/** Waits one event-loop turn first: Node buffers written chunks until then, and they must precede the FIN. */
 function breakOff(res: ServerResponse, how: 'fin' | 'reset'): void {
   if (how === 'fin') nextTurn(() => res.socket?.destroySoon());
   else if (res.socket !== null) resetSocket(res.socket);

@@ -1,20 +1,20 @@
-/** A caller that sees every byte: for tests that look at what a fault does on the wire. */
+/** An HTTP client that records every byte, for tests of what a fault does on the wire. */
 import { connect } from 'node:net';
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 
 export interface Raw {
-  /** All that came, from the first byte of the head. */
+  /** Everything received, from the first byte of the head. */
   bytes: Buffer;
   status: number;
   headers: Record<string, string>;
-  /** Bytes after the head, as they came. */
+  /** Bytes after the head, as received. */
   rest: Buffer;
-  /** The body without its chunk marks. */
+  /** The body with the chunk encoding removed. */
   body: Buffer;
   end: 'FIN' | 'RST' | 'open';
 }
 
-/** Sends a chat request on a socket of its own and reads all that comes, or until `enough` with the connection still open. */
+/** Sends a chat request on its own socket and reads until the connection closes, or until `enough` returns true. */
 export function rawCall(port: number, fault: string, body: object = {}, enough?: (text: string) => boolean): Promise<Raw> {
   const chat = { model: 'm', messages: [{ role: 'user', content: 'x' }], ...body };
   return rawPost(port, '/v1/chat/completions', { 'x-storm-fault': fault }, chat, enough);
@@ -31,12 +31,12 @@ export function rawPost(
   return new Promise((resolve) => {
     const text = JSON.stringify(body);
     const socket = connect(port, '127.0.0.1');
-    const pieces: Buffer[] = [];
+    const deltas: Buffer[] = [];
     let end: Raw['end'] = 'open';
-    const finish = () => resolve(parse(Buffer.concat(pieces), end));
-    socket.on('data', (piece: Buffer) => {
-      pieces.push(piece);
-      if (enough?.(Buffer.concat(pieces).toString('latin1')) === true) {
+    const finish = () => resolve(parse(Buffer.concat(deltas), end));
+    socket.on('data', (delta: Buffer) => {
+      deltas.push(delta);
+      if (enough?.(Buffer.concat(deltas).toString('latin1')) === true) {
         finish();
         socket.destroy();
       }
@@ -63,7 +63,7 @@ function parse(bytes: Buffer, end: Raw['end']): Raw {
   return { bytes, status: Number(first.split(' ')[1] ?? 0), headers, rest, body, end };
 }
 
-/** Where the real answer begins. */
+/** Offset of the final response, after informational ones. */
 function afterInformation(bytes: Buffer): number {
   let from = 0;
   while (/^HTTP\/1.1 10[03] /.test(bytes.subarray(from, from + 13).toString('latin1'))) from = bytes.indexOf('\r\n\r\n', from) + 4;
@@ -82,13 +82,13 @@ function unchunk(bytes: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Whether the answer reached its proper end. */
+/** Whether the response is complete. */
 export function isWhole(raw: Raw): boolean {
   if (raw.headers['transfer-encoding'] === 'chunked') return /(?:^|\n)0\r\n(?:[\w-]+: .*\r\n)*\r\n$/.test(raw.rest.toString('latin1'));
   return raw.headers['content-length'] === undefined ? raw.end === 'FIN' : raw.rest.length === Number(raw.headers['content-length']);
 }
 
-/** The body without its content coding. */
+/** The body with its content coding removed. */
 export function bytesOf({ body, headers }: Raw): Buffer {
   const coding = headers['content-encoding'];
   if (coding === 'gzip') return gunzipSync(body);
@@ -98,12 +98,12 @@ export function bytesOf({ body, headers }: Raw): Buffer {
   return coding === 'gzip, br' ? gunzipSync(brotliDecompressSync(body)) : body;
 }
 
-/** The same as text. */
+/** The decoded body as text. */
 export function textOf(raw: Raw): string {
   return bytesOf(raw).toString();
 }
 
-/** The data of each event: the algorithm of the HTML standard, 9.2.6, on a whole text. */
+/** The events of a stream, by the algorithm of the HTML standard, 9.2.6, on a complete text. */
 export function readSse(text: string): { event: string; data: string }[] {
   const events: { event: string; data: string }[] = [];
   let event = '';

@@ -1,4 +1,4 @@
-/** What each dialect refuses that another takes: the mistakes of conversions. */
+/** What each dialect rejects that another accepts: typical conversion mistakes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isFailure } from './dialect.ts';
@@ -7,7 +7,7 @@ import { createSeals } from './seals.ts';
 
 const { all } = createDialects({ models: [], seals: createSeals(() => 'test'), epochMs: () => 0 });
 
-/** Why a request is refused, in the words of its dialect; an empty text where it is not. */
+/** The error message of a rejected request; empty if it is accepted. */
 function refusalOf(path: string, body: object, headers: Readonly<Record<string, string>> = {}): string {
   const received = { method: 'POST', path, headers, body: Buffer.from(JSON.stringify(body)) };
   const dialect = all.find((one) => one.route(received) !== undefined);

@@ -1,9 +1,9 @@
-/** Reading of JSON requests that all dialects share. */
-import type { Ask, Failure, Received } from './dialect.ts';
+/** Parsing of JSON requests, shared by all dialects. */
+import type { ParsedRequest, Failure, Received } from './dialect.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** The JSON object of a request, or why there is none. */
+/** The JSON object in the body, or the failure to parse it. */
 export function readFields(received: Received): { fields: Fields } | Failure {
   let value: unknown;
   try {
@@ -19,13 +19,13 @@ export function readFields(received: Received): { fields: Fields } | Failure {
   return { fields: value };
 }
 
-/** What an image or another inline file counts, whatever its bytes. */
+/** Tokens of an image or other inline file, independent of its size. */
 const IMAGE_TOKENS = 1500;
 const MEDIA_MARKS = [';base64,', '"data":"'];
-/** Data shorter than this is counted by its bytes. */
+/** Base64 data shorter than this is counted as text. */
 const MEDIA_BYTES_MIN = 512;
 
-/** What a model reads; the rest of a request says how it shall answer. */
+/** Fields that the model reads; the others are settings. */
 const READ = new Set([
   'messages',
   'prompt',
@@ -46,8 +46,8 @@ const READ = new Set([
 ]);
 
 /**
- * Input tokens as Storm counts them for limits and for `usage`: a quarter of the bytes that the model reads, settings and their
- * names left out; an inline image is 1,500.
+ * Input tokens for limits and `usage`: a quarter of the bytes that the model reads, without settings and field names;
+ * an inline image is 1,500.
  */
 export function countInput({ body }: Received, fields: Fields): number {
   let bytes = body.length - settingBytes(fields);
@@ -67,7 +67,7 @@ export function countInput({ body }: Received, fields: Fields): number {
   return Math.ceil(Math.max(0, bytes) / 4) + images * IMAGE_TOKENS;
 }
 
-/** Of a body without needless spaces: its braces, the name of each field, and what is no input. */
+/** Bytes of a compact body that are not input: braces, field names, settings. */
 function settingBytes(fields: Fields): number {
   let bytes = 1;
   for (const [name, value] of Object.entries(fields)) {
@@ -77,13 +77,13 @@ function settingBytes(fields: Fields): number {
   return bytes;
 }
 
-/** What answers a look-up that no limit or fault applies to. */
-export function listAsk(value: unknown, model = ''): Ask {
+/** A response to a lookup, which is exempt from limits and faults. */
+export function lookup(value: unknown, model = ''): ParsedRequest {
   const body = JSON.stringify(value);
-  return { model, stream: false, inputTokens: 0, outputBound: 0, fields: {}, plain: () => ({ contentType: 'application/json', body }) };
+  return { model, stream: false, inputTokens: 0, outputLimit: 0, fields: {}, body: () => ({ contentType: 'application/json', body }) };
 }
 
-/** A part of a path, decoded where it is well-formed. */
+/** Decodes a path segment, if it is well-formed. */
 export function decodePart(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -92,7 +92,7 @@ export function decodePart(text: string): string {
   }
 }
 
-/** A whole number field, if it is one. */
+/** The value if it is an integer. */
 export function wholeNumber(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
@@ -108,10 +108,10 @@ export function wantsUsage(fields: Fields): boolean {
   return isObject(options) && options['include_usage'] === true;
 }
 
-/** OpenAI's own limit of `n`. */
+/** OpenAI's maximum of `n`. */
 const CHOICES_MAX = 128;
 
-/** The number of choices asked for. */
+/** The number of choices requested. */
 export function countChoices(fields: Fields): number {
   return Math.min(CHOICES_MAX, Math.max(1, wholeNumber(fields['n']) ?? 1));
 }

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 
 /**
- * Breaks a connection with RST. One whose FIN is under way is closed only: Node would fail to reset it, never close its handle
- * (as of 26), and the process could not exit.
+ * Closes a connection with RST. A connection with a pending FIN is only destroyed: Node (as of 26) would fail to reset
+ * it and never close its handle, which keeps the process from exiting.
  */
 export function resetSocket(socket: Socket): void {
   if (socket.writableEnded) socket.destroy();

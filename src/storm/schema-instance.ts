@@ -1,9 +1,9 @@
-/** Makes a value that fits a JSON Schema, as far as structured outputs use it. */
+/** Generates an instance of a JSON Schema, for the keywords that structured outputs support. */
 import type { Random } from '../core/random.ts';
 
 type Schema = Record<string, unknown>;
 
-/** A schema may refer to itself in many places: depth and size are bounded, beyond that stands null. */
+/** Schemas can be recursive: beyond these bounds on depth and size the value is null. */
 const DEPTH_MAX = 8;
 const VALUES_MAX = 1000;
 const ITEMS_MAX = 20;
@@ -15,7 +15,7 @@ interface Building {
   valuesLeft: number;
 }
 
-/** A value for `schema`: every property is filled in, the first alternative is taken. An unknown schema gives an empty object. */
+/** A value for `schema`: all properties are present, the first alternative is used. An unknown schema yields an empty object. */
 export function instanceOf(schema: unknown, random: Random): unknown {
   const root = asSchema(schema);
   return build(root, { root, random, valuesLeft: VALUES_MAX }, 0);
@@ -36,7 +36,7 @@ function build(schema: Schema, building: Building, depth: number): unknown {
 function buildType(schema: Schema, building: Building, depth: number): unknown {
   const { random } = building;
   const type: unknown = Array.isArray(schema['type']) ? schema['type'][0] : schema['type'];
-  // Gemini's own schemas name their types in capitals.
+  // Gemini's schemas write type names in upper case.
   switch (typeof type === 'string' ? type.toLowerCase() : type) {
     case 'array': {
       const length = within(schema['minItems'], 1, ITEMS_MAX);
@@ -72,7 +72,7 @@ function asNumber(value: unknown, otherwise: number): number {
   return typeof value === 'number' ? value : otherwise;
 }
 
-/** A length asked for, kept between `min` and `max`. */
+/** A requested length, clamped to `min` and `max`. */
 function within(value: unknown, min: number, max: number, otherwise = min): number {
   return Math.min(max, Math.max(min, Math.floor(asNumber(value, otherwise))));
 }

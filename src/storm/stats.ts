@@ -1,9 +1,9 @@
-/** What a Storm saw: the provider's side of the story, for tests to assert on. Instants are ms since the start or last reset. */
+/** Statistics of calls from the provider's side, for test assertions. Instants are ms since the start or last reset. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { Refusal } from './limits.ts';
 
-/** How a call ended: answered to its end, broken off by Storm, or left by its caller before the end. */
+/** How a call ended: response sent in full, connection broken by Storm, or closed early by the caller. */
 export type Ending = 'sent' | 'broken' | 'aborted';
 
 export interface CallRecord {
@@ -15,15 +15,15 @@ export interface CallRecord {
   /** Value of `x-storm-tag`. */
   tag: string | undefined;
   stream: boolean;
-  /** Absent while no head was written. */
+  /** Absent if no head was sent. */
   status?: number;
-  /** Kind of the fault that struck; several with `+` between them. */
+  /** Kind of the applied fault; several are joined by `+`. */
   fault?: string;
-  /** The limit that refused it. */
+  /** The limit that refused the call. */
   refusedBy?: Refusal['by'];
   inputTokens: number;
   outputTokens: number;
-  /** Absent while it runs. */
+  /** Absent while the call runs. */
   endMs?: number;
   ending?: Ending;
   /** With `keepBodies` only. */
@@ -32,46 +32,46 @@ export interface CallRecord {
 }
 
 export interface StormStats {
-  /** Calls of any path but model lists and `/storm/…`, refused and failed ones included. */
+  /** Calls of any path except lookups and `/storm/…`, including refused and failed ones. */
   calls: number;
   byModel: Record<string, number>;
-  /** By status sent; `none` where no head was written. Calls that ended only. */
+  /** Finished calls by the status sent; `none` if no head was sent. */
   byStatus: Record<string, number>;
   byTag: Record<string, number>;
-  /** Model lists included; unknown paths are `other`. */
+  /** Includes lookups; unknown paths are `other`. */
   byPath: Record<string, number>;
-  /** Each of several kinds that acted together is counted. */
+  /** Counts each kind if several were applied together. */
   byFault: Record<string, number>;
-  /** Calls that broke a limit. */
+  /** Calls that exceeded a limit. */
   violations: { total: number } & Record<Refusal['by'], number>;
   running: number;
   maxRunning: number;
   aborted: number;
-  /** When each caller's leaving was noticed, and how long its call had run; the last 1,000. */
+  /** Time at which each disconnect of a caller was detected, and the elapsed time of its call; the last 1,000. */
   aborts: { call: number; atMs: number; afterMs: number }[];
-  /** Starts of calls, refused ones included; the last 100,000. */
+  /** Start times of calls, including refused ones; the last 100,000. */
   starts: number[];
-  /** Starts of calls that the limits let through; the last 100,000. */
+  /** Start times of admitted calls; the last 100,000. */
   admitted: number[];
-  /** Tokens of calls that the limits let through. */
+  /** Tokens of admitted calls. */
   tokens: { input: number; output: number };
-  /** Open now, and opened in all. */
+  /** Connections open now, and in total. */
   connections: { open: number; total: number };
-  /** The last 10,000 calls in order of start. */
+  /** The last 10,000 calls, ordered by start. */
   log: CallRecord[];
 }
 
-/** Keeps the numbers. A record is begun once and ended once. */
+/** Collects the statistics. Each record begins once and ends once. */
 export interface Tally {
   begin(path: string, model: string, tag: string | undefined, stream: boolean): CallRecord;
-  /** Notes that the limits let a call through, or which one did not. */
-  judged(record: CallRecord, refusedBy: Refusal['by'] | undefined): void;
+  /** Records that the limits admitted a call, or the limit that refused it. */
+  recordAdmission(record: CallRecord, refusedBy: Refusal['by'] | undefined): void;
   end(record: CallRecord, ending: Ending, status: number | undefined): void;
-  /** An answer taken for sent did not reach its end. */
-  leftAfterAll(record: CallRecord): void;
-  /** The record of a call, while the log holds it. */
+  /** Corrects a call recorded as `sent` whose response did not reach the caller in full. */
+  correctToAborted(record: CallRecord): void;
+  /** The record of a call, while it is in the log. */
   find(call: number): CallRecord | undefined;
-  listed(path: string): void;
+  countLookup(path: string): void;
   connected(by: 1 | -1): void;
   sinceMs(): number;
   show(): StormStats;
@@ -111,7 +111,7 @@ function emptyCounts(): Counts {
   };
 }
 
-/** Makes an empty tally that starts now. */
+/** Creates empty statistics that start now. */
 export function createTally(clock: Clock): Tally {
   let counts = emptyCounts();
   let startedAt = clock.now();
@@ -138,7 +138,7 @@ export function createTally(clock: Clock): Tally {
       counts.maxRunning = Math.max(counts.maxRunning, running);
       return record;
     },
-    judged(record, refusedBy) {
+    recordAdmission(record, refusedBy) {
       if (refusedBy === undefined) {
         push(counts.admitted, record.atMs, STARTS_MAX);
         return;
@@ -158,12 +158,12 @@ export function createTally(clock: Clock): Tally {
       counts.tokens.output += record.outputTokens;
       if (ending === 'aborted') left(record);
     },
-    leftAfterAll(record) {
+    correctToAborted(record) {
       record.ending = 'aborted';
       left(record);
     },
     find: (call) => counts.log[call - (counts.log[0]?.call ?? 1)],
-    listed: (path) => add(counts.names.path, path),
+    countLookup: (path) => add(counts.names.path, path),
     connected(by) {
       connections.open += by;
       if (by === 1) connections.total++;
@@ -201,7 +201,7 @@ function shown(counts: Counts, running: number, connections: { open: number; tot
   };
 }
 
-/** Adds to a list that keeps its last `max` entries, at times up to twice as many. */
+/** Appends to a list and keeps at least its last `max` items, at most twice as many. */
 function push<T>(list: T[], item: T, max: number): void {
   if (list.length >= 2 * max) list.splice(0, max);
   list.push(item);

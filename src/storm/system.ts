@@ -1,10 +1,10 @@
 /**
- * Storm's own time. Storm is a process of its own (or stands beside the gateway in a test), so this one file owns the
- * real clock; everything else in the folder takes a Clock.
+ * System time of Storm. Storm runs as a separate process or beside the gateway in a test, so only this file accesses
+ * the real clock; all other files take a Clock.
  */
 import type { Clock } from '../core/clock.ts';
 
-/** The real clock of the machine that Storm runs on. */
+/** The system clock. */
 export function createStormClock(): Clock {
   return {
     now: () => performance.now(),
@@ -16,7 +16,7 @@ export function createStormClock(): Clock {
   };
 }
 
-/** Runs `task` once the event loop has turned and what was written has left for the socket. */
+/** Runs `task` after the next event-loop turn, when written data has reached the socket. */
 export function nextTurn(task: () => void): void {
   setImmediate(task);
 }

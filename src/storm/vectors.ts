@@ -1,5 +1,5 @@
-/** Vectors of embeddings: unit vectors that depend on the seed, the model and the text alone. */
-import { createSeededRandom, hashNumbers, hashText } from './chance.ts';
+/** Embeddings: unit vectors that depend only on the seed, the model and the text. */
+import { createSeededRandom, hashNumbers, hashText } from './random.ts';
 
 const DIMENSIONS_MAX = 4096;
 

@@ -1,4 +1,4 @@
-/** Breaks and splits at any byte, framing by hand, and answers without end. */
+/** Breaks and splits at any byte, manual framing, and endless responses. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
@@ -17,14 +17,14 @@ after(() => storm.close());
 
 const call = (fault: string, body: object = {}, enough?: (text: string) => boolean) => rawCall(storm.port, fault, body, enough);
 
-/** Ids and times differ from call to call. */
+/** Removes ids and times, which differ between calls. */
 const settled = (bytes: Buffer): string =>
   bytes
     .toString('latin1')
     .replaceAll(/storm\d+|_storm1_\d+/g, 'storm')
     .replaceAll(/"created":\d+/g, '"created":0');
 
-test('a body is cut at exactly the byte that was asked for', async () => {
+test('a body is cut at exactly the requested byte', async () => {
   for (const body of [{}, STREAM]) {
     const whole = (await call('one-packet', body)).body;
     const offsets = [0, 1, 5, 100, 101, whole.length - 1];
@@ -35,7 +35,7 @@ test('a body is cut at exactly the byte that was asked for', async () => {
   }
 });
 
-test('the whole answer is cut at exactly the byte that was asked for, head and chunk marks included', async () => {
+test('the whole response is cut at exactly the requested byte, head and chunk framing included', async () => {
   for (const at of [1, 20, 200, 260, 300, 301, 302, 303]) {
     const raw = await call(`wire-cut-${at}`, STREAM);
     assert.deepEqual([raw.end, raw.bytes.length], ['FIN', at]);
@@ -44,7 +44,7 @@ test('the whole answer is cut at exactly the byte that was asked for, head and c
   assert.deepEqual([head.bytes.length, head.status], [30, 0]);
 });
 
-test('a character is cut within', async () => {
+test('a cut can fall inside a character', async () => {
   const raw = await call('cut-character-1', STREAM);
   assert.equal(Buffer.from(raw.body.toString()).equals(raw.body), false, 'what came is no UTF-8');
   assert.equal(raw.end, 'FIN');
@@ -63,7 +63,7 @@ test('chunks are cut in their data, their size and their end', async () => {
   assert.ok(ends.every((raw) => raw.end === 'FIN' && !isWhole(raw)));
 });
 
-test('a body split at every byte, or into pieces of every size, is the same body', async () => {
+test('a body split at every byte, or into writes of any size, is unchanged', async () => {
   const usual = settled((await call('one-packet', STREAM)).body);
   const faults = Array.from({ length: 40 }, (_, at) => [
     `split-at-${1 + at * 17}`,
@@ -76,7 +76,7 @@ test('a body split at every byte, or into pieces of every size, is the same body
   }
 });
 
-test('kinds act together, in the order in which they are named', async () => {
+test('combined kinds act in the order in which they are named', async () => {
   const raw = await call('unicode+crlf+gzip-one+split-5', STREAM);
   assert.equal(raw.headers['content-encoding'], 'gzip');
   assert.match(textOf(raw), /Mælström[^\n]*\r\n\r\n/);
@@ -86,14 +86,14 @@ test('kinds act together, in the order in which they are named', async () => {
   assert.equal(storm.stats().log.at(-1)?.fault, 'unicode+crlf+gzip-one+split');
 });
 
-test('what was flushed of a coded stream can be read before its end', async () => {
+test('flushed parts of a compressed stream can be read before its end', async () => {
   const raw = await call('gzip-one+stall-2', STREAM, (text) => text.length > 500 && text.endsWith('\r\n'));
   assert.equal(raw.end, 'open');
   // Z_SYNC_FLUSH: data may end early.
   assert.equal(readSse(gunzipSync(raw.body, { finishFlush: 2 }).toString()).length, 3);
 });
 
-test('an endless kind goes on until its caller leaves, and is counted as left', async () => {
+test('an endless kind continues until its caller disconnects, and is counted as aborted', async () => {
   while (storm.stats().running > 0) await call('no-done', STREAM);
   const before = storm.stats().aborted;
   for (const [kind, text] of [
@@ -109,7 +109,7 @@ test('an endless kind goes on until its caller leaves, and is counted as left', 
   assert.equal(storm.stats().aborted - before, 4);
 });
 
-test('a caller that reads nothing holds an endless stream back', async () => {
+test('a caller that does not read blocks an endless stream', async () => {
   const socket = connect(storm.port, '127.0.0.1').pause();
   const body = JSON.stringify({ model: 'fault-line-long-4000000+endless-0', stream: true, messages: [{ role: 'user', content: 'x' }] });
   socket.write(`POST /v1/chat/completions HTTP/1.1\r\nHost: storm\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
@@ -121,7 +121,7 @@ test('a caller that reads nothing holds an endless stream back', async () => {
   while (storm.stats().running > 0) await call('no-done');
 });
 
-test('lengths that are not true, and answers before the answer', async () => {
+test('wrong lengths, and informational responses before the final one', async () => {
   const long = await call('length-long');
   assert.equal(Number(long.headers['content-length']) - long.rest.length, 10);
   const short = await call('length-short');
@@ -132,14 +132,14 @@ test('lengths that are not true, and answers before the answer', async () => {
   assert.ok((await call('head-huge-20000')).headers['x-storm-long']!.length === 20_000);
 });
 
-test('errors are written as others write them, whatever the reason', async () => {
-  const told = async (fault: string) => (await call(fault)).body.toString();
-  assert.deepEqual(Object.keys(JSON.parse(await told('503-flat')) as object), ['object', 'message', 'type', 'param', 'code']);
-  assert.match(await told('429-quota; shape=string'), /^\{"error":"You exceeded/);
-  assert.match(await told('429-quota; shape=array'), /^\[\{"error":\{"message"/);
-  assert.match(await told('401; shape=quoted'), /^"\{\\"error\\"/);
-  assert.match(await told('400-azure-filter; shape=words'), /^The response was filtered/);
-  assert.match(await told('429-retry-info-1500'), /RetryInfo","retryDelay":"1\.5s"/);
+test("errors are written in other providers' formats, whatever the reason", async () => {
+  const bodyOf = async (fault: string) => (await call(fault)).body.toString();
+  assert.deepEqual(Object.keys(JSON.parse(await bodyOf('503-flat')) as object), ['object', 'message', 'type', 'param', 'code']);
+  assert.match(await bodyOf('429-quota; shape=string'), /^\{"error":"You exceeded/);
+  assert.match(await bodyOf('429-quota; shape=array'), /^\[\{"error":\{"message"/);
+  assert.match(await bodyOf('401; shape=quoted'), /^"\{\\"error\\"/);
+  assert.match(await bodyOf('400-azure-filter; shape=words'), /^The response was filtered/);
+  assert.match(await bodyOf('429-retry-info-1500'), /RetryInfo","retryDelay":"1\.5s"/);
   const event = async (fault: string) => readSse((await call(fault, STREAM)).body.toString()).at(-1)!;
   assert.equal((await event('error-content-event-1')).event, 'error');
   assert.match((await event('error-first; reason=rate-limit; shape=google')).data, /"status":"RESOURCE_EXHAUSTED"/);

@@ -1,6 +1,6 @@
 /**
- * Figures of the last hour of requests in intervals of five seconds, for the dashboard's charts. Constant memory. Requests that are rejected
- * before routing (a wrong key, an unknown path) are excluded: they say nothing about the service.
+ * Request statistics of the last hour in intervals of five seconds, for the dashboard's charts. Constant memory. Requests rejected before
+ * routing (a wrong key, an unknown path) are excluded: they are no measure of the service.
  */
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { POINT_COLUMNS, POINT_MS, POINTS_MAX, type Point, type PointColumn, type Rates } from './feed-frames.ts';
@@ -31,7 +31,7 @@ export class ActivitySeries {
     this.#current = emptyPoint(this.#slot);
   }
 
-  /** Number of complete points since the start, including those no longer kept. */
+  /** Number of completed points since the start, including those no longer stored. */
   get finishedPoints(): number {
     return this.#finishedPoints;
   }
@@ -62,13 +62,13 @@ export class ActivitySeries {
     if (slot === this.#slot || slot === this.#slot - 1) return;
     // The wall clock was set back; later points follow it.
     if (slot < this.#slot) return this.#begin(slot);
-    // After a long pause, or a jump of the wall clock, at most as many points are created as are kept.
+    // After a long pause or a jump of the wall clock, at most POINTS_MAX points are created.
     const from = Math.max(this.#slot + 1, slot - POINTS_MAX);
     this.#begin(slot);
     for (let empty = from; empty < slot; empty++) this.#keep(emptyPoint(empty));
   }
 
-  /** Complete points from this number on, as far as they are kept. */
+  /** Completed points from this number on, as far as they are stored. */
   since(number: number): readonly Point[] {
     const missing = this.#finishedPoints - number;
     return missing <= 0 ? [] : this.#points.slice(-missing);

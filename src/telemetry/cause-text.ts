@@ -43,7 +43,7 @@ const phaseTexts = {
   connect: 'connecting',
   headers: 'waiting for headers',
   first_content: 'waiting for first content',
-  answer: 'waiting for the whole response',
+  answer: 'waiting for the complete response',
   committed: 'in the stream',
 } as const;
 

@@ -2,7 +2,7 @@ import type { BreakwaterEvent } from '../core/events.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Redact } from './redact.ts';
 
-/** Maximum length of a model name; a caller may send any where a route has patterns. */
+/** Maximum length of a model name; routes with patterns accept any. */
 const modelLengthMax = 200;
 /** Maximum length of a path. */
 const pathLengthMax = 200;

@@ -1,4 +1,4 @@
-/** Explains a request from its record in the request log, which has less than a timeline: no messages of providers and no reasons of waits. */
+/** Explains a request from its record in the request log. A record lacks parts of a timeline: provider messages and queue blockers. */
 import type { AttemptEndEvent, AttemptEvent, FinishedEvent, ReceivedEvent } from '../core/events.ts';
 import type { AttemptRecord, RequestRecord } from './request-log.ts';
 import { explain, type Explanation } from './explanation.ts';
@@ -31,7 +31,7 @@ function eventsOf(record: RequestRecord): RequestScopedEvent[] {
   const attempts = record.attempts.toSorted((a, b) => a.attempt - b.attempt);
   const first = attempts[0];
   const events: RequestScopedEvent[] = [];
-  // The record has one sum of all waits, which is shown before the first attempt.
+  // A record has only the total queue time, which is shown before the first attempt.
   if (record.queueMs > 0)
     events.push({ type: 'queued', requestId: record.id, at: Math.max(0, (first?.atMs ?? record.queueMs) - record.queueMs), blockers: [] });
   for (const attempt of attempts) events.push(begin(record, attempt, attempt === first ? record.queueMs : 0), end(record, attempt));

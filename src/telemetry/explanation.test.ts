@@ -6,7 +6,7 @@ import { explanationLines, explain } from './explanation.ts';
 
 const texts = (...input: Parameters<typeof explain>) => explain(...input).steps.map(({ text }) => text);
 
-test('the bars of a story cover what they tell of', () => {
+test('each bar covers the time of its step', () => {
   const story = explain({
     received: received(),
     events: [
@@ -30,10 +30,10 @@ test('the bars of a story cover what they tell of', () => {
       ['finished', 1_370, null, 'good', undefined],
     ],
   );
-  assert.equal(story.time, '1.4 s in all, 500 ms in the queue, 600 ms in 2 attempts, 250 ms of backoff');
+  assert.equal(story.time, '1.4 s in total, 500 ms in the queue, 600 ms in 2 attempts, 250 ms of backoff');
 });
 
-test('attempts that run side by side say why, and that their times overlap', () => {
+test('parallel attempts give their reason, and overlapping times are noted', () => {
   const story = explain({
     received: received(),
     events: [
@@ -44,19 +44,22 @@ test('attempts that run side by side say why, and that their times overlap', () 
     ],
     finished: finished({ at: 900, durationMs: 900, attempts: 2, target: 'claude/haiku' }),
   });
-  assert.match(story.steps[2]!.text, /^attempt 2, claude\/haiku, a rescue beside an attempt that is silent too long: succeeded in 600 ms/);
+  assert.match(
+    story.steps[2]!.text,
+    /^attempt 2, claude\/haiku, a rescue beside an attempt that has been silent for too long: succeeded in 600 ms/,
+  );
   assert.match(story.steps[1]!.text, /^attempt 1, openai\/gpt: cancelled after 900 ms$/);
-  assert.match(story.time, /1\.5 s in 2 attempts \(some ran side by side\)$/);
+  assert.match(story.time, /1\.5 s in 2 attempts \(some ran in parallel\)$/);
 });
 
-test('a request that runs says what it waits for', () => {
+test('a running request shows what it is waiting for', () => {
   const running = { received: received(), events: [attempt()], finished: null, nowMs: 4_000 };
   assert.equal(explain(running).summary, 'non-streaming chat for fast is running for 4 s, 1 attempt so far');
   assert.deepEqual(texts(running).slice(1), ['attempt 1, openai/gpt: no response yet']);
   assert.deepEqual([explain(running).steps[1]!.toMs, explain(running).cost], [4_000, null]);
 });
 
-test('what each target of a wait is held back by is named, as far as there is room', () => {
+test('a wait names the blocker of each target, up to a limit', () => {
   const kinds = ['requests', 'concurrency', 'breaker', 'bench', 'budget', 'cooldown'] as const;
   const blockers = kinds.map((kind, i) => ({ target: `t/${i}`, kind, waitMs: i === 1 ? null : i === 3 ? Infinity : 1_500 }));
   const [, text] = texts({ received: received(), events: [queued({ blockers })], finished: null, nowMs: 2_000 });
@@ -68,29 +71,25 @@ test('what each target of a wait is held back by is named, as far as there is ro
 });
 
 for (const [outcome, change, expected] of [
-  [
-    'an answer out of the cache',
-    { cache: 'hit', attempts: 0, target: null },
-    /succeeded after 500 ms and 0 attempts, answered from the cache$/,
-  ],
+  ['a cached response', { cache: 'hit', attempts: 0, target: null }, /succeeded after 500 ms and 0 attempts, served from the cache$/],
   ['a refusal', { outcome: 'refused', status: 429, code: 'queue_full', attempts: 0 }, /was refused with 429 \(queue_full\) after 500 ms/],
-  ['a caller that left', { outcome: 'cancelled', status: 499 }, /was cancelled by the caller after 500 ms/],
-  ['a broken stream', { outcome: 'interrupted', code: 'stream_interrupted' }, /broke off in the stream \(stream_interrupted\)/],
+  ['a disconnected caller', { outcome: 'cancelled', status: 499 }, /was cancelled by the caller after 500 ms/],
+  ['a broken stream', { outcome: 'interrupted', code: 'stream_interrupted' }, /was cut off mid-stream \(stream_interrupted\)/],
   ['a failure', { outcome: 'failed', status: 502, code: 'all_targets_failed' }, /failed with 502 \(all_targets_failed\)/],
 ] as const) {
-  test(`${outcome} is told in the first sentence`, () => {
+  test(`${outcome} is stated in the first sentence`, () => {
     assert.match(explain({ received: received(), events: [], finished: finished(change) }).summary, expected);
   });
 }
 
-test('a rejected request has its reason and nothing else', () => {
+test('a rejected request shows only its reason', () => {
   const rejected: RejectedEvent = {
     type: 'rejected',
     requestId: 'req-1',
     at: 0,
     status: 401,
     code: 'invalid_api_key',
-    message: 'the API key is not known here',
+    message: 'unknown API key',
     method: 'POST',
     path: '/v1/chat/completions',
     protocol: 'openai',
@@ -102,16 +101,16 @@ test('a rejected request has its reason and nothing else', () => {
     'req-1',
     explain({ received: received(), events: [rejected], finished: finished({ outcome: 'refused', usage: null }) }),
   );
-  assert.equal(lines[0], 'req-1: rejected with 401 (invalid_api_key) before a target was chosen: the API key is not known here');
-  assert.equal(lines[2], '  0 ms  POST /v1/chat/completions: 401 the API key is not known here');
+  assert.equal(lines[0], 'req-1: rejected with 401 (invalid_api_key) before a target was chosen: unknown API key');
+  assert.equal(lines[2], '  0 ms  POST /v1/chat/completions: 401 unknown API key');
 });
 
-test('what calls cost whose response was not used is told apart', () => {
+test('the cost of calls whose response was not used is shown separately', () => {
   const wasted = { usage: { inputTokens: 40, cachedInputTokens: 0, outputTokens: 10 }, costUsd: 0.0004 };
   const { cost } = explain({ received: received(), events: [], finished: finished({ wasted }) });
   assert.equal(cost, '240 input + 60 output tokens, $0.002, of which 50 tokens ($0.0004) on calls whose response was not used');
 });
 
-test('events that were not kept are counted', () => {
-  assert.equal(texts({ received: received(), events: [], finished: finished(), skippedEvents: 7 })[1], '7 further events were not kept');
+test('dropped events are counted', () => {
+  assert.equal(texts({ received: received(), events: [], finished: finished(), skippedEvents: 7 })[1], '7 further events were dropped');
 });

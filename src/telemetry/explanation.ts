@@ -16,7 +16,7 @@ export type StepTone = 'neutral' | 'good' | 'wait' | 'bad';
 export interface Step {
   readonly kind: StepKind;
   readonly fromMs: number;
-  /** Null: an instant, or not over yet. */
+  /** Null for an instant, or if it is not over yet. */
   readonly toMs: number | null;
   /** When the first content of an attempt arrived. */
   readonly firstContentMs?: number;
@@ -33,7 +33,7 @@ export interface Explanation {
   readonly steps: readonly Step[];
   /** Where the time went, in one sentence. */
   readonly time: string;
-  /** Usage and cost; null: unknown. */
+  /** Usage and cost; null if unknown. */
   readonly cost: string | null;
 }
 
@@ -44,7 +44,7 @@ export interface ExplanationInput {
   readonly finished: FinishedEvent | null;
   /** Number of events left out. */
   readonly skippedEvents?: number;
-  /** Of a running request. */
+  /** The current instant, for a running request. */
   readonly nowMs?: number;
 }
 
@@ -88,7 +88,7 @@ function outcomeText({ outcome, status, code }: FinishedEvent): string {
     case 'cancelled':
       return 'was cancelled by the caller';
     case 'interrupted':
-      return `broke off in the stream${code === null ? '' : ` (${code})`}`;
+      return `was cut off mid-stream${code === null ? '' : ` (${code})`}`;
     case 'failed':
       return `failed with ${status}${code === null ? '' : ` (${code})`}`;
     case 'refused':
@@ -99,13 +99,13 @@ function outcomeText({ outcome, status, code }: FinishedEvent): string {
 function targetText({ outcome, target, fallback, cache }: FinishedEvent): string {
   if (cache !== null) return `, ${cacheTexts[cache]}`;
   if (outcome !== 'success' || target === null) return '';
-  return fallback === null ? `, answered by ${target}` : `, answered by ${target} as a fallback (first choice: ${reasonText(fallback)})`;
+  return fallback === null ? `, served by ${target}` : `, served by ${target} as a fallback (first choice: ${reasonText(fallback)})`;
 }
 
 const cacheTexts = {
-  hit: 'answered from the cache',
-  stale: 'answered from the cache with an expired response',
-  coalesced: 'answered by an identical request that ran at the same time',
+  hit: 'served from the cache',
+  stale: 'served from the cache with an expired response',
+  coalesced: 'served by an identical request that ran at the same time',
 } as const;
 
 function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: ExplanationInput): Step[] {
@@ -120,7 +120,7 @@ function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: Expla
   }
   steps.sort((a, b) => a.fromMs - b.fromMs);
   if (skippedEvents > 0 && endMs !== null)
-    steps.push({ kind: 'note', fromMs: endMs, toMs: null, tone: 'neutral', text: `${skippedEvents} further events were not kept` });
+    steps.push({ kind: 'note', fromMs: endMs, toMs: null, tone: 'neutral', text: `${skippedEvents} further events were dropped` });
   if (finished !== null && events[0]?.type !== 'rejected') steps.push(finishedStep(finished, at(finished.at)));
   return steps;
 }
@@ -172,7 +172,7 @@ function queueStep(event: QueuedEvent, events: readonly RequestScopedEvent[], at
     fromMs: at(event.at),
     toMs,
     tone: 'wait',
-    text: list === '' ? 'queued; the record does not say for what' : `queued, no target can start: ${list}`,
+    text: list === '' ? 'queued; the record has no details' : `queued, no target can start: ${list}`,
   };
 }
 
@@ -198,7 +198,7 @@ function toneOf({ verdict }: AttemptEndEvent): StepTone {
 
 function roleText({ probe, race }: AttemptEvent): string {
   if (race === 'hedge') return ', a hedge beside a silent attempt';
-  if (race === 'rescue') return ', a rescue beside an attempt that is silent too long';
+  if (race === 'rescue') return ', a rescue beside an attempt that has been silent for too long';
   if (race === 'probe') return ', beside a silent probe';
   return probe ? ', a probe of its circuit breaker' : '';
 }
@@ -254,12 +254,12 @@ function timeText({ events, finished, nowMs }: ExplanationInput): string {
   const backoffMs = events.reduce((sum, event) => (event.type === 'backoff' ? sum + event.delayMs : sum), 0);
   const queueMs = finished?.queueMs ?? events.reduce((sum, event) => (event.type === 'attempt' ? sum + event.queuedMs : sum), 0);
   const parts = [
-    `${duration(totalMs)} in all`,
+    `${duration(totalMs)} in total`,
     `${duration(queueMs)} in the queue`,
     `${duration(upstreamMs)} in ${attemptCount(ends.length)}`,
   ];
   if (backoffMs > 0) parts.push(`${duration(backoffMs)} of backoff`);
-  return `${parts.join(', ')}${upstreamMs > totalMs ? ' (some ran side by side)' : ''}`;
+  return `${parts.join(', ')}${upstreamMs > totalMs ? ' (some ran in parallel)' : ''}`;
 }
 
 function costText(finished: FinishedEvent | null): string | null {

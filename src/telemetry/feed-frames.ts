@@ -50,7 +50,7 @@ export interface TargetActivity {
   readonly firstContentP95: number | null;
   /** Calls and failures of each interval of `POINT_MS`, the oldest first, as `[calls, failed]` flattened. */
   readonly strip: readonly number[];
-  /** Cost of its calls since the start, in US dollars; null: none has a price. */
+  /** Cost of its calls since the start, in US dollars; null if none of them has a price. */
   readonly costUsd: number | null;
 }
 
@@ -60,7 +60,7 @@ export interface ClientActivity {
   readonly requests: number;
   readonly failed: number;
   readonly refused: number;
-  /** Cost of its requests since the start, in US dollars; null: none has a price. */
+  /** Cost of its requests since the start, in US dollars; null if none of them has a price. */
   readonly costUsd: number | null;
 }
 
@@ -109,7 +109,7 @@ interface Changes {
   readonly requests: readonly RequestSummary[];
 }
 
-/** The first frame of a connection. `resumed` false: everything that is kept; true: only what follows the frame of `last-event-id`. */
+/** The first frame of a connection. `resumed`: if false, everything stored; if true, only what follows the frame of `last-event-id`. */
 export interface HelloFrame<S = unknown> extends Changes {
   readonly resumed: boolean;
   readonly state: FeedState<S>;

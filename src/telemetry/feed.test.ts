@@ -13,7 +13,7 @@ interface Frame {
   readonly data: HelloFrame & TickFrame;
 }
 
-/** A reader of frames; `isSlow`: it is behind after each frame until it has caught up. */
+/** A reader of frames. If `isSlow`, it falls behind after each frame until it has caught up. */
 class Reader implements FeedReader {
   readonly frames: Frame[] = [];
   closed: string | null = null;
@@ -58,7 +58,7 @@ function setUp(options: { secrets?: string[]; status?: () => unknown } = {}) {
   return { clock, bus, telemetry, feed, subscribe, request };
 }
 
-test('without a reader no timer runs and no frame is made', () => {
+test('without readers no timer runs and no frame is built', () => {
   const { clock, feed, request } = setUp({ status: () => assert.fail('asked for its status') });
   const before = clock.pendingTimers;
   request('a');
@@ -67,7 +67,7 @@ test('without a reader no timer runs and no frame is made', () => {
   assert.equal(feed.readers, 0);
 });
 
-test('a reader gets what is known at once, then a frame a second', () => {
+test('a reader gets the current state at once, then a frame every second', () => {
   const { clock, subscribe, request } = setUp({ status: () => ({ hello: 1 }) });
   request('a');
   const { reader } = subscribe();
@@ -91,7 +91,7 @@ test('a reader gets what is known at once, then a frame a second', () => {
   assert.equal(reader.frames[1]!.data.finished, 1);
 });
 
-test('thousands of requests a second are a frame of bounded size, and none with trouble is hidden by the others', () => {
+test('at thousands of requests a second frames stay bounded, and successes do not displace failures', () => {
   const { clock, subscribe, request } = setUp();
   const { reader } = subscribe();
   request('failed', { outcome: 'failed', status: 502 });
@@ -105,7 +105,7 @@ test('thousands of requests a second are a frame of bounded size, and none with 
   assert.ok(JSON.stringify(data).length < 64 * 1024);
 });
 
-test('a flood of rejected requests hides no failure and is no demand', () => {
+test('rejected requests do not displace failures and do not count as demand', () => {
   const { clock, bus, subscribe, request } = setUp();
   const { reader } = subscribe();
   request('failed', { outcome: 'failed', status: 502 });
@@ -144,7 +144,7 @@ test('a target is described by how its calls ended', () => {
   assert.equal(reader.last.data.state.targets[0]!.calls, 0);
 });
 
-test('after a break a reader gets what it has missed', () => {
+test('a reconnecting reader gets what it has missed', () => {
   const { clock, bus, subscribe, request } = setUp();
   const { reader, subscription } = subscribe();
   request('a');
@@ -169,11 +169,11 @@ test('after a break a reader gets what it has missed', () => {
 });
 
 for (const [why, idOf, waitMs] of [
-  ['another process made its last frame', () => 'other-1', 1_000],
-  ['its last frame is not one of ours', () => 'nonsense', 1_000],
-  ['it was away for longer than is kept', (id: string) => id, 4_000_000],
+  ['its last frame came from another process', () => 'other-1', 1_000],
+  ['its last frame id is invalid', () => 'nonsense', 1_000],
+  ['it was disconnected for longer than frames are stored', (id: string) => id, 4_000_000],
 ] as const) {
-  test(`a reader gets everything anew where ${why}`, () => {
+  test(`a reader gets everything again if ${why}`, () => {
     const { clock, subscribe, request } = setUp();
     const { reader, subscription } = subscribe();
     const { id } = reader.last;
@@ -186,7 +186,7 @@ for (const [why, idOf, waitMs] of [
   });
 }
 
-test('a second reader takes nothing from the first', () => {
+test('a second reader does not affect the first', () => {
   const { clock, subscribe, request } = setUp();
   const { reader: first } = subscribe();
   request('a');
@@ -207,7 +207,7 @@ test('a second reader takes nothing from the first', () => {
   );
 });
 
-test('a reader that is behind gets nothing until it has caught up, then all that it missed', () => {
+test('a slow reader gets nothing until it has caught up, then everything it missed', () => {
   const { clock, subscribe, request } = setUp();
   const { reader, subscription } = subscribe();
   reader.isSlow = true;
@@ -223,7 +223,7 @@ test('a reader that is behind gets nothing until it has caught up, then all that
   assert.equal(reader.frames.length, 4);
 });
 
-test('a reader that stays behind is dropped and counted; the others are not', async () => {
+test('a reader that stays behind is disconnected and counted; the others are not', async () => {
   const { clock, feed, telemetry, subscribe } = setUp();
   const slow = subscribe().reader;
   const quick = subscribe().reader;
@@ -235,7 +235,7 @@ test('a reader that stays behind is dropped and counted; the others are not', as
   assert.match(await telemetry.metrics.scrape(), /^breakwater_feed_readers_dropped_total 1$/m);
 });
 
-test('the number of readers is bounded, and a place that is given back is free', () => {
+test('the number of readers is bounded, and a closed one frees its place', () => {
   const { feed, subscribe } = setUp();
   const all = Array.from({ length: readersMax }, () => subscribe());
   assert.equal(feed.subscribe(new Reader(), null), null);
@@ -243,7 +243,7 @@ test('the number of readers is bounded, and a place that is given back is free',
   assert.notEqual(feed.subscribe(new Reader(), null), null);
 });
 
-test('readers are closed when the gateway stops, and none is taken any more', () => {
+test('readers are closed when the gateway stops, and no more are accepted', () => {
   const { clock, bus, feed, subscribe } = setUp();
   const { reader } = subscribe();
   bus.emit({ type: 'lifecycle', at: clock.now(), state: 'draining' });
@@ -254,12 +254,12 @@ test('readers are closed when the gateway stops, and none is taken any more', ()
   assert.equal(feed.subscribe(new Reader(), null), null);
 });
 
-test('a secret in what the gateway shows of itself is masked', () => {
+test('a secret in the gateway status is masked', () => {
   const { subscribe } = setUp({ secrets: ['sk-very-secret-1'], status: () => ({ message: 'no such key sk-very-secret-1' }) });
   assert.deepEqual(subscribe().reader.last.data.state.status, { message: 'no such key ****************' });
 });
 
-test('notices are bounded in one frame, and repeated cooldowns are one', () => {
+test('notices per frame are bounded, and repeated cooldowns are merged', () => {
   const { clock, bus, subscribe } = setUp();
   const { reader } = subscribe();
   for (let i = 0; i < 30; i++) bus.emit({ type: 'warning', at: clock.now(), message: `warning ${i}` });
@@ -271,7 +271,7 @@ test('notices are bounded in one frame, and repeated cooldowns are one', () => {
   assert.equal(reader.last.data.notices.at(-1)!.text, 'a/b: cooldown for 2 s (rate limit)');
 });
 
-test('a wall clock that is set back or forward stops no chart and shifts no window', () => {
+test('changes of the wall clock neither stop a chart nor shift a window', () => {
   const { clock, bus, subscribe, request } = setUp();
   const { reader } = subscribe();
   for (const shiftMs of [-3_600_000, 7_200_000]) {
@@ -285,7 +285,7 @@ test('a wall clock that is set back or forward stops no chart and shifts no wind
   assert.equal(reader.last.data.state.targets[0]!.calls, 4);
 });
 
-test('an hour of traffic and a thousand names leave what is kept bounded', () => {
+test('memory stays bounded after an hour of traffic and a thousand names', () => {
   const { clock, bus, subscribe } = setUp();
   for (let second = 0; second < 3_700; second++) {
     const of = { requestId: `r-${second}`, at: clock.now() };

@@ -6,8 +6,8 @@
  * requests a second as at ten thousand. Without readers no frame is built and no timer runs.
  *
  * ## Resuming
- * Each frame replaces the state. Points, notices and finished requests are numbered and kept in bounded lists, so that a reader that names
- * its last frame gets the ones after it; a reader that missed more than is kept, or was connected to another process, gets everything.
+ * Each frame replaces the state. Points, notices and finished requests are numbered and stored in bounded lists, so that a reader that names
+ * its last frame gets the ones after it; a reader that missed more, or was connected to another process, gets everything.
  *
  * ## Slow readers
  * A slow reader gets no frames until it has caught up, then everything since its last frame. After `behindMaxMs` it is disconnected and counted.
@@ -34,7 +34,7 @@ const marksMax = 3_600;
 
 /** A reader of the feed. */
 export interface FeedReader {
-  /** Sends a frame as server-sent event. False: the reader is behind until `caughtUp`. */
+  /** Sends a frame as a server-sent event. Returns false if the reader is behind until `caughtUp`. */
   send(event: Uint8Array): boolean;
   /** Ends the feed: the reader is too slow, or the gateway has stopped. */
   close(cause: 'behind' | 'stopped'): void;
@@ -120,8 +120,8 @@ export class Feed {
   }
 
   /**
-   * Starts sending frames: at once everything, or everything since the frame `lastEventId` if that is still kept. Null: there are
-   * `readersMax` readers already, or the gateway has stopped.
+   * Starts sending frames: first everything, or everything since the frame `lastEventId` if that is still stored. Null if there are already
+   * `readersMax` readers, or the gateway has stopped.
    */
   subscribe(reader: FeedReader, lastEventId: string | null): FeedSubscription | null {
     if (this.#subscribers.size >= readersMax || this.#isStopped) return null;
@@ -173,7 +173,7 @@ export class Feed {
     if (this.#subscribers.size > 0) this.#timer = this.#clock.schedule(tickMs, this.#tick);
   };
 
-  /** `bytes`: the frame between the two marks. A reader that connected in between gets a frame of its own. */
+  /** `bytes`: the frame between the two marks. A reader that connected in between gets its own frame. */
   #offer(subscriber: Subscriber, before: Mark, mark: Mark, bytes: Uint8Array): void {
     const { reader, behindSince } = subscriber;
     if (behindSince === null) {
@@ -193,7 +193,7 @@ export class Feed {
     if (subscriber.mark !== this.#mark) this.#sendMissed(subscriber, subscriber.mark, this.#advance());
   }
 
-  /** Sends a frame of everything between the marks `seen` and `mark`; everything kept if `seen` is null. */
+  /** Sends a frame of everything between the marks `seen` and `mark`; everything stored if `seen` is null. */
   #sendMissed(subscriber: Subscriber, seen: Mark | null, mark: Mark): void {
     const frame = seen === null ? this.#everything() : this.#since(seen);
     subscriber.mark = mark;

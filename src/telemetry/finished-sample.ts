@@ -1,6 +1,6 @@
 /**
- * Selects the finished requests of the feed. At thousands a second it can't show all: the last problematic ones (failed, refused, retried,
- * served by a fallback) are kept apart from the last of the others, so that successes do not displace them.
+ * Selects the finished requests of the feed, which can't show thousands a second. The last problematic ones (failed, refused, retried,
+ * served by a fallback) are stored separately, so that successes do not displace them.
  */
 import type { Trace } from './traces.ts';
 
@@ -33,7 +33,7 @@ export class FinishedSample {
     list.push({ number, trace });
   }
 
-  /** Ends a frame; `since` returns what is kept of it. */
+  /** Ends a frame; `since` returns what is stored of it. */
   close(): void {
     if (this.#troubled.length === 0 && this.#others.length === 0) return;
     const shown = [...this.#troubled.slice(-sampleMax), ...this.#others.slice(-sampleMax)].toSorted((a, b) => a.number - b.number);
@@ -42,7 +42,7 @@ export class FinishedSample {
     this.#others = [];
   }
 
-  /** The requests that finished after this number of them, as far as they are kept, the oldest first. */
+  /** The requests that finished after this number of them, as far as they are stored, oldest first. */
   since(number: number): Trace[] {
     return this.#kept.filter((one) => one.number > number).map(({ trace }) => trace);
   }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IdTable } from './id-table.ts';
 
-test('whatever comes and goes, it holds what a Map would, in the order of arrival', () => {
+test('it has the content and order of a Map after any sequence of changes', () => {
   // Many ids with few distinct endings share slots.
   const id = fc.tuple(fc.integer({ min: 0, max: 200 }), fc.constantFrom('', 'x', 'one long end')).map(([n, end]) => `${n}${end}`);
   const step = fc.record({ do: fc.constantFrom('set' as const, 'set' as const, 'delete' as const), id, value: fc.integer() });

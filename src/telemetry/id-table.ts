@@ -1,6 +1,6 @@
 /**
- * A map from ids to running requests, in insertion order. V8 rehashes a Map with constant changes into new tables again and again, and each old
- * table references the next one. Once an old table is in the old generation, all later ones, with everything they ever held, survive every
+ * A map from ids to running requests, in insertion order. Under constant changes V8 keeps rehashing a Map into new tables, and each old table
+ * references the next one. Once an old table is in the old generation, all later ones, with everything they ever held, survive every
  * minor collection: a request of 3 KB costs 3.8 µs in a Map and 0.9 µs here. Entries are linked in place, and a removed one references nothing.
  */
 

@@ -14,19 +14,19 @@ function heldSink() {
 function setUp(change: Partial<LineQueueOptions> = {}) {
   const clock = createManualClock();
   const held = heldSink();
-  const told: string[] = [];
+  const reports: string[] = [];
   const queue = new LineQueue({
     sink: held.sink,
     clock,
     bufferedLengthMax: 100,
-    onTrouble: (error) => told.push(error.message),
-    onRecovered: (dropped) => told.push(`lost ${dropped}`),
+    onTrouble: (error) => reports.push(error.message),
+    onRecovered: (dropped) => reports.push(`lost ${dropped}`),
     ...change,
   });
-  return { clock, queue, told, writes: held.writes };
+  return { clock, queue, reports, writes: held.writes };
 }
 
-test('the lines of one turn go out in one write, after it', () => {
+test('the lines of one turn are written together after it', () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   queue.push('b\n');
@@ -38,7 +38,7 @@ test('the lines of one turn go out in one write, after it', () => {
   );
 });
 
-test('one write at a time: what comes meanwhile goes out with the next', () => {
+test('one write at a time: lines pushed meanwhile are in the next one', () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
@@ -53,7 +53,7 @@ test('one write at a time: what comes meanwhile goes out with the next', () => {
   );
 });
 
-test('under load lines gather: one write per moment, and none waits longer', () => {
+test('under load lines are batched, and none waits longer than one interval', () => {
   const { clock, queue, writes } = setUp();
   for (let turn = 0; turn < 3 * gatherMs; turn++) {
     queue.push(`${turn}\n`);
@@ -66,7 +66,7 @@ test('under load lines gather: one write per moment, and none waits longer', () 
   );
 });
 
-test('a burst goes out after its turn, however short ago the last write was', () => {
+test('a burst is written after its turn, however recent the last write', () => {
   const { clock, queue, writes } = setUp({ bufferedLengthMax: 1_000_000 });
   for (const length of [1, 1, 70_000, 70_000]) {
     queue.push('x'.repeat(length));
@@ -80,7 +80,7 @@ test('a burst goes out after its turn, however short ago the last write was', ()
   );
 });
 
-test('a sink that never finishes holds no more than the bound, and the rest is counted', () => {
+test('a sink that never finishes buffers no more than the limit, and the rest is counted', () => {
   const { clock, queue } = setUp();
   for (let i = 0; i < 1_000; i++) {
     queue.push('123456789\n');
@@ -90,20 +90,20 @@ test('a sink that never finishes holds no more than the bound, and the rest is c
   assert.equal(queue.dropped, 990);
 });
 
-test('a slow sink that catches up is told how many lines were lost, once', () => {
-  const { clock, queue, told, writes } = setUp();
+test('the number of lines lost to a slow sink is reported once when it catches up', () => {
+  const { clock, queue, reports, writes } = setUp();
   for (let i = 0; i < 15; i++) queue.push('123456789\n');
   clock.advance(0);
   writes[0]!.done(null);
-  assert.deepEqual(told, ['lost 5']);
+  assert.deepEqual(reports, ['lost 5']);
   queue.push('again\n');
   clock.advance(gatherMs);
   writes[1]!.done(null);
-  assert.deepEqual(told, ['lost 5']);
+  assert.deepEqual(reports, ['lost 5']);
 });
 
-test('a sink that failed is asked again after a pause; trouble is told once', () => {
-  const { clock, queue, told, writes } = setUp();
+test('a failed sink is retried after a delay; the failure is reported once', () => {
+  const { clock, queue, reports, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
   writes[0]!.done(new Error('EPIPE'));
@@ -115,12 +115,12 @@ test('a sink that failed is asked again after a pause; trouble is told once', ()
   queue.push('c\n');
   clock.advance(1_000);
   writes[2]!.done(null);
-  assert.deepEqual(told, ['EPIPE', 'lost 2']);
+  assert.deepEqual(reports, ['EPIPE', 'lost 2']);
   assert.equal(queue.dropped, 2);
 });
 
 test('a sink that throws has failed', () => {
-  const { clock, queue, told } = setUp({
+  const { clock, queue, reports } = setUp({
     sink: {
       write() {
         throw new Error('gone');
@@ -129,10 +129,10 @@ test('a sink that throws has failed', () => {
   });
   queue.push('a\n');
   clock.advance(0);
-  assert.deepEqual(told, ['gone']);
+  assert.deepEqual(reports, ['gone']);
 });
 
-test('a sink that says twice that it is done is heard once', () => {
+test('a second done callback is ignored', () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
@@ -142,7 +142,7 @@ test('a sink that says twice that it is done is heard once', () => {
   assert.equal(queue.bufferedLength, 0);
 });
 
-test('flush resolves when what was pushed before it is written', async () => {
+test('flush resolves when all earlier lines are written', async () => {
   const { clock, queue, writes } = setUp();
   let isFlushed = false;
   queue.push('a\n');
@@ -159,7 +159,7 @@ test('flush resolves when what was pushed before it is written', async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('flush gives up on a sink that does not move', async () => {
+test('flush times out on a stuck sink', async () => {
   const { clock, queue } = setUp();
   queue.push('a\n');
   const flushed = queue.flush(1_000);
@@ -175,7 +175,7 @@ test('flush does not wait for a sink that fails', async () => {
   await flushed;
 });
 
-test('after close nothing is kept, written or left running', async () => {
+test('after close nothing is stored, written or left running', async () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   const closed = queue.close(1_000);
@@ -189,7 +189,7 @@ test('after close nothing is kept, written or left running', async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('whatever the sink does, every line is written, lost or held, and the bound holds', () => {
+test('for any sink behavior every line is written, lost or queued, and the limit applies', () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('push' as const), length: fc.integer({ min: 1, max: 60 }) }),
     fc.record({ do: fc.constantFrom('succeed' as const, 'fail' as const, 'wait' as const) }),

@@ -2,8 +2,8 @@ import type { Clock, Timer } from '../core/clock.ts';
 
 /**
  * A queue of lines to a sink that may be slow, full or broken. Pushing never waits: the lines of a turn are written together
- * after it, one write at a time; beyond a limit they are dropped and counted. Soon after a write they are batched for a
- * moment, since a write costs as much as twenty lines. A sink that failed is retried after a delay; the lines of the failed
+ * after it, one write at a time; beyond a limit they are dropped and counted. Shortly after a write, lines are batched for `gatherMs`,
+ * since a write costs as much as twenty lines. A failed sink is retried after a delay; the lines of the failed
  * write count as dropped, since it is unknown how many arrived.
  */
 
@@ -71,7 +71,7 @@ export class LineQueue {
     return this.#bufferedLength;
   }
 
-  /** Queues a line with its line end, to be written after this turn; false: dropped. */
+  /** Queues a line with its line end, to be written after this turn; false if it was dropped. */
   push(line: string): boolean {
     if (this.#closed || this.#bufferedLength + line.length > this.#options.bufferedLengthMax) {
       this.#countDropped(1);

@@ -23,7 +23,7 @@ export class LogHistogram {
     this.#count += other.#count;
   }
 
-  /** The middle of the bin that holds the quantile `share` (0 to 1), in milliseconds; null: nothing was counted. */
+  /** The middle of the bin with the quantile `share` (0 to 1), in milliseconds; null if nothing was counted. */
   quantile(share: number): number | null {
     if (this.#count === 0) return null;
     let left = share * this.#count;

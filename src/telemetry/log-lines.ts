@@ -105,8 +105,8 @@ function asLogged(_name: string, value: unknown): unknown {
   return value ?? undefined;
 }
 
-// Tokens from our own lists are inserted unescaped; every other text is escaped. V8 keeps a concatenated line as a tree of its parts until
-// it is written, and each part costs then: hence few and long parts, and the cache of the part shared with the previous line.
+// Values from the program's own lists are inserted unescaped; all other text is escaped. V8 keeps a concatenated line as a tree of its parts
+// until it is written, and each part costs then: hence few and long parts, and the cache of the part shared with the previous line.
 
 /** Maximum number of targets with a cached last line. */
 const rememberedMax = 100;
@@ -133,7 +133,7 @@ function createAttemptFields(): (event: AttemptEndEvent) => string {
     return (
       `,"event":"attempt_end","requestId":"${escaped(event.requestId)}` +
       middleOf(event) +
-      `,"credential":${event.credential}` + // not cached: credentials are used in turn
+      `,"credential":${event.credential}` + // not cached: credentials rotate
       (event.message === null ? '' : `,"error":"${escaped(event.message)}"`) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +

@@ -13,7 +13,7 @@ const logBufferLengthMax = 4 * 1024 * 1024;
 /** Maximum wait for the sink at flush and close. */
 const logFlushTimeoutMs = 500;
 
-/** For messages that are not events: as pino's, `log.warn('…')` or `log.warn({ field }, '…')`. Whole lines are masked, so not for hot paths. */
+/** For messages that are not events, as in pino: `log.warn('…')` or `log.warn({ field }, '…')`. Complete lines are masked, so not for hot paths. */
 export type Logger = Pick<PinoLogger, LineLevel>;
 
 export interface LogsOptions {

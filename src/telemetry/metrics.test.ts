@@ -41,7 +41,7 @@ test('attempts are counted by target, verdict and reason, and their tokens by ki
   assert.equal(samples.get('breakwater_tokens_total{target="openai/gpt",kind="output"}'), 60);
 });
 
-test('answers that were not good enough are counted by target and by what they lacked', async () => {
+test('responses that failed a quality check are counted by target and check', async () => {
   const { record, scrape } = setUp();
   record(attemptEnd(), attemptEnd({ quality: 'short' }), attemptEnd({ quality: 'short' }), attemptEnd({ quality: 'empty' }));
   const samples = await scrape();
@@ -49,7 +49,7 @@ test('answers that were not good enough are counted by target and by what they l
   assert.equal(samples.get('breakwater_poor_answers_total{target="openai/gpt",quality="empty"}'), 1);
 });
 
-test('what was wasted is part of tokens and cost, and told apart', async () => {
+test('wasted tokens and cost are included in the totals and counted separately', async () => {
   const { record, scrape } = setUp();
   const usage = { inputTokens: 200, cachedInputTokens: 0, outputTokens: 20 };
   record(finished({ costUsd: 0.004, wasted: { usage, costUsd: 0.003 } }), finished(), finished({ wasted: { usage, costUsd: null } }));
@@ -70,7 +70,7 @@ test('durations are histograms in seconds whose buckets are cumulative and reach
   assert.ok(Math.abs(samples.get('breakwater_request_duration_seconds_sum{model="fast"}')! - 1_100.04) < 1e-6);
 });
 
-test('a duration that makes no sense is not counted', async () => {
+test('an invalid duration is not counted', async () => {
   const { record, scrape } = setUp();
   record(finished({ queueMs: Number.NaN }), finished({ queueMs: -1 }), finished({ queueMs: Infinity }));
   assert.equal((await scrape()).has('breakwater_queue_wait_seconds_count{priority="normal"}'), false);
@@ -86,7 +86,7 @@ test('names that are not configured, or too many, are counted as other', async (
   assert.equal(lines.filter((line) => line.includes('model="fast",client="other"')).length, 1);
 });
 
-test('targets that only callers have named take no label from those that are configured', async () => {
+test('targets named only by callers do not use up the labels of configured ones', async () => {
   const { record, scrape } = setUp({ isConfiguredTarget: (target) => target === 'a/configured' });
   for (let i = 0; i < 30_000; i++) record(attemptEnd({ target: `a/made-up-${i}` }));
   record(attemptEnd({ target: 'a/configured' }));
@@ -95,7 +95,7 @@ test('targets that only callers have named take no label from those that are con
   assert.equal(lines.filter((line) => line.includes('target="a/configured"')).length, 1);
 });
 
-test('combinations of labels are bounded too, and none is lost', async () => {
+test('label combinations are bounded too, and none is lost', async () => {
   const { record, scrape } = setUp();
   for (let i = 0; i < 100; i++) for (let j = 0; j < 100; j++) record(finished({ model: `m${i}`, client: `c${j}` }));
   const counts = [...(await scrape())].filter(([name]) => name.startsWith('breakwater_requests_total'));
@@ -116,7 +116,7 @@ test('label values are escaped', async () => {
   );
 });
 
-test('without a snapshot the events tell what is in flight and how the breakers stand', async () => {
+test('without a snapshot in-flight requests and breaker states are derived from events', async () => {
   const { record, scrape } = setUp();
   record(received(), received({ requestId: 'req-2' }), attempt(), finished({ requestId: 'req-2' }));
   record({ type: 'breaker', at: 0, target: 'a/b', from: 'closed', to: 'open', openForMs: 5_000 });
@@ -127,7 +127,7 @@ test('without a snapshot the events tell what is in flight and how the breakers 
   assert.equal(samples.get('breakwater_breaker_changes_total{target="a/b",to="open"}'), 1);
 });
 
-test('the snapshot is asked once at each scrape, and shown', async () => {
+test('the snapshot is read once per scrape and exposed', async () => {
   let askedCount = 0;
   const snapshot = (): Snapshot => {
     askedCount++;
@@ -161,7 +161,7 @@ test('the snapshot is asked once at each scrape, and shown', async () => {
   assert.equal(samples.get('breakwater_local_engine_memory_bytes{target="offline/chat",part="loaded"}'), 5_000);
 });
 
-test('lost log lines and the use of the process are shown', async () => {
+test('lost log lines and the use of the process are exposed', async () => {
   const { scrape } = setUp();
   const samples = await scrape();
   assert.equal(samples.get('breakwater_log_lines_dropped_total'), 3);
@@ -169,14 +169,14 @@ test('lost log lines and the use of the process are shown', async () => {
   assert.ok(samples.get('process_cpu_user_seconds_total')! > 0);
 });
 
-test('two sets of metrics in one process know nothing of each other', async () => {
+test('two sets of metrics in one process are independent', async () => {
   const one = setUp();
   const other = setUp();
   one.record(finished());
   assert.equal((await other.scrape()).has('breakwater_queue_wait_seconds_count{priority="normal"}'), false);
 });
 
-test('attempts beside a silent one are counted by where they went, and so are those that won', async () => {
+test('parallel attempts and their wins are counted by target', async () => {
   const { record, scrape } = setUp();
   const committed = { type: 'committed', requestId: 'req-1', at: 1, target: 'openai/gpt', attempt: 2 } as const;
   record(attempt(), attempt({ attempt: 2, race: 'hedge' }), { ...committed, race: 'hedge' });
@@ -189,7 +189,7 @@ test('attempts beside a silent one are counted by where they went, and so are th
   assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="probe"}'), 1);
 });
 
-test('a page that failed once is whole the next time', async () => {
+test('a scrape after a failed one is complete', async () => {
   let failures = 1;
   const metrics = createMetrics({
     clock: createManualClock(),

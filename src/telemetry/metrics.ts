@@ -9,7 +9,7 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Upper bounds in seconds. Model calls take from milliseconds (refused, cached, simulated) to ten minutes. */
 const durationBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
-/** Maximum number of targets that only callers have named, as label values. */
+/** Maximum number of targets named only by callers, as label values. */
 export const unnamedTargetsMax = 50;
 /** Maximum number of resources or breakers with series of their own. */
 const gaugeSamplesMax = 2_000;
@@ -51,12 +51,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     [
       ...Object.values(families),
       ...engine.families,
-      scraped('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
-      scraped('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
+      scraped('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a slow or broken sink.', options.dropped.logLines),
+      scraped('counter', 'breakwater_request_records_dropped_total', 'Records lost from the request log.', options.dropped.requestRecords),
       scraped(
         'counter',
         'breakwater_feed_readers_dropped_total',
-        'Readers of /admin/events that did not keep up.',
+        'Readers of /admin/events disconnected for being too slow.',
         options.dropped.feedReaders ?? (() => 0),
       ),
       ...processMetrics(options.clock),
@@ -93,26 +93,30 @@ function createFamilies() {
   return {
     requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
     attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
-    unknown: counter('unknown_errors_total', 'Attempts refused with an error that no rule knows.', 'target'),
-    poor: counter('poor_answers_total', 'Whole answers that were not good enough.', 'target', 'quality'),
+    unknown: counter('unknown_errors_total', 'Attempts refused with an error that no rule matches.', 'target'),
+    poor: counter('poor_answers_total', 'Complete responses that failed a quality check.', 'target', 'quality'),
     races: counter(
       'hedges_total',
-      'Attempts beside a silent one; kind: hedge, probe (beside the probe of a half-open breaker), or rescue (beside one silent for too long).',
+      'Attempts started beside a silent one; kind: hedge, probe (beside the probe of a half-open breaker), or rescue (beside one silent for too long).',
       'target',
       'kind',
     ),
-    racesWon: counter('hedges_won_total', 'Those of them whose answer went out.', 'target', 'kind'),
-    tokens: counter('tokens_total', 'Tokens as the providers counted them; cached input is part of input.', 'target', 'kind'),
-    cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are known.', 'model', 'client'),
-    wastedTokens: counter('wasted_tokens_total', 'Tokens of calls whose answers were not used; part of tokens_total.', 'model', 'kind'),
-    wastedCost: counter('wasted_cost_usd_total', 'Cost of calls whose answers were not used; part of cost_usd_total.', 'model', 'client'),
-    fallbacks: counter('fallbacks_total', 'Requests that were not answered by their first choice.', 'model', 'reason'),
-    cache: counter('cache_answers_total', 'Requests answered from what was kept, or by an answer made for another.', 'model', 'use'),
-    cooldowns: counter('cooldowns_total', 'Targets that cooled down and credentials that were benched.', 'subject', 'kind', 'reason'),
-    breakerChanges: counter('breaker_changes_total', 'Changes of a breaker to a state.', 'target', 'to'),
+    racesWon: counter('hedges_won_total', 'Those of them whose response was delivered.', 'target', 'kind'),
+    tokens: counter('tokens_total', 'Tokens as counted by the providers; cached input is part of input.', 'target', 'kind'),
+    cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are configured.', 'model', 'client'),
+    wastedTokens: counter('wasted_tokens_total', 'Tokens of calls whose responses were not used; part of tokens_total.', 'model', 'kind'),
+    wastedCost: counter('wasted_cost_usd_total', 'Cost of calls whose responses were not used; part of cost_usd_total.', 'model', 'client'),
+    fallbacks: counter('fallbacks_total', 'Requests not served by their first choice.', 'model', 'reason'),
+    cache: counter('cache_answers_total', 'Requests served from the cache, or by the response to an identical request.', 'model', 'use'),
+    cooldowns: counter('cooldowns_total', 'Cooldowns of targets and quarantines of credentials.', 'subject', 'kind', 'reason'),
+    breakerChanges: counter('breaker_changes_total', 'Transitions of a breaker to a state.', 'target', 'to'),
     warnings: counter('warnings_total', 'Warnings to the operator.'),
-    requestDuration: seconds('request_duration', 'From arrival to the end of the answer.', 'model'),
-    firstContent: seconds('time_to_first_content', 'From arrival to the first content (streams) or the whole answer (plain).', 'model'),
+    requestDuration: seconds('request_duration', 'From arrival to the end of the response.', 'model'),
+    firstContent: seconds(
+      'time_to_first_content',
+      'From arrival to the first content (streams) or the complete response (non-streaming).',
+      'model',
+    ),
     queueWait: seconds('queue_wait', 'Time in the queue of a finished request.', 'priority'),
     attemptDuration: seconds('attempt_duration', 'From sending an attempt to its end.', 'target'),
   };
@@ -194,16 +198,16 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
   const gauge = (name: string, help: string, samples: () => Sample[] | number) => scraped('gauge', `breakwater_${name}`, help, samples);
 
   const families = [
-    gauge('in_flight', 'Requests that were received and have not finished.', () => held?.inFlight ?? requestsInFlight),
-    gauge('attempts_in_flight', 'Attempts that were sent and have not ended.', () => attemptsInFlight),
-    gauge('queue_length', 'Requests that wait for a permit.', ask(queueSamples)),
-    gauge('held_bytes', 'Bytes of bodies and answers held in memory.', ask(heldSamples)),
+    gauge('in_flight', 'Requests received and not finished.', () => held?.inFlight ?? requestsInFlight),
+    gauge('attempts_in_flight', 'Attempts sent and not ended.', () => attemptsInFlight),
+    gauge('queue_length', 'Requests waiting for a permit.', ask(queueSamples)),
+    gauge('held_bytes', 'Bytes of requests and responses held in memory.', ask(heldSamples)),
     gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
-    gauge('resource_available', 'What could be taken of a resource now, in its own unit.', ask(availableSamples)),
-    gauge('input_estimate_factor', 'Input tokens as the provider counts them for each that was estimated.', ask(factorSamples)),
-    gauge('cached_input_share', 'Part of the input that the provider had in its cache, lately.', ask(cachedSamples)),
-    gauge('local_engine_loaded', '1 while a model that runs on this machine is loaded.', ask(engineSamples)),
-    gauge('local_engine_memory_bytes', 'Memory of a model that runs on this machine.', ask(engineMemorySamples)),
+    gauge('resource_available', 'What is available of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('input_estimate_factor', 'Ratio of input tokens counted by the provider to those estimated.', ask(factorSamples)),
+    gauge('cached_input_share', 'Recent share of input tokens that the provider read from its cache.', ask(cachedSamples)),
+    gauge('local_engine_loaded', '1 while a local model is loaded.', ask(engineSamples)),
+    gauge('local_engine_memory_bytes', 'Memory of a local model, in bytes.', ask(engineMemorySamples)),
     gauge('breaker_state', '0 closed, 1 half-open, 2 open, 3 isolated.', () =>
       breakerSamples(held?.breakers ?? Array.from(breakers, ([target, state]) => ({ target, state }))),
     ),

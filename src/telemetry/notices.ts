@@ -3,7 +3,7 @@ import type { BreakerEvent, BreakwaterEvent, CooldownEvent, LifecycleEvent } fro
 import { reasonText } from './cause-text.ts';
 import type { Notice } from './feed-frames.ts';
 
-/** Number of notices kept. */
+/** Maximum number of stored notices. */
 export const noticesMax = 100;
 const textLengthMax = 300;
 /** Cooldowns of one subject within this interval are one notice, in milliseconds. */
@@ -16,7 +16,7 @@ export class Notices {
   #count = 0;
   readonly #lastCooldown = new Map<string, number>();
 
-  /** Number of notices since the start, including those no longer kept. */
+  /** Number of notices since the start, including those no longer stored. */
   get count(): number {
     return this.#count;
   }
@@ -29,7 +29,7 @@ export class Notices {
     if (this.#kept.length > noticesMax) this.#kept.shift();
   }
 
-  /** The notices from this number on, as far as they are kept. */
+  /** The notices from this number on, as far as they are stored. */
   since(number: number): readonly Notice[] {
     const missing = this.#count - number;
     return missing <= 0 ? [] : this.#kept.slice(-missing);
@@ -86,13 +86,13 @@ function lifecycleNotice({ state, detail }: LifecycleEvent): Words {
     case 'reloaded':
       return { tone: 'good', text: 'configuration reloaded' };
     case 'reload_failed':
-      return { tone: 'bad', text: `configuration not reloaded: ${detail ?? 'it is not valid'}` };
+      return { tone: 'bad', text: `configuration not reloaded: ${detail ?? 'it is invalid'}` };
     case 'store_recovered':
       return { tone: 'good', text: 'the store works again' };
     case 'fleet_changed':
       return { tone: 'info', text: detail ?? 'the fleet has changed' };
     case 'fleet_lost':
-      return { tone: 'bad', text: detail ?? 'the shared store does not answer' };
+      return { tone: 'bad', text: detail ?? 'the shared store does not respond' };
     case 'draining':
       return { tone: 'warn', text: 'gateway is shutting down: running requests finish, new ones are refused' };
     case 'stopped':

@@ -12,7 +12,7 @@ function residentBytes(): number | Sample[] {
 }
 
 /**
- * Process metrics, under the usual names for Node dashboards. Read at the scrape only: prom-client's own
+ * Process metrics under the names that Node dashboards expect. Read at the scrape only: prom-client's own
  * `collectDefaultMetrics` starts an observer of every garbage collection and a sampler of the event loop's delay that
  * run permanently and can't be disabled.
  */

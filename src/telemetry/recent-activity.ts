@@ -1,4 +1,4 @@
-/** Figures of the last five minutes for each target and client. Bounded in names, causes and time. */
+/** Statistics of the last five minutes for each target and client. Bounded in names, causes and time. */
 import type { AttemptEndEvent, FinishedEvent } from '../core/events.ts';
 import { causeText } from './cause-text.ts';
 import { POINT_MS, STRIP_LENGTH, WINDOW_MS, type Cause, type ClientActivity, type TargetActivity } from './feed-frames.ts';
@@ -29,7 +29,7 @@ class ClientPart {
   refused = 0;
 }
 
-/** The parts of the window, of a minute each. */
+/** The parts of the window, one minute each. */
 class Parts<P> {
   readonly #make: () => P;
   #parts: { readonly slot: number; readonly part: P }[] = [];

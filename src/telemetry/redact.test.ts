@@ -49,12 +49,12 @@ const plain = [
 ];
 
 for (const text of plain) {
-  test(`leaves "${text.slice(0, 48)}" as it is`, () => {
+  test(`does not change "${text.slice(0, 48)}"`, () => {
     assert.equal(redact(text), text);
   });
 }
 
-test('a long text is cut, and no piece of a key is left at the cut', () => {
+test('a long text is truncated, and no part of a key is left at the end', () => {
   const long = 'word '.repeat(5_000);
   assert.equal(redact(long).length, redactedTextMax + 1);
   for (let pad = 3_980; pad < 4_000; pad++) {
@@ -63,7 +63,7 @@ test('a long text is cut, and no piece of a key is left at the cut', () => {
   }
 });
 
-test('a secret in the midst of any text is masked', () => {
+test('a secret inside any text is masked', () => {
   fc.assert(
     fc.property(
       fc.string({ maxLength: 80 }),
@@ -78,7 +78,7 @@ test('a secret in the midst of any text is masked', () => {
   );
 });
 
-test('a line of JSON stays JSON and holds no secret', () => {
+test('a line of JSON stays valid and contains no secret', () => {
   fc.assert(
     fc.property(fc.jsonValue(), fc.string({ minLength: 8, maxLength: 30 }), (value, secret) => {
       const line = JSON.stringify({ time: 1_700_000_000_000, token: 12_345_678, apiKey: 'sk-abcdefgh12345', value, text: `<${secret}>` });
@@ -90,7 +90,7 @@ test('a line of JSON stays JSON and holds no secret', () => {
   );
 });
 
-test('a number in JSON stays a number, even one with letters under the name of a key', () => {
+test('a JSON number stays a number, even with an exponent and a name like that of a key', () => {
   const line = '{"key":-5e-324,"token":[{"secret":1.5e+300}],"credential":2e20}';
   assert.equal(createLineRedact([])(line), line);
   assert.doesNotMatch(createLineRedact([])('{"key":"5e-324abc"}'), /324/);

@@ -32,7 +32,7 @@ const credentialPatterns: readonly (readonly [RegExp, string])[] = [
 
 export type Redact = (text: string) => string;
 
-/** Masks the configured secrets and whatever looks like a credential; cuts the text at `redactedTextMax`. */
+/** Masks the configured secrets and everything that looks like a credential; truncates the text at `redactedTextMax`. */
 export function createRedact(secrets: readonly string[]): Redact {
   const maskAll = createMask(secrets);
   return (text) => {

@@ -42,7 +42,7 @@ export interface RequestRecord {
   readonly firstContentMs: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd: number | null;
-  /** Absent: none. */
+  /** Absent if nothing was wasted. */
   readonly wasted?: Wasted;
 }
 
@@ -75,8 +75,8 @@ export function createRequestLog(options: { sink: LineSink; path: string; clock:
     sink,
     clock,
     bufferedLengthMax: requestsBufferLengthMax,
-    onTrouble: (error) => log.warn({ path, error: error.message }, 'the requests file cannot be written; records are dropped until it can'),
-    onRecovered: (dropped) => log.warn({ path, dropped }, `the requests file lost ${dropped} records`),
+    onTrouble: (error) => log.warn({ path, error: error.message }, 'the request log cannot be written; records are dropped until it can'),
+    onRecovered: (dropped) => log.warn({ path, dropped }, `the request log lost ${dropped} records`),
   });
   return {
     record(finished, trace) {

@@ -92,7 +92,7 @@ export function finished(change: Partial<FinishedEvent> = {}): FinishedEvent {
   };
 }
 
-/** A failed attempt with a message of the provider. */
+/** A failed attempt with a provider message. */
 export function failedAttempt(message: string, change: Partial<AttemptEndEvent> = {}): AttemptEndEvent {
   return attemptEnd({
     verdict: 'switch',

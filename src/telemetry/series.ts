@@ -9,7 +9,7 @@ export const labelValuesMax = 200;
 export const seriesMax = 5_000;
 export const otherValue = 'other';
 
-/** Bounds the label values that come from outside the program. */
+/** Bounds the number of label values from outside the program. */
 export class LabelValues {
   readonly #known = new Set<string>();
   readonly #isExpected: (value: string) => boolean;

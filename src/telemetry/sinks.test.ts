@@ -43,19 +43,19 @@ function isWhole(line: string): boolean {
   return JSON.parse(line).msg.length > 0;
 }
 
-test('a stderr that nobody reads neither stops the process nor keeps it from exiting', async (t) => {
+test('an unread stderr neither blocks the process nor keeps it from exiting', async (t) => {
   const report = await reportOf(run(t, 'pipe'));
   assert.ok(report.longestTurnMs < 1_000, `a turn took ${report.longestTurnMs} ms`);
   assert.ok(report.dropped > 0);
 });
 
-test('a stderr whose reader has gone loses lines and nothing else', async (t) => {
+test('a stderr whose reader has closed only loses lines', async (t) => {
   const child = run(t, 'pipe');
   child.stderr!.destroy();
   assert.equal((await reportOf(child)).dropped, lineCount);
 });
 
-test('a stderr that is read has every line, or its number among the lost', async (t) => {
+test('every line to a stderr that is read is written or counted as lost', async (t) => {
   const child = run(t, 'pipe');
   const [report, logged] = await Promise.all([reportOf(child), text(child.stderr!)]);
   const lines = logged.split('\n').filter(Boolean);
@@ -63,7 +63,7 @@ test('a stderr that is read has every line, or its number among the lost', async
   assert.equal(lines.filter((line) => JSON.parse(line).msg === 'line').length + report.dropped, lineCount);
 });
 
-test('a stderr that is a file has whole lines', async (t) => {
+test('a stderr that is a file has complete lines', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'breakwater-'));
   t.after(() => rm(folder, { recursive: true }));
   const file = await open(join(folder, 'log'), 'a');
@@ -74,7 +74,7 @@ test('a stderr that is a file has whole lines', async (t) => {
   assert.equal(lines.filter((line) => JSON.parse(line).msg === 'line').length + report.dropped, lineCount);
 });
 
-test('a stream that breaks fails its writes and nothing else', async () => {
+test('a broken stream only fails its writes', async () => {
   const stream = new PassThrough();
   const sink = streamSink(stream);
   stream.destroy(new Error('EPIPE'));

@@ -114,7 +114,7 @@ function openRegular(descriptor: number, state: WriteState): OpenFile {
   return { write: (text, done) => writeAll(descriptor, state, text, done), close: () => close(descriptor, () => {}) };
 }
 
-/** A slow reader is awaited by the event loop and blocks no thread. */
+/** The event loop waits for a slow reader; no thread is blocked. */
 function openPipe(descriptor: number): OpenFile {
   const socket = new Socket({ fd: descriptor, readable: false, writable: true });
   // It does not keep the process alive.

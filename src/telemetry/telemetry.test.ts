@@ -89,7 +89,7 @@ test('at info an attempt and its request give one line each, with the same reque
   ]);
 });
 
-test('a line stays JSON whatever the names and figures are', async () => {
+test('a line is valid JSON for any names and numbers', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'debug' });
   const odd = 'a "b"\\\n\u2028\ud800';
   bus.emit(received({ model: odd, client: odd, deadlineMs: Infinity }));
@@ -103,7 +103,7 @@ test('a line stays JSON whatever the names and figures are', async () => {
   assert.equal(third!['costUsd'], undefined);
 });
 
-test('at debug every event gives a line, and a wait says what it waits for', async () => {
+test('at debug every event gives a line, and a wait names its blockers', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'debug' });
   const told = [received(), queued(), attempt(), attemptEnd(), finished()];
   for (const event of told) bus.emit(event);
@@ -115,7 +115,7 @@ test('at debug every event gives a line, and a wait says what it waits for', asy
   assert.deepEqual(sink.lines()[1]!['blockers'], ['openai/gpt: tokens, free in 1200 ms']);
 });
 
-test('at warn only what an operator may have to look at gives a line', async () => {
+test('at warn only events that may need attention give a line', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'warn' });
   bus.emit(attemptEnd());
   bus.emit(finished());
@@ -141,7 +141,7 @@ test('at warn only what an operator may have to look at gives a line', async () 
 test('silent writes nothing', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'silent' });
   bus.emit(finished());
-  telemetry.log.error('nobody hears this');
+  telemetry.log.error('not logged');
   await telemetry.flush();
   assert.equal(sink.text, '');
 });
@@ -158,7 +158,7 @@ test('the level can change while it runs', async () => {
   );
 });
 
-test('lines go out after the turn, not in it', () => {
+test('lines are written after the turn, not during it', () => {
   const { bus, clock, sink } = setUp();
   bus.emit(finished());
   assert.equal(sink.text, '');
@@ -166,7 +166,7 @@ test('lines go out after the turn, not in it', () => {
   assert.equal(sink.lines().length, 1);
 });
 
-test('after detaching nothing is told any more', async () => {
+test('after detaching nothing is recorded', async () => {
   const { bus, detach, sink, telemetry } = setUp();
   detach();
   bus.emit(finished());
@@ -196,7 +196,7 @@ test('no secret that a provider or an operator echoes reaches the log, the timel
   assert.equal(sink.lines().length, 6);
 });
 
-test('a key in the place of a model name is masked in the log and the timeline', async () => {
+test('a key in place of a model name is masked in the log and the timeline', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'debug', secrets: ['client-key-0001'] });
   bus.emit({ ...received(), model: 'client-key-0001' });
   bus.emit({ ...finished(), model: 'client-key-0001' });
@@ -205,7 +205,7 @@ test('a key in the place of a model name is masked in the log and the timeline',
   assert.doesNotMatch(sink.text + JSON.stringify(telemetry.timelines.get('req-1')), /client-key-0001/);
 });
 
-test('secrets that come with a reload are masked too', async () => {
+test('secrets added by a reload are masked too', async () => {
   const { bus, sink, telemetry } = setUp();
   telemetry.update({ secrets: ['correct horse'] });
   bus.emit({ type: 'warning', at: 0, message: 'refused: correct horse' });
@@ -217,7 +217,7 @@ test('secrets that come with a reload are masked too', async () => {
   );
 });
 
-test('every finished request gives one record, and a renamed file is left behind at reopen', async (t) => {
+test('every finished request gives one record, and reopen switches from a renamed file to a new one', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'breakwater-'));
   t.after(() => rm(folder, { recursive: true }));
   const path = join(folder, 'requests.jsonl');
@@ -277,7 +277,7 @@ test('every finished request gives one record, and a renamed file is left behind
   assert.equal(JSON.parse(await readFile(path, 'utf8')).id, 'req-2');
 });
 
-test('a requests file that cannot be written is one warning, and the records are counted as lost once it can', async (t) => {
+test('an unwritable request log gives one warning, and the lost records are counted once it is writable', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'breakwater-'));
   t.after(() => rm(folder, { recursive: true }));
   const path = join(folder, 'later', 'requests.jsonl');
@@ -298,7 +298,7 @@ test('a requests file that cannot be written is one warning, and the records are
   );
 });
 
-test('with a log sink that never moves, events go on, memory is bounded and the loss is counted', async () => {
+test('with a stuck log sink events continue, memory is bounded and lost lines are counted', async () => {
   const { bus, clock, telemetry } = setUp({ logs: { level: 'info', destination: { write() {} } } });
   const before = process.memoryUsage().heapUsed;
   for (let i = 0; i < 60_000; i++) {
@@ -341,7 +341,7 @@ test('rejected requests are logged, in bounded number, and all of them are count
   assert.equal(telemetry.timelines.list({ limit: 1_000 }).length, 500);
 });
 
-test('a line has ISO times, no nulls and rounded figures', async () => {
+test('a line has ISO times, no nulls and rounded numbers', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'debug' });
   bus.emit({ type: 'breaker', at: 0, target: 'a/m', from: 'open', to: 'closed', openForMs: null });
   bus.emit({ type: 'cooldown', at: 0, subject: 'a/m', kind: 'cooldown', forMs: 1234.56789, reason: 'rate_limited' });

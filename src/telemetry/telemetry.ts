@@ -22,7 +22,7 @@ export interface TelemetryOptions {
     readonly destination?: LineSink | Writable;
   };
   readonly requests: {
-    /** Path of the request log; empty: none. */
+    /** Path of the request log; empty if there is none. */
     readonly file: string;
     /** Bodies in the request log. Not available yet; a warning is logged. */
     readonly bodies?: boolean;
@@ -71,7 +71,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const traces = new Traces(clock, options.timelines);
   const file = options.requests.file === '' ? null : fileSink(options.requests.file);
   const requests = file === null ? null : createRequestLog({ sink: file, path: options.requests.file, clock, log });
-  if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the requests file holds no bodies');
+  if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the request log contains no bodies');
   const timelines = createTimelines(traces, clock);
   const feed = new Feed({ clock, traces, timelines, status: options.status ?? (() => null), mask: (text) => secrets.text(text) });
   const metrics = createMetrics({

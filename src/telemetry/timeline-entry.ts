@@ -37,26 +37,26 @@ function textOf(event: RequestScopedEvent): string {
     case 'received':
       return receivedText(event);
     case 'queued':
-      return `waits, no target can start: ${event.blockers.map(blockerText).join('; ')}`;
+      return `queued, no target can start: ${event.blockers.map(blockerText).join('; ')}`;
     case 'attempt':
       return attemptText(event);
     case 'attempt_end':
       return attemptEndText(event);
     case 'backoff':
-      return `pauses ${duration(event.delayMs)} before it asks again (${event.reason})`;
+      return `backoff of ${duration(event.delayMs)} before the next attempt (${event.reason})`;
     case 'note':
       return event.target === undefined ? event.note : `${event.target}: ${event.note}`;
     case 'committed':
-      return `the answer of attempt ${event.attempt} (${event.target}) begins to go to the caller`;
+      return `the response of attempt ${event.attempt} (${event.target}) starts to reach the caller`;
     case 'rejected':
-      return `${event.method} ${event.path} was turned away with status ${event.status} (${event.code}): ${event.message}`;
+      return `${event.method} ${event.path} was rejected with status ${event.status} (${event.code}): ${event.message}`;
     case 'finished':
       return finishedText(event);
   }
 }
 
 function receivedText(event: ReceivedEvent): string {
-  const what = `${event.stream ? 'streamed' : 'plain'} ${event.operation} for ${event.model}`;
+  const what = `${event.stream ? 'streaming' : 'non-streaming'} ${event.operation} for ${event.model}`;
   return `received from ${event.client}: ${what}, priority ${event.priority}, ${duration(event.deadlineMs)} until the deadline`;
 }
 
@@ -67,9 +67,9 @@ function attemptText(event: AttemptEvent): string {
 
 const raceTexts = {
   none: '',
-  hedge: ', as a hedge beside a silent one',
+  hedge: ', as a hedge beside a silent attempt',
   probe: ', beside a silent probe',
-  rescue: ', beside one that has been silent for too long',
+  rescue: ', as a rescue beside an attempt that has been silent for too long',
 } as const;
 
 function attemptEndText(event: AttemptEndEvent): string {
@@ -88,18 +88,17 @@ function attemptEndText(event: AttemptEndEvent): string {
 const verdictTexts = {
   retry: 'failed, this target may work later',
   switch: 'failed, only another target may work',
-  reject: 'failed, nothing will work',
+  reject: 'failed, no target can serve this request',
   cancelled: 'cancelled',
 } as const;
 
 function finishedText(event: FinishedEvent): string {
   const parts = [`${event.outcome} with status ${event.status}`];
   if (event.code !== null) parts.push(`code ${event.code}`);
-  if (event.target !== null)
-    parts.push(`answered by ${event.target}${event.fallback === null ? '' : ` as a fallback (${event.fallback})`}`);
+  if (event.target !== null) parts.push(`served by ${event.target}${event.fallback === null ? '' : ` as a fallback (${event.fallback})`}`);
   if (event.cache !== null) parts.push(cacheTexts[event.cache]);
   parts.push(`${event.attempts} ${event.attempts === 1 ? 'attempt' : 'attempts'}`);
-  parts.push(`${duration(event.durationMs)} in all, ${duration(event.queueMs)} of it in the queue`);
+  parts.push(`${duration(event.durationMs)} in total, ${duration(event.queueMs)} of it in the queue`);
   if (event.wasted !== undefined) parts.push(wastedText(event.wasted));
   return parts.join(', ');
 }
@@ -114,9 +113,9 @@ function dollars(usd: number): string {
 }
 
 const cacheTexts = {
-  hit: 'from what was kept',
-  stale: 'from what was kept, beyond its time',
-  coalesced: 'by an answer that another request asked for at the same time',
+  hit: 'from the cache',
+  stale: 'from the cache, an expired response',
+  coalesced: 'shared with an identical request',
 } as const;
 
 function duration(ms: number): string {

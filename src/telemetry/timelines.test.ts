@@ -15,7 +15,7 @@ function setUp(bounds: TraceBounds = {}) {
   return { clock, run, tell, timelines };
 }
 
-test('a timeline tells in order and in words what happened to a request', () => {
+test('a timeline describes the events of a request in order', () => {
   const { clock, tell, timelines } = setUp();
   const blockers: Blocker[] = [
     { target: 'openai/gpt', kind: 'tokens', waitMs: 1_200 },
@@ -38,18 +38,18 @@ test('a timeline tells in order and in words what happened to a request', () => 
   assert.deepEqual(
     timeline.entries.map((entry) => `${entry.atMs} ${entry.text}`),
     [
-      '0 received from web: streamed chat for fast, priority normal, 20 s until the deadline',
-      '1 waits, no target can start: openai/gpt: tokens, free in 1200 ms; claude/haiku: concurrency, free when another request ends; ' +
+      '0 received from web: streaming chat for fast, priority normal, 20 s until the deadline',
+      '1 queued, no target can start: openai/gpt: tokens, free in 1200 ms; claude/haiku: concurrency, free when another request ends; ' +
         'offline/small: incapable, for good',
       '1201 attempt 1 is sent to openai/gpt (credential 1), after 1200 ms in the queue',
       '1301 attempt 1 on openai/gpt ended after 100 ms: failed, only another target may work ' +
         '(rate_limited, status 429, in phase headers): Rate limit reached',
-      '1301 pauses 250 ms before it asks again (rate_limited)',
+      '1301 backoff of 250 ms before the next attempt (rate_limited)',
       '1551 claude/haiku: logit_bias dropped',
       '1551 attempt 2 is sent to claude/haiku (credential 1)',
-      '2000 the answer of attempt 2 (claude/haiku) begins to go to the caller',
+      '2000 the response of attempt 2 (claude/haiku) starts to reach the caller',
       '2551 attempt 2 on claude/haiku ended after 1000 ms: success',
-      '2551 success with status 200, answered by claude/haiku as a fallback (rate_limited), 2 attempts, 2551 ms in all, 1200 ms of it in the queue',
+      '2551 success with status 200, served by claude/haiku as a fallback (rate_limited), 2 attempts, 2551 ms in total, 1200 ms of it in the queue',
     ],
   );
   assert.equal(timeline.startedAt, '2025-06-01T12:00:00.000Z');
@@ -58,7 +58,7 @@ test('a timeline tells in order and in words what happened to a request', () => 
   assert.deepEqual(JSON.parse(JSON.stringify(timeline)).entries[1].details.blockers[2].waitMs, 'never');
 });
 
-test('a request that runs shows how long it has waited so far', () => {
+test('a running request shows its queue time so far', () => {
   const { clock, tell, timelines } = setUp();
   tell(received({ at: 5_000 }), queued({ at: 5_000 }));
   clock.advance(750);
@@ -97,7 +97,7 @@ test('the list filters by outcome, status, model and client', () => {
   assert.deepEqual(ids({ client: 'nightly' }), ['c']);
 });
 
-test('only the last finished requests are kept', () => {
+test('only the last finished requests are stored', () => {
   const { run, timelines } = setUp({ finishedMax: 3 });
   for (let i = 0; i < 10; i++) run(`req-${i}`);
   assert.deepEqual(
@@ -107,7 +107,7 @@ test('only the last finished requests are kept', () => {
   assert.equal(timelines.get('req-6'), null);
 });
 
-test('of too many running requests the oldest are given up, and their end does no harm', () => {
+test('beyond the limit the oldest running requests are dropped, and their end has no effect', () => {
   const { tell, timelines } = setUp({ runningMax: 2 });
   for (const requestId of ['a', 'b', 'c']) tell(received({ requestId }));
   tell(attemptEnd({ requestId: 'a' }), finished({ requestId: 'a' }));
@@ -117,7 +117,7 @@ test('of too many running requests the oldest are given up, and their end does n
   );
 });
 
-test('events of one request beyond the bound are counted, and its end is still told', () => {
+test('events of one request beyond the limit are counted, and its end is still recorded', () => {
   const { tell, timelines } = setUp({ eventsPerRequestMax: 5 });
   tell(received());
   for (let i = 0; i < 20; i++) tell(attempt({ attempt: i + 1 }));
@@ -128,7 +128,7 @@ test('events of one request beyond the bound are counted, and its end is still t
   assert.equal(timeline.entries.at(-1)!.type, 'finished');
 });
 
-test('events of all requests are bounded: the oldest finished request goes first', () => {
+test('events of all requests are bounded: the oldest finished request is dropped first', () => {
   const { tell, timelines } = setUp({ eventsMax: 10 });
   for (const requestId of ['a', 'b', 'c']) {
     tell(received({ requestId }));

@@ -40,7 +40,7 @@ export interface RequestSummary {
   readonly firstContentMs: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd: number | null;
-  /** The part of both without a response to the caller; absent: none. */
+  /** The part of both for calls whose response was not used; absent if there is none. */
   readonly wasted?: Wasted;
 }
 
@@ -75,7 +75,7 @@ export interface ListOptions {
 export interface Timelines {
   /** Newest first. */
   list(options?: ListOptions): RequestSummary[];
-  /** Null: the request is unknown, or no longer kept. */
+  /** Null if the request is unknown or no longer stored. */
   get(requestId: string): Timeline | null;
 }
 

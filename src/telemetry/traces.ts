@@ -24,15 +24,15 @@ export interface Trace {
 }
 
 export interface TraceBounds {
-  /** Number of finished requests kept. Default 1,000. */
+  /** Maximum number of finished requests. Default 1,000. */
   readonly finishedMax?: number;
-  /** Number of rejected requests kept. Default 500; apart from the others, so that they do not displace them. */
+  /** Maximum number of rejected requests. Default 500; stored separately, so that they do not displace the others. */
   readonly rejectedMax?: number;
-  /** Number of running requests kept; the oldest is dropped first. Default 10,000. */
+  /** Maximum number of running requests; the oldest is dropped first. Default 10,000. */
   readonly runningMax?: number;
-  /** Number of events kept per request, besides received and finished. Default 200. */
+  /** Maximum number of events per request, besides received and finished. Default 200. */
   readonly eventsPerRequestMax?: number;
-  /** Number of events kept of all requests. Default 50,000. */
+  /** Maximum number of events of all requests. Default 50,000. */
   readonly eventsMax?: number;
 }
 
@@ -52,7 +52,7 @@ export class Traces {
     this.#rejected = new TraceRing(this.#bounds.rejectedMax);
   }
 
-  /** Adds an event; returns its trace, or undefined if that is not kept. */
+  /** Adds an event; returns its trace, or undefined if that is not stored. */
   record(event: RequestScopedEvent): Trace | undefined {
     if (event.type === 'received') return this.#begin(event);
     if (event.type === 'rejected') return this.#reject(event);
@@ -67,7 +67,7 @@ export class Traces {
     return this.#running.get(requestId) ?? this.#finished.find(requestId) ?? this.#rejected.find(requestId);
   }
 
-  /** Running requests, the oldest first. */
+  /** Running requests, oldest first. */
   longestRunning(countMax: number): Trace[] {
     const found: Trace[] = [];
     for (const trace of this.#running.values()) {
@@ -77,7 +77,7 @@ export class Traces {
     return found;
   }
 
-  /** All traces, the newest first. */
+  /** All traces, newest first. */
   newestFirst(): Trace[] {
     return [...this.#running.values(), ...this.#finished.all(), ...this.#rejected.all()].toSorted((a, b) => b.sequence - a.sequence);
   }
@@ -114,7 +114,7 @@ export class Traces {
   #finish(trace: Trace, event: FinishedEvent): void {
     this.#running.delete(event.requestId);
     trace.finished = event;
-    // An array that grew has spare capacity; a copy of a kept one has none.
+    // A grown array has spare capacity; a copy has none.
     trace.events = trace.events.slice();
     const displaced = this.#finished.push(trace);
     if (displaced !== undefined) this.#eventCount -= displaced.events.length;

@@ -4,15 +4,15 @@ import { createFaultyDisk, openFaultyStore } from './faulty-store.ts';
 import { createManualClock } from './manual-clock.ts';
 import { createSeededRandom } from './seeded-random.ts';
 
-/** What a store went through in five virtual minutes, as text. */
-async function story(seed: number): Promise<string> {
+/** What happened to a store in five virtual minutes, as text. */
+async function history(seed: number): Promise<string> {
   const clock = createManualClock();
   const random = createSeededRandom(seed);
   const disk = createFaultyDisk({ clock, random });
   const store = await openFaultyStore({ clock, disk });
   const lines: string[] = [];
   store.onHealthChange((health) => lines.push(`${clock.now()} ${JSON.stringify(health)}`));
-  disk.setFaults({ delayMs: [1, 200], failureRatio: 0.1, lostAnswerRatio: 0.1, freezeRatio: 0.02 });
+  disk.setFaults({ delayMs: [1, 200], failureRatio: 0.1, lostReplyRatio: 0.1, freezeRatio: 0.02 });
   for (let step = 0; step < 300; step++) {
     store.put('usage', 'a', { calls: step + 1 });
     await clock.advanceAsync(1_000);
@@ -24,15 +24,15 @@ async function story(seed: number): Promise<string> {
   return lines.join('\n');
 }
 
-test('a seed tells the same story of failure and healing every time, and the last write is kept', async () => {
-  const first = await story(7);
+test('a seed reproduces the same failures and recoveries, and the last write is kept', async () => {
+  const first = await history(7);
   assert.match(first, /io_error/);
   assert.match(first, /timeout/);
-  assert.equal(await story(7), first);
-  assert.notEqual(await story(8), first);
+  assert.equal(await history(7), first);
+  assert.notEqual(await history(8), first);
 });
 
-test('a disk that is cut off and healed keeps what was committed', async () => {
+test('a disk keeps committed data through a cut and recovery', async () => {
   const clock = createManualClock();
   const disk = createFaultyDisk({ clock, random: createSeededRandom(1) });
   const store = await openFaultyStore({ clock, disk });

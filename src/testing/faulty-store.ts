@@ -1,6 +1,6 @@
 /**
- * A store that is slow, fails, freezes and loses its connection as told, in virtual time and with seeded chance: the
- * real queue, group commit and healing over an imaginary disk. What was committed outlives the store that wrote it.
+ * A store with configurable delays, failures, freezes and lost connections, in virtual time and with seeded randomness:
+ * the real queue, group commit and recovery over an in-memory disk. Committed data outlives the store that wrote it.
  */
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
@@ -11,19 +11,19 @@ import type { StoreFault } from '../store/store-fault.ts';
 import { openWriteBehindStore, type StoreTiming } from '../store/write-behind.ts';
 
 export interface StoreFaults {
-  /** Each call takes between these, in milliseconds. Default [0, 0]. */
+  /** Range of the duration of each call, in milliseconds. Default [0, 0]. */
   readonly delayMs: readonly [number, number];
-  /** The share of calls that fail before they do anything. Default 0. */
+  /** Share of calls that fail without effect. Default 0. */
   readonly failureRatio: number;
-  /** The share of commits that happen, but whose answer is an error. Default 0. */
-  readonly lostAnswerRatio: number;
-  /** The share of calls that never answer; half of them do their work. Default 0. */
+  /** Share of commits that take effect but return an error. Default 0. */
+  readonly lostReplyRatio: number;
+  /** Share of calls that never return; half of them take effect. Default 0. */
   readonly freezeRatio: number;
-  /** No connection can be made for this reason. Default null. */
+  /** Reason for which every connection is refused. Default null. */
   readonly refuse: StoreFault | null;
 }
 
-const noFaults: StoreFaults = { delayMs: [0, 0], failureRatio: 0, lostAnswerRatio: 0, freezeRatio: 0, refuse: null };
+const noFaults: StoreFaults = { delayMs: [0, 0], failureRatio: 0, lostReplyRatio: 0, freezeRatio: 0, refuse: null };
 
 export interface FaultyDiskOptions {
   readonly clock: Clock;
@@ -31,17 +31,17 @@ export interface FaultyDiskOptions {
 }
 
 export interface FaultyDisk {
-  /** Replaces the faults named; the others stay. */
+  /** Replaces the given faults; the others are unchanged. */
   setFaults(faults: Partial<StoreFaults>): void;
-  /** Ends all trouble that is to come; frozen calls stay frozen. */
+  /** Removes all faults; calls that are already frozen stay frozen. */
   heal(): void;
-  /** Cuts the connections that stand. */
+  /** Cuts all open connections. */
   cut(): void;
-  /** For one store; a restart takes a new one. */
+  /** A backend for one store; a restart needs a new one. */
   createBackend(): Backend;
   /** Batches committed so far. */
   readonly commits: number;
-  /** Connections asked for so far. */
+  /** Connections requested so far. */
   readonly connections: number;
 }
 
@@ -53,7 +53,10 @@ export interface FaultyStoreOptions {
   readonly timing?: Partial<StoreTiming>;
 }
 
-/** Opens a store over the disk; open another over the same disk for a restart. While the disk delays, time must move on for it to resolve. */
+/**
+ * Opens a store on the disk; open another on the same disk to simulate a restart. If the disk has a delay, time must be
+ * advanced for the promise to resolve.
+ */
 export function openFaultyStore(options: FaultyStoreOptions): Promise<Store> {
   return openWriteBehindStore(options.disk.createBackend(), {
     onWarning: () => {},
@@ -69,7 +72,7 @@ export function createFaultyDisk(options: FaultyDiskOptions): FaultyDisk {
 
 interface Standing {
   readonly onLost: (failure: StoreFailure) => void;
-  /** Rejects every call that waits, and all to come. */
+  /** Rejects every pending call, and all later ones. */
   readonly end: (failure: StoreFailure) => void;
   readonly ended: Promise<never>;
 }
@@ -113,24 +116,25 @@ class Disk implements FaultyDisk {
   #connect(writer: { applied: number }, onLost: (failure: StoreFailure) => void): Connection {
     this.connections++;
     const { promise: ended, reject: end } = Promise.withResolvers<never>();
-    ended.catch(() => {}); // heard by those that wait, if any
+    ended.catch(() => {}); // Avoids an unhandled rejection if no call is pending.
     const standing: Standing = { onLost, end, ended };
     this.#standing.add(standing);
-    // Work that was begun may still be done after its connection has ended, as in a thread that hangs in the disk.
+    // Started work may still complete after its connection has ended, as in a thread blocked on the disk.
     const call = <T>(work: () => T): Promise<T> => Promise.race([ended, this.#call(work)]);
     const letGo = (): void => {
       this.#standing.delete(standing);
-      end(new StoreFailure('unavailable', 'the connection was given up'));
+      end(new StoreFailure('unavailable', 'the connection was closed'));
     };
     return {
       ready: call(() => {
         const { refuse } = this.#faults;
-        if (refuse !== null) throw new StoreFailure(refuse, 'refused as told');
+        if (refuse !== null) throw new StoreFailure(refuse, 'connection refused by the configured fault');
       }),
       apply: (batch) =>
         call(() => {
           this.#commit(writer, batch);
-          if (this.#random.next() < this.#faults.lostAnswerRatio) throw new StoreFailure('io_error', 'the answer was lost as told');
+          if (this.#random.next() < this.#faults.lostReplyRatio)
+            throw new StoreFailure('io_error', 'the reply was lost by the configured fault');
         }),
       read: (collection, key, nowMs) => call(() => this.#read(writer, collection, key, nowMs)),
       close: () => call(() => void this.#standing.delete(standing)),
@@ -144,7 +148,7 @@ class Disk implements FaultyDisk {
     const fails = this.#random.next() < failureRatio;
     const works = !freezes || this.#random.next() < 0.5;
     await this.#delay(delayMs[0] + this.#random.next() * (delayMs[1] - delayMs[0]));
-    if (fails) throw new StoreFailure('io_error', 'failed as told');
+    if (fails) throw new StoreFailure('io_error', 'failed by the configured fault');
     const result = works ? work() : undefined;
     if (freezes) return new Promise(() => {});
     return result as T;

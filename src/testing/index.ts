@@ -1,13 +1,13 @@
-/** For tests of what is built on Breakwater: virtual time, seeded chance, providers and disks that do as told. */
+/** Utilities for tests of software built on Breakwater: virtual time, seeded randomness, scripted providers and faulty disks. */
 export { createFaultyDisk, openFaultyStore } from './faulty-store.ts';
 export { createManualClock, type ManualClock, type ManualClockOptions } from './manual-clock.ts';
 export type { ProviderLimits } from './provider-limits.ts';
 export { createSeededRandom } from './seeded-random.ts';
-export type { AnswerEnd, SimulatedCaller } from './simulated-caller.ts';
-export { chatAnswer, chatError, chatStream, silence, streamEnd, streamStart, type ChatOptions } from './simulated-chat.ts';
+export type { ResponseEnd, SimulatedCaller } from './simulated-caller.ts';
+export { chatResponse, chatError, chatStream, silence, streamEnd, streamStart, type ChatOptions } from './simulated-chat.ts';
 export {
   createSimulatedUpstream,
-  type SimulatedAnswer,
+  type SimulatedResponse,
   type SimulatedCall,
   type SimulatedStep,
   type SimulatedUpstream,

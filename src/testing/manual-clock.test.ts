@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from './manual-clock.ts';
 
-test('time stands still until it is advanced', () => {
+test('time does not move until it is advanced', () => {
   const clock = createManualClock({ now: 5, epochMs: 1_000 });
   assert.equal(clock.now(), 5);
   assert.equal(clock.epochMs(), 1_000);
@@ -11,7 +11,7 @@ test('time stands still until it is advanced', () => {
   assert.equal(clock.epochMs(), 1_002);
 });
 
-test('timers run in order of their instant, then of their arrival, each at its own instant', () => {
+test('timers run in order of their instants, then of scheduling, each at its own instant', () => {
   const clock = createManualClock();
   const seen: string[] = [];
   for (const [name, delayMs] of [
@@ -30,7 +30,7 @@ test('timers run in order of their instant, then of their arrival, each at its o
   assert.equal(clock.nextTimerAt, 41);
 });
 
-test('a delay of nothing runs at the next advance, never at once', () => {
+test('a zero delay runs at the next advance, never synchronously', () => {
   const clock = createManualClock();
   let runs = 0;
   clock.schedule(0, () => runs++);
@@ -40,7 +40,7 @@ test('a delay of nothing runs at the next advance, never at once', () => {
   assert.equal(runs, 2);
 });
 
-test('timers that a task schedules within the advanced span run too', () => {
+test('timers scheduled by a task within the advanced span run too', () => {
   const clock = createManualClock();
   const seen: number[] = [];
   const tick = (): void => {
@@ -52,7 +52,7 @@ test('timers that a task schedules within the advanced span run too', () => {
   assert.deepEqual(seen, [10, 20, 30]);
 });
 
-test('a cancelled timer never runs, and cancelling again changes nothing', () => {
+test('a cancelled timer never runs, and cancelling again has no effect', () => {
   const clock = createManualClock();
   let runs = 0;
   const first = clock.schedule(10, () => runs++);
@@ -66,7 +66,7 @@ test('a cancelled timer never runs, and cancelling again changes nothing', () =>
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('a task may cancel another that is due at the same instant', () => {
+test('a task can cancel another that is due at the same instant', () => {
   const clock = createManualClock();
   let ran = false;
   clock.schedule(10, () => victim.cancel());
@@ -75,7 +75,7 @@ test('a task may cancel another that is due at the same instant', () => {
   assert.equal(ran, false);
 });
 
-test('a task that throws leaves the clock at its instant and the other timers waiting', () => {
+test('a task that throws leaves the clock at its instant and other timers pending', () => {
   const clock = createManualClock();
   let ran = false;
   clock.schedule(10, () => {
@@ -107,11 +107,11 @@ test('advanceAsync lets promises continue between timers', async () => {
   assert.equal(clock.now(), 100);
 });
 
-test('runUntil goes on until it is so, until a given instant, or until nothing is left', async () => {
+test('runUntil stops when the condition holds, at a given instant, or when no timer is left', async () => {
   const clock = createManualClock();
   let steps = 0;
   const step = async (): Promise<void> => {
-    // What comes of a timer goes on before the next one runs.
+    // Continuations of one timer run before the next timer.
     await Promise.resolve();
     if (++steps < 1_000) clock.schedule(1, () => void step());
   };
@@ -132,21 +132,21 @@ test('runUntil goes on until it is so, until a given instant, or until nothing i
   );
 });
 
-test('the wall clock can jump without the monotonic one', () => {
+test('the wall clock can jump independently of the monotonic one', () => {
   const clock = createManualClock({ epochMs: 10_000 });
   clock.shiftEpoch(-4_000);
   assert.equal(clock.epochMs(), 6_000);
   assert.equal(clock.now(), 0);
 });
 
-test('time does not go backwards, and a delay must be a number', () => {
+test('time does not move backwards, and a delay must be a number', () => {
   const clock = createManualClock();
   assert.throws(() => clock.advance(-1), RangeError);
   assert.throws(() => clock.advance(Number.NaN), RangeError);
   assert.throws(() => clock.schedule(Number.NaN, () => {}), RangeError);
 });
 
-test('a hundred thousand timers in any order, a third of them cancelled, come out sorted', () => {
+test('a hundred thousand timers in any order, a third of them cancelled, run in sorted order', () => {
   const clock = createManualClock();
   let last = -1;
   let runs = 0;

@@ -1,35 +1,38 @@
 /**
- * A clock that moves only when told to. Timers run in order of their instant, and in order of arrival where
- * instants are equal, so that a test or a simulation gives the same story every time.
+ * A clock that moves only when it is advanced. Timers run in order of their instants, and in scheduling order at equal
+ * instants, so that tests and simulations are reproducible.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { createTimerHeap, type HeapEntry } from './timer-heap.ts';
 
-/** More tasks than this at one instant means that something reschedules itself with no delay for ever. */
+/** More tasks than this at one instant indicate an endless loop of zero delays. */
 const tasksPerInstantMax = 1_000_000;
 
 export interface ManualClockOptions {
-  /** The first `now()`, in milliseconds. Default 0. */
+  /** Initial value of `now()`, in milliseconds. Default 0. */
   now?: Instant;
-  /** The first `epochMs()`. Default 2025-01-01T00:00:00Z. */
+  /** Initial value of `epochMs()`. Default 2025-01-01T00:00:00Z. */
   epochMs?: number;
 }
 
 export interface ManualClock extends Clock {
   /**
-   * Moves time on by `durationMs` (0 or more) and runs every timer that falls due, at its own instant. Promises that
-   * they resolve are continued only after the call. A task that throws ends the call at that task's instant.
+   * Advances time by `durationMs` (0 or more) and runs every timer that becomes due, at its own instant. Promises that
+   * timers resolve continue only after the call. A task that throws ends the call at that task's instant.
    */
   advance(durationMs: number): void;
-  /** As `advance`, but lets promises and immediates run before the first timer, after each one, and at the end. */
+  /** Like `advance`, but lets promises and immediates run before the first timer, after each timer, and at the end. */
   advanceAsync(durationMs: number): Promise<void>;
-  /** Lets promises run between timers, and goes from timer to timer until `isSo`, at `giveUpAt` at the latest. False: it was not so until then, or no timer is left. */
+  /**
+   * Advances from timer to timer, letting promises run in between, until `isSo`, at most to `giveUpAt`. Returns false
+   * if the condition never held or no timer is left.
+   */
   runUntil(isSo: () => boolean, giveUpAt: Instant): Promise<boolean>;
-  /** Moves the wall clock alone, as when an operator or NTP sets it. May be negative. */
+  /** Moves only the wall clock, as an operator or NTP does. May be negative. */
   shiftEpoch(durationMs: number): void;
-  /** How many timers wait to run. */
+  /** Number of pending timers. */
   readonly pendingTimers: number;
-  /** When the next timer falls due. */
+  /** Instant of the next timer. */
   readonly nextTimerAt: Instant | undefined;
 }
 
@@ -117,19 +120,19 @@ function createLoopGuard(): (now: Instant) => void {
   };
 }
 
-/** An immediate runs when no promise continuation is left. */
+/** An immediate runs after all promise continuations. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
 }
 
-/** A turn of the event loop costs as much as what a timer does in a simulation; so many share one. */
+/** A turn of the event loop costs as much as the work of a timer in a simulation, so turns are shared. */
 const STEPS_PER_TURN = 64;
 
 /**
- * Calls `step` until it gives something else than null, each time as an immediate of its own, so that promises are continued in
- * between. `isFirst`: other people's immediates have run too.
+ * Calls `step` until it returns a value other than null, each time in its own immediate, so that promises continue in
+ * between. `isFirst`: immediates of other code have run as well.
  */
 function inTurns<T>(step: (isFirst: boolean) => T | null): Promise<T> {
   return new Promise((resolve, reject) => {

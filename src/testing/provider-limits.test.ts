@@ -5,7 +5,7 @@ import { LimitAccount, type CallCount } from './provider-limits.ts';
 const MINUTE = 60_000;
 const call = (inputTokens = 0, outputTokens = 0): CallCount => ({ inputTokens, outputTokens });
 
-test('a bucket lets its burst through at once, and then one for each that flows in', () => {
+test('a bucket admits its burst at once, then at the refill rate', () => {
   const account = new LimitAccount({ requestsPerMinute: 60, burst: 0.5 });
   for (let i = 0; i < 30; i++) {
     assert.equal(account.refusal(0, call()), null);
@@ -15,7 +15,7 @@ test('a bucket lets its burst through at once, and then one for each that flows 
   assert.equal(account.refusal(1_000, call()), null);
 });
 
-test('a sliding window never holds more than its limit', () => {
+test('a sliding window never exceeds its limit', () => {
   const account = new LimitAccount({ requestsPerMinute: 2, enforce: 'sliding' });
   account.take(0, call());
   account.take(20_000, call());
@@ -23,7 +23,7 @@ test('a sliding window never holds more than its limit', () => {
   assert.equal(account.refusal(MINUTE, call()), null);
 });
 
-test('a call larger than the burst starts on a full bucket and leaves a debt; one above the limit never starts', () => {
+test('a call larger than the burst starts on a full bucket and leaves it negative; one above the limit never starts', () => {
   const account = new LimitAccount({ tokensPerMinute: 6_000, burst: 0.5 });
   assert.equal(account.refusal(0, call(5_000)), null);
   account.take(0, call(5_000));
@@ -32,7 +32,7 @@ test('a call larger than the burst starts on a full bucket and leaves a debt; on
 });
 
 for (const enforce of ['bucket', 'sliding'] as const) {
-  test(`output that was bounded and did not come is given back, unless the provider keeps it (${enforce})`, () => {
+  test(`reserved output that was not generated is returned, unless the provider keeps it (${enforce})`, () => {
     for (const [givesBack, remaining] of [
       [true, 600],
       [false, 200],
@@ -45,7 +45,7 @@ for (const enforce of ['bucket', 'sliding'] as const) {
   });
 }
 
-test('a place is free again when its call is over, and the worst limit names the wait', () => {
+test('a concurrency slot is free again when its call ends, and the limit with the longest wait is reported', () => {
   const account = new LimitAccount({ concurrency: 1, requestsPerMinute: 1, requestsPerSecond: 1 });
   const held = account.take(0, call());
   assert.deepEqual(account.refusal(0, call()), { by: 'concurrency', waitMs: null });

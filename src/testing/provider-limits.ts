@@ -1,29 +1,26 @@
-/**
- * Limits as a provider enforces them, and its own count of who broke them. Written apart from Breakwater's own limiters,
- * because it is what they are measured against.
- */
+/** Limits as a provider enforces them, with its own count of violations. Independent of Breakwater's limiters, because it verifies them. */
 import type { Instant } from '../core/clock.ts';
 
 export interface ProviderLimits {
   readonly requestsPerSecond?: number;
   readonly requestsPerMinute?: number;
   readonly requestsPerDay?: number;
-  /** Input and output together. */
+  /** Input and output combined. */
   readonly tokensPerMinute?: number;
   readonly tokensPerDay?: number;
   readonly inputTokensPerMinute?: number;
   readonly outputTokensPerMinute?: number;
-  /** Calls running at once. */
+  /** Concurrent calls. */
   readonly concurrency?: number;
   /** `bucket` (default): continuous refill; `sliding`: at most the limit in any window. */
   readonly enforce?: 'bucket' | 'sliding';
-  /** For `bucket`: the share of the window's limit that may be spent at once. Default 1. */
+  /** Share of the window's limit that can be spent at once, for `bucket`. Default 1. */
   readonly burst?: number;
-  /** Output that was bounded but not generated is given back when the call ends. Default true. */
+  /** Reserved output that was not generated is returned when the call ends. Default true. */
   readonly givesBack?: boolean;
 }
 
-/** What one call takes. */
+/** What one call consumes. */
 export interface CallCount {
   readonly inputTokens: number;
   readonly outputTokens: number;
@@ -31,7 +28,7 @@ export interface CallCount {
 
 export type LimitName = Exclude<keyof ProviderLimits, 'enforce' | 'burst' | 'givesBack'>;
 
-/** Why a call was refused; `waitMs` is Infinity where it can never pass, null for concurrency. */
+/** Why a call was refused; `waitMs` is Infinity if it can never pass, null for concurrency. */
 export interface LimitRefusal {
   readonly by: LimitName;
   readonly waitMs: number | null;
@@ -40,7 +37,7 @@ export interface LimitRefusal {
 export interface LimitLevel {
   readonly limit: number;
   readonly remaining: number;
-  /** Until it is whole again. */
+  /** Time until the limit is fully available. */
   readonly resetMs: number;
 }
 
@@ -60,13 +57,13 @@ const RATES: Readonly<Record<RateName, { readonly windowMs: number; readonly of:
   outputTokensPerMinute: { windowMs: MINUTE_MS, of: (count) => count.outputTokens },
 };
 
-/** What an admitted call holds; hand it back with what was really used. */
+/** What an admitted call reserves; release it with the actual usage. */
 export interface Held {
   readonly taken: readonly Spent[];
   readonly count: CallCount;
 }
 
-/** The limits of one credential, or of one model of it. */
+/** The limits of one credential, or of one of its models. */
 export class LimitAccount {
   readonly #limits: ProviderLimits;
   readonly #meters: readonly { readonly name: RateName; readonly meter: Meter }[];
@@ -80,7 +77,7 @@ export class LimitAccount {
     });
   }
 
-  /** Null: there is room for all of it now. */
+  /** Null if the call fits now. */
   refusal(now: Instant, count: CallCount): LimitRefusal | null {
     const { concurrency } = this.#limits;
     if (concurrency !== undefined && this.running >= concurrency) return { by: 'concurrency', waitMs: null };
@@ -92,13 +89,13 @@ export class LimitAccount {
     return worst;
   }
 
-  /** Takes it, whether there is room or not. */
+  /** Reserves the amount, even if it exceeds the limit. */
   take(now: Instant, count: CallCount): Held {
     this.running++;
     return { taken: this.#meters.map(({ name, meter }) => meter.take(now, RATES[name].of(count))), count };
   }
 
-  /** The call is over; `used` null: what was taken stands. */
+  /** Ends a call; with `used` null the reservation stands. */
   release(now: Instant, held: Held, used: CallCount | null): void {
     this.running--;
     if (used === null) return;
@@ -124,7 +121,7 @@ interface Meter {
   level(now: Instant): LimitLevel;
 }
 
-/** Sums of floats: less than this is nothing. */
+/** Tolerance for floating-point error. */
 const EPSILON = 1e-6;
 
 function createMeter(limit: number, windowMs: number, { enforce, burst }: ProviderLimits): Meter {
@@ -145,7 +142,7 @@ class Bucket implements Meter {
     this.#level = capacity;
   }
 
-  /** More than fits at once starts on a full bucket and leaves a debt. */
+  /** An amount above the capacity starts on a full bucket and leaves it negative. */
   waitMs(now: Instant, amount: number): number {
     if (amount > this.#limit + EPSILON) return Infinity;
     const missing = Math.min(amount, this.#capacity) - this.#now(now);

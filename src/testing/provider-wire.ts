@@ -1,10 +1,10 @@
-/** The bytes of a simulated provider's answers, with the instants at which they come. */
+/** The bytes of a simulated provider's responses, with their instants. */
 import type { LimitLevel } from './provider-limits.ts';
 import type { SimulatedFault } from './simulated-faults.ts';
 import type { SimulatedStep } from './simulated-upstream.ts';
 
-export interface AnswerParts {
-  /** The content, in the pieces in which a stream brings it. */
+export interface ResponseParts {
+  /** The content, as the chunks of a stream. */
   readonly words: readonly string[];
   readonly model: string;
   readonly usage: { readonly prompt: number; readonly cached: number; readonly completion: number };
@@ -13,25 +13,25 @@ export interface AnswerParts {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Content that tells which call it belongs to, where it stands in it, and how much there is: `<a#7 1/3>`. */
+/** Content that identifies its call, position and total: `<a#7 1/3>`. */
 export function wordsOf(provider: string, call: number, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `<${provider}#${call} ${i + 1}/${count}>`);
 }
 
-/** What is wrong with a text that is said to be one call's content; null: nothing. A part of an answer is its beginning. */
+/** The error in a text that should be the content of one call; null if there is none. An incomplete response must be a prefix. */
 export function faultOfContent(text: string, isWhole: boolean): string | null {
   const words = text.match(/<[^>]*>/g) ?? [];
-  if (words.join('') !== text) return `holds something foreign: ${text.slice(0, 80)}`;
+  if (words.join('') !== text) return `contains foreign content: ${text.slice(0, 80)}`;
   const [first] = words;
   if (first === undefined) return null;
   const [, call, , total] = /^<(.*) (\d+)\/(\d+)>$/.exec(first) ?? [];
   for (const [i, word] of words.entries()) {
-    if (word !== `<${call} ${i + 1}/${total}>`) return `${word} stands at place ${i + 1} of an answer that begins with ${first}`;
+    if (word !== `<${call} ${i + 1}/${total}>`) return `${word} is at position ${i + 1} of a response that starts with ${first}`;
   }
-  return isWhole && words.length !== Number(total) ? `has ${words.length} of ${total} pieces and is said to be whole` : null;
+  return isWhole && words.length !== Number(total) ? `has ${words.length} of ${total} chunks and is marked as complete` : null;
 }
 
-export function plainBody(parts: AnswerParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+export function chatBody(parts: ResponseParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
   const body = {
     id: 'chatcmpl-simulated',
     object: 'chat.completion',
@@ -42,14 +42,14 @@ export function plainBody(parts: AnswerParts, workMs: number, fault: SimulatedFa
   return wholeBody(parts, body, workMs, fault);
 }
 
-/** One vector of one number: nobody looks at it. */
-export function embeddingBody(parts: AnswerParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+/** One vector with one number; the value is irrelevant. */
+export function embeddingBody(parts: ResponseParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
   const data = fault?.kind === 'empty' ? [] : [{ object: 'embedding', index: 0, embedding: [1] }];
   const usage = { prompt_tokens: parts.usage.prompt, total_tokens: parts.usage.prompt };
   return wholeBody(parts, { object: 'list', data, model: parts.model, usage }, workMs, fault);
 }
 
-function* wholeBody(parts: AnswerParts, value: object, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+function* wholeBody(parts: ResponseParts, value: object, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
   const isBroken = fault?.kind === 'cut' || fault?.kind === 'stall';
   yield { do: 'wait', ms: workMs };
   yield head('application/json', parts);
@@ -59,9 +59,14 @@ function* wholeBody(parts: AnswerParts, value: object, workMs: number, fault: Si
   if (isBroken) yield* breakOff(fault);
 }
 
-export function* streamEvents(parts: AnswerParts, firstMs: number, paceMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+export function* streamEvents(
+  parts: ResponseParts,
+  firstMs: number,
+  paceMs: number,
+  fault: SimulatedFault | null,
+): Generator<SimulatedStep> {
   const { words, usage } = parts;
-  // The headers and the role come well before the first token.
+  // The headers and the role arrive well before the first token.
   yield { do: 'wait', ms: firstMs / 2 };
   yield head('text/event-stream', parts);
   yield chunk(parts, '{"role":"assistant","content":""}', null);
@@ -82,7 +87,7 @@ export function* streamEvents(parts: AnswerParts, firstMs: number, paceMs: numbe
   yield { do: 'send', bytes: 'data: [DONE]\n\n' };
 }
 
-/** An error answer; `waitMs` is told as the behaviour says. */
+/** An error response; the behaviour's `hints` set how it states `waitMs`. */
 export function* errorSteps(
   networkMs: number,
   status: number,
@@ -91,22 +96,22 @@ export function* errorSteps(
   { hints = 'header' }: { readonly hints?: 'header' | 'text' | 'none' },
   headers: Readonly<Record<string, string>>,
 ): Generator<SimulatedStep> {
-  const told = waitMs === null || waitMs === Infinity || hints !== 'header' ? {} : hintHeaders(waitMs);
+  const hint = waitMs === null || waitMs === Infinity || hints !== 'header' ? {} : hintHeaders(waitMs);
   const type = status === 429 ? 'rate_limit_exceeded' : 'server_error';
   const body = JSON.stringify({ error: { message, type, param: null, code: status === 429 ? 'rate_limit_exceeded' : null } });
   yield { do: 'wait', ms: networkMs };
-  yield { do: 'head', status, headers: { 'content-type': 'application/json', ...headers, ...told } };
+  yield { do: 'head', status, headers: { 'content-type': 'application/json', ...headers, ...hint } };
   yield { do: 'send', bytes: body };
 }
 
-/** The answer to whoever asks what models there are: none that anybody need know. */
+/** An empty response to a request for the model list. */
 export function* listSteps(networkMs: number): Generator<SimulatedStep> {
   yield { do: 'wait', ms: networkMs };
   yield { do: 'head', status: 200, headers: { 'content-type': 'application/json' } };
   yield { do: 'send', bytes: '{"object":"list","data":[]}' };
 }
 
-/** OpenAI's names; resets in seconds with a fraction. */
+/** OpenAI's header names; resets in seconds with a fraction. */
 export function limitHeaders(requests: LimitLevel | null, tokens: LimitLevel | null): Record<string, string> {
   return { ...headersOf('requests', requests), ...headersOf('tokens', tokens) };
 }
@@ -131,11 +136,11 @@ function* breakOff(fault: SimulatedFault): Generator<SimulatedStep> {
   yield { do: 'break', code: 'ECONNRESET' };
 }
 
-function head(contentType: string, { headers }: AnswerParts): SimulatedStep {
+function head(contentType: string, { headers }: ResponseParts): SimulatedStep {
   return { do: 'head', status: 200, headers: { 'content-type': contentType, ...headers } };
 }
 
-function chunk({ model }: AnswerParts, delta: string, finish: string | null): SimulatedStep {
+function chunk({ model }: ResponseParts, delta: string, finish: string | null): SimulatedStep {
   const reason = finish === null ? 'null' : `"${finish}"`;
   const choices = `[{"index":0,"delta":${delta},"finish_reason":${reason}}]`;
   return {
@@ -144,7 +149,7 @@ function chunk({ model }: AnswerParts, delta: string, finish: string | null): Si
   };
 }
 
-function usageOf({ usage }: AnswerParts): object {
+function usageOf({ usage }: ResponseParts): object {
   return {
     prompt_tokens: usage.prompt,
     completion_tokens: usage.completion,

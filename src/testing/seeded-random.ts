@@ -1,9 +1,9 @@
-/** Chance that repeats: the same seed gives the same numbers on every machine. */
+/** Reproducible randomness: the same seed gives the same numbers on every machine. */
 import type { Random } from '../core/random.ts';
 
 /**
- * sfc32 (Doty-Humphrey, PractRand): small, fast, passes the usual statistical batteries; not for secrets.
- * `seed`: any finite number; numbers that differ in their 32-bit integer part or fraction give other sequences.
+ * sfc32 (Doty-Humphrey, PractRand): small, fast, passes the usual statistical batteries; not cryptographically secure.
+ * `seed` is any finite number; numbers that differ in their 32-bit integer part or fraction give different sequences.
  */
 export function createSeededRandom(seed: number): Random {
   const [low = 0, high = 0] = new Uint32Array(new Float64Array([seed]).buffer);

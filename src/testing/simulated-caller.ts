@@ -1,11 +1,11 @@
-/** A caller within this process: sends one request, takes the answer as it comes, leaves when it has had enough. */
+/** An in-process caller: sends one request, reads the response as it arrives, and can disconnect early. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { BodyGate, Exchange } from '../server/exchange.ts';
 import { faultOfContent } from './provider-wire.ts';
 import { bodyOf, type SimulatedRequest } from './workload.ts';
 
-/** How the answer looked to its caller: `left` means that the caller did not wait for it. */
-export type AnswerEnd = 'ended' | 'broken' | 'left';
+/** How the response ended for its caller: `left` means that the caller disconnected first. */
+export type ResponseEnd = 'ended' | 'broken' | 'left';
 
 export class SimulatedCaller implements Exchange {
   readonly place = 'process';
@@ -17,14 +17,14 @@ export class SimulatedCaller implements Exchange {
   readonly startedAt: Instant;
   onLeave: (() => void) | null = null;
   hasLeft = false;
-  /** 0: no head has come. */
+  /** 0 until the head has arrived. */
   status = 0;
   #headers: readonly string[] = [];
   firstByteAt: Instant | null = null;
   endedAt: Instant | null = null;
-  /** Null: not yet. */
-  answerEnd: AnswerEnd | null = null;
-  /** What must never happen: a second head, bytes after the end. */
+  /** Null until the response has ended. */
+  responseEnd: ResponseEnd | null = null;
+  /** Protocol violations, such as a second head or bytes after the end. */
   readonly faults: string[] = [];
   #text = '';
   readonly #clock: Clock;
@@ -71,19 +71,19 @@ export class SimulatedCaller implements Exchange {
     yield Buffer.from(bodyOf(this.request));
   }
 
-  /** A header of the answer. */
-  answerHeader(name: string): string | null {
+  /** A response header. */
+  responseHeader(name: string): string | null {
     const at = this.#headers.indexOf(name);
     return at < 0 ? null : (this.#headers[at + 1] ?? null);
   }
 
-  /** The answer so far, as text. */
+  /** The response so far, as text. */
   get text(): string {
     return this.#text;
   }
 
   leave(): void {
-    if (this.answerEnd !== null) return;
+    if (this.responseEnd !== null) return;
     this.hasLeft = true;
     this.#over('left');
     const tell = this.onLeave;
@@ -93,7 +93,7 @@ export class SimulatedCaller implements Exchange {
   }
 
   head(status: number, headers: readonly string[]): void {
-    if (this.status !== 0) this.faults.push('a second head came');
+    if (this.status !== 0) this.faults.push('a second head arrived');
     this.status = status;
     this.#headers = headers;
   }
@@ -128,14 +128,14 @@ export class SimulatedCaller implements Exchange {
   }
 
   abort(): void {
-    if (this.hasLeft || this.answerEnd !== null) return;
+    if (this.hasLeft || this.responseEnd !== null) return;
     this.#over('broken');
   }
 
-  /** The code of the error that came, in the body or in the stream; `broken` where the answer broke off; null: none. */
+  /** The code of the error in the body or stream; `broken` if the response broke; null if there is none. */
   errorCode(): string | null {
-    if (this.answerEnd === 'left') return null;
-    if (this.answerEnd === 'broken') return 'broken';
+    if (this.responseEnd === 'left') return null;
+    if (this.responseEnd === 'broken') return 'broken';
     const text = this.#text.slice(Math.max(0, this.#text.lastIndexOf('{"error"')));
     const { error } = parse(text.startsWith('{"error"') ? (text.split('\n')[0] ?? '') : '');
     if (error === undefined) return null;
@@ -143,28 +143,28 @@ export class SimulatedCaller implements Exchange {
     return code ?? type ?? 'error';
   }
 
-  /** Says what is wrong with the whole answer as its caller sees it; null: nothing. */
-  faultOfAnswer(): string | null {
+  /** The violation in the complete response as its caller sees it; null if there is none. */
+  faultOfResponse(): string | null {
     if (this.faults.length > 0) return this.faults.join('; ');
-    if (this.answerEnd === 'left') return null;
+    if (this.responseEnd === 'left') return null;
     if (this.status === 0) return 'ended without a head';
-    const { content, isWhole, hasError } = readAnswer(this.#text, this.request.stream);
+    const { content, isWhole, hasError } = readResponse(this.#text, this.request.stream);
     if (this.status !== 200 && !hasError) return `status ${this.status} without an error in its body`;
-    if (isWhole && hasError) return 'is said to be whole and holds an error';
-    if (this.answerEnd === 'ended' && !isWhole && !hasError) return 'ended in good order, neither whole nor with an error';
+    if (isWhole && hasError) return 'is marked as complete and contains an error';
+    if (this.responseEnd === 'ended' && !isWhole && !hasError) return 'ended normally, neither complete nor with an error';
     return faultOfContent(content, isWhole);
   }
 
   #take(bytes: Uint8Array): void {
-    if (this.answerEnd !== null) this.faults.push('bytes came after the end');
-    if (this.status === 0) this.faults.push('bytes came before the head');
+    if (this.responseEnd !== null) this.faults.push('bytes arrived after the end');
+    if (this.status === 0) this.faults.push('bytes arrived before the head');
     this.firstByteAt ??= this.#clock.now();
     this.#text += Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
   }
 
-  #over(end: AnswerEnd): void {
-    if (this.answerEnd !== null) this.faults.push('a second end came');
-    this.answerEnd = end;
+  #over(end: ResponseEnd): void {
+    if (this.responseEnd !== null) this.faults.push('a second end arrived');
+    this.responseEnd = end;
     this.endedAt = this.#clock.now();
     this.#onOver(this);
   }
@@ -187,15 +187,15 @@ function headersOf(request: SimulatedRequest, key: string | null): ReadonlyMap<s
   return headers;
 }
 
-interface ReadAnswer {
+interface ReadResponse {
   readonly content: string;
-  /** It has everything by which a client takes it for complete. */
+  /** Whether clients take the response for complete. */
   readonly isWhole: boolean;
   readonly hasError: boolean;
 }
 
-function readAnswer(text: string, isStream: boolean): ReadAnswer {
-  if (!isStream || text.startsWith('{')) return readPlain(text);
+function readResponse(text: string, isStream: boolean): ReadResponse {
+  if (!isStream || text.startsWith('{')) return readBody(text);
   let [content, finished, done, hasError] = ['', false, false, false];
   for (const line of text.split('\n')) {
     if (!line.startsWith('data: ')) continue;
@@ -212,7 +212,7 @@ function readAnswer(text: string, isStream: boolean): ReadAnswer {
   return { content, isWhole: finished || done, hasError };
 }
 
-function readPlain(text: string): ReadAnswer {
+function readBody(text: string): ReadResponse {
   const body = parse(text);
   const choice = body.choices?.[0];
   return {

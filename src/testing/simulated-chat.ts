@@ -1,10 +1,10 @@
-/** Scripts of OpenAI chat answers for the simulated upstream. */
-import type { SimulatedAnswer, SimulatedStep } from './simulated-upstream.ts';
+/** Scripts of OpenAI chat responses for the simulated upstream. */
+import type { SimulatedResponse, SimulatedStep } from './simulated-upstream.ts';
 
 const MODEL = 'simulated';
 
 export interface ChatOptions {
-  /** Milliseconds until the head; of a plain answer the body comes with it. Default 0. */
+  /** Milliseconds until the head; a non-streaming body arrives with it. Default 0. */
   readonly headersAfterMs?: number;
   /** Milliseconds from the head to the first content. Default 0. */
   readonly firstContentAfterMs?: number;
@@ -16,8 +16,8 @@ export interface ChatOptions {
 
 const WORDS = ['one ', 'two ', 'three'];
 
-/** A whole answer in one body. */
-export function chatAnswer(options: ChatOptions = {}): SimulatedAnswer {
+/** A non-streaming response. */
+export function chatResponse(options: ChatOptions = {}): SimulatedResponse {
   const words = options.words ?? WORDS;
   const body = JSON.stringify({
     id: 'chatcmpl-simulated',
@@ -36,12 +36,12 @@ export function chatAnswer(options: ChatOptions = {}): SimulatedAnswer {
   };
 }
 
-/** A stream of events, one for each word. */
-export function chatStream(options: ChatOptions = {}): SimulatedAnswer {
+/** A stream with one event per word. */
+export function chatStream(options: ChatOptions = {}): SimulatedResponse {
   return { steps: [...streamStart(options), ...streamEnd()] };
 }
 
-/** The same up to its last word: what follows is for the caller to say. */
+/** The start of a stream, up to its last word; the caller adds the end. */
 export function streamStart(options: ChatOptions = {}): SimulatedStep[] {
   const words = options.words ?? WORDS;
   const steps: SimulatedStep[] = [
@@ -61,8 +61,8 @@ export function streamEnd(): SimulatedStep[] {
   return [event({}, 'stop'), { do: 'send', bytes: 'data: [DONE]\n\n' }];
 }
 
-/** An error answer with a JSON body. */
-export function chatError(status: number, error: Record<string, unknown> = {}, headers: Record<string, string> = {}): SimulatedAnswer {
+/** An error response with a JSON body. */
+export function chatError(status: number, error: Record<string, unknown> = {}, headers: Record<string, string> = {}): SimulatedResponse {
   const body = JSON.stringify({ error: { message: `simulated ${status}`, type: null, param: null, code: null, ...error } });
   return {
     steps: [
@@ -72,8 +72,8 @@ export function chatError(status: number, error: Record<string, unknown> = {}, h
   };
 }
 
-/** Takes the request and never says anything. */
-export function silence(): SimulatedAnswer {
+/** Accepts the request and never responds. */
+export function silence(): SimulatedResponse {
   return { steps: [{ do: 'wait', ms: Infinity }] };
 }
 

@@ -1,86 +1,98 @@
 /**
- * A provider of the OpenAI protocol (chat and embeddings) that exists on a clock only: real limits, latencies that vary, a knee under too many
- * calls at once, and faults, all from one seed. It counts what it saw, so that a test can assert on its side of the story.
+ * A provider of the OpenAI protocol (chat and embeddings) on virtual time: real limits, varying latencies, a knee under
+ * high concurrency, and faults, all from one seed. It counts calls from the provider's side, for tests.
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
 import { LimitAccount, type CallCount, type Held, type LimitRefusal, type ProviderLimits } from './provider-limits.ts';
-import { readAsk, type ProviderAsk } from './provider-ask.ts';
-import { embeddingBody, errorSteps, limitHeaders, listSteps, plainBody, streamEvents, wordsOf, type AnswerParts } from './provider-wire.ts';
-import { strike, type SimulatedFault } from './simulated-faults.ts';
-import { playAnswer, type SimulatedStep } from './simulated-upstream.ts';
+import { parseProviderRequest, type ProviderRequest } from './provider-request.ts';
+import {
+  embeddingBody,
+  errorSteps,
+  limitHeaders,
+  listSteps,
+  chatBody,
+  streamEvents,
+  wordsOf,
+  type ResponseParts,
+} from './provider-wire.ts';
+import { drawFault, type SimulatedFault } from './simulated-faults.ts';
+import { playResponse, type SimulatedStep } from './simulated-upstream.ts';
 import { draw, type Spread } from './spread.ts';
 import type { Poison } from './workload.ts';
 
 export interface ProviderBehaviour {
-  /** Per credential, shared by its models. Default none. */
+  /** Per credential, shared by its models. Default: none. */
   readonly limits?: ProviderLimits;
-  /** On top, by model. */
+  /** Additional limits by model. */
   readonly modelLimits?: Readonly<Record<string, ProviderLimits>>;
-  /** `x-ratelimit-*` headers on every answer. Default true. */
+  /** Send `x-ratelimit-*` headers. Default true. */
   readonly advertise?: boolean;
-  /** What a 429 says about waiting: `header` (default), `text` in its message, or `none`. */
+  /** Retry hint of a 429: in a `header` (default), as `text` in its message, or `none`. */
   readonly hints?: 'header' | 'text' | 'none';
-  /** One way, for whatever is sent in either direction, in milliseconds. Default 10. */
+  /** One-way network delay, in milliseconds. Default 10. */
   readonly networkMs?: number;
-  /** What comes on top on the way there. Default 0. */
+  /** Additional delay towards the provider. Default 0. */
   readonly jitterMs?: Spread;
-  /** From arrival to the first token. Default p50 400, p95 1,200. */
+  /** Time from arrival to the first token. Default p50 400, p95 1,200. */
   readonly firstTokenMs?: Spread;
-  /** On top, for every thousand tokens of input. Default 0. */
+  /** Additional time per thousand tokens of input. Default 0. */
   readonly msPerThousandInput?: number;
-  /** Prompts are processed one after the other, each for so long, before the first token. Default: all at once, in no time. */
+  /** Prompts are processed one at a time, each for this long, before the first token. Default: no processing time. */
   readonly prefillMs?: number;
-  /** Pace of one answer. Default p50 60, p95 90. */
+  /** Pace of one response. Default p50 60, p95 90. */
   readonly tokensPerSecond?: Spread;
-  /** Length of an answer that nobody bounds, in tokens. Default p50 150, p95 600. */
+  /** Length of a response without an output limit, in tokens. Default p50 150, p95 600. */
   readonly outputTokens?: Spread;
-  /** What is different for non-streaming calls. Default nothing. */
+  /** Overrides for non-streaming calls. Default: none. */
   readonly plain?: Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond'>;
-  /** Above so many calls at once all get slower in proportion, and above `refuseAbove` new ones get a 503. Default none. */
+  /** Above this concurrency all calls slow down in proportion, and above `refuseAbove` new ones get a 503. Default: none. */
   readonly knee?: { readonly concurrency: number; readonly refuseAbove?: number };
   readonly faults?: readonly SimulatedFault[];
-  /** Keys that it refuses with 401, by their place in the config, from 1. Default none. */
+  /** Keys rejected with 401, by position in the config, from 1. Default: none. */
   readonly deadKeys?: readonly number[];
-  /** What is different for one of its models. */
+  /** Overrides for single models. */
   readonly models?: Readonly<Record<string, ModelBehaviour>>;
-  /** Prompts above so many tokens are found in the cache for this share: told in the usage, and not counted by limits unless `counts`. Default none. */
+  /**
+   * For prompts above this size, the share of tokens read from the cache: reported in `usage`, and exempt from limits
+   * unless `counts`. Default: none.
+   */
   readonly cached?: { readonly aboveTokens: number; readonly share: number; readonly counts?: boolean };
-  /** Events with content in one stream, at most. Default 5. */
+  /** Maximum content events in one stream. Default 5. */
   readonly eventsMax?: number;
 }
 
-/** Latencies and faults of one model; a model's faults are drawn instead of the provider's, not beside them. */
+/** Latencies and faults of one model. A model's faults replace those of the provider. */
 export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain' | 'outputTokens' | 'faults'>;
 
-/** One call as the provider sees it. */
+/** One call as seen by the provider. */
 export interface ProviderCall {
-  /** Counted from 1 at this provider. */
+  /** Sequence number at this provider, from 1. */
   readonly number: number;
   readonly at: Instant;
-  readonly ask: ProviderAsk;
-  /** Limit that it broke, fault that struck it, `overloaded`, or null: it is answered. */
+  readonly request: ProviderRequest;
+  /** The exceeded limit, the fault that applied, `overloaded`, or null if the call gets a response. */
   readonly fate: string | null;
 }
 
 export interface ProviderCount {
   /** Calls that arrived. */
   calls: number;
-  /** Calls that were let in: neither over a limit nor struck by a fault before the work began. */
+  /** Admitted calls: neither over a limit nor failed before work began. */
   started: number;
-  /** Calls over a limit: the provider's own count of violations. */
+  /** Calls over a limit, by the provider's own count. */
   violations: number;
   violationsBy: Record<string, number>;
   overloaded: number;
   faults: number;
-  /** Whole answers sent. */
+  /** Complete responses sent. */
   completed: number;
-  /** Given up by the caller. */
+  /** Calls aborted by the caller. */
   aborted: number;
   running: number;
   maxRunning: number;
-  /** Of answers that were begun: counted as the limits count them in the end. */
+  /** Input tokens of started responses, as finally counted towards the limits. */
   inputTokens: number;
   outputTokens: number;
 }
@@ -89,11 +101,11 @@ export interface ProviderParts {
   readonly name: string;
   readonly clock: Clock;
   readonly random: Random;
-  /** Hears of every call once its fate is known. */
+  /** Called for every call once its fate is decided. */
   readonly onCall?: (call: ProviderCall) => void;
-  /** The length of the answer to a request, in tokens, by its id; undefined: by chance. */
+  /** Length of the response to a request, in tokens, by its id; undefined: random. */
   readonly lengthOf?: (id: string) => number | undefined;
-  /** The fault that lies in a request itself, by its id; undefined: none. */
+  /** The fault of a poisoned request, by its id; undefined: none. */
   readonly poisonOf?: (id: string) => Poison | undefined;
 }
 
@@ -101,13 +113,13 @@ const DEFAULT_FIRST_TOKEN: Spread = { p50: 400, p95: 1_200 };
 const DEFAULT_PACE: Spread = { p50: 60, p95: 90 };
 const DEFAULT_OUTPUT: Spread = { p50: 150, p95: 600 };
 
-/** One call that was let in. */
+/** An admitted call. */
 interface Work {
-  readonly ask: ProviderAsk;
+  readonly parsed: ProviderRequest;
   readonly number: number;
-  /** How long the answer is if nobody bounds it, in tokens. */
-  readonly natural: number;
-  /** Counted at admission: the bound where there is one, else what will come. Cached input does not count. */
+  /** Length of the response without an output limit, in tokens. */
+  readonly fullLength: number;
+  /** Counted at admission: the output limit if there is one, else the actual length. Cached input does not count. */
   readonly taken: CallCount;
   readonly cachedTokens: number;
 }
@@ -138,7 +150,7 @@ export class SimulatedProvider {
   behaviour: ProviderBehaviour;
   readonly #parts: ProviderParts;
   readonly #accounts = new Map<string, LimitAccount>();
-  /** When the prompts that have arrived are processed. */
+  /** Instant at which all prompts received so far are processed. */
   #prefilledAt: Instant = -Infinity;
 
   constructor(behaviour: ProviderBehaviour, parts: ProviderParts) {
@@ -150,62 +162,62 @@ export class SimulatedProvider {
   send(request: UpstreamRequest, listener: UpstreamListener): UpstreamCall {
     const { clock, random } = this.#parts;
     const { networkMs = 10, jitterMs = 0 } = this.behaviour;
-    if (request.method !== 'POST') return playAnswer(clock, { connectMs: networkMs, steps: listSteps(networkMs) }, listener, () => {});
-    const ask = readAsk(request);
-    const faults = this.#behaviourOf(ask.model).faults ?? [];
+    if (request.method !== 'POST') return playResponse(clock, { connectMs: networkMs, steps: listSteps(networkMs) }, listener, () => {});
+    const parsed = parseProviderRequest(request);
+    const faults = this.#behaviourOf(parsed.model).faults ?? [];
     const visit = new Visit();
-    const fault = strike(faults, clock.now(), random, ask.id) ?? this.#parts.poisonOf?.(ask.id) ?? null;
+    const fault = drawFault(faults, clock.now(), random, parsed.id) ?? this.#parts.poisonOf?.(parsed.id) ?? null;
     const connectMs = networkMs + draw(jitterMs, random);
-    const answer = { connectMs, steps: this.#serve(request, ask, fault, visit) };
+    const response = { connectMs, steps: this.#serve(request, parsed, fault, visit) };
     if (fault?.kind === 'refused') {
       this.count.faults++;
-      this.#parts.onCall?.({ number: ++this.count.calls, at: clock.now(), ask, fate: 'refused' });
-      return playAnswer(clock, { ...answer, refuse: 'ECONNREFUSED' }, listener, () => {});
+      this.#parts.onCall?.({ number: ++this.count.calls, at: clock.now(), request: parsed, fate: 'refused' });
+      return playResponse(clock, { ...response, refuse: 'ECONNREFUSED' }, listener, () => {});
     }
-    return playAnswer(clock, answer, listener, () => this.#hungUp(visit));
+    return playResponse(clock, response, listener, () => this.#hungUp(visit));
   }
 
-  /** Runs from the call's arrival on, as far as time has come. */
-  *#serve(request: UpstreamRequest, ask: ProviderAsk, fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
+  /** Runs from the call's arrival, as time is advanced. */
+  *#serve(request: UpstreamRequest, parsed: ProviderRequest, fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
     const { clock } = this.#parts;
     const { networkMs = 10 } = this.behaviour;
-    const accounts = this.#accountsOf(request, ask.model);
+    const accounts = this.#accountsOf(request, parsed.model);
     const number = ++this.count.calls;
-    const tell = (fate: string | null): void => this.#parts.onCall?.({ number, at: clock.now(), ask, fate });
+    const report = (fate: string | null): void => this.#parts.onCall?.({ number, at: clock.now(), request: parsed, fate });
     if (this.behaviour.deadKeys?.includes(keyNumberOf(request)) === true) {
       this.count.faults++;
-      tell('dead_key');
+      report('dead_key');
       return yield* errorSteps(networkMs, 401, 'Incorrect API key provided.', null, this.behaviour, {});
     }
-    const natural = ask.isEmbedding ? 0 : this.#lengthOf(ask);
-    const cachedTokens = this.#cachedOf(ask);
+    const fullLength = parsed.isEmbedding ? 0 : this.#lengthOf(parsed);
+    const cachedTokens = this.#cachedOf(parsed);
     const uncountedTokens = this.behaviour.cached?.counts === true ? 0 : cachedTokens;
-    const taken = { inputTokens: ask.inputTokens - uncountedTokens, outputTokens: ask.outputBound ?? natural };
-    const work: Work = { ask, number, natural, taken, cachedTokens };
+    const taken = { inputTokens: parsed.inputTokens - uncountedTokens, outputTokens: parsed.outputBound ?? fullLength };
+    const work: Work = { parsed, number, fullLength, taken, cachedTokens };
     const refusal = this.#refusalOf(accounts, work.taken);
     if (refusal !== null) {
       this.count.violations++;
       this.count.violationsBy[refusal.by] = (this.count.violationsBy[refusal.by] ?? 0) + 1;
-      tell(refusal.by);
+      report(refusal.by);
       return yield* errorSteps(networkMs, 429, this.#limitMessage(refusal), refusal.waitMs, this.behaviour, this.#headers(accounts));
     }
     const { knee } = this.behaviour;
     if (knee?.refuseAbove !== undefined && this.count.running >= knee.refuseAbove) {
       this.count.overloaded++;
-      tell('overloaded');
+      report('overloaded');
       return yield* errorSteps(networkMs, 503, 'The server is overloaded.', null, this.behaviour, {});
     }
-    tell(fault?.kind ?? null);
+    report(fault?.kind ?? null);
     if (fault !== null && isFront(fault)) {
       this.count.faults++;
-      // It was let in, and counts as a request; no token of it was worked on.
+      // The call is admitted and counts as a request, but none of its tokens were processed.
       for (const account of accounts) account.release(clock.now(), account.take(clock.now(), NOTHING), null);
       return yield* this.#failAtFront(fault, networkMs);
     }
-    yield* this.#answer(work, accounts, fault, visit);
+    yield* this.#response(work, accounts, fault, visit);
   }
 
-  #lengthOf({ id, model }: ProviderAsk): number {
+  #lengthOf({ id, model }: ProviderRequest): number {
     const { lengthOf, random } = this.#parts;
     return Math.max(1, Math.round(lengthOf?.(id) ?? draw(this.#behaviourOf(model).outputTokens ?? DEFAULT_OUTPUT, random)));
   }
@@ -227,38 +239,38 @@ export class SimulatedProvider {
     );
   }
 
-  *#answer(work: Work, accounts: readonly LimitAccount[], fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
-    const { ask, number } = work;
+  *#response(work: Work, accounts: readonly LimitAccount[], fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
+    const { parsed, number } = work;
     const { clock, random, name } = this.#parts;
     const { networkMs = 10, knee, msPerThousandInput = 0, eventsMax = 5 } = this.behaviour;
-    const outputTokens = fault?.kind === 'empty' ? 0 : Math.min(ask.outputBound ?? Infinity, work.natural);
+    const outputTokens = fault?.kind === 'empty' ? 0 : Math.min(parsed.outputBound ?? Infinity, work.fullLength);
     const headers = this.#begin(work, outputTokens, accounts, visit);
     const slowdown = knee === undefined ? 1 : Math.max(1, this.count.running / knee.concurrency);
-    const behaviour = this.#behaviourOf(ask.model);
-    const { firstTokenMs, tokensPerSecond } = ask.stream ? behaviour : { ...behaviour, ...behaviour.plain };
+    const behaviour = this.#behaviourOf(parsed.model);
+    const { firstTokenMs, tokensPerSecond } = parsed.stream ? behaviour : { ...behaviour, ...behaviour.plain };
     const own = draw(firstTokenMs ?? DEFAULT_FIRST_TOKEN, random);
-    const firstMs = this.#prefill() + (own + (msPerThousandInput * ask.inputTokens) / 1000) * slowdown;
+    const firstMs = this.#prefill() + (own + (msPerThousandInput * parsed.inputTokens) / 1000) * slowdown;
     const paceMs = (1000 / Math.max(0.1, draw(tokensPerSecond ?? DEFAULT_PACE, random))) * slowdown;
     const workMs = firstMs + paceMs * outputTokens;
     const isBroken = fault !== null && fault.kind !== 'empty';
     if (fault !== null) this.count.faults++;
-    const parts: AnswerParts = {
+    const parts: ResponseParts = {
       words: outputTokens === 0 ? [] : wordsOf(name, number, Math.min(eventsMax, outputTokens)),
-      model: ask.model,
-      usage: { prompt: ask.inputTokens, cached: work.cachedTokens, completion: outputTokens },
-      finish: ask.outputBound !== null && outputTokens >= ask.outputBound ? 'length' : 'stop',
-      includeUsage: ask.includeUsage,
+      model: parsed.model,
+      usage: { prompt: parsed.inputTokens, cached: work.cachedTokens, completion: outputTokens },
+      finish: parsed.outputBound !== null && outputTokens >= parsed.outputBound ? 'length' : 'stop',
+      includeUsage: parsed.includeUsage,
       headers,
     };
     if (!isBroken) visit.timer = clock.schedule(workMs, () => this.#complete(visit));
     yield { do: 'wait', ms: networkMs };
     if (fault?.kind === 'silence') return yield { do: 'wait', ms: Infinity };
-    if (ask.isEmbedding) yield* embeddingBody(parts, workMs, fault);
-    else if (ask.stream) yield* streamEvents(parts, firstMs, paceMs, isBroken ? fault : null);
-    else yield* plainBody(parts, workMs, isBroken ? fault : null);
+    if (parsed.isEmbedding) yield* embeddingBody(parts, workMs, fault);
+    else if (parsed.stream) yield* streamEvents(parts, firstMs, paceMs, isBroken ? fault : null);
+    else yield* chatBody(parts, workMs, isBroken ? fault : null);
   }
 
-  /** How long a prompt that comes now takes, with those before it. */
+  /** Processing time of a prompt that arrives now, including those queued before it. */
   #prefill(): number {
     const { prefillMs = 0 } = this.behaviour;
     const now = this.#parts.clock.now();
@@ -266,7 +278,7 @@ export class SimulatedProvider {
     return this.#prefilledAt - now;
   }
 
-  /** Takes from the limits; gives the headers that tell what is left. */
+  /** Reserves from the limits; returns the rate-limit headers. */
   #begin({ taken }: Work, outputTokens: number, accounts: readonly LimitAccount[], visit: Visit): Record<string, string> {
     const now = this.#parts.clock.now();
     visit.running = { accounts, held: accounts.map((account) => account.take(now, taken)), taken, outputTokens };
@@ -283,7 +295,7 @@ export class SimulatedProvider {
     this.#release(visit);
   }
 
-  /** The exchange is over on the caller's side: what still runs here ends when the news has come. */
+  /** Called when the caller ends the exchange: work here stops after the network delay. */
   #hungUp(visit: Visit): void {
     if (visit.running === null) return;
     const { clock } = this.#parts;
@@ -313,7 +325,7 @@ export class SimulatedProvider {
     return null;
   }
 
-  #cachedOf({ inputTokens }: ProviderAsk): number {
+  #cachedOf({ inputTokens }: ProviderRequest): number {
     const { cached } = this.behaviour;
     return cached === undefined || inputTokens <= cached.aboveTokens ? 0 : Math.floor(inputTokens * cached.share);
   }
@@ -354,7 +366,7 @@ export class SimulatedProvider {
   }
 }
 
-/** What one call holds at the provider. */
+/** What one call reserves at the provider. */
 class Visit {
   running: Running | null = null;
   timer: { cancel(): void } | null = null;
@@ -369,12 +381,12 @@ const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = {
 
 const NOTHING: CallCount = { inputTokens: 0, outputTokens: 0 };
 
-/** Struck before any work was done. */
+/** Whether the fault applies before any work is done. */
 function isFront(fault: SimulatedFault): boolean {
   return fault.kind === 'reset' || fault.kind in STATUS;
 }
 
-/** A simulation makes keys that end in their place, from 0. */
+/** A simulation creates keys that end in their position, from 0. */
 function keyNumberOf(request: UpstreamRequest): number {
   return Number(/\d+$/.exec(credentialOf(request))?.[0] ?? NaN) + 1;
 }

@@ -4,7 +4,7 @@ import type { UpstreamListener, UpstreamRequest } from '../transport/transport.t
 import { createManualClock } from './manual-clock.ts';
 import { chatStream, silence } from './simulated-chat.ts';
 import { createSimulatedUpstream } from './simulated-upstream.ts';
-import type { SimulatedAnswer } from './simulated-upstream.ts';
+import type { SimulatedResponse } from './simulated-upstream.ts';
 
 const request: UpstreamRequest = {
   origin: 'http://a',
@@ -15,9 +15,9 @@ const request: UpstreamRequest = {
   connectTimeoutMs: 1,
 };
 
-function start(answer: SimulatedAnswer) {
+function start(response: SimulatedResponse) {
   const clock = createManualClock();
-  const upstream = createSimulatedUpstream(clock, () => answer);
+  const upstream = createSimulatedUpstream(clock, () => response);
   const heard: string[] = [];
   const say = (what: string) => void heard.push(`${clock.now()} ${what}`);
   const listener: UpstreamListener = {
@@ -30,7 +30,7 @@ function start(answer: SimulatedAnswer) {
   return { clock, upstream, heard, call: upstream.send(request, listener) };
 }
 
-const steps: SimulatedAnswer['steps'] = [
+const steps: SimulatedResponse['steps'] = [
   { do: 'wait', ms: 10 },
   { do: 'head', status: 200 },
   { do: 'send', bytes: 'one' },
@@ -38,7 +38,7 @@ const steps: SimulatedAnswer['steps'] = [
   { do: 'send', bytes: 'two' },
 ];
 
-test('an answer comes as its script says, and never before `send` has returned', () => {
+test('a response follows its script, and never starts before `send` has returned', () => {
   const { clock, upstream, heard } = start({ connectMs: 3, steps });
   assert.deepEqual(heard, []);
   assert.equal(upstream.running, 1);
@@ -48,13 +48,13 @@ test('an answer comes as its script says, and never before `send` has returned',
   assert.equal(upstream.calls[0]!.body, '{}');
 });
 
-test('a connection breaks, and nothing follows', () => {
+test('a broken connection delivers nothing more', () => {
   const { clock, heard } = start({ steps: [...steps, { do: 'break', code: 'ECONNRESET' }] });
   clock.advance(100);
   assert.equal(heard.at(-1), '15 error ECONNRESET');
 });
 
-test('an abort ends it at once: nothing more is heard, and it is counted', () => {
+test('an abort takes effect at once: the listener is not called again, and the call is counted as aborted', () => {
   const { clock, upstream, heard, call } = start({ steps });
   clock.advance(11);
   call.abort();
@@ -75,7 +75,7 @@ test('a paused call holds its bytes back until it is resumed', () => {
   assert.deepEqual(heard.slice(3), ['111 two', '111 end']);
 });
 
-test('silence lasts, without a timer', () => {
+test('silence uses no timer', () => {
   const { clock, upstream } = start(silence());
   clock.advance(1);
   assert.deepEqual([upstream.running, clock.pendingTimers], [1, 0]);

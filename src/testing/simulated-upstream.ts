@@ -1,53 +1,53 @@
 /**
- * Providers that exist on a clock only: a Transport whose answers are scripts. With a manual clock an hour of waiting
- * takes milliseconds, and every byte comes at the instant that the script says.
+ * A Transport on virtual time whose responses are scripts. With a manual clock an hour of waiting takes milliseconds,
+ * and every byte arrives at the instant that the script sets.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { wholeBody } from '../transport/transport.ts';
 import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
 
-/** One step of an answer. After the last one the answer ends in good order. */
+/** One step of a response, which ends normally after the last one. */
 export type SimulatedStep =
-  /** Milliseconds; Infinity: the rest never comes. */
+  /** Milliseconds; Infinity: the rest never arrives. */
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'head'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly do: 'send'; readonly bytes: string | Uint8Array }
-  /** The connection breaks, with an error code as Node names it. */
+  /** The connection breaks, with one of Node's error codes. */
   | { readonly do: 'break'; readonly code: string };
 
-export interface SimulatedAnswer {
-  /** Until the connection is open, in milliseconds. Default 0; Infinity: never. */
+export interface SimulatedResponse {
+  /** Time until the connection is open, in milliseconds. Default 0; Infinity: never. */
   readonly connectMs?: number;
-  /** The connection is not opened: this error code comes after `connectMs`, and no step is taken. */
+  /** Error code of a failed connection, after `connectMs`; no step runs. */
   readonly refuse?: string;
   readonly steps: Iterable<SimulatedStep>;
 }
 
-/** One call as the provider sees it. */
+/** One call as seen by the provider. */
 export interface SimulatedCall {
-  /** Counted from 1 over all origins. */
+  /** Sequence number over all origins, from 1. */
   readonly number: number;
   readonly at: Instant;
-  /** Its body in one piece. */
+  /** The body is a single buffer. */
   readonly request: UpstreamRequest & { readonly body: Uint8Array | null };
-  /** The body as text; empty where there is none. */
+  /** The body as text; empty if there is none. */
   readonly body: string;
 }
 
 export interface SimulatedUpstream extends Transport {
   /** Every call so far, in order. */
   readonly calls: readonly SimulatedCall[];
-  /** How many run now, and how many ran at once at most. */
+  /** Calls running now, and the maximum so far. */
   readonly running: number;
   readonly maxRunning: number;
-  /** How many their caller gave up. */
+  /** Calls aborted by their caller. */
   readonly aborted: number;
-  /** Calls to one origin, such as `http://a.test`. */
+  /** Number of calls to an origin, such as `http://a.test`. */
   callsTo(origin: string): number;
 }
 
-/** Makes an upstream that answers each call as `script` says. */
-export function createSimulatedUpstream(clock: Clock, script: (call: SimulatedCall) => SimulatedAnswer): SimulatedUpstream {
+/** Creates an upstream that responds to each call with the result of `script`. */
+export function createSimulatedUpstream(clock: Clock, script: (call: SimulatedCall) => SimulatedResponse): SimulatedUpstream {
   const calls: SimulatedCall[] = [];
   const open = new Set<Play>();
   let maxRunning = 0;
@@ -89,9 +89,9 @@ export function createSimulatedUpstream(clock: Clock, script: (call: SimulatedCa
   };
 }
 
-/** Plays one answer to its listener; `onOver` is told of its end, whoever ended it. The steps are asked for as time reaches them. */
-export function playAnswer(clock: Clock, answer: SimulatedAnswer, listener: UpstreamListener, onOver: () => void): UpstreamCall {
-  return new Play(clock, answer, listener, onOver);
+/** Plays a response to its listener; `onOver` is called when it ends for any reason. Steps are evaluated lazily as time reaches them. */
+export function playResponse(clock: Clock, response: SimulatedResponse, listener: UpstreamListener, onOver: () => void): UpstreamCall {
+  return new Play(clock, response, listener, onOver);
 }
 
 class Play implements UpstreamCall {
@@ -104,19 +104,19 @@ class Play implements UpstreamCall {
   #waiting = true;
   #over = false;
 
-  constructor(clock: Clock, answer: SimulatedAnswer, listener: UpstreamListener, onOver: () => void) {
+  constructor(clock: Clock, response: SimulatedResponse, listener: UpstreamListener, onOver: () => void) {
     this.#clock = clock;
-    this.#steps = answer.steps[Symbol.iterator]();
+    this.#steps = response.steps[Symbol.iterator]();
     this.#listener = listener;
     this.#onOver = onOver;
-    this.#wait(answer.connectMs ?? 0, () => {
-      if (answer.refuse !== undefined) return this.#break(answer.refuse);
+    this.#wait(response.connectMs ?? 0, () => {
+      if (response.refuse !== undefined) return this.#break(response.refuse);
       listener.onSent();
       this.#run();
     });
   }
 
-  /** The listener hears nothing more. */
+  /** Stops the playback; the listener is not called again. */
   stop(): void {
     if (this.#over) return;
     this.#over = true;

@@ -17,8 +17,8 @@ function request(more: Partial<SimulatedRequest> = {}): SimulatedRequest {
   return { ...asked, inputTokens: 100, outputBound: 50, leavesAfterMs: null, ...more };
 }
 
-/** One request's caller, when everything is over, and how many calls each provider saw. */
-async function ask(providers: Record<string, ProviderBehaviour>, more: Partial<SimulatedRequest> = {}) {
+/** Sends one request; returns its caller once everything has ended, and the number of calls per provider. */
+async function sendOne(providers: Record<string, ProviderBehaviour>, more: Partial<SimulatedRequest> = {}) {
   const simulation = await createSimulation({ config, providers });
   let seen: SimulatedCaller | null = null;
   await simulation.play([request(more)], (caller) => (seen = caller));
@@ -29,11 +29,11 @@ async function ask(providers: Record<string, ProviderBehaviour>, more: Partial<S
   return { caller: seen as unknown as SimulatedCaller, a: a!, b: b!, atMs };
 }
 
-test('an answer takes the time of the network, the first token and the tokens, streamed or plain', async () => {
+test('a response takes the time of the network, the first token and the tokens, streaming or not', async () => {
   const a = { networkMs: 20, firstTokenMs: 500, tokensPerSecond: 50, outputTokens: 25 };
   for (const stream of [true, false]) {
-    const { caller, a: count, atMs } = await ask({ a }, { stream });
-    assert.deepEqual([caller.status, caller.answerEnd, caller.faultOfAnswer()], [200, 'ended', null]);
+    const { caller, a: count, atMs } = await sendOne({ a }, { stream });
+    assert.deepEqual([caller.status, caller.responseEnd, caller.faultOfResponse()], [200, 'ended', null]);
     assert.equal(Math.round(atMs), 20 + 500 + 500 + 20);
     assert.equal(Math.round(caller.firstByteAt!), stream ? 20 + 500 + 20 : atMs);
     assert.deepEqual([count.calls, count.completed, count.outputTokens, count.running], [1, 1, 25, 0]);
@@ -41,11 +41,11 @@ test('an answer takes the time of the network, the first token and the tokens, s
 });
 
 for (const kind of SIMULATED_FAULT_KINDS) {
-  test(`what fails at one provider is answered by the next, or told as broken: ${kind}`, async () => {
+  test(`a failure at one provider is served by the next, or reported as broken: ${kind}`, async () => {
     for (const stream of [true, false]) {
-      const { caller, a, b } = await ask({ a: { faults: [{ kind }] } }, { stream });
+      const { caller, a, b } = await sendOne({ a: { faults: [{ kind }] } }, { stream });
       const isCommitted = stream && (kind === 'cut' || kind === 'stall');
-      assert.equal(caller.faultOfAnswer(), null);
+      assert.equal(caller.faultOfResponse(), null);
       assert.equal(caller.errorCode(), isCommitted ? (kind === 'cut' ? 'stream_interrupted' : 'stream_stalled') : null);
       assert.deepEqual([a.faults > 0, a.completed, b.completed], [true, kind === 'empty' ? a.calls : 0, isCommitted ? 0 : 1]);
       assert.equal(a.running + b.running, 0);
@@ -53,7 +53,7 @@ for (const kind of SIMULATED_FAULT_KINDS) {
   });
 }
 
-test('a provider above its knee gets slower for all, and then refuses', async () => {
+test('a provider above its knee slows down for all calls, then rejects new ones', async () => {
   const simulation = await createSimulation({
     config: { ...config, models: { fast: ['a/m'] }, policy: { maxAttempts: 1 } },
     providers: {
@@ -73,7 +73,7 @@ test('a provider above its knee gets slower for all, and then refuses', async ()
   assert.equal(simulation.providers.get('a')!.count.overloaded, 1);
 });
 
-test('limits that the gateway does not know are broken, and counted by the provider', async () => {
+test('limits unknown to the gateway are exceeded, and counted by the provider', async () => {
   const limits = { requestsPerMinute: 3 };
   const requests = Array.from({ length: 6 }, (_, i) => request({ id: `r${i}`, atMs: i }));
   const violationsWith = async (known: object): Promise<number> => {
@@ -86,7 +86,7 @@ test('limits that the gateway does not know are broken, and counted by the provi
   assert.equal(await violationsWith({ limits }), 0);
 });
 
-test('a client of the config is known by its name, whatever its key; a config with faults is refused with their words', async () => {
+test('a client of the config is known by its name, whatever its key; an invalid config is rejected with its faults', async () => {
   const clients = [{ name: 'web', keyHash: `sha256:${'0'.repeat(64)}` }];
   const simulation = await createSimulation({ config: { ...config, clients } });
   const statuses: number[] = [];
@@ -98,18 +98,18 @@ test('a client of the config is known by its name, whatever its key; a config wi
   await assert.rejects(createSimulation({ config: { ...config, models: { fast: ['nowhere/m'] } } }), /the config is not valid[^]*nowhere/);
 });
 
-test('a caller who leaves gets nothing more, and the provider hears of it', async () => {
-  const { caller, a } = await ask({ a: { firstTokenMs: 5_000 } }, { leavesAfterMs: 1_000 });
-  assert.deepEqual([caller.answerEnd, caller.text, a.aborted, a.completed, a.running], ['left', '', 1, 0, 0]);
+test("a caller that disconnects gets nothing more, and the provider's call is aborted", async () => {
+  const { caller, a } = await sendOne({ a: { firstTokenMs: 5_000 } }, { leavesAfterMs: 1_000 });
+  assert.deepEqual([caller.responseEnd, caller.text, a.aborted, a.completed, a.running], ['left', '', 1, 0, 0]);
 });
 
-test('requests that never end are told, not waited for', async () => {
+test('requests that never end are reported', async () => {
   const simulation = await createSimulation({ config });
   simulation.gateway.handle = () => new Promise(() => {});
   await assert.rejects(simulation.play([request()]), /1 requests have not ended/);
 });
 
-test('what a simulated provider says is not judged, whatever the config asks of words', async () => {
+test('quality checks of the config do not apply to simulated content', async () => {
   const quality = { minLength: 100_000, mustMatch: ['the moon'], check: './no-such-check.mjs' };
   const models = { fast: { targets: ['a/m', 'b/m'], quality: { ...quality, check: { model: 'fast', instruction: 'Is it good?' } } } };
   const simulation = await createSimulation({ config: { ...config, models, policy: { quality } } });

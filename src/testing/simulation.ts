@@ -1,6 +1,6 @@
 /**
- * A whole gateway on virtual time: the real engine behind its real routes, with callers and providers in this process, no
- * socket, and every chance from one seed. Ten minutes pass in a fraction of a second, the same way every time.
+ * A complete gateway on virtual time: the real engine behind its real routes, with callers and providers in process, no
+ * sockets, and all randomness from one seed. Ten minutes take a fraction of a second and are reproducible.
  */
 import { hash } from 'node:crypto';
 import type { Instant, Timer } from '../core/clock.ts';
@@ -20,25 +20,25 @@ import { SimulatedProvider, type ProviderBehaviour, type ProviderCall } from './
 import type { Poison, SimulatedRequest } from './workload.ts';
 
 export interface SimulationOptions {
-  /** As written, or as read from a file. Addresses and keys in it are replaced; nothing is sent anywhere. */
+  /** As written, or as loaded from a file. Its addresses and keys are replaced; nothing is sent. */
   readonly config: ConfigInput | Config;
-  /** By the provider's name in the config; those left out behave by default, without limits or faults. */
+  /** By provider name in the config; others use the defaults, without limits or faults. */
   readonly providers?: Readonly<Record<string, ProviderBehaviour>>;
   /** Default 1. */
   readonly seed?: number;
   /** Default: memory. Closed with the simulation. */
   readonly store?: Store;
   readonly clock?: ManualClock;
-  /** Hears of every call that reached a provider. */
+  /** Called for every call that reaches a provider. */
   readonly onCall?: (provider: string, call: ProviderCall) => void;
 }
 
-/** Virtual time after the last arrival within which everything has to be over: longer than any deadline. */
+/** Virtual time after the last arrival within which all requests must end; longer than any deadline. */
 const PATIENCE_MS = 3 * 3_600_000;
 
 /** Starts a gateway with simulated providers. Rejects with an Error that lists the faults of the config. */
 export async function createSimulation(options: SimulationOptions): Promise<Simulation> {
-  const config = sealed(isRead(options.config) ? options.config : read(options.config));
+  const config = withSimulatedAddresses(isRead(options.config) ? options.config : read(options.config));
   const clock = options.clock ?? createManualClock();
   const seed = options.seed ?? 1;
   const events = new EventBus((error) => {
@@ -54,8 +54,8 @@ export async function createSimulation(options: SimulationOptions): Promise<Simu
   return new Simulation(clock, gateway, app, events, providers, { lengths, poisons });
 }
 
-/** What lies in requests, by their id: how long their answers are, and how they fail. */
-interface Natures {
+/** Properties of requests by id: the length of their responses, and how they fail. */
+interface RequestTraits {
   readonly lengths: Map<string, number>;
   readonly poisons: Map<string, Poison>;
 }
@@ -66,7 +66,7 @@ export class Simulation {
   readonly events: EventBus;
   readonly providers: ReadonlyMap<string, SimulatedProvider>;
   readonly #app: App;
-  readonly #natures: Natures;
+  readonly #traits: RequestTraits;
   readonly #callers = new Set<SimulatedCaller>();
 
   constructor(
@@ -75,24 +75,24 @@ export class Simulation {
     app: App,
     events: EventBus,
     providers: ReadonlyMap<string, SimulatedProvider>,
-    natures: Natures,
+    traits: RequestTraits,
   ) {
     this.clock = clock;
     this.gateway = gateway;
     this.events = events;
     this.providers = providers;
     this.#app = app;
-    this.#natures = natures;
+    this.#traits = traits;
   }
 
-  /** Callers whose answer has not ended, in the order in which they came. */
+  /** Callers whose response has not ended, in order of arrival. */
   get callers(): ReadonlySet<SimulatedCaller> {
     return this.#callers;
   }
 
-  /** Sends a request now; `onOver` is told of its end. It goes on as time does. */
+  /** Sends a request now; `onOver` is called when it ends. It progresses as time is advanced. */
   send(request: SimulatedRequest, onOver: (caller: SimulatedCaller) => void = () => {}): SimulatedCaller {
-    const { lengths, poisons } = this.#natures;
+    const { lengths, poisons } = this.#traits;
     if (request.outputTokens !== undefined) lengths.set(request.id, request.outputTokens);
     if (request.poison !== undefined) poisons.set(request.id, request.poison);
     const key = request.client === null ? null : keyOf(request.client);
@@ -109,8 +109,8 @@ export class Simulation {
   }
 
   /**
-   * Sends each request at its instant, counted from now, and goes on until all have ended. `onOver` is told of each end, those of
-   * callers who ask again included. Rejects where requests never end.
+   * Sends each request at its instant, relative to now, and advances time until all have ended. `onOver` is called at
+   * each end, including those of retries. Rejects if requests never end.
    */
   async play(requests: readonly SimulatedRequest[], onOver: (caller: SimulatedCaller) => void = () => {}): Promise<void> {
     let unsent = 0;
@@ -130,16 +130,16 @@ export class Simulation {
     await this.until(() => unsent === 0 && this.#callers.size === 0, lastMs + PATIENCE_MS);
   }
 
-  /** Goes from timer to timer until `isSo`; rejects after `limitMs`. */
+  /** Advances from timer to timer until `isSo`; rejects after `limitMs`. */
   async until(isSo: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
     const giveUpAt: Instant = this.clock.now() + limitMs;
     if (await this.clock.runUntil(isSo, giveUpAt)) return;
     throw new Error(
-      `at ${Math.round(this.clock.now())} ms ${this.#callers.size} requests have not ended, and nothing more will happen to them`,
+      `at ${Math.round(this.clock.now())} ms ${this.#callers.size} requests have not ended, and no timer is left that could end them`,
     );
   }
 
-  /** Lets time pass. */
+  /** Advances time. */
   pass(durationMs: number): Promise<void> {
     return this.clock.advanceAsync(durationMs);
   }
@@ -159,24 +159,24 @@ function read(input: ConfigInput): Config {
   throw new Error(`the config is not valid:\n${parsed.faults.map((fault) => `  ${fault.message}`).join('\n')}`);
 }
 
-/** Every provider at an address that exists nowhere, every client with a key that is known here. */
-function sealed(config: Config): Config {
+/** Gives every provider a non-existent address and every client a known key. */
+function withSimulatedAddresses(config: Config): Config {
   const providers = Object.fromEntries(
     Object.entries(config.providers).map(([name, provider], i) => {
       const apiKeys = provider.apiKeys === 'caller' ? provider.apiKeys : provider.apiKeys.map((_, k) => `simulated-${i}-${k}`);
-      return [name, { ...unjudged(provider), baseUrl: `http://p${i}.invalid/v1`, apiKeys }];
+      return [name, { ...withoutQuality(provider), baseUrl: `http://p${i}.invalid/v1`, apiKeys }];
     }),
   );
   const clients = config.clients.map((client) => {
     const key = keyOf(client.name);
     return { ...client, key, keyHash: `sha256:${hash('sha256', key, 'hex')}` };
   });
-  const models = Object.fromEntries(Object.entries(config.models).map(([name, model]) => [name, unjudged(model)]));
-  return { ...unjudged(config), providers, models, clients };
+  const models = Object.fromEntries(Object.entries(config.models).map(([name, model]) => [name, withoutQuality(model)]));
+  return { ...withoutQuality(config), providers, models, clients };
 }
 
-/** Nothing is asked of what simulated providers say: their words mean nothing. */
-function unjudged<T extends { readonly policy: { readonly quality?: object | undefined } }>(owner: T): T {
+/** Disables quality checks: simulated content is meaningless. */
+function withoutQuality<T extends { readonly policy: { readonly quality?: object | undefined } }>(owner: T): T {
   const { quality } = owner.policy;
   if (quality === undefined) return owner;
   const calm = {
@@ -200,7 +200,7 @@ function makeProviders(
   options: SimulationOptions,
   clock: ManualClock,
   seed: number,
-  { lengths, poisons }: Natures,
+  { lengths, poisons }: RequestTraits,
 ): ReadonlyMap<string, SimulatedProvider> {
   const providers = new Map<string, SimulatedProvider>();
   for (const [i, name] of Object.keys(config.providers).entries()) {

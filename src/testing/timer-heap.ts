@@ -1,12 +1,12 @@
-/** A binary heap of timers, soonest first, that can also give up one from its middle: both in O(log n). */
+/** A binary min-heap of timers with removal from the middle; all operations are O(log n). */
 import type { Instant } from '../core/clock.ts';
 
 export interface HeapEntry {
   readonly dueAt: Instant;
-  /** Order of arrival; decides between equal instants. */
+  /** Scheduling order; breaks ties between equal instants. */
   readonly sequence: number;
   readonly task: () => void;
-  /** Where the entry stands in the heap; -1 when it is in none. Kept by the heap. */
+  /** Index of the entry in the heap; -1 if it is not in one. Maintained by the heap. */
   place: number;
 }
 
@@ -14,7 +14,7 @@ export interface TimerHeap {
   readonly size: number;
   peek(): HeapEntry | undefined;
   push(entry: HeapEntry): void;
-  /** Takes the entry out; one that is in no heap stays as it is. */
+  /** Removes the entry, if it is in the heap. */
   remove(entry: HeapEntry): void;
 }
 

@@ -1,4 +1,4 @@
-/** A fleet's store in virtual time: the ledgers of one server, with a delay on the way, that can be slow, frozen, or lose everything. */
+/** A shared store in virtual time: the ledgers of one server behind a network delay. It can be slow, freeze, or lose all data. */
 import type { Clock } from '../core/clock.ts';
 import type { LeaseClaim } from '../core/lease.ts';
 import { createLedger, exchange, type Ledger } from '../policy/lease/ledger.ts';
@@ -6,20 +6,20 @@ import { StoreFailure } from '../store/backend.ts';
 import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedStore, type SharedStoreListener } from '../store/shared-store.ts';
 
 export interface VirtualMember extends SharedStore {
-  /** It is never heard of again. */
+  /** Disconnects the member permanently. */
   kill(): void;
 }
 
 export interface VirtualFleetStore {
-  /** A new member's connection. */
+  /** Connects a new member. */
   connect(): VirtualMember;
-  /** One way, in milliseconds. */
+  /** One-way network delay, in milliseconds. */
   delayMs: number;
-  /** Nothing is answered. */
+  /** Whether calls get no response. */
   isFrozen: boolean;
-  /** Every call fails at once. */
+  /** Whether every call fails at once. */
   isGone: boolean;
-  /** Starts empty. */
+  /** Deletes all data. */
   clear(): void;
   readonly exchanges: number;
   readonly ledgers: ReadonlyMap<string, Ledger>;

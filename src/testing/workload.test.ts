@@ -4,7 +4,7 @@ import { createSeededRandom } from './seeded-random.ts';
 import { draw } from './spread.ts';
 import { bodyOf, generateLoad, PROMPT_MARKS } from './workload.ts';
 
-test('a spread has the median and the tail that it names', () => {
+test('a spread has the configured median and 95th percentile', () => {
   const random = createSeededRandom(1);
   const values = Array.from({ length: 20_000 }, () => draw({ p50: 100, p95: 400 }, random)).toSorted((a, b) => a - b);
   assert.ok(Math.abs(values[10_000]! - 100) < 5, `${values[10_000]}`);
@@ -15,7 +15,7 @@ test('a spread has the median and the tail that it names', () => {
   assert.ok([1, 2].includes(draw({ samples: [1, 2] }, random)));
 });
 
-test('a load comes at its rate, in its shape, in order, and the same for the same seed', () => {
+test('a load follows its rate and shape, in order, and is the same for the same seed', () => {
   const load = { durationMs: 600_000, requestsPerMinute: 300, shape: [1, 3, 0, 1], kinds: [{ model: 'a', weight: 3 }, { model: 'b' }] };
   const requests = generateLoad(load, createSeededRandom(5));
   assert.deepEqual(generateLoad(load, createSeededRandom(5)), requests);
@@ -28,7 +28,7 @@ test('a load comes at its rate, in its shape, in order, and the same for the sam
   assert.ok(Math.abs(share - 0.75) < 0.05, `${share}`);
 });
 
-test('a body is a chat request of the size asked for', () => {
+test('a body is a chat request of the requested size', () => {
   const [request] = generateLoad(
     { durationMs: 60_000, requestsPerMinute: 60, kinds: [{ model: 'm', inputTokens: 1_000, outputBound: 9, images: 2, stream: 1 }] },
     createSeededRandom(1),

@@ -1,86 +1,86 @@
-/** Requests as callers send them: by hand, or generated from a seed. */
+/** Requests of callers, written by hand or generated from a seed. */
 import type { SchedulingClass } from '../core/request.ts';
 import type { Random } from '../core/random.ts';
 import type { SimulatedFault } from './simulated-faults.ts';
 import { draw, type Spread } from './spread.ts';
 
 export interface SimulatedRequest {
-  /** Marks the request at the provider too; unique in its simulation. */
+  /** Identifies the request at the provider too; unique within a simulation. */
   readonly id: string;
   /** Milliseconds from the start of the simulation. */
   readonly atMs: number;
   /** Default `chat`. */
   readonly operation?: 'chat' | 'embeddings';
   readonly model: string;
-  /** A client of the config by its name; null: no key is sent. */
+  /** Name of a client in the config; null sends no key. */
   readonly client: string | null;
-  /** By header; null: none is sent. */
+  /** Priority header; null sends none. */
   readonly priority: SchedulingClass | null;
   readonly deadlineMs: number | null;
   readonly stream: boolean;
-  /** The prompt without its images, in tokens of four bytes, as gateway and providers count them: with its marks of JSON. At least 8. */
+  /** Prompt tokens without images, counted by gateway and providers as four bytes each, JSON syntax included. At least 8. */
   readonly inputTokens: number;
-  /** Images of a megabyte each. Default 0. */
+  /** Images of one megabyte each. Default 0. */
   readonly images?: number;
   readonly outputBound: number | null;
-  /** How long the answer is, in tokens; absent: as the provider likes. */
+  /** Length of the response in tokens; absent: the provider's default. */
   readonly outputTokens?: number;
-  /** The caller gives up after so long; null: never. */
+  /** Time after which the caller disconnects; null: never. */
   readonly leavesAfterMs: number | null;
-  /** How often its caller asks again where it is told to, as the official SDKs do; each time is a request of its own. Default 0. */
+  /** Retries of the caller where the response allows it, as the official SDKs do; each is a separate request. Default 0. */
   readonly retries?: number;
-  /** The caller needs so long for each piece of an answer. Default 0: it takes all at once. */
+  /** Time that the caller takes per chunk of the response. Default 0: it reads everything at once. */
   readonly readMs?: number;
-  /** What its conversation is known by, sent in a header; absent: none is sent. */
+  /** Conversation id, sent in a header; absent: none. */
   readonly session?: string;
-  /** What the provider does with it, whenever and wherever it is sent: a request that always fails. */
+  /** How every provider fails this request, to simulate a request that always fails. */
   readonly poison?: Poison;
 }
 
-/** A fault that lies in the request. */
+/** A fault that depends on the request. */
 export type Poison = Pick<SimulatedFault, 'kind' | 'status' | 'retryAfterMs'>;
 
 /** One kind of request in a load. */
 export interface LoadKind {
-  /** Its part of all requests, relative to the others. Default 1. */
+  /** Relative share of all requests. Default 1. */
   readonly weight?: number;
-  /** Its requests' ids begin with it: what providers tell them by (`SimulatedFault.onlyFor`). */
+  /** Prefix of the request ids, by which providers recognise the kind (`SimulatedFault.onlyFor`). */
   readonly mark?: string;
   readonly model: string;
   readonly client?: string;
   readonly priority?: SchedulingClass;
-  /** Default: none is sent. */
+  /** Default: none sent. */
   readonly deadlineMs?: Spread;
   /** Share of streams. Default 0.5. */
   readonly stream?: number;
   /** Default p50 300, p95 2,000. */
   readonly inputTokens?: Spread;
   readonly images?: number;
-  /** Default: no bound. */
+  /** Default: no output limit. */
   readonly outputBound?: Spread;
   readonly outputTokens?: Spread;
-  /** Share of callers who leave early. Default 0. */
+  /** Share of callers that disconnect early. Default 0. */
   readonly leaves?: number;
-  /** When those leave. Default p50 3 s, p95 20 s. */
+  /** Time after which those disconnect. Default p50 3 s, p95 20 s. */
   readonly leavesAfterMs?: Spread;
-  /** Share of callers who read slowly. Default 0. */
+  /** Share of callers that read slowly. Default 0. */
   readonly slowReaders?: number;
-  /** What those need for each piece. Default p50 200 ms, p95 2 s. */
+  /** Time that those take per chunk. Default p50 200 ms, p95 2 s. */
   readonly readMs?: Spread;
-  /** None of them comes before, in milliseconds. Default 0. */
+  /** Start of this kind, in milliseconds. Default 0. */
   readonly fromMs?: number;
-  /** All of them in one conversation. */
+  /** Puts all of them into one conversation. */
   readonly session?: string;
-  /** All of them fail like this. */
+  /** Makes all of them fail like this. */
   readonly poison?: Poison;
-  /** How often callers ask again. Default 0. */
+  /** Retries of callers. Default 0. */
   readonly retries?: number;
 }
 
 export interface Load {
   readonly durationMs: number;
   readonly requestsPerMinute: number;
-  /** Times the even rate, one factor after the other over equal parts of the duration. Default [1]. */
+  /** Factors on the rate, each for an equal part of the duration. Default [1]. */
   readonly shape?: readonly number[];
   readonly kinds: readonly LoadKind[];
 }
@@ -89,7 +89,7 @@ const DEFAULT_INPUT: Spread = { p50: 300, p95: 2_000 };
 const DEFAULT_LEAVING: Spread = { p50: 3_000, p95: 20_000 };
 const SLOW_READ: Spread = { p50: 200, p95: 2_000 };
 
-/** The requests of a load in the order of their arrival: a Poisson process whose rate follows the shape. */
+/** The requests of a load in order of arrival: a Poisson process whose rate follows the shape. */
 export function generateLoad(load: Load, random: Random): SimulatedRequest[] {
   const requests: SimulatedRequest[] = [];
   const shape = load.shape ?? [1];
@@ -147,9 +147,9 @@ function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): 
 const IMAGE_BYTES = 1_000_000;
 let filler = 'The ships lay in the harbour and waited for the tide. ';
 
-/** What stands around the text of a prompt: `[{"role":"user","content":"…"}]`. */
+/** Bytes of JSON around the text of a prompt: `[{"role":"user","content":"…"}]`. */
 export const PROMPT_MARKS = 30;
-/** The same around the text of an embeddings request. */
+/** Bytes of JSON around the text of an embeddings request. */
 export const TEXT_MARKS = 2;
 
 /** The body of a request as JSON text. */

@@ -15,7 +15,7 @@ function lowerName(name: string): string {
   if (known !== undefined) return known;
   if (!token.test(name)) throw new Error(`invalid header name: ${JSON.stringify(name)}`);
   const lower = name.toLowerCase();
-  if (ours.has(lower)) throw new Error(`the header ${name} can not be set`);
+  if (ours.has(lower)) throw new Error(`the header ${name} cannot be set`);
   if (lowerNames.size < LOWER_NAMES_MAX) lowerNames.set(name, lower);
   return lower;
 }

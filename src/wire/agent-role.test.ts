@@ -28,13 +28,13 @@ const CASES: readonly [Record<string, string>, ClientProgram | null, AgentRole |
   [{}, 'opencode', null],
 ];
 
-test('a request of an agent says which part of its run it is', () => {
+test('the role of an agent request is read from its headers', () => {
   for (const [headers, program, role] of CASES) {
     assert.equal(agentRoleOf({ header: (name) => headers[name] }, program, true), role, JSON.stringify(headers));
   }
 });
 
-test('one header is looked up where there is no session', () => {
+test('only one header is looked up without a session', () => {
   const asked: string[] = [];
   assert.equal(agentRoleOf({ header: (name) => (asked.push(name), undefined) }, null, false), null);
   assert.deepEqual(asked, ['x-claude-code-request-class']);

@@ -1,4 +1,4 @@
-/** Which part of an agent's run a request is, where the agent says so: its main loop, a sub-agent, a side task. */
+/** The role of a request within an agent's run, if the agent states it: main loop, sub-agent, side task. */
 import type { ClientProgram } from './clients.ts';
 
 export const AGENT_ROLES = ['main', 'compaction', 'subagent', 'workflow', 'auxiliary'] as const;
@@ -11,7 +11,7 @@ interface HasHeaders {
 /** Claude Code sends both, with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1. */
 const CLASS_HEADERS = ['x-claude-code-request-class', 'x-claude-1p-request-class'] as const;
 
-/** Where one of these is present, another agent has started this one. */
+/** Sent by agents that another agent started. */
 const CHILD_HEADERS = [
   'x-claude-code-agent-id',
   'x-claude-code-parent-agent-id',
@@ -21,10 +21,10 @@ const CHILD_HEADERS = [
 
 const CODEX_KIND = 'x-openai-subagent';
 const CODEX_TURN = 'x-codex-turn-metadata';
-/** Longer metadata is not read, in characters. */
+/** In characters; longer metadata is ignored. */
 const METADATA_LENGTH_MAX = 8 * 1024;
 
-/** What does not hold up the main loop of its session. */
+/** True for requests that do not block the main loop of their session. */
 export function isSideRole(role: AgentRole): boolean {
   return role !== 'main' && role !== 'compaction';
 }
@@ -32,13 +32,13 @@ export function isSideRole(role: AgentRole): boolean {
 const ROLES: ReadonlySet<string> = new Set(AGENT_ROLES);
 
 /**
- * Null: the request does not say. A caller without a session is no agent, so that only the first header is looked up for it. The role
- * is a claim of the caller: it may lower a priority, and never raise it above what the client may have.
+ * Null: the request does not say. Without a session only the first header is checked. The role is the caller's claim: it may lower a
+ * priority, but never raise it above the client's limit.
  */
 export function agentRoleOf(request: HasHeaders, program: ClientProgram | null, hasSession: boolean): AgentRole | null {
   const given = request.header(CLASS_HEADERS[0]) ?? (hasSession ? request.header(CLASS_HEADERS[1]) : undefined);
   if (given !== undefined && ROLES.has(given)) return given as AgentRole;
-  // Such as blocking-subagent.
+  // For example blocking-subagent.
   if (given?.endsWith('-subagent') === true) return 'subagent';
   if (!hasSession) return null;
   const kind = request.header(CODEX_KIND);
@@ -58,7 +58,7 @@ function roleOfTurn(metadata: string | undefined): AgentRole | null {
   if (typeof turn !== 'object' || turn === null) return null;
   const { request_kind: kind, thread_source: source, agent_name: name } = turn as Record<string, unknown>;
   if (typeof kind === 'string' && kind.startsWith('compact')) return 'compaction';
-  // Agents are named by their path; that of the main one has one part.
+  // An agent's name is its path; the main agent's path has one segment.
   if (source === 'subagent' || (typeof name === 'string' && name.lastIndexOf('/') > 0)) return 'subagent';
   return kind === 'turn' ? 'main' : null;
 }

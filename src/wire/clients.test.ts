@@ -28,19 +28,19 @@ const AGENTS: readonly [string, ClientProgram | null][] = [
   [`${'x'.repeat(10_000)} codex_exec/1`, null],
 ];
 
-test('a program is known by the first product of its User-Agent', () => {
+test('a program is recognized by the first product of its User-Agent', () => {
   for (const [agent, program] of AGENTS) assert.equal(programOf({ header: () => agent }), program, agent);
   assert.equal(programOf({ header: () => undefined }), null);
 });
 
-test('one header is looked up for a program that is not known', () => {
+test('one header is looked up for an unknown program', () => {
   const asked: string[] = [];
   programOf({ header: (name) => (asked.push(name), undefined) });
   assert.deepEqual(asked, ['user-agent']);
 });
 
-const afterMs = (waitMs: number) => ({ comesBack: true, waitMs });
-const final = { comesBack: false, waitMs: null };
+const afterMs = (waitMs: number) => ({ isRetryable: true, waitMs });
+const final = { isRetryable: false, waitMs: null };
 const SHOULD_NOT = ['x-should-retry', 'false'];
 const wait = (should: boolean, seconds: string, ms: string) => [
   'x-should-retry',
@@ -51,7 +51,7 @@ const wait = (should: boolean, seconds: string, ms: string) => [
   ms,
 ];
 
-test('an unknown program, the SDKs and Claude Code get the status as it is, and x-should-retry', () => {
+test('an unknown program, the SDKs and Claude Code get the original status and x-should-retry', () => {
   for (const program of [null, 'claude-code', 'openai-sdk', 'anthropic-sdk', 'litellm'] as const) {
     assert.deepEqual(retrySignals(program, 503, afterMs(1200)), { status: 503, headers: wait(true, '2', '1200') });
     assert.deepEqual(retrySignals(program, 529, final), { status: 529, headers: SHOULD_NOT });
@@ -59,7 +59,7 @@ test('an unknown program, the SDKs and Claude Code get the status as it is, and 
   }
 });
 
-test('Codex comes back after a 429 with retry-after, and stops at one without, or at a 400', () => {
+test('Codex retries after a 429 with retry-after, and stops at one without, or at a 400', () => {
   for (const status of [429, 503])
     assert.deepEqual(retrySignals('codex', status, afterMs(3000)), { status: 429, headers: wait(true, '3', '3000') });
   for (const status of [500, 502, 503, 504, 529, 408, 424, 425, 429]) {
@@ -70,7 +70,7 @@ test('Codex comes back after a 429 with retry-after, and stops at one without, o
   for (const status of [401, 403]) assert.equal(retrySignals('codex', status, final).status, status);
 });
 
-test('programs that go by the status get a final one that they do not repeat', () => {
+test('programs that check the status alone get a final one that they do not retry', () => {
   for (const program of ['opencode', 'ai-sdk', 'gemini-cli'] as const) {
     for (const status of [408, 425, 429, 500, 502, 503, 504, 529]) {
       assert.deepEqual(retrySignals(program, status, final), { status: 424, headers: SHOULD_NOT }, `${program} ${status}`);
@@ -82,16 +82,16 @@ test('programs that go by the status get a final one that they do not repeat', (
   }
 });
 
-test('Cline comes back after a 429, the only status that it repeats itself', () => {
+test('Cline retries after a 429, the only status that it retries', () => {
   assert.deepEqual(retrySignals('cline', 503, afterMs(5000)), { status: 429, headers: wait(true, '5', '5000') });
   assert.deepEqual(retrySignals('cline', 429, final), { status: 503, headers: SHOULD_NOT });
   assert.deepEqual(retrySignals('cline', 500, final), { status: 500, headers: SHOULD_NOT });
 });
 
-test('a wait that is no number is not sent', () => {
+test('a wait that is not a finite number is not sent', () => {
   for (const waitMs of [null, Number.NaN, Infinity]) {
-    assert.deepEqual(retrySignals('codex', 503, { comesBack: true, waitMs }), { status: 429, headers: SHOULD_NOT });
-    assert.deepEqual(retrySignals(null, 503, { comesBack: true, waitMs }), { status: 503, headers: SHOULD_NOT });
+    assert.deepEqual(retrySignals('codex', 503, { isRetryable: true, waitMs }), { status: 429, headers: SHOULD_NOT });
+    assert.deepEqual(retrySignals(null, 503, { isRetryable: true, waitMs }), { status: 503, headers: SHOULD_NOT });
   }
   assert.deepEqual(retrySignals(null, 429, afterMs(-5)).headers, wait(true, '0', '0'));
 });

@@ -1,10 +1,10 @@
 /**
- * The programs that call, known by their `User-Agent`, and what makes each of them retry or stop (docs/agents.md).
+ * Client programs, recognized by their `User-Agent`, and what makes each of them retry or stop (docs/agents.md).
  *
- * An error has one of two meanings for a caller: come back in n seconds, or don't come back. How that has to be written differs. The
- * official SDKs and Claude Code obey `x-should-retry`; other programs look at the status alone, and a 5xx after all targets have
- * failed then costs several more rounds of calls. So a status may be replaced by another one with a near meaning that the program
- * treats as intended. An unknown program gets the status as it is.
+ * An error means one of two things to a caller: retry after n seconds, or do not retry. How to express that differs by program. The
+ * official SDKs and Claude Code honour `x-should-retry`; other programs check the status alone, and a 5xx after all targets have failed
+ * would cost several more rounds of calls. So the status may be replaced by a similar one that the program handles as intended. An
+ * unknown program gets the original status.
  */
 export const CLIENT_PROGRAMS = [
   'claude-code', 'codex', 'opencode', 'gemini-cli', 'cline', 'ai-sdk', 'openai-sdk', 'anthropic-sdk', 'litellm',
@@ -15,23 +15,23 @@ interface HasHeaders {
   header(name: string): string | undefined;
 }
 
-/** What an error means for its caller. */
+/** Whether and when the caller should retry. */
 export interface RetryAdvice {
   /** The same request may succeed after the wait. */
-  readonly comesBack: boolean;
-  /** How long that takes, in milliseconds; null: unknown. */
+  readonly isRetryable: boolean;
+  /** In milliseconds; null: unknown. */
   readonly waitMs: number | null;
 }
 
-export const DO_NOT_RETRY: RetryAdvice = { comesBack: false, waitMs: null };
+export const DO_NOT_RETRY: RetryAdvice = { isRetryable: false, waitMs: null };
 
 export interface RetrySignals {
   readonly status: number;
-  /** Names and values in turn. */
+  /** Alternating names and values. */
   readonly headers: string[];
 }
 
-/** More of a `User-Agent` names libraries, not the program. */
+/** In characters; the rest of a `User-Agent` names libraries, not the program. */
 const PRODUCT_LENGTH_MAX = 40;
 
 /** By the first product of `User-Agent`, in lower case and without its version. */
@@ -65,60 +65,60 @@ export function programOf(request: HasHeaders): ClientProgram | null {
   return family === undefined ? null : family === 'geminicli' ? 'gemini-cli' : (family as ClientProgram);
 }
 
-/** Agents whose parts are products of their own: the desktop application, the editor extension and the SDK of Codex, `GeminiCLI-tui`. */
+/** Agents that consist of several products: the desktop application, the editor extension and the SDK of Codex, `GeminiCLI-tui`. */
 const FAMILY = /^(codex|geminicli|opencode|cline)(?:[_-]|$)/;
 
 interface RetryHabits {
-  /** The status with which it waits for `retry-after` and tries again; null: it does so with any that means that. */
-  readonly comeBack: number | null;
-  /** For a final status, the nearest one that it does not repeat. `isWaitKnown`: a `retry-after` stands beside it. */
-  readonly stop: (status: number, isWaitKnown: boolean) => number;
-  /** It comes back after a `retry-after` with any status that it repeats, so that none may stand beside a final one. */
+  /** The status on which the program honours `retry-after`; null: it does so on any status that it retries. */
+  readonly retryStatus: number | null;
+  /** For a final status, the nearest one that the program does not retry. `isWaitKnown`: the response has a `retry-after`. */
+  readonly stopStatus: (status: number, isWaitKnown: boolean) => number;
+  /** It honours `retry-after` on every status that it retries, so a final error must not have one. */
   readonly obeysEveryWait: boolean;
 }
 
-/** A provider behind us failed (RFC 4918, 11.4): what a failed upstream is as a 4xx. */
+/** Failed Dependency (RFC 4918, 11.4): a failed upstream as a 4xx. */
 const FAILED_DEPENDENCY = 424;
 
-/** What each program does with an error; measured with the program, or read in its source. Those that are not here obey `x-should-retry`. */
+/** How each program handles an error; measured, or read in its source. Programs that are not listed honour `x-should-retry`. */
 const HABITS: Readonly<Partial<Record<ClientProgram, RetryHabits>>> = {
   // One call for 400 and for 429 without retry-after, six for any other 4xx, thirty for a 5xx (0.171).
-  codex: { comeBack: 429, stop: stopCodex, obeysEveryWait: true },
-  // Repeats 408, 409, 429 and 5xx: without a limit, after any retry-after (1.18); twice, after one of a minute at most (ai 7).
-  opencode: { comeBack: null, stop: stopByStatus, obeysEveryWait: false },
-  'ai-sdk': { comeBack: null, stop: stopByStatus, obeysEveryWait: false },
-  // Repeats 429 and 5xx, ten times in all (0.61).
-  'gemini-cli': { comeBack: null, stop: stopByStatus, obeysEveryWait: false },
-  // Repeats 429 alone; the SDKs that it is built on obey x-should-retry (3).
-  cline: { comeBack: 429, stop: (status) => (status === 429 ? 503 : status), obeysEveryWait: true },
+  codex: { retryStatus: 429, stopStatus: stopCodex, obeysEveryWait: true },
+  // Retries 408, 409, 429 and 5xx: without a limit, after any retry-after (1.18); twice, after one of a minute at most (ai 7).
+  opencode: { retryStatus: null, stopStatus: stopByStatus, obeysEveryWait: false },
+  'ai-sdk': { retryStatus: null, stopStatus: stopByStatus, obeysEveryWait: false },
+  // Retries 429 and 5xx, ten times in all (0.61).
+  'gemini-cli': { retryStatus: null, stopStatus: stopByStatus, obeysEveryWait: false },
+  // Retries 429 only; the SDKs that it is built on honour x-should-retry (3).
+  cline: { retryStatus: 429, stopStatus: (status) => (status === 429 ? 503 : status), obeysEveryWait: true },
 };
 
-/** 401 and 403 say whose key is at fault; every other 4xx is a fault of the request. */
+/** 401 and 403 are authentication errors; every other 4xx is an invalid request. */
 function stopCodex(status: number): number {
   if (status >= 500 || status === 429 || status === 408 || status === 424 || status === 425) return 429;
   return status === 401 || status === 403 ? status : 400;
 }
 
-/** A rate limit whose end is known is waited for, and stays what it is. */
+/** A rate limit with a known wait is honoured, so its status stays. */
 function stopByStatus(status: number, isWaitKnown: boolean): number {
   if (status === 409) return 400;
   const isRepeated = status >= 500 || status === 408 || status === 425 || (status === 429 && !isWaitKnown);
   return isRepeated ? FAILED_DEPENDENCY : status;
 }
 
-/** A longer wait is obeyed literally by some clients, and ignored by others, which then retry at once. */
+/** In milliseconds. Some clients wait longer literally; others ignore a longer wait and retry at once. */
 const WAIT_MAX_MS = 60_000;
 
-/** The status and the headers that tell `program` when to retry, or not to: `x-should-retry`, `retry-after` in whole seconds, rounded up, and `retry-after-ms`. */
-export function retrySignals(program: ClientProgram | null, status: number, { comesBack, waitMs }: RetryAdvice): RetrySignals {
+/** The status and headers that make `program` retry or stop: `x-should-retry`, `retry-after` in whole seconds, rounded up, and `retry-after-ms`. */
+export function retrySignals(program: ClientProgram | null, status: number, { isRetryable, waitMs }: RetryAdvice): RetrySignals {
   const isKnown = waitMs !== null && Number.isFinite(waitMs);
   const ms = isKnown ? Math.max(0, Math.ceil(waitMs)) : 0;
-  const isWorthIt = isKnown && comesBack && ms <= WAIT_MAX_MS;
+  const shouldRetry = isKnown && isRetryable && ms <= WAIT_MAX_MS;
   const habits = program === null ? undefined : HABITS[program];
-  const headers = ['x-should-retry', String(isWorthIt)];
-  if (isKnown && (isWorthIt || habits?.obeysEveryWait !== true)) {
+  const headers = ['x-should-retry', String(shouldRetry)];
+  if (isKnown && (shouldRetry || habits?.obeysEveryWait !== true)) {
     headers.push('retry-after', String(Math.ceil(ms / 1000)), 'retry-after-ms', String(ms));
   }
   if (habits === undefined || status < 400) return { status, headers };
-  return { status: isWorthIt ? (habits.comeBack ?? status) : habits.stop(status, isKnown), headers };
+  return { status: shouldRetry ? (habits.retryStatus ?? status) : habits.stopStatus(status, isKnown), headers };
 }

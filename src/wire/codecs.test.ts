@@ -1,21 +1,21 @@
-/** What a caller sees through a conversion is what the provider meant, in every pair of dialects. */
+/** A conversion preserves the meaning of requests and responses, for every pair of dialects. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CODECS } from './codecs.ts';
-import type { TargetAbilities, WriteEdits } from './conversion-loss.ts';
+import type { TargetCapabilities, WriteEdits } from './conversion-loss.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
 import { DIALECT_NAMES } from './model.ts';
 import type { FinishClass, ModelRequest, ModelResponse, RequestPart, ResponsePart, Turn, WriteOptions } from './model.ts';
 
 const OPTIONS: WriteOptions = { id: 'req_1', model: 'asked', createdAt: 1_780_000_000, includeUsage: true, tools: [], echo: {} };
-const ABLE: TargetAbilities = {
+const ABLE: TargetCapabilities = {
   outputBoundField: 'max_completion_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: true,
   formats: true,
   outputMax: null,
@@ -47,7 +47,7 @@ const response: fc.Arbitrary<ModelResponse> = fc
     return { id: 'r', model: 'm', choices: [{ index: 0, parts, finish: { reason, raw: '', stopSequence: null } }], usage };
   });
 
-/** Text of each kind joined, and calls in order: dialects cut text differently. */
+/** Text of each kind joined, and calls in order: dialects split text differently. */
 function meaning({ choices, usage }: ModelResponse): unknown {
   const { parts, finish } = choices[0] ?? { parts: [], finish: null };
   const joined = (type: string): string => parts.map((one) => (one.head.type === type ? one.text : '')).join('');
@@ -55,7 +55,7 @@ function meaning({ choices, usage }: ModelResponse): unknown {
     head.type === 'tool_call' ? [{ name: head.name, arguments: JSON.parse(text) as unknown }] : [],
   );
   const counts = usage === null ? null : [usage.inputTokens, usage.cachedInputTokens, usage.outputTokens, usage.reasoningTokens ?? 0];
-  // A length limit amid calls: some dialects have one word for the end only.
+  // A length limit during calls: some dialects have one finish reason for both.
   return { text: joined('text'), reasoning: joined('reasoning'), calls, finish: finish?.reason, counts };
 }
 
@@ -66,7 +66,7 @@ function pieces(bytes: Buffer, size: number): Buffer[] {
 for (const name of DIALECT_NAMES) {
   const codec = CODECS[name];
 
-  test(`a response written as ${name} means the same when it is read again, plain and streamed, in any chunks`, () => {
+  test(`a response written as ${name} has the same meaning when parsed again, streaming or not, in any chunking`, () => {
     fc.assert(
       fc.property(response, fc.integer({ min: 1, max: 40 }), (given, size) => {
         const expected = meaning(given);
@@ -88,23 +88,23 @@ const image: RequestPart = { type: 'image', source: { kind: 'data', mime: 'image
 /** A conversation in which every call has its result. */
 const conversation: fc.Arbitrary<Turn[]> = fc
   .array(
-    fc.record({ asked: fc.array(textPart, { minLength: 1, maxLength: 2 }), shown: fc.boolean(), said: word, called: fc.option(args) }),
+    fc.record({ asked: fc.array(textPart, { minLength: 1, maxLength: 2 }), shown: fc.boolean(), text: word, called: fc.option(args) }),
     {
       minLength: 1,
       maxLength: 4,
     },
   )
   .map((rounds) =>
-    rounds.flatMap(({ asked, shown, said, called }, i): Turn[] => {
+    rounds.flatMap(({ asked, shown, text, called }, i): Turn[] => {
       const turns: Turn[] = [
         { role: 'user', parts: shown ? [...asked, image] : asked },
-        { role: 'assistant', parts: [{ type: 'text', text: said }] },
+        { role: 'assistant', parts: [{ type: 'text', text }] },
       ];
       if (called === null) return turns;
       const id = `call_${i}`;
       const call: RequestPart = { type: 'tool_call', id, name: 'tide', kind: 'function', arguments: JSON.stringify(called), opaque: null };
-      const result: RequestPart = { type: 'tool_result', callId: id, name: 'tide', parts: [{ type: 'text', text: said }], isError: false };
-      return [turns[0]!, { role: 'assistant', parts: [{ type: 'text', text: said }, call] }, { role: 'user', parts: [result] }];
+      const result: RequestPart = { type: 'tool_result', callId: id, name: 'tide', parts: [{ type: 'text', text }], isError: false };
+      return [turns[0]!, { role: 'assistant', parts: [{ type: 'text', text }, call] }, { role: 'user', parts: [result] }];
     }),
   );
 
@@ -148,7 +148,7 @@ const request: fc.Arbitrary<ModelRequest> = fc
     rest: [],
   }));
 
-/** Parts in order, whatever turns they stand in. */
+/** Parts in order, in whatever turns they are. */
 function asked({ turns, tools, toolChoice, outputBound, temperature, format }: ModelRequest): unknown {
   const parts = turns.flatMap(({ role, parts: inTurn }) =>
     inTurn.map((one) => {
@@ -156,7 +156,7 @@ function asked({ turns, tools, toolChoice, outputBound, temperature, format }: M
       if (one.type === 'image') return one.source;
       if (one.type === 'tool_call') return { call: one.id, name: one.name, arguments: JSON.parse(one.arguments) as unknown };
       return one.type === 'tool_result'
-        ? { result: one.callId, said: one.parts.map((inner) => (inner.type === 'text' ? inner.text : '')).join('') }
+        ? { result: one.callId, text: one.parts.map((inner) => (inner.type === 'text' ? inner.text : '')).join('') }
         : one.type;
     }),
   );
@@ -168,7 +168,7 @@ function asked({ turns, tools, toolChoice, outputBound, temperature, format }: M
 }
 
 for (const name of DIALECT_NAMES) {
-  test(`a request written as ${name} asks the same when it is read again`, () => {
+  test(`a request written as ${name} has the same meaning when parsed again`, () => {
     fc.assert(
       fc.property(request, (given) => {
         const written = CODECS[name].writeRequest(given, EDITS, ABLE);
@@ -179,7 +179,7 @@ for (const name of DIALECT_NAMES) {
           ...(asked(given) as object),
           ...(given.outputBound === null && name === 'anthropic-messages' && { outputBound: 4096 }),
         };
-        // Gemini matches calls that it gave no id by their place.
+        // Gemini matches calls without an id by their position.
         const ids = (value: unknown): unknown =>
           JSON.parse(JSON.stringify(value).replaceAll(/"(call|result)":"[^"]*"/g, '"$1":""')) as unknown;
         if (name === 'gemini') assert.deepEqual(ids(asked(read)), ids(expected));

@@ -1,4 +1,4 @@
-/** The codecs of all dialects: what conversions are made of. Only this file and `dialects.ts` import a dialect's folder. */
+/** The codec of each dialect, for conversions. Only this file and `dialects.ts` import from a dialect's folder. */
 import { parseChatRequest } from './openai-chat/parse-request.ts';
 import { parseChatResponse } from './openai-chat/parse-response.ts';
 import { createChatStreamParser } from './openai-chat/parse-stream.ts';
@@ -19,17 +19,17 @@ import { writeResponsesRequest } from './openai-responses/write-request.ts';
 import { createResponsesStreamWriter, writeResponse } from './openai-responses/write-response.ts';
 import type { Fields } from './loose-values.ts';
 import { echoOf } from './openai-responses/echo.ts';
-import type { TargetAbilities, WriteEdits } from './conversion-loss.ts';
+import type { TargetCapabilities, WriteEdits } from './conversion-loss.ts';
 import type { DialectName, Encoded, ModelRequest, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 
-/** One dialect to and from the model. Bodies and streams that are parsed have been read, and found whole, before. */
+/** Converts one dialect to and from the model. Its inputs have been validated and are complete. */
 export interface Codec {
-  /** `stream`: whether a stream is asked for, which Gemini says in the path. */
+  /** `stream`: whether streaming was requested, which Gemini states in the path. */
   parseRequest(text: string, stream: boolean): ModelRequest;
-  writeRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded;
+  writeRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded;
   parseResponse(body: Uint8Array): ModelResponse;
   writeResponse(response: ModelResponse, options: WriteOptions): Uint8Array;
-  /** Members of a request that its response repeats. */
+  /** The request fields that the response echoes. */
   readonly echo?: (text: string) => Fields;
   createParser(): StreamParser;
   createWriter(options: WriteOptions): StreamWriter;
@@ -69,7 +69,7 @@ export const CODECS: Readonly<Record<DialectName, Codec>> = {
     createParser: createGeminiStreamParser,
     createWriter: (options) => createGeminiStreamWriter(options, 'sse'),
   },
-  // Its responses are read in the form of the Messages API, and no caller speaks it.
+  // Its responses are read in the form of the Messages API. Callers can't use this dialect.
   'bedrock-converse': {
     parseRequest: parseMessagesRequest,
     writeRequest: writeConverseRequest,

@@ -1,4 +1,4 @@
-/** A request that asks a target to continue a partial response: the same bytes, with the text so far as the model's last turn. */
+/** A request that asks a target to continue a partial response: the original bytes, plus the text so far as the last assistant turn. */
 import { Buffer } from 'node:buffer';
 import { asBuffer } from './bytes.ts';
 import { encodeRequest } from './edit-request.ts';
@@ -15,7 +15,7 @@ interface Form {
   /** The member that lists the turns. */
   readonly turns: string;
   turn(text: string): object;
-  /** Members that limit the output, as they are written for what is left; null: nothing is left. */
+  /** The output limits, reduced by the tokens spent; null: a limit is used up. */
   bounds(body: RequestBody, spentTokens: number): Record<string, unknown> | null;
 }
 
@@ -34,11 +34,11 @@ const FORMS: Readonly<Partial<Record<DialectName, Form>>> = {
 };
 
 /** True for dialects whose requests may end with a partial response. */
-export function continuesIn(dialect: DialectName): boolean {
+export function supportsContinuation(dialect: DialectName): boolean {
   return FORMS[dialect] !== undefined;
 }
 
-/** Null: there is no such request, because nothing is left of a limit, or the last turn is a partial response of the caller's. */
+/** Null: the request can't be continued: it is too large, an output limit is used up, or it already ends with a partial response. */
 export function encodeContinuation(
   dialect: DialectName,
   body: RequestBody,

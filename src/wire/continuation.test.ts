@@ -18,7 +18,7 @@ function delivered(...chunks: Buffer[]): DeliveredStream {
 }
 
 describe('the text delivered to a caller', () => {
-  it('is what the chunks say, whatever stands between them', () => {
+  it('is the text of the chunks, whatever is between them', () => {
     const stream = delivered(
       says({ role: 'assistant', content: '' }),
       Buffer.from(': a comment\n\n'),
@@ -38,7 +38,7 @@ describe('the text delivered to a caller', () => {
     ['there is a second choice', event({ choices: [{ index: 1, delta: { content: 'b' } }] })],
     ['it is longer than the limit', says({ content: 'x'.repeat(CONTINUABLE_CHARS_MAX) })],
   ] as const) {
-    it(`can't be continued where ${what}`, () => {
+    it(`can't be continued if ${what}`, () => {
       assert.equal(delivered(says({ content: 'so far' }), chunk, says({ content: ' and on' })).text, '');
     });
   }
@@ -61,7 +61,7 @@ const REST: readonly ModelEvent[] = [
 
 describe('a continued stream', () => {
   for (const name of ['openai-chat', 'anthropic-messages', 'gemini'] as const) {
-    it(`of ${name} is the stream that was never broken`, () => {
+    it(`of ${name} equals a stream that was not interrupted`, () => {
       const whole = CODECS[name].createWriter(OPTIONS);
       const [begin, rest] = [STREAM, REST].map((events) => events.map((one) => whole.write(one)).join(''));
       const stream = new DeliveredStream(name, { ...OPTIONS, id: 'other' });
@@ -83,7 +83,7 @@ describe('the request for a continuation', () => {
     return Buffer.from(encoded.bytes).toString();
   }
 
-  it('is the same with the text as its last message, byte for byte', () => {
+  it('is the same request with the text as its last message, byte for byte', () => {
     assert.equal(
       encode('openai-chat', '{ "messages" : [ {"role":"user","content":"a ] b"} ] , "model":"m", "seed": 1.0e2}'),
       '{ "messages" : [ {"role":"user","content":"a ] b"} ,{"role":"assistant","content":"So \\"far\\""}] , "model":"m", "seed": 1.0e2}',
@@ -94,7 +94,7 @@ describe('the request for a continuation', () => {
     );
   });
 
-  it('has what is left of the output limits', () => {
+  it('has the rest of the output limits', () => {
     const user = '{"role":"user","content":"a"}';
     const both = encode('openai-chat', `{"model":"m","max_tokens":20,"messages":[${user}],"max_completion_tokens":6}`, 'b');
     assert.equal(both, `{"model":"m","max_tokens":15,"messages":[${user},{"role":"assistant","content":"b"}],"max_completion_tokens":1}`);
@@ -112,6 +112,6 @@ describe('the request for a continuation', () => {
     ['there is no message', 'openai-chat', '{"model":"m","messages":[]}'],
     ['the dialect has no partial responses', 'openai-responses', '{"model":"m","input":[{"role":"user","content":"a"}]}'],
   ] as const) {
-    it(`does not exist where ${why}`, () => assert.equal(encode(dialect, body), null));
+    it(`does not exist if ${why}`, () => assert.equal(encode(dialect, body), null));
   }
 });

@@ -4,14 +4,14 @@ import { CODECS } from './codecs.ts';
 import type { DialectName, RequestPart, Turn } from './model.ts';
 import type { RequestBody } from './request-body.ts';
 
-/** Of a larger request the end of the raw JSON is returned. */
+/** For a larger request, the end of the raw JSON is returned. */
 const PARSED_BYTES_MAX = 1024 * 1024;
 const PARSED_VALUES_MAX = 20_000;
 
 /** The members that hold a conversation, in all dialects. */
 const CONVERSATION_MEMBERS: ReadonlySet<string> = new Set(['messages', 'contents', 'input', 'prompt']);
 
-/** At most the last `charsMax` characters. The request was decoded before. */
+/** At most the last `charsMax` characters of a decoded request. */
 export function conversationText(dialect: DialectName, body: RequestBody, charsMax: number): string {
   const { bytes, members, values } = body;
   if (bytes.byteLength > PARSED_BYTES_MAX || values > PARSED_VALUES_MAX) {
@@ -23,7 +23,7 @@ export function conversationText(dialect: DialectName, body: RequestBody, charsM
   return (turns.length === 0 ? promptIn(text) : turns.flatMap(linesOf).join('\n')).slice(-charsMax);
 }
 
-/** One line for the turn, or one for each tool result. */
+/** One line per tool result, and one for the rest of the turn. */
 function linesOf({ role, parts }: Turn): string[] {
   const results = parts.filter((part) => part.type === 'tool_result');
   const own = parts.filter((part) => part.type !== 'tool_result');

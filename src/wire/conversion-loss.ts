@@ -1,38 +1,38 @@
-/** What a conversion can't carry: named for the caller, or a reason why this target can't be asked. */
+/** What a conversion can't preserve: fields that are dropped and reported, or a reason not to use this target. */
 import type { Fields } from './loose-values.ts';
 import type { ModelRequest, Unmodelled } from './model.ts';
 
-/** What becomes of a request member: it has a place in ModelRequest, changes nothing a caller could miss, or see `Unmodelled`. */
-export type FieldFate = 'model' | 'ignore' | Unmodelled['fate'];
+/** How a request field is converted. `model`: ModelRequest has a field for it; `ignore`: it has no noticeable effect; else see `Unmodelled`. */
+export type FieldHandling = 'model' | 'ignore' | Unmodelled['handling'];
 
-/** What the target's model and host are known to take; unknown hosts get what nearly all take. */
-export interface TargetAbilities {
-  /** The name of the output bound in a chat request. */
+/** What the target's model and host support; unknown hosts get what nearly all support. */
+export interface TargetCapabilities {
+  /** The field that limits the output in a chat request. */
   readonly outputBoundField: 'max_tokens' | 'max_completion_tokens';
-  /** Takes a reasoning effort. */
+  /** Supports a reasoning effort. */
   readonly reasons: boolean;
-  /** How the target is asked to reason, in the Messages dialect: by effort, by a budget of tokens, or not at all. */
+  /** How reasoning is requested in the Messages dialect: by effort, by a token budget, or not at all. */
   readonly thinking: 'adaptive' | 'budget' | 'none';
-  /** The smallest budget of tokens for thinking, in the Gemini dialect. Default: 0, no thinking. */
+  /** The smallest thinking budget in tokens, in the Gemini dialect. Default: 0, no thinking. */
   readonly thinkingBudgetMin?: number;
-  /** Takes sampling parameters (`temperature`, `top_p`, `top_k`). */
+  /** Supports sampling parameters (`temperature`, `top_p`, `top_k`). */
   readonly samples: boolean;
-  /** Takes images. */
-  readonly seesImages: boolean;
-  /** Goes on with a response that the last message begins. */
+  /** Supports images. */
+  readonly supportsImages: boolean;
+  /** Can continue a response that the last message begins. */
   readonly prefills: boolean;
-  /** Has structured output of its own. */
+  /** Supports structured output natively. */
   readonly formats: boolean;
-  /** The most tokens it writes in one response; null: not known. */
+  /** Maximum output tokens of one response; null: unknown. */
   readonly outputMax: number | null;
 }
 
 /** What the configuration changes in every request to a target. */
 export interface WriteEdits {
   readonly model: string;
-  /** Asks for the usage of a stream, where the dialect gives it only on demand. */
+  /** Requests usage in the stream, for dialects that report it only on demand. */
   readonly askUsage: boolean;
-  /** The `set` and `drop` of the target, on the finished body. */
+  /** Applies the target's `set` and `drop` to the finished body. */
   apply(body: Fields): Fields;
 }
 
@@ -41,26 +41,26 @@ export interface ConversionFault {
   readonly message: string;
 }
 
-/** As many names are listed; they stand in a header. */
+/** Names listed, in a response header. */
 const NAMES_MAX = 32;
 /** In characters. */
 const NAME_LENGTH_MAX = 64;
 
-/** A caller may call a field what it likes; a header takes less, and may hold no line of its own. */
+/** A caller's field name made safe for a header value, in particular without line breaks. */
 function headerName(name: string): string {
   return name.slice(0, NAME_LENGTH_MAX).replaceAll(/[^\w.:-]/g, '_');
 }
 
-/** Names of what was left out, each once, in the order found, as they may stand in a header; beyond `NAMES_MAX` the last is `more`. */
+/** Names of dropped fields, each once, in order, safe for a header; beyond `NAMES_MAX` the last is `more`. */
 export class DropList {
   readonly #names = new Set<string>();
-  /** The first member without which the response would be wrong; null: there is none. */
+  /** The first field without which the response would be wrong; null: none. */
   readonly refusal: ConversionFault | null;
 
   constructor(rest: readonly Unmodelled[]) {
-    for (const { name, fate } of rest) if (fate === 'drop') this.add(name);
-    const refused = rest.find(({ fate }) => fate === 'refuse');
-    this.refusal = refused === undefined ? null : cantCarry(refused.name);
+    for (const { name, handling } of rest) if (handling === 'drop') this.add(name);
+    const refused = rest.find(({ handling }) => handling === 'refuse');
+    this.refusal = refused === undefined ? null : conversionFault(refused.name);
   }
 
   add(name: string): void {
@@ -72,16 +72,16 @@ export class DropList {
   }
 }
 
-export function cantCarry(field: string): ConversionFault {
-  return { field, message: `'${field}' can't be carried to a provider of another protocol` };
+export function conversionFault(field: string): ConversionFault {
+  return { field, message: `'${field}' can't be converted to the protocol of another provider` };
 }
 
-/** What exists in the caller's dialect only, and without which the response would be another one. */
-export function foreignFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
+/** A feature that only the caller's dialect has and the response depends on; null: none. */
+export function findConversionFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
   return foreignContentFault(request) ?? hostedToolFault(request, dropped);
 }
 
-/** Unknown parts beside others are dropped. Where there is nothing else, the model would be asked nothing. */
+/** Unknown parts are dropped if there are others. If there are none, the prompt would be empty. */
 function foreignContentFault({ turns }: ModelRequest): ConversionFault | null {
   let name: string | null = null;
   for (const { role, parts } of turns) {
@@ -91,20 +91,20 @@ function foreignContentFault({ turns }: ModelRequest): ConversionFault | null {
       name ??= part.name;
     }
   }
-  return name === null ? null : cantCarry(`messages.${name}`);
+  return name === null ? null : conversionFault(`messages.${name}`);
 }
 
 /**
- * Tools that the provider runs itself exist in one dialect only. An offer beside other tools is dropped: the model does without. Where
- * nothing else is offered, or the choice insists on a tool that is not there, the response would be another one.
+ * Tools that the provider runs itself exist in one dialect only. They are dropped if other tools are offered. If there are no others, or
+ * `tool_choice` requires a tool that is missing, the response would be a different one.
  */
 function hostedToolFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
   const hosted = request.tools.filter((tool) => tool.type === 'foreign');
   if (hosted.length === 0) return null;
   const names = new Set(request.tools.flatMap((tool) => (tool.type === 'foreign' ? [] : [tool.name])));
   const { toolChoice } = request;
-  const insists = toolChoice?.type === 'tool' && !names.has(toolChoice.name);
-  if (names.size === 0 || insists) return cantCarry(`tools.${hosted[0]!.name}`);
+  const requiresHosted = toolChoice?.type === 'tool' && !names.has(toolChoice.name);
+  if (names.size === 0 || requiresHosted) return conversionFault(`tools.${hosted[0]!.name}`);
   for (const { name } of hosted) dropped.add(`tools.${name}`);
   return null;
 }

@@ -1,23 +1,23 @@
-/** What a request becomes at a target of the other dialect, and what is said to be lost. */
+/** Requests converted to another dialect, and the fields reported as lost. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { CODECS } from './codecs.ts';
-import type { TargetAbilities } from './conversion-loss.ts';
+import type { TargetCapabilities } from './conversion-loss.ts';
 import type { DialectName } from './model.ts';
 
-const ABLE: TargetAbilities = {
+const ABLE: TargetCapabilities = {
   outputBoundField: 'max_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: true,
   formats: true,
   outputMax: 64_000,
 };
 
-/** JSON whose shape the assertions say. */
+/** JSON whose shape is checked by the assertions. */
 // oxlint-disable-next-line typescript/no-explicit-any
 type Json = Record<string, any>;
 
@@ -26,19 +26,19 @@ interface Converted {
   readonly dropped: readonly string[];
 }
 
-function convert(from: DialectName, to: DialectName, request: object, can: Partial<TargetAbilities> = {}): Converted | string {
+function convert(from: DialectName, to: DialectName, request: object, can: Partial<TargetCapabilities> = {}): Converted | string {
   const parsed = CODECS[from].parseRequest(JSON.stringify({ model: 'x', ...request }), false);
   const encoded = CODECS[to].writeRequest(parsed, { model: 'm', askUsage: false, apply: (body) => body }, { ...ABLE, ...can });
   return encoded.ok ? { body: JSON.parse(Buffer.from(encoded.body).toString()) as Json, dropped: encoded.dropped } : encoded.field;
 }
 
-function toMessages(request: object, can: Partial<TargetAbilities> = {}): Converted {
+function toMessages(request: object, can: Partial<TargetCapabilities> = {}): Converted {
   const converted = convert('openai-chat', 'anthropic-messages', { messages: [{ role: 'user', content: 'Hi' }], ...request }, can);
   assert.ok(typeof converted === 'object', `refused for ${String(converted)}`);
   return converted;
 }
 
-function toChat(request: object, can: Partial<TargetAbilities> = {}): Converted {
+function toChat(request: object, can: Partial<TargetCapabilities> = {}): Converted {
   const converted = convert(
     'anthropic-messages',
     'openai-chat',
@@ -56,7 +56,7 @@ const jsonSchema = (schema: object): object => ({
 });
 const chatTool = (more: object = {}): object => ({ type: 'function', function: { name: 'tide', parameters: tide, ...more } });
 
-test('a format that the model has no place for refuses the target', () => {
+test('an unknown response format is refused', () => {
   for (const format of [{ type: 'grammar', grammar: 'x' }, { type: 'json_schema' }, {}]) {
     const request = { messages: [{ role: 'user', content: 'Hi' }], response_format: format };
     assert.equal(convert('openai-chat', 'anthropic-messages', request), 'response_format');
@@ -64,7 +64,7 @@ test('a format that the model has no place for refuses the target', () => {
   assert.deepEqual(toMessages({ response_format: { type: 'text' } }).dropped, []);
 });
 
-test('a request with no content but what the target has no place for is refused; beside other content that is dropped', () => {
+test('a request with only unconvertible content is refused; beside other content it is dropped', () => {
   const video = { type: 'video', url: 'https://example.com/tide.mp4' };
   const parts = [{ executableCode: { language: 'PYTHON', code: '1' } }];
   for (const to of ['openai-chat', 'openai-responses', 'anthropic-messages'] as const) {
@@ -77,13 +77,13 @@ test('a request with no content but what the target has no place for is refused;
   assert.ok(typeof convert('openai-chat', 'gemini', { messages: [] }) === 'object');
 });
 
-test('structured output becomes the own form of the target where it has one', () => {
+test("structured output is converted to the target's own form if it has one", () => {
   const { body } = toMessages(jsonSchema(tide));
   assert.deepEqual(body['output_config'], { format: { type: 'json_schema', schema: tide } });
   assert.equal(body['tools'], undefined);
 });
 
-test('a model without structured output is made to call a tool, also beside the tools of the caller', () => {
+test("a model without structured output is forced to call a tool, also beside the caller's tools", () => {
   const alone = toMessages(jsonSchema(tide), { formats: false }).body;
   assert.deepEqual(alone['tool_choice'], { type: 'tool', name: 'respond_in_format' });
   const beside = toMessages({ ...jsonSchema(tide), tools: [chatTool()] }, { formats: false }).body;
@@ -94,7 +94,7 @@ test('a model without structured output is made to call a tool, also beside the 
   assert.deepEqual(beside['tool_choice'], { type: 'any' });
   const none = toMessages({ ...jsonSchema(tide), tools: [chatTool()], tool_choice: 'none' }, { formats: false }).body;
   assert.deepEqual(none['tool_choice'], { type: 'tool', name: 'respond_in_format' });
-  // A call that is forced leaves no room for text.
+  // With a forced call there is no text.
   const forced = toMessages({ ...jsonSchema(tide), tools: [chatTool()], tool_choice: 'required' }, { formats: false }).body;
   assert.deepEqual(
     forced['tools'].map((tool: { name: string }) => tool.name),
@@ -102,13 +102,13 @@ test('a model without structured output is made to call a tool, also beside the 
   );
 });
 
-test('an object of any names, which structured output can not express, is asked for by a tool', () => {
+test('an object with arbitrary names, which structured output does not support, is requested by a tool', () => {
   const { body } = toMessages(jsonSchema({ type: 'object', additionalProperties: { type: 'number' } }));
   assert.equal(body['output_config'], undefined);
   assert.deepEqual(body['tools'][0].input_schema, { type: 'object', additionalProperties: { type: 'number' } });
 });
 
-test('strict tools stay strict where the target can hold to them; else the mark goes and is named', () => {
+test('strict tools stay strict if the target supports their schema; otherwise `strict` is dropped and reported', () => {
   const kept = toMessages({ tools: [chatTool({ strict: true })] });
   assert.equal(kept.body['tools'][0].strict, true);
   assert.deepEqual(kept.dropped, []);
@@ -120,7 +120,7 @@ test('strict tools stay strict where the target can hold to them; else the mark 
   assert.deepEqual(messages.dropped, ['tools.strict']);
 });
 
-test('a schema with optional members is not asked of OpenAI in strict mode, which refuses it', () => {
+test('a schema with optional members is not sent to OpenAI in strict mode, which rejects it', () => {
   const of = (schema: object): Converted => toChat({ output_config: { format: { type: 'json_schema', schema } } });
   assert.equal(of(tide).body['response_format'].json_schema.strict, true);
   const optional = of(loose);
@@ -129,7 +129,7 @@ test('a schema with optional members is not asked of OpenAI in strict mode, whic
   assert.deepEqual(optional.dropped, ['response_format.strict']);
 });
 
-test('a conversation that ends with the model goes on, or is asked to where the model refuses that', () => {
+test('a conversation that ends with an assistant turn is continued, or a user turn asks for it if the model rejects that', () => {
   const messages = [
     { role: 'user', content: 'Count.' },
     { role: 'assistant', content: 'One, ' },
@@ -142,7 +142,7 @@ test('a conversation that ends with the model goes on, or is asked to where the 
   );
 });
 
-test('a request that fills the prompt cache only, and more stop sequences than a chat target takes, are refused', () => {
+test('a request that only fills the prompt cache, and more stop sequences than a chat target accepts, are refused', () => {
   const messages = [{ role: 'user', content: 'Hi' }];
   assert.equal(convert('anthropic-messages', 'openai-chat', { max_tokens: 0, messages }), 'max_tokens');
   const stop = ['a', 'b', 'c', 'd', 'e'];
@@ -150,13 +150,13 @@ test('a request that fills the prompt cache only, and more stop sequences than a
   assert.deepEqual(toChat({ stop_sequences: stop.slice(1) }).body['stop'], stop.slice(1));
 });
 
-test('the usual service tier is no loss, another one is', () => {
+test('the default service tier is not reported as lost, another one is', () => {
   assert.deepEqual(toMessages({ service_tier: 'auto' }).dropped, []);
   assert.deepEqual(toMessages({ service_tier: 'default' }).dropped, []);
   assert.deepEqual(toMessages({ service_tier: 'flex' }).dropped, ['service_tier']);
 });
 
-test('a long name of an end user becomes a short one that is the same each time', () => {
+test('a long name of an end user becomes a short one, always the same', () => {
   const named = (userId: string): unknown => toChat({ metadata: { user_id: userId } }).body['user'];
   assert.equal(named('u-1'), 'u-1');
   const long = 'user_'.repeat(30);
@@ -165,7 +165,7 @@ test('a long name of an end user becomes a short one that is the same each time'
   assert.notEqual(named(long), named(`${long}2`));
 });
 
-test('what a caller calls its fields is named as a header takes it, and a bounded number of times', () => {
+test('names of dropped fields are made safe for a header, and their number is limited', () => {
   const named = toMessages({ 'a\r\nx-evil: 1': 1, '\ud800': 1, 港口: 1, ['long'.repeat(50)]: 1 }).dropped;
   assert.deepEqual(named, ['a__x-evil:_1', '_', '__', 'long'.repeat(16)]);
   const content = [{ type: 'a\r\nb' }, { type: 'text', text: 'Hi' }];
@@ -181,7 +181,7 @@ const OBJECT_FORMS = {
   tools: { functionDeclarations: [{ name: 'f' }] },
 };
 
-test('Gemini: one object may stand for a list of contents, parts or tools', () => {
+test('Gemini: a single object counts as a list of contents, parts or tools', () => {
   const { body } = convert('gemini', 'openai-chat', OBJECT_FORMS) as Converted;
   assert.deepEqual(
     body['messages'].map(({ role, content }: Json) => [role, content]),
@@ -193,7 +193,7 @@ test('Gemini: one object may stand for a list of contents, parts or tools', () =
   assert.equal(body['tools'][0].function.name, 'f');
 });
 
-test('Gemini: values of another kind than they should be stand for nothing', () => {
+test('Gemini: values of the wrong type are ignored', () => {
   const odd = '{"contents":[{"parts":[{"text":"Hi"}]}],"toolConfig":{"functionCallingConfig":{"mode":{"toString":1}}},';
   const config = '"generationConfig":{"responseModalities":["text"],"thinkingConfig":{"thinkingLevel":1.10}}}';
   assert.equal(CODECS.gemini.parseRequest(odd + config, false).reasoning, null);
@@ -203,12 +203,12 @@ test('Gemini: values of another kind than they should be stand for nothing', () 
   assert.equal(levelOf('HIGH')?.effort, 'high');
 });
 
-test('a field is named as dropped whatever its name', () => {
+test('a field with any name is reported as dropped', () => {
   const { dropped } = toMessages({ constructor: 1, hasOwnProperty: 2, foo: 3 });
   assert.deepEqual(dropped.toSorted(), ['constructor', 'foo', 'hasOwnProperty']);
 });
 
-test('names of tools are as short as the target takes them', () => {
+test('tool names are shortened to what the target accepts', () => {
   const name = `mcp__server__${'x'.repeat(60)}`;
   const request = {
     messages: [
@@ -231,14 +231,14 @@ test('names of tools are as short as the target takes them', () => {
   }
 });
 
-test('Responses: allowed tools of a namespace are named as the tools are', () => {
+test('Responses: allowed tools of a namespace have the names of the tools', () => {
   const tools = [{ type: 'namespace', name: 'ns', tools: [{ type: 'function', name: 'f', parameters: {} }] }];
   const choice = { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'f', namespace: 'ns' }] };
   const { body } = convert('openai-responses', 'openai-chat', { input: 'Hi', tools, tool_choice: choice }) as Converted;
   assert.ok(JSON.stringify(body['tool_choice']).includes(body['tools'][0].function.name as string), JSON.stringify(body));
 });
 
-test('what a Messages request says of documents, and what is lost of it, is carried or named', () => {
+test('documents of a Messages request are converted, and what is lost of them is reported', () => {
   const document = {
     type: 'document',
     source: { type: 'text', media_type: 'text/plain', data: 'High water at nine.' },

@@ -1,39 +1,38 @@
 /**
- * Carries requests into the dialect of a target that speaks another one than the caller, and responses back. Between equal dialects
- * nothing here is used.
+ * Converts requests to the target's dialect if it differs from the caller's, and responses back. Not used between equal dialects.
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
-import type { TargetAbilities } from './conversion-loss.ts';
-import { ConvertedStreamReader, convertResponse, nothingLeft, tooLarge } from './converted-response.ts';
+import type { TargetCapabilities } from './conversion-loss.ts';
+import { ConvertedStreamReader, convertResponse, emptyConversion, tooLarge } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { framed } from './framing/framed-reader.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
 import type { DialectName, ModelTool, WriteOptions } from './model.ts';
 import type { RequestBody } from './request-body.ts';
-import { isConvertible } from './whole-bounds.ts';
+import { isConvertible } from './parse-limits.ts';
 
-/** What a target speaks, and what is known of its model. */
+/** The dialects of a target, and what its model supports. */
 export interface TargetWire {
-  /** What requests of other dialects are converted to. */
+  /** Requests in other dialects are converted to this one. */
   readonly dialect: Dialect;
-  /** Spoken beside it. `found.lacksOther`: the target was found not to have it. */
+  /** A second dialect that needs no conversion. `found.lacksOther`: the target turned out not to support it. */
   readonly other: Dialect | null;
-  /** False: `other` is documented to be there. */
+  /** False: `other` is documented to be supported. */
   readonly mayLackOther: boolean;
-  readonly can: TargetAbilities;
-  /** The same for all targets that get the same conversion of a request. */
+  readonly can: TargetCapabilities;
+  /** Equal for targets that get the same conversion of a request. */
   readonly key: string;
 }
 
-/** A dialect that a server was found not to have is tried again after this, in milliseconds: the server may be upgraded. */
+/** In milliseconds; then an unsupported dialect is tried again, since the server may have been upgraded. */
 const LACKING_MS = 60 * 60 * 1000;
 
-/** What a provider's model was found not to have; one object for all its credentials. */
-export class FoundWire {
+/** What a provider's model was found not to support; shared by all its credentials. */
+export class DetectedSupport {
   readonly #clock: Pick<Clock, 'now'>;
   #lackingUntil: Instant = -Infinity;
 
@@ -45,7 +44,7 @@ export class FoundWire {
     return this.#lackingUntil !== -Infinity && this.#clock.now() < this.#lackingUntil;
   }
 
-  noteLack(): void {
+  markUnsupported(): void {
     this.#lackingUntil = this.#clock.now() + LACKING_MS;
   }
 
@@ -54,52 +53,58 @@ export class FoundWire {
   }
 }
 
-export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: FoundWire }): boolean {
+export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: DetectedSupport }): boolean {
   return wire.dialect === dialect || (wire.other === dialect && !found.lacksOther);
 }
 
 export type ConvertedRequest =
   | {
       readonly ok: true;
-      /** In the target's dialect, under a model name that is replaced for each target. */
+      /** In the target's dialect, with a placeholder model name that is replaced for each target. */
       readonly body: RequestBody;
-      /** Members that the target's dialect has no place for. */
+      /** Fields that the target's dialect does not have. */
       readonly dropped: readonly string[];
       readonly tools: readonly ModelTool[];
-      /** Members of the request that the response repeats. */
+      /** Request fields that the response echoes. */
       readonly echo: Fields;
     }
-  /** Without this field the response would be another one. */
+  /** Without this field the response would be a different one. */
   | { readonly ok: false; readonly field: string; readonly message: string };
 
-/** A chat request, which was decoded before, as this target takes it. */
+/** Converts a decoded chat request for a target. */
 export type RequestConverter = (from: Dialect, body: RequestBody, stream: boolean, target: TargetWire) => ConvertedRequest;
 
-const known = new WeakMap<RequestBody, Map<string, ConvertedRequest>>();
+const conversions = new WeakMap<RequestBody, Map<string, ConvertedRequest>>();
 
-/** Made once for a request and each key. */
+/** Cached by request and key. */
 export const convertRequest: RequestConverter = (from, body, stream, target) => {
-  let converted = known.get(body)?.get(target.key);
-  if (converted === undefined) rememberConversion(body, target.key, (converted = convert(from, body, stream, target)));
+  let converted = conversions.get(body)?.get(target.key);
+  if (converted === undefined) cacheConversion(body, target.key, (converted = convert(from, body, stream, target)));
   return converted;
 };
 
-/** True if `convertRequest` returns a conversion that was made before. */
-export function isConversionKnown(body: RequestBody, key: string): boolean {
-  return known.get(body)?.has(key) === true;
+/** True if `convertRequest` would return a cached conversion. */
+export function isConversionCached(body: RequestBody, key: string): boolean {
+  return conversions.get(body)?.has(key) === true;
 }
 
-/** A conversion that was made elsewhere, of a request of this body. */
-export function rememberConversion(body: RequestBody, key: string, converted: ConvertedRequest): void {
-  let made = known.get(body);
-  if (made === undefined) known.set(body, (made = new Map()));
-  made.set(key, converted);
+/** Caches a conversion of this body that was made elsewhere. */
+export function cacheConversion(body: RequestBody, key: string, converted: ConvertedRequest): void {
+  let byKey = conversions.get(body);
+  if (byKey === undefined) conversions.set(body, (byKey = new Map()));
+  byKey.set(key, converted);
 }
 
 const convert: RequestConverter = (from, body, stream, { dialect, can }) => convertBytes(from.name, body.bytes, stream, dialect, can);
 
-/** Converts the bytes of a request that was decoded before. */
-export function convertBytes(from: DialectName, bytes: Uint8Array, stream: boolean, to: Dialect, can: TargetAbilities): ConvertedRequest {
+/** Converts the bytes of a decoded request. */
+export function convertBytes(
+  from: DialectName,
+  bytes: Uint8Array,
+  stream: boolean,
+  to: Dialect,
+  can: TargetCapabilities,
+): ConvertedRequest {
   const codec = CODECS[from];
   const text = asBuffer(bytes).toString();
   const request = codec.parseRequest(text, stream);
@@ -110,7 +115,7 @@ export function convertBytes(from: DialectName, bytes: Uint8Array, stream: boole
   return { ok: true, body: decoded.body, dropped: encoded.dropped, tools: request.tools, echo: codec.echo?.(text) ?? {} };
 }
 
-/** The responses to one request that was converted. */
+/** Converts the responses to one converted request. */
 export class ResponseConversion {
   readonly #from: Dialect;
   readonly #to: Dialect;
@@ -129,18 +134,18 @@ export class ResponseConversion {
     return framed(contentType, new ConvertedStreamReader(watcher, this.#from.name, this.#to.name, this.#options), maxEventSize);
   }
 
-  /** A whole response of the target's, as one of the caller's dialect. */
+  /** Reads a complete response of the target and converts it to the caller's dialect. */
   read(body: Uint8Array, choices: number): ReadResponse {
     const read = this.#from.response.read('chat', body, choices, null);
     if (!read.ok) {
-      const kept = read.failure.kind === 'empty' ? read.failure.body : null;
-      return kept === null ? read : { ...read, converted: this.#convert(kept).body };
+      const emptyBody = read.failure.kind === 'empty' ? read.failure.body : null;
+      return emptyBody === null ? read : { ...read, converted: this.#convert(emptyBody).body };
     }
     if (!isConvertible(body)) return { ok: false, failure: tooLarge('answer'), usage: read.facts.usage };
     const converted = this.#convert(read.converted ?? body);
     const { finishReason, usage } = read.facts;
     if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {
-      return { ok: false, failure: nothingLeft('answer'), usage };
+      return { ok: false, failure: emptyConversion('answer'), usage };
     }
     return { ...read, facts: { ...read.facts, hasContent: read.facts.hasContent && converted.hasContent }, converted: converted.body };
   }

@@ -1,4 +1,4 @@
-/** A provider's response in the dialect of a caller who speaks another one. */
+/** Converts a provider's response to the caller's dialect. */
 import { Buffer } from 'node:buffer';
 import type { ResponseFacts, Failure, Phase } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
@@ -9,13 +9,13 @@ import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
 import type { DialectName, ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 import type { StreamPush, StreamReader } from './dialect.ts';
-import { isConvertible } from './whole-bounds.ts';
+import { isConvertible } from './parse-limits.ts';
 
-const NO_PIECES: readonly Uint8Array[] = [];
+const NO_CHUNKS: readonly Uint8Array[] = [];
 
 /**
- * Reads the provider's stream and gives it in the caller's dialect. What is whole, failed or malformed is the watcher's to say; here
- * its events are only translated.
+ * Reads the provider's stream and converts it to the caller's dialect. The watcher decides whether the stream is complete, failed or
+ * malformed; this class only converts its events.
  */
 export class ConvertedStreamReader implements StreamReader {
   readonly facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false };
@@ -23,7 +23,7 @@ export class ConvertedStreamReader implements StreamReader {
   readonly #parser: StreamParser;
   readonly #filter: EventFilter | null;
   readonly #writer: StreamWriter;
-  /** Parts with content of which nothing is written so far. */
+  /** Parts with content of which nothing has been written yet. */
   readonly #held = new Set<string>();
 
   /** `from`: the dialect of the watched stream. */
@@ -52,25 +52,26 @@ export class ConvertedStreamReader implements StreamReader {
 
   #convert(push: StreamPush): StreamPush {
     if (!push.pieces.every(isConvertible)) {
-      return { pieces: NO_PIECES, hasContent: false, done: false, failure: tooLarge(this.facts.hasContent ? 'answer' : 'first_content') };
+      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: tooLarge(this.facts.hasContent ? 'answer' : 'first_content') };
     }
     let text = '';
     let hasContent = false;
     const events = this.#parser.parse(push.pieces);
     for (const event of push.done ? [...events, ...this.#parser.end()] : events) {
-      for (const one of this.#filter?.(event) ?? [event]) {
-        const written = this.#writer.write(one);
+      for (const filtered of this.#filter?.(event) ?? [event]) {
+        const written = this.#writer.write(filtered);
         text += written;
-        if (written === '') this.#hold(one);
-        else hasContent = this.#isHeld(one) || hasContent || isContent(one);
+        if (written === '') this.#hold(filtered);
+        else hasContent = this.#isHeld(filtered) || hasContent || isContent(filtered);
       }
     }
-    this.#learn(hasContent);
-    if (push.done && this.#isLost()) return { pieces: NO_PIECES, hasContent: false, done: false, failure: nothingLeft('first_content') };
-    return { pieces: text === '' ? NO_PIECES : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
+    this.#updateFacts(hasContent);
+    if (push.done && this.#isLost())
+      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: emptyConversion('first_content') };
+    return { pieces: text === '' ? NO_CHUNKS : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
   }
 
-  /** The writer keeps content until the end of its part. */
+  /** Records content that the writer holds back until its part ends. */
   #hold(event: ModelEvent): void {
     if (isContent(event) && 'part' in event && (event.type !== 'delta' || event.text !== ''))
       this.#held.add(`${event.choice} ${event.part}`);
@@ -80,14 +81,14 @@ export class ConvertedStreamReader implements StreamReader {
     return event.type === 'part_end' && this.#held.delete(`${event.choice} ${event.part}`);
   }
 
-  /** The provider has said something, and nothing of it has a place in the caller's dialect. */
+  /** The provider sent content, but none of it has a place in the caller's dialect. */
   #isLost(): boolean {
     const { hasContent, finishReason, usage } = this.#watcher.facts;
     return hasContent && !this.facts.hasContent && !mayBeEmpty(finishReason, usage);
   }
 
-  /** What the caller's dialect has no place for is no content. */
-  #learn(hasContent: boolean): void {
+  /** Only content that has a place in the caller's dialect counts. */
+  #updateFacts(hasContent: boolean): void {
     const { model, usage, finishReason, opaque } = this.#watcher.facts;
     Object.assign(this.facts, { model, usage, finishReason });
     if (opaque !== undefined) this.facts.opaque = opaque;
@@ -95,21 +96,21 @@ export class ConvertedStreamReader implements StreamReader {
   }
 }
 
-/** Not an empty response of the provider, which is given to the caller if there is no better one. */
-export function nothingLeft(phase: Phase): Failure {
-  return createFailure('empty', phase, "nothing in the response has a place in the caller's protocol");
+/** Unlike an empty response from the provider, it is not passed to the caller as a last resort. */
+export function emptyConversion(phase: Phase): Failure {
+  return createFailure('empty', phase, "nothing in the response has an equivalent in the caller's protocol");
 }
 
-/** It would block the event loop for too long. */
+/** Converting it would block the event loop for too long. */
 export function tooLarge(phase: Phase): Failure {
-  return createFailure('malformed', phase, "the response holds too many values to be converted to the caller's protocol");
+  return createFailure('malformed', phase, "the response has too many values to be converted to the caller's protocol");
 }
 
 function isContent(event: ModelEvent): boolean {
   return event.type === 'delta' || (event.type === 'part_start' && (event.head.type === 'tool_call' || event.head.type === 'media'));
 }
 
-/** A whole response, which has been read as one before. `hasContent`: something of it has a place in the caller's dialect. */
+/** Converts a validated, complete response. `hasContent`: something in it has a place in the caller's dialect. */
 export function convertResponse(
   body: Uint8Array,
   from: DialectName,

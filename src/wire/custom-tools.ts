@@ -1,13 +1,13 @@
 /**
- * Custom tools take one text. Dialects without them are offered a function whose one argument `input` is that text; its calls are turned
- * back here. The text of such a call is given whole: it can only be read out of complete JSON.
+ * Custom tools take free text. Dialects without them are offered a function with one argument, `input`, and its calls are converted back
+ * here. The text of such a call is emitted at once: it can only be extracted from complete JSON.
  */
 import { isRecord } from './json-values.ts';
 import type { ModelEvent, ModelTool } from './model.ts';
 
 export type EventFilter = (event: ModelEvent) => readonly ModelEvent[];
 
-/** Null: the request offers no custom tool, and events pass as they are. */
+/** Null: the request has no custom tools, and events stay unchanged. */
 export function createCustomToolFilter(tools: readonly ModelTool[]): EventFilter | null {
   const names = new Set(tools.flatMap((tool) => (tool.type === 'custom' ? [tool.name] : [])));
   if (names.size === 0) return null;
@@ -36,7 +36,7 @@ function keyOf({ choice, part }: { readonly choice: number; readonly part: numbe
   return `${choice} ${part}`;
 }
 
-/** A model may have written the text alone. */
+/** Returns the text itself if the model wrote no JSON object around it. */
 function inputIn(text: string): string {
   try {
     const value: unknown = JSON.parse(text);

@@ -59,7 +59,7 @@ test('reads the facts of a full chat request', () => {
   });
 });
 
-test('has calm defaults', () => {
+test('has neutral defaults', () => {
   const { inputTokens, ...rest } = chat({ tools: [], stream: null });
   assert.equal(inputTokens, Math.ceil((JSON.stringify(messages).length + 2) / 4));
   assert.deepEqual(rest, {
@@ -77,14 +77,14 @@ test('has calm defaults', () => {
   });
 });
 
-test('knows how many choices were asked for', () => {
+test('reads the number of choices requested', () => {
   assert.equal(chat({ n: 3 }).choices, 3);
   assert.equal(chat({ n: 0 }).choices, 1);
   const facts = factsOf('completions', { model: 'm', prompt: ['a', 'b'], n: 2, best_of: 5 });
   assert.equal(facts.choices, 4);
 });
 
-test('refuses what is not a JSON object with the fields that we act on, and names the field', () => {
+test('refuses anything but a JSON object with the required fields, and names the field', () => {
   assert.equal(faultOf('chat', '{"model":"m"'), null);
   assert.equal(faultOf('chat', ''), null);
   assert.equal(faultOf('chat', '[]'), null);
@@ -99,19 +99,19 @@ test('refuses what is not a JSON object with the fields that we act on, and name
   assert.equal(faultOf('embeddings', { model: 'm' }), 'input');
 });
 
-test('leaves all else to the provider', () => {
+test('leaves everything else to the provider', () => {
   assert.equal(factsOf('chat', { model: 'm', messages: [], temperature: 'hot', n: -1, tools: 5, stop: {} }).hasTools, false);
   assert.equal(factsOf('completions', { model: 'm' }).model, 'm');
 });
 
-test('takes the byte order mark off the body', () => {
+test('removes the byte order mark from the body', () => {
   const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from('\ufeff{"model":"m","messages":[]}'));
   assert.ok(decoded.ok);
   assert.equal(decoded.body.bytes[0], 0x7b);
   assert.equal(decoded.body.members[0]?.keyStart, 1);
 });
 
-test('bounds the output over all choices, and ignores bounds that make no sense', () => {
+test('the output bound covers all choices, and invalid bounds are ignored', () => {
   assert.equal(chat({ max_tokens: 10 }).outputBound, 10);
   assert.equal(chat({ max_tokens: 10, n: 3 }).outputBound, 30);
   assert.equal(factsOf('chat', '{"model":"m","messages":[],"max_tokens":1.5e3}').outputBound, 1500);
@@ -141,7 +141,7 @@ test('counts media at constants and never by their base64 bytes', () => {
   assert.ok(audio >= 100 && audio < 160, `${audio}`);
 });
 
-test('counts text by its bytes, wherever it stands', () => {
+test('counts text by its bytes, wherever it is', () => {
   const text = 'data: not a picture, only words. '.repeat(1000);
   for (const content of [text, [{ type: 'text', text }]]) {
     const { inputTokens } = chat({ messages: [{ role: 'user', content }] });
@@ -157,7 +157,7 @@ test('counts token ids one by one', () => {
   assert.equal(factsOf('completions', { model: 'm', prompt: [[1, 2], [3]] }).inputTokens, 3);
 });
 
-test('knows the ways to ask for thinking', () => {
+test('recognizes the ways to request reasoning', () => {
   const yes = [
     { reasoning_effort: 'low' },
     { reasoning: { effort: 'high' } },
@@ -183,7 +183,7 @@ test('knows the ways to ask for thinking', () => {
   for (const fields of no) assert.equal(chat(fields).usesReasoning, false, JSON.stringify(fields));
 });
 
-test('what may be generated is bounded, whatever a request of any dialect says', () => {
+test('the output bound is limited, whatever a request of any dialect states', () => {
   const boundOf = (dialect: keyof typeof DIALECTS, fields: string): number | null => {
     const bytes = Buffer.from(`{"model":"m","messages":[{"role":"user","content":"x"}],"input":"x","contents":[],${fields}}`);
     const decoded = DIALECTS[dialect].request.decode('chat', bytes, scanObject(bytes), { model: 'm', stream: false });

@@ -11,8 +11,9 @@ import type { DecodedRequest, Dialect, PathFacts } from './dialect.ts';
 export type JsonOperation = 'chat' | 'completions' | 'embeddings';
 
 /**
- * Members that we act on. Each has one reading: given twice, or under a name that differs in case only, parsers disagree about it, and
- * what we decide by (a limit, a list of models) would not be what the provider does. The first `SMALL_FIELDS` of them are parsed, so they are bounded.
+ * Fields that Breakwater acts on. Each must be unambiguous: if one is repeated, or appears under a name that differs in case only, parsers
+ * disagree about its value, and a decision made here (by a limit, a list of models) might not match what the provider does. The first
+ * `SMALL_FIELDS` of them are parsed, so their size is limited.
  */
 const FIELDS = [
   'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n', 'best_of', 'prompt_cache_key', 'service_tier',
@@ -22,12 +23,12 @@ const FIELDS = [
 const SMALL_FIELDS = FIELDS.indexOf('messages');
 const FIELD_BIT: ReadonlyMap<string, number> = new Map(FIELDS.map((name, index) => [name, 1 << index]));
 const SMALL_FIELD_BYTES_MAX = 64 * 1024;
-/** No provider's name for a model is a tenth as long. */
+/** More than ten times the length of any provider's model name. */
 const MODEL_BYTES_MAX = 1024;
-/** A longer cache key is left to the provider, and keeps no request at one credential. */
+/** A longer cache key is left to the provider, and is not used for credential affinity. */
 const CACHE_KEY_LENGTH_MAX = 1024;
 
-/** Members that are no input of the model, however long their values are. */
+/** Fields that are not model input, however long their values are. */
 const NOT_INPUT = new Set([
   'model', 'stream_options', 'stop', 'logit_bias', 'user', 'metadata', 'service_tier', 'prompt_cache_key', 'prompt_cache_options',
   'prompt_cache_retention', 'safety_identifier', 'reasoning_effort', 'reasoning', 'thinking', 'verbosity', 'modalities', 'encoding_format',
@@ -35,34 +36,33 @@ const NOT_INPUT = new Set([
 ]); // prettier-ignore
 
 const BYTES_PER_TOKEN = 4;
-/** No answer is longer than this, and sums of numbers beyond all measure would stay so for ever. */
+/** Longer than any response. Larger numbers are cut, or sums with them would exceed limits permanently. */
 const OUTPUT_MAX = 10_000_000;
 
-/** What may be generated at most for all answers to a request; null: it is not said. */
-export function outputBoundOf(perAnswer: number | null, answers = 1): number | null {
-  return perAnswer === null ? null : Math.min(OUTPUT_MAX, perAnswer * answers);
+/** The most tokens that all choices of a request may generate together; null: not stated. */
+export function outputBoundOf(perChoice: number | null, choices = 1): number | null {
+  return perChoice === null ? null : Math.min(OUTPUT_MAX, perChoice * choices);
 }
 
-/** Where the path says neither the model nor that a stream is asked for. */
+/** For paths that state neither the model nor streaming. */
 export const NO_PATH_FACTS: PathFacts = { model: null, stream: false };
 
 /**
- * Reads what we act on from a request body; everything else is left for the provider to judge.
- * A fault carries a message for the caller and the name of the field, as in `error.param`.
- * `body.bytes` are the given bytes, without their byte order mark if they had one.
+ * Reads the fields that Breakwater acts on from a request body; everything else is left to the provider. A fault has a message for the
+ * caller and the name of the field, as in `error.param`. `body.bytes` are the given bytes, without their byte order mark.
  */
 export function decodeRequest(dialect: Dialect, operation: Operation, input: Uint8Array, path = NO_PATH_FACTS): DecodedRequest {
-  const bytes = withoutMark(input);
+  const bytes = withoutByteOrderMark(input);
   return dialect.request.decode(operation, bytes, scanObject(bytes), path);
 }
 
-/** The bytes that are scanned and sent on. */
-export function withoutMark(input: Uint8Array): Uint8Array {
+/** The bytes without their byte order mark, as they are scanned and sent. */
+export function withoutByteOrderMark(input: Uint8Array): Uint8Array {
   const mark = byteOrderMarkLength(input);
   return mark === 0 ? input : input.subarray(mark);
 }
 
-/** The members that all dialects have in common, in a body whose scan has been made. */
+/** Decodes the fields that all dialects have in common, from a scanned body. */
 export function decodeScanned(
   operation: JsonOperation,
   bytes: Uint8Array,
@@ -90,12 +90,12 @@ function missingInput(operation: JsonOperation, fields: FieldReader, needsMessag
     if (fields.messages === null) return { message: "Missing required parameter: 'messages'.", param: 'messages' };
     if (kindOf(fields.bytes, fields.messages) !== 'array') return { message: "'messages' must be an array.", param: 'messages' };
   }
-  // Other providers take `messages`, `texts`, `images` and more in its place.
+  // Other providers accept `messages`, `texts`, `images` and more instead.
   if (operation === 'embeddings' && !fields.hasInput) return { message: "Missing required parameter: 'input'.", param: 'input' };
   return null;
 }
 
-/** Goes once over the members. */
+/** Reads all members in one pass. */
 class FieldReader {
   readonly bytes: Uint8Array;
   readonly #scan: JsonObjectScan;
@@ -124,7 +124,7 @@ class FieldReader {
   /** Which of `FIELDS` were given. */
   #seen = 0;
 
-  /** `pathModel`: the model that the path names; null: the body does. */
+  /** `pathModel`: the model named in the path; null: the body names it. */
   constructor(bytes: Uint8Array, scan: JsonObjectScan, pathModel: string | null) {
     this.bytes = bytes;
     this.#scan = scan;
@@ -204,7 +204,7 @@ class FieldReader {
     this.fault ??= { message, param };
   }
 
-  /** Another parser may read such a member in the place of the one that we read. */
+  /** Another parser may read this member instead of the one with the exact name. */
   #refuseVariant(name: string): void {
     if (isFolded(name)) return;
     const folded = foldName(name);
@@ -212,7 +212,7 @@ class FieldReader {
       this.#refuse(folded, `'${name.slice(0, 80)}' differs from '${folded}' in case only: parsers disagree about which field it is.`);
   }
 
-  /** The ways to ask for thinking: OpenAI, OpenRouter, Anthropic and Gemini compatible, Qwen, vLLM templates. */
+  /** The ways to request reasoning: OpenAI, OpenRouter, Anthropic and Gemini compatible, Qwen, vLLM templates. */
   #readThinking(member: BodyMember): void {
     const { bytes } = this;
     switch (member.name) {
@@ -220,10 +220,10 @@ class FieldReader {
         this.#effort = isEffort(readString(bytes, member));
         break;
       case 'reasoning':
-        this.#reasoning = asksToReason(bytes, member);
+        this.#reasoning = requestsReasoning(bytes, member);
         break;
       case 'thinking':
-        this.#thinking = asksToThink(bytes, member);
+        this.#thinking = requestsThinking(bytes, member);
         break;
       case 'enable_thinking':
         this.#enableThinking = readBoolean(bytes, member) === true;
@@ -235,7 +235,7 @@ class FieldReader {
     }
   }
 
-  /** It holds something that may be what to work on, under whatever name. */
+  /** Some member may be the input, under whatever name. */
   get hasInput(): boolean {
     return this.input !== null || this.#inputBytes > 0;
   }
@@ -246,7 +246,7 @@ class FieldReader {
       model: this.#model ?? '',
       stream: operation !== 'embeddings' && this.#stream,
       wantsUsage: this.#stream && this.#includesUsage,
-      choices: this.#asked(operation),
+      choices: this.#choiceCount(operation),
       outputBound: this.#outputBound(operation),
       inputTokens: this.#inputTokens(),
       usesReasoning: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
@@ -257,7 +257,7 @@ class FieldReader {
     };
   }
 
-  #asked(operation: JsonOperation): number {
+  #choiceCount(operation: JsonOperation): number {
     if (operation === 'embeddings') return this.input === null ? 1 : countPrompts(this.bytes, this.input);
     const each = Math.max(1, this.#choices ?? 1);
     return operation === 'chat' ? each : each * this.#prompts();
@@ -272,9 +272,9 @@ class FieldReader {
     const perChoice = this.#maxCompletionTokens ?? this.#maxTokens;
     if (perChoice === null) return null;
     if (operation === 'chat') return outputBoundOf(perChoice, Math.max(1, this.#choices ?? 1));
-    // best_of answers are generated, and paid for, for each prompt; n of them come back.
-    const answers = Math.max(1, this.#choices ?? 1, this.#bestOf ?? 1);
-    return outputBoundOf(perChoice, answers * this.#prompts());
+    // `best_of` completions are generated and billed for each prompt; `n` of them are returned.
+    const completions = Math.max(1, this.#choices ?? 1, this.#bestOf ?? 1);
+    return outputBoundOf(perChoice, completions * this.#prompts());
   }
 
   #inputTokens(): number {
@@ -290,7 +290,7 @@ class FieldReader {
   }
 }
 
-/** Strings, arrays and objects are input unless they are known not to be: an unknown field may hold documents. */
+/** Strings, arrays and objects count as input unless listed otherwise: an unknown field may hold documents. */
 function isInput(bytes: Uint8Array, member: BodyMember): boolean {
   const first = bytes[member.start];
   return (first === 0x22 || first === 0x5b || first === 0x7b) && !NOT_INPUT.has(member.name);
@@ -307,7 +307,7 @@ function isEffort(value: unknown): boolean {
 }
 
 /** `reasoning: { effort | max_tokens | enabled }` (OpenRouter), or a bare `true`. */
-function asksToReason(bytes: Uint8Array, member: BodyMember): boolean {
+function requestsReasoning(bytes: Uint8Array, member: BodyMember): boolean {
   const value = parseMember(bytes, member);
   if (!isRecord(value)) return value === true;
   if (value['enabled'] === false) return false;
@@ -316,7 +316,7 @@ function asksToReason(bytes: Uint8Array, member: BodyMember): boolean {
 }
 
 /** `thinking: { type: "enabled" | "adaptive" | … }`, `{ budget_tokens }`, or a bare `true`. */
-function asksToThink(bytes: Uint8Array, member: BodyMember): boolean {
+function requestsThinking(bytes: Uint8Array, member: BodyMember): boolean {
   const value = parseMember(bytes, member);
   if (!isRecord(value)) return value === true;
   if (typeof value['type'] === 'string') return value['type'] !== 'disabled';

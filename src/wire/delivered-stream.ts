@@ -1,40 +1,40 @@
-/** A stream as its caller has it so far, and the writer that continues it. */
+/** The part of a stream that has been delivered to the caller, and the writer that continues it. */
 import { CODECS } from './codecs.ts';
 import type { DialectName, ModelEvent, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 
-/** A longer text is not continued, in characters: it is kept, read again and sent. */
+/** In characters. A longer text is not continued: it would be stored, parsed again and sent. */
 export const CONTINUABLE_CHARS_MAX = 256 * 1024;
 
-/** Characters of text and reasoning that are kept; a stream with more is not continued. */
+/** Characters of text and reasoning that are stored; a stream with more is not continued. */
 const DELTA_CHARS_MAX = 1024 * 1024;
 
-/** The events delivered, with the deltas of a part joined. Only text and reasoning of one choice can be continued. */
+/** The delivered events, with the deltas of a part joined. Only text and reasoning of a single choice can be continued. */
 export class DeliveredStream {
   readonly #dialect: DialectName;
   readonly #options: WriteOptions;
   readonly #parser: StreamParser;
   #events: ModelEvent[] = [];
   readonly #textParts = new Set<number>();
-  /** The text part that is open; null: none. */
+  /** The open text part; null: none. */
   openPart: number | null = null;
-  /** Parts begun. */
+  /** Number of parts started. */
   parts = 0;
   #text = '';
-  /** Of all deltas. */
+  /** Characters in all deltas. */
   #chars = 0;
   #usage: ModelEvent | null = null;
   #isContinuable = true;
-  /** Deltas, reasoning included: each holds at least one token. */
+  /** Number of deltas, including reasoning: each holds at least one token. */
   deltas = 0;
 
-  /** `options`: for the continuation, where the stream itself does not say. */
+  /** `options`: used by the continuation for what the stream itself does not state. */
   constructor(dialect: DialectName, options: WriteOptions) {
     this.#dialect = dialect;
     this.#options = options;
     this.#parser = CODECS[dialect].createParser();
   }
 
-  /** Empty where it can't be continued. */
+  /** Empty if the stream can't be continued. */
   get text(): string {
     return this.#isContinuable ? this.#text : '';
   }
@@ -55,10 +55,10 @@ export class DeliveredStream {
     const isOther = ('choice' in event && event.choice !== 0) || event.type === 'finish' || event.type === 'end';
     if (isOther || this.#text.length > CONTINUABLE_CHARS_MAX || this.#chars > DELTA_CHARS_MAX) this.#giveUp();
     else if (event.type === 'usage') this.#usage = event;
-    else this.#keep(event);
+    else this.#store(event);
   }
 
-  /** A writer that has written the stream so far. */
+  /** A writer in the state after writing the delivered events. */
   resume(): StreamWriter {
     const started = this.#events.find(({ type }) => type === 'start');
     const createdAt = (started?.type === 'start' ? started.createdAt : null) ?? this.#options.createdAt;
@@ -76,7 +76,7 @@ export class DeliveredStream {
     } else if (type !== 'reasoning') this.#giveUp();
   }
 
-  #keep(event: ModelEvent): void {
+  #store(event: ModelEvent): void {
     const before = this.#events.at(-1);
     if (event.type === 'delta' && before?.type === 'delta' && before.part === event.part) {
       this.#events[this.#events.length - 1] = { ...event, text: before.text + event.text };

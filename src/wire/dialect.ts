@@ -1,6 +1,6 @@
 /**
- * What is said on the wire: one object for each dialect, through which the engine reads and writes everything. A new dialect is a
- * folder and a line in `dialects.ts`; nothing else imports a dialect's folder.
+ * The interface of a dialect: one object through which the engine reads and writes everything on the wire. A new dialect is a folder and
+ * a line in `dialects.ts`; nothing else imports from a dialect's folder.
  */
 import type { BreakwaterError } from '../core/errors.ts';
 import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
@@ -15,7 +15,7 @@ import type { RequestBody } from './request-body.ts';
 
 export interface Dialect {
   readonly name: DialectName;
-  /** The family that configuration, logs and metrics name. */
+  /** The family named in configuration, logs and metrics. */
   readonly protocol: Protocol;
   readonly request: DialectRequest;
   readonly response: DialectResponse;
@@ -30,29 +30,29 @@ export type DecodedRequest =
 
 export interface DialectRequest {
   /**
-   * What we act on in a body whose scan has been made; every byte is kept. `path`: what the path says beside it. Takes time by the
-   * number of top-level members only.
+   * Reads the fields that Breakwater acts on from a scanned body; every byte is preserved. `path`: what the path states in addition. Takes
+   * time proportional to the number of top-level members.
    */
   decode(operation: Operation, bytes: Uint8Array, scan: JsonObjectScan | JsonFault, path: PathFacts): DecodedRequest;
-  /** The body with the permitted edits: the original bytes for the rest, the very same where nothing changes. In pieces where it is large. */
+  /** The body with the edits applied and all other bytes preserved; the same object if nothing changes. A large body is returned in pieces. */
   edit(body: RequestBody, edits: RequestEdits): Uint8Array | readonly Uint8Array[];
-  /** What a request is compared by: the same for all the ways in which the same can be written. */
+  /** A key for comparing requests, equal for all ways to write the same request. */
   identity(body: RequestBody): string | readonly (string | Uint8Array)[];
-  /** In which form the response is wanted; null: any text will do. */
+  /** The requested response format; null: free text. */
   format(body: RequestBody): ResponseFormat | null;
-  /** A header of the caller's that belongs to members of the body; absent: there is none. */
+  /** A caller's header that depends on members of the body; absent: none. */
   readonly tied?: TiedHeader;
 }
 
-/** A header whose value names members of the body, and is refused without them. */
+/** A header whose value names members of the body, and is rejected without them. */
 export interface TiedHeader {
   /** In lower case. */
   readonly name: string;
-  /** The value for a body without the members `leftOut`; empty: the header is left out. */
+  /** The value for a body without the members `leftOut`; empty: the header is omitted. */
   valueFor(value: string, leftOut: readonly string[], isSent: (member: string) => boolean): string;
 }
 
-/** What a dialect says in the path of a request. */
+/** What a dialect states in the path of a request. */
 export interface PathFacts {
   readonly model: string | null;
   readonly stream: boolean;
@@ -61,153 +61,153 @@ export interface PathFacts {
 export interface RequestEdits {
   /** The target's own name for the model; replaces the value of `model`. */
   readonly model: string;
-  /** Members to replace, or to add at the end. Wins over `drop`. */
+  /** Members to replace, or to append. Takes precedence over `drop`. */
   readonly set?: Readonly<Record<string, unknown>>;
-  /** Members to leave out. */
+  /** Members to remove. */
   readonly drop?: readonly string[];
-  /** Members that have no place in the body at this target, `model` among them if it stands in the path. Wins over everything. */
+  /** Members that this target does not accept in the body, including `model` if the path names it. Takes precedence over everything. */
   readonly omit?: readonly string[];
-  /** Members whose name is another one at the target. */
+  /** Members with a different name at the target. */
   readonly rename?: ReadonlyMap<string, string>;
-  /** Asks for the usage of a stream, where the dialect gives it only on demand. */
+  /** Requests usage in the stream, for dialects that report it only on demand. */
   readonly askUsage?: boolean;
-  /** Bytes inside of members that are taken out, in order. */
+  /** Byte ranges inside members to remove, in order. */
   readonly cuts?: readonly Cut[];
 }
 
-/** In which form a request wants its response. */
+/** The response format that a request asks for. */
 export interface ResponseFormat {
-  /** What it must fit; null: any JSON object will do. */
+  /** The schema that the response must match; null: any JSON object. */
   readonly schema: Readonly<Record<string, unknown>> | null;
-  /** The same as JSON; empty where there is none. */
+  /** The schema as JSON; empty if there is none. */
   readonly schemaText: string;
 }
 
-/** What a whole response is. */
+/** The result of reading a complete response. */
 export type ReadResponse =
   | {
       readonly ok: true;
       readonly facts: ResponseFacts;
-      /** An estimate of the output, where the response tells no usage. */
+      /** Present if the response reports no usage. */
       readonly estimatedOutputTokens?: number;
-      /** The response in the caller's dialect and the shape that was asked for, where it came in another. */
+      /** The response in the caller's dialect and the requested shape, if it came in another. */
       readonly converted?: Uint8Array;
     }
   | {
       readonly ok: false;
       readonly failure: Failure;
       readonly usage: TokenUsage | null;
-      /** An empty response in the caller's dialect, where it was in another one. */
+      /** An empty response in the caller's dialect, if it came in another. */
       readonly converted?: Uint8Array;
     };
 
 export interface DialectResponse {
-  /** Judges a body that came with a success status. `choices`: how many were asked for; `outline`: of a large body. */
+  /** Classifies a body that came with a success status. `choices`: the number requested; `outline`: of a large body. */
   read(operation: Operation, body: Uint8Array, choices: number, outline: JsonOutline | null): ReadResponse;
-  /** The choices of a whole response, to be judged; it has been read as one before. */
+  /** The choices of a valid response, for quality checks. */
   choices(body: Uint8Array, outline?: JsonOutline | null): AnswerChoice[];
-  /** The same response with other texts: `texts[i]` for the choice at place i, null: as it is. */
+  /** The same response with other texts: `texts[i]` for choice i; null: unchanged. */
   withTexts(body: Uint8Array, texts: readonly (string | null)[]): Uint8Array;
-  /** A whole response as the events of its stream. */
+  /** Converts a complete response to the events of a stream. */
   toStream(body: Uint8Array, wantsUsage: boolean): Uint8Array;
-  /** The events of a complete stream as one whole response. */
-  toPlain(events: Uint8Array): Uint8Array;
-  /** The same, as the events come. */
+  /** Converts the events of a complete stream to a non-streaming response. */
+  fromStream(events: Uint8Array): Uint8Array;
+  /** The same, as the events arrive. */
   createFold(): StreamFold;
-  /** True if `inForm` may be called: a large response is given in its own form only. */
-  canBeInForm(response: WholeResponse, wanted: WantedForm): boolean;
-  /** The same response in the wanted form; the same bytes where it has that form. */
-  inForm(response: WholeResponse, wanted: WantedForm): Uint8Array;
-  /** True if some choice came to its end before what it had to say did: at its length limit, or by a filter. */
+  /** True if `convertForm` may be called: a large response is available in its own form only. */
+  canConvertForm(response: WholeResponse, requested: RequestedForm): boolean;
+  /** The response in the requested form; the same bytes if it has that form. */
+  convertForm(response: WholeResponse, requested: RequestedForm): Uint8Array;
+  /** True if a choice was cut short by its output limit or a filter. */
   isUnfinished(body: Uint8Array): boolean;
 }
 
-/** A complete response as it is kept. */
+/** A complete response, as it is stored. */
 export interface WholeResponse {
   readonly body: Uint8Array;
   readonly isStream: boolean;
-  /** The events of a stream tell the usage; a plain response always does, where the provider did. */
-  readonly tellsUsage: boolean;
+  /** The stream's events include usage. A non-streaming response always does, if the provider reported it. */
+  readonly includesUsage: boolean;
   readonly usage: TokenUsage | null;
 }
 
-export interface WantedForm {
+export interface RequestedForm {
   readonly stream: boolean;
-  /** Of a stream: with the usage at its end. */
+  /** Whether a stream ends with usage. */
   readonly usage: boolean;
 }
 
-/** Folds the events of a stream into one whole response. */
+/** Folds the events of a stream into one response. */
 export interface StreamFold {
-  /** It holds more than is made one response: what was folded is not all of it. */
+  /** The stream is too large to fold, and the result is incomplete. */
   readonly isTooLarge: boolean;
-  /** `events`: whole ones. */
+  /** `events`: complete ones. */
   push(events: Uint8Array): void;
   finish(): Uint8Array;
 }
 
 export interface StreamPush {
-  /** Original bytes of whole events that may go downstream, in order. */
+  /** Original bytes of complete events that may be sent downstream, in order. */
   readonly pieces: readonly Uint8Array[];
-  /** True if content is among these pieces. */
+  /** True if these pieces contain content. */
   readonly hasContent: boolean;
-  /** The stream has ended well, and its terminator is the end of the pieces. */
+  /** The stream is complete, and the pieces end with its terminator. */
   readonly done: boolean;
-  /** The stream has failed; the pieces are what came before. */
+  /** The stream has failed; the pieces precede the failure. */
   readonly failure: Failure | null;
 }
 
 export interface StreamReader {
-  /** What is known so far; goes on changing. */
+  /** Updated as the stream is read. */
   readonly facts: ResponseFacts;
-  /** True if every choice has ended: only usage and terminator may follow. */
+  /** True if every choice has finished: only usage and the terminator may follow. */
   readonly isComplete: boolean;
-  /** An estimate of the output tokens, for a provider that reports no usage. */
+  /** For providers that report no usage. */
   readonly estimatedOutputTokens: number;
-  /** False: nothing that it has passed so far contains a secret or a part of one. Absent: it does not look for secrets. */
+  /** False: no secret, and no part of one, is in what it has passed so far. Absent: it does not search for secrets. */
   readonly mayHoldSecret?: boolean;
-  /** After `done` or a failure it gives nothing more. */
+  /** Returns nothing more after `done` or a failure. */
   push(chunk: Uint8Array): StreamPush;
-  /** The upstream closed cleanly. */
+  /** Called when the upstream has closed cleanly. */
   end(): StreamPush;
 }
 
 export interface WatchOptions {
   readonly operation: Operation;
-  /** How many choices were asked for: with fewer, only the dialect's terminator ends the stream well. Default 1. */
+  /** The number of choices requested: with fewer, only the dialect's terminator completes the stream. Default 1. */
   readonly choices?: number;
-  /** False: the caller didn't ask for the usage, and where it stands in an event of its own, that is taken out. */
+  /** False: the caller did not request usage, and an event that holds only usage is removed. */
   readonly keepUsage: boolean;
-  /** Bytes of one event; a larger one is `malformed`. */
+  /** In bytes; a larger event is `malformed`. */
   readonly maxEventSize: number;
   /** Secrets to look for; null or absent: none. */
   readonly secrets?: SecretScan | null;
 }
 
-/** How the first choice of a stream begins, in pieces that have passed a stream reader. */
+/** Follows the beginning of the first choice of a stream, in bytes that have passed a stream reader. */
 export interface OpeningReader {
-  /** What it has said so far, without reasoning. */
+  /** The text so far, without reasoning. */
   readonly text: string;
-  /** It has said something in the dialect's own field for refusals. */
+  /** There is text in the dialect's own field for refusals. */
   readonly refuses: boolean;
-  /** It calls a tool, or holds something that is no text. */
+  /** It calls a tool, or has content other than text. */
   readonly holdsOther: boolean;
   read(pieces: readonly Uint8Array[]): void;
 }
 
 export interface DialectStream {
-  /** Bytes in, the same bytes and facts out. Null: a response to this operation never comes as events. */
+  /** Returns the original bytes, and the facts found in them. Null: responses to this operation are never streamed. */
   watch(options: WatchOptions): StreamReader | null;
   createOpeningReader(): OpeningReader;
-  /** A comment that clients skip; line ends in `text` become spaces, or it could forge events. */
+  /** A comment, which clients skip; line breaks in `text` become spaces, so that it can't forge events. */
   comment(text: string): Uint8Array;
-  /** What keeps a silent stream alive. */
+  /** Sent to keep a silent stream open. */
   readonly keepAlive: Uint8Array;
 }
 
-/** An error as a caller reads it, ours or a provider's. `type` and `code` may be another dialect's words. */
-export interface ErrorWords {
-  /** When the caller may ask again, in milliseconds; null or absent: not known, or that would not help. */
+/** An error for a caller, from Breakwater or a provider. `type` and `code` may be another dialect's terms. */
+export interface ErrorDetails {
+  /** When the caller may retry, in milliseconds; null or absent: unknown, or a retry would not help. */
   readonly retryAfterMs?: number | null;
   readonly status: number;
   readonly message: string;
@@ -218,17 +218,17 @@ export interface ErrorWords {
 
 export interface DialectError {
   /** The body of an error response. */
-  body(words: ErrorWords, requestId: string): Uint8Array;
-  /** A provider's error body for another status than its own; absent: the body does not name the status. */
+  body(error: ErrorDetails, requestId: string): Uint8Array;
+  /** A provider's error body, rewritten for another status; absent: the body does not contain the status. */
   restated?(body: Uint8Array, status: number): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
-  event(words: ErrorWords, requestId: string): Uint8Array;
-  /** False: an error body is in the form of another protocol or platform, whose words clients of this one do not know. */
+  event(error: ErrorDetails, requestId: string): Uint8Array;
+  /** False: an error body has the form of another protocol or platform, whose terms clients of this dialect do not recognize. */
   isOwn(body: Readonly<Record<string, unknown>>): boolean;
-  /** A provider's error of another dialect in the words that clients of this one look for. `reason`: what it was judged to be. */
-  foreign(words: ErrorWords, reason: string): ErrorWords;
-  /** `type` of an error of ours. */
+  /** A provider's error of another dialect in the terms of this one. `reason`: its classification. */
+  foreign(error: ErrorDetails, reason: string): ErrorDetails;
+  /** `type` of an error that Breakwater generates. */
   typeOf(error: BreakwaterError): string;
-  /** The header under which the dialect's own SDK looks for the request's id, beside ours; null: there is none. */
+  /** The header in which the dialect's own SDK looks for the request id; null: none. */
   readonly requestIdHeader: string | null;
 }

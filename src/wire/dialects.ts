@@ -1,4 +1,4 @@
-/** Every dialect by its name. */
+/** All dialects by name. */
 import type { Protocol } from '../core/request.ts';
 import { bedrockConverse } from './bedrock-converse/dialect.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
@@ -7,7 +7,7 @@ import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
 import { echoOf } from './openai-responses/echo.ts';
-import { HistoryWriter, readReferring, responseIn } from './openai-responses/history.ts';
+import { HistoryWriter, readHistoryReference, responseIn } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
@@ -19,19 +19,19 @@ export const DIALECTS = {
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
 /** What requests of the Responses API refer to. */
-export const RESPONSE_HISTORY = { readReferring, responseIn, HistoryWriter };
+export const RESPONSE_HISTORY = { readHistoryReference, responseIn, HistoryWriter };
 
-/** What a response repeats of its request, whose JSON this is. */
+/** The request fields that a response echoes, from the request's JSON. */
 export const responseEcho = echoOf;
 
-/** What a provider of this protocol speaks. */
+/** The dialect of providers with this protocol. */
 export function dialectOf(protocol: string): Dialect {
   if (protocol === 'anthropic') return anthropicMessages;
   if (protocol === 'converse') return bedrockConverse;
   return protocol === 'gemini' ? gemini : openaiChat;
 }
 
-/** Errors by the family of a path. */
+/** Error writers by path family. */
 export const ERRORS: Readonly<Record<Protocol, DialectError>> = {
   openai: openaiChat.error,
   anthropic: anthropicMessages.error,

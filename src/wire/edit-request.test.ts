@@ -21,13 +21,13 @@ test('replaces the model and leaves every other byte', () => {
   assert.equal(edited(text, { model: 'größer "x"' }), text.replace('"a/b"', '"größer \\"x\\""'));
 });
 
-test('gives the same bytes back when nothing changes', () => {
+test('returns the same bytes when nothing changes', () => {
   const body = bodyOf('{"model":"m\\u0031","stream":true,"temperature":1,"stream_options":{"include_usage":true}}');
   const same = encodeRequest(body, { model: 'm1', set: { temperature: 1, gone: undefined }, drop: ['absent'], askUsage: true });
   assert.equal(same, body.bytes);
 });
 
-test('drops members with the right comma, wherever they stand', () => {
+test('drops members with the right comma, at any position', () => {
   const text = '{"a":1, "model":"m", "b":2 ,"c":3}';
   assert.equal(edited(text, { model: 'm', drop: ['a'] }), '{"model":"m", "b":2 ,"c":3}');
   assert.equal(edited(text, { model: 'm', drop: ['b'] }), '{"a":1, "model":"m" ,"c":3}');
@@ -36,14 +36,14 @@ test('drops members with the right comma, wherever they stand', () => {
   assert.equal(edited('{"b":1,"a":2}', { model: 'm', drop: ['a', 'b'], set: { c: 3 } }), '{"c":3}');
 });
 
-test('sets members: replaced in place, added at the end, and wins over drop', () => {
+test('sets members: replaced in place, added at the end, taking precedence over drop', () => {
   assert.equal(edited('{"model":"m","t":0.5 }', { model: 'm', set: { t: 1, u: [1] }, drop: ['t'] }), '{"model":"m","t":1,"u":[1] }');
   assert.equal(edited('{ }', { model: 'm', set: { a: null } }), '{"a":null }');
   assert.equal(edited('{"a":1,"model":"m","a":2}', { model: 'm', set: { a: 3 } }), '{"a":3,"model":"m","a":3}');
   assert.equal(edited('{"a":1,"model":"m","a":2}', { model: 'm', drop: ['a'] }), '{"model":"m"}');
 });
 
-test('asks for usage: adds stream_options, or merges into those that are there', () => {
+test('requests usage: adds stream_options, or merges into existing ones', () => {
   const ask = (options: string): string => edited(`{"model":"m","stream_options":${options}}`, { model: 'm', askUsage: true });
   assert.equal(edited('{"model":"m"}', { model: 'm', askUsage: true }), '{"model":"m","stream_options":{"include_usage":true}}');
   assert.equal(ask('{ }'), '{"model":"m","stream_options":{"include_usage":true }}');
@@ -53,7 +53,7 @@ test('asks for usage: adds stream_options, or merges into those that are there',
   assert.equal(ask('"bad"'), '{"model":"m","stream_options":"bad"}');
 });
 
-test('a dropped stream_options is not asked for again, a set one is merged', () => {
+test('a dropped stream_options is not added again, a set one is merged', () => {
   const text = '{"model":"m","stream_options":{"x":1}}';
   assert.equal(edited(text, { model: 'm', askUsage: true, drop: ['stream_options'] }), '{"model":"m"}');
   assert.equal(
@@ -72,7 +72,7 @@ const bodyText = fc.tuple(fc.array(member), fc.array(member), space).map(([befor
   return `{${gap}${all.map(([key, value, s]) => `${s}${JSON.stringify(key)}${s}:${s}${JSON.stringify(value)}${s}`).join(',')}${gap}}`;
 });
 
-test('parses to the edited value, and spans that no edit names keep their bytes', () => {
+test('parses to the edited value, and spans that are not edited keep their bytes', () => {
   fc.assert(
     fc.property(bodyText, fc.dictionary(name, fc.jsonValue()), fc.array(name), fc.string(), (text, set, drop, model) => {
       const expected = JSON.parse(text) as Record<string, unknown>;
@@ -95,7 +95,7 @@ test('parses to the edited value, and spans that no edit names keep their bytes'
   );
 });
 
-test('renames members, with the values that they have', () => {
+test('renames members and keeps their values', () => {
   const rename = new Map([['max_tokens', 'max_completion_tokens']]);
   assert.equal(edited('{"model":"m", "max_tokens" : 5 ,"t":1}', { model: 'm', rename }), '{"model":"m", "max_completion_tokens":5 ,"t":1}');
   assert.equal(edited('{"max\\u005ftokens":5}', { model: 'm', rename }), '{"max_completion_tokens":5}');

@@ -7,15 +7,14 @@ import type { Cut } from './opaque/opaque.ts';
 import type { BodyMember, RequestBody } from './request-body.ts';
 
 /**
- * The body for one target: the original bytes with these edits and no other change. If nothing changes, the very same
- * `Uint8Array` comes back. Where a name is given more than once, every occurrence is edited. `model` in `set` or `drop`
- * is left unheard: the target's name rules.
+ * The body for one target: the original bytes with these edits and no other change; the same `Uint8Array` if nothing changes. A repeated
+ * name is edited at every occurrence. `model` in `set` or `drop` is ignored: the target's model name applies.
  */
 export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Array {
   return spliced(body, edits).apply();
 }
 
-/** The same; of a large body in pieces, so that it is not copied. */
+/** The same, but a large body is returned in pieces, to avoid copying it. */
 export function encodePieces(body: RequestBody, edits: RequestEdits): Uint8Array | readonly Uint8Array[] {
   const splices = spliced(body, edits);
   return body.bytes.byteLength > JOINED_BYTES_MAX ? splices.pieces() : splices.apply();
@@ -34,7 +33,7 @@ function spliced(body: RequestBody, edits: RequestEdits): Splices {
   for (let i = 0; i < body.members.length; i++) {
     const member = body.members[i] as BodyMember;
     if (drops.has(member.name)) {
-      // The comma before it goes too; of a leading run of dropped members the comma after each.
+      // Also removes the preceding comma; in a leading run of dropped members, the following one.
       if (keepsAny && previous !== null) splices.add(previous.end, member.end, '');
       else splices.add(member.keyStart, body.members[i + 1]?.keyStart ?? member.end, '');
     } else {
@@ -61,7 +60,7 @@ function holdsCut(member: BodyMember, cuts: readonly Cut[]): boolean {
   return cuts.some(({ start }) => start > member.start && start < member.end);
 }
 
-/** The JSON texts of `set`; a value that JSON can't hold is no edit. */
+/** The JSON texts of `set`; values that JSON can't represent are skipped. */
 function valuesToSet(edits: RequestEdits): ReadonlyMap<string, string> {
   if (edits.set === undefined) return NO_VALUES;
   const { omit = NO_NAMES } = edits;
@@ -88,7 +87,7 @@ function replaceModel(splices: Splices, bytes: Uint8Array, member: BodyMember, m
   if (readString(bytes, member) !== model) splices.replace(member, JSON.stringify(model));
 }
 
-/** Only null and objects are touched: what else stands there is the provider's to refuse. */
+/** Changes null and objects only; any other value is left for the provider to reject. */
 function mergeUsage(splices: Splices, bytes: Uint8Array, options: BodyMember): void {
   if (kindOf(bytes, options) !== 'object') {
     if (isNull(bytes, options)) splices.replace(options, '{"include_usage":true}');
@@ -108,7 +107,7 @@ function mergeUsage(splices: Splices, bytes: Uint8Array, options: BodyMember): v
   else splices.insert(options.start + last.end, ',"include_usage":true');
 }
 
-/** After the last member, dropped or not; for an empty object after its brace. */
+/** After the last member, dropped or not; in an empty object, after its brace. */
 function insertionPoint(body: RequestBody): number {
   const last = body.members.at(-1);
   return last === undefined ? body.bytes.indexOf(0x7b) + 1 : last.end;
@@ -116,7 +115,7 @@ function insertionPoint(body: RequestBody): number {
 
 const USAGE_MEMBER = ',"stream_options":{"include_usage":true}';
 
-/** Members to set that the body lacks, each after a comma. */
+/** Members of `set` that the body lacks, each preceded by a comma. */
 function addedMembers(body: RequestBody, values: ReadonlyMap<string, string>): string {
   let text = '';
   for (const [name, value] of values) {
@@ -131,7 +130,7 @@ interface Splice {
   readonly text: string;
 }
 
-/** Replacements in the order of their places, none overlapping; ASCII or not. */
+/** Replacements, in order and not overlapping. Their text may be non-ASCII. */
 class Splices {
   readonly #bytes: Uint8Array;
   readonly #list: Splice[] = [];
@@ -148,7 +147,7 @@ class Splices {
     this.add(at, at, text);
   }
 
-  /** Replaces the member's value, unless it stands there already. */
+  /** Replaces the member's value, unless it is the same. */
   replace(member: BodyMember, text: string): void {
     const { start, end } = member;
     if (end - start === Buffer.byteLength(text) && asBuffer(this.#bytes).toString('utf8', start, end) === text) return;

@@ -1,7 +1,7 @@
 /**
- * Reads an error in whatever shape a provider sent it: nested (OpenAI, Anthropic, Google), flat (Mistral, Cerebras,
- * Cohere), a bare string (xAI, vLLM, Ollama), wrapped in an array (Gemini) or in a JSON string, a FastAPI `detail`, or
- * no JSON at all (the HTML page of a CDN). Everything is optional, nothing throws.
+ * Parses an error of any shape that providers send: nested (OpenAI, Anthropic, Google), flat (Mistral, Cerebras, Cohere), a bare string
+ * (xAI, vLLM, Ollama), wrapped in an array (Gemini) or in a JSON string, a FastAPI `detail`, or not JSON at all (the HTML page of a CDN).
+ * Every field is optional; nothing throws.
  */
 import { asBuffer, byteOrderMarkLength } from './bytes.ts';
 import { JsonOutline, parseBounded } from './json-outline.ts';
@@ -10,29 +10,29 @@ import { resetFromError, resetFromText } from './reset-time.ts';
 import { retryAfterFromError, retryAfterFromText } from './retry-hints.ts';
 
 export interface ErrorShape {
-  /** A number is kept as its digits, unless the error has a word for it (google `status`, `reason`). */
+  /** A number is returned as digits, unless the error also has a named code (Google's `status`, `reason`). */
   readonly code: string | null;
   readonly type: string | null;
   readonly param: string | null;
-  /** Clean for logs and headers; null if the error has no words. */
+  /** Safe for logs and headers; null if the error has no message. */
   readonly message: string | null;
-  /** An HTTP status that stands in the error itself (OpenRouter, vLLM, Google), or null. */
+  /** The HTTP status in the error itself (OpenRouter, vLLM, Google), or null. */
   readonly status: number | null;
-  /** The wait that the error's fields or words ask for. */
+  /** The wait requested in the error's fields or message. */
   readonly retryAfterMs: number | null;
-  /** The instant at which what is spent comes back, in milliseconds since the epoch. */
+  /** When the exhausted quota resets, in milliseconds since the epoch. */
   readonly resetEpochMs: number | null;
 }
 
 const NO_SHAPE: ErrorShape = { code: null, type: null, param: null, message: null, status: null, retryAfterMs: null, resetEpochMs: null };
 const MESSAGE_LENGTH_MAX = 1_000;
-/** No error says more than this before its point; longer bodies are cut before they are looked at as text. */
+/** In characters; longer text is cut before it is searched. */
 const TEXT_LENGTH_MAX = 65_536;
 const NESTING_MAX = 5;
-/** As many of a list of details are looked at. */
+/** Items of a list that are read. */
 const LIST_LENGTH_MAX = 50;
 
-/** An error body of any kind. `charset`: as its content type names it; default UTF-8. */
+/** An error body of any kind. `charset`: from its content type; default UTF-8. */
 export function readErrorBody(body: Uint8Array, charset: string | null = null): ErrorShape {
   const text = decodeText(body.length > BODY_LENGTH_MAX ? body.subarray(0, BODY_LENGTH_MAX) : body, charset).trim();
   const value = body.length > BODY_LENGTH_MAX && isUtf8Charset(charset) ? outlineOf(body) : parseJson(text);
@@ -40,7 +40,7 @@ export function readErrorBody(body: Uint8Array, charset: string | null = null): 
   return readErrorValue(value);
 }
 
-/** A longer body is not made a text: of an error as an event of a stream. */
+/** In bytes. A longer body is not decoded as a whole: it may be an event of a stream. */
 const BODY_LENGTH_MAX = 256 * 1024;
 
 function isUtf8Charset(charset: string | null): boolean {
@@ -60,13 +60,13 @@ function decodeText(body: Uint8Array, charset: string | null): string {
     try {
       return new TextDecoder(label).decode(body);
     } catch {
-      // No charset that anybody knows: most of it will be ASCII.
+      // An unknown charset: most of the text is probably ASCII.
     }
   }
   return asBuffer(body).toString('utf8', byteOrderMarkLength(body));
 }
 
-/** An error that is already parsed: the whole body, or the value of its `error` member. */
+/** A parsed error: the whole body, or the value of its `error` member. */
 export function readErrorValue(value: unknown): ErrorShape {
   return read(value, NESTING_MAX) ?? NO_SHAPE;
 }
@@ -83,7 +83,7 @@ function read(value: unknown, depth: number): ErrorShape | null {
   if (isRecord(error) || Array.isArray(error)) {
     const around = fromRecord({ ...value, error: undefined }, depth);
     const inner = read(error, depth - 1);
-    // What stands beside a nested error tells a status or a wait, but `type: "error"` tells nothing.
+    // Fields beside a nested error may hold a status or a wait, but `type: "error"` has no information.
     return inner === null ? around : merge(inner, { ...around, type: around.type === 'error' ? null : around.type });
   }
   if (typeof error === 'number') return merge(fromRecord({ ...value, error: undefined }, depth), fromRecord({ code: error }, depth));
@@ -92,17 +92,17 @@ function read(value: unknown, depth: number): ErrorShape | null {
 }
 
 function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
-  const words = messageOf(error);
+  const message = messageOf(error);
   const inner =
-    typeof words === 'string' && /^\s*[[{"]/.test(words)
-      ? read(parseJson(words), depth - 1)
-      : read(isRecord(words) ? words : null, depth - 1);
-  const text = typeof words === 'string' ? words.slice(0, TEXT_LENGTH_MAX) : null;
+    typeof message === 'string' && /^\s*[[{"]/.test(message)
+      ? read(parseJson(message), depth - 1)
+      : read(isRecord(message) ? message : null, depth - 1);
+  const text = typeof message === 'string' ? message.slice(0, TEXT_LENGTH_MAX) : null;
   const raw = metadataOf(error)['raw'];
   const number = STATUS_NAMES.map((name) => statusNumber(error[name])).find((found) => found !== null) ?? null;
   const own: ErrorShape = {
     code: codeOf(error),
-    type: word(error['type']) ?? word(metadataOf(error)['error_type']) ?? statusWord(error['status']),
+    type: cleanText(error['type']) ?? cleanText(metadataOf(error)['error_type']) ?? statusName(error['status']),
     param: paramOf(error),
     message: text === null || inner?.message ? null : clean(text) || null,
     status: number,
@@ -115,16 +115,16 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
   return merge(own, inner);
 }
 
-/** Where an HTTP status may stand; the last one is what Bedrock's model answered to it. */
+/** Fields that may hold an HTTP status; the last one is the status of Bedrock's model. */
 const STATUS_NAMES = ['code', 'status', 'status_code', 'statusCode', 'originalStatusCode'] as const;
 
-/** OpenRouter passes on what the provider behind it said, as a text: it may hold the wait. */
+/** OpenRouter includes the upstream provider's error as text, which may hold the wait. */
 function rawHint(raw: string, depth: number): number | null {
   const text = raw.slice(0, TEXT_LENGTH_MAX);
   return read(parseJson(text), depth - 1)?.retryAfterMs ?? retryAfterFromText(text);
 }
 
-/** Where `first` says nothing, `second` does. */
+/** The fields of `first`, with those of `second` as fallbacks. */
 function merge(first: ErrorShape, second: ErrorShape | null): ErrorShape {
   if (second === null) return first;
   return {
@@ -149,30 +149,30 @@ function messageOf(error: Record<string, unknown>): unknown {
 }
 
 /**
- * The most telling word: google's quota of a day, the code itself, Anthropic's `details.error_code`, google's reason or
- * status, what OpenRouter says of a moderated input, else a number.
+ * The most specific code: Google's daily quota, the code itself, Anthropic's `details.error_code`, Google's reason or status, OpenRouter's
+ * flag for moderated input, else a number.
  */
 function codeOf(error: Record<string, unknown>): string | null {
   const { code, details } = error;
   const daily = Array.isArray(details) ? dailyQuota(details) : null;
   if (daily !== null) return daily;
-  const named = typeof code === 'string' && !/^\d+$/.test(code) ? word(code) : null;
+  const named = typeof code === 'string' && !/^\d+$/.test(code) ? cleanText(code) : null;
   if (named !== null) return named;
-  if (isRecord(details) && typeof details['error_code'] === 'string') return word(details['error_code']);
+  if (isRecord(details) && typeof details['error_code'] === 'string') return cleanText(details['error_code']);
   const info = Array.isArray(details) ? details.find((detail) => isRecord(detail) && typeof detail['reason'] === 'string') : undefined;
-  if (isRecord(info)) return word(info['reason']);
+  if (isRecord(info)) return cleanText(info['reason']);
   if (metadataOf(error)['flagged_input'] !== undefined) return 'moderation';
-  return statusWord(error['status']) ?? (typeof code === 'number' ? String(code) : word(code)) ?? null;
+  return statusName(error['status']) ?? (typeof code === 'number' ? String(code) : cleanText(code)) ?? null;
 }
 
-/** The id of the quota where it is one of a whole day: `GenerateRequestsPerDayPerProjectPerModel-FreeTier`. */
+/** The id of an exceeded daily quota: `GenerateRequestsPerDayPerProjectPerModel-FreeTier`. */
 function dailyQuota(details: readonly unknown[]): string | null {
   for (const detail of details.slice(0, LIST_LENGTH_MAX)) {
     const violations = isRecord(detail) ? detail['violations'] : null;
     if (!Array.isArray(violations)) continue;
     for (const violation of violations.slice(0, LIST_LENGTH_MAX)) {
       const id: unknown = isRecord(violation) ? violation['quotaId'] : null;
-      if (typeof id === 'string' && id.includes('PerDay')) return word(id);
+      if (typeof id === 'string' && id.includes('PerDay')) return cleanText(id);
     }
   }
   return null;
@@ -180,10 +180,10 @@ function dailyQuota(details: readonly unknown[]): string | null {
 
 function paramOf(error: Record<string, unknown>): string | null {
   const place = error['param'] ?? error['loc'];
-  return word(Array.isArray(place) ? place.slice(0, LIST_LENGTH_MAX).filter(isStep).join('.') : place);
+  return cleanText(Array.isArray(place) ? place.slice(0, LIST_LENGTH_MAX).filter(isStep).join('.') : place);
 }
 
-/** Of a path such as Pydantic's: anything else could have no text, or text without end. */
+/** A segment of a path such as Pydantic's. Any other value may have no text form, or an unbounded one. */
 function isStep(value: unknown): value is string | number {
   return typeof value === 'string' || typeof value === 'number';
 }
@@ -192,12 +192,12 @@ function metadataOf(error: Record<string, unknown>): Record<string, unknown> {
   return isRecord(error['metadata']) ? error['metadata'] : {};
 }
 
-function word(value: unknown): string | null {
+function cleanText(value: unknown): string | null {
   return typeof value === 'string' ? clean(value) || null : null;
 }
 
 /** Google's `status: "RESOURCE_EXHAUSTED"`. */
-function statusWord(value: unknown): string | null {
+function statusName(value: unknown): string | null {
   return typeof value === 'string' && /^[A-Za-z]\w*$/.test(value) ? value : null;
 }
 
@@ -217,8 +217,8 @@ function fromText(text: string): ErrorShape {
       resetEpochMs: resetFromText(bounded),
     };
   const title = /<title[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1];
-  const words = title === undefined ? '' : clean(unescapeHtml(title));
-  return { ...NO_SHAPE, message: words === '' ? 'an HTML page' : `an HTML page: ${words}` };
+  const message = title === undefined ? '' : clean(unescapeHtml(title));
+  return { ...NO_SHAPE, message: message === '' ? 'an HTML page' : `an HTML page: ${message}` };
 }
 
 function unescapeHtml(text: string): string {
@@ -235,7 +235,7 @@ function unescapeHtml(text: string): string {
   return text.replaceAll(/&(lt|gt|quot|#39|nbsp|mdash|ndash|amp);/g, (_, name: string) => entities[name] ?? ' ');
 }
 
-/** Without control characters (they would break logs and headers), in one line, and bounded. */
+/** One line of bounded length, without control characters, which would break logs and headers. */
 export function clean(text: string): string {
   const line = text
     .slice(0, MESSAGE_LENGTH_MAX * 2)
@@ -245,7 +245,7 @@ export function clean(text: string): string {
   return line.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
 }
 
-/** Undefined: it is none. */
+/** Undefined: not JSON. */
 function parseJson(text: string): unknown {
   return /^\s*[[{"]/.test(text) ? parseBounded(text) : undefined;
 }

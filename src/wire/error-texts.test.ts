@@ -4,13 +4,13 @@ import { errorTexts } from './error-texts.ts';
 
 const textsOf = (body: unknown): string => errorTexts(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
 
-test('gives all that an error says, wherever it stands', () => {
+test('returns all texts of an error, at any depth', () => {
   assert.equal(textsOf({ error: { message: 'm', param: 'a.b', code: 7, inner: [{ loc: ['body', 0, 'x'] }] } }), 'm\na.b\nbody\nx');
   assert.equal(textsOf('no JSON: x'), 'no JSON: x');
   assert.equal(textsOf('"just a text"'), 'just a text');
 });
 
-test('leaves out what a server sends back of the request', () => {
+test('omits what a server echoes of the request', () => {
   assert.equal(
     textsOf({ detail: [{ msg: 'Field required', loc: ['body'], input: { stream_options: 'x' }, ctx: 'y' }] }),
     'Field required\nbody',

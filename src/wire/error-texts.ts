@@ -4,10 +4,10 @@ const BYTES_MAX = 65_536;
 const DEPTH_MAX = 6;
 const TEXTS_MAX = 200;
 
-/** Members of an error in which servers send a part of the request back. */
+/** Fields of an error in which servers echo parts of the request. */
 const ECHOES: ReadonlySet<string> = new Set(['input', 'ctx', 'request', 'body', 'payload', 'failed_generation', 'url']);
 
-/** All that an error body says, in one text: its messages, codes and places, without what it quotes of the request in members of their own. */
+/** All texts of an error body, one per line: messages, codes and paths, but not the fields that echo the request. */
 export function errorTexts(body: Uint8Array): string {
   const text = Buffer.from(body.buffer, body.byteOffset, Math.min(body.byteLength, BYTES_MAX)).toString();
   const found: string[] = [];

@@ -64,18 +64,18 @@ test('reads every shape of an error body', () => {
       [null, null, null, 'an HTML page: 502 Bad & Gateway'],
     ],
     ['<html></html>', [null, null, null, 'an HTML page']],
-    ['', [null, null, null, 'the provider answered 429 without a message']],
+    ['', [null, null, null, 'the provider returned status 429 without a message']],
     ['{"error":', [null, null, null, '{"error":']],
-    ['[]', [null, null, null, 'the provider answered 429 without a message']],
-    ['" "', [null, null, null, 'the provider answered 429 without a message']],
+    ['[]', [null, null, null, 'the provider returned status 429 without a message']],
+    ['" "', [null, null, null, 'the provider returned status 429 without a message']],
     ['null', [null, null, null, 'null']],
-    [{ error: null }, [null, null, null, 'the provider answered 429 without a message']],
+    [{ error: null }, [null, null, null, 'the provider returned status 429 without a message']],
     ['\ufeff\n{"error":{"message":"marked"}}', [null, null, null, 'marked']],
   ];
   for (const [body, expected] of shapes) assert.deepEqual(words(body), expected, JSON.stringify(body));
 });
 
-test('the word that only says that it is an error is no type', () => {
+test('a type that only says "error" is ignored', () => {
   const typeIn = (body: object): string | null => readErrorBody(Buffer.from(JSON.stringify(body))).type;
   assert.equal(typeIn({ type: 'error', error: { message: 'no' } }), null);
   assert.equal(typeIn({ type: 'overloaded_error', error: { message: 'no' } }), 'overloaded_error');
@@ -142,7 +142,7 @@ test('reads retry-after as seconds, fractions and every form of HTTP date', () =
   for (const [value, expected] of cases) assert.equal(waitOf({ 'retry-after': value }), expected, value);
 });
 
-test('a hint that makes no sense gives way to the next one', () => {
+test('an invalid hint is ignored, and the next one used', () => {
   assert.equal(waitOf({ 'retry-after-ms': '99999999999999', 'retry-after': '2' }), 2000);
   assert.equal(waitOf({ 'retry-after-ms': '', 'x-ms-retry-after-ms': 'NaN', 'retry-after': '1' }), 1000);
   assert.equal(waitOf({ 'retry-after': '99999999999' }, { error: { message: 'try again in 3s' } }), 3000);
@@ -158,7 +158,7 @@ test('finds waits in bodies', () => {
   assert.equal(waitOf({}, { error: { message: 'm', details: [{ retryDelay: '-3s' }] } }), null);
 });
 
-test('finds waits in bodies at any depth, and only where a provider speaks', () => {
+test('finds waits in bodies at any depth, but not in echoes of the request', () => {
   const info = { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '13s' };
   const google = { error: { code: 429, message: 'm', status: 'RESOURCE_EXHAUSTED', details: [{ violations: [] }, info] } };
   const bodies: unknown[] = [
@@ -176,14 +176,14 @@ test('finds waits in bodies at any depth, and only where a provider speaks', () 
     { error: 'Model m is currently loading', estimated_time: 13 },
   ];
   for (const body of bodies) assert.equal(waitOf({}, body), 13_000, JSON.stringify(body));
-  // What was sent may be quoted back, and says nothing of the provider.
+  // An echo of the request says nothing about the provider.
   assert.equal(waitOf({}, { detail: [{ msg: 'm', input: { retry_after: 13, details: [info] } }] }), null);
   for (const absurd of [-3, Infinity, 'soon', null, true, {}, 99_999_999]) {
     assert.equal(waitOf({}, { error: { message: 'm', retry_after: absurd } }), null, String(absurd));
   }
 });
 
-test('finds waits in words', () => {
+test('finds waits in messages', () => {
   const cases: [string, number | null][] = [
     ['Rate limited. Try again in 450ms', 450],
     ['Please try again in 1m30s.', 90_000],
@@ -212,7 +212,7 @@ test('finds waits in words', () => {
   assert.equal(waitOf({}, 'Too many requests, try again in 4s'), 4000);
 });
 
-test('tells the words that decide: of a day, of a moderated input, of Amazon, of a number', () => {
+test('reads the codes that matter: a daily quota, a moderated input, an AWS error, a number', () => {
   const quota = { '@type': 'x', violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }] };
   const daily = { error: { code: 429, message: 'm', status: 'RESOURCE_EXHAUSTED', details: [quota] } };
   assert.equal(failure([daily]).code, 'GenerateRequestsPerDayPerProjectPerModel-FreeTier');
@@ -225,7 +225,7 @@ test('tells the words that decide: of a day, of a moderated input, of Amazon, of
   assert.deepEqual([failure({ error: 503 }).code, failure({ error: 503, message: 'm' }).message], ['503', 'm']);
 });
 
-test('the field that is not supported is found where only the message names it', () => {
+test('an unsupported field is found even if only the message names it', () => {
   const cases: [string, string | null][] = [
     ["Unsupported parameter: 'max_tokens' is not supported with this model.", 'max_tokens'],
     ["Unsupported value: 'temperature' does not support 0.2 with this model.", 'temperature'],
@@ -282,7 +282,7 @@ test('a hostile body costs little', () => {
   assert.ok(ms < 3000, `${ms} ms`);
 });
 
-test('reads anything without throwing, and its message is always words', () => {
+test('reads anything without throwing, and always has a message', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -300,18 +300,18 @@ test('reads anything without throwing, and its message is always words', () => {
   );
 });
 
-test('what is not HTTP, or has too large headers, is not said to be a broken connection', () => {
-  const told = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW', 'ECONNRESET'].map((named) =>
-    resetFailure(named, false),
+test('invalid HTTP, or too large headers, are not reported as a broken connection', () => {
+  const failures = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW', 'ECONNRESET'].map(
+    (named) => resetFailure(named, false),
   );
   assert.deepEqual(
-    told.map(({ kind, message }) => [kind, message]),
+    failures.map(({ kind, message }) => [kind, message]),
     [
-      ['reset', 'what came is not valid HTTP: check the scheme and port of baseUrl (HTTPParserError)'],
-      ['reset', 'what came is not valid HTTP: check the scheme and port of baseUrl (HPE_INVALID_CONSTANT)'],
-      ['reset', 'the headers of the answer are too large (UND_ERR_HEADERS_OVERFLOW)'],
-      ['reset', 'the headers of the answer are too large (HPE_HEADER_OVERFLOW)'],
-      ['reset', 'the connection broke before the answer began (ECONNRESET)'],
+      ['reset', 'the response is not valid HTTP: check the scheme and port of baseUrl (HTTPParserError)'],
+      ['reset', 'the response is not valid HTTP: check the scheme and port of baseUrl (HPE_INVALID_CONSTANT)'],
+      ['reset', 'the response headers are too large (UND_ERR_HEADERS_OVERFLOW)'],
+      ['reset', 'the response headers are too large (HPE_HEADER_OVERFLOW)'],
+      ['reset', 'the connection broke before the response began (ECONNRESET)'],
     ],
   );
 });

@@ -5,7 +5,7 @@ import type { ErrorShape } from './error-shape.ts';
 import type { HeaderLookup } from './header-lookup.ts';
 import { retryAfterFromHeaders, waitUntil } from './retry-hints.ts';
 
-/** A failure that no provider had words for: a broken connection, a silence, an answer that can't be read. */
+/** A failure without an error from the provider: a broken connection, a timeout, an unreadable response. */
 export function createFailure(kind: FailureKind, phase: Phase, message: string, found: Partial<Failure> = {}): Failure {
   return {
     status: null,
@@ -23,17 +23,18 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
   };
 }
 
-/** The connection broke before the answer began. One that was used before was closed before the request came: `stale_connection`. */
-export function resetFailure(named: string, isStale: boolean): Failure {
-  const message = `${headFault(named)} (${named})`;
+/** The connection broke before the response began. `isStale`: a reused connection was closed before the request arrived. */
+export function resetFailure(errorName: string, isStale: boolean): Failure {
+  const message = `${headFault(errorName)} (${errorName})`;
   return createFailure('reset', 'headers', message, isStale ? { code: 'stale_connection' } : {});
 }
 
-/** What ends a connection without being a break of it. */
-function headFault(named: string): string {
-  if (named === 'UND_ERR_HEADERS_OVERFLOW' || named === 'HPE_HEADER_OVERFLOW') return 'the headers of the answer are too large';
-  if (named === 'HTTPParserError' || named.startsWith('HPE_')) return 'what came is not valid HTTP: check the scheme and port of baseUrl';
-  return 'the connection broke before the answer began';
+/** Distinguishes invalid HTTP from a dropped connection. */
+function headFault(errorName: string): string {
+  if (errorName === 'UND_ERR_HEADERS_OVERFLOW' || errorName === 'HPE_HEADER_OVERFLOW') return 'the response headers are too large';
+  if (errorName === 'HTTPParserError' || errorName.startsWith('HPE_'))
+    return 'the response is not valid HTTP: check the scheme and port of baseUrl';
+  return 'the connection broke before the response began';
 }
 
 export interface ErrorResponse {
@@ -41,20 +42,20 @@ export interface ErrorResponse {
   readonly headers: HeaderLookup;
   /** Decoded and bounded; may be empty. */
   readonly body: Uint8Array;
-  /** Now, for HTTP dates. */
+  /** The current time, for HTTP dates. */
   readonly epochMs: number;
 }
 
-/** An answer with an error status. Headers rule over the body where both ask for a wait. */
+/** A response with an error status. If headers and body both request a wait, the headers take precedence. */
 export function failureFromResponse(response: ErrorResponse): Failure {
   const { headers, body, epochMs } = response;
   const contentType = headers.get('content-type');
   const shape = readErrorBody(body, charsetOf(contentType));
-  // Bedrock: 424, and inside what its model answered.
+  // Bedrock sends 424 with the status of its model inside.
   const status = response.status === 424 && shape.status !== null ? shape.status : response.status;
-  return createFailure('status', 'headers', shape.message ?? `the provider answered ${status} without a message`, {
+  return createFailure('status', 'headers', shape.message ?? `the provider returned status ${status} without a message`, {
     status,
-    code: isTelling(shape.code) ? shape.code : (amazonErrorName(headers) ?? shape.code),
+    code: isNamed(shape.code) ? shape.code : (amazonErrorName(headers) ?? shape.code),
     type: shape.type,
     param: shape.param ?? (NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null),
     retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs ?? waitUntil(shape.resetEpochMs, epochMs),
@@ -64,14 +65,14 @@ export function failureFromResponse(response: ErrorResponse): Failure {
   });
 }
 
-/** Errors of these statuses may name the field that a server does not take. */
+/** Errors with these statuses may name an unsupported field. */
 const NAMING_STATUSES: ReadonlySet<number> = new Set([400, 422, 500]);
 
-function isTelling(code: string | null): boolean {
+function isNamed(code: string | null): boolean {
   return code !== null && !/^\d+$/.test(code);
 }
 
-/** Amazon names the error in a header: `ThrottlingException:http://internal.amazon.com/…`. */
+/** AWS names the error in a header: `ThrottlingException:http://internal.amazon.com/…`. */
 function amazonErrorName(headers: HeaderLookup): string | null {
   return /^[A-Za-z]{1,100}/.exec(headers.get('x-amzn-errortype') ?? '')?.[0] ?? null;
 }
@@ -80,12 +81,12 @@ function charsetOf(contentType: string | null): string | null {
   return /;\s{0,10}charset=["']?([\w.:-]{1,40})/i.exec(contentType ?? '')?.[1] ?? null;
 }
 
-/** An error inside a success status: the parsed `error` (or whole body), and its bytes where they may be passed on. */
+/** An error inside a success response: the parsed `error` (or whole body), and its bytes if they may be passed on. */
 export function failureFromErrorValue(value: unknown, phase: Phase, body: Uint8Array | null): Failure {
   return failureFromShape(readErrorValue(value), phase, body, body === null ? null : 'application/json');
 }
 
-/** The same for an error event whose data may be no JSON. */
+/** The same for an error event whose data may not be JSON. */
 export function failureFromErrorText(data: Uint8Array, phase: Phase): Failure {
   return failureFromShape(readErrorBody(data), phase, data, null);
 }

@@ -1,16 +1,16 @@
 /**
- * Which of a caller's request headers travel on to a provider. Credentials, headers of one hop and headers that frame the body never
- * do; everything else only by name: a list here, a provider's preset, or its `forwardHeaders`.
+ * Which of a caller's request headers are forwarded to a provider. Credentials, hop-by-hop headers and headers that frame the body never
+ * are; everything else only by name: from a list here, a provider's preset, or its `forwardHeaders`.
  */
 import { SESSION_HEADERS } from './session-headers.ts';
 
-/** They let a provider find the prompt cache of a conversation, and change nothing in its answer. */
+/** Help a provider to find the prompt cache of a conversation, without changing the response. */
 const CACHE_HEADERS: readonly string[] = [...SESSION_HEADERS, 'x-prompt-cache-key', 'x-prompt-cache-isolation-key'];
 
-/** They belong to an account, and so travel only with the caller's own credential. */
+/** Tied to an account, so forwarded only with the caller's own credential. */
 export const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
 
-/** They name the application that calls; only some providers are for that. */
+/** Name the calling application; only some providers use them. */
 export const ATTRIBUTION_HEADERS: readonly string[] = ['http-referer', 'x-title', 'x-openrouter-title', 'x-openrouter-categories'];
 
 /** Forwarded to every provider. */
@@ -25,10 +25,10 @@ export const FORWARDED_HEADERS: readonly string[] = [
   ...CACHE_HEADERS,
 ];
 
-/** They mean something in one dialect only. */
+/** Meaningful in one dialect only. */
 export const DIALECT_HEADERS: ReadonlySet<string> = new Set(['openai-beta', 'anthropic-version', 'anthropic-beta']);
 
-/** Requests that differ in these alone ask for the same answer. */
+/** Requests that differ in these headers only are equal. */
 export const NEUTRAL_HEADERS: ReadonlySet<string> = new Set([
   'traceparent',
   'tracestate',
@@ -48,14 +48,14 @@ const CREDENTIAL =
 
 /** Why a header must not be in `forwardHeaders`; null: it may. `name` in lower case. */
 export function forwardingFault(name: string, hasCallerKey: boolean): string | null {
-  if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) return 'is not the name of a header';
-  if (HOP_HEADERS.has(name) || name.startsWith('proxy-')) return 'belongs to one connection, and is never forwarded';
+  if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) return 'is not a valid header name';
+  if (HOP_HEADERS.has(name) || name.startsWith('proxy-')) return 'is a hop-by-hop header, and is never forwarded';
   if (FRAMING_HEADERS.has(name)) return 'is a header that Breakwater sets itself';
   if (name === 'x-key' || CREDENTIAL.test(name))
-    return "may hold a credential, and those are never forwarded; write the provider's own under apiKey or headers";
-  if (name === 'forwarded' || /^x-(forwarded|real)-/.test(name)) return 'says where a request came from, and is never forwarded';
+    return "may hold a credential, and is never forwarded; set the provider's own under apiKey or headers";
+  if (name === 'forwarded' || /^x-(forwarded|real)-/.test(name)) return 'reveals the origin of a request, and is never forwarded';
   if (name.startsWith('x-breakwater-') || name === 'idempotency-key') return 'is meant for Breakwater itself, and is never forwarded';
   if (ACCOUNT_HEADERS.has(name) && !hasCallerKey)
-    return "belongs to an account, and travels only with the caller's own credential (apiKey: caller)";
+    return "belongs to an account, and is forwarded only with the caller's own credential (apiKey: caller)";
   return null;
 }

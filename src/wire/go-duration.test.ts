@@ -19,6 +19,6 @@ test('parses what Go prints', () => {
   for (const [text, ms] of cases) assert.equal(Math.round((parseGoDuration(text) ?? Number.NaN) * 1e6) / 1e6, ms, text);
 });
 
-test('gives null for what is no duration, or a negative one', () => {
+test('returns null for an invalid or a negative duration', () => {
   for (const text of ['', '5', 's', '-1s', '1 s', '1s ago', '1d', 'NaN', '1..5s']) assert.equal(parseGoDuration(text), null, text);
 });

@@ -10,8 +10,8 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds of a duration as Go prints it (`6m0s`, `1m12.5s`, `250ms`, `0`), as rate-limit headers give it
- * (wire facts of OpenAI and Groq); null for anything else, negative ones included.
+ * Milliseconds of a duration as Go prints it (`6m0s`, `1m12.5s`, `250ms`, `0`), as in the rate-limit headers
+ * of OpenAI and Groq; null for anything else, negative ones included.
  */
 export function parseGoDuration(text: string): number | null {
   const trimmed = text.trim();

@@ -1,4 +1,4 @@
-/** Response headers by lower-case name; null where absent. A fetch `Headers` object is one. */
+/** Response headers by lower-case name; null if absent. A fetch `Headers` object implements it. */
 export interface HeaderLookup {
   get(name: string): string | null;
 }

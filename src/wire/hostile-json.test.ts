@@ -1,16 +1,16 @@
-/** Whatever valid JSON a provider sends, reading it ends in a value: what throws here would end the whole gateway. */
+/** Reading any valid JSON from a provider returns a value: an exception here would end the gateway. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readErrorBody } from './error-shape.ts';
 import { failureFromResponse } from './failure.ts';
-import { answerAsStream } from './openai-chat/answer-as-stream.ts';
+import { completionToStream } from './openai-chat/completion-to-stream.ts';
 import { DeliveredStream } from './delivered-stream.ts';
-import { readAnswer } from './openai-chat/read-answer.ts';
-import { streamAsAnswer } from './openai-chat/stream-as-answer.ts';
+import { readChatResponse } from './openai-chat/read-response.ts';
+import { streamToCompletion } from './openai-chat/stream-to-completion.ts';
 import { createChatStreamReader } from './openai-chat/stream-reader.ts';
 
-/** Names that the readers look for, and names that all objects have: as a member they hide what a conversion to text would call. */
+/** Names that the parsers look for, and names that all objects have: such a member hides a method that conversion to a string calls. */
 const NAMES = [
   'error,errors,message,code,type,param,loc,detail,details,metadata,raw,status,retryDelay,retry_after,violations,quotaId,reason',
   'choices,index,delta,message,content,refusal,reasoning_content,reasoning_details,tool_calls,function,arguments,function_call,audio,data',
@@ -36,19 +36,19 @@ function readInEveryWay(json: string): void {
   const bytes = Buffer.from(json);
   readErrorBody(bytes);
   for (const status of [400, 424, 429]) failureFromResponse({ status, headers: { get: () => null }, body: bytes, epochMs: 0 });
-  if (readAnswer('chat', bytes).ok) answerAsStream(bytes, true);
-  readAnswer('embeddings', bytes);
+  if (readChatResponse('chat', bytes).ok) completionToStream(bytes, true);
+  readChatResponse('embeddings', bytes);
   const event = Buffer.from(`data: ${json}\n\n`);
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1e9 });
   if (reader.push(event).failure !== null || reader.push(event).failure !== null) return;
   reader.end();
-  streamAsAnswer(Buffer.concat([event, event, event]));
+  streamToCompletion(Buffer.concat([event, event, event]));
   const delivered = new DeliveredStream('openai-chat', { id: 'r', model: 'm', createdAt: 0, includeUsage: true, tools: [], echo: {} });
   delivered.read([event]);
   delivered.resume();
 }
 
-test('no JSON makes a reader throw', () => {
+test('no JSON makes a parser throw', () => {
   fc.assert(
     fc.property(anyValue, anyValue, (value, inner) => {
       readInEveryWay(JSON.stringify(value));
@@ -59,7 +59,7 @@ test('no JSON makes a reader throw', () => {
   );
 });
 
-test('no depth of nesting does either', () => {
+test('nor does any depth of nesting', () => {
   const depth = 30_000;
   const values = [`${'['.repeat(depth)}${']'.repeat(depth)}`, `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`];
   for (const deep of values) {
@@ -71,7 +71,7 @@ test('no depth of nesting does either', () => {
   }
 });
 
-test('an error whose place is no path of names has the names that are in it', () => {
+test('from an error path with other values than names, the names are used', () => {
   const paramIn = (param: unknown): string | null => readErrorBody(Buffer.from(JSON.stringify({ error: { message: 'm', param } }))).param;
   assert.equal(paramIn(['body', 'tools', 0, 'name']), 'body.tools.0.name');
   assert.equal(paramIn(['body', { toString: 1, valueOf: 1 }, [['deep']]]), 'body');

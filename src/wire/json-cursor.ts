@@ -1,15 +1,15 @@
-/** Reads values inside a body in place. The bytes have been scanned before: they are valid JSON. */
+/** Reads values inside a body in place. The bytes have been scanned, so they are valid JSON. */
 import { readName } from './json-names.ts';
 import { isSpace, scanScalar, scanString } from './json-tokens.ts';
 import { readString } from './json-values.ts';
 
-/** The bytes of one value; of a member with its name and colon. */
+/** The byte range of one value, or of a member including its name and colon. */
 export interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-/** A member of an object. `start` is the opening quote of its name, `valueStart` where its value begins. */
+/** A member of an object. `start` is the opening quote of its name, `valueStart` the first byte of its value. */
 export interface MemberSpan extends Span {
   readonly name: string;
   readonly valueStart: number;
@@ -23,14 +23,14 @@ const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** An item of an array, with its members where it is an object. */
+/** An item of an array, with its members if it is an object. */
 export interface ObjectSpan extends Span {
   readonly members: readonly MemberSpan[];
 }
 
 const NO_MEMBERS: readonly MemberSpan[] = [];
 
-/** The items of the array at `start`; none if another value stands there. */
+/** The items of the array at `start`; empty for any other value. */
 export function itemsAt(bytes: Uint8Array, start: number): readonly Span[] {
   const items: Span[] = [];
   eachItem(bytes, start, (pos) => {
@@ -54,7 +54,7 @@ export function objectsAt(bytes: Uint8Array, start: number): readonly ObjectSpan
   return items;
 }
 
-/** `read`: takes where an item begins, and gives where it ends. */
+/** `read` takes the start of an item and returns its end. */
 function eachItem(bytes: Uint8Array, start: number, read: (start: number) => number): void {
   if (bytes[start] !== OPEN_BRACKET) return;
   let pos = skip(bytes, start + 1);
@@ -64,7 +64,7 @@ function eachItem(bytes: Uint8Array, start: number, read: (start: number) => num
   }
 }
 
-/** The members of the object at `start`; none if another value stands there. */
+/** The members of the object at `start`; empty for any other value. */
 export function membersAt(bytes: Uint8Array, start: number): readonly MemberSpan[] {
   if (bytes[start] !== OPEN_BRACE) return NO_MEMBERS;
   const members: MemberSpan[] = [];
@@ -81,18 +81,18 @@ export function membersAt(bytes: Uint8Array, start: number): readonly MemberSpan
   return members;
 }
 
-/** The string of a member; null: it has another value, or is not there. */
+/** The string value of a member; null: it is absent, or not a string. */
 export function textOf(bytes: Uint8Array, members: readonly MemberSpan[], name: string): string | null {
   const member = memberNamed(members, name);
   return member === undefined ? null : textAt(bytes, member.valueStart, member.end);
 }
 
-/** The string between `start` and `end`, quotes included; null: another value. */
+/** The string between `start` and `end`, quotes included; null: not a string. */
 export function textAt(bytes: Uint8Array, start: number, end: number): string | null {
   return readString(bytes, { start, end });
 }
 
-/** Of a repeated member the last counts, as with JSON.parse. */
+/** The last one, if the name is repeated, as with JSON.parse. */
 export function memberNamed(members: readonly MemberSpan[], name: string): MemberSpan | undefined {
   return members.findLast((member) => member.name === name);
 }

@@ -1,6 +1,6 @@
 /**
- * JSON whose numbers keep their digits: `12345678901234567890` and `1.10` are written as they were read. A conversion moves values
- * that it doesn't understand (schemas, tool arguments) between texts; JSON.parse alone would round them.
+ * JSON whose numbers keep their digits: `12345678901234567890` and `1.10` are written as they were read. A conversion copies values that
+ * it does not interpret (schemas, tool arguments); JSON.parse alone would round them.
  */
 
 import { isRecord } from './json-values.ts';
@@ -14,10 +14,10 @@ interface ExactJson {
 
 const exact = JSON as unknown as ExactJson;
 
-/** A number that JavaScript may print otherwise: many digits, an exponent, a fraction that ends in 0, a negative zero. */
+/** A number that JavaScript may print differently: many digits, an exponent, a fraction that ends in 0, a negative zero. */
 const UNSAFE_NUMBER = /\d{16}|\d[eE]|\.\d*0(?!\d)|-0/;
 
-/** Throws a SyntaxError where the text is no JSON. A number whose digits would change becomes a raw value that only JSON.stringify reads. */
+/** Throws a SyntaxError if the text is not JSON. A number whose digits would change becomes a raw value that only JSON.stringify reads. */
 export function parseExact(text: string): unknown {
   if (!UNSAFE_NUMBER.test(text)) return JSON.parse(text) as unknown;
   return exact.parse(text, (_key, value, { source }) =>
@@ -25,7 +25,7 @@ export function parseExact(text: string): unknown {
   );
 }
 
-/** The same for text from elsewhere; null: it is no JSON object. */
+/** The same for untrusted text; null: not a JSON object. */
 export function parseRecord(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value = parseExact(text);
@@ -35,7 +35,7 @@ export function parseRecord(text: string): Readonly<Record<string, unknown>> | n
   }
 }
 
-/** The number that a value of `parseExact` holds; null: it is none. */
+/** The number in a value from `parseExact`; null: not a number. */
 export function numberIn(value: unknown): number | null {
   if (typeof value === 'number') return value;
   return exact.isRawJSON(value) ? Number((value as { rawJSON: string }).rawJSON) : null;

@@ -1,21 +1,21 @@
 /**
- * What media inside a request costs in input tokens (design 4.1). Providers bill an image or a page by what it shows
- * and never by its base64 bytes, so each is counted at a constant; text is counted by its bytes, elsewhere.
+ * Estimates the input tokens of media inside a request. Providers bill an image or a page by its content and never by its base64 bytes, so
+ * each counts as a constant; text is counted by its bytes, elsewhere.
  *
- * The JSON scanner calls in here for string values only, with the name of the member that holds the string and the
- * name of the member around that one: `image_url.url`, `input_audio.data`, `file.file_data`.
+ * The JSON scanner calls these functions for string values only, with the name of the member that holds the string and the name of its
+ * parent: `image_url.url`, `input_audio.data`, `file.file_data`.
  */
 export const IMAGE_TOKENS = 1_500;
 export const PAGE_TOKENS = 2_000;
-/** A document's page count is unknown without reading it; this many bytes are taken for one page, at least one page. */
+/** A document's page count is unknown: this many bytes count as one page, and each document as at least one. */
 export const BYTES_PER_PAGE = 65_536;
-/** 128 kbit/s, what speech is commonly sent at. */
+/** 128 kbit/s, a common rate for speech. */
 export const AUDIO_BYTES_PER_SECOND = 16_000;
 export const AUDIO_TOKENS_PER_SECOND = 10;
-/** A video's length is unknown: half a minute at the usual 300 tokens a second. */
+/** A video's length is unknown: 30 seconds at the usual 300 tokens per second. */
 export const VIDEO_TOKENS = 9_000;
 
-/** Strings shorter than this are never looked at for `data:` when their member has no name of the table below. */
+/** Shorter strings are not checked for `data:` unless their member's name is in the table below. */
 export const DATA_URL_LENGTH_MIN = 128;
 
 export const KEY_NONE = 0;
@@ -25,25 +25,25 @@ const KEY_IMAGE_URL = 3;
 const KEY_VIDEO_URL = 4;
 const KEY_INPUT_AUDIO = 5;
 const KEY_FILE_DATA = 6;
-/** Holds words for the model, whatever they look like. */
+/** Text for the model, whatever it looks like. */
 const KEY_TEXT = 7;
-/** Anthropic's `source`, Gemini's `inlineData`: the type of what `data` holds stands beside it. */
+/** Anthropic's `source`, Gemini's `inlineData`: the media type is next to `data`. */
 const KEY_TYPED = 8;
 const KEY_FILE_REFERENCE = 9;
 /** Holds an opaque piece (`opaque/opaque.ts`). */
 const KEY_OPAQUE = 10;
 
-/** True for names under which dialects keep opaque pieces, apart from `data`. */
+/** True for names that dialects use for opaque pieces, other than `data`. */
 export function isOpaqueKind(kind: number): boolean {
   return kind >= KEY_FILE_REFERENCE;
 }
 
-/** True if a string under a name of this kind is an opaque piece and no media: `data` of `redacted_thinking`. */
+/** True if a string under a name of this kind is an opaque piece and not media: `data` of `redacted_thinking`. */
 export function isOpaqueData(kind: number, parentKind: number): boolean {
   return kind === KEY_DATA && parentKind !== KEY_TYPED && parentKind !== KEY_INPUT_AUDIO;
 }
 
-/** The kind of a member's name between `start` and `end` (quotes left out). Names with escapes are `KEY_NONE`. */
+/** The kind of the member name between `start` and `end` (without quotes). Names with escapes are `KEY_NONE`. */
 export function keyKind(bytes: Uint8Array, start: number, end: number): number {
   switch (end - start) {
     case 3:
@@ -95,8 +95,8 @@ function isEncryptedName(bytes: Uint8Array, start: number): boolean {
 }
 
 /**
- * Tokens of the string between `start` and `end` (quotes left out) if it is media, or -1 if it is text.
- * `key` and `parentKey` are kinds as `keyKind` gives them.
+ * Tokens of the string between `start` and `end` (without quotes) if it is media, or -1 if it is text.
+ * `key` and `parentKey` are kinds that `keyKind` returned.
  */
 export function mediaTokens(bytes: Uint8Array, start: number, end: number, key: number, parentKey: number): number {
   if (key === KEY_TEXT) return -1;
@@ -130,7 +130,7 @@ function dataUrlTokens(bytes: Uint8Array, typeStart: number, typeEnd: number, da
   return pageTokens(dataLength);
 }
 
-/** The type is looked for before the data, where all clients write it. */
+/** In bytes: the media type is searched for before the data, where all clients write it. */
 const TYPE_BEFORE_MAX = 128;
 
 function typedTokens(bytes: Uint8Array, start: number, end: number): number {

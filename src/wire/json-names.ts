@@ -2,8 +2,8 @@ import { Buffer } from 'node:buffer';
 import { asBuffer } from './bytes.ts';
 
 /**
- * Names that bodies usually have. A known name is found by a hash over four of its bytes and compared in place, which
- * spares a native call for each member of each request: that was a third of the cost of decoding a small body.
+ * Common member names. They are found by a hash over four of their bytes and compared in place, which avoids a native call for each member
+ * of each request: that was a third of the cost of decoding a small body.
  */
 const KNOWN_NAMES = `
   model messages stream stream_options temperature top_p max_tokens max_completion_tokens n stop tools tool_choice
@@ -30,7 +30,7 @@ function slotOf(bytes: Uint8Array, start: number, end: number): number {
   return (first * 3 + middle * 17 + last * 59 + (end - start) * 101) & (SLOTS - 1);
 }
 
-/** The member name between the quotes that stand at `start - 1` and `end`, unescaped. */
+/** The member name between the quotes at `start - 1` and `end`, unescaped. */
 export function readName(bytes: Uint8Array, start: number, end: number): string {
   candidates: for (const name of table[slotOf(bytes, start, end)] ?? []) {
     if (name.length !== end - start) continue;

@@ -11,7 +11,7 @@ function outlineOf(text: string, size = Infinity): { value: unknown; values: num
   return { value: outline.parse(), values: outline.values };
 }
 
-test('small values are whole, however they are cut into chunks', () => {
+test('small values are complete in any chunking', () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 6 }), fc.integer({ min: 1, max: 50 }), (value, size) => {
       const text = JSON.stringify(value);
@@ -22,13 +22,13 @@ test('small values are whole, however they are cut into chunks', () => {
   );
 });
 
-test('what is no JSON is none', () => {
+test('invalid JSON has no value', () => {
   for (const text of ['', '{', '[1,', '{"a":"', '"x', '{]', '{"a":1}}', 'x', '{"a" 1}', '[1 2]']) {
     assert.equal(outlineOf(text).value, undefined, text);
   }
 });
 
-test('a long list is cut after its first items, and what follows is read', () => {
+test('a long list is cut after its first items, and the text after it is read', () => {
   const text = JSON.stringify({ a: Array.from({ length: 5000 }, (_, i) => ({ i })), b: { c: [1, { d: 2 }] } });
   for (const size of [Infinity, 777, 1]) {
     const { value } = outlineOf(text, size);
@@ -39,7 +39,7 @@ test('a long list is cut after its first items, and what follows is read', () =>
   }
 });
 
-test('what lies deep shares a bound, and what lies above it is not cut for it', () => {
+test('deep values share a limit, and the values above them are not cut because of it', () => {
   const logprobs = { content: Array.from({ length: 900 }, (_, i) => ({ token: 't', top: Array.from({ length: 100 }, () => [i]) })) };
   const { value } = outlineOf(
     JSON.stringify({ choices: [{ message: { content: 'hi' }, logprobs, finish_reason: 'stop' }], usage: { a: 1 } }),
@@ -64,14 +64,14 @@ test('16 MB of empty objects are a thousand of them', () => {
   assert.ok(process.memoryUsage().heapUsed - usedBefore < 20_000_000);
 });
 
-test('nesting without end is cut', () => {
+test('unlimited nesting is cut', () => {
   const { value } = outlineOf(`${'['.repeat(100_000)}1${']'.repeat(100_000)}`);
   let depth = 0;
   for (let inner: unknown = value; Array.isArray(inner); inner = (inner as unknown[])[0]) depth++;
   assert.equal(depth, 65);
 });
 
-test('a long string ends early, and never inside a character or an escape', () => {
+test('a long string is cut, but never inside a character or an escape', () => {
   const MB = 1024 * 1024;
   for (const unit of ['x', '你', '\\n', '\\u00e9', '\\\\', '\\ud83d\\ude00', '😀', '\\"']) {
     for (let shift = 0; shift < 6; shift++) {
@@ -86,7 +86,7 @@ test('a long string ends early, and never inside a character or an escape', () =
   }
 });
 
-test('a short text is parsed as it is', () => {
+test('a short text is parsed directly', () => {
   assert.deepEqual(parseBounded('{"a":[1,2]}'), { a: [1, 2] });
   assert.equal(parseBounded('{"a":'), undefined);
   const long = JSON.stringify({ a: 'x'.repeat(100_000), b: [1] });

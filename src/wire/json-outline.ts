@@ -1,26 +1,26 @@
 /**
- * Parses JSON of any size into a bounded number of objects: what a provider sends may be 16 MB of `{}`, which `JSON.parse` would make half
- * a gigabyte of, in a second. What we look at (choices, their ends, usage, an error) stands near the top, so lists and maps are cut after
- * their first items, what is nested deeper than usual shares a bound, and long strings end early. The rest is stepped over.
+ * Parses JSON of any size into a bounded number of objects: a provider may send 16 MB of `{}`, for which `JSON.parse` allocates half a
+ * gigabyte and takes a second. What matters (choices, finish reasons, usage, an error) is near the top, so lists and maps are cut after
+ * their first items, deeply nested values share a limit, and long strings are cut. The rest is skipped.
  *
- * It works on bytes as they come, copies what it keeps into a shorter text, and lets `JSON.parse` judge that. What is stepped over is
- * checked for its brackets only.
+ * It reads bytes as they arrive, copies what it keeps to a shorter text, and parses that with `JSON.parse`. In what is skipped only the
+ * brackets are checked.
  */
 import { Buffer } from 'node:buffer';
 import { asBuffer } from './bytes.ts';
 
-/** Text up to this is parsed as it is. */
+/** Text up to this size is parsed directly. */
 const PARSED_BYTES_MAX = 64 * 1024;
-/** Whole answers and events up to this are parsed as they are. */
+/** Complete responses and events up to this size are parsed directly. */
 export const OUTLINED_BYTES_MIN = 256 * 1024;
-/** Items of one list or map. */
+/** Items kept of one list or map. */
 const ITEMS_MAX = 1_000;
 const DEPTH_MAX = 64;
-/** Down to here lie the choices of an answer and what they say; deeper, for one, the probabilities of its tokens. */
+/** Choices and their content are within this depth; deeper values are, for example, token probabilities. */
 const SHALLOW_DEPTH = 4;
-/** Values kept above and below that. */
+/** Values kept within that depth, and as many below it. */
 const VALUES_MAX = 10_000;
-/** Of one string. */
+/** Bytes kept of one string. */
 const STRING_BYTES_MAX = 1024 * 1024;
 
 const QUOTE = 0x22;
@@ -32,7 +32,7 @@ const LOWER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-// What a byte outside strings does.
+// Classes of bytes outside strings.
 const OTHER = 0;
 const QUOTES = 1;
 const OPENS = 2;
@@ -49,16 +49,16 @@ export class JsonOutline {
   readonly #kept: Buffer[] = [];
   readonly #items = new Uint32Array(DEPTH_MAX + 1);
   #depth = 0;
-  /** The container whose rest is stepped over; 0: none is. */
+  /** The depth of the container whose rest is skipped; 0: none. */
   #skipDepth = 0;
   #inString = false;
   #isEscaped = false;
-  /** Of the current string. */
+  /** Length of the current string. */
   #stringBytes = 0;
   #isCut = false;
   #shallow = 0;
   #deep = 0;
-  /** About how many values there are, kept or not. */
+  /** The approximate number of values, kept or not. */
   values = 0;
 
   push(chunk: Uint8Array): void {
@@ -67,7 +67,7 @@ export class JsonOutline {
     let runStart = 0;
     while (pos < bytes.length) {
       if (this.#skipDepth > 0) {
-        pos = this.#stepOver(bytes, pos);
+        pos = this.#skip(bytes, pos);
         runStart = pos;
       } else if (this.#inString) {
         const isEscaped = this.#isEscaped;
@@ -80,8 +80,8 @@ export class JsonOutline {
         if (kind === OPENS || kind === SEPARATES) {
           this.values++;
           if (kind === OPENS) this.#depth++;
-          if (kind === OPENS ? this.#mayOpen() : this.#mayGoOn()) continue;
-          // Of a container its beginning is kept, of a list not the comma before what is left out.
+          if (kind === OPENS ? this.#mayOpen() : this.#mayContinue()) continue;
+          // Keeps the bracket that opens a container, but not the comma before a skipped item.
           const end = kind === OPENS ? pos : pos - 1;
           this.#keep(bytes, runStart, end);
           this.#skipDepth = this.#depth;
@@ -98,8 +98,8 @@ export class JsonOutline {
     if (this.#skipDepth === 0) this.#keep(bytes, runStart, bytes.length);
   }
 
-  /** Gives the place of the bracket that closes the container which is stepped over, or the end of the chunk. */
-  #stepOver(bytes: Buffer, start: number): number {
+  /** Returns the position of the bracket that closes the skipped container, or the end of the chunk. */
+  #skip(bytes: Buffer, start: number): number {
     const { length } = bytes;
     const skipDepth = this.#skipDepth;
     let pos = start;
@@ -131,26 +131,26 @@ export class JsonOutline {
     return Math.min(pos, length);
   }
 
-  /** What was kept. */
+  /** The kept text. */
   get text(): string {
     return (this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)).toString();
   }
 
-  /** The same as a value; undefined: it is no JSON. */
+  /** The kept text, parsed; undefined: not JSON. */
   parse(): unknown {
     const { text } = this;
-    return parseExactly(text.startsWith('\ufeff') ? text.slice(1) : text);
+    return parseOrUndefined(text.startsWith('\ufeff') ? text.slice(1) : text);
   }
 
-  /** Whether a container that has just begun may have items. */
+  /** True if the container that has just been opened may have items. */
   #mayOpen(): boolean {
     if (this.#depth > DEPTH_MAX) return false;
     this.#items[this.#depth] = 0;
     return this.#count();
   }
 
-  /** Whether the container may have another item. */
-  #mayGoOn(): boolean {
+  /** True if the container may have another item. */
+  #mayContinue(): boolean {
     if (this.#depth === 0) return true;
     return ++this.#items[this.#depth]! < ITEMS_MAX && this.#count();
   }
@@ -163,7 +163,7 @@ export class JsonOutline {
     if (end > start) this.#kept.push(bytes.subarray(start, end));
   }
 
-  /** The position behind the closing quote, or the end of the chunk. */
+  /** The position after the closing quote, or the end of the chunk. */
   #endOfString(bytes: Buffer, start: number): number {
     let pos = this.#isEscaped ? start + 1 : start;
     for (;;) {
@@ -181,18 +181,18 @@ export class JsonOutline {
         this.#isEscaped = pos > bytes.length;
         return bytes.length;
       }
-      // What comes before the next quote matters only if it is a backslash.
+      // Before the next quote only backslashes matter.
       const quote = bytes.indexOf(QUOTE, pos);
       const end = quote < 0 ? bytes.length : quote;
       pos = backslashesBefore(bytes, pos, end) % 2 === 0 ? end : end + 1;
     }
   }
 
-  /** Cuts a string that is too long. Gives where the run of kept bytes goes on. */
+  /** Cuts a string that is too long. Returns the position at which the run of kept bytes continues. */
   #keepString(bytes: Buffer, runStart: number, start: number, end: number, isEscaped: boolean): number {
     this.#stringBytes += end - start;
     if (!this.#isCut) {
-      // In a short piece the rest of an escape may be all there is: the string is cut in the next one.
+      // A short chunk may hold only the rest of an escape: the string is cut in the next one.
       if (this.#stringBytes <= STRING_BYTES_MAX || end - start < CUT_BYTES_MIN) return runStart;
       const room = Math.max(CUT_BYTES_MIN, STRING_BYTES_MAX - this.#stringBytes + end - start);
       this.#keep(bytes, runStart, safeCut(bytes, isEscaped ? start + 1 : start, start + room));
@@ -202,20 +202,20 @@ export class JsonOutline {
   }
 }
 
-/** Of a string, looked at before the next quote is searched natively. */
+/** Bytes of a string that are checked in a loop before the next quote is searched natively. */
 const NEAR_BYTES = 64;
 
-/** How many backslashes stand right before `end`, down to `start`. */
+/** The number of backslashes immediately before `end`, down to `start`. */
 function backslashesBefore(bytes: Buffer, start: number, end: number): number {
   let pos = end;
   while (pos > start && bytes[pos - 1] === BACKSLASH) pos--;
   return end - pos;
 }
 
-/** Longer than an escape with the rest of another before it. */
+/** Longer than an escape plus the rest of the one before it. */
 const CUT_BYTES_MIN = 16;
 
-/** The last place at or before `at` where no character and no escape is cut. */
+/** The last position at or before `at` that splits no character and no escape. */
 function safeCut(bytes: Buffer, start: number, at: number): number {
   for (let pos = start; ;) {
     const byte = bytes[pos]!;
@@ -225,16 +225,16 @@ function safeCut(bytes: Buffer, start: number, at: number): number {
   }
 }
 
-/** The value of a JSON text, bounded where the text is long; undefined: it is no JSON. */
+/** Parses JSON, through an outline if the text is long; undefined: not JSON. */
 export function parseBounded(text: string): unknown {
-  if (text.length <= PARSED_BYTES_MAX) return parseExactly(text);
+  if (text.length <= PARSED_BYTES_MAX) return parseOrUndefined(text);
   const outline = new JsonOutline();
   outline.push(Buffer.from(text));
   return outline.parse();
 }
 
-/** Undefined: it is no JSON. */
-export function parseExactly(text: string): unknown {
+/** Undefined: not JSON. */
+export function parseOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -242,7 +242,7 @@ export function parseExactly(text: string): unknown {
   }
 }
 
-/** About how many values a JSON text holds, counted up to `max`. */
+/** The approximate number of values in a JSON text, counted up to `max`. */
 export function commasIn(text: string | Uint8Array, max: number): number {
   const json = typeof text === 'string' ? text : asBuffer(text).toString('latin1');
   let count = 0;

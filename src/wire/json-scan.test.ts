@@ -27,7 +27,7 @@ function assertAgrees(text: string): void {
   for (const member of scan.members) assert.equal(bytes[member.keyStart], 0x22);
 }
 
-test('finds the top-level members with their places', () => {
+test('finds the top-level members with their positions', () => {
   const text = ' { "model" : "gpt" , "messages":[{"a":"}"}],"n":1}\n';
   const scan = scanObject(encode(text));
   assert.ok(scan.ok);
@@ -59,7 +59,7 @@ test('refuses invalid UTF-8 anywhere', () => {
   }
 });
 
-test('says where the text stops being JSON', () => {
+test('reports where the text stops being JSON', () => {
   assert.deepEqual(scanObject(encode('{"a":tru}')), { ok: false, at: 8, message: 'not valid JSON at byte 8' });
   assert.deepEqual(scanObject(encode('{"a":1')), { ok: false, at: 6, message: 'not complete JSON' });
   assert.deepEqual(scanObject(encode('[1]')), { ok: false, at: 0, message: 'not a JSON object' });
@@ -80,11 +80,11 @@ const awkward = [
   '{"a":true,"b":false,"c":null}', '{"a":tRue}', '{"a":1.5e-7}', '{"a":1e5.5}', '{"a":--1}', '{"a":0x1}', '{"a":"b"c}', '"a"', 'null', '1', '',
 ]; // prettier-ignore
 
-test('gives the verdict of JSON.parse on awkward texts', () => {
+test('agrees with JSON.parse on unusual texts', () => {
   for (const text of awkward) assertAgrees(text);
 });
 
-test('gives the verdict of JSON.parse on every prefix and on every changed byte of a body', () => {
+test('agrees with JSON.parse on every prefix and every changed byte of a body', () => {
   const body =
     '{"model":"a/b","messages":[{"role":"user","content":"grüß \\"dich\\" \\u00e9\\n and a tail long enough to be read by words"}],"n":-1.5e+3,"t":true}';
   for (let i = 0; i < body.length; i++) {
@@ -93,7 +93,7 @@ test('gives the verdict of JSON.parse on every prefix and on every changed byte 
   }
 });
 
-test('agrees with JSON.parse on generated objects, as they are and damaged', () => {
+test('agrees with JSON.parse on generated objects, intact and damaged', () => {
   const spaces = fc.constantFrom('', ' ', '\n', '\t');
   fc.assert(
     fc.property(

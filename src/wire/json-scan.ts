@@ -1,18 +1,17 @@
 /**
- * Reads the top level of one JSON object in place. Bodies are relayed as bytes, so they are never parsed into values and
- * written again; but what is edited must be found exactly, and a body that strict JSON refuses must be refused here.
- * Hence a validating scanner: one pass, no allocation below the top level, the verdict of `JSON.parse`.
+ * Reads the top level of one JSON object in place. Bodies are relayed as bytes and never parsed and rewritten; but edits need exact
+ * positions, and a body that strict JSON rejects must be rejected here. Hence a validating scanner: one pass, no allocation below the top
+ * level, the same verdict as `JSON.parse`.
  *
  * ## In slices
- * A body of 64 MB takes a quarter of a second. `ObjectScan.run` therefore reads up to a limit and can be called again: it
- * keeps its place between two tokens, inside white space and inside a string. Everything else (a number, an escape) is short,
- * because longer ones are refused.
+ * A body of 64 MB takes a quarter of a second. `ObjectScan.run` therefore reads up to a limit and can be resumed: between two tokens,
+ * inside white space and inside a string. All other tokens (numbers, escapes) are short, because longer ones are rejected.
  *
  * ## Limits
- * Parsers behind us build an object for each value, so depth, values and members are bounded here, whatever the bytes allow.
+ * Parsers downstream build an object for each value, so depth, values and members are bounded here, independent of the size in bytes.
  *
- * Nearly all bytes of a large body lie in long strings (prompts, base64). They are searched four at a time for a
- * quote, a backslash or a control character: a native search finds one byte value only, and control characters are 32.
+ * Nearly all bytes of a large body are in long strings (prompts, base64). They are searched four at a time for a quote, a backslash or a
+ * control character: a native search finds a single byte value, and there are 32 control characters.
  */
 import { isUtf8 } from 'node:buffer';
 import { assert } from '../core/assert.ts';
@@ -22,9 +21,9 @@ import { readName } from './json-names.ts';
 import { isSpace, NUMBER_LENGTH_MAX, resumeAt, scanScalar, scanString } from './json-tokens.ts';
 import type { BodyMember } from './request-body.ts';
 
-/** Deeper nesting is refused; parsers behind us recurse. */
+/** Deeper nesting is rejected, because parsers downstream recurse. */
 export const JSON_DEPTH_MAX = 512;
-/** Values at all depths: no request has a tenth of them, and a parser needs about 100 bytes for each. */
+/** Values at all depths: ten times what any request needs, and a parser uses about 100 bytes for each. */
 export const JSON_VALUES_MAX = 1_000_000;
 /** Members of the top-level object. */
 export const JSON_MEMBERS_MAX = 1_000;
@@ -34,18 +33,18 @@ const NAME_LENGTH_MAX = 1_024;
 export interface JsonObjectScan {
   readonly ok: true;
   readonly members: readonly BodyMember[];
-  /** Bytes inside strings that hold media, at any depth, and what these cost in tokens; see `json-media.ts`. */
+  /** Bytes inside strings that hold media, at any depth, and their tokens; see `json-media.ts`. */
   readonly mediaBytes: number;
   readonly mediaTokens: number;
   /** Values at all depths. */
   readonly values: number;
-  /** A member at some depth has a name under which dialects keep opaque pieces. */
+  /** A member at some depth has a name that dialects use for opaque pieces. */
   readonly opaque: boolean;
 }
 
 export interface JsonFault {
   readonly ok: false;
-  /** Where the text stops being JSON, or passes a limit, in bytes. */
+  /** The position in bytes at which the text stops being JSON or exceeds a limit. */
   readonly at: number;
   readonly message: string;
 }
@@ -71,19 +70,19 @@ const IN_KEY = 8;
 const IN_STRING = 9;
 
 /**
- * Finds the members of the one JSON object that `bytes` hold. A byte order mark before it and white space around it are
- * allowed. Everything that `JSON.parse` refuses is a fault, and so are invalid UTF-8 and what passes a limit above.
+ * Finds the members of the one JSON object in `bytes`. A byte order mark before it and white space around it are allowed. Everything that
+ * `JSON.parse` rejects is a fault, and so are invalid UTF-8 and exceeded limits.
  */
 export function scanObject(bytes: Uint8Array): JsonObjectScan | JsonFault {
-  whole.begin(bytes);
-  whole.run(bytes.length);
-  return whole.take();
+  unsliced.begin(bytes);
+  unsliced.run(bytes.length);
+  return unsliced.take();
 }
 
 const NO_BYTES = new Uint8Array(0);
 const LONG_NUMBER = `not acceptable: a number is longer than ${NUMBER_LENGTH_MAX} characters`;
 
-/** Where a scan goes on. Of the top-level member: the containers and direct items so far. */
+/** Where a scan resumes. `containers` and `items`: those of the current top-level member so far, all and direct. */
 interface Place {
   readonly pos: number;
   readonly mode: number;
@@ -95,21 +94,21 @@ interface Place {
 
 const BEGINNING: Place = { pos: 0, mode: START, depth: 0, values: 0, containers: 0, items: 0 };
 
-/** The same, a slice at a time. An object may be used again after `take`. */
+/** The same, a slice at a time. An object may be reused after `take`. */
 export class ObjectScan {
   #bytes: Uint8Array = NO_BYTES;
   #members: BodyMember[] = [];
-  // By depth: the byte that closes the container, and the kind of the last name in it.
+  // By depth: the byte that closes the container, and the kind of the last member name in it.
   readonly #closers = new Uint8Array(JSON_DEPTH_MAX);
   readonly #keyKinds = new Uint8Array(JSON_DEPTH_MAX);
   #place: Place = BEGINNING;
   #mediaBytes = 0;
   #mediaTokens = 0;
   #opaque = false;
-  /** Up to here the bytes are UTF-8. */
+  /** The bytes before this position are valid UTF-8. */
   #utf8End = 0;
   #stringStart = 0;
-  // Of the top-level member that is being read.
+  // State of the current top-level member.
   #keyStart = 0;
   #name = '';
   #start = 0;
@@ -131,17 +130,17 @@ export class ObjectScan {
     this.#result = null;
   }
 
-  /** The result of a finished scan; the scan lets go of the bytes. */
+  /** The result of a finished scan; releases the bytes. */
   take(): JsonObjectScan | JsonFault {
     const result = this.#result;
-    assert(result !== null, 'a scan is finished before its result is taken');
+    assert(result !== null, 'the scan has finished before its result is taken');
     this.#bytes = NO_BYTES;
     this.#members = [];
     this.#result = null;
     return result;
   }
 
-  /** Reads on to about `limit`, a place in the bytes. True: it is finished. */
+  /** Continues to about `limit`, a position in the bytes. True: finished. */
   // oxlint-disable-next-line max-lines-per-function -- one loop over the tokens: a call for each would cost a third more
   run(limit: number): boolean {
     if (this.#result !== null) return true;
@@ -199,9 +198,9 @@ export class ObjectScan {
           this.#stringStart = pos - 1;
           mode = IN_STRING;
         } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-          // The top-level object is a level too.
+          // The top-level object counts as a level.
           if (depth + 1 >= JSON_DEPTH_MAX) return this.#fail(pos - 1, `nested more than ${JSON_DEPTH_MAX} levels deep`);
-          // Items of an array carry on the name that the array stands under.
+          // Items of an array inherit the member name of the array.
           keyKinds[depth + 1] = keyKinds[depth]!;
           closers[++depth] = byte + 2;
           if (depth === 1) items = 0;
@@ -232,7 +231,7 @@ export class ObjectScan {
     if (stop <= this.#utf8End) return true;
     const bytes = this.#bytes;
     let end = stop;
-    // A character of several bytes may lie over the limit; it belongs to the next slice.
+    // A multi-byte character that crosses the limit belongs to the next slice.
     if (end < bytes.length) while (end > this.#utf8End && (bytes[end]! & 0xc0) === 0x80 && stop - end < 3) end--;
     const isWhole = this.#utf8End === 0 && end === bytes.length;
     if (!isUtf8(isWhole ? bytes : bytes.subarray(this.#utf8End, end))) return false;
@@ -240,7 +239,7 @@ export class ObjectScan {
     return true;
   }
 
-  /** The name of a top-level member is over. False: it passes a limit. */
+  /** Handles the complete name of a top-level member. False: it exceeds a limit. */
   #beginMember(end: number, scalars: number): boolean {
     const start = this.#stringStart;
     if (end - start - 2 > NAME_LENGTH_MAX)
@@ -297,5 +296,5 @@ export class ObjectScan {
   }
 }
 
-/** For scans that are not sliced: they never overlap. */
-const whole = new ObjectScan();
+/** Shared by all scans that are not sliced, which never overlap. */
+const unsliced = new ObjectScan();

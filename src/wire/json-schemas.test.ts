@@ -4,7 +4,7 @@ import { isOpenSchema, isStrictSchema, toClosedSchema } from './json-schemas.ts'
 
 const text = { type: 'string' };
 
-test('strict mode wants closed objects with all members required, at every depth', () => {
+test('strict mode requires closed objects with all members required, at every depth', () => {
   const inner = { type: 'object', properties: { b: text }, required: ['b'], additionalProperties: false };
   const of = (schema: object): object => ({ type: 'object', properties: { a: schema }, required: ['a'], additionalProperties: false });
   assert.equal(isStrictSchema(of(inner)), true);
@@ -20,7 +20,7 @@ test('strict mode wants closed objects with all members required, at every depth
   }
 });
 
-test('an object of any names is open, wherever it stands', () => {
+test('an object with arbitrary names is open, at any depth', () => {
   const map = { type: 'object', additionalProperties: text };
   assert.equal(isOpenSchema({ type: 'object', properties: { a: text } }), false);
   assert.equal(isOpenSchema(map), true);
@@ -28,7 +28,7 @@ test('an object of any names is open, wherever it stands', () => {
   assert.equal(isOpenSchema({ type: 'object', patternProperties: { '^x': text } }), true);
 });
 
-test('a closed schema keeps what it says: refused keywords stand in the description', () => {
+test('a closed schema keeps its meaning: rejected keywords are moved to the description', () => {
   const schema = {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     type: 'object',
@@ -36,7 +36,7 @@ test('a closed schema keeps what it says: refused keywords stand in the descript
       age: { type: 'integer', minimum: 0, maximum: 150, description: 'In years' },
       names: { type: 'array', items: { ...text, maxLength: 5 }, minItems: 3 },
       of: { oneOf: [text, { type: 'object', properties: { x: text } }] },
-      // Members that bear the names of keywords.
+      // Members with the names of keywords.
       minimum: text,
     },
     required: ['age'],
@@ -54,7 +54,7 @@ test('a closed schema keeps what it says: refused keywords stand in the descript
   });
 });
 
-test('a schema that is closed already stays as it is', () => {
+test('a schema that is already closed is unchanged', () => {
   const schema = { type: 'object', properties: { a: text }, required: ['a'], additionalProperties: false };
   assert.deepEqual(toClosedSchema(schema), schema);
 });

@@ -1,9 +1,9 @@
-/** JSON Schemas across dialects: both OpenAI's strict mode and Anthropic's structured output take a part of the language only. */
+/** JSON Schemas across dialects: OpenAI's strict mode and Anthropic's structured output each accept a subset of the language. */
 import { isRecord } from './json-values.ts';
 import { listOf } from './loose-values.ts';
 import type { Fields } from './loose-values.ts';
 
-/** True if OpenAI's strict mode takes the schema: every object is closed, and requires all its properties. */
+/** True if OpenAI's strict mode accepts the schema: every object is closed and requires all its properties. */
 export function isStrictSchema(schema: unknown): boolean {
   if (!isRecord(schema)) return true;
   if (schema['type'] === 'object' || isRecord(schema['properties'])) {
@@ -34,13 +34,13 @@ function innerSchemas(schema: Fields): unknown[] {
   ];
 }
 
-/** Keywords that Anthropic's structured output refuses; models read them in the description. */
+/** Keywords that Anthropic's structured output rejects; they are moved to the description, where the model reads them. */
 const REFUSED: ReadonlySet<string> = new Set([
   'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minLength', 'maxLength', 'maxItems', 'uniqueItems',
   'minProperties', 'maxProperties', 'contains', 'propertyNames', 'not', 'if', 'then', 'else',
 ]); // prettier-ignore
 
-/** The schema as Anthropic's structured output takes it: objects are closed, and what is refused stands in the description. */
+/** The schema in a form that Anthropic's structured output accepts: objects are closed, and rejected keywords moved to the description. */
 export function toClosedSchema(schema: unknown): unknown {
   if (!isRecord(schema)) return schema;
   const closed: Fields = {};

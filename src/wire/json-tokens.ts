@@ -1,4 +1,4 @@
-/** The tokens of JSON that are more than one byte, read in place; see `json-scan.ts`. */
+/** JSON tokens of more than one byte, read in place; see `json-scan.ts`. */
 
 const TAB = 0x09;
 const LINE_FEED = 0x0a;
@@ -13,18 +13,18 @@ const NINE = 0x39;
 const BACKSLASH = 0x5c;
 const LOWER_E = 0x65;
 
-/** Characters of a number; no parser keeps more than 20 digits of one. */
+/** In characters; no parser keeps more than 20 digits of a number. */
 export const NUMBER_LENGTH_MAX = 1_000;
 
-/** Where a string that is not over at the limit goes on. Written by `scanString` together with its result 0. */
+/** Where a string that is incomplete at the limit resumes. Set by `scanString` when it returns 0. */
 export let resumeAt = 0;
 
-// All functions below return the position after what they read, or -1 minus the position of the fault.
+// All functions below return the position after the token, or -1 minus the position of the fault.
 
-/** Beyond this length the set-up of reading by words pays. */
+/** In longer strings, reading by words is worth its set-up. */
 const SHORT_STRING_LENGTH = 24;
 
-/** From `start`, which lies inside the string; 0: it is not over at `stop`, and goes on at `resumeAt`. */
+/** From `start`, which is inside the string; 0: incomplete at `stop`, to be resumed at `resumeAt`. */
 export function scanString(bytes: Uint8Array, start: number, stop: number): number {
   let pos = start;
   const near = Math.min(stop, pos + SHORT_STRING_LENGTH);

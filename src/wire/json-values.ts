@@ -1,14 +1,14 @@
 import { asBuffer } from './bytes.ts';
 import type { BodyMember } from './request-body.ts';
 
-/** Small readers for member values that a scan has found valid. */
+/** Readers for member values that a scan has validated. */
 
 /** The member's value, parsed. */
 export function parseMember(bytes: Uint8Array, member: BodyMember): unknown {
   return JSON.parse(asBuffer(bytes).toString('utf8', member.start, member.end));
 }
 
-/** The member's string, or null if its value is none. */
+/** The member's string; null: not a string. */
 export function readString(bytes: Uint8Array, member: Pick<BodyMember, 'start' | 'end'>): string | null {
   if (bytes[member.start] !== 0x22) return null;
   const text = asBuffer(bytes).toString('utf8', member.start + 1, member.end - 1);
@@ -17,7 +17,7 @@ export function readString(bytes: Uint8Array, member: Pick<BodyMember, 'start' |
 
 /** True, false, or null for any other value. */
 export function readBoolean(bytes: Uint8Array, member: BodyMember): boolean | null {
-  // A value that opens with t or f is the whole word, or the scan would have refused it.
+  // The scan has verified the rest of a value that begins with t or f.
   if (bytes[member.start] === 0x74) return true;
   return bytes[member.start] === 0x66 ? false : null;
 }
@@ -27,7 +27,7 @@ export function isNull(bytes: Uint8Array, member: BodyMember): boolean {
   return bytes[member.start] === 0x6e;
 }
 
-/** The whole number of 0 or more that the member holds, or null for any other value. */
+/** The member's non-negative integer, or null for any other value. */
 export function readCount(bytes: Uint8Array, member: BodyMember): number | null {
   let count = 0;
   for (let i = member.start; i < member.end; i++) {
@@ -51,7 +51,7 @@ export function kindOf(bytes: Uint8Array, member: BodyMember): JsonKind {
   return bytes[member.start] === 0x5b ? 'array' : 'other';
 }
 
-/** True if `value` is an object and no array. */
+/** True if `value` is an object and not an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,4 @@
-/** Readers for parsed JSON whose shape is not trusted: the value where it has the kind asked for, else what stands for none. */
+/** Readers for untrusted parsed JSON: each returns the value if it has the expected type, else null or an empty value. */
 
 export type Fields = Record<string, unknown>;
 
@@ -18,12 +18,12 @@ export function recordsIn(value: unknown): readonly Fields[] {
   return listOf(value).filter((item): item is Fields => typeof item === 'object' && item !== null && !Array.isArray(item));
 }
 
-/** One object may stand for a list of one. */
+/** A single object counts as a list of one. */
 export function recordsOrOne(value: unknown): readonly Fields[] {
   return recordsIn(Array.isArray(value) ? value : [value]);
 }
 
-/** Of a table: names from outside such as `constructor` find nothing. */
+/** An own entry of a table: undefined for inherited names such as `constructor`, which may come from outside. */
 export function ownOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }

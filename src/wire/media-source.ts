@@ -2,7 +2,7 @@ import type { MediaSource } from './model.ts';
 
 const DATA_URL = /^data:([^;,]*)((?:;[^,]*)?),/i;
 
-/** An address as a media source: `data:` URLs are taken apart, all others stay. */
+/** A URL as a media source: `data:` URLs are decoded, all others stay as they are. */
 export function sourceOfUrl(url: string): MediaSource {
   const match = DATA_URL.exec(url.slice(0, 200));
   if (match === null) return { kind: 'url', url, mime: null };
@@ -12,7 +12,7 @@ export function sourceOfUrl(url: string): MediaSource {
   return { kind: 'data', mime: match[1] || 'text/plain', base64 };
 }
 
-/** A media source as an address; null: it is an upload, which has none. */
+/** A media source as a URL; null: it is an upload, which has none. */
 export function urlOfSource(source: MediaSource): string | null {
   if (source.kind === 'url') return source.url;
   return source.kind === 'data' ? `data:${source.mime};base64,${source.base64}` : null;

@@ -1,7 +1,7 @@
 import type { AnswerChoice } from '../core/quality.ts';
 import type { ModelResponse, ResponseChoice, ResponsePart } from './model.ts';
 
-/** The choices of a response, to be judged. */
+/** The choices of a response, for quality checks. */
 export function choicesOf({ choices }: ModelResponse): AnswerChoice[] {
   return choices.map(choiceOf);
 }

@@ -1,4 +1,4 @@
-/** Between the events of a response and the whole of it. */
+/** Converts between the events of a response and the complete response. */
 import type { TokenUsage } from '../core/facts.ts';
 import type { ModelEvent, ModelResponse, Opaque, PartHead, ResponseChoice, ResponsePart } from './model.ts';
 
@@ -43,7 +43,7 @@ function partsOf(parts: ReadonlyMap<number, OpenPart>): ResponsePart[] {
   return [...parts.values()].map(({ head, texts, opaque }) => ({ head, text: texts.join(''), opaque }));
 }
 
-/** The events that a stream of the same response consists of. */
+/** The events of the same response as a stream. */
 export function* unfoldResponse(response: ModelResponse): Generator<ModelEvent> {
   yield { type: 'start', id: response.id, model: response.model };
   for (const { index, parts, finish } of response.choices) {

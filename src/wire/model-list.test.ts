@@ -4,7 +4,7 @@ import { readModelList } from './model-list.ts';
 
 const read = (value: unknown): string[] | null => readModelList(typeof value === 'string' ? value : JSON.stringify(value));
 
-test('names are read from every shape of a list', () => {
+test('names are read from every form of a list', () => {
   const shapes = [
     { object: 'list', data: [{ id: 'a' }, { id: 'b' }] },
     [{ id: 'a', object: 'model' }, { id: 'b' }],
@@ -18,7 +18,7 @@ test('names are read from every shape of a list', () => {
   assert.deepEqual(read({ data: [] }), []);
 });
 
-test('what is no list of models is none', () => {
+test('anything but a model list returns null', () => {
   for (const value of ['', 'null', '<html>', '"a"', '7', {}, { data: null }, { data: {} }, { error: { message: 'x' } }, [7], [{}]])
     assert.equal(read(value), null, JSON.stringify(value));
 });

@@ -1,15 +1,15 @@
 import { isRecord } from './json-values.ts';
 
-/** Of one list, so many names are kept. */
+/** Names read from one list. */
 const MODELS_MAX = 10_000;
-/** Where an entry has its name; the first that is a text counts. */
+/** Members that may hold an entry's name; the first string counts. */
 const NAMES = ['id', 'name', 'model'] as const;
-/** Where the list stands in an object. */
+/** Members of an object that may hold the list. */
 const LISTS = ['data', 'models'] as const;
 
 /**
- * The model names in an answer to `GET /models`: OpenAI's `{ data: [{ id }] }`, a bare array (Together), `{ models: [{ name }] }`
- * (Ollama), or a list of texts. Null: it is no list of models.
+ * The model names in a response to `GET /models`: OpenAI's `{ data: [{ id }] }`, a bare array (Together), `{ models: [{ name }] }`
+ * (Ollama), or a list of strings. Null: not a model list.
  */
 export function readModelList(text: string): string[] | null {
   const list = listIn(parse(text));
@@ -30,7 +30,7 @@ function nameOf(entry: unknown): string | null {
   if (!isRecord(entry)) return null;
   for (const name of NAMES) {
     const value = entry[name];
-    // Gemini's names begin with the collection.
+    // Gemini prefixes names with the collection.
     if (typeof value === 'string' && value !== '') return value.replace(/^models\//, '');
   }
   return null;

@@ -1,21 +1,21 @@
 /**
- * What a request asks and a response says, in no dialect of its own: the middle of a conversion between two dialects. Between equal
- * dialects nothing here is used; the bytes pass.
+ * Requests and responses independent of any dialect: the intermediate form of a conversion between two dialects. Not used between equal
+ * dialects, where the bytes are passed through.
  *
- * A dialect's `parse*` functions produce these values and its `write*` functions take them. JSON values inside (schemas, tool arguments
- * of dialects that nest them) come from `parseExact`, so that numbers keep their digits.
+ * A dialect's `parse*` functions produce these values and its `write*` functions take them. JSON values inside (schemas, tool arguments of
+ * dialects that nest them) come from `parseExact`, so that numbers keep their digits.
  */
 import type { TokenUsage } from '../core/facts.ts';
 
-/** Bytes of an image, a sound or a file: inline as base64, by address, or by the id of an upload at one account. */
+/** The bytes of an image, audio or a file: inline as base64, by URL, or by the id of an upload to one account. */
 export type MediaSource =
   | { readonly kind: 'data'; readonly mime: string; readonly base64: string }
   | { readonly kind: 'url'; readonly url: string; readonly mime: string | null }
   | { readonly kind: 'file_id'; readonly id: string };
 
 /**
- * A piece that only its author can read: encrypted reasoning, a signature, a thought signature. `dialect` names the dialect it was
- * found in; it is written back only into the same one.
+ * A value that only its issuer can read: encrypted reasoning, a signature, a thought signature. `dialect` is the dialect in which it was
+ * found; it is written back to that one only.
  */
 export interface Opaque {
   readonly dialect: DialectName;
@@ -32,7 +32,7 @@ export type RequestPart =
   | { readonly type: 'reasoning'; readonly text: string; readonly opaque: Opaque | null }
   | ToolCall
   | ToolResult
-  /** Something that only its own dialect has, named as there: a server tool's call, a compaction. */
+  /** A feature that only one dialect has, by its name there: a server tool's call, a compaction. */
   | { readonly type: 'foreign'; readonly name: string };
 
 export interface ToolCall {
@@ -41,7 +41,7 @@ export interface ToolCall {
   readonly name: string;
   /** `custom` takes free text, `function` a JSON object. */
   readonly kind: 'function' | 'custom';
-  /** The JSON text of the arguments, or a custom tool's input; `{}` where a dialect leaves them out. */
+  /** The JSON text of the arguments, or a custom tool's input; `{}` if the dialect omits them. */
   readonly arguments: string;
   readonly opaque: Opaque | null;
 }
@@ -49,13 +49,13 @@ export interface ToolCall {
 export interface ToolResult {
   readonly type: 'tool_result';
   readonly callId: string;
-  /** The tool's name, where the dialect repeats it or the conversation tells. */
+  /** The tool's name, if the dialect repeats it or the conversation contains the call. */
   readonly name: string | null;
   readonly parts: readonly RequestPart[];
   readonly isError: boolean;
 }
 
-/** Text of the system stands in turns of its own, wherever they are; tool results stand in `user` turns. */
+/** System text is in turns of its own, at any position; tool results are in `user` turns. */
 export interface Turn {
   readonly role: 'system' | 'user' | 'assistant';
   readonly parts: readonly RequestPart[];
@@ -66,7 +66,7 @@ export type ModelTool =
       readonly type: 'function';
       readonly name: string;
       readonly description: string | null;
-      /** JSON Schema of the arguments; null: the tool takes none. */
+      /** JSON Schema of the arguments; null: none. */
       readonly schema: unknown;
       readonly strict: boolean | null;
       readonly origin?: ToolOrigin;
@@ -80,7 +80,7 @@ export type ModelTool =
     }
   | { readonly type: 'foreign'; readonly name: string };
 
-/** Where a tool of a namespace (Responses) comes from; its name here is unique over all namespaces. */
+/** The namespace (Responses) that a tool belongs to, and its name there; its name here is unique across namespaces. */
 export interface ToolOrigin {
   readonly namespace: string;
   readonly name: string;
@@ -105,20 +105,20 @@ export const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'ma
 export type Effort = (typeof EFFORTS)[number];
 
 export interface ReasoningRequest {
-  /** Null where only a budget was given, or reasoning was asked for without saying how much. */
+  /** Null if only a budget was given, or reasoning was requested without a level. */
   readonly effort: Effort | null;
   readonly budgetTokens: number | null;
 }
 
 export interface ModelRequest {
   readonly stream: boolean;
-  /** The caller of a stream asked for the usage in it. */
+  /** The caller requested usage in the stream. */
   readonly includeUsage: boolean;
   readonly turns: readonly Turn[];
   readonly tools: readonly ModelTool[];
   readonly toolChoice: ToolChoice | null;
   readonly parallelToolCalls: boolean | null;
-  /** Tokens of one choice. */
+  /** Maximum output tokens of one choice. */
   readonly outputBound: number | null;
   readonly choices: number;
   readonly temperature: number | null;
@@ -130,53 +130,52 @@ export interface ModelRequest {
   readonly stop: readonly string[];
   readonly format: OutputFormat | null;
   readonly reasoning: ReasoningRequest | null;
-  /** Who the end user is, as a stable opaque name. */
+  /** A stable opaque identifier of the end user. */
   readonly userId: string | null;
   readonly cacheKey: string | null;
   readonly serviceTier: string | null;
-  /** Members that the model has no place for, by the fate that the dialect's table gives them. */
+  /** Fields that the model has no place for, handled as the dialect's table says. */
   readonly rest: readonly Unmodelled[];
 }
 
 /**
- * A request member without a place in the model. `drop`: the response may be worse but not wrong; it is left out and named in
- * `x-breakwater-dropped`. `refuse`: without it the response would be wrong. What changes nothing is not listed at all.
+ * A request field without a place in the model. `drop`: the response may be worse but not wrong; the field is removed and listed in
+ * `x-breakwater-dropped`. `refuse`: without it the response would be wrong. Fields that change nothing are not listed.
  */
 export interface Unmodelled {
   readonly name: string;
-  readonly fate: 'drop' | 'refuse';
+  readonly handling: 'drop' | 'refuse';
 }
 
-/** A request in the target's dialect, or the field that the target can't be asked for. */
+/** A request in the target's dialect, or the field that can't be converted. */
 export type Encoded =
   | { readonly ok: true; readonly body: Uint8Array; readonly dropped: readonly string[] }
   | { readonly ok: false; readonly field: string; readonly message: string };
 
-/** Those that callers speak. */
+/** The dialects that callers can use. */
 export const DIALECT_NAMES = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const;
 export type DialectName = (typeof DIALECT_NAMES)[number] | 'bedrock-converse';
 
-/** Why a choice ended, by class. `pause`: the provider wants the turn back to go on. */
+/** Why a choice ended, by class. `pause`: the provider expects the turn back to continue. */
 export const FINISH_CLASSES = ['stop', 'length', 'tool_calls', 'content_filter', 'pause', 'other'] as const;
 export type FinishClass = (typeof FINISH_CLASSES)[number];
 
-/** What begins a part of a response. */
+/** The start of a response part. */
 export type PartHead =
   | { readonly type: 'text' | 'refusal' }
   | { readonly type: 'reasoning' }
   | { readonly type: 'tool_call'; readonly id: string; readonly name: string; readonly kind: 'function' | 'custom' }
   | { readonly type: 'media'; readonly source: MediaSource }
-  /** Something that only its own dialect has (a server tool's call or result, a citation). Its deltas are not given. */
+  /** A feature that only one dialect has (a server tool's call or result, a citation). Its deltas are omitted. */
   | { readonly type: 'foreign'; readonly name: string };
 
 /**
- * A response in order. Of each choice: parts, each begun, continued by text (for a tool call: of its arguments, `{}` where it has none)
- * and ended, several at a
- * time only where the dialect interleaves them; then one `finish`. `usage` grows: the last one counts. `end` comes only after a
- * complete response.
+ * A response in order. For each choice: parts, each started, extended by text (for a tool call: by its arguments, `{}` if it has none) and
+ * ended, interleaved only if the dialect interleaves them; then one `finish`. `usage` is cumulative: the last one counts. `end` follows
+ * only a complete response.
  */
 export type ModelEvent =
-  /** `createdAt`: seconds since the epoch, where the dialect says. */
+  /** `createdAt`: seconds since the epoch, if the dialect reports it. */
   | { readonly type: 'start'; readonly id: string | null; readonly model: string | null; readonly createdAt?: number | null }
   | { readonly type: 'part_start'; readonly choice: number; readonly part: number; readonly head: PartHead }
   | { readonly type: 'delta'; readonly choice: number; readonly part: number; readonly text: string }
@@ -185,15 +184,15 @@ export type ModelEvent =
       readonly type: 'finish';
       readonly choice: number;
       readonly reason: FinishClass;
-      /** The provider's own word. */
+      /** The provider's own finish reason. */
       readonly raw: string;
-      /** The stop sequence that was met, where the provider says. */
+      /** The stop sequence that matched, if the provider reports it. */
       readonly stopSequence: string | null;
     }
   | { readonly type: 'usage'; readonly usage: TokenUsage }
   | { readonly type: 'end' };
 
-/** A whole response: its events folded. */
+/** A complete response: its events folded. */
 export interface ModelResponse {
   readonly id: string | null;
   readonly model: string | null;
@@ -215,33 +214,33 @@ export interface ResponsePart {
 }
 
 /**
- * Reads a stream of one dialect whose watcher has passed it: whole events, in order, in any pieces. What is malformed or failed has been
- * found by the watcher; what is only strange is skipped.
+ * Parses a stream of one dialect that its watcher has passed: complete events, in order, in any chunking. The watcher has caught everything
+ * malformed or failed; unknown data is skipped.
  */
 export interface StreamParser {
   parse(pieces: readonly Uint8Array[]): readonly ModelEvent[];
-  /** The watcher found the response complete. */
+  /** Called when the watcher finds the response complete. */
   end(): readonly ModelEvent[];
 }
 
-/** Writes a stream of one dialect: each event as the text that says it, possibly none. */
+/** Writes a stream of one dialect; returns the text of each event, possibly empty. */
 export interface StreamWriter {
   write(event: ModelEvent): string;
 }
 
-/** What a written response needs beside its events. */
+/** What a written response needs in addition to its events. */
 export interface WriteOptions {
-  /** Where the provider gave no id or model of its own. */
+  /** Used if the provider sent no id or model. */
   readonly id: string;
   readonly model: string;
   /** Seconds since the epoch. */
   readonly createdAt: number;
-  /** The caller of a stream asked for the usage in it. */
+  /** The caller requested usage in the stream. */
   readonly includeUsage: boolean;
-  /** False: the usage is written as totals only, without its cached and reasoning tokens. Default: true. */
+  /** False: usage is written as totals only, without cached and reasoning tokens. Default: true. */
   readonly usageDetails?: boolean;
-  /** Of the request that is answered. */
+  /** The tools of the request. */
   readonly tools: readonly ModelTool[];
-  /** Members of the request that its dialect repeats in the response. */
+  /** Request fields that the dialect echoes in the response. */
   readonly echo: Readonly<Record<string, unknown>>;
 }

@@ -29,7 +29,7 @@ function readAll(body: Buffer, size: number, type = TYPE): Read {
   return { parts, fault, isComplete: stream.isComplete };
 }
 
-test('a form is read wherever its pieces end, contents that look like its boundary included', () => {
+test('a form is parsed in any chunking, including content that looks like its boundary', () => {
   const tricky = 'a\r\n------\r\n------bx is none?\r\n-----b\r\n\r\n';
   const text = `${part('file', tricky.replace('------bx', '-----bx'), 'ü.jsonl')}${part('empty', '')}${part('purpose', 'batch')}------b--\r\n`;
   const body = Buffer.from(text, 'latin1');
@@ -43,14 +43,14 @@ test('a form is read wherever its pieces end, contents that look like its bounda
   for (let size = 1; size < 64; size++) assert.deepEqual(readAll(body, size), whole, `pieces of ${size}`);
 });
 
-test('what is no form, or can be read in two ways, is a fault in every slicing', () => {
+test('an invalid or ambiguous form is a fault in any chunking', () => {
   const good = part('file', 'x', 'a');
   for (const [text, message] of [
     [`preamble\r\n${good}------b--`, /does not begin with its boundary/],
-    [`${good}------b--\r\nmore`, /behind its last boundary/],
-    [good.replace('------b\r\n', '------b \r\n'), /behind a boundary/],
+    [`${good}------b--\r\nmore`, /after its closing boundary/],
+    [good.replace('------b\r\n', '------b \r\n'), /data after a boundary/],
     [good.replace('; name="file"', '; name="file"; name="x"'), /disposition/],
-    [good.replace('Content-Disposition', 'Content-Disposition: form-data; name="y"\r\nContent-Disposition'), /twice/],
+    [good.replace('Content-Disposition', 'Content-Disposition: form-data; name="y"\r\nContent-Disposition'), /repeats a header/],
     [`------b\r\nx-long: ${'x'.repeat(20_000)}`, /too long/],
   ] as const) {
     const body = Buffer.from(text);

@@ -1,9 +1,9 @@
-/** A multipart body (RFC 7578) as it comes, read as strictly as `multipart.ts` reads a whole one; contents are passed on at once. */
+/** Parses a multipart body (RFC 7578) as it arrives, as strictly as `multipart.ts` parses a complete one; content is emitted at once. */
 import { boundaryOf, PART_HEADERS_LENGTH_MAX, readPartHeaders } from './multipart.ts';
 
 export type MultipartEvent =
   | { readonly kind: 'part'; readonly name: string; readonly filename: string; readonly isFile: boolean }
-  /** More of the content of the last part. */
+  /** Further content of the last part. */
   | { readonly kind: 'content'; readonly bytes: Uint8Array }
   | { readonly kind: 'fault'; readonly message: string };
 
@@ -21,11 +21,11 @@ export class MultipartStream {
     const boundary = boundaryOf(contentType);
     this.#isReadable = boundary !== null;
     this.#delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');
-    // The first boundary has no line end before it.
+    // The first boundary has no line break before it.
     this.#held = Buffer.from('\r\n');
   }
 
-  /** True: the last boundary was seen. */
+  /** True: the closing boundary was read. */
   get isComplete(): boolean {
     return this.#state === 'end';
   }
@@ -51,7 +51,7 @@ export class MultipartStream {
         return this.#readContent();
       case 'end':
         return this.#held.length > 2 || !'\r\n'.startsWith(this.#held.toString('latin1'))
-          ? this.#fault('something stands behind its last boundary')
+          ? this.#fault('there is data after its closing boundary')
           : null;
       default:
         return null;
@@ -76,13 +76,13 @@ export class MultipartStream {
       this.#state = 'end';
       return null;
     }
-    if (start !== '\r\n') return this.#fault('something stands behind a boundary');
+    if (start !== '\r\n') return this.#fault('there is data after a boundary');
     const end = held.indexOf(HEADERS_END);
     if (end < 0) return held.length > PART_HEADERS_LENGTH_MAX ? this.#fault('the headers of a part are too long') : null;
     if (++this.#parts > PARTS_MAX) return this.#fault(`it has more than ${PARTS_MAX} parts`);
     const read = readPartHeaders(held.toString('utf8', 2, Math.max(2, end)));
     if (typeof read === 'string') return this.#fault(read);
-    // The line end before a delimiter is its own, and not that of the headers: an empty part has both.
+    // The line break before a delimiter belongs to the delimiter, not to the headers: an empty part has both.
     this.#held = held.subarray(end + HEADERS_END.length);
     this.#state = 'content';
     return { kind: 'part', name: read.name, filename: read.filename, isFile: read.isFile };
@@ -96,15 +96,15 @@ export class MultipartStream {
       this.#state = 'after delimiter';
       return at === 0 ? null : { kind: 'content', bytes: held.subarray(0, at) };
     }
-    // What may be the beginning of a delimiter is held back.
+    // Bytes that may begin a delimiter are held back.
     const safe = held.length - this.#delimiter.length + 1;
     if (safe <= 0) return null;
     this.#held = held.subarray(safe);
     return { kind: 'content', bytes: held.subarray(0, safe) };
   }
 
-  #fault(why: string): MultipartEvent {
+  #fault(reason: string): MultipartEvent {
     this.#state = 'fault';
-    return { kind: 'fault', message: `the multipart body can't be read: ${why}` };
+    return { kind: 'fault', message: `the multipart body can't be parsed: ${reason}` };
   }
 }

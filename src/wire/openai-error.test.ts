@@ -13,7 +13,7 @@ test('an error body has the four fields and no other', () => {
   assert.deepEqual(JSON.parse(text(encodeErrorBody(leaky))), { error });
 });
 
-test('an error in a stream is one event, whatever its message holds', () => {
+test('an error in a stream is one event, whatever its message contains', () => {
   const framer = new SseFramer(1000);
   framer.push(encodeStreamError(error));
   assert.ok(framer.next());

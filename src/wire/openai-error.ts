@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { ErrorWords } from './dialect.ts';
+import type { ErrorDetails } from './dialect.ts';
 
 /** The error object of the OpenAI protocol. */
 export interface WireError {
@@ -13,20 +13,20 @@ function errorJson({ message, type, param, code }: WireError): string {
   return JSON.stringify({ error: { message, type, param, code } });
 }
 
-/** The body of an error answer. */
+/** The body of an error response. */
 export function encodeErrorBody(error: WireError): Uint8Array {
   return Buffer.from(errorJson(error));
 }
 
 /**
- * The error as the last event of a stream: clients know it by its top-level `error`. No terminator may follow; a clean end
- * without an error would be taken for a complete answer.
+ * The error as the last event of a stream: clients recognize its top-level `error`. No terminator may follow: a clean end without an error
+ * would look like a complete response.
  */
 export function encodeStreamError(error: WireError): Uint8Array {
   return Buffer.from(`data: ${errorJson(error)}\n\n`);
 }
 
-/** What a failure of each kind is called here, whatever its provider calls it. */
+/** OpenAI's code for each kind of failure, whatever its provider calls it. */
 const CODES: Readonly<Record<string, string>> = {
   context_length: 'context_length_exceeded',
   model_not_found: 'model_not_found',
@@ -35,6 +35,6 @@ const CODES: Readonly<Record<string, string>> = {
   content_filter: 'content_filter',
 };
 
-export function fromForeign(words: ErrorWords, reason: string): ErrorWords {
-  return { ...words, code: CODES[reason] ?? words.code };
+export function fromForeign(error: ErrorDetails, reason: string): ErrorDetails {
+  return { ...error, code: CODES[reason] ?? error.code };
 }

@@ -1,7 +1,7 @@
 import type { OpeningReader } from './dialect.ts';
 import type { StreamParser } from './model.ts';
 
-/** How the first choice of a stream begins, by its model events. */
+/** Follows the beginning of a stream's first choice by its model events. */
 export class ParsedOpening implements OpeningReader {
   readonly #parser: StreamParser;
   #isText = false;

@@ -31,13 +31,13 @@ test('reads the headers of OpenAI and Groq', () => {
   );
 });
 
-test('reads what Azure sends: only what remains, and plain numbers', () => {
+test("reads Azure's headers: only the remaining counts, as bare numbers", () => {
   assert.deepEqual(read({ 'x-ratelimit-remaining-requests': '9', 'x-ratelimit-reset-requests': '1' }), [
     { kind: 'requests', window: null, limit: null, remaining: 9, resetMs: 1000 },
   ]);
 });
 
-test('reads windows that stand in the name (Cerebras, Mistral)', () => {
+test('reads windows from the name (Cerebras, Mistral)', () => {
   assert.deepEqual(
     read({
       'x-ratelimit-limit-requests-day': '1000',
@@ -75,7 +75,7 @@ test('resets may be dates', () => {
   assert.equal(reset(String(NOW - 5000)), 0);
 });
 
-test('what makes no sense is unknown', () => {
+test('invalid values are unknown', () => {
   assert.deepEqual(read({}), []);
   assert.deepEqual(read({ 'x-ratelimit-limit-requests': 'unlimited', 'x-ratelimit-remaining-requests': 'NaN' }), []);
   assert.deepEqual(read({ 'x-ratelimit-limit-requests': '5', 'x-ratelimit-reset-requests': 'soon' })[0]?.resetMs, null);
@@ -99,7 +99,7 @@ test('reads Anthropic, with its resets as dates', () => {
   );
 });
 
-test("reads OpenAI's rows for a project beside those of the organisation", () => {
+test("reads OpenAI's limits of a project beside those of the organisation", () => {
   const headers = {
     'x-ratelimit-limit-tokens': '10',
     'x-ratelimit-limit-project-tokens': '7',

@@ -1,8 +1,8 @@
 /**
- * What a provider's headers say of its limits, in one neutral list. The families: OpenAI, Azure and Groq (`-requests`,
- * `-tokens`; resets as Go durations), OpenAI's rows for a project, Cerebras and Mistral (the window stands in the name; resets in
- * seconds), Fireworks (prompt and generated tokens apart), Together (bare names, windows of a second), Mistral's older `bysize`
- * names, and Anthropic (resets as dates of RFC 3339).
+ * Reads the limits in a provider's headers into one neutral list. The families: OpenAI, Azure and Groq (`-requests`, `-tokens`; resets as
+ * Go durations), OpenAI's headers for a project, Cerebras and Mistral (the name includes the window; resets in seconds), Fireworks (prompt
+ * and generated tokens separately), Together (bare names, windows of one second), Mistral's older `bysize` names, and Anthropic (resets as
+ * RFC 3339 dates).
  */
 import { parseGoDuration } from './go-duration.ts';
 import type { HeaderLookup } from './header-lookup.ts';
@@ -11,14 +11,14 @@ export type LimitKind = 'requests' | 'tokens' | 'inputTokens' | 'outputTokens';
 export type LimitWindow = 'second' | 'minute' | 'day';
 
 export interface RateLimitHint {
-  /** Tells the families apart: the same for the same header names. */
+  /** Identifies the family: equal for the same header names. */
   readonly family: number;
   readonly kind: LimitKind;
-  /** What the limit is counted over, where the header's name says so; else the provider's preset knows. */
+  /** The window of the limit, if the header's name states it; otherwise the provider's preset does. */
   readonly window: LimitWindow | null;
   readonly limit: number | null;
   readonly remaining: number | null;
-  /** Milliseconds until the window is whole again (not: until the next request may go). */
+  /** Milliseconds until the limit is fully restored (not: until the next request may start). */
   readonly resetMs: number | null;
 }
 
@@ -73,7 +73,7 @@ export const RATE_LIMIT_FAMILIES: readonly RateLimitFamily[] = [
   anthropic('output-tokens', 'outputTokens'),
 ];
 
-/** The limits that these headers tell of; none means unknown, not unlimited. `epochMs`: now, for resets given as dates. */
+/** The limits reported in these headers; none means unknown, not unlimited. `epochMs`: now, for resets given as dates. */
 export function readRateLimitHeaders(headers: HeaderLookup, epochMs: number): RateLimitHint[] {
   const hints: RateLimitHint[] = [];
   for (let family = 0; family < RATE_LIMIT_FAMILIES.length; family++) {
@@ -83,7 +83,7 @@ export function readRateLimitHeaders(headers: HeaderLookup, epochMs: number): Ra
   return hints;
 }
 
-/** What the headers of one family say; null: nothing. */
+/** The limit reported in the headers of one family; null: none. */
 export function readRateLimitFamily(headers: HeaderLookup, family: number, epochMs: number): RateLimitHint | null {
   const names = RATE_LIMIT_FAMILIES[family]!;
   const limit = parseCount(headers.get(names.limit));
@@ -92,14 +92,14 @@ export function readRateLimitFamily(headers: HeaderLookup, family: number, epoch
   return { family, kind: names.kind, window: names.window, limit, remaining, resetMs: parseReset(headers.get(names.reset), epochMs) };
 }
 
-/** A remaining count below zero (an overdrawn bucket) is zero; what is no number is unknown. */
+/** A remaining count below zero (an overdrawn bucket) is zero; anything but a number is unknown. */
 export function parseCount(value: string | null): number | null {
   if (value === null || !/^\s*-?\d+(?:\.\d+)?\s*$/.test(value)) return null;
   const count = Math.max(0, Number(value));
   return Number.isFinite(count) ? count : null;
 }
 
-/** From here on a bare number is a date: seconds, or milliseconds, since 1970. */
+/** Bare numbers from here on are dates: seconds, or milliseconds, since 1970. */
 const EPOCH_SECONDS_MIN = 1e9;
 const EPOCH_MILLISECONDS_MIN = 1e12;
 

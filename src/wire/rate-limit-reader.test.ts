@@ -8,16 +8,16 @@ import type { ReaderOptions } from './rate-limit-reader.ts';
 const NOW = 1_795_000_000_000;
 const USUAL: ReaderOptions = { windowOf: () => 'minute', bareIsSecond: false };
 
-/** What is told of each answer in turn: limits as [kind, limit, remaining, seconds], what remains as [kind, remaining]. */
-function readAll(answers: readonly HeadersByName[], options = USUAL): unknown[][] {
+/** The reports for each response in turn: limits as [kind, limit, remaining, seconds], remaining counts as [kind, remaining]. */
+function readAll(responses: readonly HeadersByName[], options = USUAL): unknown[][] {
   const reader = new RateLimitReader(options);
-  return answers.map((headers) => {
-    const told: unknown[] = [];
+  return responses.map((headers) => {
+    const reports: unknown[] = [];
     reader.read(headers, NOW, {
-      onLimit: ({ kind, limit, remaining }, windowMs) => told.push([kind, limit, remaining, windowMs / 1000]),
-      onRemaining: (_, kind, remaining) => told.push([kind, remaining]),
+      onLimit: ({ kind, limit, remaining }, windowMs) => reports.push([kind, limit, remaining, windowMs / 1000]),
+      onRemaining: (_, kind, remaining) => reports.push([kind, remaining]),
     });
-    return told;
+    return reports;
   });
 }
 
@@ -28,38 +28,38 @@ const openai = (limit: number, remaining: number, reset = '1s') => ({
   'x-ratelimit-reset-requests': reset,
 });
 
-test('the first answers are read in full, later ones only for what remains, until a limit changes', () => {
-  const answers = [9, 8, 7, 6, 5].map((remaining) => openai(10, remaining));
-  const told = readAll([...answers, openai(20, 14), openai(20, 13)]);
-  assert.deepEqual(told[0], [['requests', 10, 9, 60]]);
-  assert.deepEqual(told.slice(4), [[['requests', 5]], [['requests', 20, 14, 60]], [['requests', 13]]]);
+test('the first responses are read in full, later ones only for the remaining counts, until a limit changes', () => {
+  const responses = [9, 8, 7, 6, 5].map((remaining) => openai(10, remaining));
+  const reports = readAll([...responses, openai(20, 14), openai(20, 13)]);
+  assert.deepEqual(reports[0], [['requests', 10, 9, 60]]);
+  assert.deepEqual(reports.slice(4), [[['requests', 5]], [['requests', 20, 14, 60]], [['requests', 13]]]);
 });
 
-test('answers without headers tell nothing, and names that appear later are found', () => {
+test('responses without headers report nothing, and names that appear later are found', () => {
   const plain = { 'content-type': 'text/event-stream' };
-  const told = readAll([...Array.from({ length: 100 }, () => plain), ...Array.from({ length: 64 }, () => openai(10, 3))]);
-  assert.ok(told.slice(0, 100).every((one) => one.length === 0));
-  assert.ok(told.slice(100).some((one) => one.length > 0));
+  const reports = readAll([...Array.from({ length: 100 }, () => plain), ...Array.from({ length: 64 }, () => openai(10, 3))]);
+  assert.ok(reports.slice(0, 100).every((one) => one.length === 0));
+  assert.ok(reports.slice(100).some((one) => one.length > 0));
 });
 
-test('a window of a day is known by its reset, and stays one', () => {
-  const told = readAll([openai(200, 150, '7m12s'), openai(200, 199, '1s')]);
-  assert.deepEqual(told, [[['requests', 200, 150, 86_400]], [['requests', 200, 199, 86_400]]]);
+test('a window of a day is recognized by its reset, and stays one', () => {
+  const reports = readAll([openai(200, 150, '7m12s'), openai(200, 199, '1s')]);
+  assert.deepEqual(reports, [[['requests', 200, 150, 86_400]], [['requests', 200, 199, 86_400]]]);
 });
 
-test('bare names mean a second where the provider is known for it, else what their reset says', () => {
+test('bare names mean a second for providers configured so, otherwise the reset decides', () => {
   const bare = { 'x-ratelimit-limit': '10', 'x-ratelimit-remaining': '9', 'x-ratelimit-reset': '42' };
   assert.deepEqual(readAll([bare]), [[['requests', 10, 9, 60]]]);
   assert.deepEqual(readAll([bare], { ...USUAL, bareIsSecond: true }), [[['requests', 10, 9, 1]]]);
 });
 
-test('a header that came twice counts once', () => {
+test('a repeated header counts once', () => {
   assert.deepEqual(readAll([{ 'x-ratelimit-limit-tokens': ['50', '60'], 'x-ratelimit-remaining-tokens': ['49', '1'] }]), [
     [['tokens', 50, 49, 60]],
   ]);
 });
 
-test('the words of a rate-limit answer tell which limit it was, or not', () => {
+test('the message of a rate-limit response may name the kind of limit', () => {
   const kind = (message: string, type: string | null = null) => limitedKind({ type, code: null, message });
   assert.equal(kind('Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000'), 'tokens');
   assert.equal(kind('Rate limit reached on requests per min (RPM): Limit 3'), 'requests');

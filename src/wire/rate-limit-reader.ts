@@ -1,34 +1,34 @@
 /**
- * Reads the rate-limit headers of one provider's answers, one after the other. Most say what the one before said, but for what
- * remains: that is read without a trace on the heap, and only for names that this provider is known to use.
+ * Reads the rate-limit headers of successive responses from one provider. Usually only the remaining counts change: those are read without
+ * heap allocation, and only for names that this provider uses.
  */
 import type { HeadersByName } from '../core/headers.ts';
 import type { HeaderLookup } from './header-lookup.ts';
 import { parseCount, RATE_LIMIT_FAMILIES, readRateLimitFamily } from './rate-limit-headers.ts';
 import type { LimitKind, LimitWindow, RateLimitHint } from './rate-limit-headers.ts';
 
-/** What the headers' names leave open, by provider. */
+/** Facts about the provider that header names do not state. */
 export interface ReaderOptions {
-  /** What a limit without a window in its name is counted over. */
+  /** The window of a limit whose name does not state one. */
   windowOf(kind: LimitKind): LimitWindow;
-  /** Bare names (`x-ratelimit-limit`) mean a second whatever their reset says. */
+  /** Bare names (`x-ratelimit-limit`) mean a window of one second, whatever their reset. */
   readonly bareIsSecond: boolean;
 }
 
 export interface LimitListener {
-  /** A limit that is new, or has changed, or is told again in full. */
+  /** A limit that is new, has changed, or is reported again in full. */
   onLimit(hint: RateLimitHint, windowMs: number): void;
-  /** The limit is as it was told last. */
+  /** The limit is unchanged since its last report. */
   onRemaining(family: number, kind: LimitKind, remaining: number): void;
 }
 
 const WINDOW_MS: Readonly<Record<LimitWindow, number>> = { second: 1_000, minute: 60_000, day: 86_400_000 };
-/** No window of a minute takes longer than this to be whole again. */
+/** A window of a minute never takes longer to be restored. */
 const MINUTE_RESET_MAX_MS = 90_000;
 const SECOND_RESET_MAX_MS = 1_500;
-/** All names are looked for in the first answers, and then once in so many. */
-const FIRST = 4;
-const EVERY = 64;
+/** All names are checked in the first responses, and later in one of every `FULL_READ_INTERVAL`. */
+const FULL_READS_AT_FIRST = 4;
+const FULL_READ_INTERVAL = 64;
 
 interface Known {
   readonly family: number;
@@ -45,9 +45,9 @@ export class RateLimitReader {
     this.#options = options;
   }
 
-  /** `epochMs`: for resets that are dates. `thoroughly`: look for every name. */
+  /** `epochMs`: for resets that are dates. `thoroughly`: check every name. */
   read(headers: HeadersByName, epochMs: number, listener: LimitListener, thoroughly = false): void {
-    const isThorough = thoroughly || this.#reads < FIRST || this.#reads % EVERY === 0;
+    const isThorough = thoroughly || this.#reads < FULL_READS_AT_FIRST || this.#reads % FULL_READ_INTERVAL === 0;
     this.#reads++;
     if (isThorough) return this.#readAll(headers, epochMs, listener);
     for (const known of this.#known) {
@@ -56,7 +56,7 @@ export class RateLimitReader {
       const remainingText = textOf(headers[names.remaining]);
       if (limitText === undefined && remainingText === undefined) continue;
       if (limitText !== known.limitText) {
-        this.#tell(headers, epochMs, known, listener);
+        this.#report(headers, epochMs, known, listener);
         continue;
       }
       const remaining = remainingText === undefined ? null : wholeNumber(remainingText);
@@ -70,11 +70,11 @@ export class RateLimitReader {
       if (headers[names.limit] === undefined && headers[names.remaining] === undefined) continue;
       let known = this.#known.find((one) => one.family === family);
       if (known === undefined) this.#known.push((known = { family, limitText: undefined, windowMs: 0 }));
-      this.#tell(headers, epochMs, known, listener);
+      this.#report(headers, epochMs, known, listener);
     }
   }
 
-  #tell(headers: HeadersByName, epochMs: number, known: Known, listener: LimitListener): void {
+  #report(headers: HeadersByName, epochMs: number, known: Known, listener: LimitListener): void {
     const hint = readRateLimitFamily(lookupIn(headers), known.family, epochMs);
     if (hint === null) return;
     known.limitText = textOf(headers[RATE_LIMIT_FAMILIES[known.family]!.limit]);
@@ -82,7 +82,7 @@ export class RateLimitReader {
     listener.onLimit(hint, known.windowMs);
   }
 
-  /** A window that was once seen to be long stays so: just after it has become whole its reset is short. */
+  /** A window that was once seen to be long stays long: right after it is restored, its reset is short. */
   #windowMs({ kind, window, resetMs }: RateLimitHint): number {
     if (window === 'second' && !this.#options.bareIsSecond && resetMs !== null && resetMs > SECOND_RESET_MAX_MS) {
       return resetMs > MINUTE_RESET_MAX_MS ? WINDOW_MS.day : WINDOW_MS.minute;
@@ -104,7 +104,7 @@ function textOf(value: string | string[] | undefined): string | undefined {
 const ZERO = 48;
 const DIGITS_MAX = 15;
 
-/** The same as `parseCount`, without its cost for what providers really send: digits. */
+/** The same as `parseCount`, but cheap for what providers actually send: digits. */
 function wholeNumber(text: string): number | null {
   if (text.length === 0 || text.length > DIGITS_MAX) return parseCount(text);
   let number = 0;

@@ -1,6 +1,6 @@
 /**
- * A request body as it came, with the places of its top-level members: what may be edited can be edited, and every
- * other byte stays. `members` is empty for bodies that are passed through as bytes.
+ * A request body as received, with the positions of its top-level members: they can be edited while every other byte is preserved.
+ * `members` is empty for bodies that are passed through as bytes.
  */
 export interface RequestBody {
   readonly bytes: Uint8Array;
@@ -8,18 +8,18 @@ export interface RequestBody {
   readonly members: readonly BodyMember[];
   /** Values at all depths; 0 for bodies that are passed through as bytes. */
   readonly values: number;
-  /** It may hold opaque pieces (`opaque/opaque.ts`); absent: it holds none. */
+  /** True: it may contain opaque pieces (`opaque/opaque.ts`); absent: it contains none. */
   readonly opaque?: boolean;
-  /** What the caller sent as content type; null for JSON. */
+  /** The caller's content type; null for JSON. */
   readonly contentType: string | null;
-  /** Of a body that is passed through as bytes: what was found in it; null: it was decoded, or is not looked into. */
-  readonly passed: PassedBody | null;
+  /** For a body that is passed through as bytes: what was found in it; null: it was decoded, or not inspected. */
+  readonly passed: PassthroughBody | null;
 }
 
-export interface PassedBody {
-  /** Where the model's name stands; null: it names none. */
+export interface PassthroughBody {
+  /** The position of the model's name; null: it names none. */
   readonly model: { readonly start: number; readonly end: number; readonly name: string; readonly isJson: boolean } | null;
-  /** Of a multipart body; null: it is none. */
+  /** Null: not multipart. */
   readonly parts: readonly { readonly headersStart: number; readonly end: number }[] | null;
 }
 
@@ -28,11 +28,11 @@ export interface BodyMember {
   readonly keyStart: number;
   readonly start: number;
   readonly end: number;
-  /** Of an array or object: what stands directly inside. 0 for any other value. */
+  /** The number of direct children of an array or object; 0 for any other value. */
   readonly items: number;
-  /** Where the first and the last of these values begin; `start` where there are none. */
+  /** The positions of the first and last child; `start` if there are none. */
   readonly firstItem: number;
   readonly lastItem: number;
-  /** Strings, numbers, booleans and nulls in it, at all depths; the value itself where it is one. */
+  /** The number of strings, numbers, booleans and nulls in it, at all depths; 1 if it is one itself. */
   readonly scalars: number;
 }

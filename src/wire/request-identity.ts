@@ -1,19 +1,19 @@
-/** When two requests ask for the same: one text for all the ways in which the same can be written. */
+/** Decides whether two requests are equal: all ways to write the same request have the same text. */
 import { asBuffer } from './bytes.ts';
 import { isNull, isRecord } from './json-values.ts';
 import type { RequestBody } from './request-body.ts';
 
-/** Numbers of so many digits are told apart by their text: two of them may be one JavaScript number. */
+/** Numbers with this many digits are compared as text: two of them may be the same JavaScript number. */
 const LONG_NUMBER = /\d{16}/;
 
-/** Larger bodies are compared as they are written: parsing and sorting them would hold up everybody else. */
+/** Larger bodies are compared as written: parsing and sorting them would block the event loop. */
 const PARSED_BYTES_MAX = 256 * 1024;
 const PARSED_VALUES_MAX = 10_000;
 
 /**
- * What a request is compared by: a text in which order, white space and ways to write a value make no difference. Of a large body:
- * its members in the order of their names, each as it is written, in pieces. `ignored`: members that do not change what is answered: the
- * form (a cached response is given in either), who is served, how fast, and what the provider keeps of it.
+ * The text that identifies a request, independent of order, white space and the way values are written. For a large body: its members in
+ * the order of their names, each as written, in pieces. `ignored`: members that do not change the response: its form (a cached response
+ * is converted to either), the user, the speed, and what the provider stores.
  */
 export function identityParts(body: RequestBody, ignored: ReadonlySet<string>): string | readonly (string | Uint8Array)[] {
   const isSmall = body.bytes.byteLength <= PARSED_BYTES_MAX && body.values <= PARSED_VALUES_MAX;
@@ -22,7 +22,7 @@ export function identityParts(body: RequestBody, ignored: ReadonlySet<string>): 
 
 function writtenForm({ bytes, members }: RequestBody, ignored: ReadonlySet<string>): (string | Uint8Array)[] {
   const parts: (string | Uint8Array)[] = ['written'];
-  // A stable sort: of a repeated name the order counts.
+  // The sort is stable: the order of a repeated name matters.
   for (const member of members.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))) {
     if (ignored.has(member.name) || isNull(bytes, member)) continue;
     parts.push(`${JSON.stringify(member.name)}:${member.end - member.start}:`, bytes.subarray(member.start, member.end));
@@ -30,7 +30,7 @@ function writtenForm({ bytes, members }: RequestBody, ignored: ReadonlySet<strin
   return parts;
 }
 
-/** The body without order, white space and ways to write a value; `body` has been decoded before. */
+/** A decoded body, independent of order, white space and the way values are written. */
 export function normalForm(body: RequestBody, ignored: ReadonlySet<string>): string {
   const text = asBuffer(body.bytes).toString('utf8');
   const value: unknown = LONG_NUMBER.test(text) ? JSON.parse(text, keepLongNumber) : JSON.parse(text);

@@ -1,14 +1,14 @@
-/** The instant at which a provider says that a spent quota comes back, in whatever field or words it says so. */
+/** Finds the time at which an exhausted quota resets, in any field or wording that providers use. */
 import { isRecord } from './json-values.ts';
 
-/** Names of members that hold it, lower case, without `-` and `_`. */
+/** Names of members that hold it, in lower case, without `-` and `_`. */
 const NAMES: ReadonlySet<string> = new Set(['xratelimitreset', 'ratelimitreset', 'resetsat', 'resetat', 'resettime', 'quotaresettime']);
-/** Where it may stand. OpenRouter quotes the headers of a rate limit in `error.metadata.headers`. */
+/** Members in which it may be nested. OpenRouter copies the headers of a rate limit to `error.metadata.headers`. */
 const PLACES = ['error', 'metadata', 'headers', 'details', 'base_resp'] as const;
 const NESTING_MAX = 4;
 const MEMBERS_MAX = 50;
 
-/** Numbers below are seconds since the epoch (2001 to 5138), above milliseconds. */
+/** Smaller numbers are seconds since the epoch (2001 to 5138), larger ones milliseconds. */
 const MILLISECONDS_FROM = 1e11;
 const SECONDS_FROM = 1e9;
 const MILLISECONDS_MAX = 1e14;
@@ -16,7 +16,7 @@ const MILLISECONDS_MAX = 1e14;
 const TEXT =
   /\b(?:regain access|resets?|renews?|available again|try again|retry)\b (?:on|at|after) (\d{4}-\d{2}-\d{2})(?:(?: at |[ T])(\d{2}:\d{2}(?::\d{2})?))?/i;
 
-/** Milliseconds since the epoch; null: none is named. A wait in seconds is no instant: `retry-hints.ts` reads those. */
+/** Milliseconds since the epoch; null: none found. A wait in seconds is read by `retry-hints.ts`. */
 export function resetFromError(error: Record<string, unknown>): number | null {
   return search(error, NESTING_MAX);
 }
@@ -34,7 +34,7 @@ function search(value: unknown, depth: number): number | null {
   return null;
 }
 
-/** Words such as "You will regain access on 2026-12-01 at 00:00 UTC". Without a time it is the beginning of that day, in UTC. */
+/** Reads text such as "You will regain access on 2026-12-01 at 00:00 UTC". Without a time it means the beginning of that day, in UTC. */
 export function resetFromText(text: string): number | null {
   const found = TEXT.exec(text);
   if (found === null) return null;

@@ -1,39 +1,39 @@
 /**
- * How long a provider asks us to wait, in whatever way it says so (design 4.2). A hint that makes no sense (negative, not a
- * number, two values at once, more than a month) counts as absent, and the next one is taken; 0 stays 0.
+ * The wait that a provider requests, in any form. An invalid hint (negative, not a number, two values at once, more than a month) is
+ * ignored, and the next one is used; 0 stays 0.
  */
 import { parseGoDuration } from './go-duration.ts';
 import type { HeaderLookup } from './header-lookup.ts';
 import { isRecord } from './json-values.ts';
 
-/** Nobody means a longer wait, in milliseconds: a slip of the provider must not end its use for good. */
-const MEANT_WAIT_MAX_MS = 31 * 86_400_000;
+/** In milliseconds. A longer wait is taken for a provider's mistake, which must not disable it permanently. */
+const PLAUSIBLE_WAIT_MAX_MS = 31 * 86_400_000;
 
-/** The wait, if anybody can mean it. */
-function meant(waitMs: number | null): number | null {
-  return waitMs !== null && waitMs >= 0 && waitMs <= MEANT_WAIT_MAX_MS ? waitMs : null;
+/** The wait if it is plausible, else null. */
+function plausible(waitMs: number | null): number | null {
+  return waitMs !== null && waitMs >= 0 && waitMs <= PLAUSIBLE_WAIT_MAX_MS ? waitMs : null;
 }
 
-/** Until an instant that is named, in milliseconds; null: none, or it has passed. */
+/** The wait until an instant, in milliseconds; null: none is given, or it has passed. */
 export function waitUntil(atEpochMs: number | null, epochMs: number): number | null {
-  return atEpochMs === null || atEpochMs <= epochMs ? null : meant(atEpochMs - epochMs);
+  return atEpochMs === null || atEpochMs <= epochMs ? null : plausible(atEpochMs - epochMs);
 }
 
 /**
- * From headers, in milliseconds: `retry-after-ms` before `x-ms-retry-after-ms` before `retry-after`, before the end of the window that
- * refuses an Anthropic subscription; null: none.
+ * The wait in the headers, in milliseconds: `retry-after-ms`, then `x-ms-retry-after-ms`, then `retry-after`, then the end of the window
+ * in which an Anthropic subscription is exhausted; null: none.
  */
 export function retryAfterFromHeaders(headers: HeaderLookup, epochMs: number): number | null {
   return (
-    meant(parseNumber(headers.get('retry-after-ms'), 1)) ??
-    meant(parseNumber(headers.get('x-ms-retry-after-ms'), 1)) ??
-    meant(parseRetryAfter(headers.get('retry-after'), epochMs)) ??
+    plausible(parseNumber(headers.get('retry-after-ms'), 1)) ??
+    plausible(parseNumber(headers.get('x-ms-retry-after-ms'), 1)) ??
+    plausible(parseRetryAfter(headers.get('retry-after'), epochMs)) ??
     unifiedReset(headers, epochMs)
   );
 }
 
 const UNIFIED = 'anthropic-ratelimit-unified';
-/** What decides, then each window. */
+/** The overall limit, then each window. */
 const UNIFIED_WINDOWS = [UNIFIED, `${UNIFIED}-5h`, `${UNIFIED}-7d`] as const;
 
 /** The limits of a subscription: `…-status: rejected`, and `…-reset` in seconds since the epoch. */
@@ -46,7 +46,7 @@ function unifiedReset(headers: HeaderLookup, epochMs: number): number | null {
   return null;
 }
 
-/** `Retry-After`: seconds, with or without a fraction, or an HTTP date (RFC 9110 10.2.3); a past date is 0. `2s` is understood too. */
+/** `Retry-After`: seconds, with or without a fraction, or an HTTP date (RFC 9110 10.2.3); a past date is 0. `2s` is accepted too. */
 function parseRetryAfter(value: string | null, epochMs: number): number | null {
   if (value === null) return null;
   const delay = parseNumber(value, 1_000);
@@ -71,44 +71,44 @@ function parseHttpDate(value: string): number | null {
   return Number.isNaN(date) ? null : date;
 }
 
-/** Members of an error in which providers nest a wait. What a provider may echo of the request (`input`) is not among them. */
+/** Members of an error in which providers nest a wait; not those that may echo the request (`input`). */
 const PLACES = ['error', 'errors', 'details', 'detail', 'metadata', 'raw', 'innererror', 'cause'] as const;
 const NESTING_MAX = 6;
-const LOOKED_AT_MAX = 200;
+const VALUES_MAX = 200;
 
-/** From an error object: google RetryInfo wherever its details stand (`"13s"`), or a plain `retry_after(_ms)`; null: none. */
+/** The wait in an error object: Google's RetryInfo at any depth (`"13s"`), or a field such as `retry_after(_ms)`; null: none. */
 export function retryAfterFromError(error: Record<string, unknown>): number | null {
-  return search(error, NESTING_MAX, { left: LOOKED_AT_MAX });
+  return search(error, NESTING_MAX, { left: VALUES_MAX });
 }
 
-function search(value: unknown, depth: number, looks: { left: number }): number | null {
-  if (depth === 0 || --looks.left < 0) return null;
-  if (Array.isArray(value)) return searchEach(value, depth, looks);
+function search(value: unknown, depth: number, budget: { left: number }): number | null {
+  if (depth === 0 || --budget.left < 0) return null;
+  if (Array.isArray(value)) return searchEach(value, depth, budget);
   if (!isRecord(value)) return null;
   return (
-    meant(protobufDuration(value['retryDelay'])) ??
-    meant(nonNegative(value['retry_after_ms'], 1)) ??
-    meant(nonNegative(value['retry_after'], 1_000)) ??
-    meant(nonNegative(value['resets_in_seconds'], 1_000)) ??
-    meant(nonNegative(value['estimated_time'], 1_000)) ?? // Hugging Face, while it loads a model
+    plausible(protobufDuration(value['retryDelay'])) ??
+    plausible(nonNegative(value['retry_after_ms'], 1)) ??
+    plausible(nonNegative(value['retry_after'], 1_000)) ??
+    plausible(nonNegative(value['resets_in_seconds'], 1_000)) ??
+    plausible(nonNegative(value['estimated_time'], 1_000)) ?? // Hugging Face, while a model is loading
     searchEach(
       PLACES.map((name) => value[name]),
       depth,
-      looks,
+      budget,
     )
   );
 }
 
-function searchEach(values: readonly unknown[], depth: number, looks: { left: number }): number | null {
-  for (const value of values.slice(0, LOOKED_AT_MAX)) {
+function searchEach(values: readonly unknown[], depth: number, budget: { left: number }): number | null {
+  for (const value of values.slice(0, VALUES_MAX)) {
     if (typeof value !== 'object' || value === null) continue;
-    const found = search(value, depth - 1, looks);
+    const found = search(value, depth - 1, budget);
     if (found !== null) return found;
   }
   return null;
 }
 
-/** `"1.5s"` in JSON; `{ seconds, nanos }` where a server prints the message as it is. */
+/** `"1.5s"` in JSON; `{ seconds, nanos }` from servers that write the message's fields. */
 function protobufDuration(value: unknown): number | null {
   if (typeof value === 'string') return parseGoDuration(value);
   if (!isRecord(value)) return null;
@@ -129,13 +129,13 @@ const HINT = new RegExp(
   'i',
 );
 
-/** From words such as "Please try again in 1.2s", "retry after 7 seconds", "wait for 6m0s"; null: none found. */
+/** The wait in text such as "Please try again in 1.2s", "retry after 7 seconds", "wait for 6m0s"; null: none found. */
 export function retryAfterFromText(text: string): number | null {
-  const words = HINT.exec(text)?.[1];
-  if (words === undefined) return null;
+  const hint = HINT.exec(text)?.[1];
+  if (hint === undefined) return null;
   let total = 0;
-  for (const [, number, unit] of words.matchAll(/(\d+(?:\.\d+)?)\s?([a-z]+)/gi)) total += Number(number) * unitMilliseconds(unit ?? '');
-  return meant(total);
+  for (const [, number, unit] of hint.matchAll(/(\d+(?:\.\d+)?)\s?([a-z]+)/gi)) total += Number(number) * unitMilliseconds(unit ?? '');
+  return plausible(total);
 }
 
 function unitMilliseconds(unit: string): number {

@@ -1,10 +1,10 @@
 import type { SlicedWork } from '../core/sliced-work.ts';
 import { ObjectScan, type JsonFault, type JsonObjectScan } from './json-scan.ts';
 
-/** Read in one step, in bytes: half a millisecond where every byte is a token. */
+/** Bytes read in one step: half a millisecond if every byte is a token. */
 const SLICE_BYTES = 64 * 1024;
 
-/** As `scanObject`, in slices between which the event loop serves others. */
+/** Like `scanObject`, in slices between which the event loop runs other work. */
 export async function scanInSlices(bytes: Uint8Array, slices: SlicedWork): Promise<JsonObjectScan | JsonFault> {
   const scan = new ObjectScan();
   scan.begin(bytes);

@@ -5,18 +5,18 @@ import { SESSION_HEADERS, sessionKeyOf } from './session-headers.ts';
 
 const request = (headers: Record<string, string> = {}) => ({ header: (name: string) => headers[name] });
 
-test('a request is known by the session header of its agent', () => {
+test("a request is identified by its agent's session header", () => {
   for (const name of SESSION_HEADERS) assert.equal(sessionKeyOf(request({ [name]: 's-1' }), null), 's-1', name);
 });
 
-test('a header goes before the key in the body, an empty one does not count', () => {
+test('a header takes precedence over the key in the body, an empty one does not count', () => {
   assert.equal(sessionKeyOf(request({ session_id: 's-1' }), 'cache'), 's-1');
   assert.equal(sessionKeyOf(request({ session_id: '' }), 'cache'), 'cache');
   assert.equal(sessionKeyOf(request(), 'cache'), 'cache');
   assert.equal(sessionKeyOf(request({ 'x-user': 'u' }), null), null);
 });
 
-test('what begins alike for hundreds of characters is taken for the same', () => {
+test('keys with the same first 256 characters are equal', () => {
   const long = 'k'.repeat(100_000);
   assert.equal(sessionKeyOf(request(), long)!.length, 256);
   assert.equal(sessionKeyOf(request({ 'session-id': long }), null)!.length, 256);

@@ -1,9 +1,9 @@
 /**
- * How agents say which conversation a request belongs to: what keeps it at one credential, so that the provider's prompt cache is
- * used. This is the one list; the first header that is there counts, before the body's `prompt_cache_key`.
+ * The headers by which agents identify the conversation of a request. A conversation stays with one credential, so that the provider's prompt
+ * cache is used. The first header present counts, and takes precedence over the body's `prompt_cache_key`.
  *
- * `user` and `safety_identifier` are not among them: they name a person, who may have many conversations, and an application that
- * sends one name for everybody would put its whole load on one credential.
+ * `user` and `safety_identifier` are not included: they name a person, who may have many conversations, and an application that sends one
+ * name for all its users would put its whole load on one credential.
  */
 export const SESSION_HEADERS = [
   'x-claude-code-session-id', // Claude Code
@@ -11,7 +11,7 @@ export const SESSION_HEADERS = [
   'session-id', // Codex CLI, later versions
   'thread-id', // Codex CLI, of one agent of a session
   'conversation_id', // Codex CLI, earlier versions
-  'x-session-affinity', // OpenCode; Fireworks' own header for the same end
+  'x-session-affinity', // OpenCode; Fireworks' own header for the same purpose
   'x-opencode-session', // OpenCode
   'x-opencode-session-id', // OpenCode, later versions
   'x-grok-conv-id', // xAI's own
@@ -23,14 +23,14 @@ export const SESSION_HEADERS = [
   'helicone-session-id', // clients of Helicone
 ] as const;
 
-/** More of a key than this says nothing more. */
+/** In characters; the rest of a longer key is ignored. */
 const KEY_LENGTH_MAX = 256;
 
 interface HasHeaders {
   header(name: string): string | undefined;
 }
 
-/** What a request's conversation is known by; null: nothing tells. */
+/** The key that identifies a request's conversation; null: unknown. */
 export function sessionKeyOf(request: HasHeaders, cacheKey: string | null): string | null {
   for (const name of SESSION_HEADERS) {
     const value = request.header(name);

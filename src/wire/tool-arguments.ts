@@ -2,7 +2,7 @@ import { isRecord } from './json-values.ts';
 import { numberIn, parseExact } from './json-exact.ts';
 import type { Fields } from './loose-values.ts';
 
-/** The arguments that a model wrote for a tool, as the object some dialects want. What is no object stays readable under `arguments`. */
+/** The arguments of a tool call as an object, for dialects that nest them. Anything but an object is returned under `arguments`. */
 export function argumentsObject(text: string): Fields {
   if (text.trim() === '') return {};
   try {

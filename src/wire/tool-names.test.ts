@@ -9,7 +9,7 @@ import { createToolFilter, toTargetName } from './tool-names.ts';
 const LONG = `mcp__${'a-server-with-a-long-name_'.repeat(3)}__read_file`;
 const tool = (name: string): ModelTool => ({ type: 'function', name, description: null, schema: null, strict: null });
 
-test('a name that the target takes stays; any other becomes one that it takes, and its own', () => {
+test('a name that the target accepts stays; any other becomes a valid and unique one', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.oneof(fc.string({ minLength: 1, maxLength: 200 }), fc.stringMatching(/^[a-z_.]{60,90}$/)), { maxLength: 6 }),
@@ -25,7 +25,7 @@ test('a name that the target takes stays; any other becomes one that it takes, a
   );
 });
 
-test('a caller sees calls under the names that it gave, plain and streamed', () => {
+test('a caller sees calls under its own names, streaming or not', () => {
   const options: WriteOptions = { id: 'r', model: 'm', createdAt: 0, includeUsage: true, tools: [tool(LONG), tool('tide')], echo: {} };
   const called = (name: string): object => ({ id: `c_${name.length}`, type: 'function', function: { name, arguments: '{}' } });
   const message = { role: 'assistant', content: null, tool_calls: [called(toTargetName('openai-chat', LONG)), called('tide')] };
@@ -38,7 +38,7 @@ test('a caller sees calls under the names that it gave, plain and streamed', () 
   );
 });
 
-test('a conversation that holds such a call names it to the target as its tool', () => {
+test("such a call in a conversation has the name of the target's tool", () => {
   const request = {
     model: 'm',
     max_tokens: 9,
@@ -55,7 +55,7 @@ test('a conversation that holds such a call names it to the target as its tool',
     reasons: true,
     thinking: 'none',
     samples: true,
-    seesImages: true,
+    supportsImages: true,
     prefills: true,
     formats: true,
     outputMax: null,
@@ -74,7 +74,7 @@ test('a conversation that holds such a call names it to the target as its tool',
   );
 });
 
-test('where every name is taken there is nothing to do', () => {
+test('there is no filter if every name is valid', () => {
   assert.equal(createToolFilter('openai-chat', [tool('tide')]), null);
   assert.equal(createToolFilter('anthropic-messages', [tool(LONG.slice(0, 100))]), null);
 });

@@ -1,4 +1,4 @@
-/** Names of tools across dialects: OpenAI takes shorter ones than Anthropic, whose agents put the name of a server before each. */
+/** Tool names across dialects: OpenAI accepts shorter ones than Anthropic, whose agents prefix each with the name of a server. */
 import { hash } from 'node:crypto';
 import type { EventFilter } from './custom-tools.ts';
 import { createCustomToolFilter } from './custom-tools.ts';
@@ -12,19 +12,19 @@ const LENGTH_MAX: Readonly<Record<DialectName, number>> = {
   gemini: 64,
   'bedrock-converse': 64,
 };
-const TAKEN = /^[A-Za-z0-9_-]*$/;
-const NOT_TAKEN = /[^A-Za-z0-9_-]/g;
+const VALID_NAME = /^[A-Za-z0-9_-]*$/;
+const INVALID_CHARACTERS = /[^A-Za-z0-9_-]/g;
 const HASH_LENGTH = 8;
 
-/** The name under which a target of `dialect` gets the tool: the same wherever it takes that. */
+/** The name of the tool at a target of `dialect`: unchanged if the target accepts it. */
 export function toTargetName(dialect: DialectName, name: string): string {
   const max = LENGTH_MAX[dialect];
-  if (name.length <= max && TAKEN.test(name)) return name;
+  if (name.length <= max && VALID_NAME.test(name)) return name;
   const tail = hash('sha256', name, 'hex').slice(0, HASH_LENGTH);
-  return `${name.replaceAll(NOT_TAKEN, '_').slice(0, max - HASH_LENGTH - 1)}_${tail}`;
+  return `${name.replaceAll(INVALID_CHARACTERS, '_').slice(0, max - HASH_LENGTH - 1)}_${tail}`;
 }
 
-/** Gives calls the names and kinds that the request's tools have at its caller; null: they have them already. `dialect`: the target's. */
+/** Restores the caller's tool names and kinds in calls; null: there is nothing to restore. `dialect`: the target's. */
 export function createToolFilter(dialect: DialectName, tools: readonly ModelTool[]): EventFilter | null {
   const originals = new Map<string, string>();
   for (const tool of tools) {

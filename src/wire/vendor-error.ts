@@ -1,11 +1,11 @@
 /**
- * Errors that a vendor reports in a field of its own inside a success status: `base_resp` (MiniMax), `Response.Error` (Tencent),
- * `ResponseMetadata.Error` (Volcengine), `header.code` (Spark), `success: false` with `errors` (Cloudflare). What comes back has the
+ * Errors that vendors report in fields of their own in a success response: `base_resp` (MiniMax), `Response.Error` (Tencent),
+ * `ResponseMetadata.Error` (Volcengine), `header.code` (Spark), `success: false` with `errors` (Cloudflare). The result has the
  * form that `readErrorValue` reads.
  */
 import { isRecord } from './json-values.ts';
 
-/** MiniMax has numbers only. */
+/** MiniMax sends numbers only. */
 const BASE_RESP: Readonly<Record<number, string>> = {
   1002: 'rate_limit_exceeded',
   1004: 'invalid_api_key',
@@ -19,13 +19,13 @@ const BASE_RESP: Readonly<Record<number, string>> = {
   2056: 'usage_limit_reached',
 };
 
-/** Null: there is none, or the answer is there all the same. */
+/** Null: none. */
 export function findVendorError(value: Record<string, unknown>): object | null {
   const { base_resp: base, Response: response, ResponseMetadata: metadata, header, success } = value;
   if (isRecord(base) && typeof base['status_code'] === 'number' && base['status_code'] !== 0) {
     const number = base['status_code'];
     return {
-      error: { ...base, status_code: undefined, code: BASE_RESP[number] ?? String(number), message: wordsOf(base['status_msg'], number) },
+      error: { ...base, status_code: undefined, code: BASE_RESP[number] ?? String(number), message: messageOf(base['status_msg'], number) },
     };
   }
   for (const wrapper of [response, metadata]) {
@@ -33,13 +33,13 @@ export function findVendorError(value: Record<string, unknown>): object | null {
     if (isRecord(error)) return { error: { code: error['Code'] ?? error['CodeN'], message: error['Message'] } };
   }
   if (isRecord(header) && typeof header['code'] === 'number' && header['code'] !== 0) {
-    return { error: { code: String(header['code']), message: wordsOf(header['message'], header['code']) } };
+    return { error: { code: String(header['code']), message: messageOf(header['message'], header['code']) } };
   }
   const errors = value['errors'];
   if (success === false && Array.isArray(errors) && isRecord(errors[0])) return { error: errors[0] };
   return null;
 }
 
-function wordsOf(text: unknown, number: number): string {
+function messageOf(text: unknown, number: number): string {
   return typeof text === 'string' && text !== '' ? text : `the provider's status code ${number}`;
 }

@@ -1,8 +1,8 @@
 import { parseBounded } from './json-outline.ts';
 import { isRecord } from './json-values.ts';
-import { findError } from './answer-error.ts';
+import { findError } from './response-error.ts';
 
-/** The error in a value that may be an object, a list (Google's) or a string of JSON, or null: what is no object is looked into, twice at most. */
+/** The error in a value that may be an object, a list (Google's) or a string of JSON; null: none. Unwraps two levels at most. */
 export function findWrappedError(value: unknown): unknown {
   for (let depth = 0, inner = value; depth < 3; depth++) {
     if (isRecord(inner)) return findError(inner);

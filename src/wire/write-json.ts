@@ -1,8 +1,8 @@
 import { JSON_DEPTH_MAX } from './json-scan.ts';
 
 /**
- * As JSON. `JSON.parse` reads any depth but `JSON.stringify` recurses, and providers may send what they like: where a value is
- * too deep to be written, all that lies below `JSON_DEPTH_MAX` levels is null.
+ * Writes a value as JSON. `JSON.parse` accepts any depth but `JSON.stringify` recurses: if a value is too deep to be written, everything
+ * below `JSON_DEPTH_MAX` levels becomes null.
  */
 export function writeJson(value: object): string {
   try {

@@ -1,13 +1,13 @@
-/** What `/admin/queue` shows of those who wait, in virtual time. */
+/** The contents of `/admin/queue`, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 describe('the queue as it is shown', () => {
-  it('tells who waits for what, how long, and why, and nothing that is secret', async (t) => {
+  it('shows which requests wait, for what, how long, and why, and no secrets', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: () => chatAnswer(), b: () => chatAnswer() },
+      providers: { a: () => chatResponse(), b: () => chatResponse() },
       models: { fast: ['a/m'], both: [['a/m', 'b/m']] },
       limits: { requestsPerMinute: 6 },
     });
@@ -36,16 +36,16 @@ describe('the queue as it is shown', () => {
       [['a/m', 'requests']],
     );
     assert.ok(Math.abs(Number(fast!.why[0]!.waitMs) - 8_500) < 500, `${fast!.why[0]!.waitMs}`);
-    // Three go before it at one in ten seconds, and now and then one of a lower class.
+    // Three requests precede it at one per ten seconds, and occasionally one of a lower class.
     assert.ok(fast!.startsInMs! > 30_000 && fast!.startsInMs! < 60_000, `${fast!.startsInMs}`);
     assert.doesNotMatch(JSON.stringify(status), /recipe|sk-test|#[0-9a-f]/);
     await world.until(Promise.all(asked.map(({ done }) => done)));
     assert.deepEqual(world.gateway.queue().groups, []);
   });
 
-  it('is bounded, whatever names callers invent', async (t) => {
+  it('is bounded, whatever names callers send', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: () => chatAnswer({ headersAfterMs: 60_000 }) },
+      providers: { a: () => chatResponse({ headersAfterMs: 60_000 }) },
       limits: { concurrency: 1 },
     });
     const asked = Array.from({ length: 61 }, (_, i) => world.ask({ model: `a/${'x'.repeat(300)}${i}` }));

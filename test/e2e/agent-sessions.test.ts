@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 /** One call at a time, a second each; names are those of the requests that reach the provider, in order. */
@@ -12,7 +12,7 @@ async function oneAtATime(t: TestContext, config: object = {}) {
     providers: {
       a: ({ body }) => {
         order.push((JSON.parse(body) as { user: string }).user);
-        return chatAnswer({ headersAfterMs: 1000 });
+        return chatResponse({ headersAfterMs: 1000 });
       },
     },
     limits: { concurrency: 1 },

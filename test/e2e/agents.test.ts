@@ -1,7 +1,7 @@
-/** What programs that are known by name get of an error: a status and headers with which they come back, or don't. */
+/** Errors for recognised agents: the status and headers that make them retry or stop. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import type { SimulatedResponse } from '../../src/testing/index.ts';
 import { anthropic, json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen } from './virtual.ts';
@@ -13,7 +13,7 @@ const CLAUDE_CODE = { 'user-agent': 'claude-cli/2.1.332 (external, sdk-cli)' };
 
 const OVERLOADED = '{"error": {"message":"Overloaded, sorry.","type":"server_error","param":null,"code":"overloaded"},"trace":7}';
 
-function refusal(status: number, headers: Record<string, string> = {}): SimulatedAnswer {
+function refusal(status: number, headers: Record<string, string> = {}): SimulatedResponse {
   return json(status, OVERLOADED, headers);
 }
 
@@ -23,8 +23,8 @@ function signals({ status, headers }: VirtualSeen): unknown[] {
 
 const ONE_ATTEMPT = { policy: { maxAttempts: 1 } };
 
-describe('a program that is known by name', () => {
-  it('gets a final failure with a status that it does not repeat, and the body of the provider unchanged', async (t) => {
+describe('a recognised agent', () => {
+  it('gets a final failure with a status that it does not retry, and the unchanged body of the provider', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: () => refusal(503) }, config: ONE_ATTEMPT });
     for (const [program, status] of [
       [{}, 503],
@@ -39,9 +39,9 @@ describe('a program that is known by name', () => {
     assert.equal(world.callsTo('a'), 4);
   });
 
-  it('finds the status that it gets in the body too, where it looks there first', async (t) => {
+  it('finds its status in the body too, if it reads that first', async (t) => {
     const body = (code: number): string => `{"error": {"code":${code},"message":"Overloaded.","status":"UNAVAILABLE"},"trace":7}`;
-    const provider: SimulatedAnswer = json(503, body(503));
+    const provider: SimulatedResponse = json(503, body(503));
     const world = await startVirtualWorld(t, {
       providers: { a: () => provider },
       configured: { a: { protocol: 'gemini', baseUrl: 'http://a', apiKey: 'sk-test' } },
@@ -59,7 +59,7 @@ describe('a program that is known by name', () => {
     }
   });
 
-  it('is refused with the status with which it comes back, where the wait is known', async (t) => {
+  it('is refused with the status that makes it retry, if the wait is known', async (t) => {
     const world = await startVirtualWorld(t, {
       providers: { a: () => refusal(429, { 'retry-after': '20' }) },
       config: { policy: { maxAttempts: 1, deadline: '10s' } },
@@ -69,7 +69,7 @@ describe('a program that is known by name', () => {
     assert.equal(world.callsTo('a'), 1);
   });
 
-  it('gets 429 for a closed breaker where it repeats a 503 without waiting', async (t) => {
+  it('gets 429 for an open breaker if it would retry a 503 without waiting', async (t) => {
     const breaker = { consecutiveFailures: 1, openFor: '30s', maxOpenFor: '30s' };
     const world = await startVirtualWorld(t, {
       providers: { a: () => refusal(503) },
@@ -85,9 +85,9 @@ describe('a program that is known by name', () => {
     assert.equal(world.callsTo('a'), 1);
   });
 
-  it('gets its own status where the failure is shared with other programs, and where it is given again', async (t) => {
+  it('gets its own status if the failure is shared with other agents, and if it is replayed', async (t) => {
     const error = { message: "Missing required parameter: 'messages'.", type: 'invalid_request_error', param: 'messages', code: null };
-    const providers = { a: (): SimulatedAnswer => ({ steps: [{ do: 'wait', ms: 100 }, ...json(422, { error }).steps] }) };
+    const providers = { a: (): SimulatedResponse => ({ steps: [{ do: 'wait', ms: 100 }, ...json(422, { error }).steps] }) };
     const world = await startVirtualWorld(t, { providers, config: ONE_ATTEMPT });
     const key = { 'idempotency-key': 'k' };
     const asked = [world.ask({}, { ...key, ...CODEX }), world.ask({}, key), world.ask({}, { ...key, ...OPENCODE })];
@@ -101,7 +101,7 @@ describe('a program that is known by name', () => {
     assert.equal(world.callsTo('a'), 1);
   });
 
-  it('is told in the timeline of the status that was meant', async (t) => {
+  it('has the original status in its timeline', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: () => refusal(500) }, config: ONE_ATTEMPT });
     const notes: string[] = [];
     world.gateway.events.on('note', ({ note }) => notes.push(note));
@@ -109,7 +109,7 @@ describe('a program that is known by name', () => {
     assert.deepEqual(notes, ['status 429 sent instead of 500, which codex would retry']);
   });
 
-  it('gets an Anthropic error as the provider wrote it, by which it repairs its request', async (t) => {
+  it('gets an Anthropic error as the provider wrote it, to repair its request', async (t) => {
     const said =
       '{"type":"error", "error":{"type":"invalid_request_error","message":"messages.1.content.0: Invalid `signature` in `thinking` block"},"request_id":"req_011"}';
     const world = await startVirtualWorld(t, {
@@ -126,7 +126,7 @@ describe('a program that is known by name', () => {
     assert.deepEqual([response.status, response.headers.get('x-should-retry'), await response.text()], [400, 'false', said]);
   });
 
-  it('knows a prompt that is too long, whichever dialect the provider speaks', async (t) => {
+  it('recognises a prompt that is too long, whichever dialect the provider uses', async (t) => {
     const long = "This model's maximum context length is 8192 tokens.";
     const world = await startVirtualWorld(t, {
       providers: {

@@ -1,4 +1,4 @@
-/** kill -9 while background responses run and message batches are received: nothing is lost, and what ended is not made again. */
+/** kill -9 while background responses run and message batches are received: nothing is lost, and finished work is not repeated. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
@@ -42,14 +42,14 @@ async function stage(t: TestContext, storm: Storm) {
   };
 }
 
-test('kill -9: every background response ends once, and a stream goes on after its last event', async (t) => {
+test('kill -9: every background response ends once, and a stream continues after its last event', async (t) => {
   const random = createSeededRandom(3);
   const storm = await startStorm({ timing: { tokens: 40, tokensPerSecond: 40 }, keepBodies: 10_000 });
   t.after(() => storm.close());
   const start = await stage(t, storm);
   let gateway = await start();
   const plain: string[] = [];
-  /** By id, all events that its readers saw, over all readers. */
+  /** All events by response id, over all readers. */
   const streams = new Map<string, ResponseStreamEvent[]>();
   const follow = async (stream: AsyncIterable<ResponseStreamEvent>, known: string | null): Promise<void> => {
     let id = known;
@@ -99,7 +99,7 @@ test('kill -9: every background response ends once, and a stream goes on after i
     const response = await ended(id);
     if (response.status === 'failed') assert.match(response.error!.message, /the gateway stopped 3 times/);
     else assert.equal(response.status, 'completed', prompt);
-    // Each crash repeats what was in flight once, and says so.
+    // Each crash repeats in-flight requests once, and reports it.
     const repeats = response.breakwater?.repeated ?? 0;
     if (response.status === 'completed') assert.ok(calls(prompt) <= repeats + 1, `${prompt}: ${calls(prompt)} calls, ${repeats} repeats`);
     repeated += repeats;

@@ -1,4 +1,4 @@
-/** Background responses, by the official SDK, on targets of every dialect. */
+/** Background responses, with the official SDK, on targets of every dialect. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -57,7 +57,7 @@ const deltas = (events: readonly ResponseStreamEvent[]): string =>
   events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : '')).join('');
 
 for (const model of TARGETS) {
-  test(`a background response is made by a target of ${model}, and polled`, async (t) => {
+  test(`a background response runs on a target of ${model}, and is polled`, async (t) => {
     const { openai, ended, storm, sent } = await stage(t, { timing: { tokens: 12, plainMs: 100 } });
     const metadata = { run: '7' };
     const queued = await openai.responses.create({ model, input: 'Say something.', background: true, metadata, max_output_tokens: 50 });
@@ -71,7 +71,7 @@ for (const model of TARGETS) {
     assert.ok(done.output_text.length > 0);
     assert.ok(done.usage!.output_tokens > 0);
     assert.equal(storm.stats().calls, 1);
-    // No provider is asked to run it in the background of its own.
+    // No provider is asked to run it in its own background mode.
     assert.ok(sent().every((body) => !body.includes('background')));
     assert.deepEqual(await openai.responses.delete(queued.id), { id: queued.id, object: 'response', deleted: true });
     await assert.rejects(openai.responses.retrieve(queued.id), OpenAI.NotFoundError);
@@ -101,7 +101,7 @@ for (const model of TARGETS) {
   });
 }
 
-test('a response goes on when its reader leaves, and the reader finds the rest', async (t) => {
+test('a response continues when its reader disconnects, and the reader finds the rest', async (t) => {
   const { openai, ended, storm } = await stage(t, { timing: { tokens: 30, tokensPerSecond: 100 } });
   const stream = await openai.responses.create({ model: 'openai', input: 'x', background: true, stream: true });
   const seen: ResponseStreamEvent[] = [];
@@ -121,7 +121,7 @@ test('a response goes on when its reader leaves, and the reader finds the rest',
 
 const SLOW: StormOptions = { timing: { tokens: 400, tokensPerSecond: 20, plainMs: 20_000 } };
 
-test('a cancelled response stops its upstream call; cancelling again changes nothing', async (t) => {
+test('a cancelled response stops its upstream call; cancelling again has no effect', async (t) => {
   const { openai, storm } = await stage(t, SLOW);
   const { id } = await openai.responses.create({ model: 'openai', input: 'x', background: true });
   await eventually(() => storm.stats().running > 0, 'the call');
@@ -131,7 +131,7 @@ test('a cancelled response stops its upstream call; cancelling again changes not
   assert.deepEqual([(await openai.responses.retrieve(id)).status, storm.stats().calls], ['cancelled', 1]);
 });
 
-test('the stream of a response that is cancelled, or deleted, ends', async (t) => {
+test('the stream of a cancelled or deleted response ends', async (t) => {
   const { openai, storm } = await stage(t, SLOW);
   const stream = await openai.responses.create({ model: 'openai', input: 'x', background: true, stream: true });
   const events: ResponseStreamEvent[] = [];
@@ -155,7 +155,7 @@ test('the stream of a response that is cancelled, or deleted, ends', async (t) =
 let firstId = '';
 const idIn = (event: ResponseStreamEvent): string | null => ('response' in event ? event.response.id : null);
 
-test('a response that ended can not be cancelled any more, and stays', async (t) => {
+test('a finished response can no longer be cancelled, and is kept', async (t) => {
   const { openai, ended } = await stage(t);
   const { id } = await openai.responses.create({ model: 'openai', input: 'x', background: true });
   const done = await ended(id);
@@ -163,7 +163,7 @@ test('a response that ended can not be cancelled any more, and stays', async (t)
   assert.deepEqual([still.status, still.output, still.usage], [done.status, done.output, done.usage]);
 });
 
-test('a response that is cut at its bound is incomplete; one that fails says why', async (t) => {
+test('a response truncated at its output limit is incomplete; a failed one states its error', async (t) => {
   const { openai, ended, storm } = await stage(t, { timing: { tokens: 40 } });
   const cut = await openai.responses.create({ model: 'openai', input: 'x', background: true, max_output_tokens: 20 });
   const done = await ended(cut.id);
@@ -179,7 +179,7 @@ test('a response that is cut at its bound is incomplete; one that fails says why
   assert.match(last.response.error!.message, /it is not good/);
 });
 
-test('a provider that always fails ends the response; one that is down is waited for, until the deadline', async (t) => {
+test('a provider that always fails ends the response; an unavailable one is waited for, until the deadline', async (t) => {
   const policy = { breaker: { openFor: '200ms', maxOpenFor: '200ms' } } as const;
   const { gateway, ended, storm, openai } = await stage(t, {}, { policy });
   storm.setFaults([{ kind: '500' }]);
@@ -201,7 +201,7 @@ test('a provider that always fails ends the response; one that is down is waited
   assert.equal((await ended(waited.id)).status, 'completed');
 });
 
-test('one that hangs ends at its deadline, plain and streamed, and its call is given up', async (t) => {
+test('a hanging response ends at its deadline, streaming or not, and its call is aborted', async (t) => {
   const { gateway, ended, storm } = await stage(t, { faults: [{ kind: 'silence' }] });
   for (const stream of [false, true]) {
     const request = { model: 'openai', input: 'x', background: true, stream };
@@ -216,17 +216,17 @@ test('one that hangs ends at its deadline, plain and streamed, and its call is g
   }
 });
 
-test('a stream that breaks off is made again; its reader sees the numbers go on and one whole response', async (t) => {
+test('a broken stream is repeated; its reader sees increasing numbers and one complete response', async (t) => {
   const { openai, ended } = await stage(t, { timing: { tokens: 20 }, faults: [{ kind: 'cut', afterTokens: 5, calls: { first: 1 } }] });
   const events = await collect(await openai.responses.create({ model: 'openai', input: 'x', background: true, stream: true }));
   assert.ok(numbers(events).every((number, i) => i === 0 || number > numbers(events)[i - 1]!));
   const begins = events.map(({ type }) => type).lastIndexOf('response.in_progress');
   const last = events.at(-1)!;
-  assert.ok(last.type === 'response.completed' && begins > 3, 'it began anew');
+  assert.ok(last.type === 'response.completed' && begins > 3, 'it restarted');
   assert.equal(deltas(events.slice(begins)), (await ended(last.response.id)).output_text);
 });
 
-test('responses are private to their client, also their streams', async (t) => {
+test('responses and their streams are visible only to their client', async (t) => {
   const clients = ['web', 'app'].map((name) => ({ name, key: `${name}-key-0123456789` }));
   const { sdk } = await stage(t, {}, { clients });
   const [web, app] = clients.map(({ key }) => sdk(key));
@@ -241,7 +241,7 @@ test('responses are private to their client, also their streams', async (t) => {
   await assert.rejects(app!.responses.retrieve(id, { stream: true }), OpenAI.NotFoundError);
 });
 
-test('what a background response can not be is refused at once', async (t) => {
+test('unsupported background requests are refused at once', async (t) => {
   const { openai } = await stage(t);
   const create = (more: object): Promise<unknown> =>
     openai.responses.create({ model: 'openai', input: 'x', background: true, ...more } as never);
@@ -272,7 +272,7 @@ test('a later request refers to a background response, on a target of any dialec
   assert.equal(sent().length, 3);
 });
 
-test('an idempotency key gives the same response again; another body is a conflict', async (t) => {
+test('an idempotency key returns the same response; another body is a conflict', async (t) => {
   const { openai, storm, ended } = await stage(t);
   const create = (input: string): Promise<Response> =>
     openai.responses.create({ model: 'openai', input, background: true }, { headers: { 'idempotency-key': 'k' } });

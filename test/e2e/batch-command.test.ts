@@ -114,11 +114,11 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     first.child.kill(signal);
     const code = await first.ended;
     assert.equal(code, signal === 'SIGINT' ? 130 : 'SIGKILL', first.stderr());
-    if (signal === 'SIGINT') assert.match(first.stderr(), /stopped; breakwater batch run prompts\.txt goes on where it was/);
+    if (signal === 'SIGINT') assert.match(first.stderr(), /stopped; breakwater batch run prompts\.txt resumes it/);
     assert.equal(existsSync(join(cwd, 'prompts.results.jsonl')), false);
     const second = await run('run', 'prompts.txt');
     assert.equal(second.code, 0, second.stderr);
-    assert.match(second.stderr, /goes on with batch_/);
+    assert.match(second.stderr, /resuming batch_/);
     assert.equal(Object.keys(await results('prompts.results.jsonl')).length, 60);
     const repeated = [...provider.calls.values()].filter((calls) => calls > 1).length;
     assert.ok(repeated <= (signal === 'SIGINT' ? 0 : 4), `${repeated} were sent twice`);

@@ -1,4 +1,4 @@
-/** OpenAI's files and batches, by the official SDK, over real sockets. */
+/** OpenAI's files and batches, with the official SDK, over real sockets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -79,13 +79,13 @@ test('files are uploaded, listed, read and deleted', async (t) => {
   await assert.rejects(openai.files.create({ file: await toFile(Buffer.from('x'), 'x'), purpose: 'user_data' }), /purpose must be batch/);
 });
 
-test('a form that is broken is refused, and leaves nothing', async (t) => {
+test('a malformed form is refused, and stores nothing', async (t) => {
   const { url, openai } = await stage(t);
   const post = (body: string, type = 'multipart/form-data; boundary=x'): Promise<Response> =>
     fetch(`${url}/v1/files`, { method: 'POST', headers: { 'content-type': type }, body });
   const part = (name: string, value: string): string => `--x\r\ncontent-disposition: form-data; name="${name}"${value}\r\n`;
   for (const [body, message] of [
-    [`${part('file', '; filename="a"\r\n\r\nabc')}`, /ends before its last boundary/],
+    [`${part('file', '; filename="a"\r\n\r\nabc')}`, /ends before its final boundary/],
     [`${part('purpose', '\r\n\r\nbatch')}--x--\r\n`, /file is missing/],
     [`${part('file', '; filename="a"\r\n\r\nabc')}--x--\r\n`, /purpose is missing/],
     [`${part('file', '\r\n\r\nabc')}--x--\r\n`, /must be a file/],
@@ -98,7 +98,7 @@ test('a form that is broken is refused, and leaves nothing', async (t) => {
   assert.equal((await openai.files.list()).data.length, 0);
 });
 
-test('a batch of chat completions runs to its end, its lines of different models', async (t) => {
+test('a batch of chat completions runs to its end, with lines of different models', async (t) => {
   const { create, ended, results, openai, provider } = await stage(t);
   const lines = Array.from({ length: 120 }, (_, n) => chatLine(`c${n}`, `p${n}`, n % 2 === 0 ? {} : { model: 'other' }));
   const batch = await create(lines.join('\n'));
@@ -142,7 +142,7 @@ for (const [endpoint, body] of [
   });
 }
 
-test('a file with faults is refused whole, each fault with its line', async (t) => {
+test('a file with faults is refused as a whole, with the line of each fault', async (t) => {
   const { create, ended, provider } = await stage(t);
   const good = (id: string): object => JSON.parse(chatLine(id)) as object;
   const batch = await create(
@@ -180,7 +180,7 @@ test('a file with faults is refused whole, each fault with its line', async (t) 
   assert.deepEqual([empty.status, empty.errors!.data![0]!.code], ['failed', 'empty_file']);
 });
 
-test('what no batch can be is refused at once, with the field', async (t) => {
+test('unsupported batches are refused at once, with the field', async (t) => {
   const { openai, upload } = await stage(t);
   const file = await upload(chatLine('a'));
   const fine = { input_file_id: file, endpoint: '/v1/chat/completions', completion_window: '24h' };
@@ -203,7 +203,7 @@ test('what no batch can be is refused at once, with the field', async (t) => {
   await assert.rejects(openai.batches.cancel('batch_none'), OpenAI.NotFoundError);
 });
 
-test('a repeated creation with an idempotency key gives the same batch; another body is a conflict', async (t) => {
+test('a repeated creation with an idempotency key returns the same batch; another body is a conflict', async (t) => {
   const { openai, upload } = await stage(t);
   const file = await upload(chatLine('a'));
   const body = { input_file_id: file, endpoint: '/v1/chat/completions', completion_window: '24h' } as const;
@@ -227,7 +227,7 @@ test('batches are listed by cursor, with their metadata', async (t) => {
   assert.deepEqual(listed, made.map((id, i) => [id, { n: String(i + 1) }]).reverse());
 });
 
-test('a cancelled batch: what was sent ends, what was not is given up, and the results so far can be read', async (t) => {
+test('a cancelled batch: sent requests finish, others are dropped, and the results so far can be read', async (t) => {
   const { openai, create, ended, results, provider } = await stage(t, () => ({ ms: 150 }));
   const batch = await create(Array.from({ length: 200 }, (_, n) => chatLine(`c${n}`)).join('\n'));
   while (provider.running() < 5) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -243,13 +243,13 @@ test('a cancelled batch: what was sent ends, what was not is given up, and the r
   assert.equal(
     [...provider.calls.values()].reduce((sum, calls) => sum + calls, 0),
     output.length,
-    'no call was thrown away',
+    'no call was wasted',
   );
   for (const { error, response } of errors) assert.deepEqual([error!.code, response], ['batch_cancelled', null]);
-  assert.equal((await openai.batches.cancel(batch.id)).status, 'cancelled', 'again it stays as it is');
+  assert.equal((await openai.batches.cancel(batch.id)).status, 'cancelled', 'cancelling again has no effect');
 });
 
-test('a batch that waits for an outage to end can be cancelled at once', async (t) => {
+test('a batch that waits for the end of an outage can be cancelled at once', async (t) => {
   const { openai, create, ended, provider } = await stage(t, () => ({ status: 503 }));
   const batch = await create(Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`)).join('\n'));
   while (provider.calls.size < 2) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -260,7 +260,7 @@ test('a batch that waits for an outage to end can be cancelled at once', async (
   assert.ok(performance.now() - at < 3_000);
 });
 
-test('a refusal that is the fault of one request ends it at once, with the body of the response', async (t) => {
+test('a refusal caused by one request ends it at once, with the body of the response', async (t) => {
   const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'bad' ? { status: 400 } : undefined));
   const done = await ended((await create(jsonLines(chatLine('good'), chatLine('bad')))).id);
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 2, completed: 1, failed: 1 }]);
@@ -278,7 +278,7 @@ test('a request that always fails while others succeed is given up with its last
   assert.deepEqual([errors[0]!.custom_id, errors[0]!.response!.status_code], ['poison', 500]);
 });
 
-test('also as one of a few, under the usual policy', { timeout: 120_000 }, async (t) => {
+test('also as one of a few, under the default policy', { timeout: 120_000 }, async (t) => {
   const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'poison' ? { status: 500 } : undefined));
   const done = await ended((await create(jsonLines(chatLine('a'), chatLine('poison'), chatLine('b')))).id);
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 3, completed: 2, failed: 1 }]);
@@ -287,7 +287,7 @@ test('also as one of a few, under the usual policy', { timeout: 120_000 }, async
   assert.ok(provider.calls.get('poison')! >= 6 && provider.calls.get('poison')! <= 16, `${provider.calls.get('poison')} calls`);
 });
 
-test('one that hangs does not hold up the others, and ends', { timeout: 120_000 }, async (t) => {
+test('a hanging request does not delay the others, and ends', { timeout: 120_000 }, async (t) => {
   const policy: Policy = { maxAttempts: 1, timeouts: { headers: '500ms', firstContent: '500ms' } };
   const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy);
   const lines = Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`));
@@ -296,7 +296,7 @@ test('one that hangs does not hold up the others, and ends', { timeout: 120_000 
   assert.equal((await results(done)).errors[0]!.custom_id, 'hangs');
 });
 
-test('an answer that falls short of the quality policy is delivered and marked', async (t) => {
+test('a response that fails the quality policy is delivered and marked', async (t) => {
   const { create, ended, results } = await stage(t, (prompt) => (prompt === 'short' ? { text: 'no' } : undefined), {
     quality: { minLength: 5 },
   });
@@ -309,7 +309,7 @@ test('an answer that falls short of the quality policy is delivered and marked',
   });
 });
 
-test('a provider that is down for the whole window: the batch expires, and says why', async (t) => {
+test('a provider that is down for the whole window: the batch expires, and states the cause', async (t) => {
   const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'early' ? undefined : { status: 503 }));
   const batch = await create(jsonLines(chatLine('early'), chatLine('a'), chatLine('b')), { window: '4s' });
   const done = await ended(batch.id);
@@ -324,7 +324,7 @@ test('a provider that is down for the whole window: the batch expires, and says 
   assert.ok(provider.calls.get('a')! <= 20, `${provider.calls.get('a')} calls`);
 });
 
-test('a provider that is back within the window: every request succeeds', { timeout: 120_000 }, async (t) => {
+test('a provider that recovers within the window: every request succeeds', { timeout: 120_000 }, async (t) => {
   let down = true;
   const { create, ended } = await stage(t, () => (down ? { status: 503 } : undefined), { breaker: { openFor: '500ms', maxOpenFor: '1s' } });
   const batch = await create(Array.from({ length: 40 }, (_, n) => chatLine(`c${n}`)).join('\n'));
@@ -333,7 +333,7 @@ test('a provider that is back within the window: every request succeeds', { time
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 40, completed: 40, failed: 0 }]);
 });
 
-test("files and batches are their client's alone", async (t) => {
+test('files and batches are visible only to their client', async (t) => {
   const provider = await startBatchProvider(t);
   const clients = { one: { key: 'key-one-123' }, two: { key: 'key-two-123', models: ['other'] } };
   const a = { protocol: 'openai' as const, baseUrl: provider.url, apiKey: 'sk-test' };
@@ -348,7 +348,7 @@ test("files and batches are their client's alone", async (t) => {
   await assert.rejects(two.batches.cancel(batch.id), OpenAI.NotFoundError);
   assert.deepEqual([(await two.files.list()).data, (await two.batches.list()).data], [[], []]);
   await assert.rejects(as('unknown').files.list(), OpenAI.AuthenticationError);
-  // A client's list of models holds for its batches, too.
+  // A client's list of models applies to its batches, too.
   const own = await two.files.create({ file: await toFile(Buffer.from(chatLine('a')), 'a'), purpose: 'batch' });
   const refused = await two.batches.create({ input_file_id: own.id, endpoint: '/v1/chat/completions', completion_window: '24h' });
   let seen = refused;
@@ -356,7 +356,7 @@ test("files and batches are their client's alone", async (t) => {
   assert.deepEqual([seen.status, seen.errors!.data![0]!.code], ['failed', 'model_not_allowed']);
 });
 
-test('a batch for which the store has no room fails, and says so', async (t) => {
+test('a batch that does not fit in the store fails, and states the cause', async (t) => {
   const { openai, create, ended } = await stage(t, undefined, {}, { batch: { maxBytes: '3mb' } });
   const text = Array.from({ length: 40 }, (_, i) => chatLine(`r${i}`, 'x'.repeat(50_000))).join('\n');
   const batch = await ended((await create(text)).id);

@@ -1,8 +1,8 @@
-/** What one request causes is no evidence against a credential: a second, different one has to fail the same way. */
+/** A failure caused by one request is no evidence against a credential: a second, different request has to fail in the same way. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { keyed, MINUTE, statuses, targetsOf, times } from './keyed.ts';
 import { json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -13,12 +13,12 @@ const POISON = 'poison';
 const isPoison = ({ body }: SimulatedCall): boolean => body.includes(POISON);
 const isOwnQuestion = ({ request }: SimulatedCall): boolean => request.method === 'GET';
 const says = (content: string, more: object = {}) => ({ messages: [{ role: 'user', content }], ...more });
-const error = (status: number, message: string): SimulatedAnswer => json(status, { error: { message, code: status } });
-const bare = (status: number): SimulatedAnswer => json(status, '');
+const error = (status: number, message: string): SimulatedResponse => json(status, { error: { message, code: status } });
+const bare = (status: number): SimulatedResponse => json(status, '');
 
 const CLIENTS = ['one', 'two', 'three'].map((name) => ({ name, key: `sk-client-${name}` }));
 const as = (client: string) => ({ authorization: `Bearer sk-client-${client}` });
-const OF_REQUEST: Readonly<Record<string, SimulatedAnswer>> = {
+const OF_REQUEST: Readonly<Record<string, SimulatedResponse>> = {
   '402: fewer max_tokens': error(
     402,
     'This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 1209.',
@@ -29,10 +29,10 @@ const OF_REQUEST: Readonly<Record<string, SimulatedAnswer>> = {
   '401: one model': error(401, 'Your key is not allowed to use the model gpt-5'),
 };
 
-describe('a request that is refused for its own sake', () => {
+describe('a request that is refused because of its content', () => {
   for (const [what, refusal] of Object.entries(OF_REQUEST)) {
-    it(`${what}: is carried to one other credential, and the other clients lose nothing`, async (t) => {
-      const answer = (call: SimulatedCall) => (isPoison(call) ? refusal : chatAnswer());
+    it(`${what}: is sent to one other credential, and other clients are not affected`, async (t) => {
+      const answer = (call: SimulatedCall) => (isPoison(call) ? refusal : chatResponse());
       const world = await startVirtualWorld(t, {
         keys: ['sk-key-one-1', 'sk-key-two-2'],
         providers: { a: answer, b: answer },
@@ -50,21 +50,21 @@ describe('a request that is refused for its own sake', () => {
     });
   }
 
-  it('gets the words of the provider where it can act on them', async (t) => {
+  it('gets the message of the provider where the caller can act on it', async (t) => {
     const world = await keyed(t, 2, () => OF_REQUEST['402: fewer max_tokens']!);
     const seen = await world.answerTo();
     assert.deepEqual([seen.status, world.byKey()], [402, [1, 1]]);
     assert.match(errorOf(seen.text).message, /fewer max_tokens/);
   });
 
-  it('is answered by another provider, though the first one has another key', async (t) => {
-    const world = await keyed(t, 2, () => OF_REQUEST['401: a scope']!, { providers: { b: () => chatAnswer() } });
+  it('is served by another provider, although the first one has another key', async (t) => {
+    const world = await keyed(t, 2, () => OF_REQUEST['401: a scope']!, { providers: { b: () => chatResponse() } });
     const seen = await world.answerTo();
     assert.deepEqual([seen.status, seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-attempts')], [200, 'b/m', '2']);
     assert.equal(seen.headers.get('x-breakwater-fallback'), 'auth');
   });
 
-  it('is answered by another model of the same key', async (t) => {
+  it('is served by another model of the same key', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => (call.body.includes('"big"') ? OF_REQUEST['401: one model']! : null), {
       models: { fast: ['a/big', 'a/small'] },
     });
@@ -74,7 +74,7 @@ describe('a request that is refused for its own sake', () => {
 
 for (const status of [401, 402, 403]) {
   describe(`a bare ${status}`, () => {
-    it('is no reason to leave a lone key alone', async (t) => {
+    it('does not pause the only key', async (t) => {
       const world = await keyed(t, 1, (_key, nth, call) => (isOwnQuestion(call) ? bare(404) : nth === 1 ? bare(status) : null));
       const first = await world.answerTo();
       assert.equal(first.status, status === 402 ? 402 : 502);
@@ -83,7 +83,7 @@ for (const status of [401, 402, 403]) {
       assert.equal(world.eventsOf('cooldown').length, 0);
     });
 
-    it('of the same request again and again never quarantines a key', async (t) => {
+    it('repeated any number of times never quarantines a key', async (t) => {
       const world = await keyed(t, 1, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : isPoison(call) ? bare(status) : null));
       for (let i = 0; i < 20; i++) {
         await world.answerTo(says(POISON));
@@ -93,7 +93,7 @@ for (const status of [401, 402, 403]) {
       assert.equal(world.eventsOf('cooldown').length, 0);
     });
 
-    it('of many requests of one client for one model never quarantines a key for other clients', async (t) => {
+    it('of one client and model, in any number, never quarantines a key for other clients', async (t) => {
       const world = await keyed(t, 2, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : isPoison(call) ? bare(status) : null), {
         config: { clients: CLIENTS },
       });
@@ -112,21 +112,21 @@ for (const status of [401, 402, 403]) {
       );
     });
 
-    it('of two clients, with no success between, quarantines the key', async (t) => {
+    it('of two clients, without a success in between, quarantines the key', async (t) => {
       const world = await keyed(t, 2, (key, _nth, call) => (isOwnQuestion(call) ? bare(404) : key === 0 ? bare(status) : null), {
         config: { clients: CLIENTS },
       });
       while (world.byKey()[0] === 0) assert.equal((await world.answerTo({}, as('one'))).status, 200);
       assert.equal(targetsOf(world)[0]!.suspected, true);
       for (let i = 0; i < 10; i++) assert.equal((await world.answerTo({}, as('two'))).headers.get('x-breakwater-attempts'), '1');
-      assert.deepEqual(world.byKey()[0], 1, 'a suspected key is left alone for a moment while another can start');
+      assert.deepEqual(world.byKey()[0], 1, 'a suspected key is avoided for a moment while another is available');
       await world.clock.advanceAsync(6 * SECOND);
       for (let i = 0; i < 10; i++) assert.equal((await world.answerTo({}, as('two'))).status, 200);
       assert.equal(targetsOf(world)[0]!.benchedMs > MINUTE, true);
       assert.equal(targetsOf(world)[0]!.quarantine!.status, status);
     });
 
-    it('of two clients, with a success between, does not', async (t) => {
+    it('of two clients, with a success in between, does not', async (t) => {
       const world = await keyed(t, 1, (_key, _nth, call) => (isPoison(call) ? bare(status) : null), { config: { clients: CLIENTS } });
       for (let i = 0; i < 10; i++) {
         await world.answerTo(says(POISON), as(i % 2 === 0 ? 'one' : 'two'));
@@ -137,10 +137,10 @@ for (const status of [401, 402, 403]) {
   });
 }
 
-describe('the free question about a suspected key', () => {
-  const dead = (call: SimulatedCall, listing: SimulatedAnswer) => (isOwnQuestion(call) ? listing : bare(401));
+describe('the free probe of a suspected key', () => {
+  const dead = (call: SimulatedCall, listing: SimulatedResponse) => (isOwnQuestion(call) ? listing : bare(401));
 
-  it('decides where no other request comes: refused too, the key is quarantined', async (t) => {
+  it('decides if no other request arrives: if refused too, the key is quarantined', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => dead(call, bare(401)));
     assert.equal((await world.answerTo()).status, 502);
     assert.equal(targetsOf(world)[0]!.benchedMs, 0);
@@ -152,7 +152,7 @@ describe('the free question about a suspected key', () => {
     assert.match(errorOf(refused.text).message, /credential 1 quarantined for \d+\.\d s \(the provider refuses the key, 401\)/);
   });
 
-  it('is asked once for a hundred refusals, and says nothing where it is answered or unknown', async (t) => {
+  it('is sent once for a hundred refusals, and is no evidence if it succeeds or fails otherwise', async (t) => {
     for (const listing of [bare(404), bare(500), json(200, { data: [] }), error(403, 'Missing scopes: api.model.read')]) {
       const world = await keyed(t, 1, (_key, _nth, call) => dead(call, listing));
       const asked = times(100, () => world.ask().done);
@@ -163,7 +163,7 @@ describe('the free question about a suspected key', () => {
     }
   });
 
-  it('is not asked where a success has come before it', async (t) => {
+  it('is not sent after a success', async (t) => {
     const world = await keyed(t, 1, (_key, nth) => (nth === 1 ? bare(401) : null));
     await world.answerTo();
     await world.answerTo();
@@ -171,8 +171,8 @@ describe('the free question about a suspected key', () => {
     assert.equal(world.upstream.calls.filter(isOwnQuestion).length, 0);
   });
 
-  it('that is never answered is broken off, and none outlives the gateway', async (t) => {
-    const hangs: SimulatedAnswer = { steps: [{ do: 'wait', ms: 3_600_000 }] };
+  it('that hangs is aborted, and none outlives the gateway', async (t) => {
+    const hangs: SimulatedResponse = { steps: [{ do: 'wait', ms: 3_600_000 }] };
     const world = await keyed(t, 1, (_key, _nth, call) => dead(call, hangs));
     await world.answerTo();
     await world.clock.advanceAsync(20 * SECOND);
@@ -193,7 +193,7 @@ describe('a dead key of a provider whose /models needs no key, with one client a
     ['403', 403],
     ['402', 402],
   ] as const) {
-    it(`a bare ${refusal}: the lone key is quarantined, tried every few seconds, and in order after one answer`, async (t) => {
+    it(`a bare ${refusal}: the only key is quarantined, probed every few seconds, and restored after one success`, async (t) => {
       let dead = true;
       const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? (dead ? bare(status) : null));
       let n = 0;
@@ -213,8 +213,8 @@ describe('a dead key of a provider whose /models needs no key, with one client a
     });
   }
 
-  it('with another provider in order, the key is left alone', async (t) => {
-    const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? bare(401), { providers: { b: () => chatAnswer() } });
+  it('with another healthy provider, the key is not used', async (t) => {
+    const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? bare(401), { providers: { b: () => chatResponse() } });
     for (let i = 0; i < 120; i++) {
       assert.equal((await world.answerTo(says(`question ${i}`))).status, 200);
       await world.clock.advanceAsync(SECOND);
@@ -228,8 +228,8 @@ describe('a dead key of a provider whose /models needs no key, with one client a
   });
 });
 
-describe('a lone key in quarantine', () => {
-  it('is tried every few seconds, and one answer ends the quarantine', async (t) => {
+describe('the only key, in quarantine', () => {
+  it('is probed every few seconds, and one success ends the quarantine', async (t) => {
     let dead = true;
     const world = await keyed(t, 1, () => (dead ? openai(401, 'invalid_api_key', 'invalid_request_error') : null));
     assert.deepEqual(await statuses(world, 1), [502]);
@@ -244,7 +244,7 @@ describe('a lone key in quarantine', () => {
     assert.deepEqual(await statuses(world, 20), [200]);
   });
 
-  it('that was only inferred is waited for, and every request is answered', async (t) => {
+  it('by inference is waited for, and every request is served', async (t) => {
     let dead = true;
     const world = await keyed(t, 1, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : dead ? bare(403) : null), {
       config: { clients: CLIENTS },
@@ -257,7 +257,7 @@ describe('a lone key in quarantine', () => {
     assert.ok(seen.every((answer) => answer.status === 200 && answer.endAtMs <= 4 * SECOND));
   });
 
-  it('that was only inferred, and is refused again, is not waited for any longer', async (t) => {
+  it('by inference, and refused again, is no longer waited for', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : bare(403)), { config: { clients: CLIENTS } });
     await world.answerTo({}, as('one'));
     await world.answerTo({}, as('two'));
@@ -269,8 +269,8 @@ describe('a lone key in quarantine', () => {
     assert.deepEqual(world.byKey(), [3]);
   });
 
-  it('is left alone while another provider is in order', async (t) => {
-    const world = await keyed(t, 1, () => openai(401, 'invalid_api_key', 'x'), { providers: { b: () => chatAnswer() } });
+  it('is not used while another provider is healthy', async (t) => {
+    const world = await keyed(t, 1, () => openai(401, 'invalid_api_key', 'x'), { providers: { b: () => chatResponse() } });
     for (let i = 0; i < 60; i++) {
       assert.equal((await world.answerTo()).status, 200);
       await world.clock.advanceAsync(SECOND);

@@ -1,9 +1,9 @@
-/** What the cache keeps and what it doesn't, for whom, and when a stale answer may stand in. */
+/** What the cache stores, for whom, and when a stale response is served. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { errorOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -12,7 +12,7 @@ const cache = { enabled: true };
 
 async function start(
   t: TestContext,
-  answer: (nth: number, call: SimulatedCall) => SimulatedAnswer = () => chatAnswer(),
+  answer: (nth: number, call: SimulatedCall) => SimulatedResponse = () => chatResponse(),
   more: Partial<VirtualOptions> = {},
 ): Promise<VirtualWorld> {
   let nth = 0;
@@ -22,7 +22,7 @@ async function start(
 const bodyOf = (call: SimulatedCall) => JSON.parse(Buffer.from(call.request.body ?? []).toString()) as Record<string, unknown>;
 const useOf = (seen: { headers: Headers }) => seen.headers.get('x-breakwater-cache');
 
-function plain(finish: string, content: string | null = 'some words', choices = 1): SimulatedAnswer {
+function plain(finish: string, content: string | null = 'some words', choices = 1): SimulatedResponse {
   const each = Array.from({ length: choices }, (_, index) => ({
     index,
     message: { role: 'assistant', content },
@@ -36,15 +36,15 @@ function plain(finish: string, content: string | null = 'some words', choices = 
   };
 }
 
-describe('what is kept', () => {
+describe('the cache', () => {
   for (const [what, answer, n] of [
-    ['an answer that ended at its length', plain('length'), 1],
-    ['one of which one choice did', plain('length', 'words', 2), 2],
-    ['a filtered one', plain('content_filter'), 1],
-    ['an empty one that went out for want of a better', plain('stop', ''), 1],
+    ['a response truncated at its length limit', plain('length'), 1],
+    ['a response with one truncated choice', plain('length', 'words', 2), 2],
+    ['a filtered response', plain('content_filter'), 1],
+    ['an empty response that was returned because no better one was available', plain('stop', ''), 1],
     ['an error', chatError(400), 1],
   ] as const) {
-    it(`is not ${what}`, async (t) => {
+    it(`does not store ${what}`, async (t) => {
       const world = await start(t, () => answer, { config: { policy: { cache, maxAttempts: 1 } } });
       const first = await world.answerTo({ n });
       const again = await world.answerTo({ n });
@@ -54,7 +54,7 @@ describe('what is kept', () => {
     });
   }
 
-  it('is not a stream that broke off', async (t) => {
+  it('does not store a broken stream', async (t) => {
     const broken = { steps: [...streamStart(), { do: 'break' as const, code: 'ECONNRESET' }] };
     const world = await start(t, (nth) => (nth === 0 ? broken : chatStream()));
     await world.answerTo({ stream: true });
@@ -62,7 +62,7 @@ describe('what is kept', () => {
     assert.equal(useOf(await world.answerTo({ stream: true })), 'hit');
   });
 
-  it('is an answer with tool calls', async (t) => {
+  it('stores a response with tool calls', async (t) => {
     const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
     const body = {
       id: 'x',
@@ -82,7 +82,7 @@ describe('what is kept', () => {
     assert.match(streamed.text, /"tool_calls":\[\{"id":"call_1"/);
   });
 
-  it('are embeddings too', async (t) => {
+  it('stores embeddings too', async (t) => {
     const answer = JSON.stringify({
       object: 'list',
       model: 'm',
@@ -106,7 +106,7 @@ describe('what is kept', () => {
 });
 
 describe('the same request', () => {
-  it('is the same in another order, spelling and form, for another user', async (t) => {
+  it('matches in another order, spelling and form, for another user', async (t) => {
     const world = await start(t);
     await world.answerTo({ temperature: 1, top_p: 0.5 });
     for (const body of [
@@ -123,7 +123,7 @@ describe('the same request', () => {
     assert.equal(world.callsTo('a'), 1);
   });
 
-  it('is another one with any other word, number, field or header that counts', async (t) => {
+  it('differs in any word, number, field or header that matters', async (t) => {
     const world = await start(t);
     const asks: [Record<string, unknown>, Record<string, string>][] = [
       [{}, {}],
@@ -140,16 +140,16 @@ describe('the same request', () => {
     assert.equal(world.callsTo('a'), asks.length);
   });
 
-  it('is another client’s own', async (t) => {
+  it('is separate for each client', async (t) => {
     const clients = ['web', 'nightly'].map((name) => ({ name, key: `${name}-key-1234` }));
-    const world = await start(t, () => chatAnswer(), { config: { clients, policy: { cache } } });
+    const world = await start(t, () => chatResponse(), { config: { clients, policy: { cache } } });
     for (const name of ['web', 'nightly']) assert.equal(useOf(await world.answerTo({}, { 'x-api-key': `${name}-key-1234` })), null);
     for (const name of ['web', 'nightly']) assert.equal(useOf(await world.answerTo({}, { 'x-api-key': `${name}-key-1234` })), 'hit');
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('is another caller’s own, where the provider gets the caller’s key', async (t) => {
-    const world = await start(t, () => chatAnswer(), { keys: 'caller' });
+  it('is separate for each caller if the provider gets the caller’s key', async (t) => {
+    const world = await start(t, () => chatResponse(), { keys: 'caller' });
     for (const key of ['sk-one', 'sk-two']) assert.equal(useOf(await world.answerTo({}, { authorization: `Bearer ${key}` })), null);
     assert.equal(useOf(await world.answerTo({}, { authorization: 'Bearer sk-one' })), 'hit');
     assert.equal(useOf(await world.answerTo({}, { authorization: 'Bearer sk-three', 'idempotency-key': 'k' })), null);
@@ -158,19 +158,19 @@ describe('the same request', () => {
 });
 
 describe('a caller', () => {
-  it('may leave the cache out, or have it renewed', async (t) => {
-    const world = await start(t, (nth) => chatAnswer({ words: [`answer ${nth}`] }));
+  it('can bypass the cache or refresh it', async (t) => {
+    const world = await start(t, (nth) => chatResponse({ words: [`answer ${nth}`] }));
     await world.answerTo();
     assert.match((await world.answerTo({}, { 'x-breakwater-cache': 'off' })).text, /answer 1/);
-    assert.match((await world.answerTo()).text, /answer 0/, 'what came without the cache is not kept');
+    assert.match((await world.answerTo()).text, /answer 0/, 'a response that bypassed the cache is not stored');
     assert.match((await world.answerTo({}, { 'x-breakwater-cache': 'refresh' })).text, /answer 2/);
     const renewed = await world.answerTo();
     assert.match(renewed.text, /answer 2/);
     assert.equal(useOf(renewed), 'hit');
   });
 
-  it('shares nothing at the same time without coalescing, or without the cache', async (t) => {
-    const slow = () => chatAnswer({ headersAfterMs: 100 });
+  it('is not shared in flight without coalescing, or without the cache', async (t) => {
+    const slow = () => chatResponse({ headersAfterMs: 100 });
     for (const policy of [{ cache: { ...cache, coalesce: false } }, { cache: { coalesce: true } }]) {
       const world = await start(t, slow, { config: { policy } });
       await world.until(Promise.all([world.ask().done, world.ask().done]));
@@ -178,17 +178,17 @@ describe('a caller', () => {
     }
   });
 
-  it('takes nothing from its limits for a kept answer', async (t) => {
+  it('does not count a cached response towards its limits', async (t) => {
     const clients = [{ name: 'web', key: 'web-key-1234', limits: { requestsPerMinute: 1 } }];
-    const world = await start(t, () => chatAnswer(), { config: { clients, policy: { cache } } });
+    const world = await start(t, () => chatResponse(), { config: { clients, policy: { cache } } });
     for (let i = 0; i < 5; i++) assert.equal((await world.answerTo({}, { 'x-api-key': 'web-key-1234' })).status, 200);
   });
 });
 
-describe('an answer beyond its time', () => {
+describe('a stale response', () => {
   const HOUR_MS = 3_600_000;
 
-  it('is asked for anew while somebody answers', async (t) => {
+  it('is refreshed while a target is available', async (t) => {
     const world = await start(t);
     await world.answerTo();
     world.clock.advance(HOUR_MS);
@@ -197,9 +197,9 @@ describe('an answer beyond its time', () => {
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('stands in for a refusal by limits, plain and streamed, and is gone after staleIfError', async (t) => {
+  it('replaces a rate-limit refusal, streaming or not, and is gone after staleIfError', async (t) => {
     const limits = { requestsPerDay: 1 };
-    const world = await start(t, () => chatAnswer(), {
+    const world = await start(t, () => chatResponse(), {
       limits,
       config: { policy: { cache: { ...cache, ttl: '1m', staleIfError: '10m' } } },
     });
@@ -215,18 +215,18 @@ describe('an answer beyond its time', () => {
     assert.equal(world.callsTo('a'), 1);
   });
 
-  it('does not hide that the request itself is at fault', async (t) => {
+  it('does not hide an error in the request itself', async (t) => {
     const world = await start(t, (nth) =>
-      nth === 0 ? chatAnswer() : chatError(400, { code: 'invalid_value', type: 'invalid_request_error' }),
+      nth === 0 ? chatResponse() : chatError(400, { code: 'invalid_value', type: 'invalid_request_error' }),
     );
     await world.answerTo();
     world.clock.advance(HOUR_MS);
     assert.equal((await world.answerTo()).status, 400);
   });
 
-  it('is waited with no longer than for a better tier while a breaker is open', async (t) => {
+  it('is served after the patience for a better tier while a breaker is open', async (t) => {
     let isDown = false;
-    const world = await start(t, () => (isDown ? chatError(503) : chatAnswer()), {
+    const world = await start(t, () => (isDown ? chatError(503) : chatResponse()), {
       config: { policy: { cache, breaker: { consecutiveFailures: 2, minRequests: 2, openFor: '1m' }, maxAttempts: 2 } },
     });
     await world.answerTo();
@@ -239,9 +239,9 @@ describe('an answer beyond its time', () => {
     assert.ok(world.clock.now() - before <= 1_100, `${world.clock.now() - before} ms`);
   });
 
-  it('stands in for all who wait for the same', async (t) => {
+  it('is served to every joined request', async (t) => {
     let isDown = false;
-    const world = await start(t, () => (isDown ? chatError(503) : chatAnswer()));
+    const world = await start(t, () => (isDown ? chatError(503) : chatResponse()));
     await world.answerTo();
     isDown = true;
     world.clock.advance(HOUR_MS);
@@ -249,16 +249,16 @@ describe('an answer beyond its time', () => {
     assert.deepEqual(seen.map(useOf), ['stale', 'stale', 'stale']);
     isDown = false;
     world.clock.advance(60_000);
-    assert.equal(useOf(await world.answerTo()), null, 'the provider is asked again');
+    assert.equal(useOf(await world.answerTo()), null, 'the provider is called again');
   });
 });
 
-describe('those who share an answer', () => {
-  it('wait in the best class of them', async (t) => {
+describe('requests that share a response', () => {
+  it('wait in the best class among them', async (t) => {
     const order: unknown[] = [];
     const answer = (_: number, call: SimulatedCall) => {
       order.push(bodyOf(call)['max_tokens']);
-      return chatAnswer({ headersAfterMs: 100 });
+      return chatResponse({ headersAfterMs: 100 });
     };
     const world = await start(t, answer, { limits: { concurrency: 1 } });
     const asks = [
@@ -272,7 +272,7 @@ describe('those who share an answer', () => {
     assert.deepEqual(order, [1, 3, 2]);
   });
 
-  it('all hear of its failure, each in its own form', async (t) => {
+  it('all get its failure, each in its own form', async (t) => {
     const world = await start(t, () => ({ steps: [{ do: 'wait', ms: 50 }, ...chatError(503).steps] }), {
       config: { policy: { cache, maxAttempts: 1 } },
     });
@@ -286,7 +286,7 @@ describe('those who share an answer', () => {
     assert.equal(world.gateway.queue().inFlight, 0);
   });
 
-  it('in another form than it comes in have it by their own deadline, or not at all', async (t) => {
+  it('in another form get it by their own deadline, or not at all', async (t) => {
     const world = await start(t, () => chatStream({ words: Array.from({ length: 20 }, () => 'word '), gapMs: 1_000 }));
     const streamed = world.ask({ stream: true });
     await world.until(new Promise<void>((resolve) => void world.clock.schedule(2_000, resolve)));
@@ -298,8 +298,8 @@ describe('those who share an answer', () => {
     assert.equal(world.callsTo('a'), 1);
   });
 
-  it('are told when the gateway closes', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 10_000 }));
+  it('are ended when the gateway closes', async (t) => {
+    const world = await start(t, () => chatResponse({ headersAfterMs: 10_000 }));
     const asks = [world.ask(), world.ask()];
     await world.until(new Promise<void>((resolve) => void world.clock.schedule(10, resolve)));
     const closing = world.gateway.close();

@@ -1,8 +1,8 @@
-/** Answers used again: who gets them, in which form, for how long, and what is never kept. */
+/** Cached responses: who gets them, in which form, for how long, and what is never stored. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream } from '../../src/testing/index.ts';
 import { contentOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -12,7 +12,7 @@ const cacheOn: NonNullable<VirtualOptions['config']> = { policy: { cache: { enab
 async function start(t: TestContext, options: Partial<VirtualOptions> = {}): Promise<VirtualWorld> {
   return startVirtualWorld(t, {
     providers: {
-      a: (call) => (isStream(call.request.body) ? chatStream({ headersAfterMs: 50, gapMs: 10 }) : chatAnswer({ headersAfterMs: 100 })),
+      a: (call) => (isStream(call.request.body) ? chatStream({ headersAfterMs: 50, gapMs: 10 }) : chatResponse({ headersAfterMs: 100 })),
     },
     config: cacheOn,
     ...options,
@@ -24,13 +24,13 @@ function isStream(body: Uint8Array | null): boolean {
 }
 
 describe('a cache', () => {
-  it('is off unless it is turned on', async (t) => {
+  it('is off by default', async (t) => {
     const world = await start(t, { config: {} });
     for (let i = 0; i < 2; i++) assert.equal((await world.answerTo()).headers.get('x-breakwater-cache'), null);
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('answers the same request again without a call', async (t) => {
+  it('serves the same request again without a call', async (t) => {
     const world = await start(t);
     const first = await world.answerTo();
     world.clock.advance(5_000);
@@ -61,7 +61,7 @@ describe('a cache', () => {
     [true, false],
     [false, true],
   ]) {
-    it(`answers ${second ? 'a stream' : 'a plain request'} with what was ${first ? 'streamed' : 'plain'}`, async (t) => {
+    it(`serves ${second ? 'a stream' : 'a non-streaming request'} from what was ${first ? 'streamed' : 'not streamed'}`, async (t) => {
       const world = await start(t);
       const made = await world.answerTo({ stream: first });
       const again = await world.answerTo({ stream: second });
@@ -76,7 +76,7 @@ describe('a cache', () => {
 
 describe('identical requests at the same time', () => {
   for (const stream of [false, true]) {
-    it(`share one ${stream ? 'stream' : 'plain answer'}`, async (t) => {
+    it(`share one ${stream ? 'stream' : 'non-streaming response'}`, async (t) => {
       const world = await start(t);
       const all = Array.from({ length: 20 }, () => world.ask({ stream }));
       const seen = await world.until(Promise.all(all.map(({ done }) => done)));
@@ -91,7 +91,7 @@ describe('identical requests at the same time', () => {
     });
   }
 
-  it('go on when the first caller leaves', async (t) => {
+  it('continue when the first caller disconnects', async (t) => {
     const world = await start(t);
     const first = world.ask({ stream: true });
     const second = world.ask({ stream: true });
@@ -111,9 +111,9 @@ describe('identical requests at the same time', () => {
 });
 
 describe('a total outage', () => {
-  it('is bridged by answers beyond their time', async (t) => {
+  it('is bridged by stale responses', async (t) => {
     let isDown = false;
-    const world = await start(t, { providers: { a: () => (isDown ? chatError(500) : chatAnswer()) } });
+    const world = await start(t, { providers: { a: () => (isDown ? chatError(500) : chatResponse()) } });
     const made = await world.answerTo();
     isDown = true;
     world.clock.advance(3_700_000);

@@ -5,12 +5,12 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 
-type Script = (call: SimulatedCall) => SimulatedAnswer;
+type Script = (call: SimulatedCall) => SimulatedResponse;
 type ProviderInput = NonNullable<ConfigInput['providers']>[string];
 
 const MINUTE = 60_000;
@@ -37,23 +37,23 @@ const VERTEX: ProviderInput = {
   google: { key: JSON.stringify(SERVICE_ACCOUNT) },
 };
 
-const json = (status: number, body: object, afterMs = 0): SimulatedAnswer => ({
+const json = (status: number, body: object, afterMs = 0): SimulatedResponse => ({
   steps: [
     { do: 'wait', ms: afterMs },
     { do: 'head', status, headers: { 'content-type': 'application/json' } },
     { do: 'send', bytes: JSON.stringify(body) },
   ],
 });
-const SILENCE: SimulatedAnswer = { steps: [{ do: 'wait', ms: Infinity }] };
+const SILENCE: SimulatedResponse = { steps: [{ do: 'wait', ms: Infinity }] };
 
 interface TokenWorld extends VirtualWorld {
   /** What the provider got as credential, call by call. */
   readonly bearers: string[];
   readonly tokenCalls: SimulatedCall[];
   /** What the token server answers; default: tokens for an hour, after 100 ms. */
-  token: (number: number) => SimulatedAnswer;
+  token: (number: number) => SimulatedResponse;
   /** What the provider answers; default: a chat response. */
-  answer: (number: number, bearer: string) => SimulatedAnswer;
+  answer: (number: number, bearer: string) => SimulatedResponse;
 }
 
 const headerOf = ({ request: { headers } }: SimulatedCall, name: string): string =>
@@ -68,7 +68,7 @@ async function start(
     bearers: [] as string[],
     tokenCalls: [] as SimulatedCall[],
     token: more.token ?? ((number: number) => json(200, { access_token: `access-token-${number}`, expires_in: 3600 }, 100)),
-    answer: (): SimulatedAnswer => chatAnswer(),
+    answer: (): SimulatedResponse => chatResponse(),
   } as Pick<TokenWorld, 'bearers' | 'tokenCalls' | 'token' | 'answer'>;
   const world = await startVirtualWorld(t, {
     domain: '.test',
@@ -81,7 +81,7 @@ async function start(
         state.tokenCalls.push(call);
         return state.token(state.tokenCalls.length);
       },
-      b: more.b ?? (() => chatAnswer({ words: ['from b'] })),
+      b: more.b ?? (() => chatResponse({ words: ['from b'] })),
     },
     configured: { a: provider, ...(more.b !== undefined && { b: { baseUrl: 'http://b.test/v1', apiKey: 'sk-b' } }) },
     models: { fast: ['a/m', ...(more.b === undefined ? [] : ['b/m'])] },
@@ -143,7 +143,7 @@ describe('access tokens', () => {
     const upstreamCalls = world.bearers.length;
     const refused = await world.answerTo({}, { 'x-breakwater-deadline-ms': '20000' });
     assert.ok(refused.status >= 500, String(refused.status));
-    assert.match(refused.text, /no access token: token\.test answered 503 temporarily_unavailable/);
+    assert.match(refused.text, /no access token: token\.test responded with 503 temporarily_unavailable/);
     assert.ok(refused.endAtMs <= 20_000);
     assert.equal(world.bearers.length, upstreamCalls);
     assert.ok(world.tokenCalls.length - asked <= 2, `${world.tokenCalls.length - asked} calls to the token server`);
@@ -156,8 +156,8 @@ describe('access tokens', () => {
   });
 
   it('that never come hold up no request longer than a connection may, and another provider serves it', async (t) => {
-    const token = (): SimulatedAnswer => SILENCE;
-    const world = await start(t, VERTEX, { token, b: () => chatAnswer({ words: ['from b'] }) });
+    const token = (): SimulatedResponse => SILENCE;
+    const world = await start(t, VERTEX, { token, b: () => chatResponse({ words: ['from b'] }) });
     const seen = await world.answerTo();
     assert.equal(seen.status, 200);
     assert.match(seen.text, /from b/);
@@ -170,7 +170,7 @@ describe('access tokens', () => {
   });
 
   it('that are refused count as a refusal of our credential, without a call to the provider', async (t) => {
-    const token = (): SimulatedAnswer => json(400, { error: 'invalid_grant', error_description: 'Account not found' });
+    const token = (): SimulatedResponse => json(400, { error: 'invalid_grant', error_description: 'Account not found' });
     const world = await start(t, VERTEX, { token });
     const seen = await world.answerTo();
     assert.equal(seen.status, 502);
@@ -178,13 +178,13 @@ describe('access tokens', () => {
     assert.equal(world.bearers.length, 0);
     const [attempt] = world.eventsOf('attempt_end');
     assert.equal(attempt!.reason, 'auth');
-    assert.match(JSON.stringify(attempt), /token\.test answered 400 invalid_grant: Account not found/);
+    assert.match(JSON.stringify(attempt), /token\.test responded with 400 invalid_grant: Account not found/);
   });
 
   it('that the provider refuses are renewed once, and the request is repeated at the expense of no budget', async (t) => {
     const world = await start(t);
     world.answer = (number) =>
-      number === 1 ? chatError(401, { message: 'Request had invalid authentication credentials' }) : chatAnswer();
+      number === 1 ? chatError(401, { message: 'Request had invalid authentication credentials' }) : chatResponse();
     const seen = await world.answerTo();
     assert.equal(seen.status, 200);
     assert.deepEqual(world.bearers, ['Bearer access-token-1', 'Bearer access-token-2']);
@@ -208,7 +208,7 @@ describe('access tokens', () => {
   it('that are refused for many at once are renewed by one request for a token', async (t) => {
     const world = await start(t);
     await world.clock.advanceAsync(1000);
-    world.answer = (_number, bearer) => (bearer.endsWith('-1') ? chatError(401) : chatAnswer());
+    world.answer = (_number, bearer) => (bearer.endsWith('-1') ? chatError(401) : chatResponse());
     const seen = await world.until(Promise.all(Array.from({ length: 20 }, () => world.ask().done)));
     assert.deepEqual(
       seen.map(({ status }) => status),
@@ -220,7 +220,7 @@ describe('access tokens', () => {
   });
 
   it('are not waited for once the caller has left', async (t) => {
-    const token = (): SimulatedAnswer => json(200, { access_token: 'access-token-1', expires_in: 3600 }, 2000);
+    const token = (): SimulatedResponse => json(200, { access_token: 'access-token-1', expires_in: 3600 }, 2000);
     const world = await start(t, VERTEX, { token });
     const asked = world.ask();
     await world.clock.advanceAsync(500);
@@ -240,7 +240,7 @@ describe('access tokens', () => {
     const seen = await world.answerTo();
     assert.ok(!seen.text.includes('access-token-1'), seen.text);
     const line = privateKey.split('\n')[3]!;
-    world.answer = () => chatAnswer({ words: [line, ' access-token-1'] });
+    world.answer = () => chatResponse({ words: [line, ' access-token-1'] });
     const echoed = await world.answerTo();
     assert.ok(!echoed.text.includes(line) && !echoed.text.includes('access-token-1'), echoed.text);
   });
@@ -282,7 +282,7 @@ describe('access tokens', () => {
   });
 
   it('outlive a reload that leaves their account as it is, and end with one that removes it', async (t) => {
-    const world = await start(t, VERTEX, { b: () => chatAnswer() });
+    const world = await start(t, VERTEX, { b: () => chatResponse() });
     await world.clock.advanceAsync(1000);
     const reload = (providers: Readonly<Record<string, ProviderInput>>, model: string): Promise<void> => {
       const parsed = parseConfig({ providers, models: { fast: [model] } }, { source: 'library' });

@@ -9,8 +9,8 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startCloudWorld } from './cloud-world.ts';
 import type { CloudWorld } from './cloud-world.ts';
 import { askBy } from './dialect-callers.ts';
@@ -105,7 +105,7 @@ describe('Claude at a cloud', () => {
     const world = await startVirtualWorld(t, {
       domain: '.test',
       providers: {
-        a: ({ request: { path }, body: text }): SimulatedAnswer => {
+        a: ({ request: { path }, body: text }): SimulatedResponse => {
           sent.push([path, JSON.parse(text)]);
           return {
             steps: [
@@ -137,7 +137,7 @@ describe('Claude at a cloud', () => {
     const world = await startVirtualWorld(t, {
       domain: '.test',
       providers: {
-        a: (call): SimulatedAnswer => {
+        a: (call): SimulatedResponse => {
           bodies.push(JSON.parse(call.body) as Record<string, unknown>);
           if (!call.body.includes('service_tier')) return messageAnswer('claude', [{ type: 'text', text: 'yes' }]);
           return {
@@ -168,19 +168,19 @@ describe('Claude at a cloud', () => {
 });
 
 describe("a cloud's own errors", () => {
-  const bedrock = (status: number, name: string, message: string): SimulatedAnswer => ({
+  const bedrock = (status: number, name: string, message: string): SimulatedResponse => ({
     steps: [
       { do: 'head', status, headers: { 'content-type': 'application/json', 'x-amzn-errortype': `${name}:http://x/` } },
       { do: 'send', bytes: JSON.stringify({ message }) },
     ],
   });
-  const google = (code: number, status: string, message: string): SimulatedAnswer => ({
+  const google = (code: number, status: string, message: string): SimulatedResponse => ({
     steps: [
       { do: 'head', status: code, headers: { 'content-type': 'application/json' } },
       { do: 'send', bytes: JSON.stringify({ error: { code, message, status } }) },
     ],
   });
-  const CASES: readonly (readonly [string, ProviderInput, string, SimulatedAnswer, number, object, string])[] = [
+  const CASES: readonly (readonly [string, ProviderInput, string, SimulatedResponse, number, object, string])[] = [
     [
       'a prompt that is too long for Bedrock',
       BEDROCK,
@@ -223,11 +223,11 @@ describe("a cloud's own errors", () => {
 
 describe('Azure', () => {
   const AZURE: ProviderInput = { preset: 'azure', apiKey: 'azure-key-1', baseUrl: 'http://a.test' };
-  const worldOf = (t: TestContext, answer: (number: number) => SimulatedAnswer, withOther = true) => {
+  const worldOf = (t: TestContext, answer: (number: number) => SimulatedResponse, withOther = true) => {
     let calls = 0;
     return startVirtualWorld(t, {
       domain: '.test',
-      providers: { a: () => answer(++calls), b: () => chatAnswer({ words: ['from b'] }) },
+      providers: { a: () => answer(++calls), b: () => chatResponse({ words: ['from b'] }) },
       configured: { a: AZURE, b: { baseUrl: 'http://b.test/v1', apiKey: 'sk-b' } },
       models: { fast: withOther ? ['a/my-deployment', 'b/m'] : ['a/my-deployment'] },
     });
@@ -254,7 +254,7 @@ describe('Azure', () => {
     const limited = { message: 'Requests have exceeded the token rate limit. Please retry after 6 seconds.', code: '429' };
     const world = await worldOf(
       t,
-      (number) => (number === 1 ? chatError(429, limited, { 'retry-after': '6', 'retry-after-ms': '5500' }) : chatAnswer()),
+      (number) => (number === 1 ? chatError(429, limited, { 'retry-after': '6', 'retry-after-ms': '5500' }) : chatResponse()),
       false,
     );
     const seen = await world.answerTo();
@@ -343,9 +343,9 @@ describe('signatures', () => {
     const world = await startVirtualWorld(t, {
       domain: '.test',
       providers: {
-        a: ({ request: { headers } }): SimulatedAnswer => {
+        a: ({ request: { headers } }): SimulatedResponse => {
           sent.push(Object.fromEntries(headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1]!]] : []))));
-          return sent.length === 1 ? chatError(503, {}, { 'retry-after': '5' }) : chatAnswer();
+          return sent.length === 1 ? chatError(503, {}, { 'retry-after': '5' }) : chatResponse();
         },
       },
       configured: { a: { preset: 'bedrock', protocol: 'openai', service: 'mantle', region: 'eu-west-1', aws, baseUrl: 'http://a.test' } },

@@ -1,4 +1,4 @@
-/** Many who ask for the same at once, over real sockets: one upstream call, and nobody is hurt by what another one does. */
+/** Many identical requests at once, over real sockets: one upstream call, and no caller is affected by another. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
@@ -38,7 +38,7 @@ function assertNothingHeld(gateway: TestGateway): void {
 for (const [how, config, headers] of WAYS_TO_SHARE) {
   describe(`${CALLERS} identical requests ${how}`, () => {
     for (const stream of [false, true]) {
-      it(`are one upstream call, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+      it(`are one upstream call, ${stream ? 'streaming' : 'non-streaming'}`, async (t) => {
         const world = await startSlowWorld(t, config);
         const seen = await Promise.all(Array.from({ length: CALLERS }, () => world.ask({ stream }, headers)));
         assert.equal(world.storms['a']!.stats().calls, 1);
@@ -53,7 +53,7 @@ for (const [how, config, headers] of WAYS_TO_SHARE) {
       });
     }
 
-    it('lose nothing when the first caller leaves in the middle of its stream', async (t) => {
+    it('lose nothing when the first caller disconnects in the middle of its stream', async (t) => {
       const world = await startSlowWorld(t, config);
       const first = leavingCaller(world, headers);
       await first.begun;
@@ -85,7 +85,7 @@ function leavingCaller(world: World, headers: Record<string, string>): { begun: 
 }
 
 describe('a caller who stops reading', () => {
-  it('slows nobody, costs bounded memory, and is let go', async (t) => {
+  it('delays nobody else, uses bounded memory, and is disconnected', async (t) => {
     const STREAM_BYTES = 48 * 1024 * 1024;
     const provider = await startProvider(t, STREAM_BYTES);
     const providers = { a: { protocol: 'openai' as const, baseUrl: provider, apiKey: 'sk-test' } };
@@ -126,7 +126,7 @@ describe('a caller who stops reading', () => {
   });
 });
 
-/** A provider whose every answer is a stream of so many bytes. */
+/** A provider whose every response is a stream of the given size. */
 async function startProvider(t: TestContext, bytes: number): Promise<string> {
   const event = `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"${'words '.repeat(2_000)}"},"finish_reason":null}]}\n\n`;
   const server = createServer((request, response) => {
@@ -150,7 +150,7 @@ async function startProvider(t: TestContext, bytes: number): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
 }
 
-/** Resolves with an answer of which nothing has been read. */
+/** Resolves with a response of which nothing has been read. */
 function openStream(gateway: TestGateway, body: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const ask = httpRequest(`${gateway.url}/v1/chat/completions`, {
@@ -167,7 +167,7 @@ function openStream(gateway: TestGateway, body: string): Promise<IncomingMessage
 describe('a restart', () => {
   const open = (path: string): Promise<Store> => openStore(`sqlite:${path}`, { clock: systemClock, onWarning: () => {} });
 
-  it('leaves cached and keyed answers where they were, in the file', async (t) => {
+  it('keeps cached and keyed responses in the file', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'breakwater-'));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
     const path = join(folder, 'state.db');

@@ -1,7 +1,7 @@
 /** A connection that can't be opened: what the caller and the operator read, and how often it is tried. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
 
@@ -20,7 +20,10 @@ describe('a connection fault', () => {
     });
 
     it(`${code}: is tried with one key, then the next provider answers`, async (t) => {
-      const world = await startVirtualWorld(t, { keys: ['sk-key-1', 'sk-key-2'], providers: { a: refusing(code), b: () => chatAnswer() } });
+      const world = await startVirtualWorld(t, {
+        keys: ['sk-key-1', 'sk-key-2'],
+        providers: { a: refusing(code), b: () => chatResponse() },
+      });
       assert.equal((await world.answerTo()).status, 200);
       assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
     });

@@ -1,7 +1,7 @@
 /** `stream.recover: continue` for callers and targets of every dialect that has partial responses. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { proseFor } from '../../src/storm/continuation.ts';
 import { CODECS } from '../../src/wire/codecs.ts';
 import type { DialectName, ModelEvent } from '../../src/wire/model.ts';
@@ -44,11 +44,11 @@ const ASKS: Readonly<Record<Dialect, { readonly path: string; readonly body: obj
 for (const caller of DIALECTS) {
   for (const target of DIALECTS) {
     test(`a ${caller} stream that breaks off goes on at a ${target} target as one stream`, async (t) => {
-      const broken = (): SimulatedAnswer => {
+      const broken = (): SimulatedResponse => {
         const bytes = streamOf(caller, [...BEGIN, ...(WHOLE.slice(0, AT).match(/.{1,9}/gs) ?? []).map(says)]);
         return { steps: [headStep(true), { do: 'send', bytes }, { do: 'wait', ms: 5 }, { do: 'break', code: 'ECONNRESET' }] };
       };
-      const rest = ({ body }: SimulatedCall): SimulatedAnswer => {
+      const rest = ({ body }: SimulatedCall): SimulatedResponse => {
         assert.ok(body.includes(JSON.stringify(WHOLE.slice(0, AT).trimEnd()).slice(1, -1)), 'the text so far is sent');
         const bytes = streamOf(target, [...BEGIN, ...(WHOLE.slice(AT).match(/.{1,9}/gs) ?? []).map(says), ...END]);
         return { steps: [headStep(true), { do: 'send', bytes }] };
@@ -91,7 +91,7 @@ for (const caller of DIALECTS) {
 }
 
 test('a broken stream is not continued at a target that can not carry the request', async (t) => {
-  const broken = (): SimulatedAnswer => {
+  const broken = (): SimulatedResponse => {
     const bytes = streamOf('openai-chat', [...BEGIN, ...(WHOLE.slice(0, AT).match(/.{1,9}/gs) ?? []).map(says)]);
     return { steps: [headStep(true), { do: 'send', bytes }, { do: 'wait', ms: 5 }, { do: 'break', code: 'ECONNRESET' }] };
   };

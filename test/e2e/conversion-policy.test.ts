@@ -3,20 +3,20 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { headStep, wholeAnswer, WIRES } from './dialect-wires.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 
 type Models = NonNullable<ConfigInput['models']>;
 
-const DOWN: SimulatedAnswer = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
+const DOWN: SimulatedResponse = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
 
 function start(
   t: TestContext,
   models: Models,
   conversion?: 'strict' | 'drop',
-  gpt: SimulatedAnswer = wholeAnswer(WIRES.openai, false),
+  gpt: SimulatedResponse = wholeAnswer(WIRES.openai, false),
 ): Promise<VirtualWorld> {
   return startVirtualWorld(t, {
     providers: { claude: () => wholeAnswer(WIRES.anthropic, false), gpt: () => gpt },
@@ -65,7 +65,7 @@ describe('policy.conversion', () => {
   });
 
   it('strict: a slow target keeps its time where no fallback can carry the request', async (t) => {
-    const slow: SimulatedAnswer = { steps: [{ do: 'wait', ms: 25_000 }, ...wholeAnswer(WIRES.openai, false).steps] };
+    const slow: SimulatedResponse = { steps: [{ do: 'wait', ms: 25_000 }, ...wholeAnswer(WIRES.openai, false).steps] };
     const world = await start(t, { fast: { targets: ['gpt/m', 'claude/m'], policy: { deadline: '30s' } } }, 'strict', slow);
     const { status, headers } = await world.answerTo({ seed: 7 });
     assert.equal(status, 200);

@@ -1,16 +1,16 @@
-/** Several keys of one provider: whose turn it is, and what a refusal of one means. */
+/** Several keys of one provider: their order of use, and the effect of a refusal. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { ascending, badKey, keyed, keyOf, KEYS, limited, MINUTE, refusing, spent, statuses, targetsOf, times } from './keyed.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { startWorld } from './world.ts';
 import type { World } from './world.ts';
 
-describe('keys without anything that ties a request to one', () => {
+describe('keys without any affinity', () => {
   it('are used in turn', async (t) => {
     const world = await keyed(t, 3, () => null);
     for (let i = 0; i < 30; i++) assert.equal((await world.answerTo()).status, 200);
@@ -19,7 +19,7 @@ describe('keys without anything that ties a request to one', () => {
     assert.deepEqual(world.byKey(), [30, 30, 30]);
   });
 
-  it('each have the limits of the provider, and no key goes beyond its own', async (t) => {
+  it('each have the limits of the provider, and no key exceeds its own', async (t) => {
     const world = await keyed(t, 2, () => null, { limits: { requestsPerMinute: 60 } });
     const startedAt = world.clock.now();
     const seen = world.until(Promise.all(times(140, () => world.ask().done)));
@@ -28,10 +28,10 @@ describe('keys without anything that ties a request to one', () => {
     assert.ok((await seen).every((answer) => answer.status === 200));
     assert.deepEqual(world.byKey(), [70, 70]);
     const took = world.clock.now() - startedAt;
-    assert.ok(took >= 10_000 && took < 12_000, `${took} ms for 20 at 2 a second`);
+    assert.ok(took >= 10_000 && took < 12_000, `${took} ms for 20 at 2 per second`);
   });
 
-  it('each have the limits of a model on top', async (t) => {
+  it('each have the additional limits of a model', async (t) => {
     const world = await keyed(t, 2, () => null);
     const input: ConfigInput = {
       providers: {
@@ -55,7 +55,7 @@ describe('keys without anything that ties a request to one', () => {
 });
 
 describe('a key that is rate limited', () => {
-  it('is rested for the time given while another one answers at once, and then comes back', async (t) => {
+  it('is paused for the given time while another one serves, and then used again', async (t) => {
     let limitedUntil = Infinity;
     const world = await keyed(t, 2, (key, _nth, call) => (key === 0 && call.at < limitedUntil ? limited('30') : null));
     limitedUntil = world.clock.now() + 30_000;
@@ -77,7 +77,7 @@ describe('a key that is rate limited', () => {
     assert.ok(first! + second! === 42 && first! >= 11 && first! <= 12, `${first} and ${second}`);
   });
 
-  it('rests alone: the other models of the key go on, and so does the same model of other keys', async (t) => {
+  it('is paused alone: other models of the key continue, and so does the same model with other keys', async (t) => {
     const world = await keyed(t, 2, (key, _nth, call) => (key === 0 && call.body.includes('"m"') ? limited('30') : null), {
       models: { fast: ['a/m'], other: ['a/n'] },
     });
@@ -97,7 +97,7 @@ describe('a key that is rate limited', () => {
     ]);
   });
 
-  it('is waited for where all of them are, and each was asked once', async (t) => {
+  it('is waited for if all keys are limited, each after one call', async (t) => {
     const world = await keyed(t, 3, (_key, nth) => (nth === 1 ? limited('5') : null));
     const seen = await world.answerTo();
     assert.equal(seen.status, 200);
@@ -107,7 +107,7 @@ describe('a key that is rate limited', () => {
 });
 
 describe('a key of a provider whose preset limits all models of a key together', () => {
-  it('that is rate limited for one model rests for all, and the other keys answer', async (t) => {
+  it('that is rate limited for one model pauses for all, and the other keys serve', async (t) => {
     const world = await keyed(t, 2, (key) => (key === 0 ? limited('30') : null));
     const provider = { preset: 'deepseek' as const, baseUrl: 'http://a/v1', apiKeys: KEYS.slice(0, 2) };
     await world.gateway.reload(configOf({ providers: { a2: provider }, models: { fast: ['a2/m'], other: ['a2/n'] } }));
@@ -129,7 +129,7 @@ for (const [what, refusal, benchMs] of [
   ['spent', spent, 10 * MINUTE],
 ] as const) {
   describe(`a key that is ${what}`, () => {
-    it('is benched for all its models after one call, and no caller learns of it', async (t) => {
+    it('is quarantined for all its models after one call, and no caller notices', async (t) => {
       const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : null), { models: { fast: ['a/m'], other: ['a/n'] } });
       for (let i = 0; i < 20; i++) assert.equal((await world.answerTo({ model: i % 2 === 0 ? 'fast' : 'other' })).status, 200);
       assert.deepEqual(world.byKey(), [1, 20]);
@@ -140,8 +140,8 @@ for (const [what, refusal, benchMs] of [
       );
     });
 
-    it('is tried by one request when the time is over, and rests twice as long each time, up to an hour', async (t) => {
-      const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : chatAnswer({ headersAfterMs: 50 })));
+    it('is probed by one request after its quarantine, which doubles each time, up to an hour', async (t) => {
+      const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : chatResponse({ headersAfterMs: 50 })));
       await statuses(world, 2);
       assert.equal(world.byKey()[0], 1);
       const rests: number[] = [];
@@ -156,7 +156,7 @@ for (const [what, refusal, benchMs] of [
       assert.deepEqual(rests, growing);
     });
 
-    it('that is in order again carries its half after one trial', async (t) => {
+    it('that has recovered carries its half after one probe', async (t) => {
       let good = false;
       const world = await keyed(t, 2, (key) => (key === 0 && !good ? refusal() : null));
       await statuses(world, 2);
@@ -169,17 +169,22 @@ for (const [what, refusal, benchMs] of [
 }
 
 describe('a key that dies', () => {
-  it('under a hundred requests is called by those that were on the way and by nobody else, and rests once', async (t) => {
-    const world = await keyed(t, 2, (key) => (key === 0 ? refusing(401, 'invalid_api_key', {}, 20) : chatAnswer({ headersAfterMs: 20 })), {
-      limits: { concurrency: 10 },
-    });
+  it('with a hundred requests in flight gets no further calls, and is quarantined once', async (t) => {
+    const world = await keyed(
+      t,
+      2,
+      (key) => (key === 0 ? refusing(401, 'invalid_api_key', {}, 20) : chatResponse({ headersAfterMs: 20 })),
+      {
+        limits: { concurrency: 10 },
+      },
+    );
     assert.deepEqual(await statuses(world, 100), [200]);
     assert.deepEqual(world.byKey(), [10, 100]);
     assert.equal(world.eventsOf('cooldown').length, 1);
     assert.ok(targetsOf(world)[0]!.benchedMs <= 5 * MINUTE);
   });
 
-  it('as the only one costs each rest a single call, whoever comes', async (t) => {
+  it('as the only one costs a single call per quarantine, whatever the load', async (t) => {
     const world = await keyed(t, 1, badKey);
     assert.deepEqual(await statuses(world, 1), [502]);
     assert.deepEqual(await statuses(world, 50), [503]);
@@ -189,7 +194,7 @@ describe('a key that dies', () => {
     assert.deepEqual(world.byKey(), [2]);
   });
 
-  it('is tried again at once after a reset by hand', async (t) => {
+  it('is probed at once after a manual reset', async (t) => {
     let good = false;
     const world = await keyed(t, 1, () => (good ? null : badKey()));
     await statuses(world, 1);
@@ -200,7 +205,7 @@ describe('a key that dies', () => {
     assert.deepEqual(world.byKey(), [21]);
   });
 
-  it('is not tried by a request that may be sent once only, while another key can answer', async (t) => {
+  it('is not probed by a request that may be sent only once, while another key is available', async (t) => {
     const world = await keyed(t, 2, (key) => (key === 0 ? badKey() : null), { config: { policy: { maxAttempts: 1 } } });
     await statuses(world, 2);
     await world.clock.advanceAsync(6 * MINUTE);
@@ -208,8 +213,8 @@ describe('a key that dies', () => {
     assert.equal(world.byKey()[0], 1);
   });
 
-  it('lets the other keys answer while its trial hangs', async (t) => {
-    const world = await keyed(t, 2, (key, nth) => (key !== 0 ? null : nth === 1 ? badKey() : chatAnswer({ headersAfterMs: 30_000 })));
+  it('lets the other keys serve while its probe hangs', async (t) => {
+    const world = await keyed(t, 2, (key, nth) => (key !== 0 ? null : nth === 1 ? badKey() : chatResponse({ headersAfterMs: 30_000 })));
     await statuses(world, 2);
     await world.clock.advanceAsync(6 * MINUTE);
     const asked = times(20, (i) => world.ask({}, i % 2 === 0 ? { 'session-id': `s${i}` } : {}).done);
@@ -222,18 +227,18 @@ describe('a key that dies', () => {
 });
 
 describe('an outage of a provider with many keys', () => {
-  it('is no reason to ask with each of them before the next provider', async (t) => {
-    const world = await keyed(t, 3, () => refusing(500, 'server_error'), { providers: { b: () => chatAnswer() } });
+  it('is no reason to try each of them before the next provider', async (t) => {
+    const world = await keyed(t, 3, () => refusing(500, 'server_error'), { providers: { b: () => chatResponse() } });
     for (let i = 0; i < 20; i++) assert.equal((await world.answerTo()).status, 200);
     assert.equal(
       world.byKey().reduce((sum, calls) => sum + calls, 0),
       5,
-      'one breaker, and one call for each request before it opened',
+      'one breaker, and one call per request before it opened',
     );
     assert.equal(world.callsTo('b'), 20);
   });
 
-  it('is one breaker, told of once', async (t) => {
+  it('is one breaker, reported once', async (t) => {
     const world = await keyed(t, 3, () => refusing(500, 'server_error'), { config: { policy: { maxAttempts: 1 } } });
     for (let i = 0; i < 6; i++) await world.answerTo({}, { 'x-breakwater-deadline-ms': '1000' });
     assert.equal(
@@ -259,7 +264,7 @@ const withKeys = (keys: readonly string[], limits = {}) =>
   configOf({ providers: { a: { protocol: 'openai', baseUrl: 'http://a/v1', apiKeys: [...keys], limits } }, models: { fast: ['a/m'] } });
 
 describe('a reload that changes the keys', () => {
-  it('leaves to each key what is known of it, wherever it stands', async (t) => {
+  it('preserves what is known of each key, whatever its position', async (t) => {
     const limits = { requestsPerMinute: 60 };
     const world = await keyed(t, 2, (key) => (key === 0 ? badKey() : null), { limits });
     for (let i = 0; i < 20; i++) await world.answerTo();
@@ -287,8 +292,8 @@ describe('a reload that changes the keys', () => {
     assert.equal(world.byKey()[0], 1);
   });
 
-  it('lets requests on the way with a key that is gone end in peace', async (t) => {
-    const world = await keyed(t, 2, () => chatAnswer({ headersAfterMs: 100 }));
+  it('lets requests in flight with a removed key finish', async (t) => {
+    const world = await keyed(t, 2, () => chatResponse({ headersAfterMs: 100 }));
     const asked = times(4, () => world.ask().done);
     await world.clock.advanceAsync(1);
     assert.deepEqual(world.byKey(), [2, 2]);
@@ -302,10 +307,10 @@ describe('a reload that changes the keys', () => {
 });
 
 describe("the caller's own key", () => {
-  it('that is limited or refused holds nobody else back', async (t) => {
+  it('that is limited or refused delays no other caller', async (t) => {
     const world = await startVirtualWorld(t, {
       keys: 'caller',
-      providers: { a: (call) => (keyOf(call) === 'limited' ? limited('30') : keyOf(call) === 'bad' ? badKey() : chatAnswer()) },
+      providers: { a: (call) => (keyOf(call) === 'limited' ? limited('30') : keyOf(call) === 'bad' ? badKey() : chatResponse()) },
       config: { policy: { maxAttempts: 2 } },
     });
     const as = (key: string) => world.answerTo({}, { authorization: `Bearer ${key}`, 'x-breakwater-deadline-ms': '1000' });
@@ -322,7 +327,7 @@ describe("the caller's own key", () => {
 });
 
 describe('the list of models of a provider', () => {
-  it('is asked for with a key that is in order', async (t) => {
+  it('is requested with a healthy key', async (t) => {
     const world = await keyed(t, 2, (key, _nth, call) => {
       if (key === 0) return badKey();
       return call.request.method === 'GET' ? listing('late') : null;
@@ -332,7 +337,7 @@ describe('the list of models of a provider', () => {
     assert.equal(world.byKey()[0], 1);
   });
 
-  function listing(id: string): SimulatedAnswer {
+  function listing(id: string): SimulatedResponse {
     return {
       steps: [
         { do: 'head', status: 200 },
@@ -347,7 +352,7 @@ describe('on real sockets', { concurrency: 4 }, () => {
   const callsBy = (world: World) =>
     keys.map((key) => world.storms['a']!.stats().log.filter((call) => call.headers?.authorization === `Bearer ${key}`).length);
 
-  it('two keys with real limits carry twice as much, and the provider sees no violation', async (t) => {
+  it('two keys with real limits carry twice as much, and the provider counts no violation', async (t) => {
     const limits = { requestsPerMinute: 60 };
     const world = await startWorld(t, { storms: { a: { limits, keepBodies: 200 } }, providers: { a: { limits, apiKeys: keys } } });
     const seen = await Promise.all(times(110, () => world.ask()));
@@ -356,7 +361,7 @@ describe('on real sockets', { concurrency: 4 }, () => {
     assert.deepEqual(callsBy(world), [55, 55]);
   });
 
-  it('limits that only the provider knows are learned for each key, from what it tells', async (t) => {
+  it('limits known only to the provider are learned per key from its headers', async (t) => {
     // One more in 15 s: so slow is no machine.
     const storm = { limits: { requestsPerMinute: 4 }, keepBodies: 200 };
     const world = await startWorld(t, { storms: { a: storm }, providers: { a: { apiKeys: keys } } });
@@ -367,7 +372,7 @@ describe('on real sockets', { concurrency: 4 }, () => {
     assert.equal(world.storms['a']!.stats().violations.total, 0);
   });
 
-  it('a key that the provider refuses costs one call, and neither key is told to anybody', async (t) => {
+  it('a key that the provider rejects costs one call, and neither key is disclosed', async (t) => {
     const world = await startWorld(t, {
       storms: { a: { apiKeys: [keys[1]!], keepBodies: 200 } },
       providers: { a: { apiKeys: keys } },

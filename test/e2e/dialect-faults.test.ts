@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { askBy, CALLERS } from './dialect-callers.ts';
 import type { CallerName, Heard } from './dialect-callers.ts';
 import { FOREIGN, FOREVER, headStep, messageEvent, RESET, send, streamOf, TEXT, USAGE, wholeAnswer, WIRES } from './dialect-wires.ts';
@@ -24,7 +24,7 @@ interface Told {
 interface Fault {
   readonly name: string;
   readonly form: 'both' | 'stream';
-  answer(wire: Wire, stream: boolean): SimulatedAnswer;
+  answer(wire: Wire, stream: boolean): SimulatedResponse;
   /** Calls while the target is alone; a stream with an added usage chunk may cost one more. */
   readonly calls: number;
   /** What a caller is told while the target is alone. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { askBy, CALLERS } from './dialect-callers.ts';
 import type { CallerName, Heard, Question } from './dialect-callers.ts';
 import { RICH } from './dialect-rich.ts';
@@ -33,7 +33,7 @@ async function ask(t: TestContext, caller: CallerName, target: CallerName, quest
   return { heard, sent: call === undefined ? null : (JSON.parse(call.body) as Json) };
 }
 
-type Play = (target: CallerName, stream: boolean) => SimulatedAnswer;
+type Play = (target: CallerName, stream: boolean) => SimulatedResponse;
 const usual: Play = (target, stream) => wholeAnswer(WIRES[target], stream);
 
 const SCHEMA = { type: 'object', properties: { at: { type: 'string' } }, required: ['at'], additionalProperties: false };
@@ -171,7 +171,7 @@ for (const caller of CALLERS) {
           const { heard, sent } = await ask(t, caller, target, { stream: false, body });
           assert.equal(sent, null);
           assert.equal(heard.error!.name, 'BadRequestError');
-          assert.match(heard.error!.message, caller === 'openai' ? /'n' can't be carried/ : /'mcp_servers' can't be carried/);
+          assert.match(heard.error!.message, caller === 'openai' ? /'n' can't be converted/ : /'mcp_servers' can't be converted/);
         });
       }
     });
@@ -292,7 +292,7 @@ const FORMAT: Readonly<Record<CallerName, Json>> = {
   anthropic: { output_config: { format: { type: 'json_schema', schema: SCHEMA } } },
 };
 
-function saying(target: CallerName, text: string): SimulatedAnswer {
+function saying(target: CallerName, text: string): SimulatedResponse {
   const body = WIRES[target].plain.replace(JSON.stringify('one two three'), JSON.stringify(text));
   return { steps: [headStep(false), { do: 'send', bytes: body }] };
 }

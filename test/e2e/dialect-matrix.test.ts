@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { headStep, RESET, send, streamOf, TEXT, wholeAnswer } from './dialect-wires.ts';
 import { DIALECTS, FOUR_WIRES, readBody, requestOf } from './four-wires.ts';
 import type { DialectWord, Read } from './four-wires.ts';
@@ -33,7 +33,7 @@ const PATHS: Readonly<Record<DialectWord, RegExp>> = {
 async function play(
   t: TestContext,
   caller: DialectWord,
-  targets: readonly (readonly [dialect: DialectWord, answer: SimulatedAnswer])[],
+  targets: readonly (readonly [dialect: DialectWord, answer: SimulatedResponse])[],
   stream: boolean,
 ): Promise<Scene> {
   const paths: string[] = [];

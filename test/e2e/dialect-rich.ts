@@ -1,10 +1,10 @@
 /** A response that has everything: reasoning, text, calls at once, cached input; as each dialect has it. */
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import type { CallerName } from './dialect-callers.ts';
 import { chatChunk, headStep, messageEvent } from './dialect-wires.ts';
 
 /** A response with reasoning, text, two calls at once and a prompt that the cache had in part. */
-export const RICH = (target: CallerName, stream: boolean): SimulatedAnswer => ({
+export const RICH = (target: CallerName, stream: boolean): SimulatedResponse => ({
   steps: [headStep(stream), { do: 'send', bytes: (target === 'openai' ? richChat : richMessage)(stream) }],
 });
 export const ARGUMENTS = ['{"at":"Skagen","n":1.10}', '{}'] as const;

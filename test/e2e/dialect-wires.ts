@@ -1,5 +1,5 @@
 /** The same response as a provider of each dialect sends it, in pieces that a fault may fall between. */
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 import type { CallerName } from './dialect-callers.ts';
 
 export interface Wire {
@@ -72,13 +72,13 @@ export function headStep(stream: boolean, status = 200, headers: Readonly<Record
 }
 
 /** The response without a fault. */
-export function wholeAnswer(wire: Wire, stream: boolean): SimulatedAnswer {
+export function wholeAnswer(wire: Wire, stream: boolean): SimulatedResponse {
   const bytes = stream ? wire.head + wire.words.join('') + wire.tail + wire.terminator : wire.plain;
   return { steps: [headStep(stream), { do: 'send', bytes }] };
 }
 
 /** A stream that begins with `bytes`, and goes on as `steps` say. */
-export function streamOf(bytes: string, ...steps: readonly SimulatedStep[]): SimulatedAnswer {
+export function streamOf(bytes: string, ...steps: readonly SimulatedStep[]): SimulatedResponse {
   return { steps: [headStep(true), { do: 'send', bytes }, { do: 'wait', ms: 10 }, ...steps] };
 }
 

@@ -1,4 +1,4 @@
-/** The caller hangs up, in every phase: the provider's connection is closed within a second, and nobody is blamed. */
+/** The caller disconnects, in every phase: the provider's connection is closed within a second, and no target is blamed. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -20,9 +20,9 @@ interface Phase {
   readonly name: string;
   readonly storm: StormOptions;
   readonly stream: boolean;
-  /** When the caller leaves. */
+  /** When the caller disconnects. */
   readonly reached: (world: World) => boolean;
-  /** Upstream calls made, and how many of them were cut. */
+  /** Upstream calls made, and how many of them were aborted. */
   readonly calls: number;
   readonly aborted: number;
 }
@@ -34,7 +34,7 @@ const paced = { tokens: 1000, tokensPerSecond: 50, eventsPerPacket: 1 };
 
 const PHASES: readonly Phase[] = [
   {
-    name: 'before the headers of a plain answer',
+    name: 'before the headers of a non-streaming response',
     storm: { faults: [{ kind: 'silence' }] },
     stream: false,
     reached: callRuns,
@@ -49,7 +49,14 @@ const PHASES: readonly Phase[] = [
     calls: 1,
     aborted: 1,
   },
-  { name: 'within a plain answer', storm: { faults: [{ kind: 'stall' }] }, stream: false, reached: callRuns, calls: 1, aborted: 1 },
+  {
+    name: 'within a non-streaming response',
+    storm: { faults: [{ kind: 'stall' }] },
+    stream: false,
+    reached: callRuns,
+    calls: 1,
+    aborted: 1,
+  },
   {
     name: 'before the first content',
     storm: { faults: [{ kind: 'silence-content' }] },
@@ -61,7 +68,7 @@ const PHASES: readonly Phase[] = [
   { name: 'in the middle of a stream', storm: { timing: paced }, stream: true, reached: isCommitted, calls: 1, aborted: 1 },
   { name: 'in a stream that stalls', storm: { faults: [{ kind: 'stall' }] }, stream: true, reached: isCommitted, calls: 1, aborted: 1 },
   {
-    name: 'while waiting for a second try',
+    name: 'while waiting for a retry',
     storm: { faults: [{ kind: '429-retry', retryAfter: 3 }] },
     stream: false,
     reached: isPaused,
@@ -113,13 +120,13 @@ async function leaveIn(t: TestContext, phase: Phase, way: Way): Promise<void> {
     assert.deepEqual([world.eventsOf('attempt_end')[0]!.verdict, world.eventsOf('attempt_end')[0]!.reason], ['cancelled', 'cancelled']);
 }
 
-describe('a caller who leaves', { concurrency: 4 }, () => {
+describe('a caller who disconnects', { concurrency: 4 }, () => {
   for (const phase of PHASES) {
-    for (const way of WAYS) it(`${phase.name}: the connection is closed and the permit is back, ${way}`, (t) => leaveIn(t, phase, way));
+    for (const way of WAYS) it(`${phase.name}: the connection is closed and the permit released, ${way}`, (t) => leaveIn(t, phase, way));
   }
 
   for (const way of WAYS) {
-    it(`while it is queued: it is never sent, ${way}`, async (t) => {
+    it(`while queued: the request is never sent, ${way}`, async (t) => {
       const world = await start(t, { timing: { plainMs: 400 } });
       const running = Array.from({ length: CONCURRENCY }, () => world.ask());
       await eventually(() => world.storms['a']!.stats().running === CONCURRENCY, 'a full house');
@@ -157,7 +164,7 @@ describe('a caller who leaves', { concurrency: 4 }, () => {
     });
   }
 
-  it('while its body is on the way: nothing is held, and nothing is sent', async (t) => {
+  it('while uploading its body: nothing is held, and nothing is sent', async (t) => {
     const world = await start(t, {});
     const upload = request(`${world.url}/v1/chat/completions`, {
       method: 'POST',
@@ -174,7 +181,7 @@ describe('a caller who leaves', { concurrency: 4 }, () => {
 });
 
 describe('an upload that never ends', () => {
-  it('is answered at the deadline of its caller, and its connection is closed', async (t) => {
+  it("gets an error at its caller's deadline, and its connection is closed", async (t) => {
     const world = await start(t, {});
     const socket = connect(Number(new URL(world.url).port));
     const head = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-breakwater-deadline-ms: 400\r\ncontent-length: 100000\r\n\r\n';
@@ -217,8 +224,8 @@ function raw(
   return { socket, text };
 }
 
-describe('a caller who closes only its own side', { concurrency: 4 }, () => {
-  it('gets its plain answer', async (t) => {
+describe('a caller who half-closes its connection', { concurrency: 4 }, () => {
+  it('gets its non-streaming response', async (t) => {
     const world = await start(t, { timing: { plainMs: 400 } });
     const text = await raw(world, 'end', {}).text;
     assert.match(text, /^(HTTP\/1\.1 102 Processing\r\n\r\n)+HTTP\/1\.1 200 OK\r\n/);
@@ -227,7 +234,7 @@ describe('a caller who closes only its own side', { concurrency: 4 }, () => {
     assert.equal(world.eventsOf('finished')[0]!.outcome, 'success');
   });
 
-  it('gets its stream to the end, with comments for its pauses', async (t) => {
+  it('gets its stream to the end, with comments during its pauses', async (t) => {
     const world = await start(t, { timing: { firstTokenMs: 200, tokensPerSecond: 20, eventsPerPacket: 1 } });
     const text = await raw(world, 'end', { stream: true, max_tokens: 10 }).text;
     assert.match(text, /data: \[DONE\]/);
@@ -235,7 +242,7 @@ describe('a caller who closes only its own side', { concurrency: 4 }, () => {
   });
 
   for (const phase of PHASES.filter(({ aborted }) => aborted > 0)) {
-    it(`and then leaves ${phase.name}: the connection is closed`, async (t) => {
+    it(`and then disconnects ${phase.name}: the connection is closed`, async (t) => {
       const world = await start(t, phase.storm);
       const { socket, text } = raw(world, 'end', { stream: phase.stream, max_tokens: 2000 });
       await eventually(() => phase.reached(world), phase.name);
@@ -252,8 +259,8 @@ describe('a caller who closes only its own side', { concurrency: 4 }, () => {
   }
 });
 
-describe('a caller of the old kind', () => {
-  it('whose HTTP is 1.0 gets its stream without chunks, ended by the close', async (t) => {
+describe('a legacy client', () => {
+  it('with HTTP 1.0 gets its stream without chunks, ended by the close', async (t) => {
     const world = await start(t, {});
     const text = await raw(world, 'write', { stream: true }, '1.0').text;
     const [head, body] = [text.slice(0, text.indexOf('\r\n\r\n')), text.slice(text.indexOf('\r\n\r\n') + 4)];
@@ -263,7 +270,7 @@ describe('a caller of the old kind', () => {
     await assertReturned(world);
   });
 
-  it('who sends two requests at once gets both answers in order', async (t) => {
+  it('that pipelines two requests gets both responses in order', async (t) => {
     const world = await start(t, { faults: [{ kind: 'silence', ms: 200, calls: [1] }] });
     const { socket, text } = raw(world, 'write', {}, '1.1', 2);
     await eventually(() => world.eventsOf('finished').length === 2, 'two answers');
@@ -288,7 +295,7 @@ function slowly(world: World): Promise<IncomingMessage> {
 const huge = { timing: { tokens: 100_000, eventsPerPacket: 100 } };
 
 describe('a caller who reads slowly', { concurrency: 4 }, () => {
-  it('holds the provider back and loses nothing', async (t) => {
+  it('applies back-pressure to the provider and loses nothing', async (t) => {
     const world = await start(t, huge);
     const response = await slowly(world);
     response.pause();
@@ -302,7 +309,7 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     assert.equal(world.eventsOf('finished')[0]!.outcome, 'success');
   });
 
-  it('and leaves: the connection is closed', async (t) => {
+  it('and disconnects: the connection is closed', async (t) => {
     const world = await start(t, huge);
     const response = await slowly(world);
     response.pause();
@@ -314,7 +321,7 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
   });
 
-  it('longer than the provider may be silent loses nothing, and the provider is not blamed', async (t) => {
+  it('for longer than the provider may be silent loses nothing, and the provider is not blamed', async (t) => {
     const world = await startWorld(t, {
       storms: { a: huge },
       providers: { a: { limits: { concurrency: CONCURRENCY } } },
@@ -330,7 +337,7 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     await assertReturned(world);
   });
 
-  it('not at all is let go after two minutes, and the provider is not blamed', async (t) => {
+  it('or not at all is disconnected after two minutes, and the provider is not blamed', async (t) => {
     const world = await startWorld(t, {
       storms: { a: huge },
       providers: { a: { limits: { concurrency: CONCURRENCY } } },
@@ -345,10 +352,10 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     assert.match(world.eventsOf('note').at(-1)!.note, /read nothing of its response for 120000 ms/);
     response.resume();
     await eventually(() => response.closed, 'the closed connection of the caller');
-    assert.equal(response.complete, false, 'the caller sees that it is not whole');
+    assert.equal(response.complete, false, 'the caller sees that it is incomplete');
   });
 
-  it('but reads a little in every two minutes is served to the end', async (t) => {
+  it('but reads a little every two minutes is served to the end', async (t) => {
     const world = await startWorld(t, {
       storms: { a: { timing: { tokens: 200_000, eventsPerPacket: 1000 } } },
       providers: { a: { limits: { concurrency: CONCURRENCY } } },

@@ -1,8 +1,8 @@
 /**
- * What becomes of a request when one of its providers has a fault: one entry for every kind that Storm knows. A fault is
- * passed on, falls back, is told, or breaks a stream that has begun; `fault-fates.ts` has the words.
+ * The expected result of a request when one of its providers has a fault, for every Storm kind. A fault is passed
+ * through, causes a fallback, is reported, or breaks a started stream; `fault-fates.ts` defines the terms.
  */
-import { PRODUCTS } from '../../src/storm/fault-names.ts';
+import { NAME_FACTORS } from '../../src/storm/fault-names.ts';
 import type { StormFaultKind } from '../../src/storm/index.ts';
 import {
   bodiless,
@@ -122,14 +122,14 @@ const REFUSALS: Table<string> = {
   'no-content': both(bodiless),
 };
 
-/** A proxy between us and an SDK of another kind keeps these bodies only where an SDK of ours can read them. */
+/** A proxy in front of another SDK preserves these bodies only if the SDK can read them. */
 const READABLE: ReadonlySet<string> = new Set(['double', 'numeric', 'google', 'gzip']);
 
 function shapedRefusals(): Table<string> {
   const fates = { '400': unknown, '429': limited, '503': overloaded };
   return Object.fromEntries(
     Object.entries(fates).flatMap(([status, fate]) =>
-      PRODUCTS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),
+      NAME_FACTORS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),
     ),
   );
 }
@@ -214,10 +214,10 @@ const STREAM_ERRORS: Table<string> = {
   'error-after-done': both(passes),
 };
 
-/** A number for the code is a status, and is told as such. */
+/** A numeric code is a status, and is reported as such. */
 function shapedEvents(): Table<string> {
   return Object.fromEntries(
-    PRODUCTS.EVENT_SHAPES.flatMap((shape) => {
+    NAME_FACTORS.EVENT_SHAPES.flatMap((shape) => {
       const before: Fails = shape === 'double' ? { ...toldInside, status: 500 } : toldInside;
       return [
         [`error-first-${shape}`, both(before)],
@@ -272,7 +272,7 @@ const LETTERS: Table<string> = {
   'id-retry': both(passes),
   'field-unknown': both(passes),
   'line-long': { ...both(passes), isLarge: true },
-  // Of a tool call the preamble is content: then it is as endless as `endless`.
+  // For a tool call the preamble is content, so the fault is as endless as `endless`.
   'preamble-endless': { ...streamed(silent), isLarge: true },
   endless: { ...streamed({ end: 'endless' }), isLarge: true },
   'invalid-utf8': { plain: malformed, stream: saysOther },
@@ -375,7 +375,7 @@ const BODIES: Table<string> = {
   'long-body': { ...both(passes), isLarge: true },
 };
 
-/** By kind. What each does stands with it in Storm. */
+/** By kind; Storm describes what each kind does. */
 const EXPECTATIONS: Table<string> = {
   ...REFUSALS,
   ...shapedRefusals(),
@@ -393,7 +393,7 @@ const EXPECTATIONS: Table<string> = {
   ...BODIES,
 };
 
-/** All that is expected of a kind; none where nobody has said yet. */
+/** All expectations of a kind; empty if none are defined. */
 export function expectationsOf(kind: StormFaultKind): readonly Expectation[] {
   const found = EXPECTATIONS[kind];
   if (found === undefined) return [];

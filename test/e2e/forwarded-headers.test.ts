@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
@@ -20,7 +20,7 @@ type Configured = NonNullable<VirtualOptions['configured']>;
 
 const start = (t: TestContext, provider: Configured[string], config: VirtualOptions['config'] = {}) =>
   startVirtualWorld(t, {
-    providers: { a: () => chatAnswer() },
+    providers: { a: () => chatResponse() },
     configured: { a: { baseUrl: 'http://a/v1', apiKey: 'sk-test', ...provider } },
     models: { fast: ['a/m'] },
     config,

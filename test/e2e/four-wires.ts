@@ -1,4 +1,4 @@
-/** One response as a provider of each of the four dialects sends it, and how a caller of each reads it. */
+/** One response as a provider of each of the four dialects sends it, and how a client of each reads it. */
 import { messageEvent, WIRES } from './dialect-wires.ts';
 import type { Wire } from './dialect-wires.ts';
 
@@ -56,7 +56,7 @@ const gemini: Wire = {
 
 export const FOUR_WIRES: Readonly<Record<DialectWord, Wire>> = { chat: WIRES.openai, responses, messages: WIRES.anthropic, gemini };
 
-/** What is sent, and where to. */
+/** The request body and path. */
 export function requestOf(dialect: DialectWord, stream: boolean): { readonly path: string; readonly body: Fields } {
   const text = 'Say something about harbours.';
   switch (dialect) {
@@ -84,9 +84,9 @@ export function requestOf(dialect: DialectWord, stream: boolean): { readonly pat
 
 export interface Read {
   readonly text: string;
-  /** Input and output tokens; null: not reported. */
+  /** Input and output tokens; null if not reported. */
   readonly usage: readonly [number, number] | null;
-  /** The dialect's own mark of a whole response is there. */
+  /** Whether the dialect's marker of a complete response is present. */
   readonly isWhole: boolean;
   readonly hasError: boolean;
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { headStep, send, wholeAnswer } from './dialect-wires.ts';
 import { FOUR_WIRES } from './four-wires.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -15,7 +15,12 @@ const LIST = `[${chunk('one ')}\r\n,\r\n${chunk('two')},\r\n${chunk(' three', { 
 
 type Chunk = { candidates: { content: { parts: { text?: string }[] }; finishReason?: string }[] };
 
-async function ask(t: TestContext, protocol: 'gemini' | 'openai' | 'anthropic', answer: SimulatedAnswer, method = 'streamGenerateContent') {
+async function ask(
+  t: TestContext,
+  protocol: 'gemini' | 'openai' | 'anthropic',
+  answer: SimulatedResponse,
+  method = 'streamGenerateContent',
+) {
   const baseUrl = `http://a${protocol === 'openai' ? '/v1' : ''}`;
   const world = await startVirtualWorld(t, {
     providers: { a: () => answer },

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer } from '../../src/testing/index.ts';
-import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
+import type { SimulatedResponse } from '../../src/testing/index.ts';
 import { json } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 import { contentOf } from './world.ts';
 
-const twoTargets = (t: TestContext, first: SimulatedAnswer, second: SimulatedAnswer = chatAnswer()) =>
+const twoTargets = (t: TestContext, first: SimulatedResponse, second: SimulatedResponse = chatResponse()) =>
   startVirtualWorld(t, { providers: { a: () => first, b: () => second }, domain: '.test' });
 const choice = (index: number, message: object, finish = 'stop') => ({
   index,
@@ -17,7 +17,7 @@ const choice = (index: number, message: object, finish = 'stop') => ({
   finish_reason: finish,
 });
 const plain = (...choices: object[]) => json(200, { id: 'x', object: 'chat.completion', choices });
-const events = (...values: (object | string)[]): SimulatedAnswer => ({
+const events = (...values: (object | string)[]): SimulatedResponse => ({
   steps: [
     { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } },
     ...values.map((value) => ({ do: 'send' as const, bytes: `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n` })),
@@ -109,7 +109,7 @@ describe('an answer in a shape that its clients do not read', () => {
 });
 
 describe('a JSON error that calls itself something else', () => {
-  const body = (type: string, value: string | Uint8Array): SimulatedAnswer => ({
+  const body = (type: string, value: string | Uint8Array): SimulatedResponse => ({
     steps: [
       { do: 'head', status: 200, headers: { 'content-type': type } },
       { do: 'send', bytes: value },

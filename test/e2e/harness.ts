@@ -1,4 +1,4 @@
-/** A whole gateway on a real socket, in this process, for tests against Storm. */
+/** A complete gateway on a real socket, in this process, for tests against Storm. */
 import OpenAI from 'openai';
 import type { Clock } from '../../src/core/clock.ts';
 import { EventBus } from '../../src/core/events.ts';
@@ -27,7 +27,7 @@ export interface TestGateway {
   readonly events: BreakwaterEvent[];
   /** The same gateway without a socket. */
   readonly fetch: typeof fetch;
-  /** The official SDK, pointed at the socket; no retries of its own. */
+  /** The official SDK, connected through the socket, without retries. */
   readonly openai: OpenAI;
   post(path: string, body: unknown, init?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<Response>;
   chat(body?: Record<string, unknown>, headers?: Record<string, string>): Promise<Response>;
@@ -36,17 +36,17 @@ export interface TestGateway {
 }
 
 export interface TestGatewayOptions {
-  /** Where relative paths of the config start, and engines look for their packages. Default: the working directory. */
+  /** Base of relative paths in the config and of engine packages. Default: the working directory. */
   readonly directory?: string;
   readonly seed?: number;
   readonly store?: Store;
-  /** Default: the system's. */
+  /** Default: the system clock. */
   readonly clock?: Clock;
   /** Default: HTTP over undici. */
   readonly transport?: Transport;
-  /** Keeps timelines, so that `/admin/requests` tells them. Default false. */
+  /** Keeps timelines for `/admin/requests`. Default false. */
   readonly timelines?: boolean;
-  /** Sees every request before the engine does. */
+  /** Called with every request before the engine. */
   readonly onRequest?: (request: GatewayRequest) => void;
 }
 

@@ -1,8 +1,8 @@
-/** Two attempts beside each other while everything happens to them, often at the same instant: nothing is left of any of them. */
+/** Two parallel attempts under random events, often at the same instant: nothing is leaked. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatStream, silence, streamStart } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatStream, silence, streamStart } from '../../src/testing/simulated-chat.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { HEDGE, after, assertSettled, failing } from './hedge-world.ts';
 import type { Script } from './hedge-world.ts';
@@ -18,7 +18,7 @@ const NAMES = ['a', 'b', 'c'];
 interface Chance {
   readonly isSo: (share: number) => boolean;
   readonly pick: <T>(list: readonly T[]) => T;
-  /** In so many milliseconds. */
+  /** Random delays in milliseconds. */
   readonly at: () => number;
   readonly script: () => Script;
 }
@@ -36,7 +36,7 @@ function chanceOf(seed: number): Chance {
     () => silence,
     () => () => ({ steps: [...streamStart({ headersAfterMs: at(), gapMs: at() }), { do: 'break', code: 'ECONNRESET' }] }),
     () => () => chatStream({ firstContentAfterMs: at(), gapMs: at() }),
-    () => () => chatAnswer({ headersAfterMs: at(), firstContentAfterMs: at() }),
+    () => () => chatResponse({ headersAfterMs: at(), firstContentAfterMs: at() }),
   ];
   return { isSo: (share) => random.next() < share, pick, at, script: () => pick(scripts)() };
 }
@@ -47,7 +47,7 @@ const areHedged = (seed: number): boolean => seed % 3 !== 0;
 interface Stage {
   readonly world: VirtualWorld;
   readonly chance: Chance;
-  /** From now on every provider does something else. */
+  /** Gives every provider a new behaviour. */
   change(): void;
 }
 
@@ -76,7 +76,7 @@ async function startStage(t: TestContext, seed: number): Promise<Stage> {
   return { world, chance, change };
 }
 
-/** Some requests at once, and what may happen to them and their targets meanwhile. */
+/** Several requests at once, with random events for them and their targets. */
 async function playRound({ world, chance: { at, isSo, pick } }: Stage): Promise<void> {
   const { clock, gateway } = world;
   const asked = Array.from({ length: pick([1, 2, 3, 4]) }, () =>
@@ -100,7 +100,7 @@ function isIsolated(world: VirtualWorld, provider: string): boolean {
 }
 
 for (let seed = 1; seed <= SEEDS; seed++) {
-  it(`whatever happens, by seed ${seed}`, { timeout: 60_000 }, async (t) => {
+  it(`under random events, by seed ${seed}`, { timeout: 60_000 }, async (t) => {
     const stage = await startStage(t, seed);
     const { clock } = stage.world;
     await clock.advanceAsync(130_000);

@@ -1,4 +1,4 @@
-/** Two attempts beside each other, while the answer that came first is checked and the other one goes on. In virtual time. */
+/** Two parallel attempts, while the first response is checked and the other attempt continues. In virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -14,9 +14,9 @@ interface Checked {
   readonly timeouts?: { readonly idle?: string };
 }
 
-describe('while the answer that came first is checked', () => {
+describe('while the first response is checked', () => {
   const CHECK_MS = 1000;
-  /** A check of the operator's own that takes its time and wants long answers. */
+  /** A custom check that takes time and requires long responses. */
   async function startChecked(
     t: TestContext,
     providers: VirtualOptions['providers'],
@@ -38,7 +38,7 @@ describe('while the answer that came first is checked', () => {
   const longStream: Script = () => chatStream({ firstContentAfterMs: 400, gapMs: 100, words: Array.from({ length: 500 }, () => 'word ') });
 
   for (const stream of [false, true]) {
-    it(`the other one goes on, and is taken if that falls short${stream ? ', as a stream that was held back' : ''}`, async (t) => {
+    it(`the other one continues, and is used if the check fails${stream ? ', as a buffered stream' : ''}`, async (t) => {
       const words = ['a much ', 'longer ', 'answer'];
       const other: Script = stream ? () => chatStream({ firstContentAfterMs: 400, gapMs: 600, words }) : after(400, words.join(''));
       const world = await startChecked(t, { a: poor, b: other });
@@ -49,7 +49,7 @@ describe('while the answer that came first is checked', () => {
       assertSettled(world);
     });
 
-    it(`the other one is closed if that is good${stream ? ', as a stream' : ''}`, async (t) => {
+    it(`the other one is closed if the check passes${stream ? ', as a stream' : ''}`, async (t) => {
       const world = await startChecked(t, { a: after(700, 'long enough to be good'), b: after(400, 'long enough as well') });
       const seen = await world.answerTo({ stream });
       answeredBy(seen, 'a/m', 2, null);
@@ -65,7 +65,7 @@ describe('while the answer that came first is checked', () => {
       assertSettled(world);
     });
 
-    it(`its caller may leave, and all is closed${stream ? ', as a stream' : ''}`, async (t) => {
+    it(`its caller may disconnect, and everything is closed${stream ? ', as a stream' : ''}`, async (t) => {
       for (const [leaveAfterMs, other] of [
         [800, silence],
         [1500, after(400, 'long enough as well')],
@@ -82,7 +82,7 @@ describe('while the answer that came first is checked', () => {
       }
     });
 
-    it(`its deadline may pass, and what there is goes out${stream ? ', as a stream' : ''}`, async (t) => {
+    it(`its deadline may pass, and the available response is sent${stream ? ', as a stream' : ''}`, async (t) => {
       const world = await startChecked(t, { a: poor, b: silence });
       const seen = await world.answerTo({ stream }, { 'x-breakwater-deadline-ms': '1800' });
       assert.equal(seen.status, 200);
@@ -91,7 +91,7 @@ describe('while the answer that came first is checked', () => {
     });
   }
 
-  it('the other one is not said to be silent while it is we who hold it up', async (t) => {
+  it('the other one is not reported as silent while the check holds it up', async (t) => {
     // Longer than any provider may be silent.
     const world = await startChecked(t, { a: poor, b: longStream }, { checkMs: 8_000, timeouts: { idle: '2s' } });
     const seen = await world.answerTo({ stream: true }, { 'x-breakwater-deadline-ms': '60000' });
@@ -109,7 +109,7 @@ describe('while the answer that came first is checked', () => {
     assertSettled(world);
   });
 
-  it('what was said to be wrong with the request ends it, if all else falls short', async (t) => {
+  it('a request error ends it if every other response fails the check', async (t) => {
     const world = await startChecked(t, {
       a: failing(700, 400, { code: 'missing_required_parameter' }),
       b: after(400, 'poor'),

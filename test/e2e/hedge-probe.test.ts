@@ -1,9 +1,9 @@
-/** A half-open probe that hangs costs its caller a moment, and not its patience. In virtual time, with hedging off. */
+/** A half-open probe that hangs delays its caller briefly. In virtual time, with hedging off. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, silence } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, silence } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
@@ -11,24 +11,24 @@ const USUAL_MS = 800;
 const OPEN_FOR_MS = 6_000; // with its jitter
 
 interface Stage extends VirtualWorld {
-  /** What `a` does from now on. */
-  become(answer: () => SimulatedAnswer): void;
-  /** What `b` does from now on. */
-  answerB(answer: () => SimulatedAnswer): void;
+  /** Sets the behaviour of `a`. */
+  become(answer: () => SimulatedResponse): void;
+  /** Sets the behaviour of `b`. */
+  answerB(answer: () => SimulatedResponse): void;
   stateOf(target: string): string;
 }
 
-/** `a` has answered sixty times, then failed until its breaker opened, and rested for long enough: the next request is its probe. */
+/** `a` has responded sixty times, then failed until its breaker opened, and the open time is over: the next request is its probe. */
 async function startHalfOpen(t: TestContext, options: Partial<VirtualOptions> = {}): Promise<Stage> {
-  let [answer, other] = [() => chatAnswer({ headersAfterMs: USUAL_MS }), () => chatAnswer({ headersAfterMs: 100 })];
+  let [answer, other] = [() => chatResponse({ headersAfterMs: USUAL_MS }), () => chatResponse({ headersAfterMs: 100 })];
   const world = await startVirtualWorld(t, { providers: { a: () => answer(), b: () => other() }, ...options });
   const stateOf = (name: string): string => world.gateway.targets().find(({ target }) => target === name)!.breaker.state;
   for (let i = 0; i < 60; i++) await world.answerTo();
   answer = () => chatError(500);
   while (stateOf('a/m') !== 'open') await world.answerTo();
   await world.clock.advanceAsync(OPEN_FOR_MS);
-  const become = (next: () => SimulatedAnswer) => (answer = next);
-  const answerB = (next: () => SimulatedAnswer) => (other = next);
+  const become = (next: () => SimulatedResponse) => (answer = next);
+  const answerB = (next: () => SimulatedResponse) => (other = next);
   return Object.assign(world, { stateOf, become, answerB });
 }
 
@@ -38,7 +38,7 @@ function assertSettled(world: VirtualWorld): void {
   assert.ok(world.gateway.targets().every((target) => target.inFlight === 0));
 }
 
-it('a probe that hangs is raced by the next target after twice the usual silence, and its breaker opens again', async (t) => {
+it('a hanging probe is raced by the next target after twice the usual silence, and its breaker opens again', async (t) => {
   const world = await startHalfOpen(t);
   world.become(silence);
   const seen = await world.answerTo();
@@ -64,9 +64,9 @@ it('a probe that hangs is raced by the next target after twice the usual silence
   assert.equal(world.callsTo('a'), callsToA);
 });
 
-it('a probe that answers first closes its breaker, and the one beside it is closed', async (t) => {
+it('a probe that responds first closes its breaker, and the other attempt is closed', async (t) => {
   const world = await startHalfOpen(t);
-  world.become(() => chatAnswer({ headersAfterMs: 2 * USUAL_MS + 250 }));
+  world.become(() => chatResponse({ headersAfterMs: 2 * USUAL_MS + 250 }));
   world.answerB(() => silence());
   const seen = await world.answerTo();
   assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
@@ -78,9 +78,9 @@ it('a probe that answers first closes its breaker, and the one beside it is clos
   assertSettled(world);
 });
 
-it('a probe that answers in its usual time is not raced', async (t) => {
+it('a probe that responds in its usual time is not raced', async (t) => {
   const world = await startHalfOpen(t);
-  world.become(() => chatAnswer({ headersAfterMs: USUAL_MS }));
+  world.become(() => chatResponse({ headersAfterMs: USUAL_MS }));
   const callsToB = world.callsTo('b');
   assert.equal((await world.answerTo()).headers.get('x-breakwater-target'), 'a/m');
   assert.equal(world.callsTo('b'), callsToB);
@@ -88,11 +88,11 @@ it('a probe that answers in its usual time is not raced', async (t) => {
   assertSettled(world);
 });
 
-it('a probe that fails while it is raced opens its breaker, and its caller gets the answer of the other', async (t) => {
+it('a probe that fails while it is raced opens its breaker, and its caller gets the other response', async (t) => {
   const world = await startHalfOpen(t);
   const failsLate = chatError(500);
   world.become(() => ({ steps: [{ do: 'wait', ms: 2 * USUAL_MS + 250 }, ...failsLate.steps] }));
-  world.answerB(() => chatAnswer({ headersAfterMs: 1000 }));
+  world.answerB(() => chatResponse({ headersAfterMs: 1000 }));
   const seen = await world.answerTo();
   assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
   assert.equal(seen.headers.get('x-breakwater-attempts'), '2');
@@ -100,7 +100,7 @@ it('a probe that fails while it is raced opens its breaker, and its caller gets 
   assertSettled(world);
 });
 
-it('a probe whose caller leaves gives its place to the next request, raced or not', async (t) => {
+it('a probe whose caller disconnects passes its slot to the next request, raced or not', async (t) => {
   for (const leaveAfterMs of [500, 2 * USUAL_MS + 500]) {
     const world = await startHalfOpen(t);
     world.become(silence);
@@ -112,7 +112,7 @@ it('a probe whose caller leaves gives its place to the next request, raced or no
     await world.clock.advanceAsync(0);
     assert.equal(world.stateOf('a/m'), 'half-open');
     assertSettled(world);
-    world.become(() => chatAnswer());
+    world.become(() => chatResponse());
     const seen = await world.answerTo();
     assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
     assert.equal(world.eventsOf('attempt').at(-1)!.probe, true);
@@ -121,22 +121,22 @@ it('a probe whose caller leaves gives its place to the next request, raced or no
   }
 });
 
-it('a probe with nobody to race it waits as any attempt does', async (t) => {
+it('a probe without another target waits like any attempt', async (t) => {
   const world = await startHalfOpen(t);
-  world.become(() => chatAnswer({ headersAfterMs: 20_000 }));
+  world.become(() => chatResponse({ headersAfterMs: 20_000 }));
   const seen = await world.answerTo({}, { 'x-breakwater-fallback': 'off' });
   assert.equal(seen.headers.get('x-breakwater-attempts'), '1');
   assert.equal(world.stateOf('a/m'), 'closed');
   assertSettled(world);
 });
 
-it('where the next target has no place yet, the probe is raced once it has one', async (t) => {
+it('if the next target has no capacity yet, the probe is raced once it has', async (t) => {
   const world = await startHalfOpen(t, { limits: { concurrency: 2 } });
   world.become(silence);
-  world.answerB(() => chatAnswer({ headersAfterMs: 3000 }));
+  world.answerB(() => chatResponse({ headersAfterMs: 3000 }));
   const other = world.ask({ model: 'b/m' });
   await world.clock.advanceAsync(0);
-  world.answerB(() => chatAnswer({ headersAfterMs: 100 }));
+  world.answerB(() => chatResponse({ headersAfterMs: 100 }));
   const seen = await world.answerTo();
   assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
   assert.ok(seen.endAtMs > 3000 && seen.endAtMs < 6000, `${seen.endAtMs}`);
@@ -144,14 +144,14 @@ it('where the next target has no place yet, the probe is raced once it has one',
   assertSettled(world);
 });
 
-it('a probe that has begun to answer when the other one is done has not failed', async (t) => {
+it('a probe that has started to respond when the other attempt is done has not failed', async (t) => {
   const world = await startHalfOpen(t);
   // Its answer is on its way, and not whole.
-  const [head, ...body] = [...chatAnswer({ headersAfterMs: 0 }).steps].filter(({ do: what }) => what !== 'wait');
+  const [head, ...body] = [...chatResponse({ headersAfterMs: 0 }).steps].filter(({ do: what }) => what !== 'wait');
   world.become(() => ({
     steps: [{ do: 'wait', ms: 2 * USUAL_MS + 250 }, head!, { do: 'send', bytes: ' { ' }, { do: 'wait', ms: 5000 }, ...body],
   }));
-  world.answerB(() => chatAnswer({ headersAfterMs: 1000 }));
+  world.answerB(() => chatResponse({ headersAfterMs: 1000 }));
   const seen = await world.answerTo();
   assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
   assert.equal(world.eventsOf('attempt_end').findLast(({ target }) => target === 'a/m')!.verdict, 'cancelled');
@@ -159,7 +159,7 @@ it('a probe that has begun to answer when the other one is done has not failed',
   assertSettled(world);
 });
 
-it('a probe that answers while the answer of the other one is checked has not failed', async (t) => {
+it('a probe that responds while the other response is checked has not failed', async (t) => {
   const world = await startHalfOpen(t, {
     config: {
       policy: {
@@ -170,7 +170,7 @@ it('a probe that answers while the answer of the other one is checked has not fa
       },
     },
   });
-  world.become(() => chatAnswer({ headersAfterMs: 2 * USUAL_MS + 1000 }));
+  world.become(() => chatResponse({ headersAfterMs: 2 * USUAL_MS + 1000 }));
   const seen = await world.answerTo();
   assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
   assert.equal(seen.headers.get('x-breakwater-attempts'), '2');

@@ -1,4 +1,4 @@
-/** Hedging on real sockets: the official SDK as the caller, Storms as providers, and what they saw of it. */
+/** Hedging on real sockets: the official SDK as the caller, Storms as providers, with their statistics. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -21,7 +21,7 @@ function startHedged(t: TestContext, storms: Record<string, StormOptions>): Prom
   return startWorld(t, { storms, providers, config: { policy: { hedge: HEDGE } } });
 }
 
-/** Nothing runs anywhere, every place has come back, and the closed calls are known to their providers. */
+/** Asserts that nothing runs, all capacity is released, and providers saw the aborted calls. */
 async function assertSettled(world: World, aborted: Record<string, number>): Promise<void> {
   const storms = Object.entries(world.storms);
   await eventually(() => storms.every(([, storm]) => storm.stats().running === 0), 'the end of every call');
@@ -37,8 +37,8 @@ async function assertSettled(world: World, aborted: Record<string, number>): Pro
 }
 
 for (const stream of [false, true]) {
-  describe(stream ? 'a stream' : 'a plain request', () => {
-    it('that hangs is answered by the hedge, and its own call is closed', async (t) => {
+  describe(stream ? 'a stream' : 'a non-streaming request', () => {
+    it('that hangs is served by the hedge, and its own call is closed', async (t) => {
       const world = await startHedged(t, { a: silentAt(1), b: {} });
       const seen = await askBySdk(world.openai, chatBody({ stream }));
       assert.equal(seen.end, 'answer');
@@ -51,7 +51,7 @@ for (const stream of [false, true]) {
       assert.deepEqual([world.storms['a']!.stats().calls, world.storms['b']!.stats().calls], [1, 1]);
     });
 
-    it('that is answered after its hedge has begun has one answer, and the hedge is closed', async (t) => {
+    it('that responds after its hedge has started has one response, and the hedge is closed', async (t) => {
       const slow = { timing: { plainMs: 600, firstTokenMs: 600 } };
       const world = await startHedged(t, { a: slow, b: silentAt(1) });
       const seen = await askBySdk(world.openai, chatBody({ stream }));
@@ -62,7 +62,7 @@ for (const stream of [false, true]) {
       await assertSettled(world, { b: 1 });
     });
 
-    it('with one target is asked there once more', async (t) => {
+    it('with one target is repeated there once', async (t) => {
       const world = await startHedged(t, { a: silentAt(1) });
       const seen = await askBySdk(world.openai, chatBody({ stream }));
       assert.equal(seen.end, 'answer');
@@ -71,7 +71,7 @@ for (const stream of [false, true]) {
       assert.equal(world.storms['a']!.stats().calls, 2);
     });
 
-    it('goes on with its own call if the hedge is refused, cut or unreadable', async (t) => {
+    it('continues with its own call if the hedge is refused, cut or unreadable', async (t) => {
       const slow = { timing: { plainMs: 700, firstTokenMs: 700 } };
       for (const fault of [{ kind: '429' }, { kind: '400' }, { kind: 'reset' }, { kind: 'html' }] as StormFault[]) {
         const world = await startHedged(t, { a: slow, b: { faults: [fault] } });
@@ -83,7 +83,7 @@ for (const stream of [false, true]) {
       }
     });
 
-    it('closes both calls within a second when its caller leaves', async (t) => {
+    it('closes both calls within a second when its caller disconnects', async (t) => {
       const world = await startHedged(t, { a: silentAt(1), b: silentAt(1) });
       const caller = new AbortController();
       const asked = world.openai.chat.completions.create(chatBody({ stream }) as never, { signal: caller.signal });
@@ -96,7 +96,7 @@ for (const stream of [false, true]) {
   });
 }
 
-it('of a hundred requests every fifth hangs, and all are answered, those with one hedge each', async (t) => {
+it('of a hundred requests every fifth hangs, and all are served, those with one hedge each', async (t) => {
   const world = await startHedged(t, { a: { faults: [{ kind: 'silence', calls: { every: 5 } }] }, b: {} });
   let byHedge = 0;
   for (let round = 0; round < 25; round++) {
@@ -116,7 +116,7 @@ it('of a hundred requests every fifth hangs, and all are answered, those with on
   await assertSettled(world, { a: world.storms['a']!.stats().aborted, b: world.storms['b']!.stats().aborted });
 });
 
-it('a model on this machine does not stand in for one that is merely slow', async (t) => {
+it('a local model does not replace one that is merely slow', async (t) => {
   const slow = { timing: { plainMs: 600 } };
   const storms = { a: slow, b: {} };
   const world = await startWorld(t, { storms, providers: { b: { preset: 'ollama' } }, config: { policy: { hedge: HEDGE } } });

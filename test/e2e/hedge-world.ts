@@ -1,21 +1,21 @@
-/** A virtual world in which slow attempts are hedged after half a second, and what its tests look at. */
+/** A virtual world in which slow attempts are hedged after half a second, with helpers for its tests. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 
-export type Script = (call: SimulatedCall) => SimulatedAnswer;
+export type Script = (call: SimulatedCall) => SimulatedResponse;
 
-/** The form that was asked for, after so long. */
+/** A response in the requested form after a delay. */
 export const after =
   (ms: number, word = 'well'): Script =>
   ({ body }) =>
     body.includes('"stream":true')
       ? chatStream({ headersAfterMs: ms / 2, firstContentAfterMs: ms / 2, words: [word] })
-      : chatAnswer({ headersAfterMs: ms, words: [word] });
+      : chatResponse({ headersAfterMs: ms, words: [word] });
 export const failing =
   (ms: number, status = 500, error: Record<string, unknown> = {}): Script =>
   () => {

@@ -1,9 +1,9 @@
-/** Two attempts beside each other: who starts, who wins, who pays, and that nothing is left of the other one. In virtual time. */
+/** Two parallel attempts: which starts, which wins, what it costs, and that nothing of the other one is leaked. In virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { HEDGE, after, answeredBy, assertSettled, endsOf, failing, startHedged } from './hedge-world.ts';
 import type { HedgedOptions, Script } from './hedge-world.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -14,8 +14,8 @@ import { contentOf, errorOf } from './world.ts';
 const STALL_WATCH_MS = 250;
 
 for (const stream of [false, true]) {
-  describe(stream ? 'a stream without content so far' : 'a plain request', () => {
-    it('is answered by another target once the first one is silent for too long', async (t) => {
+  describe(stream ? 'a stream without content so far' : 'a non-streaming request', () => {
+    it('is served by another target once the first one is silent for too long', async (t) => {
       const world = await startHedged(t, { providers: { a: silence, b: after(100) } });
       const seen = await world.answerTo({ stream });
       answeredBy(seen, 'b/m', 2, 'slow');
@@ -31,7 +31,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('has one attempt where the first one answers in time', async (t) => {
+    it('has one attempt if the first one responds in time', async (t) => {
       const world = await startHedged(t, { providers: { a: after(499), b: after(0) } });
       answeredBy(await world.answerTo({ stream }), 'a/m', 1, null);
       assert.equal(world.callsTo('b'), 0);
@@ -40,7 +40,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('is answered by the first one if that is there before the hedge', async (t) => {
+    it('is served by the first one if it responds before the hedge', async (t) => {
       const world = await startHedged(t, { providers: { a: after(700, 'first'), b: after(1000) } });
       const seen = await world.answerTo({ stream });
       answeredBy(seen, 'a/m', 2, null);
@@ -52,7 +52,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('goes on with the hedge if the first one fails', async (t) => {
+    it('continues with the hedge if the first one fails', async (t) => {
       const world = await startHedged(t, { providers: { a: failing(600), b: after(2000), c: after(0) } });
       const seen = await world.answerTo({ stream });
       answeredBy(seen, 'b/m', 2, 'server_error');
@@ -61,7 +61,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('goes on with the first one if the hedge fails', async (t) => {
+    it('continues with the first one if the hedge fails', async (t) => {
       const world = await startHedged(t, { providers: { a: after(3000), b: failing(100), c: after(0) } });
       const seen = await world.answerTo({ stream });
       answeredBy(seen, 'a/m', 2, null);
@@ -70,7 +70,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('asks the next target once both have failed', async (t) => {
+    it('uses the next target once both have failed', async (t) => {
       const world = await startHedged(t, { providers: { a: failing(700), b: failing(100), c: after(50) } });
       const seen = await world.answerTo({ stream });
       answeredBy(seen, 'c/m', 3, 'server_error');
@@ -78,13 +78,13 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('outlives a hedge that is told that nothing will work', async (t) => {
+    it('survives a permanent failure of the hedge', async (t) => {
       const world = await startHedged(t, { providers: { a: after(1000), b: failing(0, 400, { code: 'missing_required_parameter' }) } });
       answeredBy(await world.answerTo({ stream }), 'a/m', 2, null);
       assertSettled(world);
     });
 
-    it('ends with what says that nothing will work, if the other one fails too', async (t) => {
+    it('ends with the permanent failure if the other one fails too', async (t) => {
       const world = await startHedged(t, {
         providers: { a: failing(1000), b: failing(0, 400, { code: 'missing_required_parameter' }), c: after(0) },
       });
@@ -95,7 +95,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('closes both when its caller leaves, whenever that is', async (t) => {
+    it('closes both whenever its caller disconnects', async (t) => {
       const world = await startHedged(t, { providers: { a: silence, b: after(1000) }, limits: { concurrency: 9 } });
       const timersAtRest = world.clock.pendingTimers;
       for (const [leaveAfterMs, calls] of [
@@ -126,7 +126,7 @@ for (const stream of [false, true]) {
       assert.ok(Math.abs(seen.endAtMs - 2000) <= 1, `${seen.endAtMs}`);
       assert.equal(world.upstream.calls.length, 2);
       const { message } = errorOf(seen.text);
-      assert.ok(message.includes('a/') && message.includes('b/'), `both are told of: ${message}`);
+      assert.ok(message.includes('a/') && message.includes('b/'), `both are reported: ${message}`);
       assertSettled(world);
     });
 
@@ -142,7 +142,7 @@ for (const stream of [false, true]) {
       assertSettled(world);
     });
 
-    it('is finished by a drain that began while both ran', async (t) => {
+    it('is finished by a drain that started while both ran', async (t) => {
       const world = await startHedged(t, { providers: { a: silence, b: after(1000) } });
       const { done } = world.ask({ stream });
       await world.clock.advanceAsync(800);
@@ -155,14 +155,14 @@ for (const stream of [false, true]) {
 }
 
 describe('a stream', () => {
-  it('is not hedged after its first content, however slow it goes on', async (t) => {
+  it('is not hedged after its first content, however slowly it continues', async (t) => {
     const slow = () => chatStream({ firstContentAfterMs: 100, gapMs: 5000 });
     const world = await startHedged(t, { providers: { a: slow, b: after(0) } });
     answeredBy(await world.answerTo({ stream: true }), 'a/m', 1, null);
     assertSettled(world);
   });
 
-  it('is not hedged while its content is held back to be judged', async (t) => {
+  it('is not hedged while its content is buffered for a check', async (t) => {
     const slow = () => chatStream({ firstContentAfterMs: 100, gapMs: 2000 });
     const world = await startHedged(t, { providers: { a: slow, b: after(0) }, policy: { quality: { buffer: true } } });
     answeredBy(await world.answerTo({ stream: true }), 'a/m', 1, null);
@@ -170,7 +170,7 @@ describe('a stream', () => {
   });
 
   it('breaks off like any other after its hedge was committed', async (t) => {
-    const broken = (): SimulatedAnswer => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] });
+    const broken = (): SimulatedResponse => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] });
     const world = await startHedged(t, { providers: { a: silence, b: broken } });
     const seen = await world.answerTo({ stream: true });
     assert.equal(errorOf(seen.text).code, 'stream_interrupted');
@@ -178,8 +178,8 @@ describe('a stream', () => {
     assertSettled(world);
   });
 
-  it('is let go by its caller while the winner still writes', async (t) => {
-    const slow = (): SimulatedAnswer => ({ steps: [...streamStart({ gapMs: 10_000 }), ...streamEnd()] });
+  it('can be abandoned by its caller while the winner still writes', async (t) => {
+    const slow = (): SimulatedResponse => ({ steps: [...streamStart({ gapMs: 10_000 }), ...streamEnd()] });
     const world = await startHedged(t, { providers: { a: silence, b: slow } });
     const asked = world.ask({ stream: true });
     await world.clock.advanceAsync(5000);
@@ -191,8 +191,8 @@ describe('a stream', () => {
   });
 });
 
-describe('where a hedge goes', () => {
-  it('to the same target by another key where there is no other target', async (t) => {
+describe('a hedge uses', () => {
+  it('another key of the same target if there is no other target', async (t) => {
     const keys: unknown[] = [];
     const script: Script = (call) => {
       const { headers } = call.request;
@@ -206,27 +206,27 @@ describe('where a hedge goes', () => {
     assertSettled(world);
   });
 
-  it('to the same target once more where there is one with one key', async (t) => {
+  it('the same target again if there is one with one key', async (t) => {
     const world = await startHedged(t, { providers: { a: (call) => (call.number === 1 ? silence() : after(10)(call)) } });
     answeredBy(await world.answerTo(), 'a/m', 2, null);
     assertSettled(world);
   });
 
-  it('not to a target that the caller does not want', async (t) => {
+  it('no target that the caller excluded', async (t) => {
     const world = await startHedged(t, { providers: { a: after(2000), b: after(0) } });
     answeredBy(await world.answerTo({}, { 'x-breakwater-fallback': 'off' }), 'a/m', 2, null);
     assert.equal(world.callsTo('b'), 0);
     assertSettled(world);
   });
 
-  it('not to a target that has failed for this request', async (t) => {
+  it('no target that has failed for this request', async (t) => {
     const world = await startHedged(t, { providers: { a: failing(0), b: silence, c: after(0) } });
     answeredBy(await world.answerTo(), 'c/m', 3, 'server_error');
     assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.callsTo('c')], [1, 1, 1]);
     assertSettled(world);
   });
 
-  it('not to a target whose breaker is not closed', async (t) => {
+  it('no target whose breaker is not closed', async (t) => {
     const world = await startHedged(t, { providers: { a: after(1000), b: after(0) } });
     world.gateway.isolate('b/m');
     answeredBy(await world.answerTo(), 'a/m', 2, null);
@@ -248,13 +248,13 @@ describe('a hedge does not start', () => {
   it('beyond maxAttempts', (t) => alone(t, { policy: { maxAttempts: 1 } }));
   it('beyond its own budget', (t) => alone(t, { policy: { hedge: { ...HEDGE, budget: 0.9 } } }));
   it('beyond the retry budget', (t) => alone(t, { policy: { retry: { budget: { ratio: 0, minPerSecond: 0 } } } }));
-  it('where there is no place', (t) => alone(t, { limits: { concurrency: 1 } }));
-  it('on the last place', (t) => alone(t, { limits: { concurrency: 2 } }));
+  it('without capacity', (t) => alone(t, { limits: { concurrency: 1 } }));
+  it('on the last slot', (t) => alone(t, { limits: { concurrency: 2 } }));
   it('on the last request of a minute', (t) => alone(t, { limits: { requestsPerMinute: 2 } }));
   it('on the last tokens of a minute', (t) => alone(t, { limits: { tokensPerMinute: 70 } }));
   it('before a quantile of its target is known', (t) => alone(t, { policy: { hedge: { ...HEDGE, delay: 'p50' } } }));
 
-  it('while others wait for the same', async (t) => {
+  it('while other requests wait for the same', async (t) => {
     const world = await startHedged(t, { providers: { a: after(5000), b: after(5000) }, limits: { concurrency: 3 } });
     const asked = Array.from({ length: 8 }, () => world.ask());
     await world.clock.advanceAsync(4000);
@@ -264,7 +264,7 @@ describe('a hedge does not start', () => {
   });
 });
 
-it('where there was no place at first, a hedge starts once there is one', async (t) => {
+it('without capacity at first, a hedge starts once there is some', async (t) => {
   const world = await startHedged(t, { providers: { a: silence, b: after(1200) }, limits: { concurrency: 2 } });
   const other = world.ask({ model: 'b/m' });
   await world.clock.advanceAsync(10);
@@ -275,7 +275,7 @@ it('where there was no place at first, a hedge starts once there is one', async 
   assertSettled(world);
 });
 
-it('hedges are a share of the requests, however many are slow', async (t) => {
+it('hedges are a limited share of requests, however many are slow', async (t) => {
   const world = await startHedged(t, { providers: { a: after(1000), b: after(100) }, policy: { hedge: { ...HEDGE, budget: 0.05 } } });
   for (let i = 0; i < 200; i++) await world.answerTo();
   assert.equal(world.upstream.calls.length, 210);
@@ -283,7 +283,7 @@ it('hedges are a share of the requests, however many are slow', async (t) => {
   assertSettled(world);
 });
 
-it('a quantile is of the target that is slow, and hedges do not lower it', async (t) => {
+it('a quantile belongs to the slow target, and hedges do not lower it', async (t) => {
   let asked = 0;
   const everyTenth: Script = (call) => after(++asked % 10 === 0 ? 8000 : 400 + (asked % 7))(call);
   const world = await startHedged(t, {
@@ -299,7 +299,7 @@ it('a quantile is of the target that is slow, and hedges do not lower it', async
   assertSettled(world);
 });
 
-it('an answer that falls short of the policy is not the winner while the other one runs', async (t) => {
+it('a response that fails the policy does not win while the other one runs', async (t) => {
   const world = await startHedged(t, {
     providers: { a: after(3000, 'a much longer answer'), b: after(10, 'short') },
     policy: { quality: { minLength: 10 } },
@@ -310,7 +310,7 @@ it('an answer that falls short of the policy is not the winner while the other o
   assertSettled(world);
 });
 
-describe('who is told of an attempt may end its request at once, and nothing is sent or left', () => {
+describe('an event listener may end the request at once, and nothing is sent or leaked', () => {
   for (const [type, calls] of [
     ['attempt', 1],
     ['note', 2],
@@ -348,8 +348,8 @@ describe('who is told of an attempt may end its request at once, and nothing is 
   });
 });
 
-it('what is passed through unread is not hedged', async (t) => {
-  const image = (): SimulatedAnswer => ({
+it('passed-through requests are not hedged', async (t) => {
+  const image = (): SimulatedResponse => ({
     steps: [
       { do: 'wait', ms: 5000 },
       { do: 'head', status: 200 },
@@ -374,7 +374,7 @@ for (const [concurrency, busy, hedges] of [
   [10, 7, 1],
   [10, 8, 0],
 ] as const) {
-  it(`${hedges} of one hedge finds a place where ${busy} of ${concurrency} are taken`, async (t) => {
+  it(`${hedges} of one hedge finds capacity with ${busy} of ${concurrency} in use`, async (t) => {
     const world = await startVirtualWorld(t, {
       providers: { a: silence, b: after(60_000) },
       models: { fast: { targets: ['a/m', 'b/m'], policy: { hedge: HEDGE } } },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { askMessages, bodyOf, keyIn, messageAnswer, refusal } from './signing-provider.ts';
 import type { Message } from './signing-provider.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -20,7 +20,7 @@ interface Stage extends VirtualWorld {
 /** `claude` with three keys, of which one holds `file_1`; `other` holds nothing. Each makes containers of its own. */
 async function stage(t: TestContext): Promise<Stage> {
   const down = new Set<string>();
-  const answer = (call: SimulatedCall): SimulatedAnswer => {
+  const answer = (call: SimulatedCall): SimulatedResponse => {
     const key = keyIn(call);
     const body = bodyOf(call);
     if (down.has(key)) return refusal('slow', 529, 'overloaded_error');

@@ -1,7 +1,7 @@
-/** Many at once, and all are told to wait: nobody comes back too early, and they do not come back together. */
+/** Many requests at once that must wait: none returns too early, and they do not return together. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/index.ts';
+import { chatResponse, chatError } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf, startWorld } from './world.ts';
 
@@ -18,7 +18,7 @@ describe('a herd in virtual time', () => {
       const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 } };
       const world = await startVirtualWorld(t, {
         // The first call is answered: a target that nobody has heard of yet would get a part of the herd only.
-        providers: { a: (call) => (call.number > 1 && call.number <= 1 + HERD ? refuse : chatAnswer()) },
+        providers: { a: (call) => (call.number > 1 && call.number <= 1 + HERD ? refuse : chatResponse()) },
         config: { policy },
       });
       await world.answerTo();
@@ -50,28 +50,28 @@ describe('a herd in virtual time', () => {
     }
     await world.until(Promise.all(asked));
     const perRequest = world.upstream.calls.length / asked.length;
-    assert.ok(perRequest <= 1.21 && perRequest > 1.1, `${perRequest} calls for a request`);
+    assert.ok(perRequest <= 1.21 && perRequest > 1.1, `${perRequest} calls per request`);
   });
 
-  it('before a half-open breaker whose probe fails is not sent', async (t) => {
+  it('is not sent to a half-open breaker whose probe fails', async (t) => {
     const policy = { maxAttempts: 1, breaker: { openFor: '500ms', maxOpenFor: '10m' } };
     const world = await startVirtualWorld(t, { providers: { a: () => chatError(500) }, config: { policy } });
     for (let i = 0; i < 5; i++) await world.answerTo();
     const asked = Array.from({ length: HERD }, () => world.ask({}, { 'x-breakwater-deadline-ms': '900' }).done);
     const seen = await world.until(Promise.all(asked));
-    assert.equal(world.upstream.calls.length - 5, 1, 'one probe, and the next one lies beyond the deadline');
+    assert.equal(world.upstream.calls.length - 5, 1, 'one probe, and the next one is after the deadline');
     const [probe, ...others] = seen.toSorted((a, b) => a.status - b.status);
     assert.equal(probe!.status, 500);
     for (const other of others) {
       assert.deepEqual([other.status, errorOf(other.text).code], [503, 'no_target_available']);
-      assert.ok(other.endAtMs < 700, 'told as soon as the probe has failed');
+      assert.ok(other.endAtMs < 700, 'reported as soon as the probe has failed');
       assert.ok(Number(other.headers.get('retry-after-ms')) >= 1000);
     }
   });
 });
 
 describe('a herd', { concurrency: true }, () => {
-  it('that comes while a provider refuses sends few, and all are answered once it does not', async (t) => {
+  it('that arrives while a provider refuses sends few calls, and all are served afterwards', async (t) => {
     const world = await startWorld(t, { storms: { a: { faults: [{ kind: '429', retryAfter: 1, until: 1500 }] } } });
     const seen = await Promise.all(Array.from({ length: HERD }, () => world.ask()));
     assert.deepEqual(Object.keys(statuses(seen)), ['200'], seen.find((answer) => answer.status !== 200)?.text ?? '');
@@ -81,7 +81,7 @@ describe('a herd', { concurrency: true }, () => {
   });
 
   for (const probes of [1, 3]) {
-    it(`before a half-open breaker sends ${probes} at most until that is known`, async (t) => {
+    it(`sends at most ${probes} to a half-open breaker until the result is known`, async (t) => {
       const faults = [{ kind: '500', calls: { first: 5 } }] as const;
       const policy = { maxAttempts: 1, breaker: { openFor: '300ms', probes } };
       const world = await startWorld(t, { storms: { a: { faults: [...faults], timing: { plainMs: 300 } } }, config: { policy } });

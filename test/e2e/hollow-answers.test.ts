@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/index.ts';
 import { json } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 import { contentOf } from './world.ts';
 
 const usage = { prompt_tokens: 9, completion_tokens: 512, completion_tokens_details: { reasoning_tokens: 512 } };
-const plain = (message: object, finish: string): SimulatedAnswer =>
+const plain = (message: object, finish: string): SimulatedResponse =>
   json(200, { id: 'x', choices: [{ index: 0, message: { role: 'assistant', ...message }, finish_reason: finish }], usage });
 const event = (value: object | string): SimulatedStep => ({
   do: 'send',
@@ -18,10 +18,10 @@ const event = (value: object | string): SimulatedStep => ({
 });
 const chunk = (delta: object, finish: string | null = null): SimulatedStep =>
   event({ id: 'x', object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: finish }] });
-const stream = (...steps: SimulatedStep[]): SimulatedAnswer => ({
+const stream = (...steps: SimulatedStep[]): SimulatedResponse => ({
   steps: [{ do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } }, ...steps],
 });
-const streamed = (deltas: object[], finish: string): SimulatedAnswer =>
+const streamed = (deltas: object[], finish: string): SimulatedResponse =>
   stream(
     chunk({ role: 'assistant', content: '' }),
     ...deltas.flatMap((delta): SimulatedStep[] => [chunk(delta), { do: 'wait', ms: 100 }]),
@@ -30,8 +30,8 @@ const streamed = (deltas: object[], finish: string): SimulatedAnswer =>
     event('[DONE]'),
   );
 
-const twoTargets = (t: TestContext, first: SimulatedAnswer) =>
-  startVirtualWorld(t, { providers: { a: () => first, b: () => chatAnswer() }, domain: '.test' });
+const twoTargets = (t: TestContext, first: SimulatedResponse) =>
+  startVirtualWorld(t, { providers: { a: () => first, b: () => chatResponse() }, domain: '.test' });
 
 describe('a finish reason that speaks of a failure', () => {
   for (const finish of ['network_error', 'abort', 'timeout', 'internal_error']) {
@@ -140,7 +140,7 @@ describe('an answer without what its endpoint is for', () => {
 });
 
 describe('a web page with a success status', () => {
-  const page: SimulatedAnswer = {
+  const page: SimulatedResponse = {
     steps: [
       { do: 'head', status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } },
       { do: 'send', bytes: '<!doctype html><title>Sign in</title>' },

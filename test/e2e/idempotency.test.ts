@@ -1,16 +1,16 @@
-/** A request repeated under its `idempotency-key`, with the cache off: it runs once, and who asks gets what it became. */
+/** A request repeated under its `idempotency-key`, with the cache off: it runs once, and repeats get its result. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { contentOf, errorOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
 const KEY = { 'idempotency-key': 'order-17' };
 
-async function start(t: TestContext, answer: (call: SimulatedCall, nth: number) => SimulatedAnswer, more: Partial<VirtualOptions> = {}) {
+async function start(t: TestContext, answer: (call: SimulatedCall, nth: number) => SimulatedResponse, more: Partial<VirtualOptions> = {}) {
   let nth = 0;
   const world = await startVirtualWorld(t, { providers: { a: (call) => answer(call, nth++) }, ...more });
   return world;
@@ -27,8 +27,8 @@ function assertNothingHeld(world: VirtualWorld): void {
 
 describe('a repeated request', () => {
   for (const stream of [false, true]) {
-    it(`is answered with what the first one was, ${stream ? 'streamed' : 'plain'}`, async (t) => {
-      const world = await start(t, () => (stream ? slowStream() : chatAnswer()));
+    it(`gets the first response, ${stream ? 'streaming' : 'non-streaming'}`, async (t) => {
+      const world = await start(t, () => (stream ? slowStream() : chatResponse()));
       const first = await world.answerTo({ stream }, KEY);
       const again = await world.answerTo({ stream }, KEY);
       assert.equal(world.callsTo('a'), 1);
@@ -38,8 +38,8 @@ describe('a repeated request', () => {
       assertNothingHeld(world);
     });
 
-    it(`joins the first one while it runs, ${stream ? 'streamed' : 'plain'}`, async (t) => {
-      const world = await start(t, () => (stream ? slowStream() : chatAnswer({ headersAfterMs: 3_000 })));
+    it(`joins the first one while it runs, ${stream ? 'streaming' : 'non-streaming'}`, async (t) => {
+      const world = await start(t, () => (stream ? slowStream() : chatResponse({ headersAfterMs: 3_000 })));
       const first = world.ask({ stream }, KEY);
       await world.until(new Promise<void>((resolve) => void world.clock.schedule(1_500, resolve)));
       const second = await world.until(world.ask({ stream }, KEY).done);
@@ -50,15 +50,15 @@ describe('a repeated request', () => {
         assert.deepEqual(
           [second.pieces[0]!.atMs < 500, second.pieces.length > 1],
           [true, true],
-          'what there was at once, then the rest as it came',
+          'everything so far at once, then the rest as it arrives',
         );
       assertNothingHeld(world);
     });
   }
 
-  it('runs anew for another key, and for another client', async (t) => {
+  it('runs again for another key, and for another client', async (t) => {
     const clients = ['web', 'nightly'].map((name) => ({ name, key: `${name}-key-1234` }));
-    const world = await start(t, () => chatAnswer(), { config: { clients } });
+    const world = await start(t, () => chatResponse(), { config: { clients } });
     for (const key of ['web', 'nightly']) await world.answerTo({}, { ...KEY, 'x-api-key': `${key}-key-1234` });
     await world.answerTo({}, { 'idempotency-key': 'order-18', 'x-api-key': 'web-key-1234' });
     assert.equal(world.callsTo('a'), 3);
@@ -66,10 +66,10 @@ describe('a repeated request', () => {
   });
 
   for (const [what, answer] of [
-    ['under way', () => chatAnswer({ headersAfterMs: 1_000 })],
-    ['answered', () => chatAnswer()],
+    ['under way', () => chatResponse({ headersAfterMs: 1_000 })],
+    ['answered', () => chatResponse()],
   ] as const) {
-    it(`with another body is refused while the first is ${what}`, async (t) => {
+    it(`with another body is rejected while the first is ${what}`, async (t) => {
       const world = await start(t, answer);
       const first = world.ask({}, KEY);
       if (what === 'answered') await world.until(first.done);
@@ -79,14 +79,14 @@ describe('a repeated request', () => {
       assert.equal(errorOf(other.text).code, 'idempotency_conflict');
       assert.equal(errorOf(other.text).param, 'idempotency-key');
       assert.equal(other.headers.get('x-should-retry'), 'false');
-      assert.equal((await world.until(first.done)).status, 200, 'the first one is not touched');
+      assert.equal((await world.until(first.done)).status, 200, 'the first one is not affected');
       assert.equal(world.callsTo('a'), 1);
       assertNothingHeld(world);
     });
   }
 
-  it('runs anew after a 5xx, as an SDK that repeats by itself needs it', async (t) => {
-    const world = await start(t, (_, nth) => (nth === 0 ? chatError(500) : chatAnswer()), { config: { policy: { maxAttempts: 1 } } });
+  it('runs again after a 5xx, as SDKs that retry need it', async (t) => {
+    const world = await start(t, (_, nth) => (nth === 0 ? chatError(500) : chatResponse()), { config: { policy: { maxAttempts: 1 } } });
     assert.equal((await world.answerTo({}, KEY)).status, 500);
     const again = await world.answerTo({}, KEY);
     assert.equal(again.status, 200);
@@ -94,7 +94,7 @@ describe('a repeated request', () => {
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('is told the same no, where nothing would change it', async (t) => {
+  it('gets the same permanent failure', async (t) => {
     const world = await start(t, () => chatError(400, { code: 'invalid_value', type: 'invalid_request_error', param: 'n' }));
     const first = await world.answerTo({}, KEY);
     const again = await world.answerTo({}, KEY);
@@ -105,7 +105,7 @@ describe('a repeated request', () => {
     assert.equal(world.eventsOf('finished').at(-1)!.outcome, 'failed');
   });
 
-  it('runs anew after an answer that broke off', async (t) => {
+  it('runs again after a broken response', async (t) => {
     const broken = { steps: [...streamStart(), { do: 'break' as const, code: 'ECONNRESET' }] };
     const world = await start(t, (_, nth) => (nth === 0 ? broken : chatStream()));
     const first = await world.answerTo({ stream: true }, KEY);
@@ -116,8 +116,8 @@ describe('a repeated request', () => {
     assertNothingHeld(world);
   });
 
-  it('runs anew after a day', async (t) => {
-    const world = await start(t, () => chatAnswer());
+  it('runs again after a day', async (t) => {
+    const world = await start(t, () => chatResponse());
     await world.answerTo({}, KEY);
     world.clock.advance(86_400_000 - 1_000);
     await world.answerTo({}, KEY);
@@ -127,16 +127,16 @@ describe('a repeated request', () => {
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('is told the stream’s own form of another caller’s plain wish as a conflict', async (t) => {
-    const world = await start(t, () => chatAnswer());
+  it('gets a conflict in its own form, streaming or not', async (t) => {
+    const world = await start(t, () => chatResponse());
     await world.answerTo({}, KEY);
     assert.equal((await world.answerTo({ stream: true }, KEY)).status, 409);
   });
 });
 
-describe('callers who leave', () => {
-  it('leave a keyed request running for a minute, so that its answer can be fetched', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 50_000 }));
+describe('callers who disconnect', () => {
+  it('leave a keyed request running for a minute, so that its response can be fetched', async (t) => {
+    const world = await start(t, () => chatResponse({ headersAfterMs: 50_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
     world.clock.schedule(1_000, () => first.leave());
@@ -149,8 +149,8 @@ describe('callers who leave', () => {
     assertNothingHeld(world);
   });
 
-  it('and do not come back within it end it', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 120_000 }));
+  it('and do not return within it end it', async (t) => {
+    const world = await start(t, () => chatResponse({ headersAfterMs: 120_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
     world.clock.schedule(1_000, () => first.leave());
@@ -158,11 +158,11 @@ describe('callers who leave', () => {
     assertNothingHeld(world);
     assert.equal(world.eventsOf('attempt_end').at(-1)!.verdict, 'cancelled');
     await world.answerTo({}, KEY);
-    assert.equal(world.callsTo('a'), 2, 'it was never answered, so it runs anew');
+    assert.equal(world.callsTo('a'), 2, 'it never got a response, so it runs again');
   });
 
-  it('keep the one who comes back in time', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 120_000 }));
+  it('and return in time keep it', async (t) => {
+    const world = await start(t, () => chatResponse({ headersAfterMs: 120_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
     world.clock.schedule(1_000, () => first.leave());
@@ -174,8 +174,8 @@ describe('callers who leave', () => {
 });
 
 describe('deadlines', () => {
-  it('of each caller hold for that caller; the answer is made for the most patient', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 20_000 }));
+  it('have their own deadlines; the response is generated for the longest', async (t) => {
+    const world = await start(t, () => chatResponse({ headersAfterMs: 20_000 }));
     const first = world.ask({}, { ...KEY, 'x-breakwater-deadline-ms': '5000' });
     await world.until(new Promise<void>((resolve) => void world.clock.schedule(1_000, resolve)));
     const second = world.ask({}, { ...KEY, 'x-breakwater-deadline-ms': '60000' });
@@ -197,8 +197,8 @@ describe('the key itself', () => {
     ['empty', ''],
     ['too long', 'k'.repeat(256)],
   ] as const) {
-    it(`is refused when it is ${what}`, async (t) => {
-      const world = await start(t, () => chatAnswer());
+    it(`is rejected when it is ${what}`, async (t) => {
+      const world = await start(t, () => chatResponse());
       const seen = await world.answerTo({}, { 'idempotency-key': key });
       assert.equal(seen.status, 400);
       assert.equal(errorOf(seen.text).param, 'idempotency-key');

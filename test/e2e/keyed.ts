@@ -1,7 +1,7 @@
 /** One provider with several keys, in virtual time, for the stories of credentials. */
 import type { TestContext } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
@@ -9,7 +9,7 @@ export const times = <T>(count: number, make: (i: number) => T): T[] => Array.fr
 export const MINUTE = 60_000;
 export const KEYS = ['sk-one-very-secret-1', 'sk-two-very-secret-2', 'sk-three-very-secret-3'];
 
-export function refusing(status: number, code: string, headers: Record<string, string> = {}, afterMs = 0): SimulatedAnswer {
+export function refusing(status: number, code: string, headers: Record<string, string> = {}, afterMs = 0): SimulatedResponse {
   const body = JSON.stringify({ error: { message: `no: ${code}`, type: code, code, param: null } });
   return {
     steps: [
@@ -37,14 +37,14 @@ export const keyOf = (call: SimulatedCall): string => {
 export async function keyed(
   t: TestContext,
   count: number,
-  answer: (key: number, nth: number, call: SimulatedCall) => SimulatedAnswer | null,
+  answer: (key: number, nth: number, call: SimulatedCall) => SimulatedResponse | null,
   more: Partial<VirtualOptions> = {},
 ): Promise<Keyed> {
   const counts = new Map<string, number>();
   const a = (call: SimulatedCall) => {
     const nth = (counts.get(keyOf(call)) ?? 0) + 1;
     counts.set(keyOf(call), nth);
-    return answer(KEYS.indexOf(keyOf(call)), nth, call) ?? chatAnswer();
+    return answer(KEYS.indexOf(keyOf(call)), nth, call) ?? chatResponse();
   };
   const world = await startVirtualWorld(t, { keys: KEYS.slice(0, count), ...more, providers: { a, ...more.providers } });
   return { ...world, byKey: () => KEYS.slice(0, count).map((key) => counts.get(key) ?? 0) };

@@ -1,7 +1,7 @@
-/** Ten virtual minutes with keys that are limited, die and come back, by seed: no caller ever learns that it was a key. */
+/** Ten virtual minutes with keys that are limited, fail and recover, by seed: no caller notices. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { badKey, keyed, limited, MINUTE, spent, times } from './keyed.ts';
 
@@ -13,19 +13,19 @@ interface Life {
   /** Refused from the first instant until the second. */
   readonly dead: readonly [from: number, until: number];
   readonly refusal: typeof badKey;
-  /** Calls that the provider takes in each minute. */
+  /** Calls that the provider accepts per minute. */
   readonly perMinute: number;
   minute: number;
   taken: number;
-  /** The instants until which this key was told to rest, by the answers that it got. */
+  /** Until when this key must pause, according to its responses. */
   restsUntil: number;
   refused: number;
   early: number;
 }
 
-describe('keys that are limited, die and come back', { concurrency: 2 }, () => {
+describe('keys that are limited, fail and recover', { concurrency: 2 }, () => {
   for (const seed of [1, 2, 3, 4]) {
-    it(`serve every request, and none is called while it rests (seed ${seed})`, async (t) => {
+    it(`serve every request, and none is called during its pause (seed ${seed})`, async (t) => {
       const random = createSeededRandom(seed);
       let startedAt = 0;
       const lives = times(3, (key): Life => {
@@ -53,7 +53,7 @@ describe('keys that are limited, die and come back', { concurrency: 2 }, () => {
         }
         const minute = Math.floor(at / MINUTE);
         if (minute !== life.minute) [life.minute, life.taken] = [minute, 0];
-        if (++life.taken <= life.perMinute) return chatAnswer();
+        if (++life.taken <= life.perMinute) return chatResponse();
         const restMs = (minute + 1) * MINUTE - at;
         life.restsUntil = at + restMs;
         return limited(String(restMs / SECOND));
@@ -68,9 +68,9 @@ describe('keys that are limited, die and come back', { concurrency: 2 }, () => {
       const seen = await world.until(Promise.all(asked));
       assert.deepEqual([...new Set(seen.map((answer) => answer.status))], [200], `seed ${seed}`);
       const longestMs = Math.max(...seen.map((answer) => answer.endAtMs));
-      assert.ok(longestMs <= 1200, `seed ${seed}: ${longestMs} ms: patience and the spacing after a pause are all that anybody waits`);
+      assert.ok(longestMs <= 1200, `seed ${seed}: ${longestMs} ms: waits are at most patience plus the spacing after a pause`);
       for (const [key, life] of lives.entries()) {
-        assert.equal(life.early, 0, `seed ${seed}: key ${key + 1} was called ${life.early} times while it should rest`);
+        assert.equal(life.early, 0, `seed ${seed}: key ${key + 1} was called ${life.early} times during its pause`);
         assert.ok(life.refused <= 3, `seed ${seed}: key ${key + 1} was refused ${life.refused} times`);
       }
       const calls = world.byKey().reduce((sum, count) => sum + count, 0);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
-import type { SimulatedAnswer, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
 import { askBy, CALLERS } from './dialect-callers.ts';
 import type { CallerName } from './dialect-callers.ts';
 import { headStep, TEXT, wholeAnswer, WIRES } from './dialect-wires.ts';
@@ -60,7 +60,7 @@ for (const caller of CALLERS) {
       const extra = caller === 'openai' ? { n: 2 } : { container: 'c' };
       const { error } = await askBy(caller, gateway.url, fetch, { stream: false, body: { messages, ...extra } });
       assert.equal(error?.status, 400);
-      assert.match(error.message, new RegExp(`'${Object.keys(extra)[0]!}' can't be carried`));
+      assert.match(error.message, new RegExp(`'${Object.keys(extra)[0]!}' can't be converted`));
       assert.equal(upstream.calls.length, 0);
     });
 
@@ -75,7 +75,7 @@ for (const caller of CALLERS) {
 }
 
 const IMAGES = [{ role: 'user', content: [imageFor('openai'), { type: 'text', text: 'What is this?' }] }];
-const FAILS: SimulatedAnswer = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
+const FAILS: SimulatedResponse = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
 
 /** Targets of both dialects, the caller's first. */
 async function startBoth(

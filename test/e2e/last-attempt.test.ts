@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 describe('the last attempt of a request', () => {
-  it('waits for a busy target that was never asked, and is no repeat on one that failed', async (t) => {
+  it('waits for a busy unused target, and is not repeated on one that failed', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: () => chatError(503), b: () => chatAnswer({ headersAfterMs: 5_000 }) },
+      providers: { a: () => chatError(503), b: () => chatResponse({ headersAfterMs: 5_000 }) },
       models: { fast: ['a/m', 'b/m'], second: ['b/m'] },
       limits: { concurrency: 1 },
       config: { policy: { maxAttempts: 2 } },
@@ -19,10 +19,10 @@ describe('the last attempt of a request', () => {
     assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
   });
 
-  it('is a repeat where the one that was never asked does not come free in half of the time', async (t) => {
+  it('is repeated if the unused target is not available within half of the time', async (t) => {
     let calls = 0;
     const world = await startVirtualWorld(t, {
-      providers: { a: () => (++calls === 1 ? chatError(503) : chatAnswer()), b: () => chatAnswer({ headersAfterMs: 60_000 }) },
+      providers: { a: () => (++calls === 1 ? chatError(503) : chatResponse()), b: () => chatResponse({ headersAfterMs: 60_000 }) },
       models: { fast: ['a/m', 'b/m'], second: ['b/m'] },
       limits: { concurrency: 1 },
       config: { policy: { maxAttempts: 2 } },

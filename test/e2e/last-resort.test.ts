@@ -1,14 +1,14 @@
-/** A model on this machine is the last resort, not spare capacity (design 4.7), in virtual time. */
+/** A local model is the last resort, not spare capacity, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, silence } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, silence } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 
 const SECOND = 1_000;
-const answer = () => chatAnswer({ headersAfterMs: 2 * SECOND });
+const answer = () => chatResponse({ headersAfterMs: 2 * SECOND });
 const deadline = (ms: number) => ({ 'x-breakwater-deadline-ms': String(ms) });
 
 /** Providers elsewhere, and below them a model on this machine that answers one request at a time, in 50 ms. */
@@ -25,7 +25,7 @@ function start(
     ...(limits && { limits }),
   });
   return startVirtualWorld(t, {
-    providers: { ...scripts, '127.0.0.1': () => chatAnswer({ headersAfterMs: 50 }) },
+    providers: { ...scripts, '127.0.0.1': () => chatResponse({ headersAfterMs: 50 }) },
     configured: {
       ...Object.fromEntries(names.map((name) => [name, provider(name)])),
       ollama: { baseUrl: 'http://127.0.0.1:11434/v1', limits: { concurrency: 1 } },
@@ -50,7 +50,7 @@ const askMany = (world: VirtualWorld, count: number, deadlineMs: number): Promis
   );
 
 describe('a local tier below healthy providers', () => {
-  it('answers none of a hundred requests that the providers can answer in time', async (t) => {
+  it('serves none of a hundred requests that the providers can serve in time', async (t) => {
     const world = await start(t, { alpha: answer, beta: answer }, { limits: { concurrency: 4 } });
     const seen = await askMany(world, 100, 300 * SECOND);
     assert.deepEqual(Object.keys(targetsOf(seen)).toSorted(), ['alpha/small', 'beta/small']);
@@ -58,7 +58,7 @@ describe('a local tier below healthy providers', () => {
     assert.ok(Math.max(...seen.map(({ endAtMs }) => endAtMs)) <= 28 * SECOND);
   });
 
-  it('answers those that the providers can not answer in time, at their pace', async (t) => {
+  it('serves those that the providers cannot serve in time, at its pace', async (t) => {
     const world = await start(t, { alpha: answer, beta: answer }, { limits: { concurrency: 4 } });
     const seen = await askMany(world, 100, 12 * SECOND);
     const counts = targetsOf(seen);
@@ -67,14 +67,14 @@ describe('a local tier below healthy providers', () => {
     for (const { endAtMs } of seen) assert.ok(endAtMs <= 12 * SECOND, `${endAtMs}`);
   });
 
-  it('answers as spare capacity where patience says so', async (t) => {
+  it('serves as spare capacity if patience is configured', async (t) => {
     const models = { fast: { targets: ['alpha/small', 'beta/small', 'ollama/m'], patience: '1s' } };
     const world = await start(t, { alpha: answer, beta: answer }, { limits: { concurrency: 4 }, models });
     const counts = targetsOf(await askMany(world, 100, 300 * SECOND));
     assert.ok(counts['ollama/m']! >= 80, JSON.stringify(counts));
   });
 
-  it('answers at once where every better tier has failed the request, or is open', async (t) => {
+  it('serves at once if every better tier has failed the request, or is open', async (t) => {
     const world = await start(t, { alpha: () => chatError(500), beta: () => chatError(500) });
     for (let i = 0; i < 8; i++) {
       const seen = await world.answerTo({}, deadline(60 * SECOND));
@@ -84,7 +84,7 @@ describe('a local tier below healthy providers', () => {
     assert.deepEqual([world.callsTo('alpha'), world.callsTo('beta')], [5, 5]);
   });
 
-  it('is not used while a better tier that is busy has not failed the request', async (t) => {
+  it('is not used while a busy better tier has not failed the request', async (t) => {
     const world = await start(t, { alpha: () => chatError(500), beta: answer }, { limits: { concurrency: 1 } });
     const seen = await askMany(world, 4, 60 * SECOND);
     assert.deepEqual(targetsOf(seen), { 'beta/small': 4 });
@@ -101,7 +101,7 @@ describe('a local tier below healthy providers', () => {
     assert.ok(early.endAtMs < SECOND, `${early.endAtMs}`);
   });
 
-  it('takes over from a silent provider a tenth of the deadline before its end', async (t) => {
+  it('takes over from a silent provider with a tenth of the deadline left', async (t) => {
     for (const stream of [false, true]) {
       const world = await start(t, { alpha: silence });
       const seen = await world.answerTo({ stream }, deadline(40 * SECOND));
@@ -112,8 +112,8 @@ describe('a local tier below healthy providers', () => {
     }
   });
 
-  it('leaves a slow provider the time that it has', async (t) => {
-    const world = await start(t, { alpha: () => chatAnswer({ headersAfterMs: 35 * SECOND }) });
+  it('leaves a slow provider its time', async (t) => {
+    const world = await start(t, { alpha: () => chatResponse({ headersAfterMs: 35 * SECOND }) });
     const seen = await world.answerTo({}, deadline(40 * SECOND));
     assert.equal(seen.headers.get('x-breakwater-target'), 'alpha/small');
     assert.equal(seen.headers.get('x-breakwater-attempts'), '1');
@@ -121,7 +121,7 @@ describe('a local tier below healthy providers', () => {
 
   it('takes over before queue.maxWait is over', async (t) => {
     const config = { policy: { queue: { maxWait: '10s' } } } as const;
-    const slow = (): SimulatedAnswer => chatAnswer({ headersAfterMs: 20 * SECOND });
+    const slow = (): SimulatedResponse => chatResponse({ headersAfterMs: 20 * SECOND });
     const world = await start(t, { alpha: slow }, { limits: { concurrency: 1 }, config });
     const busy = world.ask();
     await world.clock.advanceAsync(1);
@@ -139,13 +139,13 @@ describe('a server on this machine', () => {
     ollama: { preset: 'ollama' as const, baseUrl: ollama },
   });
 
-  it('of a known local kind is a last resort too; elsewhere it is a tier like any other', async (t) => {
+  it('of a known local kind is also a last resort; elsewhere it is an ordinary tier', async (t) => {
     for (const [baseUrl, expected] of [
       ['http://127.0.0.1:11434/v1', 'alpha/small'],
       ['http://gpu.example.com/v1', 'ollama/m'],
     ] as const) {
       const world = await startVirtualWorld(t, {
-        providers: { 'alpha.test': () => chatAnswer({ headersAfterMs: 5 * SECOND }), [new URL(baseUrl).hostname]: () => chatAnswer() },
+        providers: { 'alpha.test': () => chatResponse({ headersAfterMs: 5 * SECOND }), [new URL(baseUrl).hostname]: () => chatResponse() },
         configured: providersOf(baseUrl),
         models,
       });

@@ -1,7 +1,7 @@
-/** Who was let into the queue and can't be answered in time any more is told what is true: why, when it would help, and what deadline would do. */
+/** A queued request that can no longer be served in time gets the cause, when a retry would help, and a sufficient deadline. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen, VirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
@@ -11,7 +11,7 @@ const ANSWER_MS = 500;
 /** One start a second, answers of half a second; ten of them have shown that. */
 async function paced(t: Parameters<typeof startVirtualWorld>[0], queue: Record<string, unknown> = {}): Promise<VirtualWorld> {
   const world = await startVirtualWorld(t, {
-    providers: { a: () => chatAnswer({ headersAfterMs: ANSWER_MS }) },
+    providers: { a: () => chatResponse({ headersAfterMs: ANSWER_MS }) },
     limits: { requestsPerMinute: 60, burst: 1 / 60 },
     config: { policy: { queue } },
   });
@@ -29,7 +29,7 @@ async function overtaken(world: VirtualWorld): Promise<{ seen: VirtualSeen; othe
   return { seen, others };
 }
 
-test('a wait that higher ones have made hopeless is no matter of queue.maxWait, and the named deadline is one that would do', async (t) => {
+test('a wait made hopeless by higher priorities is not caused by queue.maxWait, and the named deadline suffices', async (t) => {
   const world = await paced(t, { minShare: { low: 0, normal: 0 } });
   const { seen } = await overtaken(world);
   const { code, message } = errorOf(seen.text);
@@ -39,7 +39,7 @@ test('a wait that higher ones have made hopeless is no matter of queue.maxWait, 
   assert.ok(named > 3000 + ANSWER_MS, `a deadline of ${named} ms`);
 });
 
-test('its retry-after counts those who wait still', async (t) => {
+test('its retry-after includes the waiting requests', async (t) => {
   const world = await paced(t, { minShare: { low: 0, normal: 0 } });
   const { seen } = await overtaken(world);
   // Refused after 2.5 s, when two of the six were served: four seconds of starts stand before it.
@@ -47,7 +47,7 @@ test('its retry-after counts those who wait still', async (t) => {
   assert.ok(waitMs >= 3000, `${waitMs} ms`);
 });
 
-test('where queue.maxWait ended the wait, that is said', async (t) => {
+test('if queue.maxWait ended the wait, the error says so', async (t) => {
   const world = await paced(t, { minShare: { low: 0, normal: 0 }, maxWait: '2s' });
   const { seen } = await overtaken(world);
   assert.match(errorOf(seen.text).message, /queue\.maxWait was over/);

@@ -1,21 +1,21 @@
-/** What was learned of a target is shown, holds at once, and is forgotten on demand; that it outlives the process stands in `restart.test.ts`. */
+/** What is learned of a target is shown, applies at once, and is cleared on demand; `restart.test.ts` covers persistence. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { keyed, targetsOf, times } from './keyed.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 const TOLD = { 'x-ratelimit-limit-requests': '100', 'x-ratelimit-remaining-requests': '40', 'x-ratelimit-limit-tokens': '9000' };
 
-function withHeaders(answer: SimulatedAnswer, headers: Record<string, string>): SimulatedAnswer {
+function withHeaders(answer: SimulatedResponse, headers: Record<string, string>): SimulatedResponse {
   const steps = [...answer.steps].map((step) => (step.do === 'head' ? { ...step, headers: { ...step.headers, ...headers } } : step));
   return { ...answer, steps };
 }
 
 describe('what was learned', () => {
-  it('is shown with the target, and forgotten when it is reset', async (t) => {
-    const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatAnswer(), TOLD) } });
+  it('is shown with the target, and cleared when it is reset', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatResponse(), TOLD) } });
     await world.answerTo();
     const limits = () => targetsOf(world)[0]!.learned.limits;
     assert.deepEqual(
@@ -30,18 +30,18 @@ describe('what was learned', () => {
     assert.deepEqual(limits(), []);
   });
 
-  it('holds what comes after it, without a restart', async (t) => {
+  it('applies to later requests without a restart', async (t) => {
     const told = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '60s' };
-    const world = await startVirtualWorld(t, { providers: { a: (call) => withHeaders(chatAnswer(), call.number === 1 ? told : {}) } });
+    const world = await startVirtualWorld(t, { providers: { a: (call) => withHeaders(chatResponse(), call.number === 1 ? told : {}) } });
     await world.answerTo();
     const at = world.clock.now();
     await world.answerTo();
     const waitedMs = world.upstream.calls[1]!.at - at;
-    assert.ok(waitedMs >= 1000 && waitedMs < 1300, `${waitedMs} ms for one of sixty a minute`);
+    assert.ok(waitedMs >= 1000 && waitedMs < 1300, `${waitedMs} ms for one of sixty per minute`);
   });
 
-  it('belongs to one key and model where nothing says otherwise', async (t) => {
-    const world = await keyed(t, 2, (key) => withHeaders(chatAnswer(), key === 0 ? TOLD : {}));
+  it('belongs to one key and model by default', async (t) => {
+    const world = await keyed(t, 2, (key) => withHeaders(chatResponse(), key === 0 ? TOLD : {}));
     for (let i = 0; i < 2; i++) await world.answerTo();
     assert.deepEqual(
       targetsOf(world).map(({ learned }) => learned.limits.length),
@@ -49,8 +49,8 @@ describe('what was learned', () => {
     );
   });
 
-  it('of a caller’s own key is nothing', async (t) => {
-    const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatAnswer(), TOLD) }, keys: 'caller' });
+  it('of a caller’s own key is not kept', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatResponse(), TOLD) }, keys: 'caller' });
     await world.answerTo();
     assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
   });
@@ -59,7 +59,7 @@ describe('what was learned', () => {
     const isRefused = (number: number): boolean => number === 100 || (number > 200 && number % 20 === 0);
     const world = await startVirtualWorld(t, {
       providers: {
-        a: (call) => (isRefused(call.number) ? chatError(429, {}, { 'retry-after': '1' }) : chatAnswer({ headersAfterMs: 100 })),
+        a: (call) => (isRefused(call.number) ? chatError(429, {}, { 'retry-after': '1' }) : chatResponse({ headersAfterMs: 100 })),
       },
     });
     await world.answerTo();
@@ -84,10 +84,10 @@ describe('what was learned', () => {
     assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
   });
 
-  it('of an overload holds back the next ones, not those that run', async (t) => {
+  it('of an overload delays later requests, not running ones', async (t) => {
     const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
     let refuses = false;
-    const slow = { steps: [{ do: 'wait', ms: 5000 } as const, ...chatAnswer().steps] };
+    const slow = { steps: [{ do: 'wait', ms: 5000 } as const, ...chatResponse().steps] };
     const world = await startVirtualWorld(t, { providers: { a: () => (refuses ? chatError(503) : slow) }, config: { policy } });
     await world.answerTo();
     const running = times(50, () => world.ask().done);
@@ -99,7 +99,7 @@ describe('what was learned', () => {
     for (const { status } of await world.until(Promise.all(running))) assert.equal(status, 200);
   });
 
-  it('lets the next one in as soon as an answer begins and shows that there is room, not when one has ended', async (t) => {
+  it('admits the next one as soon as a response starts and shows that there is capacity', async (t) => {
     const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
     let refuses = false;
     const long = () => chatStream({ headersAfterMs: 1000, gapMs: 60_000 });

@@ -2,17 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { EventType } from '../../src/core/events.ts';
-import { chatAnswer, chatError, chatStream, streamStart } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, chatStream, streamStart } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
 const PROSE = 'The harbour wakes before the town does, and the boats leave while the streets are still dark and wet.'.match(/\S+\s*/g)!;
 
-const cutStream = (): SimulatedAnswer => ({ steps: [...streamStart({ words: PROSE, gapMs: 10 }), { do: 'break', code: 'ECONNRESET' }] });
+const cutStream = (): SimulatedResponse => ({ steps: [...streamStart({ words: PROSE, gapMs: 10 }), { do: 'break', code: 'ECONNRESET' }] });
 
-const ANSWERS: Readonly<Record<string, { stream: boolean; first: () => SimulatedAnswer; second: () => SimulatedAnswer }>> = {
-  'a plain answer': { stream: false, first: chatAnswer, second: chatAnswer },
+const ANSWERS: Readonly<Record<string, { stream: boolean; first: () => SimulatedResponse; second: () => SimulatedResponse }>> = {
+  'a plain answer': { stream: false, first: chatResponse, second: chatResponse },
   'a stream': { stream: true, first: () => chatStream({ gapMs: 10 }), second: chatStream },
   'a stream that breaks off': { stream: true, first: cutStream, second: () => chatError(400) },
   'a stream that breaks off and is continued': {
@@ -21,7 +21,7 @@ const ANSWERS: Readonly<Record<string, { stream: boolean; first: () => Simulated
     second: () => chatStream({ words: ['and ', 'so ', 'on'] }),
   },
   'a stream that breaks off and starts over': { stream: true, first: cutStream, second: () => chatStream({ words: PROSE }) },
-  'a fallback after a rate limit': { stream: false, first: () => chatError(429, {}, { 'retry-after': '5' }), second: chatAnswer },
+  'a fallback after a rate limit': { stream: false, first: () => chatError(429, {}, { 'retry-after': '5' }), second: chatResponse },
   'a failure everywhere': { stream: false, first: () => chatError(500), second: () => chatError(400) },
 };
 
@@ -39,8 +39,8 @@ const EVENTS: readonly EventType[] = [
 
 function start(
   t: Parameters<typeof startVirtualWorld>[0],
-  first: () => SimulatedAnswer,
-  second: () => SimulatedAnswer,
+  first: () => SimulatedResponse,
+  second: () => SimulatedResponse,
 ): Promise<VirtualWorld> {
   const options: VirtualOptions = {
     providers: { a: first, b: second },

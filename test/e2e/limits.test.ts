@@ -1,4 +1,4 @@
-/** Capacity that is not ours: limits of requests, tokens and concurrency are kept, and whoever must wait is told the truth. */
+/** External capacity: limits of requests, tokens and concurrency are respected, and waiting requests get accurate information. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { errorOf, eventually, startWorld, WAYS } from './world.ts';
@@ -34,7 +34,7 @@ function overlap(world: World, model: string): number {
 
 describe('a limit of the provider', { concurrency: 4 }, () => {
   for (const way of WAYS) {
-    it(`of requests is kept, and used to the full, ${way}`, async (t) => {
+    it(`of requests is respected and fully used, ${way}`, async (t) => {
       const limits = { requestsPerMinute: 1200, burst: 0.005 };
       const world = await startWorld(t, { storms: { a: { limits } }, providers: { a: { limits } } });
       // Connections and code are cold at first, and a burst that arrives late is counted late.
@@ -43,26 +43,26 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
       const startedAt = performance.now();
       allAnswered(await Promise.all(times(26, () => world.ask({}, {}, way))));
       const seconds = (performance.now() - startedAt) / 1000;
-      assert.ok(seconds >= 1 && seconds < 3, `26 requests at 6 + 20 a second took ${seconds} s`);
+      assert.ok(seconds >= 1 && seconds < 3, `26 requests at 6 + 20 per second took ${seconds} s`);
       assert.equal(world.storms['a']!.stats().violations.total, 0);
       assert.equal(world.storms['a']!.stats().calls, 29);
       assertIdle(world);
     });
   }
 
-  it('of tokens is reserved by the bound and settled by what was used', async (t) => {
+  it('of tokens is reserved by the output limit and settled by actual usage', async (t) => {
     const limits = { tokensPerMinute: 6000, burst: 0.2 };
     const world = await startWorld(t, { storms: { a: { timing: { plainMs: 300, tokens: 10 } } }, providers: { a: { limits } } });
     const running = world.ask({ max_tokens: 800 });
     await eventually(() => world.storms['a']!.stats().running === 1, 'the call');
-    assert.ok(available(world, 'tokensPerMinute') < 450, 'the bound and the prompt are taken');
+    assert.ok(available(world, 'tokensPerMinute') < 450, 'output limit and prompt are reserved');
     allAnswered([await running]);
     const used = world.eventsOf('finished')[0]!.usage!;
-    assert.ok(available(world, 'tokensPerMinute') >= 1200 - used.inputTokens - used.outputTokens, 'what was not used came back');
+    assert.ok(available(world, 'tokensPerMinute') >= 1200 - used.inputTokens - used.outputTokens, 'unused tokens are returned');
     assertIdle(world);
   });
 
-  it('of tokens makes whoever finds too few wait until enough are settled', async (t) => {
+  it('of tokens makes requests wait until enough tokens are settled', async (t) => {
     const limits = { tokensPerMinute: 6000, burst: 0.2 };
     const world = await startWorld(t, { storms: { a: { timing: { plainMs: 200, tokens: 10 } } }, providers: { a: { limits } } });
     allAnswered(await Promise.all(times(4, () => world.ask({ max_tokens: 1000 }))));
@@ -70,14 +70,14 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
     assertIdle(world);
   });
 
-  it('of tokens that a call reserved comes back when the call fails', async (t) => {
+  it('of tokens is released when the call fails', async (t) => {
     const limits = { tokensPerMinute: 6000, burst: 0.2 };
     const world = await startWorld(t, { storms: { a: { faults: [{ kind: '400' }] } }, providers: { a: { limits } } });
     for (let i = 0; i < 5; i++) assert.equal((await world.ask({ max_tokens: 1000 })).status, 400);
     assert.ok(available(world, 'tokensPerMinute') > 1150);
   });
 
-  it('of concurrency is kept, and never idle while somebody waits', async (t) => {
+  it('of concurrency is respected, and never idle while requests wait', async (t) => {
     const limits = { concurrency: 3 };
     const world = await startWorld(t, { storms: { a: { limits, timing: { plainMs: 100 } } }, providers: { a: { limits } } });
     const startedAt = performance.now();
@@ -90,7 +90,7 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
     assertIdle(world);
   });
 
-  it('of one model holds that model alone', async (t) => {
+  it('of one model limits only that model', async (t) => {
     const world = await startWorld(t, {
       storms: { a: { timing: { plainMs: 300 } } },
       providers: { a: { limits: { concurrency: 4 }, models: { big: { limits: { concurrency: 1 } } } } },
@@ -98,12 +98,12 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
     });
     allAnswered(await Promise.all(times(12, (i) => world.ask({ model: i % 3 === 0 ? 'big' : 'small' }))));
     assert.equal(overlap(world, 'big'), 1);
-    assert.equal(overlap(world, 'small'), 3, 'the rest of the room is for the others');
+    assert.equal(overlap(world, 'small'), 3, 'the remaining capacity is for the others');
     assert.ok(world.storms['a']!.stats().maxRunning <= 4);
     assertIdle(world);
   });
 
-  it('belongs to each credential', async (t) => {
+  it('applies per credential', async (t) => {
     const limits = { concurrency: 1 };
     const storm = { limits, apiKeys: ['k1', 'k2'], timing: { plainMs: 100 } };
     const world = await startWorld(t, { storms: { a: storm }, providers: { a: { limits, apiKeys: ['k1', 'k2'] } } });
@@ -124,7 +124,7 @@ describe('a better tier that is busy', { concurrency: 4 }, () => {
       models: { fast: { targets: ['a/m', 'b/m'], patience } },
     });
 
-  it('is waited for as long as patience lasts', async (t) => {
+  it('is waited for within patience', async (t) => {
     const world = await start(t, '2s');
     const seen = await Promise.all([world.ask(), world.ask()]);
     allAnswered(seen);
@@ -160,7 +160,7 @@ describe('a better tier that is busy', { concurrency: 4 }, () => {
   });
 });
 
-describe('a target that is busy when another one asks for a pause', { concurrency: 4 }, () => {
+describe('a target that is busy when another one requests a pause', { concurrency: 4 }, () => {
   const start = (t: Parameters<typeof startWorld>[0], pause: number) =>
     startWorld(t, {
       storms: { a: { faults: [{ kind: '429-retry', retryAfter: pause, calls: [1] }] }, b: { timing: { plainMs: 500 } } },
@@ -168,7 +168,7 @@ describe('a target that is busy when another one asks for a pause', { concurrenc
       models: { fast: { targets: ['a/m', 'b/m'], patience: '50ms' }, other: ['b/m'] },
     });
 
-  it('answers as soon as it is free, long before the pause is over', async (t) => {
+  it('serves as soon as it is free, long before the pause is over', async (t) => {
     const world = await start(t, 3);
     const first = world.ask({ model: 'other' });
     await eventually(() => world.storms['b']!.stats().running === 1, 'a busy target');

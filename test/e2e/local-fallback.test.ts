@@ -107,7 +107,7 @@ test('what it can not do goes to whoever can, else the caller is told what it wa
   assert.equal(seen.headers.get('x-breakwater-fallback'), 'unsupported');
   const alone = await world.ask({ model: 'alone', tools });
   assert.equal(alone.status, 400);
-  assert.match(alone.text, /calls no tools/);
+  assert.match(alone.text, /local models do not support tools/);
 });
 
 test('many at once are answered one at a time, none is lost, and nothing is left behind', async (t) => {

@@ -15,7 +15,7 @@ test('an outage is told as one, with the time to come back, though the model of 
   const seen = await world.ask(JSON_WANTED, DEADLINE);
   const { code, message } = errorOf(seen.text);
   assert.deepEqual([seen.status, code], [503, 'no_target_available']);
-  assert.match(message, /a\/m: breaker open for .*; local\/extract: a local model keeps to no response format/);
+  assert.match(message, /a\/m: breaker open for .*; local\/extract: local models do not support response_format/);
   assert.ok(Number(seen.headers.get('retry-after-ms')) > 0);
 });
 

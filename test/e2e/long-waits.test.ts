@@ -1,7 +1,7 @@
 /** Deadlines of hours: requests that wait on their connection in the class of jobs. Virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer, chatStream } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatStream } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
 
@@ -20,7 +20,7 @@ const clients = [
 for (const stream of [false, true]) {
   test(`requests wait for hours behind a limit and all succeed, ${stream ? 'streamed, with keep-alives' : 'plain'}`, async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: () => (stream ? chatStream({}) : chatAnswer()) },
+      providers: { a: () => (stream ? chatStream({}) : chatResponse()) },
       limits: { requestsPerMinute: 1, burst: 1 },
       config: { clients, policy: { maxDeadline: '5h', stream: { keepAlive: '15s' } } },
     });
@@ -43,7 +43,7 @@ for (const stream of [false, true]) {
 
 test('a caller without such a deadline goes before those who wait, and one whose deadline is too short is told what would do', async (t) => {
   const world = await startVirtualWorld(t, {
-    providers: { a: () => chatAnswer() },
+    providers: { a: () => chatResponse() },
     limits: { requestsPerMinute: 1, burst: 1 },
     config: { clients, policy: { maxDeadline: '5h' } },
   });
@@ -60,7 +60,7 @@ test('a caller without such a deadline goes before those who wait, and one whose
 
 test('the deadline is bounded by policy.maxDeadline, and one that has left makes no call', async (t) => {
   const world = await startVirtualWorld(t, {
-    providers: { a: () => chatAnswer() },
+    providers: { a: () => chatResponse() },
     limits: { requestsPerMinute: 1, burst: 1 },
     config: { clients, policy: { maxDeadline: '2h' } },
   });

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { FOREVER, headStep, messageEvent, send, wholeAnswer, WIRES } from './dialect-wires.ts';
 import { targetsOf } from './keyed.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -25,7 +25,11 @@ interface World extends Omit<VirtualWorld, 'post'> {
   post(body: unknown, headers?: Record<string, string>, path?: string): Promise<Got>;
 }
 
-async function start(t: TestContext, answer: (call: SimulatedCall) => SimulatedAnswer, more: Partial<VirtualOptions> = {}): Promise<World> {
+async function start(
+  t: TestContext,
+  answer: (call: SimulatedCall) => SimulatedResponse,
+  more: Partial<VirtualOptions> = {},
+): Promise<World> {
   const world = await startVirtualWorld(t, {
     providers: { a: answer, b: answer },
     configured: { a: { protocol: 'anthropic', baseUrl: 'http://a', apiKey: 'sk-a' } },
@@ -45,8 +49,8 @@ async function start(t: TestContext, answer: (call: SimulatedCall) => SimulatedA
   return { ...world, post };
 }
 
-const ok = (call: SimulatedCall): SimulatedAnswer => wholeAnswer(wire, (JSON.parse(call.body) as { stream?: boolean }).stream === true);
-const plain = (body: object | string): SimulatedAnswer => ({
+const ok = (call: SimulatedCall): SimulatedResponse => wholeAnswer(wire, (JSON.parse(call.body) as { stream?: boolean }).stream === true);
+const plain = (body: object | string): SimulatedResponse => ({
   steps: [headStep(false), send(typeof body === 'string' ? body : JSON.stringify(body))],
 });
 const message = (content: readonly object[], stop: string | null, more: object = {}): object => ({
@@ -362,7 +366,7 @@ describe('limits in headers', () => {
 
   it('of a subscription reach a caller whose own credential it is, and no other', async (t) => {
     const unified = { 'anthropic-ratelimit-unified-status': 'allowed_warning', 'anthropic-ratelimit-unified-7d-utilization': '0.9' };
-    const answer = (): SimulatedAnswer => ({ steps: [headStep(false, 200, unified), send(wire.plain)] });
+    const answer = (): SimulatedResponse => ({ steps: [headStep(false, 200, unified), send(wire.plain)] });
     const own = await start(t, answer, { configured: { a: { protocol: 'anthropic', baseUrl: 'http://a', apiKey: 'caller' } } });
     const { headers } = await own.post(BODY, { authorization: 'Bearer sk-ant-oat-1' });
     for (const [name, value] of Object.entries(unified)) assert.equal(headers.get(name), value);

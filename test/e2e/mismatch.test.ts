@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { chatAnswer, chatStream } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatStream } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen, VirtualWorld } from './virtual.ts';
 import { contentOf } from './world.ts';
@@ -41,7 +41,7 @@ const ENDING = [
 ].join('');
 const EVENTS = `${BEGINNING}${ENDING}data: [DONE]\n\n`;
 
-const body = (bytes: string | Uint8Array, type: string | undefined, more: Record<string, string> = {}): SimulatedAnswer => ({
+const body = (bytes: string | Uint8Array, type: string | undefined, more: Record<string, string> = {}): SimulatedResponse => ({
   steps: [
     { do: 'head', status: 200, headers: { ...(type === undefined ? {} : { 'content-type': type }), ...more } },
     { do: 'send', bytes: bytes as string },
@@ -50,7 +50,7 @@ const body = (bytes: string | Uint8Array, type: string | undefined, more: Record
 
 const TYPES = ['application/json', 'text/event-stream', 'text/plain; charset=utf-8', 'application/octet-stream', undefined];
 
-function asked(t: Parameters<typeof startVirtualWorld>[0], answer: SimulatedAnswer, b: SimulatedAnswer): Promise<VirtualWorld> {
+function asked(t: Parameters<typeof startVirtualWorld>[0], answer: SimulatedResponse, b: SimulatedResponse): Promise<VirtualWorld> {
   return startVirtualWorld(t, { providers: { a: () => answer, b: () => b } });
 }
 
@@ -110,7 +110,7 @@ describe('a plain answer was asked', () => {
   for (const type of TYPES) {
     for (const [name, bytes] of Object.entries({ events: EVENTS, 'one JSON text': JSON_TEXT })) {
       it(`and ${name} came as ${type ?? 'nothing'}`, async (t) => {
-        const world = await asked(t, body(bytes, type, { 'content-length': '17' }), chatAnswer());
+        const world = await asked(t, body(bytes, type, { 'content-length': '17' }), chatResponse());
         assertPlain(await world.answerTo());
         assert.deepEqual(world.eventsOf('finished')[0]!.usage, { inputTokens: 5, cachedInputTokens: 0, outputTokens: 3 });
       });
@@ -120,19 +120,19 @@ describe('a plain answer was asked', () => {
   it('and events came one byte at a time, with comments between them', async (t) => {
     const steps = Array.from(EVENTS.replaceAll('\n\n', '\n\n: ping\n\n'), (byte) => ({ do: 'send', bytes: byte }) as const);
     const head = { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } } as const;
-    const world = await asked(t, { steps: [head, ...steps] }, chatAnswer());
+    const world = await asked(t, { steps: [head, ...steps] }, chatResponse());
     assertPlain(await world.answerTo());
   });
 
   it('and events came without their terminator', async (t) => {
-    const world = await asked(t, body(BEGINNING + ENDING, 'text/event-stream'), chatAnswer());
+    const world = await asked(t, body(BEGINNING + ENDING, 'text/event-stream'), chatResponse());
     assertPlain(await world.answerTo());
   });
 
   it('and an old completion came as events', async (t) => {
     const part = (text: string, finish: string | null) =>
       `data: ${JSON.stringify({ id: 'cmpl-1', object: 'text_completion', choices: [{ index: 0, text, finish_reason: finish }] })}\n\n`;
-    const world = await asked(t, body(`${part('one ', null)}${part('two', 'stop')}data: [DONE]\n\n`, 'text/event-stream'), chatAnswer());
+    const world = await asked(t, body(`${part('one ', null)}${part('two', 'stop')}data: [DONE]\n\n`, 'text/event-stream'), chatResponse());
     const asking = world.fetch('http://breakwater/v1/completions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -144,7 +144,7 @@ describe('a plain answer was asked', () => {
   });
 
   it('and the events are compressed', async (t) => {
-    const world = await asked(t, body(gzipSync(EVENTS), 'text/event-stream', { 'content-encoding': 'gzip' }), chatAnswer());
+    const world = await asked(t, body(gzipSync(EVENTS), 'text/event-stream', { 'content-encoding': 'gzip' }), chatResponse());
     const { done } = world.ask();
     await new Promise((resolve) => setTimeout(resolve, 50)); // the decoder works in threads of its own
     assertPlain(await world.until(done));
@@ -184,7 +184,7 @@ describe('what is neither is a failure, and another target answers', () => {
   for (const { name, bytes, type = 'application/json', kind, asks = ['plain', 'stream'] } of cases) {
     for (const form of asks) {
       it(`${name}, ${form}`, async (t) => {
-        const world = await asked(t, body(bytes, type), form === 'stream' ? chatStream() : chatAnswer());
+        const world = await asked(t, body(bytes, type), form === 'stream' ? chatStream() : chatResponse());
         const seen = await world.answerTo({ stream: form === 'stream' });
         assert.equal(seen.status, 200);
         assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
@@ -202,7 +202,11 @@ describe('a provider that never comes to its end', () => {
 
   it('is told from one that answers: blanks within a plain answer are no content', async (t) => {
     const blanks = Array.from({ length: 600 }, () => [second, send('\n')] as const).flat();
-    const world = await asked(t, { steps: [head(200), send(JSON_TEXT.slice(0, 50)), ...blanks, send(JSON_TEXT.slice(50))] }, chatAnswer());
+    const world = await asked(
+      t,
+      { steps: [head(200), send(JSON_TEXT.slice(0, 50)), ...blanks, send(JSON_TEXT.slice(50))] },
+      chatResponse(),
+    );
     const seen = await world.answerTo();
     assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
     assert.equal(world.eventsOf('attempt_end')[0]!.failure, 'timeout');
@@ -210,7 +214,7 @@ describe('a provider that never comes to its end', () => {
 
   it('is not listened to for more than 1 MB of an error', async (t) => {
     const words = send('x'.repeat(300_000));
-    const world = await asked(t, { steps: [head(500), ...Array.from({ length: 1000 }, () => words)] }, chatAnswer());
+    const world = await asked(t, { steps: [head(500), ...Array.from({ length: 1000 }, () => words)] }, chatResponse());
     const seen = await world.answerTo();
     assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
     assert.equal(world.upstream.aborted, 1);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { json } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -19,8 +19,8 @@ async function statusOf(world: VirtualWorld, id: string, headers: Record<string,
 
 const lists =
   (list: object) =>
-  (call: SimulatedCall): SimulatedAnswer =>
-    call.request.path.endsWith('/models') ? json(200, list) : chatAnswer();
+  (call: SimulatedCall): SimulatedResponse =>
+    call.request.path.endsWith('/models') ? json(200, list) : chatResponse();
 
 const start = (t: TestContext, options: Partial<VirtualOptions>) =>
   startVirtualWorld(t, { providers: { a: lists({ data: [] }), router: lists([{ id: 'vendor/listed' }]) }, ...options });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { keyIn } from './signing-provider.ts';
 import { openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -25,7 +25,7 @@ const signaturesIn = (call: SimulatedCall): unknown[] =>
     .map((one) => (one['extra_content'] as { google: Fields } | undefined)?.google['thought_signature']);
 
 /** Answers with the message, whole or as a stream. */
-function answer(call: SimulatedCall, message: Fields): SimulatedAnswer {
+function answer(call: SimulatedCall, message: Fields): SimulatedResponse {
   const isStream = (JSON.parse(call.body) as { stream?: boolean }).stream === true;
   const finish = message['tool_calls'] === undefined ? 'stop' : 'tool_calls';
   const chunk = (choice: Fields): string =>
@@ -42,7 +42,7 @@ function answer(call: SimulatedCall, message: Fields): SimulatedAnswer {
 }
 
 /** Encrypts its reasoning, and refuses what others have encrypted. */
-const encrypting = (call: SimulatedCall): SimulatedAnswer => {
+const encrypting = (call: SimulatedCall): SimulatedResponse => {
   const key = accountOf(call);
   if (detailsIn(call).some(({ data }) => !String(data).startsWith(`${key}:`)))
     return openai(400, 'invalid_encrypted_content', 'invalid_request_error', 'The encrypted content could not be verified.');
@@ -51,7 +51,7 @@ const encrypting = (call: SimulatedCall): SimulatedAnswer => {
 };
 
 /** Wants a signature with every call, its own or none at all. */
-const signing = (call: SimulatedCall): SimulatedAnswer => {
+const signing = (call: SimulatedCall): SimulatedResponse => {
   const key = accountOf(call);
   if (signaturesIn(call).some((signature) => signature !== SKIP && !String(signature).startsWith(`${key}:`)))
     return openai(400, 'INVALID_ARGUMENT', 'invalid_request_error', 'Thought signature is not valid');

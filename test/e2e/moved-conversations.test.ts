@@ -7,10 +7,10 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { startStorm } from '../../src/storm/index.ts';
-import { chatAnswer, chatStream } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatStream } from '../../src/testing/simulated-chat.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { allBlocks, askMessages, blocksOf, bodyOf, isThinking, keyIn, refusal, signingProvider } from './signing-provider.ts';
 import type { Block, Message, MessagesBody, SigningOptions } from './signing-provider.ts';
 import { startGateway } from './harness.ts';
@@ -34,10 +34,10 @@ async function stage(t: TestContext, { signing, ...more }: StageOptions = {}): P
   const down = new Set<string>();
   const messages = signingProvider(signing);
   const limited = refusal('slow', 429, 'rate_limit_error');
-  const signed = (call: SimulatedCall): SimulatedAnswer => (down.has(keyIn(call)) ? limited : messages(call));
-  const chat = (call: SimulatedCall): SimulatedAnswer => {
+  const signed = (call: SimulatedCall): SimulatedResponse => (down.has(keyIn(call)) ? limited : messages(call));
+  const chat = (call: SimulatedCall): SimulatedResponse => {
     assert.ok(!/signature|thinking|breakwater-foreign/.test(call.body), 'nothing opaque goes to another dialect');
-    return bodyOf(call).stream === true ? chatStream() : chatAnswer();
+    return bodyOf(call).stream === true ? chatStream() : chatResponse();
   };
   const of = (protocol: 'anthropic' | 'openai', host: string, apiKeys: string[]) => ({ protocol, baseUrl: `http://${host}/v1`, apiKeys });
   const world = await startVirtualWorld(t, {
@@ -447,7 +447,7 @@ describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {
       id: 'c',
       choices: [{ index: 0, message: { role: 'assistant', reasoning_content: 'hm', content: 'yes' }, finish_reason: 'stop' }],
     });
-    const gpt = (): SimulatedAnswer => ({
+    const gpt = (): SimulatedResponse => ({
       steps: [
         { do: 'head', status: 200, headers: { 'content-type': 'application/json' } },
         { do: 'send', bytes: reasoning },
@@ -465,7 +465,7 @@ describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {
 });
 
 describe('thinking that a target refuses', { concurrency: 4 }, () => {
-  const WORDS: Record<string, (message: string) => SimulatedAnswer> = {
+  const WORDS: Record<string, (message: string) => SimulatedResponse> = {
     'a bad signature': (message) => refusal(message),
     'another conversation': () => refusal('messages.1.content.0: This thinking block is bound to a different conversation.'),
     'words of Bedrock': (message) => refusal(`The model returned the following errors: ${message}`, 400, 'validation_exception'),

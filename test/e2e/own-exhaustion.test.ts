@@ -1,7 +1,7 @@
 /** What this machine is out of is no fault of a provider. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
 
@@ -9,7 +9,7 @@ for (const code of ['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']) {
   test(`${code} is reported as ours, and opens no breaker`, async (t) => {
     let isExhausted = true;
     const world = await startVirtualWorld(t, {
-      providers: { a: () => (isExhausted ? { refuse: code, steps: [] } : chatAnswer()) },
+      providers: { a: () => (isExhausted ? { refuse: code, steps: [] } : chatResponse()) },
       config: { policy: { maxAttempts: 2 } },
     });
     for (let i = 0; i < 30; i++) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/index.ts';
 import { json } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen, VirtualWorld } from './virtual.ts';
@@ -11,7 +11,7 @@ import type { VirtualSeen, VirtualWorld } from './virtual.ts';
 const PRICES = { 'a/m': { input: 10, output: 100 }, 'b/m': { input: 1, output: 10 } };
 
 const usageOf = (input: number, output: number) => ({ prompt_tokens: input, completion_tokens: output });
-const answer = (content: string, usage: object | null, finish = 'stop'): SimulatedAnswer =>
+const answer = (content: string, usage: object | null, finish = 'stop'): SimulatedResponse =>
   json(200, { id: 'x', choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: finish }], usage });
 const event = (value: object | string): SimulatedStep => ({
   do: 'send',
@@ -21,7 +21,7 @@ const chunk = (delta: object, finish: string | null = null, more: object = {}): 
   event({ id: 'x', object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: finish }], ...more });
 const HEAD: SimulatedStep = { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } };
 
-const twoTargets = (t: TestContext, a: SimulatedAnswer, b: SimulatedAnswer, config: Omit<ConfigInput, 'providers' | 'models'> = {}) =>
+const twoTargets = (t: TestContext, a: SimulatedResponse, b: SimulatedResponse, config: Omit<ConfigInput, 'providers' | 'models'> = {}) =>
   startVirtualWorld(t, { providers: { a: () => a, b: () => b }, domain: '.test', config: { prices: PRICES, ...config } });
 
 /** Everything that says what the only request cost. */
@@ -34,7 +34,7 @@ function told(world: VirtualWorld, seen: VirtualSeen) {
 
 describe('the usage of a call whose answer is not used', () => {
   const good = answer('A whole answer.', usageOf(100, 10));
-  const cases: readonly (readonly [string, SimulatedAnswer, Omit<ConfigInput, 'providers' | 'models'>])[] = [
+  const cases: readonly (readonly [string, SimulatedResponse, Omit<ConfigInput, 'providers' | 'models'>])[] = [
     ['an empty one', answer('', usageOf(200, 20)), {}],
     ['one that ends with network_error', answer('half', usageOf(200, 20), 'network_error'), {}],
     ['one that fails a quality check', answer('Short.', usageOf(200, 20)), { policy: { quality: { minLength: 10 } } }],
@@ -75,10 +75,10 @@ describe('the usage of a call whose answer is not used', () => {
   });
 
   it('counts for a hedge that lost, as far as it told its usage', async (t) => {
-    const silent: SimulatedAnswer = {
+    const silent: SimulatedResponse = {
       steps: [HEAD, chunk({ role: 'assistant', content: '' }, null, { usage: usageOf(200, 0) }), { do: 'wait', ms: Infinity }],
     };
-    const quick: SimulatedAnswer = {
+    const quick: SimulatedResponse = {
       steps: [HEAD, chunk({ content: 'Hi' }), chunk({}, 'stop'), event({ id: 'x', choices: [], usage: usageOf(100, 10) }), event('[DONE]')],
     };
     const config = { policy: { hedge: { enabled: true, delay: '1s', budget: 1 } } };
@@ -111,7 +111,7 @@ describe('reasoning outside the completion tokens', () => {
 });
 
 describe('a server that tells no usage', () => {
-  const forms: readonly (readonly [string, boolean, SimulatedAnswer])[] = [
+  const forms: readonly (readonly [string, boolean, SimulatedResponse])[] = [
     ['plain', false, answer('A few words.', null)],
     ['streamed', true, { steps: [HEAD, ...'A few more words to say'.split(' ').map((word) => chunk({ content: word })), chunk({}, 'stop'), event('[DONE]')] }],
   ]; // prettier-ignore

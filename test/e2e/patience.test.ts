@@ -2,27 +2,31 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { limited } from './keyed.ts';
 import { startVirtualWorld } from './virtual.ts';
 
-const start = (t: TestContext, a: (call: SimulatedCall) => SimulatedAnswer, more: Partial<Parameters<typeof startVirtualWorld>[1]> = {}) =>
+const start = (
+  t: TestContext,
+  a: (call: SimulatedCall) => SimulatedResponse,
+  more: Partial<Parameters<typeof startVirtualWorld>[1]> = {},
+) =>
   startVirtualWorld(t, {
-    providers: { a, b: () => chatAnswer() },
+    providers: { a, b: () => chatResponse() },
     models: { fast: { targets: ['a/m', 'b/m'], patience: '1s' } },
     ...more,
   });
 
 /** Its first five calls fail, the others take three seconds. */
-function failsFive(): () => SimulatedAnswer {
+function failsFive(): () => SimulatedResponse {
   let calls = 0;
-  return () => (++calls <= 5 ? chatError(500) : chatAnswer({ headersAfterMs: 3_000 }));
+  return () => (++calls <= 5 ? chatError(500) : chatResponse({ headersAfterMs: 3_000 }));
 }
 
 describe('a better tier', () => {
   it('that is back within patience is waited for', async (t) => {
-    const world = await start(t, (call) => (call.number === 1 ? limited('0.8') : chatAnswer()));
+    const world = await start(t, (call) => (call.number === 1 ? limited('0.8') : chatResponse()));
     await world.answerTo();
     const seen = await world.answerTo();
     assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
@@ -30,7 +34,7 @@ describe('a better tier', () => {
   });
 
   it('that is back later than patience is skipped at once', async (t) => {
-    const world = await start(t, (call) => (call.number === 1 ? limited('1.5') : chatAnswer()));
+    const world = await start(t, (call) => (call.number === 1 ? limited('1.5') : chatResponse()));
     await world.answerTo();
     const seen = await world.answerTo();
     assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.endAtMs], ['b/m', 0]);
@@ -38,7 +42,7 @@ describe('a better tier', () => {
 
   it('of which nobody knows when it comes free is waited for until patience is over', async (t) => {
     const config = { policy: { breaker: { consecutiveFailures: 50 } } };
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 5_000 }), { limits: { concurrency: 1 }, config });
+    const world = await start(t, () => chatResponse({ headersAfterMs: 5_000 }), { limits: { concurrency: 1 }, config });
     const busy = world.ask();
     await world.clock.advanceAsync(1);
     const seen = await world.answerTo();

@@ -1,7 +1,7 @@
 /** A good caller and a poison one beside each other, in virtual time: what the poison one sends fails at the provider, all else is answered. */
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 
@@ -12,11 +12,11 @@ export const POISON_KINDS = {
   '503 of a busy server': () => chatError(503, { message: 'loading the model' }),
   '429': () => chatError(429),
   '429 with Retry-After': () => chatError(429, {}, { 'retry-after': '30' }),
-  reset: (): SimulatedAnswer => ({ steps: [{ do: 'break', code: 'ECONNRESET' }] }),
+  reset: (): SimulatedResponse => ({ steps: [{ do: 'break', code: 'ECONNRESET' }] }),
   timeout: () => silence(),
-  stall: (): SimulatedAnswer => ({ steps: [...streamStart(), { do: 'wait', ms: Infinity }] }),
-  cut: (): SimulatedAnswer => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] }),
-} as const satisfies Record<string, () => SimulatedAnswer>;
+  stall: (): SimulatedResponse => ({ steps: [...streamStart(), { do: 'wait', ms: Infinity }] }),
+  cut: (): SimulatedResponse => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] }),
+} as const satisfies Record<string, () => SimulatedResponse>;
 export type PoisonKind = keyof typeof POISON_KINDS;
 
 /** How the gateway can tell who is who. */
@@ -76,12 +76,12 @@ export async function playPoison(t: TestContext, options: PoisonOptions): Promis
   const stream = kind === 'stall' || kind === 'cut';
   const script =
     (name: string) =>
-    (call: SimulatedCall): SimulatedAnswer => {
+    (call: SimulatedCall): SimulatedResponse => {
       const isPoison = call.body.includes('poison') && failsAt.includes(name) && call.at < poisonUntilMs;
       if (call.at >= deadFromMs) return chatError(500);
       if (call.at >= limitedFromMs) return chatError(429, {}, { 'retry-after': '30' });
       if (isPoison) return POISON_KINDS[kind]();
-      const answer = call.body.includes('"stream":true') ? { steps: [...streamStart(), ...streamEnd()] } : chatAnswer();
+      const answer = call.body.includes('"stream":true') ? { steps: [...streamStart(), ...streamEnd()] } : chatResponse();
       return { steps: [{ do: 'wait', ms: answerMs }, ...answer.steps] };
     };
   const world = await startVirtualWorld(t, {

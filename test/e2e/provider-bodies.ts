@@ -1,7 +1,7 @@
 /** Errors in the shapes of single providers, as simulated answers. */
-import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import type { SimulatedResponse } from '../../src/testing/index.ts';
 
-export function json(status: number, body: string | object, headers: Record<string, string> = {}): SimulatedAnswer {
+export function json(status: number, body: string | object, headers: Record<string, string> = {}): SimulatedResponse {
   const bytes = typeof body === 'string' ? body : JSON.stringify(body);
   return {
     steps: [

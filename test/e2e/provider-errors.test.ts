@@ -1,8 +1,8 @@
 /** Errors in the words of single providers: what each leads to, with another target and without, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/index.ts';
 import { amazon, anthropic, DAILY_QUOTA, google, json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
@@ -10,7 +10,7 @@ import { errorOf } from './world.ts';
 /** One row: what `a` says first and always, and what follows: verdict, reason, then `breaker`, `cooldown` or `bench`. */
 interface Said {
   readonly who: string;
-  readonly answer: SimulatedAnswer;
+  readonly answer: SimulatedResponse;
   readonly expected: string;
   /** Told where nobody else is there; default: the status as it came. */
   readonly told?: number;
@@ -205,7 +205,7 @@ describe('an error in the words of', () => {
     const status = told ?? (answer.steps as SimulatedStep[]).map((step) => (step.do === 'head' ? step.status : 0))[0]!;
 
     it(`${who}: ${expected}; the next target answers`, async (t) => {
-      const world = await startVirtualWorld(t, { providers: { a: () => answer, b: () => chatAnswer() } });
+      const world = await startVirtualWorld(t, { providers: { a: () => answer, b: () => chatResponse() } });
       const seen = await world.answerTo();
       assert.deepEqual([world.callsTo('a'), world.callsTo('b')], verdict === 'reject' ? [1, 0] : [1, 1]);
       assert.equal(seen.status, verdict === 'reject' ? status : 200);
@@ -235,7 +235,7 @@ describe('an error in the words of', () => {
 describe("the provider's own id of the request", () => {
   const identified = { 'x-request-id': 'req_theirs' };
   const empty = { choices: [{ index: 0, message: { role: 'assistant', content: '' }, finish_reason: 'stop' }] };
-  const answers: Record<string, SimulatedAnswer> = {
+  const answers: Record<string, SimulatedResponse> = {
     'an error told as it came': json(400, { error: { message: 'm', type: 't', param: null, code: 'c' } }, identified),
     'an error in a shape that is not passed on': json(400, { message: 'm' }, identified),
     'an empty answer that is better than none': json(200, empty, identified),

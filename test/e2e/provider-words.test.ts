@@ -1,8 +1,8 @@
 /** What single providers say in their own ways, which Storm does not speak: one call each, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatStream, silence, streamEnd, streamStart } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import { chatResponse, chatStream, silence, streamEnd, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/index.ts';
 import { DAILY_QUOTA, google, json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
@@ -16,9 +16,9 @@ const event = (data: object | string): SimulatedStep => ({
 });
 
 /** The first answer is `first`; the next ones are good. */
-function once(first: SimulatedAnswer): () => SimulatedAnswer {
+function once(first: SimulatedResponse): () => SimulatedResponse {
   let calls = 0;
-  return () => (++calls === 1 ? first : chatAnswer());
+  return () => (++calls === 1 ? first : chatResponse());
 }
 
 describe('a wait in the words of', () => {
@@ -89,7 +89,7 @@ describe('a whole answer', () => {
     const broken = json(200, {
       choices: [{ index: 0, message: { content: '' }, finish_reason: 'error', error: { code: 502, message: 'no' } }],
     });
-    const world = await startVirtualWorld(t, { providers: { a: () => broken, b: () => chatAnswer() } });
+    const world = await startVirtualWorld(t, { providers: { a: () => broken, b: () => chatResponse() } });
     assert.equal((await world.answerTo()).headers.get('x-breakwater-fallback'), 'server_error');
   });
 });
@@ -127,7 +127,7 @@ describe('an error', () => {
 });
 
 describe('a field that a target does not take', () => {
-  const forms: Record<string, SimulatedAnswer> = {
+  const forms: Record<string, SimulatedResponse> = {
     'named by param': openai(400, 'unsupported_parameter', 'invalid_request_error', 'm', 'seed'),
     'with 422': openai(422, 'unsupported_value', 'invalid_request_error', 'm', 'seed'),
     'named by the message': openai(400, null, 'invalid_request_error', "Unsupported parameter: 'seed' is not supported with this model."),
@@ -143,7 +143,7 @@ describe('a field that a target does not take', () => {
   for (const [name, answer] of Object.entries(forms)) {
     it(`${name}: is left out for it, once`, async (t) => {
       const world = await startVirtualWorld(t, {
-        providers: { a: ({ body }) => ('seed' in (JSON.parse(body) as object) ? answer : chatAnswer()), b: () => chatAnswer() },
+        providers: { a: ({ body }) => ('seed' in (JSON.parse(body) as object) ? answer : chatResponse()), b: () => chatResponse() },
       });
       const seen = await world.answerTo({ seed: 1, top_p: 0.5 });
       assert.deepEqual([seen.status, world.callsTo('a'), world.callsTo('b')], [200, 2, 0]);
@@ -164,7 +164,7 @@ describe('a field that a target does not take', () => {
   it('but that makes the answer what was asked for is not: another target is asked', async (t) => {
     for (const field of ['tools', 'response_format', 'n', 'messages']) {
       const refused = openai(400, 'unsupported_parameter', 'invalid_request_error', 'm', field);
-      const world = await startVirtualWorld(t, { providers: { a: () => refused, b: () => chatAnswer() } });
+      const world = await startVirtualWorld(t, { providers: { a: () => refused, b: () => chatResponse() } });
       const seen = await world.answerTo({ tools: [], response_format: { type: 'text' }, n: 1 });
       assert.equal(seen.headers.get('x-breakwater-fallback'), 'unsupported', field);
       assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
@@ -181,7 +181,7 @@ describe('a field that a target does not take', () => {
 });
 
 describe('an answer that holds none', () => {
-  const none: Record<string, SimulatedAnswer> = {
+  const none: Record<string, SimulatedResponse> = {
     'no bytes': json(200, ''),
     'white space': json(200, '\n\n'),
     'no choices': json(200, { id: 'x', choices: [], usage: { prompt_tokens: 1, completion_tokens: 0 } }),
@@ -199,7 +199,7 @@ describe('an answer that holds none', () => {
       });
 
       it(`${name}, ${stream ? 'streamed' : 'plain'}: the next target answers`, async (t) => {
-        const good = () => (stream ? chatStream() : chatAnswer());
+        const good = () => (stream ? chatStream() : chatResponse());
         const world = await startVirtualWorld(t, { providers: { a: () => answer, b: good } });
         assert.equal(contentOf((await world.answerTo({ stream })).text), 'one two three');
         assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
@@ -255,7 +255,7 @@ describe('a wait', () => {
   });
 
   it('with a quota of a day is an hour, for that key alone', async (t) => {
-    const world = await startVirtualWorld(t, { providers: { a: once(DAILY_QUOTA), b: () => chatAnswer() } });
+    const world = await startVirtualWorld(t, { providers: { a: once(DAILY_QUOTA), b: () => chatResponse() } });
     for (let i = 0; i < 5; i++) assert.equal((await world.answerTo()).status, 200);
     assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 5]);
     assert.equal(world.eventsOf('cooldown')[0]!.forMs, 3_600 * SECOND);

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { CheckedAnswer } from '../../src/core/quality.ts';
 import { parseConfig } from '../../src/gateway/config/index.ts';
-import { chatAnswer, chatStream } from '../../src/testing/index.ts';
+import { chatResponse, chatStream } from '../../src/testing/index.ts';
 import { startGateway } from './harness.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -16,7 +16,7 @@ import type { WorldOptions } from './world.ts';
 
 type Quality = NonNullable<NonNullable<NonNullable<WorldOptions['config']>['policy']>['quality']>;
 
-const says = (text: string) => () => chatAnswer({ words: [text] });
+const says = (text: string) => () => chatResponse({ words: [text] });
 
 const virtual = (t: TestContext, quality: Quality, options: Partial<VirtualOptions> = {}): Promise<VirtualWorld> =>
   startVirtualWorld(t, { providers: { a: says('bad'), b: says('good') }, config: { policy: { quality } }, ...options });
@@ -159,7 +159,7 @@ describe('a model as judge', () => {
       t,
       {},
       {
-        providers: { a: says('bad'), b: says('good'), j: ({ body }) => chatAnswer({ words: [reply(body)] }) },
+        providers: { a: says('bad'), b: says('good'), j: ({ body }) => chatResponse({ words: [reply(body)] }) },
         models: {
           fast: { targets: ['a/m', 'b/m'], quality: { check: { model: 'judge', instruction: 'It must say good.' } } },
           judge: ['j/m'],
@@ -185,7 +185,7 @@ describe('a model as judge', () => {
       t,
       {},
       {
-        providers: { a: ({ body }) => chatAnswer({ words: [body.includes('PASS or FAIL') ? 'PASS' : 'fine'] }) },
+        providers: { a: ({ body }) => chatResponse({ words: [body.includes('PASS or FAIL') ? 'PASS' : 'fine'] }) },
         models: { fast: { targets: ['a/m'], quality: { check: { model: 'fast', instruction: 'Is it fine?' } } } },
         limits: { concurrency: 1 },
       },
@@ -213,7 +213,7 @@ describe('a model as judge', () => {
         slow: { targets: ['a/m'], quality: { check: { model: 'silent', instruction: 'x' }, checkTimeout: '2s' } },
         silent: ['j/m'],
       },
-      providers: { a: says('bad'), j: () => chatAnswer({ headersAfterMs: 60_000 }) },
+      providers: { a: says('bad'), j: () => chatResponse({ headersAfterMs: 60_000 }) },
     });
     assert.equal(contentOf((await world.answerTo()).text), 'bad');
     const late = await world.answerTo({ model: 'slow' });

@@ -1,21 +1,21 @@
 /** What judging may hold and take: memory, places, calls; and what becomes of it when the caller leaves (virtual time). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatStream, streamEnd, streamStart } from '../../src/testing/index.ts';
-import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import { chatResponse, chatStream, streamEnd, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedResponse } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
 
 const GOOD = 'The harbour lay calm in the morning.';
-const says = (text: string) => () => chatAnswer({ words: [text] });
+const says = (text: string) => () => chatResponse({ words: [text] });
 
 /** So much virtual time passes. */
 const pass = (world: VirtualWorld, ms: number): Promise<unknown> =>
   world.until(new Promise((resolve) => world.clock.schedule(ms, () => resolve(null))));
 
 const MB = 1024 * 1024;
-const large = (mb: number, reason = 'stop'): SimulatedAnswer => {
+const large = (mb: number, reason = 'stop'): SimulatedResponse => {
   const end = streamEnd().map((step) => ('bytes' in step ? { ...step, bytes: String(step.bytes).replace('"stop"', `"${reason}"`) } : step));
   return { steps: [...streamStart({ words: Array.from({ length: mb }, () => 'x'.repeat(MB)), gapMs: 100 }), ...end] };
 };
@@ -46,7 +46,7 @@ describe('what is held of an answer', () => {
   });
 
   it('is given back when the caller leaves, or the answer breaks off', async (t) => {
-    const broken: SimulatedAnswer = { steps: [...streamStart({ words: ['x'.repeat(MB)] }), { do: 'break', code: 'ECONNRESET' }] };
+    const broken: SimulatedResponse = { steps: [...streamStart({ words: ['x'.repeat(MB)] }), { do: 'break', code: 'ECONNRESET' }] };
     const world = await startVirtualWorld(t, {
       providers: { a: () => broken, b: () => large(8) },
       config: { policy: { quality: { buffer: true } } },
@@ -93,7 +93,7 @@ describe('a judge', () => {
 
   it('is hung up on when its caller leaves', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: says(GOOD), b: says(GOOD), j: () => chatAnswer({ headersAfterMs: 60_000 }) },
+      providers: { a: says(GOOD), b: says(GOOD), j: () => chatResponse({ headersAfterMs: 60_000 }) },
       ...judged(),
     });
     const asked = world.ask();
@@ -113,7 +113,7 @@ describe('a judge', () => {
 
   it('waits for its own limit like any call, and is not asked beyond the deadline of its caller', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: says(GOOD), b: says(GOOD), j: () => chatAnswer({ words: ['PASS'] }) },
+      providers: { a: says(GOOD), b: says(GOOD), j: () => chatResponse({ words: ['PASS'] }) },
       ...judged(),
       limits: { requestsPerMinute: 1 },
     });
@@ -130,7 +130,7 @@ describe('a judge', () => {
       providers: {
         a: says('bad'),
         b: says('good'),
-        j: ({ body }) => chatAnswer({ words: [body.includes('<answered>\\ngood') ? 'PASS' : 'FAIL'] }),
+        j: ({ body }) => chatResponse({ words: [body.includes('<answered>\\ngood') ? 'PASS' : 'FAIL'] }),
       },
       ...judged({ maxAttempts: 2 }),
     });
@@ -182,7 +182,7 @@ describe('an answer that falls short', () => {
 
   it('is the best there is when the deadline passes before another comes', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: says('Short.'), b: () => chatAnswer({ headersAfterMs: 60_000 }) },
+      providers: { a: says('Short.'), b: () => chatResponse({ headersAfterMs: 60_000 }) },
       config: { policy: { quality: { minLength: 20 } } },
     });
     const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '5000' });
@@ -191,7 +191,7 @@ describe('an answer that falls short', () => {
   });
 
   it('of several choices is enough', async (t) => {
-    const two = (second: string | null): SimulatedAnswer => {
+    const two = (second: string | null): SimulatedResponse => {
       const choices = [GOOD, second].map((content, index) => ({ index, message: { role: 'assistant', content }, finish_reason: 'stop' }));
       const bytes = JSON.stringify({ id: 'x', object: 'chat.completion', created: 1, model: 'm', choices });
       return {
@@ -220,7 +220,7 @@ it('nobody is told of an error where a real answer was there', async (t) => {
 it('a poor answer is never kept for those who ask the same, whoever gave it', async (t) => {
   let calls = 0;
   const world = await startVirtualWorld(t, {
-    providers: { a: () => chatAnswer({ words: [++calls < 3 ? 'Short.' : GOOD] }) },
+    providers: { a: () => chatResponse({ words: [++calls < 3 ? 'Short.' : GOOD] }) },
     config: { policy: { quality: { minLength: 20 }, cache: { enabled: true } } },
   });
   const marks: unknown[] = [];

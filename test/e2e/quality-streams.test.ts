@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { chatStream, streamEnd, streamStart } from '../../src/testing/index.ts';
-import type { ChatOptions, SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import type { ChatOptions, SimulatedResponse, SimulatedStep } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
@@ -11,13 +11,15 @@ type Config = NonNullable<VirtualOptions['config']>;
 type Quality = NonNullable<NonNullable<Config['policy']>['quality']>;
 
 const wordsOf = (text: string): string[] => text.match(/\s*\S+/g) ?? [];
-const slow = (text: string, more: ChatOptions = {}): SimulatedAnswer => chatStream({ words: wordsOf(text), gapMs: 100, ...more });
+const slow = (text: string, more: ChatOptions = {}): SimulatedResponse => chatStream({ words: wordsOf(text), gapMs: 100, ...more });
 const REFUSAL = "I'm sorry, but I can't help with that request, whatever it is about.";
 const GOOD = 'The harbour lay calm in the morning, and every boat had come back.';
 
 const finish = (reason: string): SimulatedStep[] =>
   streamEnd().map((step) => ('bytes' in step ? { ...step, bytes: String(step.bytes).replace('"stop"', `"${reason}"`) } : step));
-const cutOff = (text: string): SimulatedAnswer => ({ steps: [...streamStart({ words: wordsOf(text), gapMs: 100 }), ...finish('length')] });
+const cutOff = (text: string): SimulatedResponse => ({
+  steps: [...streamStart({ words: wordsOf(text), gapMs: 100 }), ...finish('length')],
+});
 
 const withQuality = (quality: Quality, more: object = {}): Config => ({ policy: { quality, ...more } });
 
@@ -83,7 +85,7 @@ describe('a stream whose opening tells', () => {
   });
 
   it('breaks off while it is held back: the next target answers', async (t) => {
-    const broken: SimulatedAnswer = {
+    const broken: SimulatedResponse = {
       steps: [...streamStart({ words: ["I'm", ' sorry'], gapMs: 100 }), { do: 'break', code: 'ECONNRESET' }],
     };
     const world = await startVirtualWorld(t, {
@@ -120,7 +122,7 @@ describe('a stream that is held back whole', () => {
 
   it('falls short everywhere after it was kept alive: the mark stands in a comment', async (t) => {
     const long = Array.from({ length: 30 }, (_, i) => `word${i} `).join('');
-    const late: SimulatedAnswer = { steps: [...streamStart({ words: wordsOf(long), gapMs: 1_000 }), ...finish('length')] };
+    const late: SimulatedResponse = { steps: [...streamStart({ words: wordsOf(long), gapMs: 1_000 }), ...finish('length')] };
     const world = await startVirtualWorld(t, { providers: { a: () => late }, config: buffered({}, { stream: { keepAlive: '10s' } }) });
     const seen = await world.answerTo({ stream: true });
     assert.match(seen.text, /: breakwater target=a\/m attempts=1 quality=truncated\n/);
@@ -128,7 +130,7 @@ describe('a stream that is held back whole', () => {
   });
 
   it('stalls: the idle limit holds, and the next target answers', async (t) => {
-    const stalled: SimulatedAnswer = { steps: [...streamStart(), { do: 'wait', ms: 3_600_000 }] };
+    const stalled: SimulatedResponse = { steps: [...streamStart(), { do: 'wait', ms: 3_600_000 }] };
     const world = await startVirtualWorld(t, {
       providers: { a: () => stalled, b: () => slow(GOOD) },
       config: buffered({}, { timeouts: { idle: '5s' } }),
@@ -147,7 +149,7 @@ describe('a stream that is held back whole', () => {
 
   it('is larger than what is held: it goes out unjudged', async (t) => {
     const word = 'x'.repeat(1024 * 1024);
-    const huge: SimulatedAnswer = {
+    const huge: SimulatedResponse = {
       steps: [...streamStart({ words: Array.from({ length: 18 }, () => word), gapMs: 100 }), ...finish('length')],
     };
     const world = await startVirtualWorld(t, { providers: { a: () => huge, b: () => slow(GOOD) }, config: buffered() });

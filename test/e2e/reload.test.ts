@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { Config, ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer } from '../../src/testing/index.ts';
+import { chatResponse } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { contentOf, eventually, startWorld } from './world.ts';
 import type { World } from './world.ts';
@@ -67,7 +67,7 @@ describe('a reload', { concurrency: true }, () => {
   });
 
   it('that gives more room starts those who wait', async (t) => {
-    const world = await startVirtualWorld(t, { providers: { a: () => chatAnswer({ headersAfterMs: 400 }) }, limits: { concurrency: 1 } });
+    const world = await startVirtualWorld(t, { providers: { a: () => chatResponse({ headersAfterMs: 400 }) }, limits: { concurrency: 1 } });
     const asked = Array.from({ length: 4 }, () => world.ask());
     await world.clock.advanceAsync(100);
     assert.equal(world.gateway.queue().waiting, 3);
@@ -81,7 +81,7 @@ describe('a reload', { concurrency: true }, () => {
 
   it('tells those who wait for a rate limit of its new value', async (t) => {
     const limits = { requestsPerMinute: 1 };
-    const world = await startVirtualWorld(t, { providers: { a: () => chatAnswer() }, limits });
+    const world = await startVirtualWorld(t, { providers: { a: () => chatResponse() }, limits });
     await world.answerTo();
     const waiting = world.ask();
     await world.clock.advanceAsync(100);

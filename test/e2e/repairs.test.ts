@@ -2,22 +2,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatStream } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatStream } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
 
 type Body = Record<string, unknown>;
-type Script = (body: Body, call: SimulatedCall) => SimulatedAnswer;
+type Script = (body: Body, call: SimulatedCall) => SimulatedResponse;
 
 const MINUTE = 60_000;
 
 const bodyOf = ({ body }: SimulatedCall): Body => JSON.parse(body) as Body;
-const answer = (body: Body): SimulatedAnswer => (body['stream'] === true ? chatStream({ headersAfterMs: 40 }) : chatAnswer());
+const answer = (body: Body): SimulatedResponse => (body['stream'] === true ? chatStream({ headersAfterMs: 40 }) : chatResponse());
 const refuses =
-  (field: string, refusal: SimulatedAnswer): Script =>
+  (field: string, refusal: SimulatedResponse): Script =>
   (body) =>
     field in body ? refusal : answer(body);
 
@@ -44,7 +44,7 @@ const bodies = (world: VirtualWorld): Body[] => world.upstream.calls.map(bodyOf)
 const carrying = (world: VirtualWorld, field: string): number => bodies(world).filter((body) => field in body).length;
 
 /** Refusals of `stream_options` in the words of several servers. */
-const REFUSALS: Record<string, SimulatedAnswer> = {
+const REFUSALS: Record<string, SimulatedResponse> = {
   'its code': openai(400, 'unknown_parameter', 'invalid_request_error', 'm', 'stream_options'),
   'its param alone': json(400, { error: { message: 'Bad request', param: 'stream_options.include_usage' } }),
   'the words of Go': json(400, { error: 'json: unknown field "stream_options"' }),
@@ -122,7 +122,7 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
     ['without a reason', json(400, { error: { message: 'Bad request' } })],
   ] as const) {
     it(`${name}, of a call and its hedge: the field is left out of later requests`, async (t) => {
-      const slowly: SimulatedAnswer = { steps: [{ do: 'wait', ms: 600 }, ...refusal.steps] };
+      const slowly: SimulatedResponse = { steps: [{ do: 'wait', ms: 600 }, ...refusal.steps] };
       const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
       const world = await startWith(t, refuses('stream_options', slowly), { config: { policy } });
       const first = await world.answerTo({ stream: true });
@@ -136,7 +136,7 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
   }
 
   it('is not learned from a hedge that was sent with the field and answered', async (t) => {
-    const refusal: SimulatedAnswer = { steps: [{ do: 'wait', ms: 600 }, ...json(400, { error: { message: 'Bad request' } }).steps] };
+    const refusal: SimulatedResponse = { steps: [{ do: 'wait', ms: 600 }, ...json(400, { error: { message: 'Bad request' } }).steps] };
     const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
     let calls = 0;
     const world = await startWith(t, () => (++calls === 1 ? refusal : chatStream({ headersAfterMs: 400 })), { config: { policy } });
@@ -151,7 +151,7 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
     ['after', 200],
   ] as const) {
     it(`is not repeated where a hedge at the same target is refused for good ${when} it`, async (t) => {
-      const after = (wait: number, { steps }: SimulatedAnswer): SimulatedAnswer => ({ steps: [{ do: 'wait', ms: wait }, ...steps] });
+      const after = (wait: number, { steps }: SimulatedResponse): SimulatedResponse => ({ steps: [{ do: 'wait', ms: wait }, ...steps] });
       const refusal = after(600, json(400, { error: { message: 'Unknown parameter: stream_options' } }));
       const hedged = after(ms, json(401, { error: { message: 'Incorrect API key provided', code: 'invalid_api_key' } }));
       const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
@@ -272,7 +272,7 @@ describe('an error that is not about what we added', { concurrency: 4 }, () => {
 });
 
 describe('the output limit', { concurrency: 4 }, () => {
-  const useOther = (refused: string, other: string): SimulatedAnswer =>
+  const useOther = (refused: string, other: string): SimulatedResponse =>
     openai(
       400,
       'unsupported_parameter',
@@ -280,7 +280,7 @@ describe('the output limit', { concurrency: 4 }, () => {
       `Unsupported parameter: '${refused}' is not supported with this model. Use '${other}' instead.`,
       refused,
     );
-  const forms: Record<string, (refused: string, other: string) => SimulatedAnswer> = {
+  const forms: Record<string, (refused: string, other: string) => SimulatedResponse> = {
     'by its code': useOther,
     'by its code alone': (refused) => openai(400, 'unsupported_parameter', 'x', 'm', refused),
     'in words': (refused, other) => json(400, { error: { message: `${refused} is deprecated here: please use ${other} instead` } }),
@@ -496,8 +496,8 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
   it('at the first choice, while a hedge answers: the reason is told', async (t) => {
     const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
     const late = { ...unsupported, connectMs: 100 };
-    const slow: Script = (body) => ('temperature' in body ? late : chatAnswer({ headersAfterMs: 2000 }));
-    const world = await startWith(t, slow, { b: () => chatAnswer({ headersAfterMs: 500 }), config: { policy } });
+    const slow: Script = (body) => ('temperature' in body ? late : chatResponse({ headersAfterMs: 2000 }));
+    const world = await startWith(t, slow, { b: () => chatResponse({ headersAfterMs: 500 }), config: { policy } });
     await world.answerTo();
     const seen = await world.answerTo({ temperature: 1 });
     assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['b/m', 'unsupported']);
@@ -506,7 +506,7 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
   it('at the first choice, beside a hedge that is silent: it is asked again at once', async (t) => {
     const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
     const late = { ...unsupported, connectMs: 100 };
-    const silent: SimulatedAnswer = { steps: [{ do: 'wait', ms: 60_000 }, ...chatAnswer().steps] };
+    const silent: SimulatedResponse = { steps: [{ do: 'wait', ms: 60_000 }, ...chatResponse().steps] };
     const world = await startWith(t, refuses('temperature', late), { b: () => silent, config: { policy } });
     await world.answerTo();
     const seen = await world.answerTo({ temperature: 1 });
@@ -519,10 +519,10 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
 
   it('beside a rescue that is silent: it is asked again at once, and the rescue may answer all the same', async (t) => {
     for (const isFirstQuick of [true, false]) {
-      const late: SimulatedAnswer = { steps: [{ do: 'wait', ms: 40_000 }, ...unsupported.steps] };
-      const again = chatAnswer({ headersAfterMs: isFirstQuick ? 100 : 60_000 });
+      const late: SimulatedResponse = { steps: [{ do: 'wait', ms: 40_000 }, ...unsupported.steps] };
+      const again = chatResponse({ headersAfterMs: isFirstQuick ? 100 : 60_000 });
       const world = await startWith(t, (body) => ('temperature' in body ? late : again), {
-        b: () => chatAnswer({ headersAfterMs: 15_000 }),
+        b: () => chatResponse({ headersAfterMs: 15_000 }),
       });
       const seen = await world.answerTo({ temperature: 1 });
       assert.equal(seen.headers.get('x-breakwater-target'), isFirstQuick ? 'a/m' : 'b/m');
@@ -534,7 +534,7 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
 
   it('is learned by a hedge that loses, and no more', async (t) => {
     const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
-    const slow: Script = (body) => chatAnswer({ headersAfterMs: 200, words: [String(body['temperature'])] });
+    const slow: Script = (body) => chatResponse({ headersAfterMs: 200, words: [String(body['temperature'])] });
     const world = await startWith(t, slow, { b: refuses('temperature', unsupported), config: { policy } });
     for (let i = 0; i < 20; i++) assert.equal((await world.answerTo({ temperature: 1 })).status, 200);
     assert.ok(bodies(world).length <= 41);

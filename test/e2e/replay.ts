@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { TestContext } from 'node:test';
 import OpenAI from 'openai';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 import { chatStream } from '../../src/testing/simulated-chat.ts';
 import { chatBody } from './harness.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -36,7 +36,7 @@ const AT_ONCE = 200;
 
 export async function startReplay(t: TestContext, options: { second?: boolean; maxEventSize?: string } = {}): Promise<ReplayWorld> {
   let plays: readonly Play[] = [];
-  const first = (body: string): SimulatedAnswer => ({ steps: stepsOf(plays[Number(/"user":"(\d+)"/.exec(body)?.[1])]!) });
+  const first = (body: string): SimulatedResponse => ({ steps: stepsOf(plays[Number(/"user":"(\d+)"/.exec(body)?.[1])]!) });
   const second = options.second === true ? { b: () => chatStream({ words: [SECOND] }) } : {};
   // Hundreds of failures in a row are what is wanted here.
   const breaker = { failureRatio: 1, minRequests: 100_000, consecutiveFailures: 100_000 };

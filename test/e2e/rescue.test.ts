@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream, silence } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, chatStream, silence } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 import { after, answeredBy, assertSettled, endsOf, failing } from './hedge-world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -207,8 +207,8 @@ describe('what it may cost', () => {
 
   it('leaves a target of which ten answers are known three times the longest of them', async (t) => {
     let calls = 0;
-    const a = (): SimulatedAnswer => (++calls <= 10 ? chatAnswer({ headersAfterMs: calls * 300 }) : silence());
-    const world = await start(t, { a, b: () => chatAnswer() });
+    const a = (): SimulatedResponse => (++calls <= 10 ? chatResponse({ headersAfterMs: calls * 300 }) : silence());
+    const world = await start(t, { a, b: () => chatResponse() });
     for (let i = 0; i < 10; i++) await world.answerTo();
     assert.equal((await world.answerTo()).endAtMs, 9 * SECOND);
   });
@@ -218,7 +218,7 @@ describe('the only target', () => {
   it('may think for as long as its hard limit lets it', async (t) => {
     const cases = [
       { body: { model: 'deep', stream: true }, a: () => chatStream({ headersAfterMs: 75 * SECOND }), ms: 75 * SECOND },
-      { body: { model: 'deep' }, a: () => chatAnswer({ headersAfterMs: 330 * SECOND }), ms: 330 * SECOND },
+      { body: { model: 'deep' }, a: () => chatResponse({ headersAfterMs: 330 * SECOND }), ms: 330 * SECOND },
     ];
     for (const { body, a, ms } of cases) {
       const world = await start(t, { a });

@@ -1,14 +1,14 @@
 /** The retry budget holds at the instant of the repeat, however long one waits between the permission and it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 const policy = { retry: { budget: { ratio: 0, minPerSecond: 0.001 } }, breaker: { consecutiveFailures: 50 } };
 
 test('two who may repeat and wait for the same place do not both take the last repeat', async (t) => {
   let calls = 0;
-  const a = () => (++calls === 3 ? chatAnswer({ headersAfterMs: 30_000 }) : chatError(500));
+  const a = () => (++calls === 3 ? chatResponse({ headersAfterMs: 30_000 }) : chatError(500));
   const world = await startVirtualWorld(t, { providers: { a }, limits: { concurrency: 1 }, config: { policy } });
   const asked = [world.ask(), world.ask(), world.ask()];
   const [first, second, third] = await Promise.all(asked.map((one) => world.until(one.done)));
@@ -22,7 +22,7 @@ test('two who may repeat and wait for the same place do not both take the last r
 
 test('what a repeat has taken comes back where it is not made', async (t) => {
   let calls = 0;
-  const a = () => (++calls === 2 ? chatAnswer({ headersAfterMs: 30_000 }) : calls < 4 ? chatError(500) : chatAnswer());
+  const a = () => (++calls === 2 ? chatResponse({ headersAfterMs: 30_000 }) : calls < 4 ? chatError(500) : chatResponse());
   const world = await startVirtualWorld(t, { providers: { a }, limits: { concurrency: 1 }, config: { policy } });
   const [left, long] = [world.ask(), world.ask()];
   await world.clock.advanceAsync(20_000);

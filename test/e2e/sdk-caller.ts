@@ -1,22 +1,22 @@
-/** What the official `openai` SDK makes of one chat request: all that it says, or how it fails, and after how much. */
+/** The result of one chat request as the official `openai` SDK sees it: its content, or how and after how much content it fails. */
 import OpenAI from 'openai';
 
-/** One choice, put together from a plain answer or from the deltas of a stream. */
+/** One choice, assembled from a non-streaming response or from stream deltas. */
 export interface Said {
   content: string;
   refusal: string;
-  /** In whatever field. */
+  /** From any field. */
   reasoning: string;
   tools: { id: string | undefined; name: string; arguments: string }[];
   finish: string | null;
 }
 
 interface Common {
-  /** One for each choice. */
+  /** One per choice. */
   readonly said: readonly Said[];
   /** Chunks with content. */
   readonly deltas: number;
-  /** Prompt and output tokens, where they were told. */
+  /** Prompt and output tokens, if reported. */
   readonly usage: readonly [number, number] | null;
   readonly headers: Headers;
   readonly ms: number;
@@ -27,15 +27,15 @@ export interface SdkError {
   readonly code: string | null | undefined;
   readonly type: string | undefined;
   readonly message: string;
-  /** The error object as the answer holds it. */
+  /** The error object in the response. */
   readonly error: unknown;
 }
 
 /**
- * - `answer`: it ended well
+ * - `answer`: it ended normally
  * - `error`: an error status
- * - `in band`: the stream began, and ended with an error event
- * - `lost`: anything else, such as a connection that broke: nobody should ever see it
+ * - `in band`: the stream started, and ended with an error event
+ * - `lost`: anything else, such as a broken connection, which must never occur
  */
 export type SdkSeen = Common &
   (
@@ -46,7 +46,7 @@ export type SdkSeen = Common &
 
 type Body = Record<string, unknown>;
 
-/** Asks once, and reads the answer to its end, or leaves a stream after so many chunks with content. */
+/** Sends one request and reads the response to its end, or leaves a stream after the given number of content chunks. */
 export async function askBySdk(openai: OpenAI, body: Body, headers: Record<string, string> = {}, leaveAfter = Infinity): Promise<SdkSeen> {
   const startedAt = performance.now();
   const gathered: Gathered = { said: [], deltas: 0, usage: null, headers: new Headers() };
@@ -79,7 +79,7 @@ async function readPlain(openai: OpenAI, body: Body, headers: Record<string, str
   ).withResponse();
   gathered.headers = response.headers;
   const answer = data as OpenAI.ChatCompletion;
-  // The SDK does not check what it got: an answer without choices is its caller's surprise.
+  // The SDK does not validate the response: missing choices would only surprise the caller.
   for (const [position, { index, message, finish_reason: finish }] of (answer.choices ?? []).entries()) {
     const said = choiceOf(gathered, index ?? position);
     addTo(said, message);
@@ -127,7 +127,7 @@ function choiceOf({ said }: Gathered, index: number): Said {
   return said[index]!;
 }
 
-/** True if there was anything in it. */
+/** True if it had any content. */
 function addTo(said: Said, delta: Delta): boolean {
   said.content += delta.content ?? '';
   said.refusal += delta.refusal ?? '';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatStream, silence } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatStream, silence } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -11,11 +11,11 @@ import { contentOf, errorOf } from './world.ts';
 
 const MINUTE = 60_000;
 
-type Script = (call: SimulatedCall) => SimulatedAnswer;
+type Script = (call: SimulatedCall) => SimulatedResponse;
 
 const isStream = ({ body }: SimulatedCall): boolean => (JSON.parse(body) as { stream?: boolean }).stream === true;
-const healthy: Script = (call) => (isStream(call) ? chatStream() : chatAnswer());
-const inStream = (error: object): SimulatedAnswer => ({
+const healthy: Script = (call) => (isStream(call) ? chatStream() : chatResponse());
+const inStream = (error: object): SimulatedResponse => ({
   steps: [
     { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } },
     { do: 'send', bytes: `data: ${JSON.stringify({ error })}\n\n` },
@@ -24,7 +24,7 @@ const inStream = (error: object): SimulatedAnswer => ({
 
 function start(
   t: TestContext,
-  scripts: Record<string, SimulatedAnswer | Script>,
+  scripts: Record<string, SimulatedResponse | Script>,
   more: Partial<VirtualOptions> = {},
 ): Promise<VirtualWorld> {
   const providers = Object.fromEntries(
@@ -33,19 +33,19 @@ function start(
   return startVirtualWorld(t, { providers, ...more });
 }
 
-function statusOf({ steps }: SimulatedAnswer): number {
+function statusOf({ steps }: SimulatedResponse): number {
   for (const step of steps) if (step.do === 'head') return step.status;
   throw new Error('an answer without a head');
 }
 
-function bytesOf({ steps }: SimulatedAnswer): string {
+function bytesOf({ steps }: SimulatedResponse): string {
   return [...steps].map((step) => (step.do === 'send' ? String(step.bytes) : '')).join('');
 }
 
 const counts = (world: VirtualWorld, ...names: string[]): number[] => names.map((name) => world.callsTo(name));
 
 /** Refusals that may be the target's own. */
-const UNKNOWN: Record<string, SimulatedAnswer> = {
+const UNKNOWN: Record<string, SimulatedResponse> = {
   'an output limit above the context': openai(
     400,
     null,
@@ -161,7 +161,7 @@ describe('a refusal that no rule knows', { concurrency: 4 }, () => {
   });
 
   it('in a stream that is kept alive already: the first error is told in it', async (t) => {
-    const late = (message: string): SimulatedAnswer => ({
+    const late = (message: string): SimulatedResponse => ({
       steps: [{ do: 'wait', ms: 30_000 }, ...json(400, { error: { message } }).steps],
     });
     const world = await start(t, { a: late('first'), b: late('second') });
@@ -174,7 +174,7 @@ describe('a refusal that no rule knows', { concurrency: 4 }, () => {
 describe('the second opinion', { concurrency: 4 }, () => {
   const no = openai(400, null, 'x', 'no, says the first');
 
-  const others: Record<string, SimulatedAnswer> = {
+  const others: Record<string, SimulatedResponse> = {
     'a server error': json(500, { error: { message: 'm' } }),
     'a broken connection': { steps: [{ do: 'break', code: 'ECONNRESET' }] },
     'a bad key': json(401, { error: { message: 'm' } }),
@@ -236,7 +236,7 @@ describe('the second opinion', { concurrency: 4 }, () => {
   });
 
   it('is asked of another model of the same provider', async (t) => {
-    const a: Script = (call) => (call.body.includes('"small"') ? no : chatAnswer());
+    const a: Script = (call) => (call.body.includes('"small"') ? no : chatResponse());
     const world = await start(t, { a }, { models: { fast: ['a/small', 'a/large'] } });
     assert.equal((await world.answerTo()).headers.get('x-breakwater-target'), 'a/large');
   });
@@ -324,7 +324,7 @@ describe('the second opinion', { concurrency: 4 }, () => {
 
   it('with a hedge beside the refused attempt is that hedge', async (t) => {
     const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
-    const slowly = (ms: number, answer: SimulatedAnswer): SimulatedAnswer => ({ steps: [{ do: 'wait', ms }, ...answer.steps] });
+    const slowly = (ms: number, answer: SimulatedResponse): SimulatedResponse => ({ steps: [{ do: 'wait', ms }, ...answer.steps] });
     const refusedBoth = await start(
       t,
       { a: slowly(100, no), b: slowly(100, openai(400, null, 'x', 'second')), c: healthy },
@@ -333,7 +333,7 @@ describe('the second opinion', { concurrency: 4 }, () => {
     const seen = await refusedBoth.answerTo();
     assert.deepEqual([seen.status, errorOf(seen.text).message], [400, 'no, says the first']);
     assert.deepEqual(counts(refusedBoth, 'a', 'b', 'c'), [1, 1, 0]);
-    const answered = await start(t, { a: slowly(100, no), b: slowly(100, chatAnswer()) }, { config: { policy } });
+    const answered = await start(t, { a: slowly(100, no), b: slowly(100, chatResponse()) }, { config: { policy } });
     assert.equal((await answered.answerTo()).headers.get('x-breakwater-target'), 'b/m');
     assert.deepEqual(counts(answered, 'a', 'b'), [1, 1]);
   });

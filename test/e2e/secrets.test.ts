@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { parseConfig } from '../../src/gateway/config/index.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
-import { createSimulatedUpstream, type SimulatedAnswer, type SimulatedStep } from '../../src/testing/simulated-upstream.ts';
-import { chatAnswer, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
+import { createSimulatedUpstream, type SimulatedResponse, type SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
 import { startGateway } from './harness.ts';
 import { drive } from './virtual.ts';
 
@@ -17,7 +17,7 @@ const ALL = [KEY, OTHER_KEY, HEADER, CLIENT_KEY, ADMIN_KEY];
 const EVERY = ALL.join(' | ');
 const stars = (text: string): string => '*'.repeat(text.length);
 
-async function start(t: TestContext, answer: () => SimulatedAnswer) {
+async function start(t: TestContext, answer: () => SimulatedResponse) {
   const clock = createManualClock();
   const transport = createSimulatedUpstream(clock, answer);
   const gateway = await startGateway(
@@ -56,7 +56,7 @@ function assertNone(text: string, where: string): void {
 }
 
 test('every secret of the config is masked in a body, not only the key of the target', async (t) => {
-  const { ask } = await start(t, () => chatAnswer({ words: [EVERY] }));
+  const { ask } = await start(t, () => chatResponse({ words: [EVERY] }));
   const { response, text } = await ask('/v1/chat/completions', chat);
   assert.equal(response.status, 200);
   assertNone(text, 'body');
@@ -86,7 +86,7 @@ test('every response header that is passed on is masked', async (t) => {
     'openai-version': CLIENT_KEY,
     'content-language': ADMIN_KEY,
   };
-  const answer = chatAnswer();
+  const answer = chatResponse();
   const steps = [...answer.steps].map((step): SimulatedStep => (step.do === 'head' ? { ...step, headers } : step));
   const { ask } = await start(t, () => ({ steps }));
   const { response } = await ask('/v1/chat/completions', chat);
@@ -134,7 +134,7 @@ test('bytes of other endpoints are masked, cut wherever they come', async (t) =>
 });
 
 test('a reload masks the new keys at once, and the old ones where they are still in use', async (t) => {
-  const { ask, gateway } = await start(t, () => chatAnswer({ words: ['new-client-key-6 ', KEY] }));
+  const { ask, gateway } = await start(t, () => chatResponse({ words: ['new-client-key-6 ', KEY] }));
   const parsed = parseConfig(
     {
       providers: { a: { baseUrl: 'http://a/v1', apiKey: KEY } },
@@ -154,7 +154,7 @@ test('a reload masks the new keys at once, and the old ones where they are still
 test('what only looks like a secret, short or trivial, is left alone', async (t) => {
   const clock = createManualClock();
   const words = ['true 12345678 http://a/v1 sk-test research fast a/m'];
-  const transport = createSimulatedUpstream(clock, () => chatAnswer({ words }));
+  const transport = createSimulatedUpstream(clock, () => chatResponse({ words }));
   const gateway = await startGateway(
     {
       providers: {

@@ -16,7 +16,7 @@ function configFile(t: TestContext, config: object): string {
 }
 
 const provider = (apiKey: string) => ({ protocol: 'openai', baseUrl: 'http://127.0.0.1:9/v1', apiKey });
-const SHARED_STORE = /another process uses the store sqlite:[^"]*state\.db too/;
+const SHARED_STORE = /another process also uses the store sqlite:[^"]*state\.db/;
 
 async function serve(t: TestContext, file: string): Promise<CliProcess> {
   const cli = startCli(['serve', '--config', file]);

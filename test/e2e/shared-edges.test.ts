@@ -6,8 +6,8 @@ import type { Clock } from '../../src/core/clock.ts';
 import type { CachedResponses } from '../../src/store/cached-responses.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
-import { chatAnswer, chatError, chatStream, createManualClock } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream, createManualClock } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { contentOf, errorOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -19,7 +19,7 @@ const cache = { enabled: true };
 
 async function start(
   t: TestContext,
-  answer: (nth: number, call: SimulatedCall) => SimulatedAnswer,
+  answer: (nth: number, call: SimulatedCall) => SimulatedResponse,
   more: Partial<VirtualOptions> = {},
 ): Promise<VirtualWorld> {
   let nth = 0;
@@ -57,7 +57,7 @@ async function leftBehind(
 ): Promise<Map<string, Uint8Array>> {
   const clock = createManualClock();
   const { store, rows } = slowStore(await openStore('memory:', { clock, onWarning: () => {} }), clock, 0);
-  const world = await start(t, () => chatAnswer({ words: ['of old'] }), { store });
+  const world = await start(t, () => chatResponse({ words: ['of old'] }), { store });
   for (const [body, headers] of asks) await world.answerTo(body, headers);
   return rows;
 }
@@ -67,7 +67,7 @@ async function startAfter(t: TestContext, rows: Map<string, Uint8Array>, more: P
   const clock = { schedule: (ms: number, work: () => void) => late.clock!.schedule(ms, work) } as Clock;
   const made = slowStore(await openStore('memory:', { clock: createManualClock(), onWarning: () => {} }), clock, 100);
   for (const [key, value] of rows) made.rows.set(key, value);
-  const world = await start(t, () => chatAnswer({ words: ['anew'], headersAfterMs: 1_000 }), { store: made.store, ...more });
+  const world = await start(t, () => chatResponse({ words: ['anew'], headersAfterMs: 1_000 }), { store: made.store, ...more });
   late.clock = world.clock;
   return world;
 }
@@ -125,7 +125,7 @@ describe('a stream that was here before it went out', () => {
 
 describe('a stream that was kept alive', () => {
   it('tells in a comment what its headers could not, its quality too', async (t) => {
-    const world = await start(t, () => chatAnswer({ words: ['no'], headersAfterMs: 60_000 }), {
+    const world = await start(t, () => chatResponse({ words: ['no'], headersAfterMs: 60_000 }), {
       config: { policy: { quality: { minLength: 50 }, maxAttempts: 1, timeouts: { headers: '2m', firstContent: '2m' } } },
     });
     const seen = await world.answerTo({ stream: true }, KEY);
@@ -137,7 +137,7 @@ describe('a stream that was kept alive', () => {
 describe('an answer beyond its time', () => {
   it('does not hide that the request has become too long for every target', async (t) => {
     const tooLong = chatError(400, { code: 'context_length_exceeded', type: 'invalid_request_error' });
-    const world = await start(t, (nth) => (nth === 0 ? chatAnswer() : tooLong));
+    const world = await start(t, (nth) => (nth === 0 ? chatResponse() : tooLong));
     await world.answerTo();
     world.clock.advance(3_600_000);
     const seen = await world.answerTo();
@@ -152,7 +152,7 @@ describe('a stream that went out before it could be judged', () => {
     ['a check', {}, { check: () => false }],
   ] satisfies [string, object, Quality][]) {
     it(`is not kept where ${what} would have been`, async (t) => {
-      const world = await start(t, (nth) => (nth === 0 ? chatStream({ gapMs: 10 }) : chatAnswer()), {
+      const world = await start(t, (nth) => (nth === 0 ? chatStream({ gapMs: 10 }) : chatResponse()), {
         config: { policy: { cache, quality, maxAttempts: 1 } },
       });
       assert.equal(useOf(await world.answerTo({ ...body, stream: true })), null);
@@ -231,7 +231,7 @@ describe('a key that an earlier process has left', () => {
 
 describe('a request', () => {
   it('nested so deeply that nobody can read it is answered all the same', async (t) => {
-    const world = await start(t, () => chatAnswer());
+    const world = await start(t, () => chatResponse());
     const deep = '['.repeat(200_000) + ']'.repeat(200_000);
     const body = `{"model":"fast","messages":[{"role":"user","content":"x"}],"deep":${deep}}`;
     const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
@@ -242,7 +242,7 @@ describe('a request', () => {
   });
 
   it('whose caller has left before it began makes no call', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 1_000 }));
+    const world = await start(t, () => chatResponse({ headersAfterMs: 1_000 }));
     const handle = world.gateway.handle.bind(world.gateway);
     let leave = (): void => {};
     world.gateway.handle = (request, sink) => {
@@ -260,7 +260,7 @@ describe('a request', () => {
   });
 
   it('to a provider that lives elsewhere since a reload is another one', async (t) => {
-    const world = await start(t, () => chatAnswer());
+    const world = await start(t, () => chatResponse());
     await world.answerTo();
     const { config } = world.gateway;
     const [a] = Object.values(config.providers);

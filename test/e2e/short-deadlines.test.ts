@@ -1,7 +1,7 @@
 /** A caller who has less time than an answer takes harms nobody but itself. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer, silence } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, silence } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
@@ -12,7 +12,7 @@ const SHORT = { 'x-breakwater-deadline-ms': '12000' };
 async function shown(t: Parameters<typeof startVirtualWorld>[0]): Promise<{ world: VirtualWorld; hang: () => void }> {
   let isHung = false;
   const world = await startVirtualWorld(t, {
-    providers: { a: () => (isHung ? silence() : chatAnswer({ headersAfterMs: ANSWER_MS })) },
+    providers: { a: () => (isHung ? silence() : chatResponse({ headersAfterMs: ANSWER_MS })) },
   });
   await all(world, 60, {});
   return { world, hang: () => (isHung = true) };
@@ -41,7 +41,7 @@ test('silence beyond what answers take opens it all the same', async (t) => {
 
 test('who ran out of time is told so, though the other target could not be asked before the end', async (t) => {
   const world = await startVirtualWorld(t, {
-    providers: { a: () => silence(), b: () => chatAnswer() },
+    providers: { a: () => silence(), b: () => chatResponse() },
     config: { policy: { maxAttempts: 4 } },
     models: { fast: ['a/m', 'b/m'], other: ['b/m'] },
     limits: { requestsPerMinute: 1, burst: 1 },

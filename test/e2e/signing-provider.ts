@@ -1,7 +1,7 @@
 /** Providers of signed thinking in virtual time: they verify every signature as strictly as a provider may. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import type { VirtualWorld } from './virtual.ts';
 
 export type Block = Record<string, unknown> & { readonly type: string };
@@ -39,7 +39,7 @@ function prefixOf({ system, tools, messages }: MessagesBody, length: number): st
   return JSON.stringify([system, tools, messages.slice(0, length)]);
 }
 
-export function refusal(message: string, status = 400, type = 'invalid_request_error'): SimulatedAnswer {
+export function refusal(message: string, status = 400, type = 'invalid_request_error'): SimulatedResponse {
   return {
     steps: [
       { do: 'head', status, headers: { 'content-type': 'application/json' } },
@@ -81,11 +81,11 @@ export interface SigningOptions {
   /** The blocks behind the thinking. */
   readonly content?: (body: MessagesBody) => readonly Block[];
   /** How it refuses a signature; default: 400 with Anthropic's words. */
-  readonly refuse?: (message: string) => SimulatedAnswer;
+  readonly refuse?: (message: string) => SimulatedResponse;
 }
 
 /** Refuses what it did not sign; answers with thinking and text of its own, a different one for each call. */
-export function signingProvider(options: SigningOptions = {}): (call: SimulatedCall) => SimulatedAnswer {
+export function signingProvider(options: SigningOptions = {}): (call: SimulatedCall) => SimulatedResponse {
   return (call) => {
     const body = bodyOf(call);
     const key = keyIn(call);
@@ -110,7 +110,7 @@ function messageOf(model: string, content: readonly Block[]): Record<string, unk
   return { id: 'msg_1', type: 'message', role: 'assistant', model, content, stop_reason: stop, stop_sequence: null, usage };
 }
 
-export function messageAnswer(model: string, content: readonly Block[]): SimulatedAnswer {
+export function messageAnswer(model: string, content: readonly Block[]): SimulatedResponse {
   return {
     steps: [
       { do: 'head', status: 200, headers: { 'content-type': 'application/json' } },
@@ -121,7 +121,7 @@ export function messageAnswer(model: string, content: readonly Block[]): Simulat
 
 const event = (type: string, fields: Record<string, unknown>): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
 
-export function messageStream(model: string, content: readonly Block[]): SimulatedAnswer {
+export function messageStream(model: string, content: readonly Block[]): SimulatedResponse {
   const { stop_reason: reason, usage, ...message } = messageOf(model, content);
   const texts = [event('message_start', { message: { ...message, content: [], stop_reason: null, usage } })];
   for (const [index, block] of content.entries()) {

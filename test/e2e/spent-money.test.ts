@@ -1,8 +1,8 @@
 /** No money, a suspended account or an invalid key, in the words of single vendors: one call, and the key says why and until when. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatStream } from '../../src/testing/index.ts';
-import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import { chatResponse, chatStream } from '../../src/testing/index.ts';
+import type { SimulatedResponse } from '../../src/testing/index.ts';
 import { keyed, MINUTE, targetsOf } from './keyed.ts';
 import { json } from './provider-bodies.ts';
 import { contentOf, errorOf } from './world.ts';
@@ -12,7 +12,7 @@ const HOUR = 60 * MINUTE;
 const BEGIN = Date.UTC(2025, 0, 1);
 
 interface Case {
-  readonly answer: SimulatedAnswer;
+  readonly answer: SimulatedResponse;
   readonly reason: 'auth' | 'quota';
   readonly forMs: number;
 }
@@ -131,7 +131,7 @@ describe('a key whose refusal speaks of the whole account', () => {
   });
 
   it('in the first event of a stream goes to the next key', async (t) => {
-    const broken: SimulatedAnswer = {
+    const broken: SimulatedResponse = {
       steps: [
         { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } },
         {
@@ -158,7 +158,7 @@ describe('a success', () => {
     const limited = json(429, {
       error: { message: 'Rate limit exceeded: free-models-per-min.', code: 429, metadata: { headers: { 'X-RateLimit-Reset': reset } } },
     });
-    const world = await keyed(t, 1, (_key, nth) => (nth === 1 ? limited : chatAnswer()));
+    const world = await keyed(t, 1, (_key, nth) => (nth === 1 ? limited : chatResponse()));
     const seen = await world.answerTo();
     assert.equal(seen.status, 200);
     assert.ok(seen.endAtMs >= 20_000 && seen.endAtMs < 21_000, `${seen.endAtMs} ms`);

@@ -1,8 +1,8 @@
 /** Streams whose callers stop reading hold the places of a concurrency limit: others who wait for those places get them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { drive, startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 import { chatBody } from './harness.ts';
@@ -15,7 +15,7 @@ const eventOf = (content: string) => `data: ${JSON.stringify({ choices: [{ index
 const PIECE = eventOf('some words '.repeat(1000));
 
 /** A long stream, a piece every 100 ms. */
-function* long(): Generator<SimulatedAnswer['steps'] extends Iterable<infer S> ? S : never> {
+function* long(): Generator<SimulatedResponse['steps'] extends Iterable<infer S> ? S : never> {
   yield { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } };
   for (let i = 0; i < 100_000; i++) {
     yield { do: 'send', bytes: PIECE };
@@ -23,8 +23,8 @@ function* long(): Generator<SimulatedAnswer['steps'] extends Iterable<infer S> ?
   }
 }
 
-const provider = ({ body }: SimulatedCall): SimulatedAnswer =>
-  body.includes('"stream":true') ? { steps: long() } : { steps: [{ do: 'wait', ms: 200 }, ...chatAnswer().steps] };
+const provider = ({ body }: SimulatedCall): SimulatedResponse =>
+  body.includes('"stream":true') ? { steps: long() } : { steps: [{ do: 'wait', ms: 200 }, ...chatResponse().steps] };
 
 interface Stream {
   readonly response: Response;
@@ -145,7 +145,7 @@ describe('streams that their caller does not read', () => {
       const { code, message } = errorOf(refused.text);
       assert.equal(code, 'rate_limited');
       assert.doesNotMatch(message, /would have sufficed/, message);
-      assert.match(message, /running calls hold every place of a concurrency limit/);
+      assert.match(message, /running calls hold every slot of a concurrency limit/);
     }
   });
 });

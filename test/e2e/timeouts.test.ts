@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { chatAnswer, chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen, VirtualWorld } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
@@ -11,7 +11,7 @@ import { contentOf, errorOf } from './world.ts';
 const SECOND = 1_000;
 const MINUTE = 60_000;
 
-const quickAnswer = () => chatAnswer();
+const quickAnswer = () => chatResponse();
 const quickStream = () => chatStream();
 const deadline = (ms: number) => ({ 'x-breakwater-deadline-ms': String(ms) });
 
@@ -36,12 +36,12 @@ function answeredBy(seen: VirtualSeen, target: string, attempts: number, fallbac
 }
 
 /** The same answer, so much later. */
-function slowStart({ steps }: SimulatedAnswer, ms: number): SimulatedAnswer {
+function slowStart({ steps }: SimulatedResponse, ms: number): SimulatedResponse {
   return { steps: [{ do: 'wait', ms }, ...steps] };
 }
 
 describe('a call that takes ninety seconds', () => {
-  const plain = () => chatAnswer({ headersAfterMs: 90 * SECOND });
+  const plain = () => chatResponse({ headersAfterMs: 90 * SECOND });
   const thinking = () => chatStream({ firstContentAfterMs: 90 * SECOND });
   const cases = [
     { name: 'plain', body: {}, slow: plain, quick: quickAnswer, besideAt: 30.5 * SECOND },
@@ -117,7 +117,7 @@ describe('a call that hangs', () => {
 
   it('has another target beside it after 60 % of the deadline, and fails for it where that has no place', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: silence, b: () => chatAnswer({ headersAfterMs: 3 * SECOND }) },
+      providers: { a: silence, b: () => chatResponse({ headersAfterMs: 3 * SECOND }) },
       limits: { concurrency: 1 },
     });
     const seen = await world.answerTo({}, deadline(10 * SECOND));
@@ -135,7 +135,7 @@ describe('a call that hangs', () => {
 
   it('is left after 60 % of the deadline where the other target has no place yet, which is then waited for', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: silence, b: () => chatAnswer({ headersAfterMs: 3 * SECOND }) },
+      providers: { a: silence, b: () => chatResponse({ headersAfterMs: 3 * SECOND }) },
       limits: { concurrency: 1 },
     });
     const busy = [world.ask({ model: 'b/m' }), world.ask({ model: 'b/m' }), world.ask({ model: 'b/m' })];
@@ -150,7 +150,7 @@ describe('a call that hangs', () => {
 
   for (const stream of [true, false]) {
     it(`is left two seconds after an error status whose body does not come${stream ? ', of a stream' : ''}`, async (t) => {
-      const hangs = (): SimulatedAnswer => ({
+      const hangs = (): SimulatedResponse => ({
         steps: [
           { do: 'head', status: 500 },
           { do: 'send', bytes: '{"error":' },
@@ -180,7 +180,7 @@ describe('a call that hangs', () => {
   });
 
   it('gets the rest of the deadline where it is the last', async (t) => {
-    const slow = () => chatAnswer({ headersAfterMs: 68 * SECOND });
+    const slow = () => chatResponse({ headersAfterMs: 68 * SECOND });
     const world = await startVirtualWorld(t, { providers: { a: silence, b: slow } });
     const seen = await world.answerTo({}, deadline(100 * SECOND));
     answeredBy(seen, 'b/m', 2, 'slow');
@@ -208,11 +208,11 @@ describe('a call that hangs', () => {
 
 describe('a target whose usual time is known', () => {
   /** Answers fifty times after `ms`, then hangs. */
-  const turnsSilent = (ms: number, answer: (ms: number) => SimulatedAnswer) => {
+  const turnsSilent = (ms: number, answer: (ms: number) => SimulatedResponse) => {
     let calls = 0;
     return () => (++calls <= 50 ? answer(ms) : silence());
   };
-  const plain = (ms: number) => chatAnswer({ headersAfterMs: ms });
+  const plain = (ms: number) => chatResponse({ headersAfterMs: ms });
   const stream = (ms: number) => chatStream({ headersAfterMs: ms });
   const cases = [
     { name: 'ten seconds at least, plain', body: {}, usualMs: 500, answer: plain, expectedMs: 10 * SECOND },
@@ -235,7 +235,7 @@ describe('a target whose usual time is known', () => {
   it('is waited for all the same where nobody else could answer', async (t) => {
     let calls = 0;
     const world = await startVirtualWorld(t, {
-      providers: { a: () => chatAnswer({ headersAfterMs: ++calls <= 50 ? 100 : 90 * SECOND }) },
+      providers: { a: () => chatResponse({ headersAfterMs: ++calls <= 50 ? 100 : 90 * SECOND }) },
     });
     for (let i = 0; i < 50; i++) await world.answerTo();
     const seen = await world.answerTo();
@@ -245,7 +245,7 @@ describe('a target whose usual time is known', () => {
 
   it('of one kind of call says nothing about another', async (t) => {
     let calls = 0;
-    const a = () => (++calls <= 50 ? chatAnswer({ headersAfterMs: 100 }) : chatStream({ headersAfterMs: 40 * SECOND }));
+    const a = () => (++calls <= 50 ? chatResponse({ headersAfterMs: 100 }) : chatStream({ headersAfterMs: 40 * SECOND }));
     const world = await startVirtualWorld(t, { providers: { a, b: quickStream } });
     for (let i = 0; i < 50; i++) await world.answerTo();
     const seen = await world.answerTo({ stream: true });
@@ -269,7 +269,7 @@ describe('a configured duration', () => {
     {
       name: 'first content',
       timeouts: { firstContent: '7s' },
-      a: chatAnswer({ firstContentAfterMs: Infinity }),
+      a: chatResponse({ firstContentAfterMs: Infinity }),
       phase: 'first_content',
       at: 7 * SECOND,
     },
@@ -279,7 +279,7 @@ describe('a configured duration', () => {
     {
       name: 'attempt, over parts that are each in time',
       timeouts: { attempt: '15s' },
-      a: chatAnswer({ headersAfterMs: 14 * SECOND, firstContentAfterMs: 14 * SECOND }),
+      a: chatResponse({ headersAfterMs: 14 * SECOND, firstContentAfterMs: 14 * SECOND }),
       phase: 'first_content',
       at: 15 * SECOND,
     },
@@ -297,7 +297,7 @@ describe('a configured duration', () => {
   }
 
   it('cut short by a caller in a hurry says nothing about the target', async (t) => {
-    const slow = () => chatAnswer({ headersAfterMs: 5 * SECOND });
+    const slow = () => chatResponse({ headersAfterMs: 5 * SECOND });
     for (const [timeouts, headers, failureRatio] of [
       [{}, deadline(3 * SECOND), 0],
       [{ headers: '1s' }, deadline(3 * SECOND), 1],
@@ -313,7 +313,7 @@ describe('a configured duration', () => {
 
   it('longer than the learned one is taken as it is', async (t) => {
     let calls = 0;
-    const a = () => chatAnswer({ headersAfterMs: ++calls <= 50 ? 100 : 50 * SECOND });
+    const a = () => chatResponse({ headersAfterMs: ++calls <= 50 ? 100 : 50 * SECOND });
     const world = await startVirtualWorld(t, { providers: { a, b: quickAnswer }, ...policyOf({ headers: '55s' }) });
     for (let i = 0; i < 50; i++) await world.answerTo();
     took((await world.answerTo()).endAtMs, 50 * SECOND);
@@ -340,7 +340,7 @@ describe('the deadline', () => {
   });
 
   it('includes the wait for capacity', async (t) => {
-    const a = () => chatAnswer({ headersAfterMs: 40 * SECOND });
+    const a = () => chatResponse({ headersAfterMs: 40 * SECOND });
     const world = await startVirtualWorld(t, { providers: { a }, limits: { concurrency: 1 } });
     const first = world.ask();
     const seen = await world.answerTo({}, deadline(30 * SECOND));
@@ -599,7 +599,7 @@ describe('a stream that is kept open after its last word', () => {
 });
 
 describe('a caller who leaves', () => {
-  const phases: { name: string; a: SimulatedAnswer; afterMs: number; beside?: number }[] = [
+  const phases: { name: string; a: SimulatedResponse; afterMs: number; beside?: number }[] = [
     { name: 'before the connection is open', a: { connectMs: Infinity, steps: [] }, afterMs: 100 },
     { name: 'before the headers', a: silence(), afterMs: 100 },
     { name: 'in a preamble that was kept alive', a: chatStream({ firstContentAfterMs: Infinity }), afterMs: 30 * SECOND, beside: 1 },

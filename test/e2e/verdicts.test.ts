@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatStream } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatStream } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import type { StormFault } from '../../src/storm/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf, startWorld } from './world.ts';
@@ -216,7 +216,7 @@ describe('several targets that fail', { concurrency: 4 }, () => {
     ['for a day', '86400'],
   ] as const) {
     it(`a target that does not take a field, and pauses ${name}, is not waited for (virtual time)`, async (t) => {
-      const failure = (afterMs: number, status: number, headers: Record<string, string>, error: object): SimulatedAnswer => ({
+      const failure = (afterMs: number, status: number, headers: Record<string, string>, error: object): SimulatedResponse => ({
         steps: [
           { do: 'wait', ms: afterMs },
           { do: 'head', status, headers: { 'content-type': 'application/json', ...headers } },
@@ -228,7 +228,7 @@ describe('several targets that fail', { concurrency: 4 }, () => {
         call.body.includes('temperature')
           ? failure(50, 400, {}, unsupported)
           : failure(20, 429, { 'retry-after': retryAfter }, { message: 'slow down', code: 'rate_limit_exceeded' });
-      const world = await startVirtualWorld(t, { providers: { a, b: () => chatAnswer() } });
+      const world = await startVirtualWorld(t, { providers: { a, b: () => chatResponse() } });
       const asked = world.ask({ temperature: 0.2 });
       world.ask();
       const seen = await world.until(asked.done);

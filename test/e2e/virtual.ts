@@ -1,4 +1,4 @@
-/** A whole gateway in virtual time: a manual clock, a simulated upstream, and callers in this process. */
+/** A complete gateway in virtual time: a manual clock, a simulated upstream, and callers in this process. */
 import type { TestContext } from 'node:test';
 import type { Instant } from '../../src/core/clock.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
@@ -6,20 +6,20 @@ import type { Store } from '../../src/store/store.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 import type { ManualClock } from '../../src/testing/manual-clock.ts';
 import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
-import type { SimulatedAnswer, SimulatedCall, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
 import { chatBody, startGateway } from './harness.ts';
 import type { TestGateway } from './harness.ts';
 
 export interface VirtualWorld extends TestGateway {
   readonly clock: ManualClock;
   readonly upstream: SimulatedUpstream;
-  /** Calls that a provider saw. */
+  /** Number of calls received by a provider. */
   callsTo(provider: string): number;
-  /** Sends a chat request; it goes on as time does. */
+  /** Sends a chat request; it progresses as time is advanced. */
   ask(body?: Record<string, unknown>, headers?: Record<string, string>): VirtualAnswer;
-  /** Lets time pass until the promise has settled; fails after a day. */
+  /** Advances time until the promise has settled; fails after a day. */
   until<T>(promise: Promise<T>): Promise<T>;
-  /** Asks and waits for the end. */
+  /** Sends a request and waits for the end. */
   answerTo(body?: Record<string, unknown>, headers?: Record<string, string>): Promise<VirtualSeen>;
 }
 
@@ -27,7 +27,7 @@ export interface VirtualSeen {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Each piece of the body, and milliseconds from the request to it. */
+  /** Each chunk of the body, with milliseconds since the request. */
   readonly pieces: readonly { readonly atMs: number; readonly text: string }[];
   readonly headAtMs: number;
   readonly endAtMs: number;
@@ -39,16 +39,16 @@ export interface VirtualAnswer {
 }
 
 export interface VirtualOptions {
-  /** One script for each provider; the provider's name is the host of its address, with `domain` behind it. */
-  readonly providers: Readonly<Record<string, (call: SimulatedCall) => SimulatedAnswer>>;
-  /** Providers as configured, where they are of other kinds; then `providers` is by host. */
+  /** One script per provider; the provider's name is the host of its address, followed by `domain`. */
+  readonly providers: Readonly<Record<string, (call: SimulatedCall) => SimulatedResponse>>;
+  /** Configured providers, if they are of other kinds; `providers` is then keyed by host. */
   readonly configured?: ConfigInput['providers'];
-  /** Default: none. A bare name is the operator's own server, which may be silent for longer; `.test` is anybody's. */
+  /** Default: none. A bare name is a self-hosted server, which may be silent for longer; `.test` is a public provider. */
   readonly domain?: string;
   /** Default: `fast`, over the model `m` of every provider in turn; `deep`, over `gpt-5`. */
   readonly models?: ConfigInput['models'];
   readonly limits?: Record<string, number>;
-  /** `caller`: every provider gets the caller's own credential; a list: every provider has these. */
+  /** `caller`: every provider gets the caller's credential; a list: every provider has these keys. */
   readonly keys?: 'caller' | readonly string[];
   readonly config?: Omit<ConfigInput, 'providers' | 'models'>;
   /** Default: in memory. */
@@ -119,7 +119,7 @@ async function send(
   return { status: response.status, headers: response.headers, text, pieces, headAtMs, endAtMs: sinceMs() };
 }
 
-/** Goes from timer to timer; between two of them everything that was resolved is carried on. */
+/** Advances from timer to timer; promise continuations run in between. */
 export async function drive<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
   let settled = false;
   void Promise.allSettled([promise]).then(() => (settled = true));
@@ -127,7 +127,7 @@ export async function drive<T>(clock: ManualClock, promise: Promise<T>): Promise
   await clock.advanceAsync(0);
   while (!settled) {
     const next = clock.nextTimerAt;
-    if (next === undefined || next > giveUpAt) throw new Error('nothing will ever happen any more');
+    if (next === undefined || next > giveUpAt) throw new Error('nothing is left to run');
     await clock.advanceAsync(next - clock.now());
   }
   return promise;

@@ -1,7 +1,7 @@
 /** A caller whom nobody can serve is told why, for each target. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
 import { badKey, keyed, KEYS } from './keyed.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
@@ -28,7 +28,7 @@ test('no_target_available says of each target why: open, isolated, which credent
 
 test('those who wait for a target that is isolated by hand are refused at once, though its calls run on', async (t) => {
   const world = await startVirtualWorld(t, {
-    providers: { a: () => chatAnswer({ headersAfterMs: 200_000 }), b: () => chatAnswer() },
+    providers: { a: () => chatResponse({ headersAfterMs: 200_000 }), b: () => chatResponse() },
     models: { fast: ['a/m'], both: { targets: ['a/m', 'b/m'], patience: '100s' } },
     limits: { concurrency: 2 },
   });

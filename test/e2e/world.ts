@@ -1,4 +1,4 @@
-/** One story's stage: Storms as providers, a gateway before them, and a caller that comes over the socket or in process. */
+/** The setup of a test: Storms as providers, a gateway in front of them, and a caller over the socket or in process. */
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { startStorm } from '../../src/storm/index.ts';
@@ -10,20 +10,20 @@ import type { TestGateway, TestGatewayOptions } from './harness.ts';
 export const WAYS = ['socket', 'process'] as const;
 export type Way = (typeof WAYS)[number];
 
-/** One answer as its caller saw it. */
+/** A response as its caller saw it. */
 export interface Seen {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Milliseconds until the whole answer was there. */
+  /** Milliseconds until the response was complete. */
   readonly ms: number;
-  /** The answer broke off. */
+  /** Whether the response broke off. */
   readonly broken: boolean;
 }
 
 export interface World extends TestGateway {
   readonly storms: Readonly<Record<string, Storm>>;
-  /** Posts a chat request and reads the whole answer. */
+  /** Posts a chat request and reads the whole response. */
   ask(body?: Record<string, unknown>, headers?: Record<string, string>, way?: Way): Promise<Seen>;
 }
 
@@ -31,20 +31,20 @@ type ProviderInput = NonNullable<ConfigInput['providers']>[string];
 
 export interface WorldOptions extends TestGatewayOptions {
   readonly storms: Readonly<Record<string, StormOptions>>;
-  /** Settings of a provider beside its address, by the Storm's name; of others everything. */
+  /** Additional settings of a provider by Storm name; complete settings of providers without a Storm. */
   readonly providers?: Readonly<Record<string, Partial<ProviderInput>>>;
   /** Default: `fast`, over a model `m` of every Storm in turn. */
   readonly models?: ConfigInput['models'];
   readonly config?: Omit<ConfigInput, 'providers' | 'models'>;
 }
 
-/** Starts everything and ends it with the test. Providers bear the names of their Storms. */
+/** Starts everything and stops it with the test. Providers are named after their Storms. */
 export async function startWorld(t: TestContext, options: WorldOptions): Promise<World> {
   const names = Object.keys(options.storms);
   const started = await Promise.all(names.map((name) => startStorm({ name, ...options.storms[name] })));
   t.after(() => Promise.all(started.map((storm) => storm.close())));
   const storms = Object.fromEntries(names.map((name, i) => [name, started[i]!]));
-  // Those without a Storm stand as they are.
+  // Providers without a Storm are used as given.
   const providers = {
     ...options.providers,
     ...Object.fromEntries(names.map((name) => [name, providerOf(storms[name]!, options.providers?.[name])])),
@@ -73,7 +73,7 @@ async function ask(gateway: TestGateway, body: object, headers: Record<string, s
   return { status: response.status, headers: response.headers, text, ms: performance.now() - startedAt, broken };
 }
 
-/** The whole text, or as much as came before it broke off. */
+/** The complete text, or everything before it broke off. */
 export async function readAll(response: Response): Promise<{ text: string; broken: boolean }> {
   const decoder = new TextDecoder();
   let text = '';
@@ -85,14 +85,14 @@ export async function readAll(response: Response): Promise<{ text: string; broke
   return { text, broken: false };
 }
 
-/** The JSON error of an answer or of a stream's last event. */
+/** The JSON error of a response or of a stream's last event. */
 export function errorOf(text: string): { message: string; type: string; param: string | null; code: string | null } {
   const last = text.trim().split('\n').at(-1)!;
   const json = text.trimStart().startsWith('{') ? text : last.replace(/^data: /, '');
   return (JSON.parse(json) as { error: { message: string; type: string; param: string | null; code: string | null } }).error;
 }
 
-/** The text that an answer holds, streamed or plain. */
+/** The text of a response, streaming or not. */
 export function contentOf(text: string): string {
   if (text.trimStart().startsWith('{') || text.startsWith('\uFEFF')) {
     const { choices } = JSON.parse(text.replace('\uFEFF', '')) as { choices: { message: { content: string | null } }[] };
@@ -107,11 +107,11 @@ export function contentOf(text: string): string {
   return content;
 }
 
-/** Waits until `isSo`, for what a socket needs a moment to tell; fails after two seconds. */
+/** Waits until `isSo`, for effects that take a moment on a socket; fails after two seconds. */
 export async function eventually(isSo: () => boolean, what: string): Promise<void> {
   const until = performance.now() + 2000;
   while (!isSo()) {
-    if (performance.now() > until) throw new Error(`never came: ${what}`);
+    if (performance.now() > until) throw new Error(`did not happen: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,8 +1,8 @@
 /** What is sent, and what its providers do, for the goldens of OpenAI traffic. */
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import type { SimulatedAnswer, SimulatedCall, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 
-type Script = SimulatedAnswer | ((call: SimulatedCall) => SimulatedAnswer);
+type Script = SimulatedResponse | ((call: SimulatedCall) => SimulatedResponse);
 
 export interface Scenario {
   readonly name: string;
@@ -23,12 +23,12 @@ const CHAT = { model: 'fast', messages: MESSAGES };
 const STREAM = { ...CHAT, stream: true };
 const JSON_HEADERS = { 'content-type': 'application/json', 'x-request-id': 'upstream-1', 'openai-processing-ms': '12' };
 
-function whole(status: number, body: unknown, headers: Readonly<Record<string, string>> = JSON_HEADERS): SimulatedAnswer {
+function whole(status: number, body: unknown, headers: Readonly<Record<string, string>> = JSON_HEADERS): SimulatedResponse {
   const bytes = typeof body === 'string' ? body : JSON.stringify(body);
   return { steps: [{ do: 'head', status, headers }, { do: 'send', bytes }] };
 }
 
-function events(list: readonly string[], more: readonly SimulatedStep[] = []): SimulatedAnswer {
+function events(list: readonly string[], more: readonly SimulatedStep[] = []): SimulatedResponse {
   const head: SimulatedStep = { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream', 'x-request-id': 'upstream-2' } };
   return { steps: [head, ...list.map((bytes): SimulatedStep => ({ do: 'send', bytes })), ...more] };
 }

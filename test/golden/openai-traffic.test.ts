@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from '../e2e/virtual.ts';
 import { SCENARIOS } from './openai-scenarios.ts';
 import type { Scenario } from './openai-scenarios.ts';
@@ -30,7 +30,7 @@ for (const scenario of SCENARIOS) {
 
 async function record(t: TestContext, { providers, path, method, headers, body, config, models, times }: Scenario): Promise<string> {
   const answers = Object.fromEntries(
-    Object.entries(providers).map(([name, answer]): [string, (call: SimulatedCall) => SimulatedAnswer] => [
+    Object.entries(providers).map(([name, answer]): [string, (call: SimulatedCall) => SimulatedResponse] => [
       name,
       typeof answer === 'function' ? answer : () => answer,
     ]),

@@ -11,7 +11,7 @@ import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { decodeRequest } from '../../src/wire/decode-request.ts';
 import { DIALECTS } from '../../src/wire/dialects.ts';
-import { PassedBodyScan } from '../../src/wire/passed-body.ts';
+import { PassthroughScan } from '../../src/wire/passthrough-body.ts';
 
 const TYPE = 'multipart/form-data; boundary=XX';
 
@@ -27,7 +27,7 @@ function ours({ kind, body }: Case): string | null {
     const decoded = decodeRequest(DIALECTS['openai-chat'], 'completions', bytes);
     return decoded.ok ? decoded.facts.model : null;
   }
-  const scan = new PassedBodyScan(TYPE, bytes);
+  const scan = new PassthroughScan(TYPE, bytes);
   while (!scan.step());
   const read = scan.take();
   return read.ok ? (read.passed.model?.name ?? null) : null;

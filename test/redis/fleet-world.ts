@@ -9,7 +9,7 @@ import { chatBody, startGateway, type TestGateway } from '../e2e/harness.ts';
 
 export interface FleetMember extends TestGateway {
   readonly store: Store;
-  /** The status of one chat request. */
+  /** Sends a chat request. */
   ask(body?: Record<string, unknown>, headers?: Record<string, string>): Promise<{ status: number; text: string; ms: number }>;
 }
 

@@ -29,7 +29,7 @@ void test('a breaker that opens at one instance is open at all, one of them prob
   const fleet = await startFleet(t, { url: redis.url, config: { policy: { breaker: { openFor: '1s' }, maxAttempts: 1 } } });
   const members = [await fleet.join(), await fleet.join(), await fleet.join(), await fleet.join()];
   fleet.storm.setFaults([{ kind: '500' }]);
-  // Requests of several clients: one alone proves nothing.
+  // Requests of several clients: one client alone is no evidence.
   for (let i = 0; i < 12; i++) await members[0]!.ask({}, { 'x-breakwater-deadline-ms': '300' });
   assert.equal(members[0]!.gateway.targets()[0]!.breaker.state, 'open');
   await eventually(() => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === 'open'), 'open everywhere');
@@ -42,7 +42,7 @@ void test('a breaker that opens at one instance is open at all, one of them prob
   await eventually(() => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === 'closed'), 'closed everywhere');
 });
 
-void test('two instances together stay within a limit, and use it', options, async (t) => {
+void test('two instances together stay within a limit and use it fully', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const limits = { requestsPerMinute: 60 };
@@ -57,7 +57,7 @@ void test('two instances together stay within a limit, and use it', options, asy
   assert.equal(fleet.storm.stats().violations.total, 0);
 });
 
-void test('a response that one instance has cached another one gives, without a call', options, async (t) => {
+void test('a response cached by one instance is served by another without a call', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const fleet = await startFleet(t, {
@@ -75,7 +75,7 @@ void test('a response that one instance has cached another one gives, without a 
   assert.equal(fleet.storm.stats().calls, 1);
 });
 
-void test('at 20 and more starts a second on each instance, a request costs at most 0.1 operations of the store', options, async (t) => {
+void test('at 20 or more starts per second on each instance, a request costs at most 0.1 store operations', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const limits = { requestsPerMinute: 60_000 };
@@ -90,13 +90,13 @@ void test('at 20 and more starts a second on each instance, a request costs at m
   const answers = await Promise.all(asked);
   assert.ok(answers.every(({ status }) => status === 200));
   const operations = (await countedCommands(redis.port)) - before;
-  // A machine that is too slow for 20 starts a second on each has as many operations in more time.
+  // A machine that is too slow for 20 starts per second on each instance performs as many operations over a longer time.
   const requests = Math.max(answers.length, (2 * 20 * (performance.now() - beganAt)) / 1_000);
   t.diagnostic(`${operations} operations, ${answers.length} requests`);
   assert.ok(operations <= 0.1 * requests, `${operations} operations`);
 });
 
-/** Calls of clients: what a script does inside is part of one. */
+/** Commands sent by clients: the commands inside a script count as one. */
 async function countedCommands(port: number): Promise<number> {
   const socket = connect(port, '127.0.0.1');
   socket.write('INFO commandstats\r\n');

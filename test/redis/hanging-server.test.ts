@@ -7,7 +7,7 @@ import { parseRedisUrl } from '../../src/store/redis/address.ts';
 import { createRedisShared } from '../../src/store/redis/redis-shared.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 
-test('an attempt that is given up closes its connection before the next one begins', async (t) => {
+test('an aborted connection attempt closes its connection before the next one starts', async (t) => {
   const clock = createManualClock();
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -18,7 +18,7 @@ test('an attempt that is given up closes its connection before the next one begi
   t.after(() => shared.leave([]));
   const next = (): Promise<Socket[]> => once(server, 'connection') as Promise<Socket[]>;
   let connection = next();
-  shared.open({ message: () => {}, linked: () => assert.fail('it never answers') });
+  shared.open({ message: () => {}, linked: () => assert.fail('it never responds') });
   for (let attempt = 0; attempt < 3; attempt++) {
     const [socket] = await connection;
     await once(socket!, 'data');

@@ -10,7 +10,7 @@ import { toArguments, toGrant } from '../../src/store/redis/redis-shared.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { skipWithoutRedis, startRedis } from './server.ts';
 
-void test('1,000 random exchanges are granted the same by the script and by the ledger', { skip: skipWithoutRedis }, async (t) => {
+void test('script and ledger grant the same in 1,000 random exchanges', { skip: skipWithoutRedis }, async (t) => {
   const server = await startRedis();
   t.after(() => server.stop());
   const client = await connectRedis({ address: parseRedisUrl(server.url), connectTimeoutMs: 2_000, onLost: () => {} });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:net';
 
-/** Null: there is none; the tests that need it are skipped. */
+/** Null if no server is installed; tests that need it are skipped. */
 export const redisServer = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0) ?? null;
 export const skipWithoutRedis = redisServer === null ? 'needs redis-server or valkey-server: apt-get install redis-server' : false;
 
@@ -14,9 +14,9 @@ export interface RedisServer {
   readonly port: number;
   readonly url: string;
   readonly process: ChildProcess;
-  /** Ends it at once, and waits until it is gone. */
+  /** Kills it and waits for its exit. */
   stop(): Promise<void>;
-  /** Starts it again on the same port, as empty as the first time. */
+  /** Starts it again on the same port, empty. */
   start(...args: readonly string[]): Promise<void>;
 }
 
@@ -69,7 +69,7 @@ async function launch(port: number, folder: string, args: readonly string[]): Pr
   return child;
 }
 
-/** Waits a little where nothing listens yet. */
+/** Waits briefly if nothing listens yet. */
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');

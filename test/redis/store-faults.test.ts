@@ -8,7 +8,7 @@ import { startFleet, type FleetMember } from './fleet-world.ts';
 import { skipWithoutRedis, startRedis, type RedisServer } from './server.ts';
 
 const options = { skip: skipWithoutRedis };
-/** Four times what is asked for: what a request waits for is not the limit. */
+/** Four times the demand, so that requests do not wait for the limit. */
 const LIMIT = 3_000;
 
 interface Fault {
@@ -18,7 +18,7 @@ interface Fault {
 }
 
 const FAULTS: readonly Fault[] = [
-  { name: 'stopped, and back empty', begin: (redis) => redis.stop(), end: (redis) => redis.start() },
+  { name: 'stopped, and back without data', begin: (redis) => redis.stop(), end: (redis) => redis.start() },
   {
     name: 'frozen',
     begin: (redis) => void redis.process.kill('SIGSTOP'),
@@ -33,7 +33,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 for (const { name, begin, end } of FAULTS) {
-  void test(`a store that is ${name} fails no request and breaks no limit, and is used again within 5 s`, options, async (t) => {
+  void test(`a store that is ${name} fails no request, exceeds no limit, and is used again within 5 s`, options, async (t) => {
     const redis = await startRedis();
     t.after(() => redis.stop());
     const proxy = await startProxy(t, redis.port);
@@ -75,7 +75,7 @@ function isLinked({ gateway }: FleetMember): boolean {
 async function ask(member: FleetMember, statuses: Map<number, number>): Promise<void> {
   const { status, ms } = await member.ask({}, { 'x-breakwater-deadline-ms': '5000' });
   statuses.set(status, (statuses.get(status) ?? 0) + 1);
-  // The store is in nobody's way.
+  // The store does not delay requests.
   assert.ok(ms < 2_000, `a request took ${ms} ms`);
 }
 
@@ -89,7 +89,7 @@ async function command(port: number, text: string): Promise<void> {
 
 interface DelayingProxy {
   readonly port: number;
-  /** How much later replies come. */
+  /** Additional delay of replies. */
   delayMs: number;
 }
 
@@ -117,7 +117,7 @@ async function startProxy(t: TestContext, target: number): Promise<DelayingProxy
   return Object.assign(proxy, { port: (server.address() as { port: number }).port });
 }
 
-void test('an instance that starts without its store serves, and joins the fleet when the store comes up', options, async (t) => {
+void test('an instance that starts without its store serves, and joins the fleet when the store is available', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   await redis.stop();
@@ -133,7 +133,7 @@ void test('an instance that starts without its store serves, and joins the fleet
   }
 });
 
-void test('the parts of an instance that leaves are free at once', options, async (t) => {
+void test('the shares of an instance that leaves are available at once', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const fleet = await startFleet(t, { url: redis.url, provider: { limits: { concurrency: 2 } } });

@@ -14,7 +14,7 @@ import { freePort, redisServer, skipWithoutRedis, startRedis } from './server.ts
 
 const options = { skip: skipWithoutRedis };
 
-/** State, a cached response and an exchange, through a store of that URL. */
+/** Writes and reads state, a cached response and an exchange through a store at the URL. */
 async function assertWorks(t: TestContext, url: string): Promise<void> {
   const store = await openStore(url, { clock: systemClock, onWarning: () => {} });
   t.after(() => store.close());
@@ -42,7 +42,7 @@ async function command(port: number, ...texts: readonly string[]): Promise<void>
   socket.destroy();
 }
 
-void test('a user with a password of its own', options, async (t) => {
+void test('a user with a password', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   await command(redis.port, 'ACL SETUSER team on >p@ss ~{breakwater* &{breakwater* +@all -@dangerous', 'ACL SETUSER default off');
@@ -52,7 +52,7 @@ void test('a user with a password of its own', options, async (t) => {
   assert.equal(refused.health.state, 'degraded');
 });
 
-void test('a cluster, by one of its nodes', options, async (t) => {
+void test('a cluster, by the address of one node', options, async (t) => {
   const redis = await startRedis('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1');
   t.after(() => redis.stop());
   await command(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383');
@@ -69,10 +69,10 @@ async function eventuallyOk(port: number): Promise<void> {
     if (reply.toString().includes('cluster_state:ok')) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error('the cluster does not come up');
+  throw new Error('the cluster does not start');
 }
 
-void test('the primary that sentinels know', options, async (t) => {
+void test('a primary found through sentinels', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-sentinel-'));
@@ -99,7 +99,7 @@ function isListening(port: number): Promise<boolean> {
   });
 }
 
-void test('over TLS, to a certificate that is not trusted: refused, and degraded', { skip: skipWithoutRedis || !hasTls() }, async (t) => {
+void test('over TLS, with an untrusted certificate: refused, and degraded', { skip: skipWithoutRedis || !hasTls() }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-tls-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];

@@ -1,4 +1,5 @@
 /** A gateway without an engine, for the server's own tests: it notes what it is given and answers as it is told. */
+import { Money } from '../../src/gateway/money/money.ts';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { SlicedWork } from '../../src/core/sliced-work.ts';
 import { EventBus } from '../../src/core/events.ts';
@@ -51,9 +52,13 @@ function conversations(clock: ManualClock) {
   return { slices, responses, history: new ConversationHistory(responses, slices) };
 }
 
+function moneyOf(clock: ManualClock): Money {
+  return new Money({ store: createMemoryStore({ clock }), clock, events: new EventBus(fail), config: () => configOf({}), warn: fail });
+}
+
 export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
   let config = configOf(input);
-  let clients = createClients(config, () => []);
+  let clients = createClients(config, () => ({ resources: [], budget: null, sessions: null }));
   let running = 0;
   let onIdle: (() => void) | null = null;
   const clock = createManualClock();
@@ -65,6 +70,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     ...conversations(clock),
     jobs: null,
     fleet: null,
+    money: moneyOf(clock),
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
     requests: [],
@@ -108,7 +114,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     reset: (name) => name === target,
     async reload(next) {
       config = next;
-      clients = createClients(config, () => []);
+      clients = createClients(config, () => ({ resources: [], budget: null, sessions: null }));
     },
     drain() {
       gateway.isDraining = true;

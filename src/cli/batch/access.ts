@@ -1,4 +1,4 @@
-/** The way to a gateway: one that runs already, or one in this process. */
+/** Access to a gateway: a running one, or one in this process. */
 import { resolve } from 'node:path';
 import { EventBus } from '../../core/events.ts';
 import type { Config } from '../../gateway/config/index.ts';
@@ -14,14 +14,14 @@ import { OperatorError } from '../fail.ts';
 import { findConfig } from '../find-config.ts';
 import { BatchApi, type Fetch } from './api.ts';
 
-/** How long a running gateway may take to say that it is one, in milliseconds. */
-const LOOK_MS = 500;
+/** Timeout for detecting a running gateway, in milliseconds. */
+const DETECT_TIMEOUT_MS = 500;
 
 export interface Access {
   readonly api: BatchApi;
-  /** The gateway runs on without this command. */
+  /** Whether the gateway keeps running after this command. */
   readonly isRemote: boolean;
-  /** Where it is, for messages. */
+  /** Its location, for messages. */
   readonly place: string;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export interface Access {
 export async function openAccess(flags: AccessFlags): Promise<Access> {
   const key = flags.key ?? process.env['BREAKWATER_KEY'] ?? null;
   if (flags.url !== undefined) {
-    if (!(await isGateway(flags.url))) throw new OperatorError([`${flags.url}: no gateway answers there`]);
+    if (!(await isGateway(flags.url))) throw new OperatorError([`${flags.url}: no gateway responds there`]);
     return remote(flags.url, key);
   }
   const { config, file } = await findConfig({ config: flags.config });
@@ -38,7 +38,7 @@ export async function openAccess(flags: AccessFlags): Promise<Access> {
   if (port !== 0 && (await isGateway(url))) return remote(url, key ?? keyOf(config));
   if (Object.keys(config.providers).length > 0) return inProcess(config, key ?? keyOf(config));
   if (flags.demo !== true) {
-    const found = file === null ? 'no provider is configured' : `${file}: providers: none is configured`;
+    const found = file === null ? 'no provider is configured' : `${file}: providers: none configured`;
     throw new OperatorError([found, 'set a key such as OPENAI_API_KEY, or write breakwater.yaml with providers, or try it with --demo']);
   }
   const { startDemo } = await import('../demo.ts');
@@ -46,7 +46,7 @@ export async function openAccess(flags: AccessFlags): Promise<Access> {
   return inProcess(demo.config, null, () => demo.close());
 }
 
-/** The first client that is known by its key: this is its operator's own machine. */
+/** The key of the first client that has one; the command runs on the operator's machine. */
 function keyOf({ clients }: Config): string | null {
   return clients.find((client) => client.key !== null)?.key ?? null;
 }
@@ -57,7 +57,7 @@ function remote(url: string, key: string | null): Access {
 
 async function isGateway(url: string): Promise<boolean> {
   const leaving = new AbortController();
-  const timer = systemClock.schedule(LOOK_MS, () => leaving.abort());
+  const timer = systemClock.schedule(DETECT_TIMEOUT_MS, () => leaving.abort());
   try {
     const response = await fetch(`${url.replace(/\/+$/, '').replace(/\/v1$/, '')}/health/live`, { signal: leaving.signal });
     const { status } = (await response.json()) as { status?: unknown };
@@ -69,7 +69,7 @@ async function isGateway(url: string): Promise<boolean> {
   }
 }
 
-/** Where nothing else is configured a file keeps what a batch needs, so that it can be gone on with. */
+/** Defaults to a file, so that a batch can be resumed. */
 function storeUrl({ store }: Config): string {
   if (store.kind === 'redis') return store.url;
   return `sqlite:${store.kind === 'sqlite' ? store.path : resolve('breakwater.db')}`;

@@ -1,4 +1,4 @@
-/** The files and batches API, as far as the commands need it, over a socket or in this process. */
+/** The files and batches API, as far as the commands use it, over a socket or in process. */
 import { OperatorError } from '../fail.ts';
 import type { Counts } from './progress.ts';
 
@@ -55,7 +55,7 @@ export class BatchApi {
     return this.#json(`/batches/${encodeURIComponent(id)}/cancel`, { method: 'POST' }) as Promise<BatchObject>;
   }
 
-  /** The newest first. */
+  /** Lists batches, newest first. */
   async *list(max: number = LISTED_MAX): AsyncGenerator<BatchObject> {
     let after = '';
     for (let left = max; left > 0;) {
@@ -80,7 +80,7 @@ export class BatchApi {
     const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers });
     if (response.ok) return response;
     const text = await response.text();
-    throw new OperatorError([messageIn(text) ?? `${path} answered with status ${response.status}`]);
+    throw new OperatorError([messageIn(text) ?? `${path} responded with status ${response.status}`]);
   }
 }
 

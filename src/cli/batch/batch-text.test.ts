@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { CsvReader } from './csv.ts';
 import { Progress, renderProgress, timeText } from './progress.ts';
 
-test('a CSV file is read as RFC 4180 has it, wherever its pieces end', () => {
+test('a CSV file is parsed as RFC 4180 specifies, however it is split into chunks', () => {
   const text = 'id,text\r\n1,"a, ""b""\nc"\n\n2,\n3,"x"';
   const rows = [
     ['id', 'text'],
@@ -16,13 +16,13 @@ test('a CSV file is read as RFC 4180 has it, wherever its pieces end', () => {
     const found: string[][] = [];
     for (let at = 0; at < text.length; at += size) found.push(...reader.read(text.slice(at, at + size)));
     found.push(...reader.end());
-    assert.deepEqual(found, rows, `pieces of ${size}`);
+    assert.deepEqual(found, rows, `chunks of ${size}`);
   }
 });
 
 const counts = (completed: number, failed = 0, status = 'in_progress') => ({ status, total: 100, completed, failed });
 
-test('the time left is that of the rate of late', () => {
+test('the remaining time follows the recent rate', () => {
   const progress = new Progress();
   assert.deepEqual(progress.note(counts(0), 0), { perSecond: null, leftMs: null });
   assert.deepEqual(progress.note(counts(20), 10_000), { perSecond: 2, leftMs: 40_000 });
@@ -30,14 +30,14 @@ test('the time left is that of the rate of late', () => {
     renderProgress(counts(20, 1), { perSecond: 2, leftMs: 40_000 }),
     '[#####-------------------] 21/100  21 %  2.0/s  1 failed  40 s left',
   );
-  // An hour of standstill: the beginning says nothing any more.
+  // After an hour without progress the first samples no longer count.
   for (let at = 20_000; at <= 80_000; at += 10_000) progress.note(counts(20), at);
   const stalled = progress.note(counts(20), 90_000);
   assert.deepEqual(stalled, { perSecond: 0, leftMs: null });
-  assert.match(renderProgress(counts(20), stalled), /waiting: nothing has ended of late/);
+  assert.match(renderProgress(counts(20), stalled), /waiting: nothing has finished recently/);
   assert.equal(renderProgress({ ...counts(0), total: 0, status: 'validating' }, stalled), 'validating …');
 });
 
-test('times are rounded as people say them', () => {
+test('times are rounded for reading', () => {
   assert.deepEqual([400, 59_000, 90_000, 3_600_000, 5_400_000].map(timeText), ['1 s', '59 s', '2 min', '1 h 0 min', '1 h 30 min']);
 });

@@ -22,7 +22,7 @@ export async function showStatus(id: string | undefined, flags: AccessFlags): Pr
 export async function writeResults(id: string, flags: ResultsFlags): Promise<void> {
   await withAccess(flags, async ({ api }) => {
     const batch = await api.get(id);
-    if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are there once it has ended`]);
+    if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are available once it has ended`]);
     if (flags.output === undefined) return printResults(api, batch);
     for (const file of await saveResults(api, batch, flags.output, `${flags.output}.errors`)) process.stderr.write(`wrote ${file}\n`);
   });

@@ -1,9 +1,9 @@
-/** Rows of a CSV text (RFC 4180) as it comes: quoted fields may hold commas, quotes and line ends. */
+/** Incremental CSV parser (RFC 4180): quoted fields can contain commas, quotes and line breaks. */
 export class CsvReader {
   #row: string[] = [];
   #field = '';
   #isQuoted = false;
-  /** The last character was a quote within a quoted field: its end, or the first of two. */
+  /** Whether the last character was a quote within a quoted field: its end, or the first of two. */
   #afterQuote = false;
 
   *read(text: string): Generator<string[]> {
@@ -23,7 +23,7 @@ export class CsvReader {
     if (this.#field !== '' || this.#row.length > 0) yield* this.#endRow();
   }
 
-  /** Leaves the quoted state with the character behind the closing quote. */
+  /** Handles the character after a quote in a quoted field. */
   #readQuoted(character: string): void {
     if (!this.#afterQuote) {
       if (character === '"') this.#afterQuote = true;

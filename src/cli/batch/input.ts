@@ -1,4 +1,4 @@
-/** What a user's file holds, as lines of a batch file. */
+/** Converts the user's file into lines of a batch file. */
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { OperatorError } from '../fail.ts';
 import { CsvReader } from './csv.ts';
 
 export interface InputOptions {
-  /** Of requests that name none; null: they have to. */
+  /** Model of requests that name none; null if every request must name one. */
   readonly model: string | null;
   readonly template: string | null;
   readonly system: string | null;
@@ -15,10 +15,10 @@ export interface InputOptions {
 }
 
 export interface InputLine {
-  /** Where it came from, for messages: `line 3`. */
+  /** The line's origin, for messages: `line 3`. */
   readonly from: string;
   readonly text: string;
-  /** Of its URL. */
+  /** Derived from its URL. */
   readonly endpoint: string;
 }
 
@@ -29,7 +29,7 @@ type Row = Readonly<Record<string, unknown>>;
 
 export async function* readInput(path: string, options: InputOptions): AsyncGenerator<InputLine> {
   const info = await stat(path).catch(() => null);
-  if (info === null) throw new OperatorError([`${path}: there is no such file`]);
+  if (info === null) throw new OperatorError([`${path}: no such file`]);
   const writer = new LineWriter(options);
   if (info.isDirectory()) return yield* readFolder(path, writer);
   const kind = extname(path).toLowerCase();
@@ -47,7 +47,7 @@ export async function* readInput(path: string, options: InputOptions): AsyncGene
 
 async function* readFolder(path: string, writer: LineWriter): AsyncGenerator<InputLine> {
   const names = (await readdir(path)).filter((name) => /\.(?:txt|md)$/i.test(name)).toSorted();
-  if (names.length === 0) throw new OperatorError([`${path}: there is no .txt or .md file in it`]);
+  if (names.length === 0) throw new OperatorError([`${path}: contains no .txt or .md file`]);
   for (const name of names) yield writer.prompt({ text: await readFile(join(path, name), 'utf8'), file: name }, basename(name), name);
 }
 
@@ -76,13 +76,13 @@ function readJson(text: string, n: number, writer: LineWriter): InputLine {
   }
   const from = `line ${n}`;
   if (typeof value === 'string') return writer.prompt({ text: value }, `line-${n}`, from);
-  if (typeof value !== 'object' || value === null) throw new OperatorError([`${from} is neither an object nor a text`]);
+  if (typeof value !== 'object' || value === null) throw new OperatorError([`${from} is neither an object nor a string`]);
   const row = value as Row;
   if (typeof row['url'] === 'string' && 'body' in row) return writer.request(row, from);
   if (writer.hasTemplate) return writer.row(row, `line-${n}`, from);
   const kind = Object.keys(ENDPOINTS).find((name) => name in row);
   if (kind === undefined) {
-    throw new OperatorError([`${from} is no request: it has neither url and body, nor messages, prompt or input; or give a --template`]);
+    throw new OperatorError([`${from} is not a request: it has neither url and body, nor messages, prompt or input; or pass a --template`]);
   }
   const { custom_id: id, ...body } = row;
   return writer.request({ custom_id: id ?? `line-${n}`, method: 'POST', url: ENDPOINTS[kind]!, body }, from);
@@ -107,7 +107,7 @@ class LineWriter {
     return { from, text: JSON.stringify(whole), endpoint: String(row['url']) };
   }
 
-  /** A row with columns of its own, one of which may name the result. */
+  /** Formats a row of named columns, one of which may be the request's id. */
   row(values: Row, fallbackId: string, from: string): InputLine {
     const id = values['custom_id'] ?? values['id'];
     return this.prompt(values, typeof id === 'string' && id !== '' ? id : typeof id === 'number' ? String(id) : fallbackId, from);

@@ -1,4 +1,4 @@
-/** How far a batch is, in one line: share, rate, failures, and the time left at the rate of late. */
+/** Progress of a batch on one line: share, rate, failures, and the remaining time at the recent rate. */
 import type { Instant } from '../../core/clock.ts';
 
 export interface Counts {
@@ -9,18 +9,18 @@ export interface Counts {
 }
 
 const BAR_LENGTH = 24;
-/** The rate is that of this time, in milliseconds. */
+/** Window of the rate, in milliseconds. */
 const WINDOW_MS = 30_000;
 
 export interface Pace {
-  /** Requests a second; null: not known yet. */
+  /** Requests per second; null if not known yet. */
   readonly perSecond: number | null;
-  /** Null: nothing has ended of late, and no end can be foreseen. */
+  /** Remaining time; null if nothing has finished recently. */
   readonly leftMs: number | null;
 }
 
 export class Progress {
-  readonly #marks: { readonly at: Instant; readonly done: number }[] = []; // of WINDOW_MS, a few a second
+  readonly #marks: { readonly at: Instant; readonly done: number }[] = []; // Samples of the last WINDOW_MS, a few per second.
 
   note(counts: Counts, now: Instant): Pace {
     const done = counts.completed + counts.failed;
@@ -42,9 +42,9 @@ export function renderProgress(counts: Counts, { perSecond, leftMs }: Pace): str
   const bar = `[${'#'.repeat(filled)}${'-'.repeat(BAR_LENGTH - filled)}]`;
   const parts = [`${bar} ${done}/${total}`, `${Math.floor((done / total) * 100)} %`];
   if (done < total && perSecond !== null) parts.push(rateText(perSecond));
-  parts.push(failed === 0 ? 'none failed' : `${failed} failed`);
+  parts.push(failed === 0 ? 'no failures' : `${failed} failed`);
   if (done < total)
-    parts.push(leftMs === null ? (perSecond === null ? status : 'waiting: nothing has ended of late') : `${timeText(leftMs)} left`);
+    parts.push(leftMs === null ? (perSecond === null ? status : 'waiting: nothing has finished recently') : `${timeText(leftMs)} left`);
   else parts.push(status);
   return parts.join('  ');
 }

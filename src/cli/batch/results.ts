@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BatchApi, BatchObject } from './api.ts';
 
-/** Writes the results; what was there before is replaced once the new ones are whole. The files that were written. */
+/** Writes the results and returns the files written. Existing files are replaced once the new ones are complete. */
 export async function saveResults(api: BatchApi, batch: BatchObject, output: string, errors: string): Promise<string[]> {
   const written: string[] = [];
   for (const [id, path] of [
@@ -23,7 +23,7 @@ export async function saveResults(api: BatchApi, batch: BatchObject, output: str
   return written;
 }
 
-/** Both files on stdout. */
+/** Prints both files to stdout. */
 export async function printResults(api: BatchApi, batch: BatchObject): Promise<void> {
   for (const id of [batch.output_file_id, batch.error_file_id]) {
     if (id === null) continue;

@@ -1,4 +1,4 @@
-/** `breakwater batch run`: a file of requests to its end, from where an earlier run has left it. */
+/** `breakwater batch run`: runs a file of requests as a batch, or resumes an earlier run. */
 import { createHash } from 'node:crypto';
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,12 +14,12 @@ import { readInput } from './input.ts';
 import { Progress, renderProgress, type Pace } from './progress.ts';
 import { saveResults } from './results.ts';
 
-/** How often it looks, in milliseconds: quickly at first, so that a small batch is no matter of seconds. */
-const [LOOK_FIRST_MS, LOOK_MAX_MS] = [50, 1_000];
-/** Where stderr is no terminal, a line of progress so often, in milliseconds. */
+/** Polling interval, in milliseconds: short at first, so that a small batch finishes quickly. */
+const [POLL_MIN_MS, POLL_MAX_MS] = [50, 1_000];
+/** Interval of progress lines if stderr is not a terminal, in milliseconds. */
 const LINE_MS = 10_000;
 const LINES_MAX = 50_000;
-/** In the batch's metadata: what file it was made of. */
+/** Metadata key for the hash of the source file. */
 const SOURCE = 'breakwater_source';
 
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
@@ -64,14 +64,14 @@ async function startOrFind({ api }: Access, file: string, flags: RunFlags): Prom
   }
 }
 
-/** The only model that can be meant; null: there are several. */
+/** The only possible model; null if there are several. */
 async function modelOf(api: BatchApi, { model }: RunFlags): Promise<string | null> {
   if (model !== undefined) return model;
   const names = await api.models();
   return names.length === 1 ? names[0]! : null;
 }
 
-/** The file as a batch file, with the hash of its content. */
+/** Writes the input as a batch file and returns the hash of its content. */
 async function writeRequests(
   file: string,
   path: string,
@@ -90,19 +90,19 @@ async function writeRequests(
     endpoint ??= line.endpoint;
     if (line.endpoint !== endpoint)
       throw new OperatorError([
-        `${file}: ${line.from} is for ${line.endpoint}, and what stands before it for ${endpoint}: one batch is for one endpoint`,
+        `${file}: ${line.from} is for ${line.endpoint}, earlier requests are for ${endpoint}: a batch has one endpoint`,
       ]);
-    if (++count > LINES_MAX) throw new OperatorError([`${file} holds more than ${LINES_MAX} requests: divide it`]);
+    if (++count > LINES_MAX) throw new OperatorError([`${file} contains more than ${LINES_MAX} requests: split it`]);
     hash.update(`${line.text}\n`);
     if (!output.write(`${line.text}\n`)) await once(output, 'drain');
   }
   output.end();
   await once(output, 'close');
-  if (endpoint === null) throw new OperatorError([`${file} holds no requests`]);
+  if (endpoint === null) throw new OperatorError([`${file} contains no requests`]);
   return { source: hash.digest('hex'), endpoint };
 }
 
-/** The last batch of the same content that was not given up. */
+/** The last batch of the same content that did not fail, expire or get cancelled. */
 async function findBefore(api: BatchApi, source: string): Promise<BatchObject | null> {
   for await (const batch of api.list()) {
     if (batch.metadata?.[SOURCE] === source && !['failed', 'expired', 'cancelled'].includes(batch.status)) return batch;
@@ -114,14 +114,14 @@ function startText({ batch, isResumed }: Started, { place }: Access): string {
   const { completed, failed, total } = batch.request_counts;
   if (!isResumed) return `${batch.id} in ${place}`;
   return hasEnded(batch)
-    ? `${batch.id} was run before (--again runs it anew)`
-    : `goes on with ${batch.id} at ${completed + failed}/${total}, in ${place}`;
+    ? `${batch.id} was run before (--again repeats it)`
+    : `resuming ${batch.id} at ${completed + failed}/${total}, in ${place}`;
 }
 
 async function follow(api: BatchApi, first: BatchObject, show: Display, isStopped: () => boolean): Promise<BatchObject> {
   const progress = new Progress();
   let batch = first;
-  for (let delayMs = LOOK_FIRST_MS; ; delayMs = Math.min(LOOK_MAX_MS, delayMs * 2)) {
+  for (let delayMs = POLL_MIN_MS; ; delayMs = Math.min(POLL_MAX_MS, delayMs * 2)) {
     const now = systemClock.now();
     show.progress(batch, progress.note(countsOf(batch), now), now);
     if (hasEnded(batch) || isStopped()) return batch;
@@ -130,15 +130,15 @@ async function follow(api: BatchApi, first: BatchObject, show: Display, isStoppe
     });
     batch = await api.get(batch.id).catch((error: unknown) => {
       if (error instanceof OperatorError) throw error;
-      return batch; // the gateway is being restarted: it goes on by itself
+      return batch; // The gateway is restarting; polling continues.
     });
   }
 }
 
 function stopped(batch: BatchObject, { isRemote }: Access, file: string, show: Display): void {
   const text = isRemote
-    ? `${batch.id} goes on in the gateway; breakwater batch run ${file} shows it again, breakwater batch cancel ${batch.id} ends it`
-    : `stopped; breakwater batch run ${file} goes on where it was`;
+    ? `${batch.id} continues in the gateway; breakwater batch run ${file} shows it again, breakwater batch cancel ${batch.id} cancels it`
+    : `stopped; breakwater batch run ${file} resumes it`;
   show.note({ type: 'stopped', id: batch.id }, text);
 }
 
@@ -155,7 +155,7 @@ async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFl
   if (status !== 'completed' || counts.failed > 0) process.exitCode = 1;
 }
 
-/** People read stderr, machines read JSON lines on stdout. */
+/** Text on stderr, or JSON lines on stdout. */
 class Display {
   readonly #json: boolean;
   readonly #isTerminal = process.stderr.isTTY;

@@ -1,9 +1,9 @@
-/** What callers waited for, named as the operator would name it. */
+/** The causes of waiting, named in the operator's terms. */
 import type { Blocker } from '../../core/events.ts';
 import type { ResourceKind } from '../../core/resource.ts';
 import type { Config, LimitsConfig } from '../../gateway/config/index.ts';
 
-/** What holds less than this share of the longest wait is no bottleneck beside it. */
+/** Causes with less than this share of the longest wait are not bottlenecks. */
 const SHARE_MIN = 0.5;
 const NAMED_MAX = 2;
 
@@ -13,7 +13,7 @@ const LIMITS_OF = {
   concurrency: ['concurrency'],
 } as const satisfies Partial<Record<ResourceKind, readonly (keyof LimitsConfig)[]>>;
 
-/** Adds up how long was waited for what. */
+/** Sums the waiting time per cause. */
 export class Bottlenecks {
   readonly #config: Config;
   readonly #waitMs = new Map<string, number>();
@@ -22,13 +22,13 @@ export class Bottlenecks {
     this.#config = config;
   }
 
-  /** A request waited so long, held back by all of these. */
+  /** Adds the wait of a request that all of these blocked. */
   add(blockers: readonly Blocker[], waitMs: number): void {
     const names = new Set(blockers.flatMap((blocker) => nameOf(blocker, this.#config) ?? []));
     for (const name of names) this.#waitMs.set(name, (this.#waitMs.get(name) ?? 0) + waitMs);
   }
 
-  /** What was waited for most, and what comes near it; such as `openai's tokensPerMinute`. */
+  /** The main causes of waiting, such as `openai's tokensPerMinute`. */
   get names(): readonly string[] {
     const ranked = [...this.#waitMs].toSorted((a, b) => b[1] - a[1]);
     const most = ranked[0]?.[1] ?? 0;
@@ -45,9 +45,9 @@ function nameOf({ target, kind }: Blocker, config: Config): string | null {
     case 'concurrency':
       return limitName(target, provider, kind, config);
     case 'cooldown':
-      return `a pause that ${provider} asked for`;
+      return `a pause requested by ${provider}`;
     case 'bench':
-      return `a key of ${provider} that is out of order`;
+      return `a disabled key of ${provider}`;
     case 'breaker':
       return `the open breaker of ${target}`;
     case 'client':

@@ -1,4 +1,4 @@
-/** Figures as people read them. */
+/** Formats figures for display. */
 
 export function count(value: number): string {
   return value.toLocaleString('en-GB');

@@ -1,4 +1,4 @@
-/** `--load rate=120,minutes=10,…`: from the text to a load. */
+/** Parses `--load rate=120,minutes=10,…` into a load. */
 import type { Config } from '../../gateway/config/index.ts';
 import { parseDuration } from '../../gateway/config/units.ts';
 import type { Load, LoadKind } from '../../testing/workload.ts';
@@ -6,12 +6,12 @@ import { OperatorError } from '../fail.ts';
 
 export const DEFAULT_LOAD = 'rate=60,minutes=10';
 
-/** How much more one request in twenty has than the median. */
+/** One request in twenty has this many times the median tokens. */
 const TAIL = 4;
 const KEYS = ['rate', 'minutes', 'model', 'peak', 'high', 'low', 'input', 'output', 'bound', 'stream', 'deadline', 'retries'] as const;
 type Key = (typeof KEYS)[number];
 
-/** Throws an OperatorError with a line for each fault. */
+/** Throws an OperatorError with one line per fault. */
 export function readLoad(spec: string, config: Config): Load {
   const faults: string[] = [];
   const given = split(spec, faults);
@@ -76,11 +76,11 @@ function deadlineOf(text: string | undefined, faults: string[]): number | null {
 function modelsOf(text: string | undefined, config: Config, faults: string[]): string[] {
   const configured = Object.keys(config.models).filter((name) => !name.includes('*'));
   if (text !== undefined) return text.split('+');
-  if (configured.length === 0) faults.push('--load: the config names no models: say which, with model=NAME');
+  if (configured.length === 0) faults.push('--load: the config names no models: set model=NAME');
   return configured;
 }
 
-/** Where callers need a key: the first client that may have the priority, or the one that comes nearest. */
+/** If clients need a key: the first client that may use the priority, or the closest match. */
 function askedBy(config: Config, priority: 'high' | 'normal' | 'low'): Pick<LoadKind, 'client' | 'priority'> {
   const client = config.clients.find((one) => one.priority === priority) ?? config.clients.find((one) => one.maxPriority === priority);
   const named = client ?? config.clients[0];

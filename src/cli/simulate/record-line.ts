@@ -1,9 +1,9 @@
-/** The lines of a requests file, and what is wrong with one that can't be replayed. */
+/** Parses and validates the lines of a request log. */
 import { createReadStream } from 'node:fs';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../../core/request.ts';
 import type { RequestRecord } from '../../telemetry/request-log.ts';
 
-/** A record is a few kilobytes. What is longer is cut, and is no record then. */
+/** A record is a few kilobytes. A longer line is truncated and therefore invalid. */
 const LINE_LENGTH_MAX = 1_000_000;
 const QUOTED_MAX = 60;
 const VERSION: RequestRecord['v'] = 1;
@@ -17,7 +17,7 @@ const TEXT: Field = { words: 'a text', isSo: (value) => typeof value === 'string
 const NUMBER: Field = { words: 'a number', isSo: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0 };
 const NUMBER_IF_ANY: Field = { words: 'a number or null', isSo: (value) => value == null || NUMBER.isSo(value) };
 
-/** What a replay needs to be as docs/requests-file.md says; the rest is not looked at. */
+/** The fields that a replay requires, as described in docs/requests-file.md; others are not validated. */
 const FIELDS: Readonly<Record<string, Field>> = {
   at: NUMBER,
   operation: TEXT,
@@ -57,10 +57,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What is used of a record. */
+/** The fields of a record that are used. */
 export type RecordLine = Pick<RequestRecord, 'at' | 'model' | 'client' | 'operation' | 'outcome' | 'durationMs'> & Partial<RequestRecord>;
 
-/** One after the other, whatever the size of the file. */
+/** Reads lines one at a time, whatever the size of the file. */
 export async function* linesOf(path: string): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of createReadStream(path, 'utf8')) {
@@ -74,10 +74,10 @@ export async function* linesOf(path: string): AsyncGenerator<string> {
   yield rest;
 }
 
-/** The record of a line, or in words why it is none. */
+/** Parses a line into a record, or returns why it is invalid. */
 export function readLine(text: string): RecordLine | string {
   const record = parse(text);
-  if (record === null) return `no JSON object (got ${quote(text)})`;
+  if (record === null) return `not a JSON object (got ${quote(text)})`;
   return faultOf(record) ?? (record as unknown as RecordLine);
 }
 
@@ -90,10 +90,11 @@ function parse(line: string): Record<string, unknown> | null {
   }
 }
 
-/** What makes a record unfit to be replayed; null: nothing. */
+/** Why a record cannot be replayed; null if it can. */
 function faultOf(record: Record<string, unknown>): string | null {
   const { v } = record;
-  if (v !== undefined && v !== VERSION) return `a record of version ${quote(JSON.stringify(v))}; this Breakwater knows version ${VERSION}`;
+  if (v !== undefined && v !== VERSION)
+    return `a record of version ${quote(JSON.stringify(v))}; this Breakwater supports version ${VERSION}`;
   for (const [field, { words, isSo }] of Object.entries(FIELDS)) {
     const value = record[field];
     if (!isSo(value)) return `\`${field}\` must be ${words} (got ${value === undefined ? 'nothing' : quote(JSON.stringify(value))})`;

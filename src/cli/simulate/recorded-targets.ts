@@ -1,12 +1,12 @@
-/** What a requests file tells of its targets: how fast they are, how long their answers, and how often they fail. */
+/** Derives the behaviour of targets from a request log: latency, response length and failure rate. */
 import type { AttemptRecord } from '../../telemetry/request-log.ts';
 import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
 import type { RecordLine } from './record-line.ts';
 
-/** Samples of one target beyond this are left out, and targets beyond that. */
+/** Maximum samples per target, and maximum targets. */
 const SAMPLES_MAX = 20_000;
 const TARGETS_MAX = 1_000;
-/** Of a plain answer only the whole time is known; so much of it counts as the wait for the first token. */
+/** A non-streaming response has only a total time; this share of it counts as time to first token. */
 const PLAIN_FIRST_SHARE = 0.2;
 
 interface Seen {
@@ -19,7 +19,7 @@ interface Seen {
   failures: number;
 }
 
-/** Gathers what attempts tell. */
+/** Collects the attempts of a log. */
 export class RecordedTargets {
   readonly #seen = new Map<string, Seen>();
 
@@ -42,7 +42,7 @@ export class RecordedTargets {
 }
 
 function takeAttempt(of: Seen, attempt: AttemptRecord, { stream = false, operation }: RecordLine): void {
-  // Rate limits are what the simulation is about, and what a caller does is not the target's doing.
+  // Rate limits are simulated, and cancelled or rejected attempts are not the target's fault.
   if (attempt.status === 429 || attempt.verdict === 'cancelled' || attempt.verdict === 'reject') return;
   of.attempts++;
   if (attempt.verdict !== 'success') return void of.failures++;
@@ -57,7 +57,7 @@ function takeAttempt(of: Seen, attempt: AttemptRecord, { stream = false, operati
   if (durationMs > firstMs) (stream ? of.pace : of.plainPace).push((tokens * 1000) / (durationMs - firstMs));
 }
 
-/** A form of call that was not recorded is taken to be like the other one. */
+/** If only streaming or only non-streaming calls were recorded, the other form is assumed to behave the same. */
 function toBehaviour({ firstMs, plainFirstMs, pace, plainPace, lengths, attempts, failures }: Seen): ModelBehaviour {
   const isPlainOnly = firstMs.length === 0;
   return {

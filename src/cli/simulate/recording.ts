@@ -1,4 +1,4 @@
-/** A requests file (docs/requests-file.md) as a load, and what it tells of the targets. */
+/** Reads a request log (docs/requests-file.md) as a load, and derives the behaviour of its targets. */
 import type { Operation } from '../../core/request.ts';
 import type { Config } from '../../gateway/config/index.ts';
 import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
@@ -11,18 +11,18 @@ export interface Recording {
   readonly requests: readonly SimulatedRequest[];
   /** By target, `provider/model`. */
   readonly targets: ReadonlyMap<string, ModelBehaviour>;
-  /** What was left out or taken otherwise than it stands there, in words. */
+  /** Lines that were skipped or changed, with the reason. */
   readonly notes: readonly string[];
 }
 
-/** More is too much for one run; a simulated hour of 50 a second. */
+/** Upper bound for one run: an hour at about 50 requests per second. */
 const REQUESTS_MAX = 200_000;
-const FAULTS_TOLD_MAX = 5;
+const FAULTS_SHOWN_MAX = 5;
 const REPLAYED: ReadonlySet<string> = new Set<Operation>(['chat', 'completions', 'embeddings']);
 
 /**
- * Reads it line by line: what is kept of a request is a few numbers, and of a target a bounded number of samples. Throws an
- * OperatorError where the file can't be read, or holds nothing that can be replayed.
+ * Reads the log line by line and keeps a few numbers per request and a bounded number of samples per target. Throws an
+ * OperatorError if the file cannot be read or contains no replayable request.
  */
 export async function readRecording(path: string, config: Config): Promise<Recording> {
   const reader = new RecordingReader(path, config);
@@ -35,7 +35,7 @@ export async function readRecording(path: string, config: Config): Promise<Recor
   return reader.recording();
 }
 
-interface Kept {
+interface ReplayRequest {
   readonly at: number;
   readonly request: Omit<SimulatedRequest, 'atMs'>;
 }
@@ -44,7 +44,7 @@ class RecordingReader {
   readonly #path: string;
   readonly #config: Config;
   readonly #clients: ReadonlySet<string>;
-  readonly #kept: Kept[] = [];
+  readonly #kept: ReplayRequest[] = [];
   readonly #targets = new RecordedTargets();
   readonly #faults: string[] = [];
   #line = 0;
@@ -65,12 +65,12 @@ class RecordingReader {
     const read = readLine(text);
     if (typeof read !== 'string') return this.#keep(read);
     this.#broken++;
-    if (this.#faults.length < FAULTS_TOLD_MAX) this.#faults.push(`line ${this.#line}: ${read}`);
+    if (this.#faults.length < FAULTS_SHOWN_MAX) this.#faults.push(`line ${this.#line}: ${read}`);
   }
 
   recording(): Recording {
     const notes = this.#notes();
-    if (this.#kept.length === 0) throw new OperatorError([`${this.#path}: holds no request that can be replayed`, ...notes]);
+    if (this.#kept.length === 0) throw new OperatorError([`${this.#path}: contains no request that can be replayed`, ...notes]);
     const firstAt = this.#kept.reduce((first, { at }) => Math.min(first, at), Infinity);
     const requests = this.#kept.map(({ at, request }) => ({ ...request, atMs: at - firstAt }));
     return { requests, targets: this.#targets.behaviours, notes };
@@ -86,20 +86,20 @@ class RecordingReader {
 
   #notes(): string[] {
     const notes: string[] = [];
-    const leftOut = (count: number, what: string): void => {
-      if (count > 0) notes.push(`${count} ${what} are left out`);
+    const skipped = (count: number, what: string): void => {
+      if (count > 0) notes.push(`${count} ${what} are skipped`);
     };
-    leftOut(this.#broken, 'lines that are no request record');
+    skipped(this.#broken, 'lines that are not request records');
     notes.push(...this.#faults.map((fault) => `  ${fault}`));
-    leftOut(this.#otherOperations, 'requests that are neither chats, completions nor embeddings');
-    leftOut(this.#unknownClients, 'requests of clients that the config does not have');
-    leftOut(this.#beyond, `requests beyond the first ${REQUESTS_MAX}`);
+    skipped(this.#otherOperations, 'requests other than chat, completions and embeddings');
+    skipped(this.#unknownClients, 'requests of clients missing from the config');
+    skipped(this.#beyond, `requests beyond the first ${REQUESTS_MAX}`);
     return notes;
   }
 }
 
-function toRequest(line: RecordLine, index: number, config: Config): Kept['request'] {
-  const usage = answerUsageOf(line);
+function toRequest(line: RecordLine, index: number, config: Config): ReplayRequest['request'] {
+  const usage = finalUsageOf(line);
   const length = usage?.outputTokens;
   return {
     id: `r${index + 1}`,
@@ -116,16 +116,16 @@ function toRequest(line: RecordLine, index: number, config: Config): Kept['reque
   };
 }
 
-/** Of the one answer: a record's own usage counts the calls beside it too. */
-function answerUsageOf({ attempts = [], target, usage }: RecordLine): RecordLine['usage'] {
-  const answered =
+/** Usage of the final response; the record's own usage also includes other attempts. */
+function finalUsageOf({ attempts = [], target, usage }: RecordLine): RecordLine['usage'] {
+  const final =
     attempts.find(({ verdict }) => verdict === 'success') ??
     attempts.findLast((attempt) => attempt.target === target && attempt.usage != null);
-  if (answered !== undefined) return answered.usage;
+  if (final !== undefined) return final.usage;
   return attempts.length > 0 && target === null ? null : usage;
 }
 
-/** A deadline that is the policy's own was not the caller's wish, and follows the config that is tried out. */
+/** A deadline equal to the policy's default was not set by the caller, so the tested config's default applies. */
 function deadlineOf({ deadlineMs, model }: RecordLine, config: Config): number | null {
   if (deadlineMs === null || deadlineMs === undefined) return null;
   const own = config.models[model]?.policy.deadline;

@@ -1,4 +1,4 @@
-/** The figures as a page for people: one column for each scenario. */
+/** Renders the figures as a text table with one column per scenario. */
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { count, money, share, time } from './figures-text.ts';
 import type { Quantiles, ScenarioFigures, TargetFigures } from './scenario.ts';
@@ -8,19 +8,19 @@ type Row = readonly [name: string, cell: (figures: ScenarioFigures) => string];
 
 export function renderReport(scenarios: readonly ScenarioFigures[], notes: readonly string[]): string {
   const rows: (Row | null)[] = [
-    ['', ({ without }) => (without === null ? 'with all' : `without ${without}`)],
+    ['', ({ without }) => (without === null ? 'all providers' : `without ${without}`)],
     ['requests', ({ requests }) => count(requests)],
     ['success', ({ success, requests }) => share(success, requests)],
-    ['time, first arrival to last end', ({ durationMs }) => time(durationMs)],
+    ['time, first arrival to last response', ({ durationMs }) => time(durationMs)],
     ['cost', ({ costUsd }) => (costUsd === null ? '-' : money(costUsd))],
     null,
     ...SCHEDULING_CLASSES.flatMap((priority) => priorityRows(priority, scenarios)),
     ...targetsOf(scenarios).flatMap((target) => targetRows(target)),
     ...errorRows(scenarios),
   ];
-  const told = notes.map((note) => `- ${note}\n`).join('');
+  const noteLines = notes.map((note) => `- ${note}\n`).join('');
   const verdict = scenarios.flatMap(verdictOf).map((sentence) => `${sentence}\n`);
-  return `${verdict.join('')}\n${table(rows, scenarios)}\nwait, first content and whole answer are p50 / p95 / p99\n${told}`;
+  return `${verdict.join('')}\n${table(rows, scenarios)}\nwait, first content and full response are p50 / p95 / p99\n${noteLines}`;
 }
 
 function priorityRows(priority: (typeof SCHEDULING_CLASSES)[number], scenarios: readonly ScenarioFigures[]): (Row | null)[] {
@@ -32,7 +32,7 @@ function priorityRows(priority: (typeof SCHEDULING_CLASSES)[number], scenarios: 
     ['  refused / failed / broken / left', (figures) => lost(of(figures))],
     ['  wait', (figures) => times(of(figures).waitMs)],
     ['  first content', (figures) => times(of(figures).firstContentMs)],
-    ['  whole answer', (figures) => times(of(figures).durationMs)],
+    ['  full response', (figures) => times(of(figures).durationMs)],
     null,
   ];
 }
@@ -47,15 +47,15 @@ function targetsOf(scenarios: readonly ScenarioFigures[]): string[] {
 
 function targetRows(name: string): (Row | null)[] {
   const cell =
-    (tell: (target: TargetFigures) => string) =>
+    (value: (target: TargetFigures) => string) =>
     ({ targets }: ScenarioFigures): string => {
       const found = targets.find(({ target }) => target === name);
-      return found === undefined ? '-' : tell(found);
+      return found === undefined ? '-' : value(found);
     };
   return [
     [`target ${name}: calls`, cell(({ calls }) => count(calls))],
     ['  success', cell(({ success, calls }) => share(success, calls))],
-    ['  rate limited by it', cell(({ rateLimited }) => count(rateLimited))],
+    ['  rate limited by provider', cell(({ rateLimited }) => count(rateLimited))],
     ['  tokens in / out', cell(({ inputTokens, outputTokens }) => `${count(inputTokens)} / ${count(outputTokens)}`)],
     ['  cost', cell(({ costUsd }) => (costUsd === null ? '-' : money(costUsd)))],
     null,

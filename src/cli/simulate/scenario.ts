@@ -1,4 +1,4 @@
-/** One run of a load against a config, and the figures that came of it. */
+/** Runs a load against a config and collects the resulting figures. */
 import type { AttemptEndEvent, Blocker, FinishedEvent } from '../../core/events.ts';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../../core/request.ts';
 import type { Config, LimitsConfig } from '../../gateway/config/index.ts';
@@ -20,17 +20,17 @@ export interface PriorityFigures {
   readonly success: number;
   readonly refused: number;
   readonly failed: number;
-  /** Broken off after the answer had begun. */
+  /** Ended by an error after the response had started. */
   readonly interrupted: number;
   readonly cancelled: number;
-  /** Milliseconds in the queue, of all that were not refused; null: nobody. */
+  /** Time in the queue, in milliseconds, of all requests that were not refused; null if there are none. */
   readonly waitMs: Quantiles | null;
-  /** Milliseconds from arrival, of the successful. For plain requests the first content is the whole answer. */
+  /** Milliseconds from arrival, of successful requests. For non-streaming requests the first content is the full response. */
   readonly firstContentMs: Quantiles | null;
   readonly durationMs: Quantiles | null;
-  /** What was waited for most, in words. */
+  /** The main causes of waiting, in words. */
   readonly bottlenecks: readonly string[];
-  /** Of those that were not served, by code, the most frequent first. */
+  /** Error counts of failed requests by code, most frequent first. */
   readonly errors: Readonly<Record<string, number>>;
 }
 
@@ -41,20 +41,20 @@ export interface TargetFigures {
   readonly rateLimited: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** Of the successful answers; null: no price is known. */
+  /** Cost of successful responses; null if no price is known. */
   readonly costUsd: number | null;
 }
 
 export interface ScenarioFigures {
-  /** The provider that was taken away; null: none. */
+  /** The provider that was removed; null if none. */
   readonly without: string | null;
   readonly requests: number;
   readonly success: number;
-  /** From the first arrival to the last end, in milliseconds. */
+  /** From the first arrival to the last response, in milliseconds. */
   readonly durationMs: number;
   readonly byPriority: Readonly<Record<SchedulingClass, PriorityFigures>>;
   readonly targets: readonly TargetFigures[];
-  /** Errors that callers got, by code. */
+  /** Errors received by callers, by code. */
   readonly errors: Readonly<Record<string, number>>;
   readonly costUsd: number | null;
 }
@@ -83,7 +83,7 @@ function behavioursOf(config: Config, targets: ReadonlyMap<string, ModelBehaviou
     const modelLimits = Object.fromEntries(Object.entries(models).map(([model, own]) => [model, toProviderLimits(own.limits)]));
     const own = [...targets].filter(([target]) => target.startsWith(`${name}/`));
     const byModel = Object.fromEntries(own.map(([target, behaviour]) => [target.slice(name.length + 1), behaviour]));
-    // What was recorded holds the way to the provider and back.
+    // Recorded latencies include the network.
     const network = own.length > 0 ? { networkMs: 0 } : {};
     return [name, { limits: toProviderLimits(limits), modelLimits, models: byModel, ...network }] as const;
   });
@@ -94,7 +94,7 @@ function toProviderLimits({ window, burst, ...limits }: LimitsConfig): ProviderL
   return { ...limits, enforce: window, burst };
 }
 
-/** Its targets are taken from every route; where nothing else is left they stay, and are held open by `isolate`. */
+/** Removes the provider's targets from every route. A route without other targets keeps them, and `isolate` opens their breakers. */
 function withoutProvider(config: Config, provider: string): Config {
   const models = Object.fromEntries(
     Object.entries(config.models).map(([name, model]) => {
@@ -121,7 +121,7 @@ interface TargetCount {
 class Tally {
   readonly #byPriority = new Map<SchedulingClass, FinishedEvent[]>(SCHEDULING_CLASSES.map((priority) => [priority, []]));
   readonly #bottlenecks: ReadonlyMap<SchedulingClass, Bottlenecks>;
-  /** What those wait for who have not ended yet. */
+  /** Blockers of requests that have not finished. */
   readonly #blockers = new Map<string, readonly Blocker[]>();
   readonly #targets = new Map<string, TargetCount>();
   readonly #errors = new Map<string, number>();
@@ -217,7 +217,7 @@ function tallied(names: readonly string[]): ReadonlyMap<string, number> {
   return counts;
 }
 
-/** The most frequent first. */
+/** Sorted by count, most frequent first. */
 function ranked(counts: ReadonlyMap<string, number>): Record<string, number> {
   return Object.fromEntries([...counts].toSorted((a, b) => b[1] - a[1]));
 }

@@ -1,34 +1,34 @@
-/** The report in a few sentences: who waits, for what, and who is not served. */
+/** Summarizes a report in a few sentences: which requests wait, for what, and which fail. */
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { share, time } from './figures-text.ts';
 import type { PriorityFigures, ScenarioFigures } from './scenario.ts';
 
-/** A wait that is worth a sentence, in milliseconds at p95. */
+/** Minimum p95 wait that is mentioned, in milliseconds. */
 const WAIT_MS_MIN = 1_000;
 const SUCCESS_MIN = 0.99;
 
-/** One sentence for each thing that somebody should know of the scenario. */
+/** One sentence per noteworthy result of the scenario. */
 export function verdictOf(figures: ScenarioFigures): string[] {
   const sentences = SCHEDULING_CLASSES.flatMap((priority) => {
     const of = figures.byPriority[priority];
     return of.requests === 0 ? [] : [...waitSentence(priority, of), ...lossSentence(priority, of)];
   });
-  sentences.push(...strangerSentence(figures));
+  sentences.push(...rejectedSentence(figures));
   const prefix = figures.without === null ? '' : `without ${figures.without}: `;
-  if (sentences.length === 0) sentences.push('everybody is served, and nobody waits a second at p95');
+  if (sentences.length === 0) sentences.push('all requests are served, with p95 waits under one second');
   return sentences.map((sentence) => `${prefix}${sentence}`);
 }
 
-/** Requests that never came to have a priority, as for a model that the config does not know. */
-function strangerSentence({ requests, byPriority, errors }: ScenarioFigures): string[] {
+/** Requests refused before they had a priority, for example for an unknown model. */
+function rejectedSentence({ requests, byPriority, errors }: ScenarioFigures): string[] {
   const known = SCHEDULING_CLASSES.map((priority) => byPriority[priority]);
-  const strangers = requests - known.reduce((sum, of) => sum + of.requests, 0);
-  if (strangers <= 0) return [];
+  const rejected = requests - known.reduce((sum, of) => sum + of.requests, 0);
+  if (rejected <= 0) return [];
   const left = Object.entries(errors).map(
     ([code, count]) => [code, count - known.reduce((sum, of) => sum + (of.errors[code] ?? 0), 0)] as const,
   );
   const [code] = left.toSorted(([, one], [, other]) => other - one)[0] ?? ['unknown'];
-  return [`${share(strangers, requests)} of all requests are turned away at once: ${code}`];
+  return [`${share(rejected, requests)} of all requests are rejected at once: ${code}`];
 }
 
 function waitSentence(priority: string, { waitMs, bottlenecks }: PriorityFigures): string[] {

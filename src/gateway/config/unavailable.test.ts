@@ -29,7 +29,7 @@ for (const [input, line] of refused) {
   test(line, () => assert.deepEqual(faultsOf(input), [line]));
 }
 
-test('what is built is not refused', () => {
+test('available settings are not refused', () => {
   assert.deepEqual(
     faultsOf({
       policy: {

@@ -15,7 +15,7 @@ import type {
   Sequence,
 } from './library.ts';
 
-/** Every token of context takes memory, and few calls need the maximum of a model. */
+/** Context takes memory per token, and few calls need a model's maximum. */
 const CONTEXT_MAX = 4_096;
 
 export async function loadLlamaEngine(spec: EngineSpec): Promise<Engine> {
@@ -42,9 +42,9 @@ export async function loadLlamaEngine(spec: EngineSpec): Promise<Engine> {
 function findWeights({ name, weights, hub, mayDownload, cacheDir }: EngineSpec, library: LlamaLibrary): Promise<string> {
   if (weights !== null) {
     if (existsSync(weights)) return Promise.resolve(weights);
-    throw unavailable(`${name} has no weights where its config says`, weights);
+    throw unavailable(`${name} has no weights at the configured path`, weights);
   }
-  if (hub === null) throw unavailable(`${name} has no weights: write weights or hub under its models`);
+  if (hub === null) throw unavailable(`${name} has no weights: set weights or hub in its models entry`);
   return library.resolveModelFile(`hf:${hub}`, { directory: cacheDir, download: mayDownload ? 'auto' : false, cli: false });
 }
 
@@ -88,7 +88,7 @@ class LlamaEngine implements Engine {
       onToken: stopIfAsked,
       signal: stop.signal,
       stopOnAbortSignal: true,
-      maxTokens: this.#bound(prompt, inputTokens),
+      maxTokens: this.#outputLimit(prompt, inputTokens),
       ...(prompt.temperature !== null && { temperature: prompt.temperature }),
       ...(prompt.topP !== null && { topP: prompt.topP }),
       ...(prompt.seed !== null && { seed: prompt.seed }),
@@ -115,11 +115,11 @@ class LlamaEngine implements Engine {
   }
 
   /** The output limit in tokens; throws if the prompt fills the context. */
-  #bound({ maxTokens }: Prompt, inputTokens: number): number {
+  #outputLimit({ maxTokens }: Prompt, inputTokens: number): number {
     const { contextSize } = this.#loaded.context;
     const room = contextSize - inputTokens - 1;
     if (room > 0) return Math.min(maxTokens ?? this.#spec.maxTokens, room);
-    const message = `the prompt has ${inputTokens} tokens, and the maximum context of this model is ${contextSize}`;
+    const message = `the prompt has ${inputTokens} tokens; the maximum context of this model is ${contextSize}`;
     throw new EngineRefusal(400, 'context_length_exceeded', message, 'messages');
   }
 }

@@ -12,7 +12,7 @@ const DTYPE_DEFAULT = 'q8';
 
 export async function loadTransformersEngine(spec: EngineSpec): Promise<Engine> {
   const library = (await importPeer('transformers', spec.directory)) as TransformersLibrary;
-  const { model, isLocal } = place(spec, library);
+  const { model, isLocal } = locate(spec, library);
   const pipe = await library.pipeline(spec.task, model, {
     dtype: spec.dtype ?? DTYPE_DEFAULT,
     device: 'cpu',
@@ -22,18 +22,18 @@ export async function loadTransformersEngine(spec: EngineSpec): Promise<Engine> 
   return new TransformersEngine(library, pipe, spec);
 }
 
-/** Sets where the files are read from, for this thread, which has only this model. */
-function place(spec: EngineSpec, { env }: TransformersLibrary): { model: string; isLocal: boolean } {
+/** Sets where the library reads files; per thread, since a thread has one model. */
+function locate(spec: EngineSpec, { env }: TransformersLibrary): { model: string; isLocal: boolean } {
   env.cacheDir = spec.cacheDir;
   env.allowRemoteModels = spec.weights === null && spec.mayDownload;
   if (spec.weights === null) {
-    if (spec.hub === null) throw unavailable(`${spec.name} has no weights: write weights or hub under its models`);
+    if (spec.hub === null) throw unavailable(`${spec.name} has no weights: set weights or hub in its models entry`);
     if (!spec.mayDownload && !existsSync(`${spec.cacheDir}/${spec.hub}`))
-      throw unavailable(`${spec.name} has no weights on this machine: write weights: FOLDER or hub: ${spec.hub} under its models`);
+      throw unavailable(`${spec.name} has no weights on this machine: set weights: FOLDER or hub: ${spec.hub} in its models entry`);
     env.localModelPath = spec.cacheDir;
     return { model: spec.hub, isLocal: !spec.mayDownload };
   }
-  if (!existsSync(spec.weights)) throw unavailable(`${spec.name} has no weights where its config says`, spec.weights);
+  if (!existsSync(spec.weights)) throw unavailable(`${spec.name} has no weights at the configured path`, spec.weights);
   env.localModelPath = dirname(spec.weights);
   return { model: basename(spec.weights), isLocal: true };
 }
@@ -52,7 +52,7 @@ class TransformersEngine implements Engine {
   async generate(prompt: Prompt, output: Output): Promise<Generated> {
     const { input, text } = this.#input(prompt);
     const inputTokens = this.#pipe.tokenizer(text).input_ids.dims.at(-1) ?? 0;
-    const maxTokens = this.#bound(prompt, inputTokens);
+    const maxTokens = this.#outputLimit(prompt, inputTokens);
     const isSummary = this.#spec.task === 'summarization';
     const write = prompt.isBare ? (written: string) => output.emit(written) : withoutLeadingBlank(output);
     let outputTokens = 0;
@@ -82,7 +82,7 @@ class TransformersEngine implements Engine {
     return this.#pipe.dispose();
   }
 
-  /** The input of the pipeline, and the text that it makes of it. */
+  /** The input of the pipeline, and the text it becomes. */
   #input({ messages, isBare }: Prompt): { input: string | readonly object[]; text: string } {
     if (this.#spec.task === 'summarization') {
       const text = textToSummarize(messages);
@@ -100,14 +100,14 @@ class TransformersEngine implements Engine {
   }
 
   /** The output limit in tokens; throws if the prompt fills the context. */
-  #bound({ maxTokens }: Prompt, inputTokens: number): number {
+  #outputLimit({ maxTokens }: Prompt, inputTokens: number): number {
     const wanted = maxTokens ?? this.#spec.maxTokens;
     const context = this.#spec.contextSize ?? this.#pipe.model.config.max_position_embeddings ?? Infinity;
-    // A summarizer truncates its input, and its output has a context of its own.
+    // A summarizer truncates its input, and the output has a separate context.
     if (this.#spec.task === 'summarization') return Math.min(wanted, context - 1);
     const room = context - inputTokens;
     if (room > 0) return Math.min(wanted, room);
-    const message = `the prompt has ${inputTokens} tokens, and the maximum context of this model is ${context}`;
+    const message = `the prompt has ${inputTokens} tokens; the maximum context of this model is ${context}`;
     throw new EngineRefusal(400, 'context_length_exceeded', message, 'messages');
   }
 

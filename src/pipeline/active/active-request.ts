@@ -175,7 +175,8 @@ export class ActiveRequest implements Running {
 
   closeClientPermit(): void {
     if (this.clientPermit === null) return;
-    this.clientPermit.settle(this.engine.clock.now(), { usage: this.spending.counted, health: 'neutral' });
+    const { spending } = this;
+    this.clientPermit.settle(this.engine.clock.now(), { usage: spending.counted, usd: spending.chargedUsd, health: 'neutral' });
     this.clientPermit = null;
     this.engine.admission.pump();
   }

@@ -5,8 +5,8 @@ import type { ResponseConversion } from '../../wire/conversion.ts';
 import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../../wire/dialect.ts';
 import { framed } from '../../wire/framing/framed-reader.ts';
 import type { JsonOutline } from '../../wire/json-outline.ts';
-import { mediaKindOf, readMediaAnswer } from '../../wire/media-answer.ts';
-import type { MediaKind } from '../../wire/media-answer.ts';
+import { mediaKindOf, readMediaResponse } from '../../wire/media-response.ts';
+import type { MediaKind } from '../../wire/media-response.ts';
 import { createResponseHold } from './response-hold.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 
@@ -65,7 +65,7 @@ export class ResponseForm implements ExpectedForm {
   }
 
   read(response: Uint8Array, outline: JsonOutline | null, isConverted: boolean): ReadResponse {
-    if (this.#media !== null) return readMediaAnswer(this.#media, response);
+    if (this.#media !== null) return readMediaResponse(this.#media, response);
     if (this.#conversion !== null && !isConverted) return this.#conversion.read(response, this.#facts.choices);
     return this.#dialect.response.read(this.#facts.operation, response, this.#facts.choices, outline);
   }
@@ -74,8 +74,8 @@ export class ResponseForm implements ExpectedForm {
     return this.#dialect.response.toStream(response, this.#facts.wantsUsage);
   }
 
-  toPlain(events: Uint8Array): Uint8Array {
-    return this.#dialect.response.toPlain(events);
+  fromStream(events: Uint8Array): Uint8Array {
+    return this.#dialect.response.fromStream(events);
   }
 
   createFold(): StreamFold {

@@ -7,7 +7,7 @@ import { ResponseConversion } from '../../wire/conversion.ts';
 import type { RequestEdits } from '../../wire/dialect.ts';
 import { DIALECT_HEADERS } from '../../wire/forwarded-headers.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
-import { replaceModel } from '../../wire/passed-body.ts';
+import { replaceModel } from '../../wire/passthrough-body.ts';
 import { ResponseForm } from './response-form.ts';
 import { maskFailure } from './response-mask.ts';
 import type { AttemptOptions } from './attempt-options.ts';

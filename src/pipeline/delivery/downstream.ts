@@ -7,7 +7,7 @@ import { assert } from '../../core/assert.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import type { BreakwaterError } from '../../core/errors.ts';
 import type { TokenUsage } from '../../core/facts.ts';
-import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
+import type { Dialect, ErrorDetails } from '../../wire/dialect.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
 import { errorResponse, errorWords, requestIdHeaders, retryAdvice } from './error-response.ts';
@@ -23,7 +23,7 @@ export interface UpstreamRefusal {
   readonly body: Uint8Array;
   readonly retry: RetryAdvice;
   /** The same error for use inside a stream. */
-  readonly words: ErrorWords;
+  readonly words: ErrorDetails;
   /** No retry or other target would help: the verdict is `reject`. */
   readonly isFinal: boolean;
   /** The request is at fault, not the provider. */

@@ -2,7 +2,7 @@
 import type { HeaderPairs } from '../../core/headers.ts';
 import { ERROR_CATALOGUE, type BreakwaterError } from '../../core/errors.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
-import type { DialectError, ErrorWords } from '../../wire/dialect.ts';
+import type { DialectError, ErrorDetails } from '../../wire/dialect.ts';
 
 export interface ErrorResponse {
   readonly status: number;
@@ -32,12 +32,12 @@ export function requestIdHeaders({ requestIdHeader }: DialectError, requestId: s
 }
 
 /** An error of Breakwater's own in a dialect's terms. */
-export function errorWords(dialect: DialectError, error: BreakwaterError): ErrorWords {
+export function errorWords(dialect: DialectError, error: BreakwaterError): ErrorDetails {
   const { code, status, message, param } = error;
   return { status, message, type: dialect.typeOf(error), param, code, retryAfterMs: error.retryAfterMs };
 }
 
 /** The retry advice of an error of Breakwater's own. */
 export function retryAdvice({ code, retryAfterMs }: BreakwaterError): RetryAdvice {
-  return { comesBack: ERROR_CATALOGUE[code].retryable, waitMs: retryAfterMs };
+  return { isRetryable: ERROR_CATALOGUE[code].retryable, waitMs: retryAfterMs };
 }

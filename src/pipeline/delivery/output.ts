@@ -1,4 +1,5 @@
 /** The destination of one response, the best failed one so far, and the end of the request, emitted exactly once. */
+import type { Instant } from '../../core/clock.ts';
 import type { HeaderPairs } from '../../core/headers.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../../core/events.ts';
@@ -132,7 +133,9 @@ export class Output {
     const at = engine.clock.now();
     const own = this.#shared?.firstEnd ?? null;
     const wasted = spending.wastedApartFrom(target, usage);
+    const calls = spending.callsApartFrom(target, usage);
     active.closeClientPermit();
+    chargeSession(active, at);
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
@@ -156,8 +159,15 @@ export class Output {
       usage: spending.usage,
       costUsd: spending.costUsd,
       ...(wasted === undefined ? {} : { wasted }),
+      ...(calls.length === 0 ? {} : { calls }),
     });
   }
+}
+
+function chargeSession({ request: { client, sessionKey }, spending }: ActiveRequest, now: Instant): void {
+  if (client.sessions === undefined || sessionKey === null) return;
+  const usage = spending.counted;
+  client.sessions.record(now, sessionKey, usage === null ? 0 : usage.inputTokens + usage.outputTokens, spending.chargedUsd);
 }
 
 /** Attempts and queue time, for the headers of every response. */

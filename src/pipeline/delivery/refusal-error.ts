@@ -1,4 +1,5 @@
 /** The errors of requests that were not admitted, or ran out of time. */
+import type { Instant } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Blocker } from '../../core/events.ts';
 import type { ResourceKind } from '../../core/resource.ts';
@@ -23,6 +24,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
       retryAfterMs: waitMs === null ? 1000 : Math.max(1000, waitMs),
     });
   }
+  if (isOverBudget(refused, retry)) return budgetError(output, now);
   if (refused.why === 'expired' && now >= active.deadline) return deadlineError(retry, refused.blockers);
   if (refused.earliest === null && isIncapable(refused)) {
     return new BreakwaterError(
@@ -44,11 +46,28 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 
-const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
+/** True if the budget of the client has no room for the request on any of its targets. */
+function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
+  const blocked = new Set(blockers.filter(({ kind }) => kind === 'budget').map(({ target }) => target));
+  return blocked.size > 0 && tiers.every((tier) => tier.every(({ key }) => blocked.has(key)));
+}
+
+function budgetError({ active }: Output, now: Instant): BreakwaterError {
+  const budget = active.request.client.budget!;
+  const nextPeriod = budget.nextPeriod(now);
+  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.limit)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
+  return new BreakwaterError('budget_exceeded', text, { retryAfterMs: nextPeriod - now });
+}
+
+function usd(amount: number): string {
+  return `$${Number(amount.toPrecision(6))}`;
+}
+
+const UNKNOWN_END = ': running calls hold every slot of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
 
 /**
- * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited in vain, or callers that
- * do not read their responses hold places.
+ * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited too long, or callers that
+ * do not read their responses hold slots.
  */
 function waitsForUnknownEnd({ engine, active, retry }: Output, { why, blockers }: Refusal): boolean {
   if (why === 'expired' && active.queueMs + ROUNDING_MS >= active.route.maxWaitMs) return false; // its own limit

@@ -92,6 +92,7 @@ export function endCancelled(retry: RetryState, attempt: Attempt): void {
 /** Why the first choice was skipped before any attempt failed. */
 function skipReason(retry: RetryState, admitted: Admitted): Reason | null {
   if (admitted.target.tier === 0) return null;
+  if (admitted.target.isOverBudget === true) return 'budget';
   const first = retry.tiers[0]![0]!;
   const now = retry.active.engine.clock.now();
   if (first.tier > 0) return 'incapable';

@@ -1,4 +1,6 @@
 import type { Instant } from '../../core/clock.ts';
+import type { MoneyBudget } from '../../policy/budget/money-budget.ts';
+import type { SessionLimits } from '../../policy/budget/session-limits.ts';
 import type { RequestFacts, SchedulingClass } from '../../core/request.ts';
 import type { Resource } from '../../core/resource.ts';
 import type { ClientProgram } from '../../wire/clients.ts';
@@ -12,6 +14,12 @@ export interface Client {
   readonly name: string;
   /** The client's own limits and budget, charged once per request. */
   readonly resources: readonly Resource[];
+  /** One of `resources`; absent: none. */
+  readonly budget?: MoneyBudget;
+  /** Absent: its sessions have no limits. */
+  readonly sessions?: SessionLimits;
+  /** The target for requests that the budget has no room for, `provider/model`; absent: they are refused. */
+  readonly overBudget?: string;
   /** The owner that memory and queue shares are accounted to, if not the client: the address of a caller without a key. */
   readonly holder?: string;
 }

@@ -13,7 +13,7 @@ export function convertAfter(retry: RetryState, attempt: Attempt, failure: Failu
   const { wire, found } = target.state;
   if (conversion !== null || wire.other !== request.dialect || !wire.mayLackOther || !isUnknownPath(failure)) return null;
   if (!found.lacksOther) retry.active.log(`does not support ${request.path}: requests are converted to ${wire.dialect.name}`, target);
-  found.noteLack();
+  found.markUnsupported();
   if (!convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire).ok) return null;
   retry.repairFor(target);
   return REPAIRED;

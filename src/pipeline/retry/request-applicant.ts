@@ -3,6 +3,7 @@ import type { Instant } from '../../core/clock.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Need, Resource } from '../../core/resource.ts';
 import type { Source } from '../../core/source.ts';
+import { costOf } from '../../core/price.ts';
 import { silenceShareMs } from '../../policy/latency/silence.ts';
 import { OUTPUT_FIRST } from '../../policy/token-estimate.ts';
 import { refusal } from '../../policy/scheduler/refusal.ts';
@@ -56,13 +57,13 @@ export class RequestApplicant implements RouteApplicant {
     this.isSide = request.isSide === true;
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
+    this.own = active.clientPermit === null ? request.client.resources : NO_RESOURCES;
     // A fallback needs time too: at most half of the time left is spent on waiting for a better tier.
     const now = active.engine.clock.now();
-    this.patienceMs = Math.min(route.patienceMs, (waitUntil - now) / 2);
+    this.patienceMs = this.#isOverBudget(now) ? 0 : Math.min(route.patienceMs, (waitUntil - now) / 2);
     this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
     this.#betterTiersUntil = now + route.maxWaitMs * LAST_RESORT_SHARE;
     this.maxCooldownWaitMs = route.policy.retry.maxRetryAfter;
-    this.own = active.clientPermit === null ? request.client.resources : NO_RESOURCES;
   }
 
   get model(): string {
@@ -144,10 +145,13 @@ export class RequestApplicant implements RouteApplicant {
     const bound = facts.outputBound;
     // A provider that counts output limits also counts requests without one, by an unknown value: at least the initial estimate.
     const counted = bound ?? (guess === 0 ? 0 : Math.max(OUTPUT_FIRST, guess));
+    const inputTokens = state.input.of(facts.inputTokens, countsCached(state));
+    const outputTokens = state.countsOutput ? counted : Math.min(bound ?? Infinity, guess);
     return {
       requests: 1,
-      inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
-      outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
+      inputTokens,
+      outputTokens,
+      ...(client.budget !== undefined && { usd: estimatedUsd(target, inputTokens, outputTokens) }),
       source,
       model: state.model,
       hasNoAlternative:
@@ -155,11 +159,21 @@ export class RequestApplicant implements RouteApplicant {
     };
   }
 
+  /** True if the budget of its client has no room for it on any target. */
+  #isOverBudget(now: Instant): boolean {
+    const { budget } = this.#retry.active.request.client;
+    if (budget === undefined || this.own.length === 0) return false;
+    return this.tiers.every((tier) =>
+      tier.every((target) => target.isOverBudget === true || budget.earliest(now, this.needOn(target)) !== now),
+    );
+  }
+
   notBefore(target: RouteTarget): Instant {
     const retry = this.#retry;
     const now = retry.active.engine.clock.now();
     // Where a last resort could still respond, a better target with too little time is excluded.
     if (this.#hasLastResort && target.isLastResort !== true && now > retry.latestStartOn(target)) return Infinity;
+    if (target.isOverBudget === true && !this.#isOverBudget(now)) return Infinity;
     const own = retry.tried.notBefore(target);
     const { bench } = target.state.credential;
     if (!bench.isInDoubtFor(this.source.client, target.state.model)) return own;
@@ -167,6 +181,11 @@ export class RequestApplicant implements RouteApplicant {
     const leftMs = bench.remainingMs(now);
     return leftMs > 0 && hasOtherInOrder(this.tiers, target, now, this.source) ? Math.max(own, now + leftMs) : own;
   }
+}
+
+/** What a request reserves of its client's budget. Calls without a price are free there. */
+function estimatedUsd({ state: { price }, isOverBudget }: RouteTarget, inputTokens: number, outputTokens: number): number {
+  return price === null || isOverBudget === true ? 0 : costOf(price, { inputTokens, cachedInputTokens: 0, outputTokens });
 }
 
 function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant, source: Source): boolean {

@@ -1,9 +1,10 @@
 /** Routes over targets, and the state of targets. Built by `gateway`, used by the pipeline. */
+import type { Price } from '../../core/price.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { Endpoint } from '../../endpoint/endpoint.ts';
 import type { CredentialSigner } from '../../transport/transport.ts';
 import { speaks } from '../../wire/conversion.ts';
-import type { FoundWire, TargetWire } from '../../wire/conversion.ts';
+import type { DetectedSupport, TargetWire } from '../../wire/conversion.ts';
 import type { Dialect } from '../../wire/dialect.ts';
 import type { BreakerState } from '../../core/events.ts';
 import type { Shortfall } from '../../core/quality.ts';
@@ -13,14 +14,14 @@ import type { Source } from '../../core/source.ts';
 import type { CircuitBreaker } from '../../policy/circuit-breaker/circuit-breaker.ts';
 import type { CachePolicy } from '../../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../../policy/concurrency-limiter/adaptive-concurrency.ts';
-import type { Bench } from '../../policy/cooldown/bench.ts';
+import type { Quarantine } from '../../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../../policy/cooldown/cooldown.ts';
 import type { HedgeBudget, HedgeQuantile, RescueBudget } from '../../policy/hedge.ts';
 import type { SilenceRecord } from '../../policy/latency/silence.ts';
 import type { RetryBudget } from '../../policy/retry-budget.ts';
 import type { FirstContentEstimate } from '../../policy/selection/first-content.ts';
-import type { RepairBook } from '../../policy/repair/repair-book.ts';
-import type { RefusalBook } from '../../policy/second-opinion/refusal-book.ts';
+import type { KnownRepairs } from '../../policy/repair/known-repairs.ts';
+import type { ConfirmedRefusals } from '../../policy/second-opinion/confirmed-refusals.ts';
 import type { InputEstimate, OutputEstimate } from '../../policy/token-estimate.ts';
 import type { Health } from '../../policy/selection/health.ts';
 import type { Weighted } from '../../policy/selection/selection.ts';
@@ -54,7 +55,7 @@ export interface Credential {
   readonly auth: readonly string[] | 'caller';
   /** Signs each request, beside `auth`; null: nothing does. */
   readonly signer: CredentialSigner | null;
-  readonly bench: Bench;
+  readonly bench: Quarantine;
 }
 
 /**
@@ -72,7 +73,7 @@ export interface TargetState {
   readonly basePath: string;
   readonly endpoint: Endpoint;
   readonly wire: TargetWire;
-  readonly found: FoundWire;
+  readonly found: DetectedSupport;
   /** Size of the model's context window in tokens; null: unknown. */
   readonly contextTokens: number | null;
   /** False: the model is known not to support tools. */
@@ -117,10 +118,11 @@ export interface TargetState {
   readonly firstContent: FirstContentEstimate;
   readonly health: Health;
   /** Learned repairs: edits that the target refuses. */
-  readonly repairs: RepairBook;
+  readonly repairs: KnownRepairs;
   /** Refusals that match no rule. */
-  readonly refusals: RefusalBook;
-  readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
+  readonly refusals: ConfirmedRefusals;
+  /** Null: not known. */
+  readonly price: Price | null;
   /** The breaker state last emitted; one object for all credentials. */
   readonly emitted: { breaker: BreakerState };
   inFlight: number;
@@ -143,6 +145,8 @@ export interface RouteTarget extends Capacity, Weighted {
   readonly prefill: boolean;
   readonly policy: RequestPolicy;
   readonly quality: TargetQuality;
+  /** True: only for requests that the budget of their client has no room for, and not charged to it in advance. */
+  readonly isOverBudget?: boolean;
 }
 
 export type Tiers = readonly (readonly RouteTarget[])[];
@@ -176,6 +180,13 @@ export class Route {
     this.maxAttempts = parts.maxAttempts;
     this.maxWaitMs = parts.maxWaitMs;
     this.policy = parts.policy;
+  }
+
+  /** The same route with a last tier of `target`, for requests that the budget of their client has no room for. */
+  withOverBudget(target: RouteTarget): Route {
+    const last: RouteTarget = { ...target, tier: this.tiers.length, isOverBudget: true };
+    const { name, patienceMs, deadlineMs, maxAttempts, maxWaitMs, policy } = this;
+    return new Route({ name, tiers: [...this.tiers, [last]], patienceMs, deadlineMs, maxAttempts, maxWaitMs, policy });
   }
 
   /** True if no target needs a request of this dialect converted. */

@@ -19,7 +19,8 @@ export function emitAttemptEnd(
   attempt.isEndEmitted = true;
   learnMakers(active.engine, attempt);
   const { usage } = attempt.facts;
-  const cost = active.spending.add(target, usage);
+  const isBilled = usage !== null || (attempt.status >= 200 && attempt.status < 300);
+  const cost = isBilled ? active.spending.add(target, usage) : null;
   active.engine.events.emit({
     type: 'attempt_end',
     requestId: active.request.id,

@@ -12,7 +12,7 @@ export function settleCompleted(active: ActiveRequest, attempt: Attempt): void {
   learnFromUsage(active, attempt);
   const usage = countedUsage(attempt);
   settleAttempt(active.engine, target, permit, { usage, health: 'success' });
-  if (attempt.facts.usage === null && usage !== null) active.spending.estimate(usage);
+  if (attempt.facts.usage === null && usage !== null) active.spending.estimate(target, usage);
 }
 
 /** Closes the permit of an attempt whose response is not used, without blame. */

@@ -6,8 +6,10 @@ const LINE_FEED = 0x0a;
 
 /** The bytes before the body. `fingerprint`: of the request behind an idempotency key; null: cached under its cache key. */
 export function encodeCachedHead(whole: WholeResponse, fingerprint: string | null): Uint8Array {
-  const { status, headers, isStream, tellsUsage, usage, refusal, madeAtMs } = whole;
-  return Buffer.from(`${JSON.stringify({ v: VERSION, status, headers, isStream, tellsUsage, usage, refusal, madeAtMs, fingerprint })}\n`);
+  const { status, headers, isStream, includesUsage, usage, refusal, madeAtMs } = whole;
+  return Buffer.from(
+    `${JSON.stringify({ v: VERSION, status, headers, isStream, includesUsage, usage, refusal, madeAtMs, fingerprint })}\n`,
+  );
 }
 
 /** Null: written by another version, or damaged. */

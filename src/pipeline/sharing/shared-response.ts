@@ -350,7 +350,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
       headers: shared,
       body,
       isStream,
-      tellsUsage: wantsUsage,
+      includesUsage: wantsUsage,
       usage,
       refusal: null,
       madeAtMs: this.#engine.clock.epochMs(),

@@ -4,7 +4,7 @@ import { requestIdHeaders } from '../delivery/error-response.ts';
 import type { CacheUse } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { CachePolicy } from '../../policy/cache/freshness.ts';
-import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
+import type { Dialect, ErrorDetails } from '../../wire/dialect.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 
 export interface WholeResponse {
@@ -14,10 +14,10 @@ export interface WholeResponse {
   readonly body: Uint8Array;
   readonly isStream: boolean;
   /** Of a stream: usage is in its events. */
-  readonly tellsUsage: boolean;
+  readonly includesUsage: boolean;
   readonly usage: TokenUsage | null;
   /** The error of a final refusal, for use in other forms; null: it is not an error. */
-  readonly refusal: ErrorWords | null;
+  readonly refusal: ErrorDetails | null;
   /** Time of its completion, in milliseconds since the Unix epoch. */
   readonly madeAtMs: number;
 }
@@ -68,13 +68,13 @@ export function replayHeaders(
 /** True if `bodyFor` may be called: a large response is not converted to another form. */
 export function canServe(response: WholeResponse, { dialect, facts }: GatewayRequest): boolean {
   if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
-  return dialect.response.canBeInForm(response, { stream: facts.stream, usage: facts.wantsUsage });
+  return dialect.response.canConvertForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 /** The body in the form that `request` asks for. */
 export function bodyFor(response: WholeResponse, { dialect, facts }: GatewayRequest): Uint8Array {
   if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return response.body;
-  return dialect.response.inForm(response, { stream: facts.stream, usage: facts.wantsUsage });
+  return dialect.response.convertForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 const STREAM_FORM = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];

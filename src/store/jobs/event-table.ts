@@ -1,9 +1,9 @@
-/** The events of streamed jobs, numbered through: what a reader gets again after a cut. */
+/** The numbered events of streamed jobs, so that a reader can resume after a disconnect. */
 import type { EventGroup, EventPage, ItemKey } from './job-store.ts';
 import type { JobTable } from './job-table.ts';
 import type { Sql } from './sql.ts';
 
-/** Groups that one call reads at most. */
+/** Maximum number of groups read by one call. */
 const GROUPS_MAX = 500;
 const NO_BYTES = new Uint8Array(0);
 
@@ -23,7 +23,7 @@ export class EventTable {
     const kept = this.#sql.one('SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM job_events WHERE job = ?', seq)?.['bytes'];
     this.#jobs.charge(seq, -Number(kept));
     this.#sql.run('DELETE FROM job_events WHERE job = ?', seq);
-    // Keeps the place, so that no number is given twice.
+    // Preserves the next number, so that no number is reused.
     this.#sql.run('INSERT INTO job_events (job, first, count, bytes) VALUES (?, ?, 0, ?)', seq, next, NO_BYTES);
     return next;
   }
@@ -61,7 +61,7 @@ export class EventTable {
     return Number(this.#sql.one('SELECT coalesce(max(first + count), 0) AS next FROM job_events WHERE job = ?', seq)?.['next']);
   }
 
-  /** The place of the job whose item this lease holds; null: it does not any more. */
+  /** The row id of the job whose item this lease holds; null if it no longer does. */
   #heldBy({ job, n, lease }: ItemKey): number | null {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return null;

@@ -1,4 +1,4 @@
-/** Files: uploads in pieces, and the results of jobs, which are made of the items when they are read. */
+/** Files: uploads in chunks, and result files of jobs, which are generated from the items when read. */
 import type { FileDetails, JobLimits, ListQuery, NewFile, Page, ResultFile, StoredFile } from './job-store.ts';
 import { listPage } from './page.ts';
 import { toNumber, type Row, type Sql } from './sql.ts';
@@ -74,7 +74,7 @@ export class FileTable {
     return bytes instanceof Uint8Array ? bytes : null;
   }
 
-  /** Deletes what has expired, some at a time. */
+  /** Deletes expired files, a limited number per call. */
   expire(nowMs: number): void {
     for (const found of this.#sql.all('SELECT seq, job FROM files WHERE expires_at <= ? LIMIT 100', nowMs)) this.#remove(found);
   }
@@ -87,7 +87,7 @@ export class FileTable {
       this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) VALUES ('file', ?)`, seq);
       return;
     }
-    // The results are kept for as long as one file shows them.
+    // Results are kept as long as a file refers to them.
     if (this.#sql.one('SELECT 1 FROM files WHERE job = ?', job) !== undefined) return;
     this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) SELECT 'items', seq FROM jobs WHERE id = ?`, job);
   }

@@ -1,4 +1,4 @@
-/** The items of jobs: who holds them, and how they ended. */
+/** The items of jobs: their leases and outcomes. */
 import { toError, type JobTable } from './job-table.ts';
 import {
   REPEATS_MAX,
@@ -22,7 +22,7 @@ const LEASED = 1;
 const SENT = 2;
 const DONE = 3;
 
-/** Rows that one call changes or deletes at most: other calls, and other processes, wait for it. */
+/** Maximum number of rows that one call changes or deletes: it blocks other calls and other processes. */
 const SLICE_ROWS = 500;
 
 const GARBAGE: Readonly<Record<string, string>> = {
@@ -64,7 +64,7 @@ export class ItemTable {
     return true;
   }
 
-  /** The items of a job that was just created. */
+  /** Adds the items of a job that was just created. */
   addFirst(job: string, items: readonly NewItem[]): void {
     this.#insert(this.#jobs.seqOf(job)!, items);
   }
@@ -227,7 +227,7 @@ export class ItemTable {
     return Number(this.#sql.one(text, machine, pid, startedAtMs, Math.floor(nowMs))?.['id']);
   }
 
-  /** `isGone`: there is no such process on this machine. */
+  /** `isGone`: true if no process on this machine has the id. */
   beat({ runner, nowMs, silenceMaxMs, machine, pid, startedAtMs }: Beat, isGone: (pid: number) => boolean): void {
     this.#sql.run(
       `INSERT INTO runners (id, machine, pid, started_at, seen_at) VALUES (?, ?, ?, ?, ?)
@@ -247,8 +247,8 @@ export class ItemTable {
   }
 
   /**
-   * The runner is no more: its items are queued again, and those that were sent are marked. They go behind those that were never sent:
-   * where crashes follow each other, or one of these is their cause, they are not in flight at every one of them.
+   * Requeues the items of a dead runner and marks those that were sent. These are queued behind items that were never sent: if one of them
+   * causes the crashes, it does not hold up the others every time.
    */
   release(runner: number, nowMs: number): void {
     this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL WHERE runner = ? AND state = ${LEASED}`, runner);
@@ -268,7 +268,7 @@ export class ItemTable {
     this.#sql.run('DELETE FROM runners WHERE id = ?', runner);
   }
 
-  /** Deletes rows that nothing refers to any more, some at a time. True: there may be more. */
+  /** Deletes unreferenced rows, a limited number per call. Returns true if there may be more. */
   sweep(): boolean {
     const found = this.#sql.one('SELECT kind, ref FROM garbage LIMIT 1');
     if (found === undefined) return false;

@@ -1,4 +1,4 @@
-/** One call on a job store, as it travels to the thread that the database lives in, and what became of it. */
+/** A serializable call on a job store, as it is posted to the database's thread, and its outcome. */
 import type { StoreFault } from '../store-fault.ts';
 import type { JobStore } from './job-store.ts';
 
@@ -7,7 +7,7 @@ export type JobMethod = keyof Methods;
 export type JobResult<M extends JobMethod> = Awaited<ReturnType<Methods[M]>>;
 export type JobArguments<M extends JobMethod> = Parameters<Methods[M]>;
 
-/** By name. */
+/** A method name and its arguments. */
 export interface JobCall<M extends JobMethod = JobMethod> {
   readonly method: M;
   readonly args: JobArguments<M>;

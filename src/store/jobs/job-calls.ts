@@ -1,15 +1,15 @@
-/** A job store over something that runs groups of calls: calls made while a group is on its way form the next one. */
+/** A job store on top of a group runner: calls made while a group runs form the next group. */
 import { StoreFailure } from '../backend.ts';
 import type { JobStore } from './job-store.ts';
 import type { JobArguments, JobCall, JobMethod, JobOutcome, JobResult } from './job-call.ts';
 
-/** One group holds up to so many calls, and bytes: a transaction keeps other writers of the file waiting. */
+/** Limits of one group, in calls and bytes: its transaction blocks other writers of the file. */
 const GROUP_CALLS_MAX = 500;
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * What is confirmed once a power cut can't undo it: what a caller has been told of, and results. Of the others only the last moments can be
- * lost, and only by a power cut; a permit is held while `markSent` runs, so it has to be quick.
+ * Methods that resolve only when a power failure can't undo them: state reported to callers, and results. A power failure may lose the last
+ * moments of the others; `markSent` must be quick because a permit is held while it runs.
  */
 const SYNCED: ReadonlySet<JobMethod> = new Set([
   'finishFile', 'deleteFile', 'createJob', 'changeJob', 'deleteJob', 'completeItem', 'endQueued',
@@ -22,9 +22,9 @@ interface Waiting {
 }
 
 export interface GroupRunner {
-  /** Rejects with a `StoreFailure` where the group failed as a whole; then nothing of it has happened. */
+  /** Rejects with a `StoreFailure` if the group failed as a whole, with no effect. */
   run(calls: readonly JobCall[]): Promise<readonly JobOutcome[]>;
-  /** Resolves when what has been run is safe from a power cut; absent: it is at once, or never will be. */
+  /** Resolves when everything run so far survives a power failure; absent if that is immediate or impossible. */
   sync?(): Promise<void>;
   close(): Promise<void>;
 }
@@ -95,7 +95,7 @@ class CallGroups {
 
   async #runAll(): Promise<void> {
     this.#running = true;
-    // The calls of one turn of the loop go together.
+    // Calls of one event loop turn form one group.
     await Promise.resolve();
     while (this.#waiting.length > 0) await this.#runGroup(this.#take());
     this.#running = false;

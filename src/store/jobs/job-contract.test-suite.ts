@@ -1,4 +1,4 @@
-/** What every driver of jobs and files has to do. */
+/** The contract of every driver of jobs and files. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { StoreFailure } from '../backend.ts';
@@ -29,7 +29,7 @@ const beat = (runner: number, more: Partial<Beat> = {}): Beat => ({
 });
 const succeeded: ItemResult = { succeeded: true, status: 200, facts: { target: 'a/m' }, body: bytes('{"ok":1}'), error: null };
 
-/** A job in progress with so many items of one model, and a runner. */
+/** A job in progress with this number of items of one model, and a runner. */
 async function inProgress(store: JobStore, count: number, id = 'batch_1'): Promise<number> {
   const runner = await store.register(identity('here', 1), 1_000);
   assert.equal(await store.createJob(newJob(id), LIMITS), 'created');
@@ -63,7 +63,7 @@ export function testJobContract(driver: JobDriver): void {
 }
 
 function testFiles(story: Story): void {
-  story('a file is there once it is complete, for its client alone, and is read in pieces', async (store) => {
+  story('a file is visible once it is complete, to its client only, and is read in chunks', async (store) => {
     const file = { id: 'file-1', client: 'web', createdAtMs: 1_000, expiresAtMs: 9_000 };
     assert.equal(await store.createFile(file, LIMITS), true);
     assert.equal(await store.createFile(file, LIMITS), false, 'the id is taken');
@@ -81,7 +81,7 @@ function testFiles(story: Story): void {
     assert.equal(await store.getFile('web', 'file-1'), null);
   });
 
-  story('lists go by cursor, in both orders', async (store) => {
+  story('lists are paged by cursor, in both orders', async (store) => {
     for (const id of ['a', 'b', 'c']) {
       await store.createFile({ id, client: 'web', createdAtMs: 1, expiresAtMs: 1e12 }, LIMITS);
       await store.finishFile(id, { purpose: id === 'b' ? 'other' : 'batch', filename: id, bytes: 0, expiresAtMs: 1e12 });
@@ -101,7 +101,7 @@ function testFiles(story: Story): void {
 }
 
 function testRoom(story: Story): void {
-  story('a file that has expired is not listed', async (store) => {
+  story('an expired file is not listed', async (store) => {
     for (const [id, expiresAtMs] of [
       ['old', 5_000],
       ['new', 9_000],
@@ -113,7 +113,7 @@ function testRoom(story: Story): void {
     assert.deepEqual(page!.entries.map(({ id }) => id), ['new']); // prettier-ignore
   });
 
-  story('one client does not fill the store, nor take all places for jobs', async (store) => {
+  story('one client can use neither all of the store nor all job slots', async (store) => {
     const limits = { bytesMax: 4 * 1024 * 1024, clientBytesMax: 1024 * 1024, openJobsMax: 3, clientOpenJobsMax: 2 };
     const isFull = (error: unknown): boolean => error instanceof StoreFailure && error.fault === 'full' && /its share/.test(error.message);
     await store.createFile({ id: 'a', client: 'web', createdAtMs: 1, expiresAtMs: 9e9 }, limits);
@@ -128,7 +128,7 @@ function testRoom(story: Story): void {
     assert.equal(await store.createJob(newJob('batch_3', { client: 'other' }), limits), 'created');
   });
 
-  story('what is deleted is swept up until nothing is left of it', async (store) => {
+  story('all rows of a deleted entry are swept', async (store) => {
     await store.createFile({ id: 'a', client: 'web', createdAtMs: 1, expiresAtMs: 9e9 }, LIMITS);
     for (let index = 0; index < 50; index++) await store.appendFile('a', index, new Uint8Array(100_000), LIMITS);
     await store.finishFile('a', { purpose: 'batch', filename: 'a', bytes: 5e6, expiresAtMs: 9e9 });
@@ -143,21 +143,24 @@ function testRoom(story: Story): void {
 }
 
 function testReceiving(story: Story): void {
-  story('a job that is being received is shown to nobody, takes items from its runner, and begins when that ends', async (store) => {
-    const runner = await store.register(identity('here'), 1_000);
-    const other = await store.register(identity('there'), 1_000);
-    assert.equal(await store.createJob(newJob('batch_1'), LIMITS, { receivedBy: runner }), 'created');
-    const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
-    assert.equal(await store.getJob('web', 'batch_1'), null);
-    assert.deepEqual((await store.listJobs({ client: 'web', limit: 9 }))!.entries, []);
-    assert.equal(await store.claimJob('batch_1', other), false, 'it is held from the beginning');
-    assert.equal(await store.addItems('batch_1', other, [item], LIMITS), false);
-    assert.equal(await store.addItems('batch_1', runner, [item], LIMITS), true);
-    assert.equal((await store.changeJob('batch_1', ['receiving'], { state: 'in_progress' }))!.total, 1);
-    assert.equal((await take(store, runner)).length, 1);
-  });
+  story(
+    'a job that is being received is not visible, accepts items from its runner, and starts when the runner has finished',
+    async (store) => {
+      const runner = await store.register(identity('here'), 1_000);
+      const other = await store.register(identity('there'), 1_000);
+      assert.equal(await store.createJob(newJob('batch_1'), LIMITS, { receivedBy: runner }), 'created');
+      const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
+      assert.equal(await store.getJob('web', 'batch_1'), null);
+      assert.deepEqual((await store.listJobs({ client: 'web', limit: 9 }))!.entries, []);
+      assert.equal(await store.claimJob('batch_1', other), false, 'it is claimed from the beginning');
+      assert.equal(await store.addItems('batch_1', other, [item], LIMITS), false);
+      assert.equal(await store.addItems('batch_1', runner, [item], LIMITS), true);
+      assert.equal((await store.changeJob('batch_1', ['receiving'], { state: 'in_progress' }))!.total, 1);
+      assert.equal((await take(store, runner)).length, 1);
+    },
+  );
 
-  story('a job is created with its items, and is deleted with them', async (store) => {
+  story('a job is created with its items, and deleted with them', async (store) => {
     const runner = await store.register(identity('here'), 1_000);
     const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
     assert.equal(await store.createJob(newJob('batch_1'), LIMITS, [item]), 'created');
@@ -171,7 +174,7 @@ function testReceiving(story: Story): void {
     assert.equal(await store.completeItem(taken!, succeeded), 'lost');
   });
 
-  story('events of a stream are numbered through, also where it begins anew', async (store) => {
+  story('events of a stream are numbered consecutively, across restarts of the stream', async (store) => {
     const runner = await store.register(identity('here'), 1_000);
     await store.createJob(newJob('batch_1'), LIMITS, [{ n: 0, customId: '', model: 'fast', body: bytes('{}') }]);
     const [item] = await take(store, runner);
@@ -220,10 +223,10 @@ function testLeases(story: Story): void {
         [2, '{"ok":1}', { target: 'a/m' }],
       ],
     );
-    assert.deepEqual((await store.readResults('batch_1', null, 0, 1)).length, 1, 'about so many bytes at once');
+    assert.deepEqual((await store.readResults('batch_1', null, 0, 1)).length, 1, 'limited by bytes');
   });
 
-  story('items of a lease whose outcome was lost are given again, the others are not', async (store) => {
+  story('items of a lease whose outcome was lost are leased again, the others are not', async (store) => {
     const runner = await inProgress(store, 4);
     const [first, second] = await take(store, runner, 2);
     await store.markSent(second!);
@@ -234,7 +237,7 @@ function testLeases(story: Story): void {
     assert.equal(await store.completeItem(first!, succeeded), 'done');
   });
 
-  story('an item that is put back waits until its time, behind the others', async (store) => {
+  story('a requeued item waits until it is due, behind the others', async (store) => {
     const runner = await inProgress(store, 2);
     const [first] = await take(store, runner, 1);
     assert.equal(await store.requeueItem(first!, { notBeforeMs: 5_000, round: true, strike: true, note: 'busy' }), true);
@@ -246,13 +249,13 @@ function testLeases(story: Story): void {
 }
 
 function testRunners(story: Story): void {
-  story("a dead runner's items are taken back: those that were sent are marked, and end at the third time", async (store) => {
+  story("a dead runner's items are requeued: those that were sent are marked, and fail the third time", async (store) => {
     let runner = await inProgress(store, 2);
     for (const repeated of [0, 1, 2]) {
       const taken = await take(store, runner, 10, 20_000);
       const [sent, waiting] = [0, 1].map((n) => taken.find((item) => item.n === n));
       assert.deepEqual([sent!.repeated, waiting!.repeated], [repeated, 0]);
-      if (repeated > 0) assert.equal(taken[0], waiting, 'what was never sent goes first');
+      if (repeated > 0) assert.equal(taken[0], waiting, 'items that were never sent come first');
       await store.markSent(sent!);
       const process = identity('there', 1, repeated);
       const next = await store.register(process, 20_000);
@@ -266,7 +269,7 @@ function testRunners(story: Story): void {
     assert.deepEqual([interrupted!.n, interrupted!.error!.code, interrupted!.repeated], [0, 'interrupted', 2]);
   });
 
-  story('a runner that lives keeps its items; a process of the same number on this machine was another one', async (store) => {
+  story('a live runner keeps its items; an earlier process with the same process id is a different runner', async (store) => {
     const runner = await inProgress(store, 1);
     const other = await store.register(identity('there', 2), 2_000);
     await take(store, runner);
@@ -274,13 +277,13 @@ function testRunners(story: Story): void {
     assert.deepEqual(await take(store, other), []);
     const beside = await store.register(identity('here'), 2_000);
     await store.beat(beat(beside));
-    assert.deepEqual(await take(store, beside), [], 'of the same process');
+    assert.deepEqual(await take(store, beside), [], 'in the same process');
     const again = await store.register(identity('here', 1, 2), 2_000);
     await store.beat(beat(again, identity('here', 1, 2)));
     assert.equal((await take(store, again)).length, 1);
   });
 
-  story('a runner that ends in good order gives back what it holds', async (store) => {
+  story('a runner that unregisters releases its items', async (store) => {
     const runner = await inProgress(store, 2);
     await take(store, runner);
     await store.unregister(runner, 2_000);
@@ -296,7 +299,7 @@ function testRunners(story: Story): void {
 }
 
 function testJobs(story: Story): void {
-  story('what is queued can be ended together', async (store) => {
+  story('queued items can be ended together', async (store) => {
     const runner = await inProgress(store, 3);
     const [first] = await take(store, runner, 1);
     assert.equal(await store.endQueued('batch_1', { code: 'batch_expired', message: 'over' }), 2);
@@ -312,7 +315,7 @@ function testJobs(story: Story): void {
     );
   });
 
-  story('a job changes from the states that are named only, and one runner works on it', async (store) => {
+  story('a job changes only from the named states, and one runner at a time claims it', async (store) => {
     const runner = await store.register(identity('here', 1), 1_000);
     const other = await store.register(identity('there', 1), 1_000);
     await store.createJob(newJob('batch_1'), LIMITS);
@@ -323,7 +326,7 @@ function testJobs(story: Story): void {
     assert.equal(await store.changeJob('batch_1', ['in_progress'], { state: 'cancelling' }), null);
     const changed = await store.changeJob('batch_1', ['validating'], { state: 'in_progress', data: { more: 1 } });
     assert.deepEqual([changed!.state, changed!.data], ['in_progress', { input: 'x', more: 1 }]);
-    assert.equal(await store.claimJob('batch_1', other), true, 'the change has given it back');
+    assert.equal(await store.claimJob('batch_1', other), true, 'the change released it');
     assert.deepEqual(
       (await store.beat(beat(runner))).map(({ id, state }) => [id, state]),
       [['batch_1', 'in_progress']],
@@ -344,6 +347,6 @@ function testJobs(story: Story): void {
       for (let index = 0; index < 100; index++) await store.appendFile('f', index, new Uint8Array(100_000), small);
     };
     await assert.rejects(write(), (error) => error instanceof StoreFailure && error.fault === 'full');
-    assert.equal((await store.getJob('web', 'a'))!.state, 'validating', 'the rest goes on');
+    assert.equal((await store.getJob('web', 'a'))!.state, 'validating', 'the rest continues');
   });
 }

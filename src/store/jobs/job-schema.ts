@@ -1,6 +1,6 @@
 /**
- * The tables of files, jobs and items, in the steps in which they came about. Small columns stand before large ones: SQLite reads a row
- * only as far as it has to.
+ * The tables of files, jobs and items, as migration steps. Small columns precede large ones, because SQLite reads a row only as far as
+ * needed.
  */
 const TABLES = `
   CREATE TABLE files (
@@ -89,7 +89,7 @@ const TABLES = `
     PRIMARY KEY (kind, ref)
   ) STRICT, WITHOUT ROWID;`;
 
-/** Events of streamed background responses; what a job takes of the store, for its client's share. */
+/** Events of streamed background responses, and each job's size, which counts towards its client's share. */
 const EVENTS = `
   CREATE TABLE job_events (
     job INTEGER NOT NULL,

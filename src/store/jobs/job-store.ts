@@ -1,13 +1,13 @@
 /**
- * Work that outlives a connection, in the store: files, jobs and their items. Unlike the small state beside it, every call here resolves
- * when it is durable, and rejects with a `StoreFailure` where the store can't be used: a checkpoint that may be lost is none.
+ * Durable work in the store: files, jobs and their items. Unlike calls for small state, every call here resolves when it is durable and
+ * rejects with a `StoreFailure` if the store is unusable: a checkpoint that may be lost is useless.
  *
- * A job is a batch of items (or one item). An item is queued, leased by a runner (it waits for a permit), sent (an upstream call may have
- * been made), or done. A runner is one process; each of its leases has a number, and only the holder of the latest lease of an item can
- * change it. So a process that was frozen and comes back late can't overwrite what another one has done since.
+ * A job is a batch of items (or a single item). An item is queued, leased by a runner (waiting for a permit), sent (an upstream call may
+ * have been made), or done. A runner is one process. Leases are numbered, and only the holder of an item's latest lease can change it, so a
+ * process that resumes after a freeze can't overwrite the work of another.
  */
 
-/** `receiving`: its items are still being sent by its creator; it is not shown yet. */
+/** `receiving`: the creator is still adding items; the job is not visible yet. */
 export const JOB_STATES = [
   'receiving',
   'validating',
@@ -21,17 +21,17 @@ export const JOB_STATES = [
 ] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
-/** Nothing changes any more. */
+/** States that never change. */
 export const FINAL_STATES: readonly JobState[] = ['completed', 'failed', 'expired', 'cancelled'];
 
-/** JSON that belongs to the API by which the job was created. */
+/** JSON specific to the API that created the job. */
 export type JobData = Readonly<Record<string, unknown>>;
 
 export interface NewFile {
   readonly id: string;
   readonly client: string;
   readonly createdAtMs: number;
-  /** From when on it is gone, complete or not. */
+  /** Deleted from then on, complete or not. */
   readonly expiresAtMs: number;
 }
 
@@ -42,7 +42,7 @@ export interface FileDetails {
   readonly expiresAtMs: number;
 }
 
-/** A file whose content is the results of a job's items: those that succeeded, or the others. */
+/** A file that contains the results of a job's items: either the successful or the failed ones. */
 export interface ResultFile extends NewFile, FileDetails {
   readonly job: string;
   readonly succeeded: boolean;
@@ -50,22 +50,22 @@ export interface ResultFile extends NewFile, FileDetails {
 
 /** A complete file. */
 export interface StoredFile extends NewFile, FileDetails {
-  /** Its content is made from a job's results; null: it was uploaded. */
+  /** The job whose results it contains; null if it was uploaded. */
   readonly results: { readonly job: string; readonly succeeded: boolean } | null;
 }
 
 export interface ListQuery {
   readonly client: string;
-  /** The purpose of a file, or the kind of a job; absent: any. */
+  /** Purpose of a file or kind of a job; absent for any. */
   readonly kind?: string;
-  /** Only what comes after the entry of this id. */
+  /** Only entries after the one with this id. */
   readonly after?: string;
-  /** Only what comes before it. */
+  /** Only entries before the one with this id. */
   readonly before?: string;
-  /** Files that have expired by then are left out; absent: none are. */
+  /** Files expired by then are left out; absent for none. */
   readonly nowMs?: number;
   readonly limit: number;
-  /** By creation. Default: the newest first. */
+  /** By creation time. Default: newest first. */
   readonly oldestFirst?: boolean;
 }
 
@@ -76,37 +76,37 @@ export interface Page<T> {
 
 export interface NewJob {
   readonly id: string;
-  /** Which API it belongs to: `openai-batch`, `anthropic-batch`, `response`. */
+  /** The API that created it: `openai-batch`, `anthropic-batch`, `response`. */
   readonly kind: string;
   readonly client: string;
-  /** Of the requests: their dialect, and the path below the provider's base URL. */
+  /** Dialect and path (below the provider's base URL) of its requests. */
   readonly dialect: string;
   readonly path: string;
-  /** The scheduling class of its requests. */
+  /** Priority class of its requests. */
   readonly priority: string;
   readonly createdAtMs: number;
-  /** When what is not done by then expires. */
+  /** Items not done by then expire. */
   readonly endsAtMs: number;
   readonly data: JobData;
 }
 
-/** How a job begins: absent, it is `validating`, and its items are added by a runner. */
+/** How a job starts. Absent: as `validating`, with items added by a runner later. */
 export type JobStart =
-  /** Its items are added by the runner that receives them, and holds the job from the beginning. */
+  /** As `receiving`, claimed by the runner that adds its items. */
   | { readonly receivedBy: number }
-  /** It is in progress at once. */
+  /** In progress, with these items. */
   | readonly NewItem[];
 
 export interface Job extends NewJob {
   readonly state: JobState;
-  /** What it will be once its last item is done; null: completed. */
+  /** Its state after the last item is done; null for completed. */
   readonly ending: 'expired' | 'cancelled' | null;
   readonly total: number;
   readonly succeeded: number;
   readonly failed: number;
 }
 
-/** A job that is not final, for its runner. */
+/** A job in a non-final state, for runners. */
 export interface OpenJob extends Job {
   /** The models of its items. */
   readonly models: readonly string[];
@@ -117,14 +117,14 @@ export interface JobChange {
   readonly ending?: Job['ending'];
   /** Merged into the job's data. */
   readonly data?: JobData;
-  /** With a final state: until when the job is kept. */
+  /** With a final state: when the job is deleted. */
   readonly keepUntilMs?: number;
-  /** Files that appear together with the change. */
+  /** Files that become visible together with the change. */
   readonly files?: readonly ResultFile[];
 }
 
 export interface NewItem {
-  /** Its place in the job, from 0. */
+  /** Index in the job, from 0. */
   readonly n: number;
   readonly customId: string;
   readonly model: string;
@@ -136,12 +136,12 @@ export interface LeaseQuery {
   readonly job: string;
   readonly model: string;
   readonly countMax: number;
-  /** Bodies together, in bytes; at least one item is given whatever its size. */
+  /** Limit for all bodies together, in bytes; at least one item is leased whatever its size. */
   readonly bytesMax: number;
   readonly nowMs: number;
   /**
-   * Where the outcome of an earlier lease was lost: the items of the job and model that the runner has. Others that were leased to it are
-   * queued again first.
+   * Given if the outcome of an earlier lease was lost: the items of this job and model that the runner still has. Others leased to it
+   * are requeued first.
    */
   readonly known?: readonly number[];
 }
@@ -152,9 +152,9 @@ export interface LeasedItem {
   readonly lease: number;
   readonly customId: string;
   readonly body: Uint8Array;
-  /** Rounds that failed for good reason to blame the request itself. */
+  /** Rounds whose failure was probably the request's fault. */
   readonly strikes: number;
-  /** Rounds that ended without a result. */
+  /** Rounds without a result. */
   readonly rounds: number;
   /** How often it was sent again after a crash. */
   readonly repeated: number;
@@ -162,9 +162,9 @@ export interface LeasedItem {
 
 export interface Lease {
   readonly items: readonly LeasedItem[];
-  /** When the next queued item of the model is due; null: none waits for a time. */
+  /** When the model's next queued item is due; null if none is delayed. */
   readonly nextAtMs: number | null;
-  /** More are due now than were given. */
+  /** More items are due than were leased. */
   readonly hasMore: boolean;
 }
 
@@ -179,16 +179,16 @@ export interface ItemError {
   readonly message: string;
 }
 
-/** How an item ended. */
+/** Outcome of an item. */
 export interface ItemResult {
   readonly succeeded: boolean;
-  /** Of the response; null: there was none. */
+  /** HTTP status of the response; null if there was none. */
   readonly status: number | null;
-  /** Facts beside the body: request id, target, usage. */
+  /** Facts besides the body: request id, target, usage. */
   readonly facts: JobData;
-  /** One line of JSON; null: there was no response. */
+  /** One line of JSON; null if there was no response. */
   readonly body: Uint8Array | null;
-  /** Null: it succeeded, or the body says what went wrong. */
+  /** Null if it succeeded, or if the body contains the error. */
   readonly error: ItemError | null;
 }
 
@@ -200,118 +200,118 @@ export interface DoneItem extends ItemResult {
 
 export interface Requeue {
   readonly notBeforeMs: number;
-  /** It was asked and answered; false: it gave up its place before. */
+  /** False if it was released before an upstream call was made. */
   readonly round: boolean;
-  /** This round counts against the request itself. */
+  /** This round counts as a failure of the request itself. */
   readonly strike: boolean;
-  /** Why it has no result yet. */
+  /** Why there is no result yet. */
   readonly note: string;
 }
 
 export interface JobLimits {
-  /** Files, requests and results together, in bytes; beyond it nothing new is taken. */
+  /** Files, requests and results together, in bytes; beyond it, new ones are rejected. */
   readonly bytesMax: number;
-  /** Jobs of all clients that are not final. */
+  /** Non-final jobs of all clients. */
   readonly openJobsMax: number;
-  /** The same for one client. Default: the limits of all. */
+  /** The same for one client. Default: the overall limits. */
   readonly clientBytesMax?: number;
   readonly clientOpenJobsMax?: number;
 }
 
 /** Events of one job's stream, in order. */
 export interface EventGroup {
-  /** The number of the first one. */
+  /** Number of the first event. */
   readonly first: number;
   readonly count: number;
-  /** Their text, each ended by an empty line. */
+  /** Their text; each event ends with an empty line. */
   readonly bytes: Uint8Array;
 }
 
 export interface EventPage {
-  /** Empty: there are none yet. */
+  /** Empty if there are no more yet. */
   readonly groups: readonly EventGroup[];
-  /** The number behind the last event there is. */
+  /** The number after the last stored event. */
   readonly end: number;
 }
 
 export interface JobStore {
-  /** False: the id is taken. Rejects with `full` at the limit. */
+  /** False if the id exists. Rejects with `full` at the limit. */
   createFile(file: NewFile, limits: JobLimits): Promise<boolean>;
-  /** Pieces count from 0. False: the file is gone. Rejects with `full` at the limit. */
+  /** `index` counts from 0. False if the file no longer exists. Rejects with `full` at the limit. */
   appendFile(id: string, index: number, bytes: Uint8Array, limits: JobLimits): Promise<boolean>;
-  /** From now on it is complete and can be found. */
+  /** Makes the file complete and visible. */
   finishFile(id: string, details: FileDetails): Promise<boolean>;
-  /** Drops an upload that failed. */
+  /** Deletes an incomplete upload. */
   abandonFile(id: string): Promise<void>;
   getFile(client: string, id: string): Promise<StoredFile | null>;
-  /** Null: there is no entry `after`. */
+  /** Null if there is no entry `after`. */
   listFiles(query: ListQuery): Promise<Page<StoredFile> | null>;
-  /** False: there is no such file. A job that reads it goes on. */
+  /** False if there is no such file. A job that reads it continues. */
   deleteFile(client: string, id: string): Promise<boolean>;
-  /** One piece of an uploaded file; null: there are no more. */
+  /** One chunk of an uploaded file; null after the last. */
   readFile(id: string, index: number): Promise<Uint8Array | null>;
 
-  /** `start` default: in state `validating`. Rejects with `full` at the limit. */
+  /** `start` defaults to state `validating`. Rejects with `full` at the limit. */
   createJob(job: NewJob, limits: JobLimits, start?: JobStart): Promise<'created' | 'taken' | 'too_many'>;
   getJob(client: string, id: string): Promise<Job | null>;
   listJobs(query: ListQuery): Promise<Page<Job> | null>;
-  /** Only while it is in one of the states. The job as it is now; null: it was not changed. */
+  /** Changes the job only if it is in one of the states. Returns the new job; null if it was not changed. */
   changeJob(id: string, from: readonly JobState[], change: JobChange): Promise<Job | null>;
-  /** Deletes a job in one of the states, with its items and result files. False: there is none. */
+  /** Deletes a job in one of the states, with its items and result files. False if there is none. */
   deleteJob(client: string, id: string, from: readonly JobState[]): Promise<boolean>;
-  /** For work on the job itself (validation, finalization). False: another live runner has it. A change of its state gives it back. */
+  /** Claims the job itself (for validation, finalization). False if another live runner has it. A change of state releases it. */
   claimJob(id: string, runner: number): Promise<boolean>;
-  /** Takes some of what an earlier validation has added, by a runner that holds the job. How many; 0: all are gone. */
+  /** Deletes some items of an earlier validation, for the runner that claimed the job. Returns their number; 0 when none are left. */
   clearItems(job: string, runner: number): Promise<number>;
-  /** The job must be validating or being received, and held by the runner; false: it is not, and nothing was added. */
+  /** The job must be validating or receiving, and claimed by the runner; otherwise nothing is added and the result is false. */
   addItems(job: string, runner: number, items: readonly NewItem[], limits: JobLimits): Promise<boolean>;
-  /** Ends some queued items of the job. How many; 0: none is queued any more. */
+  /** Ends some queued items of the job. Returns their number; 0 when none are queued. */
   endQueued(job: string, error: ItemError): Promise<number>;
-  /** Done items in order, after number `after` (-1: from the first), about `bytesMax` at once. Empty: there are no more. */
+  /** Done items in order, after number `after` (-1 for the first), about `bytesMax` per call. Empty after the last. */
   readResults(job: string, succeeded: boolean | null, after: number, bytesMax: number): Promise<readonly DoneItem[]>;
 
-  /** A new runner: this process. */
+  /** Registers this process as a new runner. */
   register(identity: Identity, nowMs: number): Promise<number>;
   /**
-   * Says that the runner lives, returns the items of runners that don't to the queue (`REPEATS_MAX`), deletes what has expired, and gives
-   * the jobs that are not final.
+   * Heartbeat: marks the runner alive, requeues items of dead runners (`REPEATS_MAX`), deletes expired entries, and returns the open
+   * jobs.
    */
   beat(beat: Beat): Promise<readonly OpenJob[]>;
   lease(query: LeaseQuery): Promise<Lease>;
-  /** Deletes some rows that nothing refers to any more. True: there may be more. */
+  /** Deletes some unreferenced rows. True if there may be more. */
   sweep(): Promise<boolean>;
-  /** An upstream call is about to be made. False: the item is no longer this runner's. */
+  /** Called before an upstream call. False if the runner no longer holds the item. */
   markSent(key: ItemKey): Promise<boolean>;
-  /** `last`: every item of the job is done now; `lost`: the item is no longer this runner's, and keeps what it has. */
+  /** `last`: all items of the job are now done; `lost`: the runner no longer holds the item, which is unchanged. */
   completeItem(key: ItemKey, result: ItemResult): Promise<'done' | 'last' | 'lost'>;
   requeueItem(key: ItemKey, requeue: Requeue): Promise<boolean>;
-  /** The item's stream begins anew: earlier events are dropped. The number of its next event; null: the item is no longer this runner's. */
+  /** Restarts the item's stream and drops its earlier events. Returns the next event number; null if the runner no longer holds the item. */
   restartEvents(key: ItemKey): Promise<number | null>;
-  /** False: the item is no longer this runner's. */
+  /** False if the runner no longer holds the item. */
   appendEvents(key: ItemKey, events: EventGroup): Promise<boolean>;
-  /** Events after number `after` (-1: from the first), about `bytesMax` at once. */
+  /** Events after number `after` (-1 for the first), about `bytesMax` per call. */
   readEvents(job: string, after: number, bytesMax: number): Promise<EventPage>;
-  /** The runner ends in good order: what it has leased is queued again. */
+  /** Clean end of the runner: its items are requeued. */
   unregister(runner: number, nowMs: number): Promise<void>;
   /** Never rejects. */
   close(): Promise<void>;
 }
 
-/** What identifies a process to the others. */
+/** Identifies a process to others. */
 export interface Identity {
-  /** Where processes can be told apart by their number. */
+  /** The scope in which process ids are unique. */
   readonly machine: string;
   readonly pid: number;
-  /** When the process began: an earlier one may have had the same number. */
+  /** Start time of the process: distinguishes it from an earlier one with the same process id. */
   readonly startedAtMs: number;
 }
 
 export interface Beat extends Identity {
   readonly runner: number;
   readonly nowMs: number;
-  /** A runner that was silent for longer is taken for dead, in milliseconds. */
+  /** A runner silent for longer counts as dead, in milliseconds. */
   readonly silenceMaxMs: number;
 }
 
-/** An item that was sent when its process died is sent again so often; the next time it ends as `interrupted`. */
+/** An item that was sent when its process died is resent this many times; then it fails as `interrupted`. */
 export const REPEATS_MAX = 2;

@@ -1,4 +1,4 @@
-/** Jobs: their states, counts and what is kept of them. */
+/** Jobs: their states, counts and sizes. */
 import type { FileTable } from './file-table.ts';
 import {
   FINAL_STATES,
@@ -77,7 +77,7 @@ export class JobTable {
       change.keepUntilMs ?? null,
       id,
     );
-    // Nothing shows items of a job that was never begun.
+    // Items of a job that was never started are not visible.
     if (before.state === 'validating' && FINAL_STATES.includes(state)) {
       this.#sql.run('UPDATE jobs SET total = 0 WHERE id = ?', id);
       this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) SELECT 'items', seq FROM jobs WHERE id = ?`, id);
@@ -95,7 +95,7 @@ export class JobTable {
     return this.#sql.run('UPDATE jobs SET runner = ? WHERE id = ? AND (runner IS NULL OR runner = ?)', runner, id, runner) === 1;
   }
 
-  /** The place of a job that takes items from this runner; null: it takes none. */
+  /** The row id of a job that accepts items from this runner; null if it does not. */
   validatedBy(id: string, runner: number): number | null {
     const seq = this.#sql.one(`SELECT seq FROM jobs WHERE id = ? AND state IN ('validating', 'receiving') AND runner = ?`, id, runner)?.[
       'seq'
@@ -114,7 +114,7 @@ export class JobTable {
     }));
   }
 
-  /** Deletes jobs that were kept long enough, with their result files. */
+  /** Deletes jobs past their retention, with their result files. */
   expire(nowMs: number): void {
     for (const found of this.#sql.all('SELECT seq, id FROM jobs WHERE keep_until <= ? LIMIT 100', nowMs)) {
       this.#remove(Number(found['seq']), String(found['id']));
@@ -128,7 +128,7 @@ export class JobTable {
     return true;
   }
 
-  /** The job is gone at once; its items are swept up later. */
+  /** Deletes the job now; its items are swept later. */
   #remove(seq: number, id: string): void {
     this.#sql.run('DELETE FROM files WHERE job = ?', id);
     this.#sql.run('DELETE FROM jobs WHERE seq = ?', seq);
@@ -140,7 +140,7 @@ export class JobTable {
     this.#sql.run('UPDATE jobs SET succeeded = succeeded + ?, failed = failed + ? WHERE seq = ?', succeeded, failed, seq);
   }
 
-  /** So many bytes more, or fewer, are kept for it. */
+  /** Adjusts the job's stored size by `bytes`, which may be negative. */
   charge(seq: number, bytes: number): void {
     if (bytes !== 0) this.#sql.run('UPDATE jobs SET bytes = max(0, bytes + ?) WHERE seq = ?', bytes, seq);
   }

@@ -1,6 +1,6 @@
 /**
- * Files, jobs and items over one SQLite connection, synchronous: what the drivers in memory and in a file share. A group of calls is one
- * transaction. No call fails halfway but for a fault of the database, which fails the whole group.
+ * Files, jobs and items over one synchronous SQLite connection, shared by the memory and file drivers. A group of calls is one transaction.
+ * A call either applies or changes nothing; a database fault fails the whole group.
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { StoreFailure } from '../backend.ts';
@@ -18,7 +18,7 @@ export class JobTables {
   readonly #connection: DatabaseSync;
   readonly #methods: SyncMethods;
 
-  /** `isGone`: there is no process of this number on this machine. */
+  /** `isGone`: true if no process on this machine has the id. */
   constructor(connection: DatabaseSync, isGone: (pid: number) => boolean) {
     this.#connection = connection;
     this.#methods = methodsOf(new Sql(connection), isGone);
@@ -32,7 +32,7 @@ export class JobTables {
     return inTransaction(this.#connection, () => calls.map((call) => this.#call(call)));
   }
 
-  /** What a method refuses it refuses before it changes anything: the rest of the group is not its fault. */
+  /** A method rejects before it changes anything, so the rest of the group is unaffected. */
   #call({ method, args }: JobCall): JobOutcome {
     try {
       return { ok: true, value: (this.#methods[method] as (...args: readonly unknown[]) => unknown)(...args) };

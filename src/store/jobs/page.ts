@@ -4,11 +4,11 @@ import type { Row, Sql } from './sql.ts';
 interface Listed {
   readonly table: 'files' | 'jobs';
   readonly kindColumn: 'purpose' | 'kind';
-  /** Which of its rows can be listed. */
+  /** SQL condition of listed rows. */
   readonly condition: string;
 }
 
-/** A page of a client's entries by cursor; null: the cursor names none of them. */
+/** A page of a client's entries by cursor; null if the cursor matches none. */
 export function listPage<T>(
   sql: Sql,
   { table, kindColumn, condition }: Listed,
@@ -21,7 +21,7 @@ export function listPage<T>(
     return seq === undefined ? null : Number(seq);
   };
   const oldestFirst = query.oldestFirst === true;
-  // Before a cursor the entries next to it are wanted: they are read backwards.
+  // A page before a cursor holds the entries next to it, so it is read backwards.
   const isBackward = before !== undefined && after === undefined;
   const cursor = after ?? before;
   const at = cursor === undefined ? (oldestFirst ? -1 : Number.MAX_SAFE_INTEGER) : seqOf(cursor);

@@ -7,7 +7,7 @@ export type Row = Record<string, unknown>;
 /** Statements of one connection, each prepared once. */
 export class Sql {
   readonly connection: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>(); // as many as there are texts in this folder
+  readonly #statements = new Map<string, StatementSync>(); // bounded by the statements in this folder
 
   constructor(connection: DatabaseSync) {
     this.connection = connection;
@@ -25,14 +25,14 @@ export class Sql {
     return this.#statement(text).all(...values);
   }
 
-  /** Rejects with `full` where the database, or what is kept in it for this client, holds more than it may. */
+  /** Throws `full` if the database, or the client's part of it, exceeds its limit. */
   requireRoom(client: string, { bytesMax, clientBytesMax = bytesMax }: JobLimits): void {
     const pages = Number(this.one('PRAGMA page_count')?.['page_count']) - Number(this.one('PRAGMA freelist_count')?.['freelist_count']);
     const size = Number(this.one('PRAGMA page_size')?.['page_size']);
     if (pages * size > bytesMax) {
       throw new StoreFailure('full', `files and batches take more than batch.maxBytes, ${toMegabytes(bytesMax)}`);
     }
-    // Where the whole database is smaller than a share, no share is used up, and nothing has to be added up.
+    // If the whole database is smaller than the share, there is nothing to add up.
     if (pages * size <= clientBytesMax || this.#bytesOf(client) <= clientBytesMax) return;
     throw new StoreFailure(
       'full',

@@ -1,4 +1,4 @@
-/** Jobs that end with the process: the same tables, in a database that has no file. Opened when first used. */
+/** Jobs that end with the process: the same tables in an in-memory database, opened on first use. */
 import { toSqliteFailure } from '../sqlite/sqlite-failure.ts';
 import { createJobStore, type GroupRunner } from '../jobs/job-calls.ts';
 import type { JobStore } from '../jobs/job-store.ts';

@@ -9,7 +9,7 @@ testStoreContract({
   open: async (_t, clock, limits) => createMemoryStore({ clock, ...(limits && { limits }) }),
 });
 
-test('expired entries make room without being asked for', async () => {
+test('expired entries are removed without being read', async () => {
   const clock = createManualClock({ epochMs: 0 });
   const store = createMemoryStore({ clock, limits: { entriesMax: 3 } });
   store.put('cooldown', 'lasting', 1);

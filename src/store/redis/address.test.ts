@@ -54,7 +54,7 @@ for (const [url, address] of read) test(`${url} is read`, () => assert.deepEqual
 const refused: readonly (readonly [url: string, reason: RegExp])[] = [
   ['redis://', /a host is missing/],
   ['redis://:secret@', /a host is missing/],
-  ['redis://:secret@host:99999', /can't be read/],
+  ['redis://:secret@host:99999', /is invalid/],
   ['redis://:secret@host/first', /must be a number/],
   ['redis://:secret@a,b/1', /database 0 only/],
   ['redis://:secret@host?namespace=a b', /namespace/],
@@ -72,7 +72,7 @@ for (const [url, reason] of refused) {
   });
 }
 
-test('an address is described without its login', () => {
+test('an address is described without credentials', () => {
   assert.equal(describeAddress(parseRedisUrl('rediss://user:pass@[::1]:1,b:2')), 'rediss://[::1]:1,b:2');
   assert.equal(describeAddress(parseRedisUrl('redis://:pass@a?sentinel=main')), 'redis://a:26379 (sentinels of main)');
 });

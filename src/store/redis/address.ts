@@ -1,4 +1,4 @@
-/** A store URL for Redis or Valkey, read into what a client needs to connect. */
+/** Parses a store URL for Redis or Valkey. */
 
 export interface RedisNode {
   readonly host: string;
@@ -9,13 +9,13 @@ export interface RedisAddress {
   /** One server, the first nodes of a cluster, or the sentinels of a primary. */
   readonly mode: 'single' | 'cluster' | 'sentinel';
   readonly nodes: readonly RedisNode[];
-  /** The name by which sentinels know the primary; empty in the other modes. */
+  /** The name of the primary in the sentinels; empty in the other modes. */
   readonly primary: string;
   readonly tls: boolean;
   readonly username: string | null;
   readonly password: string | null;
   readonly database: number;
-  /** Every key begins with it. Fleets that share a server use different ones. Default `breakwater`. */
+  /** Prefix of every key. Fleets that share a server need different ones. Default `breakwater`. */
   readonly namespace: string;
 }
 
@@ -27,7 +27,7 @@ const DEFAULT_PORT = 6379;
 const SENTINEL_PORT = 26379;
 const NAMESPACE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
-/** Throws an Error in words for an operator. It never quotes the part that may hold a password. */
+/** Throws an Error for an operator. It never quotes the part that may contain a password. */
 export function parseRedisUrl(url: string): RedisAddress {
   const match = /^([a-z]+):\/\/(?:([^@/?]*)@)?([^/?@]*)(?:\/([^?]*))?(?:\?(.*))?$/is.exec(url);
   if (match === null) throw new Error(`store: ${EXPECTED}`);
@@ -55,7 +55,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   };
 }
 
-/** For warnings: where it is, without its login. */
+/** The address without credentials, for warnings. */
 export function describeAddress({ mode, nodes, primary, tls }: RedisAddress): string {
   const hosts = nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
   return `${tls ? 'rediss' : 'redis'}://${hosts}${mode === 'sentinel' ? ` (sentinels of ${primary})` : ''}`;
@@ -70,11 +70,11 @@ function isOn(value: string | null): boolean {
 function toNode(text: string, defaultPort: number): RedisNode {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i.exec(text);
   const port = Number(match?.[3] ?? defaultPort);
-  if (match === null || port < 1 || port > 65_535) throw new Error(`store: a host of the URL can't be read; ${EXPECTED}`);
+  if (match === null || port < 1 || port > 65_535) throw new Error(`store: a host in the URL is invalid; ${EXPECTED}`);
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
-/** `user:password`, `:password`, or a user alone. */
+/** `user:password`, `:password`, or a user only. */
 function toLogin(text: string): Pick<RedisAddress, 'username' | 'password'> {
   if (text === '') return { username: null, password: null };
   const colon = text.indexOf(':');

@@ -1,11 +1,11 @@
 /**
- * The ledger of `policy/lease/ledger.ts` as one script, so that an exchange is atomic and takes one round trip however many limits it
- * is about. A limit is a hash: epoch, instant and level of the pool, and a packed part for each member. The instant is the server's, so
- * that the clocks of the instances don't matter.
+ * The ledger of `policy/lease/ledger.ts` as one script, so that an exchange is atomic and takes one round trip for any number of limits.
+ * A limit is a hash: epoch, instant and level of the pool, and a packed part for each member. The instant is the server's, so the
+ * instances' clocks don't matter.
  */
 import { redisScript } from './redis-client.ts';
 
-/** A ledger that is not used is forgotten once its bucket is full again, and not sooner than this, in milliseconds. */
+/** An unused ledger expires once its bucket is full again, but not before this time, in milliseconds. */
 const KEPT_MIN_MS = 600_000;
 
 /**
@@ -20,7 +20,7 @@ if not now then
   now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 end
 
--- After a time in which nobody could say anything, everybody has the whole silence before them again.
+-- After a period without any heartbeat every member gets the full silence limit again.
 local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 local gap = newest[2] and now - tonumber(newest[2]) or 0
 if gap > silence / 2 then
@@ -48,15 +48,15 @@ end
 local function fairShare(parts, total, ahead, want)
   local reserved = 0
   if ahead then reserved = math.min(parts[ahead].first, total) end
-  local wants = {}
-  for name, part in pairs(parts) do wants[#wants + 1] = math.max(0, part[want] - (name == ahead and reserved or 0)) end
-  table.sort(wants)
+  local demands = {}
+  for name, part in pairs(parts) do demands[#demands + 1] = math.max(0, part[want] - (name == ahead and reserved or 0)) end
+  table.sort(demands)
   local left, level = total - reserved, 0
-  for i = 1, #wants do
-    level = left / (#wants - i + 1)
-    if wants[i] >= level then break end
-    left = left - wants[i]
-    level = wants[i]
+  for i = 1, #demands do
+    level = left / (#demands - i + 1)
+    if demands[i] >= level then break end
+    left = left - demands[i]
+    level = demands[i]
   end
   local own = ahead == me and reserved or 0
   return own + math.min(math.max(0, parts[me][want] - own), level)

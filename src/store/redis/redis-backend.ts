@@ -10,13 +10,13 @@ import {
 } from '../backend.ts';
 import { isExpired, type Row } from '../change.ts';
 import type { RedisAddress } from './address.ts';
-import { PUT_ANSWERS_SCRIPT } from './answer-scripts.ts';
+import { PUT_RESPONSES_SCRIPT } from './response-scripts.ts';
 import { connectRedis, type RedisArgument, type RedisClient } from './redis-client.ts';
 import { APPLY_SCRIPT, OPEN_SCRIPT, READ_SCRIPT } from './state-scripts.ts';
 
 /** Entries read by one command. */
 const PAGE_SIZE = 500;
-/** While a collection is read others may write to it; a read is repeated so often at most. */
+/** A collection read is repeated this many times if another process writes in between. */
 const READS_MAX = 3;
 
 export interface RedisBackendOptions {
@@ -26,7 +26,7 @@ export interface RedisBackendOptions {
 
 export function createRedisBackend(options: RedisBackendOptions): Backend {
   const keys = new StateKeys(options.address.namespace);
-  /** This process's name among those that write; kept over connections. */
+  /** This process's writer name; the same for all its connections. */
   const writer: Writer = { name: null };
   return { connect: (onLost) => new RedisConnection(options, keys, writer, onLost) };
 }
@@ -35,7 +35,7 @@ interface Writer {
   name: string | null;
 }
 
-/** The names of keys. What a script touches together has one hash tag. */
+/** Key names. Keys that one script touches share a hash tag. */
 class StateKeys {
   readonly #state: string;
   readonly #answers: string;
@@ -66,7 +66,7 @@ class StateKeys {
   }
 
   get answerIndexes(): string[] {
-    // An answer's key is a digest, so that these are none.
+    // Response keys are digests, so these names can't collide with them.
     return ['order', 'sizes', 'totals'].map((name) => `${this.#answers}.${name}`);
   }
 }
@@ -91,7 +91,7 @@ class RedisConnection implements Connection {
 
   async #open(options: RedisBackendOptions, onLost: (failure: StoreFailure) => void): Promise<void> {
     this.#client = await connectRedis({ ...options, onLost, signal: this.#abandon.signal });
-    // Also shows that the server takes writes: a replica, or one that is full, does not.
+    // Also verifies that the server accepts writes: a replica or a full server does not.
     const name = String(await this.#client.run(OPEN_SCRIPT, [this.#keys.writers], []));
     this.#writer.name ??= name;
   }
@@ -123,11 +123,11 @@ class RedisConnection implements Connection {
     for (let reads = 1; ; reads++) {
       const found = await this.#readAll(collection, nowMs);
       if (found !== null) return found;
-      if (reads === READS_MAX) throw new StoreFailure('timeout', 'a collection changed while it was read, again and again');
+      if (reads === READS_MAX) throw new StoreFailure('timeout', 'a collection kept changing while it was read');
     }
   }
 
-  /** Null: a batch of this process came between two pages. */
+  /** Null if a batch of this process was applied between two pages. */
   async #readAll(collection: string, nowMs: number): Promise<ReadResult | null> {
     const rows = new Map<string, Row>();
     let applied: number | null = null;
@@ -173,7 +173,7 @@ class RedisConnection implements Connection {
     const args: RedisArgument[] = [rowsMax, bytesMax, nowMs, this.#keys.answer('')];
     for (const { key, bytes, expiresAtMs } of rows)
       args.push(key, Math.ceil(expiresAtMs), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    await this.#connected.run(PUT_ANSWERS_SCRIPT, [...this.#keys.answerIndexes, ...rows.map(({ key }) => this.#keys.answer(key))], args);
+    await this.#connected.run(PUT_RESPONSES_SCRIPT, [...this.#keys.answerIndexes, ...rows.map(({ key }) => this.#keys.answer(key))], args);
   }
 
   async #getResponse(key: string, nowMs: number): Promise<Uint8Array | null> {
@@ -185,7 +185,7 @@ class RedisConnection implements Connection {
   }
 }
 
-/** Fields of a hash, name and value in turn; null: there is no live entry. */
+/** `fields`: names and values of a hash, alternating. Null if there is no live entry. */
 function toRow(fields: readonly string[], nowMs: number): Row | null {
   let text: string | null = null;
   let expires = '';

@@ -1,6 +1,6 @@
 /**
- * One connection to Redis or Valkey over ioredis, which is loaded when a store needs it. It never reconnects by itself and never
- * repeats a command: a lost connection fails, and the store makes a new one, as with every driver.
+ * One connection to Redis or Valkey over ioredis, which is loaded on first use. It never reconnects and never repeats a command: a lost
+ * connection fails, and the store opens a new one, as with every driver.
  */
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
@@ -26,26 +26,26 @@ export interface RedisClient {
   call(command: string, ...args: RedisArgument[]): Promise<unknown>;
   /** The same, with Buffers in place of strings. */
   callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown>;
-  /** One atomic script; sent by its hash, and whole where the server does not have it yet. */
+  /** Runs an atomic script, sent by its hash, or in full if the server does not have it. */
   run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
-  /** Messages of one channel. The connection takes no other command afterwards. */
+  /** Receives messages of one channel. The connection accepts no other command afterwards. */
   subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
-  /** Ends in good order. */
+  /** Closes cleanly. */
   quit(): Promise<void>;
-  /** Ends at once. */
+  /** Closes immediately. */
   destroy(): void;
 }
 
 export interface RedisClientOptions {
   readonly address: RedisAddress;
   readonly connectTimeoutMs: number;
-  /** The connection ended by itself; called once at most. */
+  /** The connection was lost; called at most once. */
   readonly onLost: (failure: StoreFailure) => void;
-  /** Ends the connection at once, also while it is being made. */
+  /** Closes the connection immediately, even while connecting. */
   readonly signal?: AbortSignal;
 }
 
-/** Rejects with a `StoreFailure` where it can't connect, or ioredis is not installed. */
+/** Rejects with a `StoreFailure` if it can't connect or ioredis is not installed. */
 export async function connectRedis(options: RedisClientOptions): Promise<RedisClient> {
   const client = createClient(await loadLibrary(), options);
   const connection = new IoredisClient(client, options.onLost);
@@ -86,7 +86,7 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
-    // It asks INFO, which a user may not be allowed; a server that still loads refuses commands by itself.
+    // The ready check sends INFO, which a user may lack permission for; a loading server rejects commands anyway.
     enableReadyCheck: false,
   };
   if (mode === 'cluster') {
@@ -95,7 +95,7 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
       enableOfflineQueue: false,
       clusterRetryStrategy: () => null,
       slotsRefreshTimeout: connectTimeoutMs,
-      // By the name a certificate is issued for, not by its address.
+      // Connect by host name: certificates are issued for names, not addresses.
       ...(tls && { dnsLookup: (host: string, done: (error: null, address: string) => void) => done(null, host) }),
       redisOptions: shared,
     };
@@ -103,7 +103,7 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
   }
   const single = { ...shared, db: database, lazyConnect: true, enableOfflineQueue: false, retryStrategy: () => null };
   if (mode === 'single') return new library.Redis({ ...single, ...nodes[0]! });
-  // Sentinels of most installations have no login of their own; where they do it is the same one.
+  // Sentinels usually have no credentials; if they do, they share the server's.
   const sentinelLogin = password === null ? {} : { sentinelPassword: password, ...(username !== null && { sentinelUsername: username }) };
   return new library.Redis({
     ...single,
@@ -167,7 +167,7 @@ class IoredisClient implements RedisClient {
 
   toFailure(error: unknown): StoreFailure {
     if (error instanceof StoreFailure) return error;
-    // "Connection is closed." says less than the error before it.
+    // "Connection is closed." is less specific than the error before it.
     const isVague = /^(?:Connection is closed|Failed to refresh slots cache|None of startup nodes)/.test(messageOf(error));
     return toRedisFailure(isVague && this.#lastError !== null ? this.#lastError : error);
   }
@@ -188,7 +188,7 @@ class IoredisClient implements RedisClient {
   }
 }
 
-/** The first word of an error reply says what it is. */
+/** Error replies are classified by their first word. */
 const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault])[] = [
   [/^OOM\b/, 'full'],
   [/^(?:READONLY|NOREPLICAS)\b/, 'read_only'],

@@ -1,10 +1,10 @@
 /**
- * The fleet's connection to Redis or Valkey: one for exchanges, one for messages, apart from the state's own, so that neither waits for a
- * large batch. What fails costs both, and new ones are made.
+ * The fleet's connections to Redis or Valkey, one for exchanges and one for messages, separate from the state's, so that neither waits for
+ * a large batch. If either fails, both are replaced.
  */
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
-import { StoreFailure, toStoreFailure, within } from '../backend.ts';
+import { StoreFailure, toStoreFailure, withTimeout } from '../backend.ts';
 import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedStore, type SharedStoreListener } from '../shared-store.ts';
 import type { RedisAddress } from './address.ts';
 import { EXCHANGE_SCRIPT } from './lease-script.ts';
@@ -12,12 +12,12 @@ import { connectRedis, type RedisArgument, type RedisClient } from './redis-clie
 import { OPEN_SCRIPT } from './state-scripts.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** An exchange that takes longer has failed. */
+/** Timeout of an exchange. */
 const EXCHANGE_TIMEOUT_MS = 3_000;
 const LEAVE_TIMEOUT_MS = 500;
-/** Between two attempts to connect. */
+/** Delay between attempts to connect. */
 const RETRY_MS = 500;
-/** Messages on their way; more are lost. */
+/** Maximum number of unsent messages; further ones are dropped. */
 const MESSAGES_MAX = 1_000;
 
 interface Link {
@@ -56,7 +56,7 @@ class RedisShared implements SharedStore {
     const link = this.#link;
     if (link === null) throw new StoreFailure('unavailable', 'there is no connection');
     try {
-      return await within(this.#clock, EXCHANGE_TIMEOUT_MS, 'an exchange', this.#run(link, claims, false));
+      return await withTimeout(this.#clock, EXCHANGE_TIMEOUT_MS, 'an exchange', this.#run(link, claims, false));
     } catch (error) {
       const failure = toStoreFailure(error);
       this.#onConnectionLost(link);
@@ -80,7 +80,7 @@ class RedisShared implements SharedStore {
     const link = this.#link;
     this.#link = null;
     if (link === null) return;
-    await within(this.#clock, LEAVE_TIMEOUT_MS, 'leaving', this.#run(link, claims, true)).catch(() => {});
+    await withTimeout(this.#clock, LEAVE_TIMEOUT_MS, 'leaving', this.#run(link, claims, true)).catch(() => {});
     link.commands.destroy();
     link.messages.destroy();
   }
@@ -101,7 +101,7 @@ class RedisShared implements SharedStore {
     if (this.#isClosed) return;
     const attempt = ++this.#attempt;
     const abandon = new AbortController();
-    within(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', this.#open(attempt, abandon.signal)).then(
+    withTimeout(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', this.#open(attempt, abandon.signal)).then(
       (link) => {
         if (attempt !== this.#attempt || this.#isClosed) return this.#drop(link);
         this.#link = link;
@@ -114,7 +114,7 @@ class RedisShared implements SharedStore {
     );
   }
 
-  /** `signal` ends what has connected, and what still connects. */
+  /** `signal` closes connections, open or being opened. */
   async #open(attempt: number, signal: AbortSignal): Promise<Link> {
     const connect = (): Promise<RedisClient> => {
       const onLost = (): void => this.#onConnectionLost(this.#link, attempt);

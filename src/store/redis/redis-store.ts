@@ -14,7 +14,7 @@ export interface RedisStoreOptions {
   readonly timing?: Partial<StoreTiming>;
 }
 
-/** A server that is back is used again within seconds; one that is slow is not waited for as a disk is. */
+/** Reconnects withTimeout seconds; timeouts are shorter than a disk's. */
 const REDIS_TIMING: Partial<StoreTiming> = {
   connectTimeoutMs: 2_000,
   applyTimeoutMs: 5_000,
@@ -24,7 +24,7 @@ const REDIS_TIMING: Partial<StoreTiming> = {
   retryDelayMaxMs: 2_000,
 };
 
-/** State that many instances share. Never rejects: a server that can't be reached gives a degraded store, which heals by itself. */
+/** State shared by several instances. Never rejects: an unreachable server gives a degraded store, which recovers by itself. */
 export function openRedisStore(address: RedisAddress, options: RedisStoreOptions): Promise<Store> {
   const timing = { ...REDIS_TIMING, ...options.timing };
   const backend = createRedisBackend({ address, connectTimeoutMs: timing.connectTimeoutMs ?? 2_000 });

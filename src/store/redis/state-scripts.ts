@@ -1,19 +1,19 @@
 /**
- * The small state in Redis: an entry is a hash of its JSON text (`v`) and its expiry by the callers' clock (`x`, empty: none). A sorted set
- * for each collection holds its keys by expiry. All of it has one hash tag, so that a batch is one atomic script on a cluster too.
+ * Small state in Redis: an entry is a hash of its JSON text (`v`) and its expiry by the callers' clock (`x`, empty for none). A sorted set
+ * for each collection holds its keys by expiry. All keys share one hash tag, so that a batch is one atomic script on a cluster too.
  */
 import { redisScript } from './redis-client.ts';
 
-/** What has no expiry is kept so long after its last write, in milliseconds: 400 days. */
+/** Lifetime of entries without expiry after their last write, in milliseconds: 400 days. */
 const KEPT_MS = 34_560_000_000;
-/** An expired entry is invisible by the callers' clock at once, and deleted so much later, in milliseconds. */
+/** An expired entry is invisible by the callers' clock immediately, and deleted this much later, in milliseconds. */
 const SLACK_MS = 3_600_000;
-/** A process that is silent for longer doesn't repeat its last batch, in milliseconds: 7 days. */
+/** A process silent for longer does not repeat its last batch, in milliseconds: 7 days. */
 const WRITER_KEPT_MS = 604_800_000;
-/** Entries of one collection; beyond it those that expire first go. */
+/** Maximum number of entries in a collection; beyond it those that expire first are deleted. */
 const ENTRIES_MAX = 200_000;
 
-/** A number for this process that no other has had, also where the server lost everything in between. */
+/** A number for this process that is unique even if the server loses its data. */
 export const OPEN_SCRIPT = redisScript(`
 local time = redis.call('TIME')
 local count = redis.call('INCR', KEYS[1])
@@ -22,8 +22,8 @@ return time[1] .. '-' .. time[2] .. '-' .. count
 `);
 
 /**
- * KEYS: the writer, then entry and index of each change. ARGV: sequence, now; then for each change its kind, key, expiry, how many values
- * follow, and these.
+ * KEYS: the writer, then entry and index of each change. ARGV: sequence, now; then for each change its kind, key, expiry, number of values,
+ * and the values.
  */
 export const APPLY_SCRIPT = redisScript(`
 local now = tonumber(ARGV[2])
@@ -61,7 +61,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ${WRITER_KEPT_MS})
 return 1
 `);
 
-/** KEYS: the writer, then entries. The writer's last batch, then the fields of each entry. */
+/** KEYS: the writer, then entries. Returns the writer's last batch, then the fields of each entry. */
 export const READ_SCRIPT = redisScript(`
 local found = { redis.call('GET', KEYS[1]) or '0' }
 for k = 2, #KEYS do found[k] = redis.call('HGETALL', KEYS[k]) end

@@ -8,7 +8,7 @@ const FREED_SHARE = 0.1;
 /** Minimum interval between deletions of expired responses, which are not visible in any case. */
 const SWEEP_INTERVAL_MS = 60_000;
 /** Number of rows per query when freeing space. */
-const OLDEST_AT_ONCE = 1_000;
+const EVICTION_BATCH = 1_000;
 
 export class CachedResponseTable {
   readonly #connection: DatabaseSync;
@@ -45,7 +45,7 @@ export class CachedResponseTable {
     return value instanceof Uint8Array ? value : null;
   }
 
-  /** The oldest first. */
+  /** Oldest first. */
   keys(nowMs: number): string[] {
     return this.#connection
       .prepare('SELECT key FROM answers WHERE expires_at > ? ORDER BY id')
@@ -69,7 +69,7 @@ export class CachedResponseTable {
     const rowsKept = rowsMax * (1 - FREED_SHARE);
     const bytesKept = bytesMax * (1 - FREED_SHARE);
     while (this.#rows > rowsKept || this.#bytes > bytesKept) {
-      const found = oldest.all(OLDEST_AT_ONCE);
+      const found = oldest.all(EVICTION_BATCH);
       if (found.length === 0) return;
       for (const record of found) {
         if (this.#rows <= rowsKept && this.#bytes <= bytesKept) return;

@@ -13,7 +13,7 @@ import { tempFile } from './temp-file.test-suite.ts';
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (found: Uint8Array | null) => (found === null ? null : new TextDecoder().decode(found));
 
-test('an answer outlives the process that wrote it, until it expires', async (t) => {
+test('a response survives a restart until it expires', async (t) => {
   const path = tempFile(t);
   const clock = createManualClock({ epochMs: 1e12 });
   const options = { clock, onWarning: () => {} };
@@ -21,7 +21,7 @@ test('an answer outlives the process that wrote it, until it expires', async (t)
   const first = await openSqliteStore(path, options);
   first.responses!.put('a', bytes('head '), bytes('body'), now + 60_000);
   first.responses!.put('b', bytes('gone'), bytes(''), now - 1);
-  assert.equal(text(await first.responses!.get('a')), 'head body', 'at once, written or not');
+  assert.equal(text(await first.responses!.get('a')), 'head body', 'immediately, written or not');
   await first.close();
 
   const second = await openSqliteStore(path, options);
@@ -30,7 +30,7 @@ test('an answer outlives the process that wrote it, until it expires', async (t)
   assert.equal(text(await second.responses!.get('a')), 'head body');
   assert.equal(await second.responses!.get('never'), null);
   await second.close();
-  assert.equal(await second.responses!.get('a'), null, 'a closed store finds nothing, and does not hang');
+  assert.equal(await second.responses!.get('a'), null, 'a closed store returns null and does not hang');
 });
 
 function openTable(): CachedResponseTable {
@@ -41,7 +41,7 @@ function openTable(): CachedResponseTable {
 
 const row = (key: string, size: number, expiresAtMs = 1e9): CachedResponseRow => ({ key, bytes: new Uint8Array(size), expiresAtMs });
 
-test('beyond its size the oldest answers go, and one that is written again is young', () => {
+test('beyond the size limit the oldest responses are deleted, and a rewritten one counts as new', () => {
   const table = openTable();
   const bounds = { rowsMax: 100, bytesMax: 1_000 };
   for (const key of ['a', 'b', 'c', 'd']) table.put([row(key, 250)], bounds, 0);
@@ -51,14 +51,14 @@ test('beyond its size the oldest answers go, and one that is written again is yo
   assert.deepEqual(table.keys(0), ['d', 'a', 'e']);
 });
 
-test('beyond their number too', () => {
+test('and beyond the row limit', () => {
   const table = openTable();
   for (let i = 0; i < 25; i++) table.put([row(`k${i}`, 1)], { rowsMax: 20, bytesMax: 1_000 }, 0);
   assert.ok(table.keys(0).length <= 20);
   assert.equal(table.keys(0).at(-1), 'k24');
 });
 
-test('expired answers make room', () => {
+test('expired responses free their space', () => {
   const table = openTable();
   const bounds = { rowsMax: 100, bytesMax: 1_000 };
   table.put([row('old', 900, 10)], bounds, 0);
@@ -67,7 +67,7 @@ test('expired answers make room', () => {
   assert.equal(table.get('old', 5), null);
 });
 
-test('answers that wait for a store that is gone are bounded, and go out when it is back', async () => {
+test('responses queued during an outage are bounded, and written after it', async () => {
   const clock = createManualClock();
   const put: string[] = [];
   const limits = { ...CACHED_RESPONSE_LIMITS, waitingBytesMax: 100 };

@@ -1,5 +1,5 @@
 /**
- * Our worker, but it crashes or hangs before or after the commit of the first batch that contains `crash before`, `crash after`,
+ * The real worker, except that it crashes or hangs before or after the commit of the first batch that contains `crash before`, `crash after`,
  * `throw before` or `hang before`. A marker file prevents the next worker from doing so again.
  */
 import { existsSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ port.on = ((event: string, work: (request: SqliteRequest) => void) =>
     const order = request.kind === 'apply' && !existsSync(marker) ? JSON.stringify(request.batch) : '';
     if (/(crash|throw|hang) (before|after)/.test(order)) writeFileSync(marker, '');
     if (order.includes('crash before')) process.exit(3);
-    if (order.includes('throw before')) throw new Error('the worker failed as told');
+    if (order.includes('throw before')) throw new Error('simulated worker failure');
     if (order.includes('hang before')) for (;;);
     if (order.includes('crash after')) port.postMessage = () => process.exit(4);
     work(request);

@@ -1,8 +1,8 @@
 /**
  * The database file. All operations are synchronous and may block as long as the disk does; they run in the worker.
  *
- * Write-ahead log, `synchronous = NORMAL`: a killed process loses no commit; a power cut may lose the last commits, and never damages the
- * file.
+ * Write-ahead log, `synchronous = NORMAL`: a killed process loses no commit; a power failure may lose the last commits but never damages
+ * the file.
  */
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';

@@ -1,5 +1,5 @@
 /**
- * Makes commits durable against a power cut, outside of the database's thread. With a write-ahead log a commit is durable once the log is
+ * Makes commits survive a power failure, outside of the database's thread. With a write-ahead log a commit is durable once the log is
  * synced; SQLite can do that itself (`synchronous = FULL`), but holds the write lock meanwhile, so every commit would wait for the disk.
  */
 import { open, type FileHandle } from 'node:fs/promises';
@@ -25,7 +25,7 @@ export class LogSync {
     return this.#next;
   }
 
-  /** A later log may be another file. */
+  /** The file is reopened next time: SQLite may have replaced the log. */
   async close(): Promise<void> {
     await this.#running?.catch(() => {});
     const file = this.#file;

@@ -29,7 +29,7 @@ export type SqliteRequest = { readonly id: number } & (
 
 /** The result of each kind of request. */
 export interface SqliteResults {
-  /** The number of this process in the database; kept over connections, so that a repeated batch is recognised. */
+  /** This process's writer id in the database; the same for all its connections, so that a repeated batch is recognized. */
   readonly open: {
     readonly writer: number;
     /** Another process uses the file. */

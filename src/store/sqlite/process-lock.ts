@@ -1,14 +1,14 @@
 /**
- * Detects whether another process uses a database file. The first process locks a file beside it by SQLite: the system releases the lock
- * however the process ends, so no process id has to be trusted.
+ * Detects whether another process uses a database file. The first process takes an SQLite lock on a file beside it, which the system
+ * releases however the process ends; process ids are not needed.
  */
 import { closeSync, existsSync, openSync, realpathSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 const BUSY = 5;
 
-/** The lock, to be closed; `held`: another process (or another store of this one) has it; null: not detectable here. */
-export function holdLock(path: string): DatabaseSync | 'held' | null {
+/** The lock, to be closed; `held` if another process (or another store of this one) has it; null if it can't be detected here. */
+export function acquireLock(path: string): DatabaseSync | 'held' | null {
   if (path.startsWith('file:')) return null;
   let lock: DatabaseSync | null = null;
   try {

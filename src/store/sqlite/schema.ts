@@ -47,18 +47,18 @@ export function prepareSchema(connection: DatabaseSync, writer: number | null, n
   });
 }
 
-/** The file's version; 0: a new file. */
+/** The file's version; 0 for a new file. */
 function checkOwner(connection: DatabaseSync): number {
   const version = pragma(connection, 'user_version');
   const owner = pragma(connection, 'application_id');
   const tables = Number(connection.prepare('SELECT count(*) AS count FROM sqlite_schema').get()?.['count']);
   if (owner !== applicationId && (owner !== 0 || version !== 0 || tables > 0)) {
-    throw new StoreFailure('foreign', 'the file is a database of another program, and is left as it is');
+    throw new StoreFailure('foreign', 'the file is a database of another program; it is not changed');
   }
   if (version > migrations.length) {
     throw new StoreFailure(
       'newer_version',
-      `the file was written by a newer Breakwater (version ${version}, ours is ${migrations.length}), and is left as it is`,
+      `the file was written by a newer Breakwater (version ${version}; this one supports ${migrations.length}); it is not changed`,
     );
   }
   return version;

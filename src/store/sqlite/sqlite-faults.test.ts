@@ -49,7 +49,7 @@ async function nextHealth({ store, clock }: Scene, advanceMs = 0): Promise<Store
   return faultOf(store);
 }
 
-/** A store that could not open its file: it warns once, continues in memory, and after `cure` recovers and saves. */
+/** The store could not open its file: it warns once, continues in memory, and after `cure` recovers and saves. */
 async function assertGoesOnInMemory(scene: Scene, fault: StoreFault): Promise<void> {
   const { store, warnings } = scene;
   assert.equal(faultOf(store), fault);
@@ -94,7 +94,7 @@ test('a killed process loses nothing that was flushed', async (t) => {
   witness.close();
 });
 
-test('two stores over one file see what each other writes', async (t) => {
+test('two stores on one file see the writes of each other', async (t) => {
   const path = tempFile(t);
   const [one, two] = await Promise.all([open(t, path), open(t, path)]);
   for (let round = 0; round < 20; round++) {
@@ -106,7 +106,7 @@ test('two stores over one file see what each other writes', async (t) => {
   }
 });
 
-test('the file is for its owner alone', { skip: process.platform === 'win32' }, async (t) => {
+test('the file is readable by its owner only', { skip: process.platform === 'win32' }, async (t) => {
   const path = tempFile(t);
   await open(t, path);
   assert.equal(statSync(path).mode & 0o077, 0);
@@ -131,7 +131,7 @@ test('expired rows are deleted from the file in time', async (t) => {
   witness.close();
 });
 
-test('a missing folder: degraded until it is there', async (t) => {
+test('a missing folder: degraded until it exists', async (t) => {
   const folder = join(dirname(tempFile(t)), 'later');
   const scene = await open(t, join(folder, 'state.db'));
   await assertGoesOnInMemory(scene, 'unavailable');
@@ -139,7 +139,7 @@ test('a missing folder: degraded until it is there', async (t) => {
   await assertHeals(scene);
 });
 
-test('a corrupt file: degraded and left as it is; once it is moved away, a new one is made', async (t) => {
+test('a corrupt file: degraded and unchanged; once it is moved away, a new one is created', async (t) => {
   const path = tempFile(t);
   const junk = 'this is no database. '.repeat(500);
   writeFileSync(path, junk);
@@ -150,7 +150,7 @@ test('a corrupt file: degraded and left as it is; once it is moved away, a new o
   await assertHeals(scene);
 });
 
-test('pages that are damaged: degraded, and the process goes on', async (t) => {
+test('damaged pages: degraded, and the process continues', async (t) => {
   const path = tempFile(t);
   const first = await open(t, path);
   for (let index = 0; index < 500; index++) first.store.put('bucket', `${index}`, 'x'.repeat(200));
@@ -175,7 +175,7 @@ test('a read-only file: degraded', async (t) => {
   await assertGoesOnInMemory(await open(t, `${pathToFileURL(path).href}?mode=ro`), 'read_only');
 });
 
-test('a folder in the place of the file: degraded until it is gone', async (t) => {
+test('a folder in place of the file: degraded until it is removed', async (t) => {
   const path = tempFile(t);
   mkdirSync(path);
   const scene = await open(t, path);
@@ -184,7 +184,7 @@ test('a folder in the place of the file: degraded until it is gone', async (t) =
   await assertHeals(scene);
 });
 
-test("another program's database is left as it is", async (t) => {
+test("another program's database is not changed", async (t) => {
   const path = tempFile(t);
   const other = new DatabaseSync(path);
   other.exec('CREATE TABLE customers (name TEXT)');
@@ -194,7 +194,7 @@ test("another program's database is left as it is", async (t) => {
   assert.deepEqual(readFileSync(path), before);
 });
 
-test('a file of a newer version is left as it is', async (t) => {
+test('a file of a newer version is not changed', async (t) => {
   const path = tempFile(t);
   await (await open(t, path)).store.close();
   const newer = new DatabaseSync(path);
@@ -207,7 +207,7 @@ test('a file of a newer version is left as it is', async (t) => {
   assert.deepEqual(readFileSync(path), before);
 });
 
-test('a file that another connection holds: degraded until it lets go', async (t) => {
+test('a file locked by another connection: degraded until it is unlocked', async (t) => {
   const path = tempFile(t);
   const scene = await open(t, path);
   const other = new DatabaseSync(path);
@@ -229,10 +229,10 @@ async function assertGoesOnMemoryWhile({ store, warnings }: Scene): Promise<void
 
 for (const [order, moment] of [
   ['crash before', 'before it commits'],
-  ['throw before', 'of an error before it commits'],
-  ['crash after', 'between the commit and its answer'],
+  ['throw before', 'by an error before it commits'],
+  ['crash after', 'between the commit and its reply'],
 ] as const) {
-  test(`a worker that dies ${moment}: degraded, then healed, and the last write of each key is saved`, async (t) => {
+  test(`a worker that dies ${moment}: degraded, then recovered, and the last write of each key is saved`, async (t) => {
     const path = tempFile(t);
     const scene = await open(t, path, crashingWorkerUrl);
     assert.equal(faultOf(scene.store), 'ok');
@@ -258,7 +258,7 @@ for (const [what, change] of [
   ['replaced', (path: string) => (writeFileSync(`${path}.new`, ''), renameSync(`${path}.new`, path))],
   ['overwritten', (path: string) => writeFileSync(path, 'not a database, and longer than a header')],
 ] as const) {
-  test(`a file that is ${what} while the store is in use is noticed without a write, and said`, async (t) => {
+  test(`a file that is ${what} while the store is in use is detected without a write and reported`, async (t) => {
     const path = tempFile(t);
     const scene = await open(t, path);
     scene.store.put('breaker', 'a', { state: 'open' });
@@ -271,7 +271,7 @@ for (const [what, change] of [
   });
 }
 
-test('a file that was deleted is made anew, and what is written after it is saved there', async (t) => {
+test('a deleted file is created again, and later writes are saved there', async (t) => {
   const path = tempFile(t);
   const scene = await open(t, path);
   scene.store.put('breaker', 'a', { state: 'open' });
@@ -286,7 +286,7 @@ test('a file that was deleted is made anew, and what is written after it is save
   assert.deepEqual(await store.get('breaker', 'b'), { state: 'open' });
 });
 
-test('a path that is a pipe is no store, and holds nobody up', async (t) => {
+test('a path that is a pipe is rejected without blocking', async (t) => {
   const path = tempFile(t);
   execFileSync('mkfifo', [path]);
   const scene = await open(t, path);
@@ -301,7 +301,7 @@ async function untilObeyed(path: string): Promise<void> {
   folder.close();
 }
 
-test('a worker that hangs is given up at its timeout, and its successor saves the state', async (t) => {
+test('a hung worker is abandoned at its timeout, and its successor saves the state', async (t) => {
   const path = tempFile(t);
   const scene = await open(t, path, crashingWorkerUrl);
   assert.equal(faultOf(scene.store), 'ok');
@@ -316,7 +316,7 @@ test('a worker that hangs is given up at its timeout, and its successor saves th
   assert.equal(await scene.store.get('test', 'order'), 'hang before');
 });
 
-test('closing ends although the worker hangs', async (t) => {
+test('closing completes even if the worker hangs', async (t) => {
   const path = tempFile(t);
   const scene = await open(t, path, crashingWorkerUrl);
   scene.store.put('test', 'order', 'hang before');

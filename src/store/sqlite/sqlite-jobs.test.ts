@@ -19,7 +19,7 @@ testJobContract({
   },
 });
 
-test('a damaged file: every call says so, and works again once the file is right', async (t) => {
+test('a damaged file: every call fails, and works again once the file is repaired', async (t) => {
   const path = tempFile(t);
   const clock = createManualClock();
   writeFileSync(path, 'this is no database. '.repeat(500));
@@ -29,12 +29,12 @@ test('a damaged file: every call says so, and works again once the file is right
   const isCorrupt = (error: unknown): boolean => error instanceof StoreFailure && error.fault === 'corrupt';
   await assert.rejects(store.createFile(file, LIMITS), isCorrupt);
   writeFileSync(path, '');
-  await assert.rejects(store.createFile(file, LIMITS), isCorrupt, 'it pauses before it tries again');
+  await assert.rejects(store.createFile(file, LIMITS), isCorrupt, 'it waits before it reconnects');
   clock.advance(1_000);
   assert.equal(await store.createFile(file, LIMITS), true);
 });
 
-test('two processes share a file: each sees what the other has written, and an item goes to one of them', async (t) => {
+test('two processes share a file: each sees the writes of the other, and an item is leased by one of them', async (t) => {
   const path = tempFile(t);
   const clock = createManualClock();
   const [one, two] = [1, 2].map(() => createSqliteJobs(path, createWorkerBackend({ path, clock }), clock));

@@ -1,26 +1,26 @@
 /**
- * Jobs in the database file, over a connection and a thread of their own: an upload must not hold up the state beside it, and what is
- * said to be durable has to survive a power cut. Opened when used, and closed when it rests. A call that fails costs the connection; the next call after a
- * pause tries a new one, and until then calls fail at once with the same reason.
+ * Jobs in the database file, with their own connection and thread: an upload must not delay small state, and confirmed calls must survive
+ * a power failure. Opened on first use and closed when idle. A failed call drops the connection; the next call after a pause opens a new
+ * one, and until then calls fail immediately with the same error.
  */
 import type { Clock, Timer } from '../../core/clock.ts';
-import { StoreFailure, toStoreFailure, within, type Backend, type Connection } from '../backend.ts';
+import { StoreFailure, toStoreFailure, withTimeout, type Backend, type Connection } from '../backend.ts';
 import { LogSync } from './log-sync.ts';
 import { createJobStore, type GroupRunner } from '../jobs/job-calls.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 
-/** How long a group may take: a slow disk, and another process that holds the file. */
+/** Timeout of a group: allows for a slow disk and for another process that locks the file. */
 const GROUP_TIMEOUT_MS = 30_000;
 const OPEN_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000;
-/** Without a call for so long the thread is ended: it takes more than 20 MB. The next call starts another one. */
-const REST_MS = 10_000;
-/** The same after a runner has left: it has nothing to do. */
-const REST_WITHOUT_RUNNER_MS = 200;
+/** Idle time after which the thread is ended, since it takes more than 20 MB. The next call starts another one. */
+const IDLE_MS = 10_000;
+/** The same after a runner has unregistered, since it has no jobs. */
+const IDLE_WITHOUT_RUNNER_MS = 200;
 
-/** `path`: of the database. */
+/** `path`: the database file. */
 export function createSqliteJobs(path: string, backend: Backend, clock: Clock): JobStore {
   return createJobStore(new BackendRunner(path, backend, clock));
 }
@@ -29,7 +29,7 @@ class BackendRunner implements GroupRunner {
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #path: string;
-  /** Of the present connection; null where the path is an address of SQLite's own. */
+  /** The current connection's log; null if the path is an SQLite `file:` URI. */
   #log: LogSync | null = null;
   #connection: Connection | null = null;
   #failure: StoreFailure | null = null;
@@ -47,17 +47,17 @@ class BackendRunner implements GroupRunner {
     this.#rest?.cancel();
     const connection = await this.#open();
     try {
-      return await within(this.#clock, GROUP_TIMEOUT_MS, 'saving jobs', connection.runJobs!(calls));
+      return await withTimeout(this.#clock, GROUP_TIMEOUT_MS, 'saving jobs', connection.runJobs!(calls));
     } catch (error) {
       throw this.#onConnectionLost(connection, toStoreFailure(error));
     } finally {
-      const restMs = calls.at(-1)?.method === 'unregister' ? REST_WITHOUT_RUNNER_MS : REST_MS;
-      this.#rest = this.#closed ? null : this.#clock.schedule(restMs, () => void this.#disconnect());
+      const idleMs = calls.at(-1)?.method === 'unregister' ? IDLE_WITHOUT_RUNNER_MS : IDLE_MS;
+      this.#rest = this.#closed ? null : this.#clock.schedule(idleMs, () => void this.#disconnect());
     }
   }
 
   sync(): Promise<void> {
-    return this.#log === null ? Promise.resolve() : within(this.#clock, GROUP_TIMEOUT_MS, 'syncing the log', this.#log.sync());
+    return this.#log === null ? Promise.resolve() : withTimeout(this.#clock, GROUP_TIMEOUT_MS, 'syncing the log', this.#log.sync());
   }
 
   async close(): Promise<void> {
@@ -70,8 +70,8 @@ class BackendRunner implements GroupRunner {
     const [connection, log] = [this.#connection, this.#log];
     this.#connection = this.#log = null;
     if (connection === null) return;
-    if (log !== null) await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing the log', log.close()).catch(() => {});
-    await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing', connection.close()).catch(() => connection.abandon());
+    if (log !== null) await withTimeout(this.#clock, CLOSE_TIMEOUT_MS, 'closing the log', log.close()).catch(() => {});
+    await withTimeout(this.#clock, CLOSE_TIMEOUT_MS, 'closing', connection.close()).catch(() => connection.abandon());
   }
 
   async #open(): Promise<Connection> {
@@ -82,7 +82,7 @@ class BackendRunner implements GroupRunner {
     this.#connection = connection;
     this.#log = this.#path.startsWith('file:') ? null : new LogSync(`${this.#path}-wal`);
     try {
-      await within(this.#clock, OPEN_TIMEOUT_MS, 'opening the database', connection.ready);
+      await withTimeout(this.#clock, OPEN_TIMEOUT_MS, 'opening the database', connection.ready);
     } catch (error) {
       throw this.#onConnectionLost(connection, toStoreFailure(error));
     }

@@ -11,12 +11,12 @@ export interface SqliteStoreOptions {
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
   readonly timing?: Partial<StoreTiming>;
-  /** The file of the worker. Default: our own; tests replace it. */
+  /** The worker's file. Default: the real one; tests replace it. */
   readonly workerUrl?: URL;
 }
 
 const SHARED =
-  "each of them counts limits, breakers and idempotency keys by itself, so that together they go beyond them, and what they save replaces the other's; give each its own file, or run one";
+  'each counts limits, breakers and idempotency keys separately, so that together they exceed the limits, and each overwrites what the other saves; give each its own file, or run one instance';
 
 /**
  * State in a SQLite file. `path`: a file in a folder that exists (the file is created), or SQLite's `file:` URI.
@@ -24,7 +24,7 @@ const SHARED =
  */
 export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
   const { clock, onWarning, workerUrl } = options;
-  const onShared = (): void => onWarning(`another process uses the store sqlite:${path} too: ${SHARED}`, {});
+  const onShared = (): void => onWarning(`another process also uses the store sqlite:${path}: ${SHARED}`, {});
   const backend = createWorkerBackend({ path, clock, onShared, ...(workerUrl && { workerUrl }) });
   const jobs = createSqliteJobs(path, createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
   return openWriteBehindStore(backend, { ...options, kind: 'sqlite', cachesResponses: true, name: `the store sqlite:${path}`, jobs });

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** Runs the work as one transaction. Takes the write lock first, so that no statement fails half way for lack of it. */
+/** Runs the work as one transaction. Takes the write lock first, so that no statement fails halfway for lack of it. */
 export function inTransaction<T>(connection: DatabaseSync, work: () => T): T {
   connection.exec('BEGIN IMMEDIATE');
   try {

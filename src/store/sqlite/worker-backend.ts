@@ -11,9 +11,9 @@ const defaultWorkerUrl = new URL(`./worker${extname(import.meta.url)}`, import.m
 export interface WorkerBackendOptions {
   readonly path: string;
   readonly clock: Clock;
-  /** Called once if another process uses the file. Absent: not checked. */
+  /** Called once if another process uses the file. Absent if that is not checked. */
   readonly onShared?: () => void;
-  /** Default: our worker. Tests replace it by one that crashes or hangs. */
+  /** Default: the real worker. Tests replace it by one that crashes or hangs. */
   readonly workerUrl?: URL;
 }
 
@@ -116,7 +116,7 @@ class WorkerConnection implements Connection {
   }
 
   abandon(): void {
-    if (!this.#end(new StoreFailure('unavailable', 'the connection was given up'))) return;
+    if (!this.#end(new StoreFailure('unavailable', 'the connection was abandoned'))) return;
     this.#worker?.unref();
     void this.#worker?.terminate();
   }

@@ -1,17 +1,17 @@
 /** The worker thread of the database, so that a slow or hung disk never blocks the event loop. */
 import { parentPort } from 'node:worker_threads';
 import { openDatabase, type SqliteDatabase } from './database.ts';
-import { holdLock } from './process-lock.ts';
+import { acquireLock } from './process-lock.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 import { toSqliteFailure } from './sqlite-failure.ts';
 
 let database: SqliteDatabase | undefined;
-let lock: ReturnType<typeof holdLock> = null;
+let lock: ReturnType<typeof acquireLock> = null;
 
 function run(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (request.kind === 'open') {
     database = openDatabase(request.path, request.writer, request.nowMs);
-    lock = request.locks ? holdLock(request.path) : null;
+    lock = request.locks ? acquireLock(request.path) : null;
     return { writer: database.writer, isShared: lock === 'held' };
   }
   if (database === undefined) throw new Error('the database is not open');

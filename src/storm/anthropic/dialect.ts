@@ -1,20 +1,20 @@
-/** Anthropic's Messages API as Storm speaks it. */
-import type { Ask, Dialect, Endpoint, Failure, Received } from '../dialect.ts';
+/** Anthropic's Messages API. */
+import type { ParsedRequest, Dialect, Endpoint, Failure, Received } from '../dialect.ts';
 import type { LimitState } from '../limits.ts';
-import { listAsk } from '../request.ts';
+import { lookup } from '../request.ts';
 import type { Seals } from '../seals.ts';
-import { toFailureAnswer, toFailureEvent } from './failures.ts';
+import { toFailureResponse, toFailureEvent } from './failures.ts';
 import { readCount, readMessages } from './messages.ts';
 import type { MessagesHost } from './messages.ts';
 
 export interface AnthropicParts {
   readonly models: readonly string[];
   readonly seals: Seals;
-  /** Now, for the instants in limit headers. */
+  /** The current time, for instants in rate-limit headers. */
   readonly epochMs: () => number;
 }
 
-/** Makes the dialect. */
+/** Creates the dialect. */
 export function createAnthropicDialect({ models, seals, epochMs }: AnthropicParts): Dialect {
   const host: MessagesHost = { seals, keyOf: anthropicKeyOf, version: 'header' };
   const posts = new Map<string, Endpoint>([
@@ -28,14 +28,14 @@ export function createAnthropicDialect({ models, seals, epochMs }: AnthropicPart
     route({ method, path, headers }) {
       const bare = barePath(path);
       if (method === 'POST') return posts.get(bare);
-      // OpenAI has the same path; only Anthropic's clients send a version.
+      // OpenAI has the same path; only Anthropic clients send a version header.
       if (method !== 'GET' || headers['anthropic-version'] === undefined) return undefined;
       if (bare === '/models') return list;
       return bare.startsWith('/models/') ? single : undefined;
     },
     claims: (path) => barePath(path).startsWith('/messages'),
     keyOf: anthropicKeyOf,
-    failure: toFailureAnswer,
+    failure: toFailureResponse,
     failureEvent: toFailureEvent,
     limitHeaders: ({ requests, tokens, input, output }) => ({
       ...headersOf('requests', requests, epochMs),
@@ -48,7 +48,7 @@ export function createAnthropicDialect({ models, seals, epochMs }: AnthropicPart
   };
 }
 
-/** Limits of input and output as one. */
+/** Combines the limits of input and output. */
 function together(input: LimitState | undefined, output: LimitState | undefined): LimitState | undefined {
   if (input === undefined || output === undefined) return input ?? output;
   const { limit, remaining, resetMs } = input;
@@ -78,11 +78,11 @@ function entryOf(id: string): Record<string, unknown> {
   return { type: 'model', id, display_name: id, created_at: '2025-06-15T00:00:00Z' };
 }
 
-function readModels(models: readonly string[]): Ask {
-  return listAsk({ data: models.map(entryOf), has_more: false, first_id: models[0] ?? null, last_id: models.at(-1) ?? null });
+function readModels(models: readonly string[]): ParsedRequest {
+  return lookup({ data: models.map(entryOf), has_more: false, first_id: models[0] ?? null, last_id: models.at(-1) ?? null });
 }
 
-function readModel(models: readonly string[], { path }: Received): Ask | Failure {
+function readModel(models: readonly string[], { path }: Received): ParsedRequest | Failure {
   const id = path.slice(path.lastIndexOf('/models/') + '/models/'.length);
-  return models.includes(id) ? listAsk(entryOf(id)) : { reason: 'no-model', message: `model: ${id}` };
+  return models.includes(id) ? lookup(entryOf(id)) : { reason: 'no-model', message: `model: ${id}` };
 }

@@ -1,9 +1,9 @@
-/** Failures in Anthropic's words: status, type and message per reason. */
-import type { Failure, FailureAnswer } from '../dialect.ts';
+/** Failures in Anthropic's format: status, type and message per reason. */
+import type { Failure, FailureResponse } from '../dialect.ts';
 import { toCommonBody } from '../error-shapes.ts';
 import type { Refusal } from '../limits.ts';
 import type { EventText } from '../framings.ts';
-import type { FailureReason } from '../failure-words.ts';
+import type { FailureReason } from '../failure-reasons.ts';
 
 interface Shape {
   readonly status: number;
@@ -68,14 +68,14 @@ function errorOf(failure: Failure): { readonly status: number; readonly body: st
   };
 }
 
-/** The failure as a whole answer. Of the shapes of others, those of proxies are kept. */
-export function toFailureAnswer(failure: Failure): FailureAnswer {
+/** The failure as a complete response. Of the other error shapes only those of proxies apply. */
+export function toFailureResponse(failure: Failure): FailureResponse {
   const { status, body, message } = errorOf(failure);
   if (failure.raw !== undefined) return { status, ...failure.raw };
   return toCommonBody(failure.shape, status, body, message) ?? { status, contentType: 'application/json', body };
 }
 
-/** The failure as an event in a stream that has begun. */
+/** The failure as an event in a started stream. */
 export function toFailureEvent(failure: Failure): EventText {
   return { name: 'error', data: errorOf(failure).body };
 }

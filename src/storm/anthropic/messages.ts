@@ -1,28 +1,28 @@
-/** `POST /v1/messages` and `/v1/messages/count_tokens`. Thinking is signed for the key and model that it was made under, and refused under any other. */
+/** `POST /v1/messages` and `/v1/messages/count_tokens`. Thinking is signed for its key and model and rejected under any other. */
 import type { Prompt } from '../content.ts';
-import type { Ask, Failure, PlainBody, Received } from '../dialect.ts';
+import type { ParsedRequest, Failure, ResponseBody, Received } from '../dialect.ts';
 import type { Framing } from '../framings.ts';
 import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { faultInRequest, prefillOf } from './rules.ts';
 import { blocksOf, showsThinking, thinks, verifyThinking } from './thinking.ts';
-import { plainMessage, streamMessage } from './write.ts';
+import { messageBody, streamMessage } from './write.ts';
 import type { MessageParts } from './write.ts';
 
-/** How a host takes Messages: Anthropic itself, or a cloud that puts the model and the form into the path. */
+/** How a host serves Messages: Anthropic itself, or a cloud platform with the model and stream mode in the path. */
 export interface MessagesHost {
   readonly seals: Seals;
   readonly keyOf: (received: Received) => string;
-  /** Where `anthropic-version` stands. */
+  /** Where `anthropic-version` is passed. */
   readonly version: 'header' | 'body';
-  /** The path's own word for whether a stream is wanted; absent where the body's `stream` says it. */
+  /** The stream mode in the path; absent if the body's `stream` sets it. */
   readonly stream?: boolean;
   readonly framing?: Framing;
 }
 
-/** Reads a request for a message. */
-export function readMessages(received: Received, host: MessagesHost): Ask | Failure {
+/** Parses a Messages request. */
+export function readMessages(received: Received, host: MessagesHost): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -44,25 +44,25 @@ export function readMessages(received: Received, host: MessagesHost): Ask | Fail
     model: owner.model,
     stream: host.stream ?? fields['stream'] === true,
     inputTokens: countInput(received, fields),
-    outputBound: wholeNumber(fields['max_tokens']),
+    outputLimit: wholeNumber(fields['max_tokens']),
     prompt: toPrompt(fields, messages),
     fields,
     ...(host.framing === undefined ? {} : { framing: host.framing }),
-    plain: (choices, facts) => plainMessage(parts, choices[0], facts),
+    body: (choices, facts) => messageBody(parts, choices[0], facts),
     events: (choices, facts) => streamMessage(parts, choices[0], facts),
   };
 }
 
 const MISSING = { header: 'header is required', body: 'Field required' };
 
-/** Reads a request for a count of tokens. */
-export function readCount(received: Received): Ask | Failure {
+/** Parses a token-count request. */
+export function readCount(received: Received): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const inputTokens = countInput(received, read.fields);
-  const body = JSON.stringify({ input_tokens: inputTokens });
-  const plain = (): PlainBody => ({ contentType: 'application/json', body });
-  return { model: read.fields['model'] as string, stream: false, inputTokens, outputBound: 0, fields: read.fields, plain };
+  const json = JSON.stringify({ input_tokens: inputTokens });
+  const body = (): ResponseBody => ({ contentType: 'application/json', body: json });
+  return { model: read.fields['model'] as string, stream: false, inputTokens, outputLimit: 0, fields: read.fields, body };
 }
 
 function invalid(message: string): Failure {
@@ -95,7 +95,7 @@ function lastUserText(messages: readonly unknown[]): string {
   return '';
 }
 
-/** The tool to be called: the named one, or the first where one is required. */
+/** The tool to call: the named one, or the first if any is required. */
 function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
   const { tools, tool_choice: choice } = fields;
   if (!Array.isArray(tools) || !isObject(choice) || (choice['type'] !== 'any' && choice['type'] !== 'tool')) return undefined;

@@ -1,4 +1,4 @@
-/** What the Messages API checks of a request before anything is generated. */
+/** Validation of Messages requests. */
 import type { Failure } from '../dialect.ts';
 import { isObject, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
@@ -6,13 +6,13 @@ import { blocksOf } from './thinking.ts';
 
 const invalid = (message: string): Failure => ({ reason: 'invalid', message });
 
-/** Fields of other dialects, which this one knows nothing of. */
+/** Fields of other dialects, unknown to Messages. */
 const FOREIGN = (
   'n stop seed user logprobs top_logprobs logit_bias response_format functions function_call parallel_tool_calls reasoning_effort ' +
   'max_completion_tokens max_output_tokens frequency_penalty presence_penalty stream_options store input instructions modalities'
 ).split(' ');
 
-/** Types of content in other dialects. */
+/** Content types of other dialects. */
 const FOREIGN_TAGS = [
   'image_url',
   'input_text',
@@ -25,7 +25,7 @@ const FOREIGN_TAGS = [
   'function_call',
 ];
 
-/** What is wrong with a request, other than its thinking. */
+/** The validation error of a request, except for its thinking blocks. */
 export function faultInRequest(fields: Fields, version: string): Failure | undefined {
   if (wholeNumber(fields['max_tokens']) === undefined) return invalid('max_tokens: Field required');
   const foreign = FOREIGN.find((name) => fields[name] !== undefined);
@@ -90,7 +90,7 @@ function faultInTurns(messages: readonly unknown[]): Failure | undefined {
     : undefined;
 }
 
-/** Every call has its result in the next message, and every result its call in the one before. */
+/** Each tool call needs its result in the next message, each result its call in the previous one. */
 function faultInCalls(messages: readonly unknown[]): Failure | undefined {
   const seen = new Set<unknown>();
   for (const [i, message] of messages.entries()) {
@@ -121,7 +121,7 @@ function idsOf(message: unknown, type: string, field: string): unknown[] {
     .map((block) => block[field]);
 }
 
-/** What the assistant says so far, where the last turn is its own. */
+/** The text of a final assistant message. */
 export function prefillOf(messages: readonly unknown[]): string | undefined {
   const last = messages.at(-1);
   if (!isObject(last) || last['role'] !== 'assistant') return undefined;

@@ -1,4 +1,4 @@
-/** The official SDK reads Messages from Storm: what it says, what it signs, and how each fault looks. */
+/** The official Anthropic SDK against Storm: content, signatures, and how each fault appears. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
@@ -30,20 +30,20 @@ async function eventsOf(client: Anthropic, body: object = {}): Promise<RawMessag
 }
 
 describe('messages', () => {
-  test('a stream says what the plain form says, with the same usage', async () => {
+  test('a stream has the content and usage of the non-streaming response', async () => {
     const client = clientOf(storm);
-    const plain = await client.messages.create(ASKED);
+    const complete = await client.messages.create(ASKED);
     const streamed = await client.messages.stream(ASKED).finalMessage();
-    assert.deepEqual(streamed.content, plain.content);
-    assert.deepEqual([plain.stop_reason, streamed.stop_reason], ['end_turn', 'end_turn']);
-    assert.deepEqual([plain.usage.output_tokens, streamed.usage.output_tokens], [8, 8]);
+    assert.deepEqual(streamed.content, complete.content);
+    assert.deepEqual([complete.stop_reason, streamed.stop_reason], ['end_turn', 'end_turn']);
+    assert.deepEqual([complete.usage.output_tokens, streamed.usage.output_tokens], [8, 8]);
     assert.equal(storm.stats().log.at(-1)!.outputTokens, 8);
-    assert.equal(storm.stats().log.at(-1)!.inputTokens, plain.usage.input_tokens);
+    assert.equal(storm.stats().log.at(-1)!.inputTokens, complete.usage.input_tokens);
     const types = (await eventsOf(client)).map(({ type }) => type);
     assert.deepEqual([types[0], types.at(-2), types.at(-1)], ['message_start', 'message_delta', 'message_stop']);
   });
 
-  test('a system prompt is input', async () => {
+  test('a system prompt counts as input', async () => {
     const client = clientOf(storm);
     const count = async (system: string) =>
       (await client.messages.countTokens({ ...ASKED, max_tokens: undefined, system } as never)).input_tokens;
@@ -65,14 +65,14 @@ describe('messages', () => {
     }
   });
 
-  test('models are listed in the shape of Anthropic to those that send a version', async () => {
+  test("models are listed in Anthropic's format for clients that send a version", async () => {
     const models = await collect(clientOf(storm).models.list());
     assert.deepEqual(models.map(({ id, type }) => `${type} ${id}`).slice(0, 2), ['model storm-small', 'model storm-large']);
   });
 });
 
 describe('thinking', () => {
-  test('thinking is signed, counted, and accepted back by its own key and model alone', async () => {
+  test('thinking is signed, counted, and accepted only with its own key and model', async () => {
     await using other = await openStorm();
     const client = clientOf(storm);
     for (const message of [await client.messages.create(THINKING), await client.messages.stream(THINKING).finalMessage()]) {
@@ -102,12 +102,12 @@ describe('thinking', () => {
     }
   });
 
-  test('foreign thinking is left out and listed where the request asks for that', async () => {
+  test('thinking from elsewhere is dropped and listed if the request asks for that', async () => {
     const first = await clientOf(storm).messages.create(THINKING);
     const messages = [...ASKED.messages, { role: 'assistant', content: first.content }, { role: 'user', content: 'y' }];
     const thinking = { type: 'enabled', budget_tokens: 1024, block_binding: { prefix_mismatch_behavior: 'drop_block' } };
-    const answer = await clientOf(storm, undefined, 'another').messages.create({ ...THINKING, messages, thinking } as never);
-    assert.deepEqual((answer as unknown as Record<string, unknown>)['input_transformations'], [
+    const response = await clientOf(storm, undefined, 'another').messages.create({ ...THINKING, messages, thinking } as never);
+    assert.deepEqual((response as unknown as Record<string, unknown>)['input_transformations'], [
       { type: 'thinking_dropped', path: 'messages.1.content.0', reason: 'organization_binding_mismatch' },
     ]);
   });
@@ -123,7 +123,7 @@ describe('thinking', () => {
 });
 
 describe('faults', () => {
-  test('refusals have the status and the type of Anthropic', async () => {
+  test("errors have Anthropic's status and type", async () => {
     for (const [fault, status, type] of [
       ['429', 429, 'rate_limit_error'],
       ['400', 400, 'invalid_request_error'],
@@ -140,12 +140,12 @@ describe('faults', () => {
     }
   });
 
-  test('a page of a proxy is a page, not JSON', async () => {
+  test('an HTML page of a proxy is returned as HTML, not JSON', async () => {
     const error = await errorOf(clientOf(storm, '502-html').messages.create(ASKED));
     assert.ok(error instanceof Anthropic.InternalServerError && error.message.includes('<html>'));
   });
 
-  test('error events, breaks and garbage are errors to the SDK', async () => {
+  test('error events, broken connections and garbage are SDK errors', async () => {
     for (const fault of [
       'error-first',
       'error-content-3',
@@ -162,14 +162,14 @@ describe('faults', () => {
     assert.ok(error instanceof Anthropic.APIError && error.type === 'overloaded_error');
   });
 
-  test('ends that are missing are missing', async () => {
+  test('missing stream endings are visible to the SDK', async () => {
     const last = async (fault: string) => (await eventsOf(clientOf(storm, fault))).at(-1)!.type;
     assert.deepEqual([await last('no-done'), await last('no-end')], ['message_delta', 'content_block_delta']);
     const reason = await clientOf(storm, 'finish-reason-pause_turn').messages.create(ASKED);
     assert.equal(reason.stop_reason, 'pause_turn');
   });
 
-  test('a limit refuses with retry-after in seconds and its headers', async () => {
+  test('a rate limit responds with retry-after in seconds and its headers', async () => {
     await using limited = await openStorm({ limits: { requestsPerMinute: 1 } });
     await clientOf(limited).messages.create(ASKED);
     const error = await errorOf(clientOf(limited).messages.create(ASKED));
@@ -180,7 +180,7 @@ describe('faults', () => {
     assert.match(headers.get('request-id')!, /^req_storm/);
   });
 
-  test('input and output have limits of their own', async () => {
+  test('input and output have separate limits', async () => {
     await using limited = await openStorm({ timing: { tokens: 8 }, limits: { inputTokensPerMinute: 10_000, outputTokensPerMinute: 5 } });
     const { response } = await clientOf(limited).messages.create(ASKED).withResponse();
     assert.equal(response.headers.get('anthropic-ratelimit-input-tokens-limit'), '10000');

@@ -1,31 +1,31 @@
-/** Thinking that comes back: who signed it, and what becomes of blocks that were signed for another key or model. */
+/** Validation of thinking blocks in requests: their signatures, and the handling of blocks signed for another key or model. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 
-/** Whether the model is asked to think. */
+/** Whether the request enables thinking. */
 export function thinks({ thinking }: Fields): boolean {
   return isObject(thinking) && (thinking['type'] === 'enabled' || thinking['type'] === 'adaptive');
 }
 
-/** Whether the text of the thinking is wanted. */
+/** Whether the response includes the text of the thinking. */
 export function showsThinking({ thinking }: Fields): boolean {
   return !isObject(thinking) || thinking['display'] !== 'omitted';
 }
 
-/** `thinking.block_binding.prefix_mismatch_behavior: "drop_block"`: blocks bound to another key or model are left out. */
+/** `thinking.block_binding.prefix_mismatch_behavior: "drop_block"`: blocks bound to another key or model are dropped. */
 function dropsForeign({ thinking }: Fields): boolean {
   const binding = isObject(thinking) ? thinking['block_binding'] : undefined;
   return isObject(binding) && binding['prefix_mismatch_behavior'] === 'drop_block';
 }
 
-/** The content blocks of a message; none where its content is a text. */
+/** The content blocks of a message; empty if its content is a string. */
 export function blocksOf(message: unknown): readonly Record<string, unknown>[] {
   return isObject(message) && Array.isArray(message['content']) ? message['content'].filter(isObject) : [];
 }
 
-/** Verifies every thinking block; the blocks that are left out are listed as a response lists them. */
+/** Verifies every thinking block; returns the dropped blocks in the form in which the response lists them. */
 export function verifyThinking(
   fields: Fields,
   messages: readonly unknown[],
@@ -36,7 +36,7 @@ export function verifyThinking(
   for (const [i, message] of messages.entries()) {
     for (const [j, block] of blocksOf(message).entries()) {
       const path = `messages.${i}.content.${j}`;
-      // Storm makes no redacted thinking, so whatever comes was made elsewhere.
+      // Storm creates no redacted thinking, so such a block comes from elsewhere.
       if (block['type'] === 'redacted_thinking') return invalid(`${path}: Invalid \`data\` in \`redacted_thinking\` block`);
       if (block['type'] !== 'thinking') continue;
       const verdict = seals.verify('thinking', block['signature'], owner, String(block['thinking']));

@@ -1,7 +1,7 @@
-/** Messages and their streams, as Anthropic writes them. */
+/** Formats messages and their streams. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
-import type { ResponseFacts, PlainBody, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, ResponseBody, StreamEvent } from '../dialect.ts';
 
 const STOP: Readonly<Record<Finish, string | null>> = {
   stop: 'end_turn',
@@ -11,33 +11,33 @@ const STOP: Readonly<Record<Finish, string | null>> = {
   none: null,
 };
 
-/** What a message says besides what was generated. */
+/** What a message contains besides the generated content. */
 export interface MessageParts {
   readonly model: string;
-  /** Signs the thinking that comes first. */
+  /** Signs the thinking block. */
   readonly sign: (thinking: string, call: number) => string;
-  /** False: the thinking is signed, and its text is left out. */
+  /** If false, the thinking is signed and its text left empty. */
   readonly showsThinking: boolean;
-  /** Thinking blocks of the request that were left out. */
+  /** Thinking blocks of the request that were dropped. */
   readonly transformations: readonly unknown[];
 }
 
 interface Block {
-  /** As it opens in a stream. */
+  /** The block as it starts in a stream. */
   readonly opening: Record<string, unknown>;
   readonly deltas: readonly Record<string, unknown>[];
-  /** As it stands in a whole message. */
+  /** The block in a complete message. */
   readonly whole: Record<string, unknown>;
 }
 
-/** The whole message. */
-export function plainMessage(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): PlainBody {
+/** The complete message. */
+export function messageBody(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): ResponseBody {
   const content = blocksOf(parts, choice, facts).map(({ whole }) => whole);
   const message = { ...envelope(parts, facts), content, ...stopOf(choice), usage: usageOf(facts.usage) };
   return { contentType: 'application/json', body: JSON.stringify(message) };
 }
 
-/** The message as events. */
+/** The message as stream events. */
 export function streamMessage(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): StreamEvent[] {
   const message = { ...envelope(parts, facts), content: [], stop_reason: null, stop_sequence: null };
   const usage = { ...usageOf(facts.usage), output_tokens: 1 };
@@ -79,39 +79,39 @@ function stopOf(choice: Choice | undefined): Record<string, unknown> {
 
 function blocksOf(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): Block[] {
   if (choice === undefined) return [];
-  const blocks = choice.thoughts === undefined ? [] : [thinkingBlock(parts, choice.thoughts, facts)];
+  const blocks = choice.reasoning === undefined ? [] : [thinkingBlock(parts, choice.reasoning, facts)];
   if (choice.kind === 'absent' || choice.kind === 'null') return blocks;
-  if (choice.pieces.length === 0 && choice.finish === 'length' && blocks.length > 0) return blocks;
+  if (choice.deltas.length === 0 && choice.finish === 'length' && blocks.length > 0) return blocks;
   if (choice.kind !== 'tool') return [...blocks, textBlock(choice)];
   return [...blocks, ...callsOf(choice).map((call, at) => toolBlock(call, `toolu_storm${facts.call}${at === 0 ? '' : `_${at}`}`))];
 }
 
-function thinkingBlock({ sign, showsThinking }: MessageParts, thoughts: readonly string[], facts: ResponseFacts): Block {
-  const pieces = showsThinking ? thoughts : [];
-  const thinking = pieces.join('');
+function thinkingBlock({ sign, showsThinking }: MessageParts, reasoning: readonly string[], facts: ResponseFacts): Block {
+  const deltas = showsThinking ? reasoning : [];
+  const thinking = deltas.join('');
   const signature = sign(thinking, facts.call);
   return {
     opening: { type: 'thinking', thinking: '', signature: '' },
-    deltas: [...pieces.map((piece) => ({ type: 'thinking_delta', thinking: piece })), { type: 'signature_delta', signature }],
+    deltas: [...deltas.map((delta) => ({ type: 'thinking_delta', thinking: delta })), { type: 'signature_delta', signature }],
     whole: { type: 'thinking', thinking, signature },
   };
 }
 
-function textBlock({ pieces }: Choice): Block {
+function textBlock({ deltas }: Choice): Block {
   return {
     opening: { type: 'text', text: '' },
-    deltas: pieces.map((text) => ({ type: 'text_delta', text })),
-    whole: { type: 'text', text: pieces.join('') },
+    deltas: deltas.map((text) => ({ type: 'text_delta', text })),
+    whole: { type: 'text', text: deltas.join('') },
   };
 }
 
-function toolBlock({ pieces, tool }: ToolCall, id: string): Block {
+function toolBlock({ deltas, tool }: ToolCall, id: string): Block {
   const block = { type: 'tool_use', id, name: tool };
   return {
     opening: { ...block, input: {} },
-    deltas: pieces.map((piece) => ({ type: 'input_json_delta', partial_json: piece })),
-    // A call cut at its bound is no whole JSON.
-    whole: { ...block, input: parsed(pieces.join('')) },
+    deltas: deltas.map((delta) => ({ type: 'input_json_delta', partial_json: delta })),
+    // A call truncated at the output limit is not valid JSON.
+    whole: { ...block, input: parsed(deltas.join('')) },
   };
 }
 

@@ -1,12 +1,12 @@
 /** Azure OpenAI: OpenAI's dialects behind deployments, or under `/openai/v1`. */
-import type { Dialect, Endpoint, Failure, FailureAnswer, Received } from '../dialect.ts';
+import type { Dialect, Endpoint, Failure, FailureResponse, Received } from '../dialect.ts';
 import { decodePart } from '../request.ts';
 
 const DEPLOYMENT = /^\/openai\/deployments\/([^/]+)(\/.+)$/;
 const CLASSIC = /^\/openai(\/(?:responses|models)(?:\/.*)?)$/;
 const V1 = /^\/openai(\/v1\/.+)$/;
 
-/** A dialect of OpenAI as Azure serves it. */
+/** An OpenAI dialect as served by Azure. */
 export function onAzure(dialect: Dialect): Dialect {
   return {
     ...dialect,
@@ -27,12 +27,12 @@ export function onAzure(dialect: Dialect): Dialect {
     },
     claims: (path) => path.startsWith('/openai/'),
     failure: (failure) => dialect.failure(azureFailure(failure)),
-    limitHeaders: (states) => plainNumbers(dialect.limitHeaders(states)),
+    limitHeaders: (states) => withoutDurations(dialect.limitHeaders(states)),
     requestIdHeader: 'apim-request-id',
   };
 }
 
-/** The classic style needs a version of the API in its query. */
+/** The classic URL form requires `api-version` in the query. */
 function classic({ counted, read }: Endpoint, label: string, more: Pick<Received, 'model'>): Endpoint {
   return {
     label,
@@ -45,7 +45,7 @@ function classic({ counted, read }: Endpoint, label: string, more: Pick<Received
   };
 }
 
-/** Azure's own words, where they differ. */
+/** Azure's messages, where they differ from OpenAI's. */
 function azureFailure(failure: Failure): Failure {
   if (failure.raw !== undefined || failure.shape !== undefined || failure.message !== undefined) return failure;
   const raw = (code: string, message: string): Failure => ({
@@ -75,7 +75,7 @@ function azureFailure(failure: Failure): Failure {
   }
 }
 
-/** Azure sends what is left and the limits, and no Go durations. */
-function plainNumbers(headers: FailureAnswer['headers'] = {}): Record<string, string> {
+/** Azure sends the limits and remaining values, and no Go durations. */
+function withoutDurations(headers: FailureResponse['headers'] = {}): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.includes('-reset-')));
 }

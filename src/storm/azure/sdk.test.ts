@@ -1,4 +1,4 @@
-/** The official SDK's Azure client against Storm. */
+/** The Azure client of the official OpenAI SDK against Storm. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI, { AzureOpenAI } from 'openai';
@@ -6,7 +6,7 @@ import { collect, errorOf, openStorm } from '../sdk.fixture.ts';
 
 const messages = [{ role: 'user' as const, content: 'hello' }];
 
-test('a deployment in the path is the model, whatever the body says', async () => {
+test('the deployment in the path is the model, whatever the body names', async () => {
   await using storm = await openStorm({ apiKeys: ['k'] });
   const client = new AzureOpenAI({
     endpoint: `http://127.0.0.1:${storm.port}`,
@@ -14,8 +14,8 @@ test('a deployment in the path is the model, whatever the body says', async () =
     apiVersion: '2025-04-01-preview',
     maxRetries: 0,
   });
-  const answer = await client.chat.completions.create({ model: 'my-deployment', messages });
-  assert.deepEqual([answer.model, answer.object], ['my-deployment', 'chat.completion']);
+  const response = await client.chat.completions.create({ model: 'my-deployment', messages });
+  assert.deepEqual([response.model, response.object], ['my-deployment', 'chat.completion']);
   const chunks = await collect(await client.chat.completions.create({ model: 'my-deployment', messages, stream: true }));
   assert.equal(chunks.at(-1)!.choices[0]!.finish_reason, 'stop');
   assert.equal((await client.embeddings.create({ model: 'my-embeddings', input: 'x' })).model, 'my-embeddings');
@@ -23,7 +23,7 @@ test('a deployment in the path is the model, whatever the body says', async () =
   assert.deepEqual([byPath['/openai/deployments/{deployment}/chat/completions'], byModel['my-deployment']], [2, 2]);
 });
 
-test('the v1 style is OpenAI under another path, Responses included', async () => {
+test('the v1 URL form serves the OpenAI dialects, Responses included', async () => {
   await using storm = await openStorm();
   const client = new OpenAI({ baseURL: `http://127.0.0.1:${storm.port}/openai/v1`, apiKey: 'k', maxRetries: 0 });
   assert.ok((await client.responses.create({ model: 'm', input: 'x' })).output_text);
@@ -33,7 +33,7 @@ test('the v1 style is OpenAI under another path, Responses included', async () =
   assert.deepEqual(Object.keys(storm.stats().byPath).toSorted(), ['/openai/v1/chat/completions', '/openai/v1/responses']);
 });
 
-test('failures have the words of Azure', async () => {
+test("errors have Azure's messages", async () => {
   await using storm = await openStorm({ apiKeys: ['k'], limits: { requestsPerMinute: 1 } });
   const post = (key: string, query = '?api-version=2024-10-21') =>
     fetch(`http://127.0.0.1:${storm.port}/openai/deployments/d/chat/completions${query}`, {

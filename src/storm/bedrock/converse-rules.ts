@@ -1,4 +1,4 @@
-/** What Converse checks of a conversation: turns, tools and signed reasoning. */
+/** Validation of Converse conversations: turns, tools and signed reasoning. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
@@ -11,7 +11,7 @@ export interface Turn {
   readonly blocks: readonly Block[];
 }
 
-/** Reads `messages`, or says what is wrong with them. */
+/** Parses `messages`, or returns the validation error. */
 export function readTurns({ messages, toolConfig }: Fields, seals: Seals, owner: SealOwner): readonly Turn[] | Failure {
   if (!Array.isArray(messages) || messages.length === 0)
     return invalid("1 validation error detected: Value at 'messages' failed to satisfy constraint: Member must not be empty");

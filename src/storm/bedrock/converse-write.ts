@@ -1,7 +1,7 @@
-/** Converse's answers, whole and as events. */
+/** Formats Converse responses, complete and as events. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish } from '../content.ts';
-import type { ResponseFacts, EventPart, PlainBody, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, EventPart, ResponseBody, StreamEvent } from '../dialect.ts';
 
 const STOP: Readonly<Record<Finish, string | undefined>> = {
   stop: 'end_turn',
@@ -21,14 +21,14 @@ interface Block {
   readonly deltas: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** The whole answer. */
-export function plainConverse(parts: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): PlainBody {
+/** The complete response. */
+export function converseBody(parts: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): ResponseBody {
   const content = blocksOf(parts, choice, facts).map(({ whole }) => whole);
   const body = { output: { message: { role: 'assistant', content } }, stopReason: stopOf(choice) ?? null, ...meta(facts) };
   return { contentType: 'application/json', body: JSON.stringify(body) };
 }
 
-/** The answer as events. */
+/** The response as events. */
 export function converseEvents(parts: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): StreamEvent[] {
   const events: StreamEvent[] = [];
   const add = (part: EventPart, name: string, fields: Readonly<Record<string, unknown>>) =>
@@ -57,26 +57,26 @@ function meta({ usage: { input, output } }: ResponseFacts): Readonly<Record<stri
 function blocksOf({ sign }: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): Block[] {
   if (choice === undefined) return [];
   const blocks: Block[] = [];
-  if (choice.thoughts !== undefined) {
-    const text = choice.thoughts.join('');
+  if (choice.reasoning !== undefined) {
+    const text = choice.reasoning.join('');
     const signature = sign(text, facts.call);
-    const deltas = [...choice.thoughts.map((piece) => ({ text: piece })), { signature }].map((reasoningContent) => ({ reasoningContent }));
+    const deltas = [...choice.reasoning.map((delta) => ({ text: delta })), { signature }].map((reasoningContent) => ({ reasoningContent }));
     blocks.push({ whole: { reasoningContent: { reasoningText: { text, signature } } }, deltas });
   }
   if (choice.kind === 'absent' || choice.kind === 'null') return blocks;
-  const text = choice.pieces.join('');
+  const text = choice.deltas.join('');
   if (choice.kind === 'tool') {
-    const calls = callsOf(choice).map(({ tool, pieces }, at): Block => {
+    const calls = callsOf(choice).map(({ tool, deltas: inputs }, at): Block => {
       const call = { toolUseId: `tooluse_storm${facts.call}${at === 0 ? '' : `_${at}`}`, name: tool };
-      const deltas = pieces.map((input) => ({ toolUse: { input } }));
-      return { whole: { toolUse: { ...call, input: parsed(pieces.join('')) } }, start: { toolUse: call }, deltas };
+      const deltas = inputs.map((input) => ({ toolUse: { input } }));
+      return { whole: { toolUse: { ...call, input: parsed(inputs.join('')) } }, start: { toolUse: call }, deltas };
     });
     return [...blocks, ...calls];
   }
-  return [...blocks, { whole: { text }, deltas: choice.pieces.map((piece) => ({ text: piece })) }];
+  return [...blocks, { whole: { text }, deltas: choice.deltas.map((delta) => ({ text: delta })) }];
 }
 
-/** A call cut at its bound is no whole JSON. */
+/** A call truncated at the output limit is not valid JSON. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

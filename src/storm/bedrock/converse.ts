@@ -1,12 +1,12 @@
-/** `POST /model/{id}/converse` and `…/converse-stream`: the request. */
+/** Requests of `POST /model/{id}/converse` and `…/converse-stream`. */
 import type { Prompt } from '../content.ts';
-import type { Ask, Failure, Received } from '../dialect.ts';
+import type { ParsedRequest, Failure, Received } from '../dialect.ts';
 import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { readTurns } from './converse-rules.ts';
 import type { Turn } from './converse-rules.ts';
-import { converseEvents, plainConverse } from './converse-write.ts';
+import { converseEvents, converseBody } from './converse-write.ts';
 import type { ConverseParts } from './converse-write.ts';
 import { CONVERSE_STREAM } from './event-stream.ts';
 
@@ -15,8 +15,8 @@ export interface BedrockParts {
   readonly keyOf: (received: Received) => string;
 }
 
-/** Reads a conversation. `stream` is what its path says. */
-export function readConverse(received: Received, stream: boolean, { seals, keyOf }: BedrockParts): Ask | Failure {
+/** Parses a Converse request; the path determines `stream`. */
+export function readConverse(received: Received, stream: boolean, { seals, keyOf }: BedrockParts): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -30,11 +30,11 @@ export function readConverse(received: Received, stream: boolean, { seals, keyOf
     model,
     stream,
     inputTokens: countInput(received, fields),
-    outputBound: wholeNumber(settings['maxTokens']),
+    outputLimit: wholeNumber(settings['maxTokens']),
     prompt: toPrompt(fields, turns),
     fields: { ...settings, ...fields },
     framing: CONVERSE_STREAM,
-    plain: (choices, facts) => plainConverse(parts, choices[0], facts),
+    body: (choices, facts) => converseBody(parts, choices[0], facts),
     events: (choices, facts) => converseEvents(parts, choices[0], facts),
   };
 }
@@ -66,7 +66,7 @@ function specsOf({ tools }: Fields): Fields[] {
   return given.map((tool) => objectOf(objectOf(tool)['toolSpec'])).filter(({ name }) => typeof name === 'string');
 }
 
-/** The tool to be called: the named one, or the first where any must be. */
+/** The tool to call: the named one, or the first if any is required. */
 function calledTool(config: Fields): { name: string; parameters: unknown } | undefined {
   const choice = objectOf(config['toolChoice']);
   const wanted = isObject(choice['tool']) ? choice['tool']['name'] : undefined;

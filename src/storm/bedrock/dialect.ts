@@ -1,4 +1,7 @@
-/** Amazon Bedrock's runtime: Converse, and InvokeModel with Anthropic's Messages. Keys are bearer keys, or the access key id of a signature. */
+/**
+ * Amazon Bedrock's runtime: Converse, and InvokeModel with Anthropic's Messages. The key is a bearer key or the access
+ * key id of a signature.
+ */
 import { readMessages } from '../anthropic/messages.ts';
 import type { MessagesHost } from '../anthropic/messages.ts';
 import type { Dialect, Endpoint, Received } from '../dialect.ts';
@@ -6,11 +9,11 @@ import { decodePart } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { readConverse } from './converse.ts';
 import { INVOKE_STREAM } from './event-stream.ts';
-import { toFailureAnswer, toFailureEvent } from './failures.ts';
+import { toFailureResponse, toFailureEvent } from './failures.ts';
 
 const PATH = /^\/model\/([^/]+)\/(converse|converse-stream|invoke|invoke-with-response-stream)$/;
 
-/** Makes the dialect. */
+/** Creates the dialect. */
 export function createBedrockDialect(seals: Seals): Dialect {
   const parts = { seals, keyOf };
   const host = (stream: boolean): MessagesHost => ({ ...parts, version: 'body', stream, framing: INVOKE_STREAM });
@@ -30,7 +33,7 @@ export function createBedrockDialect(seals: Seals): Dialect {
     },
     claims: (path) => path.startsWith('/model/'),
     keyOf,
-    failure: toFailureAnswer,
+    failure: toFailureResponse,
     failureEvent: toFailureEvent,
     limitHeaders: () => ({}),
     waits: 'none',
@@ -39,7 +42,10 @@ export function createBedrockDialect(seals: Seals): Dialect {
   };
 }
 
-/** The bearer key, or the access key id of a signature (`AWS4-HMAC-SHA256 Credential=AKID/…`). Storm has no secrets to verify one with. */
+/**
+ * The bearer key, or the access key id of a signature (`AWS4-HMAC-SHA256 Credential=AKID/…`). Storm has no secrets, so
+ * signatures are not verified.
+ */
 function keyOf({ headers: { authorization = '' } }: Received): string {
   if (authorization.startsWith('Bearer ')) return authorization.slice(7);
   return /^AWS4-HMAC-SHA256 Credential=([^/]+)\//.exec(authorization)?.[1] ?? '';

@@ -1,19 +1,19 @@
 /**
- * `application/vnd.amazon.eventstream`: messages of binary headers and a payload, with a checksum over the first twelve
- * bytes' lengths and one over the whole.
+ * `application/vnd.amazon.eventstream`: messages of binary headers and a payload, with a checksum of the lengths and
+ * one of the whole message.
  */
 import { crc32 } from 'node:zlib';
 import type { EventText, Framing } from '../framings.ts';
 
 const HEADERS = { 'content-type': 'application/vnd.amazon.eventstream' };
 
-/** Lengths and their checksum before the headers, and the checksum at the end. */
+/** The prelude (lengths and their checksum). The message ends with another checksum. */
 const PRELUDE_BYTES = 12;
 const CHECKSUM_BYTES = 4;
-/** The type of a header whose value is a string. */
+/** Header type of strings. */
 const STRING = 7;
 
-/** One message. */
+/** Encodes one message. */
 export function toMessage(headers: Readonly<Record<string, string>>, payload: string): Buffer {
   const head = Buffer.concat(Object.entries(headers).map(([name, value]) => toHeader(name, value)));
   const body = Buffer.from(payload);
@@ -43,7 +43,7 @@ function exception({ name = 'internalServerException', data }: EventText): Buffe
   return toMessage(typed('exception', name), data);
 }
 
-/** The events of ConverseStream, each by its name. */
+/** The named events of ConverseStream. */
 export const CONVERSE_STREAM: Framing = {
   name: 'aws-event-stream',
   headers: HEADERS,
@@ -51,7 +51,7 @@ export const CONVERSE_STREAM: Framing = {
   end: '',
 };
 
-/** The events of a model's own stream, each in a chunk of InvokeModelWithResponseStream. */
+/** The events of a model's native stream, each in a chunk of InvokeModelWithResponseStream. */
 export const INVOKE_STREAM: Framing = {
   name: 'aws-event-stream',
   headers: { ...HEADERS, 'x-amzn-bedrock-content-type': 'application/json' },

@@ -1,7 +1,7 @@
-/** Failures as Bedrock writes them: the exception's name in a header, or in the head of an event. */
-import type { Failure, FailureAnswer } from '../dialect.ts';
+/** Failures in Bedrock's format: the exception's name in a response header, or in the headers of an event. */
+import type { Failure, FailureResponse } from '../dialect.ts';
 import { toCommonBody } from '../error-shapes.ts';
-import type { FailureReason } from '../failure-words.ts';
+import type { FailureReason } from '../failure-reasons.ts';
 import type { EventText } from '../framings.ts';
 
 interface Shape {
@@ -43,8 +43,8 @@ function bodyOf({ reason, message, extra }: Failure): { message: string; body: s
   return { message: text, body: JSON.stringify({ message: text, ...extra }) };
 }
 
-/** The failure as a whole answer. */
-export function toFailureAnswer(failure: Failure): FailureAnswer {
+/** The failure as a complete response. */
+export function toFailureResponse(failure: Failure): FailureResponse {
   const { status: usual, name } = SHAPES[failure.reason];
   const status = failure.status ?? usual;
   if (failure.raw !== undefined) return { status, ...failure.raw };
@@ -55,7 +55,7 @@ export function toFailureAnswer(failure: Failure): FailureAnswer {
   return { status, contentType: 'application/json', body, headers };
 }
 
-/** The failure as an exception in a stream that has begun. */
+/** The failure as an exception in a started stream. */
 export function toFailureEvent(failure: Failure): EventText {
   const { name } = SHAPES[failure.reason];
   return { name: name[0]!.toLowerCase() + name.slice(1), data: bodyOf(failure).body, isException: true };

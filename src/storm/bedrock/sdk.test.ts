@@ -1,4 +1,4 @@
-/** The official SDK of AWS against Storm: Converse and InvokeModel, their streams in binary framing, and exceptions in them. */
+/** The official AWS SDK against Storm: Converse and InvokeModel, their streams in binary framing, and exceptions in them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
@@ -51,15 +51,15 @@ async function converseStream(client: BedrockRuntimeClient, more: Partial<Conver
   return collect(stream!);
 }
 
-test('Converse says the same whole and streamed, with the same usage', async () => {
+test('Converse returns the same content and usage, streaming or not', async () => {
   const client = clientOf();
-  const plain = await client.send(new ConverseCommand(ASKED));
+  const complete = await client.send(new ConverseCommand(ASKED));
   const events = await converseStream(client);
   const text = events.map(({ contentBlockDelta }) => contentBlockDelta?.delta?.text ?? '').join('');
-  assert.equal(text, plain.output!.message!.content![0]!.text);
-  assert.equal(plain.stopReason, 'end_turn');
+  assert.equal(text, complete.output!.message!.content![0]!.text);
+  assert.equal(complete.stopReason, 'end_turn');
   assert.equal(events.find(({ messageStop }) => messageStop !== undefined)!.messageStop!.stopReason, 'end_turn');
-  assert.deepEqual(events.at(-1)!.metadata!.usage, plain.usage);
+  assert.deepEqual(events.at(-1)!.metadata!.usage, complete.usage);
   const { calls, byPath, byModel } = storm.stats();
   assert.deepEqual([calls, byPath['/model/{id}/converse'], byModel['anthropic.storm-v1:0']], [2, 1, 2]);
 });
@@ -88,7 +88,7 @@ test('a tool is called, and its result continues the conversation', async () => 
   assert.deepEqual([open.name, /Expected toolResult blocks/.test(open.message)], ['ValidationException', true]);
 });
 
-test('reasoning is signed, and verified when it comes back', async () => {
+test('reasoning is signed, and verified when it is sent back', async () => {
   const client = clientOf();
   const more = { additionalModelRequestFields: { thinking: { type: 'enabled', budget_tokens: 1024 } } };
   const { output, usage } = await client.send(new ConverseCommand({ ...ASKED, ...more }));
@@ -102,8 +102,8 @@ test('reasoning is signed, and verified when it comes back', async () => {
 test('InvokeModel speaks Messages, its stream in chunks', async () => {
   const client = clientOf();
   const body = JSON.stringify({ anthropic_version: 'bedrock-2023-05-31', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] });
-  const plain = await client.send(new InvokeModelCommand({ modelId: 'm', body, contentType: 'application/json' }));
-  const message = JSON.parse(Buffer.from(plain.body).toString()) as { content: { text: string }[] };
+  const complete = await client.send(new InvokeModelCommand({ modelId: 'm', body, contentType: 'application/json' }));
+  const message = JSON.parse(Buffer.from(complete.body).toString()) as { content: { text: string }[] };
   const stream = await client.send(new InvokeModelWithResponseStreamCommand({ modelId: 'm', body, contentType: 'application/json' }));
   const events: { type: string; delta?: { text?: string } }[] = (await collect(stream.body!)).map(({ chunk }) =>
     JSON.parse(Buffer.from(chunk!.bytes!).toString()),
@@ -113,7 +113,7 @@ test('InvokeModel speaks Messages, its stream in chunks', async () => {
   assert.equal(deltas.join(''), message.content[0]!.text);
 });
 
-test('refusals have the names of their exceptions', async () => {
+test('errors have the names of Bedrock exceptions', async () => {
   for (const [fault, name, status] of [
     ['429', 'ThrottlingException', 429],
     ['400', 'ValidationException', 400],
@@ -128,7 +128,7 @@ test('refusals have the names of their exceptions', async () => {
   }
 });
 
-test('exceptions in a stream, breaks and bytes of another framing are errors to the SDK', async () => {
+test('exceptions in a stream, broken connections and bytes of another framing are SDK errors', async () => {
   for (const [fault, name] of [
     ['error-first', 'InternalServerException'],
     ['error-content-3; reason=rate-limit', 'ThrottlingException'],
@@ -143,7 +143,7 @@ test('exceptions in a stream, breaks and bytes of another framing are errors to 
   assert.ok(events.every(({ messageStop, metadata }) => messageStop === undefined && metadata === undefined));
 });
 
-test('a bearer key or the access key id of a signature is the key', async () => {
+test('the key is a bearer key or the access key id of a signature', async () => {
   await using strict = await openStorm({ apiKeys: ['AKID', 'bearer'] });
   assert.ok((await clientOf(undefined, 'AKID', strict).send(new ConverseCommand(ASKED))).output);
   assert.equal((await errorOf(clientOf(undefined, 'OTHER', strict).send(new ConverseCommand(ASKED)))).name, 'UnrecognizedClientException');

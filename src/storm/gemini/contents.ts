@@ -1,4 +1,4 @@
-/** The conversation of a request: roles, calls and their responses, and thought signatures. */
+/** The conversation of a request: roles, function calls and responses, and thought signatures. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
@@ -10,7 +10,7 @@ export interface Content {
   readonly parts: readonly Fields[];
 }
 
-/** Reads `contents`, or says what is wrong with them. */
+/** Parses `contents`, or returns the validation error. */
 export function readContents(fields: Fields): readonly Content[] | Failure {
   const given = listField(fields, 'contents');
   if (given.length === 0) return invalid('* GenerateContentRequest.contents: contents is not specified\n');
@@ -27,7 +27,7 @@ export function readContents(fields: Fields): readonly Content[] | Failure {
   return faultInCalls(contents) ?? contents;
 }
 
-/** Arguments and responses are objects. */
+/** Arguments and responses must be objects. */
 function faultInStructs(parts: readonly Fields[], index: number): Failure | undefined {
   for (const [at, { functionCall: call, functionResponse: response }] of parts.entries()) {
     const [place, value] = isObject(call)
@@ -46,7 +46,7 @@ function faultInStructs(parts: readonly Fields[], index: number): Failure | unde
 const callsOf = ({ parts }: Content) => parts.filter(({ functionCall }) => isObject(functionCall));
 const responsesOf = ({ parts }: Content) => parts.filter(({ functionResponse }) => isObject(functionResponse));
 
-/** Calls come after a turn of the user, and as many responses come right after them. */
+/** Function calls must follow a user turn, and be followed by as many responses. */
 function faultInCalls(contents: readonly Content[]): Failure | undefined {
   for (const [index, content] of contents.entries()) {
     const calls = callsOf(content).length;
@@ -68,10 +68,13 @@ function faultInCalls(contents: readonly Content[]): Failure | undefined {
   return undefined;
 }
 
-/** Values that Google takes for a signature in conversations that another model began. */
+/** Values that Google accepts as signatures in conversations started by another model. */
 const PLACEHOLDERS = ['context_engineering_is_the_way_to_go', 'skip_thought_signature_validator'];
 
-/** Every signature is Storm's own, for this key and model; where the model thinks, each step of the current turn has one at its first call. */
+/**
+ * Every signature must be Storm's own for this key and model; if thinking is on, each step of the current turn needs
+ * one at its first call.
+ */
 export function faultInSignatures(contents: readonly Content[], thinks: boolean, seals: Seals, owner: SealOwner): Failure | undefined {
   const turn = contents.findLastIndex(
     ({ role, parts }) => role === 'user' && parts.some(({ functionResponse }) => functionResponse === undefined),
@@ -99,7 +102,7 @@ export function textOf({ parts }: Content): string {
   return parts.map(({ text }) => (typeof text === 'string' ? text : '')).join('');
 }
 
-/** The text of the last turn of the user that holds any. */
+/** The last non-empty text of a user turn. */
 export function lastUserText(contents: readonly Content[]): string {
   const content = contents.findLast((one) => one.role === 'user' && textOf(one) !== '');
   return (content?.parts ?? []).flatMap(({ text }) => (typeof text === 'string' ? [text] : [])).join('\n');

@@ -1,16 +1,16 @@
-/** Google's generateContent API as Storm speaks it: the model and the method stand in the path, the key in a header or the query. */
+/** Google's generateContent API: the path contains the model and method, a header or the query the key. */
 import type { Dialect, Endpoint, Received } from '../dialect.ts';
 import { decodePart } from '../request.ts';
 import type { Seals } from '../seals.ts';
-import { toFailureAnswer, toFailureEvent } from './failures.ts';
+import { toFailureResponse, toFailureEvent } from './failures.ts';
 import { readCountTokens, readGenerate } from './generate.ts';
 import type { GeminiParts } from './generate.ts';
 import { readBatchEmbed, readEmbed, readModel, readModels } from './lookups.ts';
 
-/** `/v1beta/models/{model}` and, after a colon, the method. */
+/** `/v1beta/models/{model}`, optionally with `:method`. */
 const PATH = /^\/(?:v1|v1beta|v1alpha)\/(?:models|tunedModels)\/([^/]+?)(?::(\w+))?$/;
 
-/** The key of a call, or an empty string. */
+/** The caller's key, or an empty string. */
 export function geminiKeyOf({ headers, query }: Received): string {
   const { 'x-goog-api-key': key, authorization } = headers;
   if (typeof key === 'string') return key;
@@ -18,18 +18,18 @@ export function geminiKeyOf({ headers, query }: Received): string {
   return new URLSearchParams(query).get('key') ?? '';
 }
 
-/** Reads each request with the model that its path names. `isArray`: its errors are in an array. */
+/** Adds the model from the path to each request. With `isArray`, errors are wrapped in an array. */
 export function withModel(model: string, endpoint: Endpoint, isArray: boolean): Endpoint {
   const named: Endpoint = { ...endpoint, read: (received) => endpoint.read({ ...received, model }) };
   return isArray ? { ...named, errorShape: 'array' } : named;
 }
 
-/** Whether a response is a JSON array: a stream without `alt=sse`. Its errors are in an array, too. */
+/** Whether the response is a JSON array: a stream without `alt=sse`. Its errors are wrapped in an array as well. */
 export function isArrayStream(verb: string | undefined, { query }: Received): boolean {
   return verb === 'streamGenerateContent' && new URLSearchParams(query).get('alt') !== 'sse';
 }
 
-/** The endpoints by their method, as the Gemini API and Vertex have them. */
+/** The endpoints by method, shared by the Gemini API and Vertex. */
 export function methodEndpoints(parts: GeminiParts, prefix: string): ReadonlyMap<string, Endpoint> {
   const label = (method: string) => `${prefix}/{model}:${method}`;
   return new Map<string, Endpoint>([
@@ -44,7 +44,7 @@ export function methodEndpoints(parts: GeminiParts, prefix: string): ReadonlyMap
   ]);
 }
 
-/** Makes the dialect; `models` are those that it lists. */
+/** Creates the dialect, which lists `models`. */
 export function createGeminiDialect(models: readonly string[], seals: Seals): Dialect {
   const methods = methodEndpoints({ seals, keyOf: geminiKeyOf }, '/v1beta/models');
   const list: Endpoint = { label: '/v1beta/models', counted: false, read: (received) => readModels(models, received) };
@@ -54,7 +54,7 @@ export function createGeminiDialect(models: readonly string[], seals: Seals): Di
     name: 'gemini',
     route(received) {
       const { method, path, headers } = received;
-      // OpenAI has the same path for models; only Google's clients send this header.
+      // OpenAI has the same path for models; only Google clients send this header.
       if (!claims(path) && headers['x-goog-api-key'] === undefined) return undefined;
       if (method === 'GET' && /^\/[^/]+\/models$/.test(path)) return list;
       const [, model = '', verb] = PATH.exec(path) ?? [];
@@ -65,7 +65,7 @@ export function createGeminiDialect(models: readonly string[], seals: Seals): Di
     },
     claims,
     keyOf: geminiKeyOf,
-    failure: toFailureAnswer,
+    failure: toFailureResponse,
     failureEvent: toFailureEvent,
     limitHeaders: () => ({}),
     waits: 'retry-info',

@@ -1,7 +1,7 @@
 /** Failures as google.rpc.Status: code, status, message and details per reason. */
-import type { Failure, FailureAnswer } from '../dialect.ts';
+import type { Failure, FailureResponse } from '../dialect.ts';
 import { toCommonBody } from '../error-shapes.ts';
-import type { FailureReason } from '../failure-words.ts';
+import type { FailureReason } from '../failure-reasons.ts';
 import type { EventText } from '../framings.ts';
 import type { Refusal } from '../limits.ts';
 
@@ -66,7 +66,7 @@ const QUOTAS: Readonly<Record<Refusal['by'], Quota>> = {
   concurrency: { metric: 'generate_content_concurrent_requests', id: 'GenerateConcurrentRequestsPerProjectPerModel' },
 };
 
-/** The limit that a failure speaks of, where it speaks of any. */
+/** The quota that a failure names, if any. */
 function quotaOf({ reason, refusal }: Failure): keyof typeof QUOTAS | undefined {
   if (reason === 'quota') return 'day';
   if (reason === 'too-large') return 'tokens';
@@ -123,8 +123,8 @@ function statusOf(failure: Failure): {
   return { status: httpStatus, message, error: { code: httpStatus, message, status: word, ...(details.length === 0 ? {} : { details }) } };
 }
 
-/** The failure as a whole answer. */
-export function toFailureAnswer(failure: Failure): FailureAnswer {
+/** The failure as a complete response. */
+export function toFailureResponse(failure: Failure): FailureResponse {
   const { status, error, message } = statusOf(failure);
   if (failure.raw !== undefined) return { status, ...failure.raw };
   const value = { error };
@@ -132,7 +132,7 @@ export function toFailureAnswer(failure: Failure): FailureAnswer {
   return toCommonBody(failure.shape, status, body, message) ?? { status, contentType: 'application/json; charset=UTF-8', body };
 }
 
-/** The failure as a chunk of a stream that has begun. */
+/** The failure as a chunk of a started stream. */
 export function toFailureEvent(failure: Failure): EventText {
   return { data: JSON.stringify({ error: statusOf(failure).error }) };
 }

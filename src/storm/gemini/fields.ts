@@ -1,9 +1,9 @@
-/** Names of fields: Google's JSON takes lowerCamelCase and snake_case alike, and refuses what it does not know. */
+/** Field names: Google's JSON accepts lowerCamelCase and snake_case, and rejects unknown names. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 
-/** An object with its own field names in lowerCamelCase; what lies deeper stays. */
+/** An object with its top-level field names in lowerCamelCase. */
 export function camelFields(fields: Fields): Fields {
   if (!Object.keys(fields).some((name) => name.includes('_'))) return fields;
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [camel(name), value]));
@@ -13,13 +13,13 @@ function camel(name: string): string {
   return name.replaceAll(/(?<=[a-z])_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** A field that is an object, with lowerCamelCase names; an empty one where it is none. */
+/** An object field, its names in lowerCamelCase; empty if it is not an object. */
 export function objectField(fields: Fields, name: string): Fields {
   const value = fields[name];
   return isObject(value) ? camelFields(value) : {};
 }
 
-/** A field that is a list; an empty one where it is none. */
+/** A list field; empty if it is not a list. */
 export function listField(fields: Fields, name: string): readonly unknown[] {
   const value = fields[name];
   return Array.isArray(value) ? value : [];
@@ -71,7 +71,7 @@ const GENERATION = [
   'translationConfig',
 ];
 
-/** A field that generateContent does not know. `fields` have their names in lowerCamelCase. */
+/** The error of the first field unknown to generateContent. `fields` have lowerCamelCase names. */
 export function unknownField(fields: Fields): Failure | undefined {
   const top = Object.keys(fields).find((name) => !REQUEST.includes(name));
   if (top !== undefined) return unknownName(top);
@@ -79,7 +79,7 @@ export function unknownField(fields: Fields): Failure | undefined {
   return inside === undefined ? undefined : unknownName(inside, 'generation_config');
 }
 
-/** The refusal of a name that the API does not know, at a place in the request. */
+/** The error for an unknown field name at a position in the request. */
 export function unknownName(name: string, place?: string): Failure {
   const description = `Invalid JSON payload received. Unknown name "${name}"${place === undefined ? '' : ` at '${place}'`}: Cannot find field.`;
   const violation = place === undefined ? { description } : { field: place, description };

@@ -1,15 +1,15 @@
 /** `:generateContent`, `:streamGenerateContent` and `:countTokens`. */
 import type { Prompt } from '../content.ts';
-import type { Ask, Failure, Received } from '../dialect.ts';
+import type { ParsedRequest, Failure, Received } from '../dialect.ts';
 import { JSON_ARRAY, SSE_CRLF } from '../framings.ts';
-import { countInput, isObject, listAsk, readFields, wholeNumber } from '../request.ts';
+import { countInput, isObject, lookup, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { faultInSignatures, lastUserText, readContents, textOf } from './contents.ts';
 import type { Content } from './contents.ts';
 import { camelFields, listField, objectField, unknownField } from './fields.ts';
 import { declarationsOf, faultInTools } from './tools.ts';
-import { plainContent, streamContent } from './write.ts';
+import { contentBody, streamContent } from './write.ts';
 import type { CandidateParts } from './write.ts';
 
 export interface GeminiParts {
@@ -19,11 +19,11 @@ export interface GeminiParts {
 
 const CANDIDATES_MAX = 8;
 
-/** Models that think whether asked or not, and demand their signatures back. */
+/** Models that always think and require their signatures back. */
 const THINKS_UNASKED = /^gemini-(?:[3-9]|\d\d)/;
 
-/** Reads a request for content. `stream` is what its path says. */
-export function readGenerate(received: Received, stream: boolean, { seals, keyOf }: GeminiParts): Ask | Failure {
+/** Parses a generateContent request; the path determines `stream`. */
+export function readGenerate(received: Received, stream: boolean, { seals, keyOf }: GeminiParts): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const fields = camelFields(read.fields);
@@ -43,17 +43,17 @@ export function readGenerate(received: Received, stream: boolean, { seals, keyOf
     model,
     stream,
     inputTokens: countInput(received, fields),
-    outputBound: wholeNumber(config['maxOutputTokens']),
+    outputLimit: wholeNumber(config['maxOutputTokens']),
     prompt: toPrompt(fields, config, contents, thinks),
     fields: { ...config, ...fields },
     framing: stream && new URLSearchParams(received.query).get('alt') !== 'sse' ? JSON_ARRAY : SSE_CRLF,
-    plain: (choices, facts) => plainContent(parts, choices, facts),
+    body: (choices, facts) => contentBody(parts, choices, facts),
     events: (choices, facts) => streamContent(parts, choices, facts),
   };
 }
 
-/** Reads a request for a count; the request to be counted may stand inside it. */
-export function readCountTokens(received: Received): Ask | Failure {
+/** Parses a token-count request, which may wrap the request to count. */
+export function readCountTokens(received: Received): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const fields = camelFields(read.fields);
@@ -61,7 +61,7 @@ export function readCountTokens(received: Received): Ask | Failure {
   const contents = readContents(isObject(fields['generateContentRequest']) ? inner : fields);
   if ('reason' in contents) return contents;
   const totalTokens = countInput(received, fields);
-  return listAsk({ totalTokens, promptTokensDetails: [{ modality: 'TEXT', tokenCount: totalTokens }] }, received.model);
+  return lookup({ totalTokens, promptTokensDetails: [{ modality: 'TEXT', tokenCount: totalTokens }] }, received.model);
 }
 
 function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], thinks: boolean): Prompt {
@@ -78,7 +78,7 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   return prompt;
 }
 
-/** With mode ANY a function is called: the first of those allowed. */
+/** With mode ANY, the first allowed function is called. */
 function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
   const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
   if (calling['mode'] !== 'ANY') return undefined;

@@ -1,6 +1,6 @@
 /** Models and embeddings. */
-import type { Ask, Failure, Received } from '../dialect.ts';
-import { countInput, isObject, listAsk, readFields, wholeNumber } from '../request.ts';
+import type { ParsedRequest, Failure, Received } from '../dialect.ts';
+import { countInput, isObject, lookup, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toVector } from '../vectors.ts';
 import { camelFields, listField, objectField } from './fields.ts';
@@ -22,25 +22,25 @@ function entryOf(id: string): Record<string, unknown> {
 const PAGE_DEFAULT = 50;
 const PAGE_MAX = 1000;
 
-/** `GET /v1beta/models`, in pages. */
-export function readModels(models: readonly string[], { query }: Received): Ask {
+/** `GET /v1beta/models`, paginated. */
+export function readModels(models: readonly string[], { query }: Received): ParsedRequest {
   const asked = new URLSearchParams(query);
   const size = Math.min(PAGE_MAX, Math.max(1, Number(asked.get('pageSize')) || PAGE_DEFAULT));
   const from = Math.max(0, Number(asked.get('pageToken')) || 0);
   const page = models.slice(from, from + size).map(entryOf);
-  return listAsk({ models: page, ...(from + size < models.length ? { nextPageToken: String(from + size) } : {}) });
+  return lookup({ models: page, ...(from + size < models.length ? { nextPageToken: String(from + size) } : {}) });
 }
 
 /** `GET /v1beta/models/{model}`. */
-export function readModel(models: readonly string[], { model = '' }: Received): Ask | Failure {
-  return models.includes(model) ? listAsk(entryOf(model), model) : { reason: 'no-model', model };
+export function readModel(models: readonly string[], { model = '' }: Received): ParsedRequest | Failure {
+  return models.includes(model) ? lookup(entryOf(model), model) : { reason: 'no-model', model };
 }
 
 const DIMENSIONS_DEFAULT = 3072;
 const BATCH_MAX = 100;
 
 /** `:embedContent`. */
-export function readEmbed(received: Received): Ask | Failure {
+export function readEmbed(received: Received): ParsedRequest | Failure {
   return readEmbeddings(
     received,
     (fields) => [fields],
@@ -49,7 +49,7 @@ export function readEmbed(received: Received): Ask | Failure {
 }
 
 /** `:batchEmbedContents`. */
-export function readBatchEmbed(received: Received): Ask | Failure {
+export function readBatchEmbed(received: Received): ParsedRequest | Failure {
   return readEmbeddings(
     received,
     (fields) => listField(fields, 'requests').filter(isObject).map(camelFields),
@@ -61,7 +61,7 @@ function readEmbeddings(
   received: Received,
   toRequests: (fields: Fields) => readonly Fields[],
   toBody: (embeddings: readonly unknown[]) => Record<string, unknown>,
-): Ask | Failure {
+): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const fields = camelFields(read.fields);
@@ -78,9 +78,9 @@ function readEmbeddings(
     model,
     stream: false,
     inputTokens: countInput(received, fields),
-    outputBound: 0,
+    outputLimit: 0,
     fields,
-    plain(_choices, { seed }) {
+    body(_choices, { seed }) {
       const embeddings = requests.map((request) => {
         const dimensions = wholeNumber(request['outputDimensionality']) ?? DIMENSIONS_DEFAULT;
         return { values: Array.from(toVector(seed, model, textOf(request), dimensions)) };

@@ -1,9 +1,9 @@
-/** A function call whose arguments are streamed: one value, or piece of a text, at a time, each with its JSON path. */
-import { toPieces } from '../content.ts';
+/** Streaming of a function call's arguments: one value, or part of a string, at a time, each with its JSON path. */
+import { toTokens } from '../content.ts';
 
 type Part = Readonly<Record<string, unknown>>;
 
-/** The parts of a call, from its name to the empty call that ends it. `call` is the whole call, without arguments. */
+/** The parts of a call, from its name to the empty call that ends it. `call` is the complete call without arguments. */
 export function partialCall(call: Part, args: unknown, signature: Part): readonly Part[] {
   const more = (argument: Part): Part => ({ functionCall: { partialArgs: [argument], willContinue: true } });
   return [{ functionCall: { ...call, willContinue: true }, ...signature }, ...partialArguments(args, '$').map(more), { functionCall: {} }];
@@ -12,7 +12,7 @@ export function partialCall(call: Part, args: unknown, signature: Part): readonl
 function partialArguments(value: unknown, jsonPath: string): Part[] {
   switch (typeof value) {
     case 'string':
-      return [...toPieces(value).map((piece) => ({ jsonPath, stringValue: piece, willContinue: true })), { jsonPath, stringValue: '' }];
+      return [...toTokens(value).map((delta) => ({ jsonPath, stringValue: delta, willContinue: true })), { jsonPath, stringValue: '' }];
     case 'number':
       return [{ jsonPath, numberValue: value }];
     case 'boolean':

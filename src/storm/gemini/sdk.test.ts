@@ -1,4 +1,4 @@
-/** The official SDK reads generateContent from Storm: what it says, what it signs, and how each fault looks. */
+/** The official Google SDK against Storm: content, signatures, and how each fault appears. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ApiError, FinishReason, FunctionCallingConfigMode, GoogleGenAI } from '@google/genai';
@@ -28,7 +28,7 @@ async function stream(client: GoogleGenAI, more: Partial<GenerateContentParamete
   return collect(await client.models.generateContentStream({ ...ASKED, ...more }));
 }
 
-/** The error in the message of the SDK's ApiError. */
+/** The error body in the message of the SDK's ApiError. */
 async function statusOf(call: Promise<unknown>) {
   const error = await errorOf(call);
   assert.ok(error instanceof ApiError, error.message);
@@ -40,24 +40,24 @@ const post = (path: string, body: object, headers: Record<string, string> = {}) 
   fetch(`${originOf(storm)}${path}`, { method: 'POST', headers: { 'x-goog-api-key': 'k', ...headers }, body: JSON.stringify(body) });
 
 describe('generateContent', () => {
-  test('a stream says what the plain form says, with usage and a reason at its end', async () => {
+  test('a stream has the content of the non-streaming response, with usage and a finish reason at its end', async () => {
     const client = clientOf(storm);
-    const plain = await say(client);
+    const complete = await say(client);
     const chunks = await stream(client);
-    assert.ok(plain.text!.length > 20);
-    assert.equal(chunks.map(({ text = '' }) => text).join(''), plain.text);
+    assert.ok(complete.text!.length > 20);
+    assert.equal(chunks.map(({ text = '' }) => text).join(''), complete.text);
     assert.equal(chunks.length, 9);
     assert.deepEqual(
       chunks.map(({ candidates }) => candidates![0]!.finishReason),
       [...Array.from({ length: 8 }, () => undefined), FinishReason.STOP],
     );
-    assert.deepEqual(chunks.at(-1)!.usageMetadata, plain.usageMetadata);
-    const { promptTokenCount, candidatesTokenCount, totalTokenCount } = plain.usageMetadata!;
+    assert.deepEqual(chunks.at(-1)!.usageMetadata, complete.usageMetadata);
+    const { promptTokenCount, candidatesTokenCount, totalTokenCount } = complete.usageMetadata!;
     assert.deepEqual([candidatesTokenCount, totalTokenCount], [8, promptTokenCount! + 8]);
     assert.equal(storm.stats().log.at(-1)!.outputTokens, 8);
   });
 
-  test('without alt=sse a stream is one JSON array, with it server-sent events without a terminator', async () => {
+  test('without alt=sse a stream is one JSON array; with it, server-sent events without a terminator', async () => {
     const body = { contents: [{ parts: [{ text: 'hello' }] }] };
     const array = await post(`/v1beta/models/${MODEL}:streamGenerateContent`, body);
     assert.match(array.headers.get('content-type')!, /^application\/json/);
@@ -69,7 +69,7 @@ describe('generateContent', () => {
     for (const block of blocks) assert.ok('candidates' in (JSON.parse(block.replace(/^data: /, '')) as object));
   });
 
-  test('the key stands in a header or in the query', async () => {
+  test('the key is accepted in a header or in the query', async () => {
     await using strict = await openStorm({ apiKeys: ['k'] });
     const url = `${originOf(strict)}/v1beta/models/${MODEL}:generateContent`;
     const body = JSON.stringify({ contents: [{ parts: [{ text: 'x' }] }] });
@@ -78,7 +78,7 @@ describe('generateContent', () => {
     assert.deepEqual([refused.http, refused.status, refused.details![0]!['reason']], [400, 'INVALID_ARGUMENT', 'API_KEY_INVALID']);
   });
 
-  test('a function is called, whole, and its response continues the conversation', async () => {
+  test('a function call is complete, and its response continues the conversation', async () => {
     const client = clientOf(storm);
     const config = {
       tools: [
@@ -92,14 +92,14 @@ describe('generateContent', () => {
       assert.equal(chunks.at(-1)!.candidates![0]!.finishReason, FinishReason.STOP);
       const call: Content = { role: 'model', parts: [{ functionCall: { name: 'weather', args: calls[0]!.args! } }] };
       const asked: Content = { role: 'user', parts: [{ text: 'weather?' }] };
-      const answer = { functionResponse: { name: 'weather', response: { output: 'calm' } } };
-      assert.ok((await say(client, { contents: [asked, call, { role: 'user', parts: [answer] }] })).text);
-      const uneven = await statusOf(say(client, { contents: [asked, call, { role: 'user', parts: [answer, answer] }] }));
+      const response = { functionResponse: { name: 'weather', response: { output: 'calm' } } };
+      assert.ok((await say(client, { contents: [asked, call, { role: 'user', parts: [response] }] })).text);
+      const uneven = await statusOf(say(client, { contents: [asked, call, { role: 'user', parts: [response, response] }] }));
       assert.match(uneven.message, /number of function response parts is equal/);
     }
   });
 
-  test('schemas, bounds and several candidates are kept', async () => {
+  test('schemas, output limits and candidate counts are respected', async () => {
     const client = clientOf(storm);
     const schema = { type: 'OBJECT', properties: { tag: { type: 'STRING', enum: ['a', 'b'] } } };
     const shaped = await say(client, { config: { responseMimeType: 'application/json', responseSchema: schema } });
@@ -113,7 +113,7 @@ describe('generateContent', () => {
     );
   });
 
-  test('names that the API does not know, strange roles and empty contents are refused', async () => {
+  test('unknown fields, unknown roles and empty contents are rejected', async () => {
     const refused = async (body: object) => {
       const response = await post(`/v1beta/models/${MODEL}:generateContent`, body);
       return `${response.status} ${((await response.json()) as { error: { message: string } }).error.message}`;
@@ -148,7 +148,7 @@ describe('generateContent', () => {
   });
 });
 
-describe('thoughts', () => {
+describe('reasoning', () => {
   const config = { thinkingConfig: { includeThoughts: true } };
   const tools = {
     ...config,
@@ -156,7 +156,7 @@ describe('thoughts', () => {
     toolConfig: { functionCallingConfig: { mode: FunctionCallingConfigMode.ANY } },
   };
 
-  test('thoughts come first, are counted apart, and the text is signed', async () => {
+  test('reasoning comes first, is counted separately, and the text is signed', async () => {
     for (const chunks of [[await say(clientOf(storm), { config })], await stream(clientOf(storm), { config })]) {
       const parts = chunks.flatMap(({ candidates }) => candidates![0]!.content?.parts ?? []);
       assert.equal(parts[0]!.thought, true);
@@ -167,7 +167,7 @@ describe('thoughts', () => {
     assert.equal(storm.stats().log.at(-1)!.outputTokens, 15);
   });
 
-  test('a signed call comes back with its signature, under its own key and model', async () => {
+  test('a signed call is accepted back with its signature, only with its own key and model', async () => {
     await using other = await openStorm();
     const client = clientOf(storm);
     const { candidates } = await say(client, { config: tools });
@@ -175,8 +175,8 @@ describe('thoughts', () => {
     const call = made.parts!.find(({ functionCall }) => functionCall !== undefined)!;
     assert.ok(call.functionCall!.id !== undefined && call.thoughtSignature !== undefined);
     const asked: Content = { role: 'user', parts: [{ text: 'weather?' }] };
-    const answer: Content = { role: 'user', parts: [{ functionResponse: { name: 'weather', response: { output: 'calm' } } }] };
-    const contents = [asked, made, answer];
+    const response: Content = { role: 'user', parts: [{ functionResponse: { name: 'weather', response: { output: 'calm' } } }] };
+    const contents = [asked, made, response];
     assert.ok((await say(client, { contents, config })).text);
     const foreign = await statusOf(say(clientOf(storm, undefined, 'another'), { contents, config }));
     const model = await statusOf(client.models.generateContent({ model: 'storm-small', contents, config }));
@@ -186,17 +186,17 @@ describe('thoughts', () => {
       ['400 Thought signature is not valid.', '400 Thought signature is not valid.', '400 Corrupted thought signature.'],
     );
     const unsigned: Content = { role: 'model', parts: [{ functionCall: call.functionCall! }] };
-    assert.match((await statusOf(say(client, { contents: [asked, unsigned, answer], config }))).message, /missing a thought_signature/);
+    assert.match((await statusOf(say(client, { contents: [asked, unsigned, response], config }))).message, /missing a thought_signature/);
     const later: Content = { role: 'user', parts: [{ text: 'and now?' }] };
-    const settled = [asked, unsigned, answer, { role: 'model', parts: [{ text: 'calm' }] }, later];
-    assert.ok((await say(client, { contents: settled, config })).text, 'earlier turns need none');
+    const settled = [asked, unsigned, response, { role: 'model', parts: [{ text: 'calm' }] }, later];
+    assert.ok((await say(client, { contents: settled, config })).text, 'earlier turns need no signature');
     const borrowed: Content = { role: 'model', parts: [{ ...unsigned.parts![0], thoughtSignature: 'skip_thought_signature_validator' }] };
-    assert.ok((await say(client, { contents: [asked, borrowed, answer], config })).text);
+    assert.ok((await say(client, { contents: [asked, borrowed, response], config })).text);
   });
 });
 
 describe('faults', () => {
-  test('refusals have their google.rpc status, plain and streamed', async () => {
+  test('errors have their google.rpc status, streaming or not', async () => {
     for (const [fault, http, status] of [
       ['429', 429, 'RESOURCE_EXHAUSTED'],
       ['400', 400, 'INVALID_ARGUMENT'],
@@ -215,7 +215,7 @@ describe('faults', () => {
     }
   });
 
-  test('a limit says its quota and the wait in the body, and in no header; each model has its own', async () => {
+  test('a rate limit states its quota and wait in the body and not in headers; each model has its own limits', async () => {
     for (const [limits, quotaId] of [
       [{ requestsPerMinute: 1 }, 'GenerateRequestsPerMinutePerProjectPerModel-FreeTier'],
       [{ requestsPerDay: 1 }, 'GenerateRequestsPerDayPerProjectPerModel-FreeTier'],
@@ -235,7 +235,7 @@ describe('faults', () => {
     }
   });
 
-  test('every reason to end, and blocked prompts, are said as they are', async () => {
+  test('every finish reason and block reason is passed through', async () => {
     const reasons = Object.values(FinishReason).filter((reason) => reason !== FinishReason.FINISH_REASON_UNSPECIFIED);
     for (const reason of reasons) {
       const fault = `finish-reason-${reason}`;
@@ -249,16 +249,16 @@ describe('faults', () => {
     }
   });
 
-  test('an error chunk, a break or garbage is an error to the SDK', async () => {
+  test('an error chunk, a broken connection or garbage is an SDK error', async () => {
     for (const fault of ['error-first', 'error-content-3', 'cut-3', 'cut-reset-3', 'cut-event-3', 'reset', 'malformed-3', 'html']) {
       await assert.rejects(stream(clientOf(storm, fault)), Error, fault);
     }
-    assert.deepEqual(await stream(clientOf(storm, 'empty-body')), [], 'an empty body is no error to this SDK');
+    assert.deepEqual(await stream(clientOf(storm, 'empty-body')), [], 'this SDK accepts an empty body');
     const error = await errorOf(stream(clientOf(storm, 'error-content-3; reason=overloaded')));
     assert.ok(error instanceof ApiError && error.status === 503);
   });
 
-  test('an array that fails is still an array, and one that is cut is none', async () => {
+  test('a failed array stream is still valid JSON, a truncated one is not', async () => {
     const path = `/v1beta/models/${MODEL}:streamGenerateContent`;
     const body = { contents: [{ parts: [{ text: 'x' }] }] };
     const failed = (await (await post(path, body, { 'x-storm-fault': 'error-content-3' })).json()) as Record<string, unknown>[];
@@ -267,14 +267,14 @@ describe('faults', () => {
       await errorOf(post(path, body, { 'x-storm-fault': fault }).then((response) => response.json()));
     }
     const refused = await post(path, body, { 'x-storm-fault': '503' });
-    assert.equal(((await refused.json()) as { error: { status: string } }[])[0]!.error.status, 'UNAVAILABLE', 'so are refusals');
+    assert.equal(((await refused.json()) as { error: { status: string } }[])[0]!.error.status, 'UNAVAILABLE', 'errors are arrays as well');
     for (const fault of ['comments', 'crlf', 'event-lines', 'bom']) {
       const chunks = (await (await post(path, body, { 'x-storm-fault': fault })).json()) as unknown[];
-      assert.equal(chunks.length, 9, 'faults of server-sent events leave it as it is');
+      assert.equal(chunks.length, 9, 'faults of server-sent events do not affect an array stream');
     }
   });
 
-  test('a stream without its last chunk has no reason', async () => {
+  test('a stream without its last chunk has no finish reason', async () => {
     const chunks = await stream(clientOf(storm, 'no-end'));
     assert.deepEqual([chunks.length, chunks.at(-1)!.candidates![0]!.finishReason], [8, undefined]);
     assert.equal((await stream(clientOf(storm, 'no-finish'))).length, 8);

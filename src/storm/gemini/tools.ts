@@ -1,10 +1,10 @@
-/** Function declarations: which may be called, and what Google's own schemas know. */
+/** Function declarations: which functions can be called, and validation of Google's schema dialect. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { camelFields, listField, unknownName } from './fields.ts';
 
-/** Fields of a Schema. JSON Schema has others; it stands in `parametersJsonSchema`. */
+/** Fields of a Schema. Other JSON Schema keywords require `parametersJsonSchema`. */
 const SCHEMA = (
   'additionalProperties anyOf default defs description enum example format items maxItems maxLength maxProperties maximum minItems ' +
   'minLength minProperties minimum nullable pattern properties propertyOrdering ref required title type'
@@ -14,7 +14,7 @@ const NAME = /^[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}$/;
 const NAME_RULE =
   '[FIELD_INVALID] Invalid function name. Must start with a letter or an underscore. Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum length of 64.';
 
-/** The declarations of a request; `place` is where each stands. */
+/** The declarations of a request; `place` is the position of each. */
 export function declarationsOf(fields: Fields): { readonly place: string; readonly declaration: Fields }[] {
   return listField(fields, 'tools').flatMap((tool, at) => {
     const declarations = isObject(tool) ? listField(camelFields(tool), 'functionDeclarations') : [];
@@ -25,7 +25,7 @@ export function declarationsOf(fields: Fields): { readonly place: string; readon
   });
 }
 
-/** A declaration that the API refuses. */
+/** The error of the first invalid declaration. */
 export function faultInTools(fields: Fields): Failure | undefined {
   for (const { place, declaration } of declarationsOf(fields)) {
     const { name, parameters } = declaration;
@@ -38,7 +38,7 @@ export function faultInTools(fields: Fields): Failure | undefined {
   return undefined;
 }
 
-/** A schema may be nested at will; deeper than this it is not looked at. */
+/** Schemas can be nested arbitrarily; deeper levels are not checked. */
 const DEPTH_MAX = 32;
 
 function unknownIn(schema: unknown, place: string, depth: number): Failure | undefined {

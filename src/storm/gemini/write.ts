@@ -1,7 +1,7 @@
-/** Candidates, whole and in chunks, as Gemini writes them. */
+/** Formats candidates, complete and in chunks. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
-import type { ResponseFacts, PlainBody, StreamEvent, Usage } from '../dialect.ts';
+import type { ResponseFacts, ResponseBody, StreamEvent, Usage } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import { partialCall } from './partial-arguments.ts';
 
@@ -16,18 +16,18 @@ const FINISH: Readonly<Record<Finish, string | undefined>> = {
 export interface CandidateParts {
   readonly seals: Seals;
   readonly owner: SealOwner;
-  /** The model thinks: calls and the end of a text carry a signature, calls an id. */
+  /** The model thinks: calls and the end of the text carry a signature, calls an id. */
   readonly signs: boolean;
-  /** `includeThoughts`: a summary of the thoughts is shown. */
+  /** `includeThoughts`: the response contains a summary of the reasoning. */
   readonly showsThoughts: boolean;
-  /** `streamFunctionCallArguments`: a stream gives a call's arguments one by one. */
+  /** `streamFunctionCallArguments`: a stream sends a call's arguments one by one. */
   readonly streamsArguments: boolean;
 }
 
 type Part = Readonly<Record<string, unknown>>;
 
-/** The whole response. */
-export function plainContent(parts: CandidateParts, choices: readonly Choice[], facts: ResponseFacts): PlainBody {
+/** The complete response. */
+export function contentBody(parts: CandidateParts, choices: readonly Choice[], facts: ResponseFacts): ResponseBody {
   const blocked = choices.find((choice) => choice.blocked !== undefined)?.blocked;
   const candidates = choices.filter(({ kind }) => kind !== 'absent').map((choice, index) => candidate(parts, choice, index, facts));
   const body = {
@@ -37,7 +37,7 @@ export function plainContent(parts: CandidateParts, choices: readonly Choice[], 
   return { contentType: 'application/json; charset=UTF-8', body: `${JSON.stringify(body, null, 2)}\n` };
 }
 
-/** The response in chunks: each token in one, a function call whole in one, and a last one with the reason of the end. */
+/** The response in chunks: one per token, one per complete function call, and a last one with the finish reason. */
 export function streamContent(parts: CandidateParts, choices: readonly Choice[], facts: ResponseFacts): StreamEvent[] {
   const events: StreamEvent[] = [];
   const add = (part: StreamEvent['part'], fields: Part, usage: Usage) =>
@@ -49,7 +49,7 @@ export function streamContent(parts: CandidateParts, choices: readonly Choice[],
       continue;
     }
     const chunk = (part: Part) => ({ candidates: [{ content: { parts: [part], role: 'model' }, index }] });
-    for (const text of parts.showsThoughts ? (choice.thoughts ?? []) : []) add('content', chunk({ text, thought: true }), soFar);
+    for (const text of parts.showsThoughts ? (choice.reasoning ?? []) : []) add('content', chunk({ text, thought: true }), soFar);
     for (const part of contentParts(parts, choice, index, facts)) add('content', chunk(part), soFar);
     const end = lastCandidate(parts, choice, index, facts);
     if (end !== undefined) add('finish', { candidates: [end] }, index === choices.length - 1 ? facts.usage : soFar);
@@ -58,16 +58,16 @@ export function streamContent(parts: CandidateParts, choices: readonly Choice[],
 }
 
 function candidate(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): Part {
-  const thoughts = parts.showsThoughts && choice.thoughts !== undefined ? [{ text: choice.thoughts.join(''), thought: true }] : [];
-  const said = wholeParts(parts, choice, index, facts);
-  const all = [...thoughts, ...said];
+  const reasoning = parts.showsThoughts && choice.reasoning !== undefined ? [{ text: choice.reasoning.join(''), thought: true }] : [];
+  const own = wholeParts(parts, choice, index, facts);
+  const all = [...reasoning, ...own];
   return { ...(all.length === 0 ? {} : { content: { parts: all, role: 'model' } }), ...endOf(choice), index };
 }
 
 function wholeParts(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): readonly Part[] {
   if (choice.kind === 'tool') return functionCalls(parts, choice, index, facts);
-  if (choice.kind === 'null' || choice.kind === 'absent' || (choice.pieces.length === 0 && choice.finish === 'length')) return [];
-  return [{ text: choice.pieces.join(''), ...signature(parts, index, facts) }];
+  if (choice.kind === 'null' || choice.kind === 'absent' || (choice.deltas.length === 0 && choice.finish === 'length')) return [];
+  return [{ text: choice.deltas.join(''), ...signature(parts, index, facts) }];
 }
 
 function contentParts(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): readonly Part[] {
@@ -75,10 +75,10 @@ function contentParts(parts: CandidateParts, choice: Choice, index: number, fact
     const calls = functionCalls(parts, choice, index, facts);
     return parts.streamsArguments ? calls.flatMap(inParts) : calls;
   }
-  return choice.pieces.map((text) => ({ text }));
+  return choice.deltas.map((text) => ({ text }));
 }
 
-/** The candidate of the last chunk; none where the stream ends without a reason. */
+/** The candidate of the last chunk; undefined if the stream ends without a finish reason. */
 function lastCandidate(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): Part | undefined {
   const end = endOf(choice);
   if (choice.kind === 'absent' || end['finishReason'] === undefined) return undefined;
@@ -101,13 +101,13 @@ function inParts({ functionCall, ...signed }: Part): readonly Part[] {
   return partialCall(call, args, signed);
 }
 
-/** Of several calls the first is signed. */
+/** Only the first of several calls is signed. */
 function functionCalls(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): readonly Part[] {
   const code = parts.seals.idOf(facts.call * 16 + index);
-  return callsOf(choice).map(({ tool, pieces }: ToolCall, at) => {
+  return callsOf(choice).map(({ tool, deltas }: ToolCall, at) => {
     const id = parts.signs ? { id: `${code.slice(0, 8)}${at === 0 ? '' : at}` } : {};
     const sign = at === 0 ? signature(parts, index, facts) : {};
-    return { functionCall: { ...id, name: tool, args: parsed(pieces.join('')) }, ...sign };
+    return { functionCall: { ...id, name: tool, args: parsed(deltas.join('')) }, ...sign };
   });
 }
 
@@ -115,7 +115,7 @@ function signature({ seals, owner, signs }: CandidateParts, index: number, facts
   return signs ? { thoughtSignature: seals.seal('thought', owner, '', facts.call * 16 + index) } : {};
 }
 
-/** A call cut at its bound is no whole JSON. */
+/** A call truncated at the output limit is not valid JSON. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -128,7 +128,7 @@ function envelope({ owner, seals }: CandidateParts, usage: Usage, facts: Respons
   return { usageMetadata: usageOf(usage), modelVersion: owner.model, responseId: seals.idOf(facts.call).slice(0, 22) };
 }
 
-/** `usageMetadata`: candidates exclude thoughts. */
+/** `usageMetadata`: candidates exclude reasoning. */
 function usageOf({ input, output, reasoning }: Usage): Part {
   return {
     promptTokenCount: input,

@@ -1,6 +1,6 @@
-/** Odd chunks of JSON: where usage stands, and fields that come too often, too rarely or from elsewhere. */
-import { closingIndex, contentIndex, inserted, say } from '../answer-edits.ts';
-import type { Answer } from '../answer.ts';
+/** Unusual JSON chunks: the position of usage, and fields that are repeated, missing or foreign. */
+import { closingIndex, contentIndex, insertAt, sendStep } from '../script-edits.ts';
+import type { ResponseScript } from '../response-script.ts';
 import { choicesOf, omitting, patternOf, toEvent, withBody, withChoices, withDelta, withEvents } from '../event-edits.ts';
 import type { Chunk } from '../event-edits.ts';
 import type { EventPart } from '../dialect.ts';
@@ -13,40 +13,40 @@ const ODD_USAGE = { prompt_tokens: '11', completion_tokens: -1, total_tokens: 3.
 
 const FILTERED = { hate: { filtered: false, severity: 'safe' }, self_harm: { filtered: false, severity: 'safe' } };
 
-/** What only a chat stream can have. */
+/** Applies only to chat streams. */
 const CHAT = { on: 'stream', harm: 'none', only: 'openai-chat' } as const;
 
-/** A kind that changes the chunks of a stream and takes nothing from what they say. */
+/** A kind that changes the chunks of a stream without losing content. */
 function changing(about: string, change: (chunk: Chunk, part: EventPart, index: number) => Chunk): FaultBehaviour {
-  return { ...CHAT, about, answer: (answer) => withEvents(answer, (...args) => [{ chunk: change(...args) }]) };
+  return { ...CHAT, about, edit: (script) => withEvents(script, (...args) => [{ chunk: change(...args) }]) };
 }
 
-/** A kind whose usage is where the caller's own usage chunk does not stand; that chunk is left out. */
+/** A kind that moves usage elsewhere; the regular usage chunk is dropped. */
 function usageIn(about: string, change: (chunk: Chunk, part: EventPart) => Chunk): FaultBehaviour {
   return {
     ...CHAT,
     about,
-    answer: (answer) => withEvents(answer, (chunk, part) => (part === 'usage' ? [] : [{ chunk: change(omitting(chunk, 'usage'), part) }])),
+    edit: (script) => withEvents(script, (chunk, part) => (part === 'usage' ? [] : [{ chunk: change(omitting(chunk, 'usage'), part) }])),
   };
 }
 
-/** The usage chunks of a stream, asked for or not, are these. */
-function withUsageChunks(answer: Answer, toChunks: (pattern: Chunk) => Chunk[]): Answer {
-  if (!answer.streamed) return answer;
-  const bare = withEvents(answer, (chunk, part) => (part === 'usage' ? [] : [{ chunk }]));
+/** Replaces the usage chunks of a stream, whether requested or not. */
+function withUsageChunks(script: ResponseScript, toChunks: (pattern: Chunk) => Chunk[]): ResponseScript {
+  if (!script.streamed) return script;
+  const bare = withEvents(script, (chunk, part) => (part === 'usage' ? [] : [{ chunk }]));
   const done = bare.steps.findIndex((step) => step.do === 'send' && step.part === 'done');
-  const events = toChunks(patternOf(answer)).map((chunk) => say(toEvent(chunk), 'usage'));
-  return inserted(bare, done === -1 ? bare.steps.length : done, ...events);
+  const events = toChunks(patternOf(script)).map((chunk) => sendStep(toEvent(chunk), 'usage'));
+  return insertAt(bare, done === -1 ? bare.steps.length : done, ...events);
 }
 
 function usageChunks(about: string, toChunks: (pattern: Chunk) => Chunk[]): FaultBehaviour {
-  return { ...CHAT, about, answer: (answer) => withUsageChunks(answer, toChunks) };
+  return { ...CHAT, about, edit: (script) => withUsageChunks(script, toChunks) };
 }
 
-/** Chunks without choices before the content and after its half, as Azure sends its annotations. */
-function annotated(answer: Answer, before: boolean): Answer {
-  const pattern = patternOf(answer);
-  const at = before ? answer.steps.findIndex((step) => step.do === 'send') : Math.ceil((contentIndex(answer) + closingIndex(answer)) / 2);
+/** Adds chunks without choices before the content or after half of it, like Azure's annotations. */
+function annotated(script: ResponseScript, before: boolean): ResponseScript {
+  const pattern = patternOf(script);
+  const at = before ? script.steps.findIndex((step) => step.do === 'send') : Math.ceil((contentIndex(script) + closingIndex(script)) / 2);
   const chunk = before
     ? {
         ...pattern,
@@ -67,25 +67,25 @@ function annotated(answer: Answer, before: boolean): Answer {
           },
         ],
       };
-  return inserted(answer, at, say(toEvent(chunk), before ? 'preamble' : 'content'));
+  return insertAt(script, at, sendStep(toEvent(chunk), before ? 'preamble' : 'content'));
 }
 
-/** Nested so deep that a reader which recurses runs out of stack. */
+/** Nested deeply enough that a recursive parser overflows its stack. */
 const nestedLists = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
 export const CHUNKS: Family<ChunkKind> = {
-  'usage-each': changing('usage so far in every chunk', (chunk, _part, index) => ({
+  'usage-each': changing('cumulative usage in every chunk', (chunk, _part, index) => ({
     ...chunk,
     usage: { ...USAGE, completion_tokens: index, total_tokens: USAGE.prompt_tokens + index },
   })),
-  'usage-finish': usageIn('usage in the chunk with finish_reason, and in none of its own', (chunk, part) =>
+  'usage-finish': usageIn('usage in the chunk with finish_reason, without a chunk of its own', (chunk, part) =>
     part === 'finish' ? { ...chunk, usage: USAGE } : chunk,
   ),
-  'usage-no-choices': usageChunks('a usage chunk that has no choices at all', (pattern) => [
+  'usage-no-choices': usageChunks('a usage chunk without the choices field', (pattern) => [
     { ...omitting(pattern, 'choices'), usage: USAGE },
   ]),
   'usage-null': usageChunks('a last chunk with choices: [] and usage: null', (pattern) => [{ ...pattern, usage: null }]),
-  'usage-missing': usageChunks('no usage, though it was asked for', () => []),
+  'usage-missing': usageChunks('no usage, although it was requested', () => []),
   'usage-groq': usageIn('usage under x_groq, in the chunk with finish_reason', (chunk, part) =>
     part === 'finish' ? { ...chunk, x_groq: { id: 'req_storm', usage: { queue_time: 0.01, ...USAGE } } } : chunk,
   ),
@@ -94,48 +94,50 @@ export const CHUNKS: Family<ChunkKind> = {
     { ...pattern, usage: USAGE },
   ]),
   'usage-first': {
-    ...usageChunks('usage before any content, and not again', () => []),
-    answer: (answer) =>
-      inserted(
-        withEvents(answer, (chunk, part) => (part === 'usage' ? [] : [{ chunk: omitting(chunk, 'usage') }])),
-        contentIndex(answer),
-        say(toEvent({ ...patternOf(answer), usage: USAGE }), 'preamble'),
+    ...usageChunks('usage before any content, and not at the end', () => []),
+    edit: (script) =>
+      insertAt(
+        withEvents(script, (chunk, part) => (part === 'usage' ? [] : [{ chunk: omitting(chunk, 'usage') }])),
+        contentIndex(script),
+        sendStep(toEvent({ ...patternOf(script), usage: USAGE }), 'preamble'),
       ),
   },
   'usage-odd': {
-    about: 'usage in numbers that are texts, fractions, negative or missing',
+    about: 'usage numbers that are strings, fractional, negative or missing',
     on: 'both',
     harm: 'none',
     only: 'openai-chat',
-    answer: (answer) =>
-      answer.streamed
-        ? withUsageChunks(answer, (pattern) => [{ ...pattern, usage: ODD_USAGE }])
-        : withBody(answer, (body) => ({ ...body, usage: ODD_USAGE })),
+    edit: (script) =>
+      script.streamed
+        ? withUsageChunks(script, (pattern) => [{ ...pattern, usage: ODD_USAGE }])
+        : withBody(script, (body) => ({ ...body, usage: ODD_USAGE })),
   },
   'filter-first': {
     ...CHAT,
     about: 'a first chunk with choices: [] and prompt_filter_results, as Azure sends it',
-    answer: (answer) => (answer.streamed ? annotated(answer, true) : answer),
+    edit: (script) => (script.streamed ? annotated(script, true) : script),
   },
   'filter-between': {
     ...CHAT,
-    about: 'a chunk amid the content whose choice has annotations and no delta, as Azure sends it',
-    answer: (answer) => (answer.streamed ? annotated(answer, false) : answer),
+    about: 'a chunk between content chunks whose choice has annotations and no delta, as Azure sends it',
+    edit: (script) => (script.streamed ? annotated(script, false) : script),
   },
   'choices-null': {
     ...CHAT,
     about: 'a chunk with choices: null before the content',
-    answer: (answer) =>
-      answer.streamed ? inserted(answer, contentIndex(answer), say(toEvent({ ...patternOf(answer), choices: null }), 'preamble')) : answer,
+    edit: (script) =>
+      script.streamed
+        ? insertAt(script, contentIndex(script), sendStep(toEvent({ ...patternOf(script), choices: null }), 'preamble'))
+        : script,
   },
   duplicate: {
-    about: 'the first content chunk comes twice, byte for byte',
+    about: 'the first content chunk twice, identical',
     on: 'stream',
     harm: 'none',
-    answer: (answer) =>
-      withEvents(answer, (chunk, part, index) => (part === 'content' && index === 0 ? [{ chunk }, { chunk }] : [{ chunk }])),
+    edit: (script) =>
+      withEvents(script, (chunk, part, index) => (part === 'content' && index === 0 ? [{ chunk }, { chunk }] : [{ chunk }])),
   },
-  'ids-change': changing('another id and another created in every chunk', (chunk, part, index) => ({
+  'ids-change': changing('a different id and created in every chunk', (chunk, part, index) => ({
     ...chunk,
     id: `${String(chunk['id'])}-${part}-${index}`,
     created: Number(chunk['created']) + index,
@@ -143,12 +145,12 @@ export const CHUNKS: Family<ChunkKind> = {
   'role-each': changing('the role in every delta', (chunk) => withDelta(chunk, { role: 'assistant' })),
   'role-missing': {
     ...CHAT,
-    about: 'no role delta: the content comes first',
-    answer: (answer) => {
-      const hasTool = answer.steps.some(
+    about: 'no role delta: the stream starts with content',
+    edit: (script) => {
+      const hasTool = script.steps.some(
         (step) => step.do === 'send' && step.part === 'preamble' && String(step.bytes).includes('"tool_calls"'),
       );
-      return withEvents(answer, (chunk, part) => (part === 'preamble' && !hasTool ? [] : [{ chunk }]));
+      return withEvents(script, (chunk, part) => (part === 'preamble' && !hasTool ? [] : [{ chunk }]));
     },
   },
   'index-missing': changing('choices without an index', (chunk) => withChoices(chunk, (choice) => omitting(choice, 'index'))),
@@ -158,25 +160,25 @@ export const CHUNKS: Family<ChunkKind> = {
   'deltas-empty': {
     ...CHAT,
     about: 'an empty delta after each content event',
-    answer: (answer) =>
-      withEvents(answer, (chunk, part) =>
+    edit: (script) =>
+      withEvents(script, (chunk, part) =>
         part === 'content' && choicesOf(chunk).some((choice) => 'delta' in choice)
           ? [{ chunk }, { chunk: withChoices(chunk, (choice) => ({ ...choice, delta: {} })) }]
           : [{ chunk }],
       ),
   },
   'fields-unknown': {
-    about: 'fields that nobody knows, everywhere',
+    about: 'unknown fields everywhere',
     on: 'both',
     harm: 'none',
-    answer(answer) {
+    edit(script) {
       const more = (chunk: Chunk): Chunk => ({
         storm: { nested: [1, null, 'x'] },
         ...withChoices(chunk, (choice) => ({ ...choice, storm: true, stop_reason: null, token_ids: null })),
         provider: 'Storm',
         timings: { prompt_ms: 1.5 },
       });
-      return answer.streamed ? withEvents(answer, (chunk) => [{ chunk: more(chunk) }]) : withBody(answer, more);
+      return script.streamed ? withEvents(script, (chunk) => [{ chunk: more(chunk) }]) : withBody(script, more);
     },
   },
   deep: {
@@ -184,16 +186,16 @@ export const CHUNKS: Family<ChunkKind> = {
     on: 'both',
     harm: 'none',
     arg: 'bytes',
-    answer(answer, fault) {
+    edit(script, fault) {
       const field = `{"storm":${nestedLists(fault.bytes ?? 20_000)},`;
       const put = (text: string) => text.replace('{', field);
-      const at = answer.steps.findIndex((step) => step.do === 'send');
-      const step = answer.steps[at];
-      if (step?.do !== 'send' || typeof step.bytes !== 'string' || !step.bytes.includes('{"')) return answer;
+      const at = script.steps.findIndex((step) => step.do === 'send');
+      const step = script.steps[at];
+      if (step?.do !== 'send' || typeof step.bytes !== 'string' || !step.bytes.includes('{"')) return script;
       const bytes = put(step.bytes);
-      const steps = answer.steps.with(at, { ...step, bytes });
-      if (answer.streamed) return { ...answer, steps };
-      return { ...answer, headers: { ...answer.headers, 'content-length': String(Buffer.byteLength(bytes)) }, steps };
+      const steps = script.steps.with(at, { ...step, bytes });
+      if (script.streamed) return { ...script, steps };
+      return { ...script, headers: { ...script.headers, 'content-length': String(Buffer.byteLength(bytes)) }, steps };
     },
   },
 };

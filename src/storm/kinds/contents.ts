@@ -1,7 +1,7 @@
-/** What is said: nothing, too little, the wrong thing, or the right thing in unusual characters and fields. */
-import { breakIndex, closingIndex, contentIndex, endedAt, inserted, say } from '../answer-edits.ts';
-import type { Answer, Step } from '../answer.ts';
-import { THOUGHTS } from '../content.ts';
+/** Content that is missing, truncated or wrong, or correct with unusual characters and fields. */
+import { breakIndex, closingIndex, contentIndex, endAt, insertAt, sendStep } from '../script-edits.ts';
+import type { ResponseScript, Step } from '../response-script.ts';
+import { REASONING } from '../content.ts';
 import type { Choice } from '../content.ts';
 import { choicesOf, patternOf, toEvent, withBody, withChoices } from '../event-edits.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
@@ -10,10 +10,10 @@ import type { StormFault } from '../options.ts';
 
 const REPEATED = 'and then the storm came back ';
 
-/** Characters of two, three and four bytes in every piece: words, marks that join, and pictures. */
+/** Characters of two, three and four bytes in every delta: words, combining marks, and emoji. */
 const MULTIBYTE = ['Mælström ', 'ветер ', '嵐の夜 ', '🌩️ ', 'é́ ', '👩‍👩‍👧 ', '\u{10348} ', 'العاصفة '];
 
-/** Text that readers who do not parse take for something else: terminators, errors, line ends, marks of SSE. */
+/** Text that naive parsers misread: terminators, errors, line breaks, SSE syntax. */
 const MARKS = [
   'data: [DONE]',
   '\n\n',
@@ -28,141 +28,146 @@ const MARKS = [
   '</html>',
 ];
 
-/** The same length in other characters. A tool call keeps its arguments. */
+/** Content of the same length in other characters. Tool calls keep their arguments. */
 export function multibyte(choice: Choice): Choice {
-  return said(choice, MULTIBYTE);
+  return withDeltas(choice, MULTIBYTE);
 }
 
-function said(choice: Choice, pieces: readonly string[]): Choice {
+function withDeltas(choice: Choice, deltas: readonly string[]): Choice {
   if (choice.kind !== 'text') return choice;
-  return { ...choice, pieces: Array.from({ length: Math.max(1, choice.pieces.length) }, (_, at) => pieces[at % pieces.length]!) };
+  return { ...choice, deltas: Array.from({ length: Math.max(1, choice.deltas.length) }, (_, at) => deltas[at % deltas.length]!) };
 }
 
-/** Thoughts in a field beside the content, before it. `ends` says whether anything follows. */
+/** Adds reasoning in a separate field before the content. `ends` sets whether the content is dropped. */
 function thinking(
   field: 'reasoning' | 'reasoning_content',
   about: string,
   harm: FaultBehaviour['harm'],
-  ending: (answer: Answer, at: number) => Answer,
+  ending: (script: ResponseScript, at: number) => ResponseScript,
 ): FaultBehaviour {
   return {
     about,
     on: 'both',
     harm,
     only: 'openai-chat',
-    answer(answer) {
-      if (!answer.streamed) {
-        return withBody(answer, (body) =>
-          withChoices(body, (choice) => ({ ...choice, message: { ...(choice['message'] as object), [field]: THOUGHTS.join('') } })),
+    edit(script) {
+      if (!script.streamed) {
+        return withBody(script, (body) =>
+          withChoices(body, (choice) => ({ ...choice, message: { ...(choice['message'] as object), [field]: REASONING.join('') } })),
         );
       }
-      const at = contentIndex(answer);
-      return ending(inserted(answer, at, ...thoughts(answer, field)), at + THOUGHTS.length);
+      const at = contentIndex(script);
+      return ending(insertAt(script, at, ...reasoning(script, field)), at + REASONING.length);
     },
   };
 }
 
-function thoughts(answer: Answer, field: string): Step[] {
-  const pattern = patternOf(answer);
-  return THOUGHTS.map((text) =>
-    say(toEvent({ ...pattern, choices: [{ index: 0, delta: { content: '', [field]: text }, logprobs: null, finish_reason: null }] })),
+function reasoning(script: ResponseScript, field: string): Step[] {
+  const pattern = patternOf(script);
+  return REASONING.map((text) =>
+    sendStep(toEvent({ ...pattern, choices: [{ index: 0, delta: { content: '', [field]: text }, logprobs: null, finish_reason: null }] })),
   );
 }
 
 /** A refusal after half of the content. */
-function refusingLate(answer: Answer, fault: StormFault): Answer {
-  if (!answer.streamed) return answer;
-  const at = breakIndex(answer, fault);
+function refusingLate(script: ResponseScript, fault: StormFault): ResponseScript {
+  if (!script.streamed) return script;
+  const at = breakIndex(script, fault);
   const event = toEvent({
-    ...patternOf(answer),
+    ...patternOf(script),
     choices: [{ index: 0, delta: { refusal: "I can't go on with that." }, logprobs: null, finish_reason: null }],
   });
-  return { ...answer, steps: [...answer.steps.slice(0, at), say(event), ...answer.steps.slice(Math.max(at, closingIndex(answer)))] };
+  return { ...script, steps: [...script.steps.slice(0, at), sendStep(event), ...script.steps.slice(Math.max(at, closingIndex(script)))] };
 }
 
 export const CONTENTS: Family<ContentKind> = {
-  'empty-choices': { about: 'choices: []', on: 'both', harm: 'poor', content: (choice) => ({ ...choice, kind: 'absent', pieces: [] }) },
+  'empty-choices': { about: 'choices: []', on: 'both', harm: 'degraded', content: (choice) => ({ ...choice, kind: 'absent', deltas: [] }) },
   'empty-null': {
     about: 'content: null',
     on: 'both',
-    harm: 'poor',
-    content: (choice) => ({ kind: 'null', pieces: [], finish: choice.finish === 'tool' ? 'stop' : choice.finish }),
+    harm: 'degraded',
+    content: (choice) => ({ kind: 'null', deltas: [], finish: choice.finish === 'tool' ? 'stop' : choice.finish }),
   },
-  empty: { about: 'content is an empty string', on: 'both', harm: 'poor', content: () => ({ kind: 'text', pieces: [], finish: 'stop' }) },
-  truncated: {
-    about: 'the answer ends after ARG tokens with finish_reason length',
+  empty: {
+    about: 'content is an empty string',
     on: 'both',
-    harm: 'poor',
+    harm: 'degraded',
+    content: () => ({ kind: 'text', deltas: [], finish: 'stop' }),
+  },
+  truncated: {
+    about: 'the response ends after ARG tokens with finish_reason length',
+    on: 'both',
+    harm: 'degraded',
     arg: 'afterTokens',
     content: (choice, fault) => ({
       ...choice,
-      pieces: choice.pieces.slice(0, fault.afterTokens ?? Math.ceil(choice.pieces.length / 2)),
+      deltas: choice.deltas.slice(0, fault.afterTokens ?? Math.ceil(choice.deltas.length / 2)),
       finish: 'length',
     }),
   },
   refusal: {
     about: 'the model refuses',
     on: 'both',
-    harm: 'poor',
-    content: () => ({ kind: 'refusal', pieces: ["I'm", ' sorry,', ' I', " can't", ' assist', ' with', ' that.'], finish: 'stop' }),
+    harm: 'degraded',
+    content: () => ({ kind: 'refusal', deltas: ["I'm", ' sorry,', ' I', " can't", ' assist', ' with', ' that.'], finish: 'stop' }),
   },
   'refusal-late': {
     about: 'a stream refuses after ARG content events',
     on: 'stream',
-    harm: 'poor',
+    harm: 'degraded',
     only: 'openai-chat',
     arg: 'afterTokens',
-    answer: refusingLate,
+    edit: refusingLate,
   },
   'content-filter': {
-    about: 'nothing but finish_reason content_filter',
+    about: 'only finish_reason content_filter',
     on: 'both',
-    harm: 'poor',
-    content: () => ({ kind: 'null', pieces: [], finish: 'filter' }),
+    harm: 'degraded',
+    content: () => ({ kind: 'null', deltas: [], finish: 'filter' }),
   },
   blocked: {
-    about: 'the prompt is blocked for the reason ARG (default SAFETY), with status 200 and no content',
+    about: 'the prompt is blocked for reason ARG (default SAFETY), with status 200 and no content',
     on: 'both',
-    harm: 'poor',
+    harm: 'degraded',
     arg: 'finish',
-    content: (_choice, fault) => ({ kind: 'null', pieces: [], finish: 'filter', blocked: fault.finish ?? 'SAFETY' }),
+    content: (_choice, fault) => ({ kind: 'null', deltas: [], finish: 'filter', blocked: fault.finish ?? 'SAFETY' }),
   },
   repetition: {
-    about: 'the same phrase again and again until the length ends it',
+    about: 'the same phrase repeated until the output limit',
     on: 'both',
-    harm: 'poor',
+    harm: 'degraded',
     content: (choice) => ({
       kind: 'text',
-      pieces: Array.from({ length: Math.max(40, choice.pieces.length) }, () => REPEATED),
+      deltas: Array.from({ length: Math.max(40, choice.deltas.length) }, () => REPEATED),
       finish: 'length',
     }),
   },
   prose: {
-    about: 'prose where JSON or a tool call was asked',
+    about: 'prose although JSON or a tool call was requested',
     on: 'both',
-    harm: 'poor',
-    content: () => ({ kind: 'text', pieces: ['Here', ' is', ' what', ' you', ' asked', ' for.'], finish: 'stop' }),
+    harm: 'degraded',
+    content: () => ({ kind: 'text', deltas: ['Here', ' is', ' what', ' you', ' asked', ' for.'], finish: 'stop' }),
   },
   unicode: { about: 'text in characters of two, three and four bytes', on: 'both', harm: 'none', content: multibyte },
   marks: {
-    about: 'text that holds [DONE], data:, error objects and line ends',
+    about: 'text that contains [DONE], data:, error objects and line breaks',
     on: 'both',
     harm: 'none',
-    content: (choice) => said(choice, MARKS),
+    content: (choice) => withDeltas(choice, MARKS),
   },
-  reasoning: thinking('reasoning', 'thoughts in `reasoning` before the content', 'none', (answer) => answer),
-  'reasoning-content': thinking('reasoning_content', 'thoughts in `reasoning_content` before the content', 'none', (answer) => answer),
+  reasoning: thinking('reasoning', 'reasoning in `reasoning` before the content', 'none', (script) => script),
+  'reasoning-content': thinking('reasoning_content', 'reasoning in `reasoning_content` before the content', 'none', (script) => script),
   'reasoning-only': {
-    ...thinking('reasoning_content', 'thoughts and no content', 'poor', (answer) => answer),
-    content: (choice) => ({ ...choice, kind: 'text', pieces: [], finish: choice.finish === 'tool' ? 'stop' : choice.finish }),
+    ...thinking('reasoning_content', 'reasoning and no content', 'degraded', (script) => script),
+    content: (choice) => ({ ...choice, kind: 'text', deltas: [], finish: choice.finish === 'tool' ? 'stop' : choice.finish }),
   },
   'reasoning-cut': {
-    ...thinking('reasoning_content', 'thoughts, then FIN before any content', 'after', (answer, at) => endedAt(answer, at, { do: 'fin' })),
+    ...thinking('reasoning_content', 'reasoning, then FIN before any content', 'after', (script, at) => endAt(script, at, { do: 'fin' })),
     on: 'stream',
   },
 };
 
-/** The text of an event's first choice, if it holds any. */
+/** The text of an event's first choice, if any. */
 export function textOf(chunk: Record<string, unknown>): string | undefined {
   const choice = choicesOf(chunk)[0];
   const delta = choice?.['delta'];

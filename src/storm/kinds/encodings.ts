@@ -1,28 +1,28 @@
-/** Content codings: right ones, broken ones, and names that are not true. */
+/** Content codings: valid, broken, and mislabelled. */
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { headed, rebodied } from '../answer-edits.ts';
-import type { Answer } from '../answer.ts';
+import { setHeaders, withBodyBytes } from '../script-edits.ts';
+import type { ResponseScript } from '../response-script.ts';
 import { cutAtByte, lengthOf } from '../byte-edits.ts';
-import { CODINGS, encoded } from '../encodings.ts';
+import { CODINGS, applyCoding } from '../encodings.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
 import type { EncodingKind } from '../fault-names.ts';
 
 function coded(about: string, name: keyof typeof CODINGS): FaultBehaviour {
-  return { about, on: 'both', harm: 'none', answer: (answer) => encoded(answer, CODINGS[name]) };
+  return { about, on: 'both', harm: 'none', edit: (script) => applyCoding(script, CODINGS[name]) };
 }
 
-/** Half of the coded bytes, and whatever follows them. */
-function halfCoded(answer: Answer, fault: { bytes?: number }, ends: 'fin' | 'end'): Answer {
-  const whole = encoded(answer, CODINGS.gzipOne);
+/** Half of the coded bytes, then the given ending. */
+function halfCoded(script: ResponseScript, fault: { bytes?: number }, ends: 'fin' | 'end'): ResponseScript {
+  const whole = applyCoding(script, CODINGS.gzipOne);
   const half = fault.bytes ?? Math.floor(lengthOf(whole.steps) / 2);
   if (ends === 'fin') return { ...whole, steps: cutAtByte(whole.steps, half, { do: 'fin' }) };
   const steps = cutAtByte(whole.steps, half);
-  return { ...headed(whole, whole.streamed ? {} : { 'content-length': String(lengthOf(steps)) }), steps };
+  return { ...setHeaders(whole, whole.streamed ? {} : { 'content-length': String(lengthOf(steps)) }), steps };
 }
 
-/** One bit of the compressed data turned, past its head. */
-function corrupted(answer: Answer): Answer {
-  const whole = encoded(answer, CODINGS.gzipOne);
+/** Flips one bit of the compressed data, after its header. */
+function corrupted(script: ResponseScript): ResponseScript {
+  const whole = applyCoding(script, CODINGS.gzipOne);
   let left = Math.floor(lengthOf(whole.steps) / 2);
   const steps = whole.steps.map((step) => {
     if (step.do !== 'send') return step;
@@ -35,57 +35,57 @@ function corrupted(answer: Answer): Answer {
 }
 
 export const ENCODINGS: Family<EncodingKind> = {
-  gzip: coded('the answer gzipped, each event a member of its own', 'gzip'),
-  'gzip-one': coded('the answer gzipped as one member, flushed after each event', 'gzipOne'),
-  br: coded('the answer in Brotli', 'br'),
-  zstd: coded('the answer in Zstandard', 'zstd'),
-  deflate: coded('the answer in deflate', 'deflate'),
+  gzip: coded('the response gzipped, each event as a separate member', 'gzip'),
+  'gzip-one': coded('the response gzipped as one member, flushed after each event', 'gzipOne'),
+  br: coded('the response in Brotli', 'br'),
+  zstd: coded('the response in Zstandard', 'zstd'),
+  deflate: coded('the response in deflate', 'deflate'),
   'gzip-cut': {
-    about: 'FIN after ARG bytes of the gzipped answer, by default half of them',
+    about: 'FIN after ARG bytes of the gzipped response, by default half of them',
     on: 'both',
     harm: 'after',
     arg: 'bytes',
-    answer: (answer, fault) => halfCoded(answer, fault, 'fin'),
+    edit: (script, fault) => halfCoded(script, fault, 'fin'),
   },
   'gzip-truncated': {
-    about: 'the gzipped data end after ARG bytes, by default half of them, though HTTP ends properly',
+    about: 'the gzipped data ends after ARG bytes, by default half of them, although HTTP ends properly',
     on: 'both',
     harm: 'after',
     arg: 'bytes',
-    answer: (answer, fault) => halfCoded(answer, fault, 'end'),
+    edit: (script, fault) => halfCoded(script, fault, 'end'),
   },
-  'gzip-corrupt': { about: 'a wrong byte in the middle of the gzipped data', on: 'both', harm: 'after', answer: corrupted },
+  'gzip-corrupt': { about: 'a corrupted byte in the middle of the gzipped data', on: 'both', harm: 'after', edit: corrupted },
   'gzip-false': {
-    about: 'content-encoding: gzip, and the body is not',
+    about: 'content-encoding: gzip on an uncompressed body',
     on: 'both',
     harm: 'before',
-    answer: (answer) => headed(answer, { 'content-encoding': 'gzip' }),
+    edit: (script) => setHeaders(script, { 'content-encoding': 'gzip' }),
   },
   'gzip-unnamed': {
-    about: 'the answer gzipped, and no header says so',
+    about: 'the response gzipped, without a content-encoding header',
     on: 'both',
     harm: 'before',
-    answer: (answer) => headed(encoded(answer, CODINGS.gzip), { 'content-encoding': undefined }),
+    edit: (script) => setHeaders(applyCoding(script, CODINGS.gzip), { 'content-encoding': undefined }),
   },
   'encoding-unknown': {
-    about: 'a content-encoding that nobody knows',
+    about: 'an unknown content-encoding',
     on: 'both',
     harm: 'before',
-    answer: (answer) => headed(answer, { 'content-encoding': 'x-storm' }),
+    edit: (script) => setHeaders(script, { 'content-encoding': 'x-storm' }),
   },
   'encoding-identity': {
     about: 'content-encoding: identity',
     on: 'both',
     harm: 'none',
-    answer: (answer) => headed(answer, { 'content-encoding': 'identity' }),
+    edit: (script) => setHeaders(script, { 'content-encoding': 'identity' }),
   },
   'encoding-two': {
-    about: 'a plain body in two codings, gzip and then Brotli; a stream in gzip alone',
+    about: 'a non-streaming body in two codings, gzip then Brotli; a stream in gzip alone',
     on: 'both',
     harm: 'none',
-    answer(answer) {
-      if (answer.streamed) return encoded(answer, CODINGS.gzip);
-      return rebodied(headed(answer, { 'content-encoding': 'gzip, br' }), (body) => brotliCompressSync(gzipSync(body)));
+    edit(script) {
+      if (script.streamed) return applyCoding(script, CODINGS.gzip);
+      return withBodyBytes(setHeaders(script, { 'content-encoding': 'gzip, br' }), (body) => brotliCompressSync(gzipSync(body)));
     },
   },
 };

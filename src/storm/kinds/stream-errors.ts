@@ -1,29 +1,29 @@
-/** Errors inside an answer whose status says that all is well. */
-import { appended, breakIndex, closedBy, closingIndex, contentIndex, failedAt, say, terminators } from '../answer-edits.ts';
-import { toBodyAnswer } from '../answer.ts';
-import type { Answer } from '../answer.ts';
+/** Errors inside a response with status 200. */
+import { append, breakIndex, endWithEvent, closingIndex, contentIndex, endWithError, sendStep, terminators } from '../script-edits.ts';
+import { toBodyScript } from '../response-script.ts';
+import type { ResponseScript } from '../response-script.ts';
 import type { Failure } from '../dialect.ts';
-import type { ErrorShape } from '../failure-words.ts';
+import type { ErrorShape } from '../failure-reasons.ts';
 import { patternOf, readEvent, toEvent, withBody } from '../event-edits.ts';
 import { SSE } from '../framings.ts';
-import type { Family, FaultBehaviour, Scene } from '../fault-behaviour.ts';
-import { PRODUCTS } from '../fault-names.ts';
+import type { Family, FaultBehaviour, FaultContext } from '../fault-behaviour.ts';
+import { NAME_FACTORS } from '../fault-names.ts';
 import type { ShapedEventKind, StreamErrorKind } from '../fault-names.ts';
 import type { StormFault } from '../options.ts';
 
-type Place = (typeof PRODUCTS.EVENT_PLACES)[number];
+type Place = (typeof NAME_FACTORS.EVENT_PLACES)[number];
 
 const PLACES: Record<
   Place,
-  { about: string; harm: FaultBehaviour['harm']; arg?: 'afterTokens'; at: (answer: Answer, fault: StormFault) => number }
+  { about: string; harm: FaultBehaviour['harm']; arg?: 'afterTokens'; at: (script: ResponseScript, fault: StormFault) => number }
 > = {
-  first: { about: 'status 200, and an error is all that it holds', harm: 'before', at: (answer) => headEnd(answer) },
+  first: { about: 'status 200 with only an error', harm: 'before', at: (script) => headEnd(script) },
   preamble: { about: 'an error event after the role delta', harm: 'before', at: contentIndex },
   content: { about: 'an error event after ARG content events', harm: 'after', arg: 'afterTokens', at: breakIndex },
-  finish: { about: 'an error event after finish_reason', harm: 'after', at: (answer) => closingIndex(answer) + 1 },
+  finish: { about: 'an error event after finish_reason', harm: 'after', at: (script) => closingIndex(script) + 1 },
 };
 
-const SHAPES: Record<(typeof PRODUCTS.EVENT_SHAPES)[number], string> = {
+const SHAPES: Record<(typeof NAME_FACTORS.EVENT_SHAPES)[number], string> = {
   string: 'the error is a string',
   flat: 'the error is flat at the top',
   array: 'the error is in an array',
@@ -31,8 +31,8 @@ const SHAPES: Record<(typeof PRODUCTS.EVENT_SHAPES)[number], string> = {
   event: 'named `event: error`',
 };
 
-function headEnd(answer: Answer): number {
-  return answer.steps.findIndex((step) => step.do === 'head') + 1;
+function headEnd(script: ResponseScript): number {
+  return script.steps.findIndex((step) => step.do === 'head') + 1;
 }
 
 function toFailure(fault: StormFault, model: string, shape: ErrorShape | undefined): Failure {
@@ -44,32 +44,38 @@ function toFailure(fault: StormFault, model: string, shape: ErrorShape | undefin
   return failure;
 }
 
-/** Ends a stream with an error event; a plain answer is the error, with status 200. */
-function withError(answer: Answer, fault: StormFault, { dialect, model }: Scene, at: number, shape?: ErrorShape): Answer {
+/** Ends a stream with an error event; a non-streaming response becomes the error, with status 200. */
+function withError(
+  script: ResponseScript,
+  fault: StormFault,
+  { dialect, model }: FaultContext,
+  at: number,
+  shape?: ErrorShape,
+): ResponseScript {
   const failure = toFailure(fault, model, shape);
-  if (!answer.streamed) return plainError(failure, { dialect, model });
-  return failedAt(answer, unwaited(answer, at), dialect, failure);
+  if (!script.streamed) return errorBody(failure, { dialect, model });
+  return endWithError(script, unwaited(script, at), dialect, failure);
 }
 
-/** Before the waits that stand before an index. */
-function unwaited(answer: Answer, at: number): number {
-  return answer.steps.slice(0, at).findLastIndex((step) => step.do !== 'wait') + 1;
+/** The index before any waits that precede `at`. */
+function unwaited(script: ResponseScript, at: number): number {
+  return script.steps.slice(0, at).findLastIndex((step) => step.do !== 'wait') + 1;
 }
 
-/** Ends a stream with the dialect's own event for a failed generation, or with an error event where it has none. */
-function withFailed(answer: Answer, fault: StormFault, scene: Scene): Answer {
-  const { dialect, model } = scene;
+/** Ends a stream with the dialect's event for a failed generation, or with an error event if it has none. */
+function withFailed(script: ResponseScript, fault: StormFault, context: FaultContext): ResponseScript {
+  const { dialect, model } = context;
   const failure = toFailure(fault, model, undefined);
-  const first = answer.steps.map(readEvent).find((event) => event !== undefined);
+  const first = script.steps.map(readEvent).find((event) => event !== undefined);
   const { failedEvent, failedBody } = dialect;
-  if (!answer.streamed && failedBody !== undefined) return withBody(answer, (body) => failedBody(failure, body));
-  if (failedEvent === undefined || first === undefined) return withError(answer, fault, scene, breakIndex(answer, fault));
-  return closedBy(answer, unwaited(answer, breakIndex(answer, fault)), (sent) => failedEvent(failure, sent, first));
+  if (!script.streamed && failedBody !== undefined) return withBody(script, (body) => failedBody(failure, body));
+  if (failedEvent === undefined || first === undefined) return withError(script, fault, context, breakIndex(script, fault));
+  return endWithEvent(script, unwaited(script, breakIndex(script, fault)), (sent) => failedEvent(failure, sent, first));
 }
 
-function plainError(failure: Failure, { dialect }: Pick<Scene, 'dialect' | 'model'>): Answer {
+function errorBody(failure: Failure, { dialect }: Pick<FaultContext, 'dialect' | 'model'>): ResponseScript {
   const { contentType, body, headers } = dialect.failure(failure);
-  const made = toBodyAnswer(200, contentType, body);
+  const made = toBodyScript(200, contentType, body);
   Object.assign(made.headers, headers);
   return made;
 }
@@ -80,7 +86,7 @@ function placed(place: Place, shape?: ErrorShape): FaultBehaviour {
     about: shape === undefined ? about : `${about}; ${SHAPES[shape as keyof typeof SHAPES]}`,
     on: 'both',
     harm,
-    answer: (answer, fault, scene) => withError(answer, fault, scene, at(answer, fault), shape),
+    edit: (script, fault, context) => withError(script, fault, context, at(script, fault), shape),
   };
   if (arg !== undefined) behaviour.arg = arg;
   return behaviour;
@@ -92,34 +98,34 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
   'error-content': placed('content'),
   'error-finish': { ...placed('finish'), on: 'stream' },
   'error-failed': {
-    about: 'the event with which a dialect says that generation failed (response.failed), after ARG content events; else an error event',
+    about: "the dialect's event for a failed generation (response.failed), after ARG content events; else an error event",
     on: 'both',
     harm: 'after',
     arg: 'afterTokens',
-    answer: withFailed,
+    edit: withFailed,
   },
   'error-before': {
     about: 'a comment and an error event before the preamble',
     on: 'both',
     harm: 'before',
-    answer(answer, fault, scene) {
-      const broken = withError(answer, fault, scene, headEnd(answer));
+    edit(script, fault, context) {
+      const broken = withError(script, fault, context, headEnd(script));
       return broken.streamed && broken.framing?.name === 'sse'
-        ? { ...broken, steps: broken.steps.toSpliced(-1, 0, say(': connected\n\n', 'preamble')) }
+        ? { ...broken, steps: broken.steps.toSpliced(-1, 0, sendStep(': connected\n\n', 'preamble')) }
         : broken;
     },
   },
   'error-choice': {
-    about: 'an error beside choices whose finish_reason is "error", after ARG content events, as OpenRouter sends it; then [DONE]',
+    about: 'an error beside choices with finish_reason "error", after ARG content events, as OpenRouter sends it; then [DONE]',
     on: 'both',
     harm: 'after',
     only: 'openai-chat',
     arg: 'afterTokens',
-    answer(answer, fault, scene) {
-      const failure = toFailure(fault, scene.model, 'numeric');
-      if (!answer.streamed) return plainError(failure, scene);
+    edit(script, fault, context) {
+      const failure = toFailure(fault, context.model, 'numeric');
+      if (!script.streamed) return errorBody(failure, context);
       const event = {
-        ...patternOf(answer),
+        ...patternOf(script),
         error: {
           code: fault.status ?? 502,
           message: fault.message ?? 'Provider disconnected',
@@ -128,8 +134,12 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
         choices: [{ index: 0, delta: { content: '' }, finish_reason: 'error', native_finish_reason: 'error' }],
       };
       return {
-        ...answer,
-        steps: [...answer.steps.slice(0, breakIndex(answer, fault)), say(toEvent(event), 'finish'), say('data: [DONE]\n\n', 'done')],
+        ...script,
+        steps: [
+          ...script.steps.slice(0, breakIndex(script, fault)),
+          sendStep(toEvent(event), 'finish'),
+          sendStep('data: [DONE]\n\n', 'done'),
+        ],
       };
     },
   },
@@ -138,21 +148,21 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
     on: 'both',
     harm: 'after',
     arg: 'afterTokens',
-    answer: (answer, fault, scene) => appended(withError(answer, fault, scene, breakIndex(answer, fault)), ...terminators(answer)),
+    edit: (script, fault, context) => append(withError(script, fault, context, breakIndex(script, fault)), ...terminators(script)),
   },
   'error-after-done': {
-    about: 'an error event after [DONE], which ended the stream',
+    about: 'an error event after [DONE], which had ended the stream',
     on: 'stream',
     harm: 'none',
     elsewhere: { gemini: 'after' },
     only: 'sse',
-    answer(answer, fault, { dialect, model }) {
-      const sent = answer.steps.filter((step) => step.do === 'send').length;
-      return appended(answer, say(SSE.frame(dialect.failureEvent(toFailure(fault, model, undefined), sent), sent), 'done'));
+    edit(script, fault, { dialect, model }) {
+      const sent = script.steps.filter((step) => step.do === 'send').length;
+      return append(script, sendStep(SSE.frame(dialect.failureEvent(toFailure(fault, model, undefined), sent), sent), 'done'));
     },
   },
 };
 
 export const SHAPED_EVENTS = Object.fromEntries(
-  PRODUCTS.EVENT_PLACES.flatMap((place) => PRODUCTS.EVENT_SHAPES.map((shape) => [`error-${place}-${shape}`, placed(place, shape)])),
+  NAME_FACTORS.EVENT_PLACES.flatMap((place) => NAME_FACTORS.EVENT_SHAPES.map((shape) => [`error-${place}-${shape}`, placed(place, shape)])),
 ) as Family<ShapedEventKind>;

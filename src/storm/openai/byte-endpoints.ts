@@ -1,9 +1,9 @@
 /**
- * Endpoints that a gateway passes through as bytes. Each answer tells what arrived (`storm.bytes`, `storm.sha256`, and
- * the headers `x-storm-bytes`, `x-storm-sha256`), so that a test can assert that nothing was changed on the way.
+ * Endpoints that a gateway forwards as bytes. Each response reports what it received (`storm.bytes`, `storm.sha256`,
+ * and the headers `x-storm-bytes`, `x-storm-sha256`), so that a test can assert that nothing was changed.
  */
 import { createHash } from 'node:crypto';
-import type { Ask, Endpoint, Failure, PlainBody, Received } from '../dialect.ts';
+import type { ParsedRequest, Endpoint, Failure, ResponseBody, Received } from '../dialect.ts';
 import { readMultipart } from './multipart.ts';
 import { countInput, readFields } from '../request.ts';
 
@@ -11,13 +11,13 @@ interface Seen {
   bytes: number;
   sha256: string;
   contentType: string;
-  /** Multipart only: bytes of each part by its name. */
+  /** Multipart only: bytes of each part by name. */
   parts?: Record<string, number>;
 }
 
-type Maker = (seen: Seen, fields: Readonly<Record<string, unknown>>, seed: number) => PlainBody;
+type Maker = (seen: Seen, fields: Readonly<Record<string, unknown>>, seed: number) => ResponseBody;
 
-/** The endpoints by their path without the version. */
+/** The endpoints by path without the version. */
 export function byteEndpoints(): Map<string, Endpoint> {
   const makers: [string, Maker][] = [
     ['/audio/speech', speech],
@@ -31,7 +31,7 @@ export function byteEndpoints(): Map<string, Endpoint> {
   return new Map(makers.map(([path, make]) => [path, { label: `/v1${path}`, counted: true, read: reader(make) }]));
 }
 
-function reader(make: Maker): (received: Received) => Ask | Failure {
+function reader(make: Maker): (received: Received) => ParsedRequest | Failure {
   return (received) => {
     const contentType = received.headers['content-type'] ?? '';
     const multipart = contentType.startsWith('multipart/form-data') ? readMultipart(received.body, contentType) : undefined;
@@ -44,9 +44,9 @@ function reader(make: Maker): (received: Received) => Ask | Failure {
       model,
       stream: false,
       inputTokens: multipart === undefined ? countInput(received, fields) : 0,
-      outputBound: 0,
+      outputLimit: 0,
       fields,
-      plain(_choices, facts) {
+      body(_choices, facts) {
         const seen: Seen = { bytes: received.body.length, sha256: createHash('sha256').update(received.body).digest('hex'), contentType };
         if (multipart !== undefined) seen.parts = multipart.sizes;
         const made = make(seen, fields, facts.seed);
@@ -56,25 +56,25 @@ function reader(make: Maker): (received: Received) => Ask | Failure {
   };
 }
 
-function json(value: unknown): PlainBody {
+function json(value: unknown): ResponseBody {
   return { contentType: 'application/json', body: JSON.stringify(value) };
 }
 
-/** Bytes that are no valid UTF-8, so that a gateway which decodes them is found out. */
-function speech(_seen: Seen, fields: Readonly<Record<string, unknown>>): PlainBody {
+/** Invalid UTF-8, so that a gateway that decodes it is detected. */
+function speech(_seen: Seen, fields: Readonly<Record<string, unknown>>): ResponseBody {
   const length = typeof fields['input'] === 'string' ? 1024 + fields['input'].length * 16 : 1024;
   const body = Buffer.alloc(length);
   for (let at = 0; at < length; at++) body[at] = (at * 31 + (at >> 8)) & 0xff;
   return { contentType: 'audio/mpeg', body };
 }
 
-function image(seen: Seen): PlainBody {
+function image(seen: Seen): ResponseBody {
   // The smallest PNG: one transparent pixel.
   const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
   return json({ created: 1_750_000_000, data: [{ b64_json: pixel }], storm: seen });
 }
 
-function moderation(seen: Seen, fields: Readonly<Record<string, unknown>>): PlainBody {
+function moderation(seen: Seen, fields: Readonly<Record<string, unknown>>): ResponseBody {
   const count = Array.isArray(fields['input']) ? fields['input'].length : 1;
   const results = Array.from({ length: count }, () => ({
     flagged: false,
@@ -84,7 +84,7 @@ function moderation(seen: Seen, fields: Readonly<Record<string, unknown>>): Plai
   return json({ id: 'modr-storm', model: fields['model'], results, storm: seen });
 }
 
-function rerank(seen: Seen, fields: Readonly<Record<string, unknown>>): PlainBody {
+function rerank(seen: Seen, fields: Readonly<Record<string, unknown>>): ResponseBody {
   const documents = Array.isArray(fields['documents']) ? fields['documents'] : [];
   const results = documents.map((_, index) => ({ index, relevance_score: 1 / (index + 1) }));
   return json({ id: 'rerank-storm', model: fields['model'], results, storm: seen });

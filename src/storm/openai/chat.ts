@@ -1,15 +1,15 @@
 /** `POST /v1/chat/completions`. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, Prompt } from '../content.ts';
-import type { ResponseFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, ParsedRequest, Failure, ResponseBody, Received, StreamEvent } from '../dialect.ts';
 import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toUsage } from './usage.ts';
 
 const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'tool_calls', filter: 'content_filter', none: null };
 
-/** Reads a chat request. */
-export function readChat(received: Received): Ask | Failure {
+/** Parses a chat request. */
+export function readChat(received: Received): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -23,11 +23,11 @@ export function readChat(received: Received): Ask | Failure {
     model,
     stream: fields['stream'] === true,
     inputTokens: countInput(received, fields),
-    outputBound: wholeNumber(fields['max_completion_tokens']) ?? wholeNumber(fields['max_tokens']),
+    outputLimit: wholeNumber(fields['max_completion_tokens']) ?? wholeNumber(fields['max_tokens']),
     prompt: toPrompt(fields, messages),
     fields,
-    plain: (choices, facts) => plainAnswer(model, choices, facts),
-    events: (choices, facts) => streamAnswer(model, choices, facts, withUsage),
+    body: (choices, facts) => chatBody(model, choices, facts),
+    events: (choices, facts) => streamEvents(model, choices, facts, withUsage),
   };
 }
 
@@ -63,7 +63,7 @@ function nameOf(tool: unknown): string[] {
   return isObject(definition) && typeof definition['name'] === 'string' ? [definition['name']] : [];
 }
 
-/** The tool to be called: the named one, or the first where one is required. */
+/** The tool to call: the named one, or the first if any is required. */
 function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
   const { tools, tool_choice: choice } = fields;
   if (!Array.isArray(tools)) return undefined;
@@ -77,12 +77,12 @@ function calledTool(fields: Fields): { name: string; parameters: unknown } | und
   return undefined;
 }
 
-function plainAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts): PlainBody {
+function chatBody(model: string, choices: readonly Choice[], facts: ResponseFacts): ResponseBody {
   const shown = choices
     .filter((choice) => choice.kind !== 'absent')
     .map((choice, index) => ({
       index,
-      message: plainMessage(choice, index, facts),
+      message: messageBody(choice, index, facts),
       logprobs: null,
       finish_reason: choice.reason ?? FINISH[choice.finish],
     }));
@@ -90,8 +90,8 @@ function plainAnswer(model: string, choices: readonly Choice[], facts: ResponseF
   return { contentType: 'application/json', body };
 }
 
-function plainMessage(choice: Choice, index: number, facts: ResponseFacts): Record<string, unknown> {
-  const text = choice.kind === 'null' ? null : choice.pieces.join('');
+function messageBody(choice: Choice, index: number, facts: ResponseFacts): Record<string, unknown> {
+  const text = choice.kind === 'null' ? null : choice.deltas.join('');
   const message = {
     role: 'assistant',
     content: choice.kind === 'text' ? text : null,
@@ -99,20 +99,20 @@ function plainMessage(choice: Choice, index: number, facts: ResponseFacts): Reco
     annotations: [],
   };
   if (choice.kind !== 'tool') return message;
-  const calls = callsOf(choice).map(({ tool, pieces }, at) => ({
+  const calls = callsOf(choice).map(({ tool, deltas }, at) => ({
     id: callId(facts, index, at),
     type: 'function',
-    function: { name: tool, arguments: pieces.join('') },
+    function: { name: tool, arguments: deltas.join('') },
   }));
   return { ...message, tool_calls: calls };
 }
 
-/** The id of a call; `at` counts the calls of a choice. */
+/** The id of a call; `at` is its index in the choice. */
 function callId(facts: ResponseFacts, index: number, at = 0): string {
   return `call_storm${facts.call}_${index}${at === 0 ? '' : `_${at}`}`;
 }
 
-function streamAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts, withUsage: boolean): StreamEvent[] {
+function streamEvents(model: string, choices: readonly Choice[], facts: ResponseFacts, withUsage: boolean): StreamEvent[] {
   const start = `{"id":"chatcmpl-storm${facts.call}","object":"chat.completion.chunk","created":${facts.created},"model":${JSON.stringify(model)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":[`;
   const end = withUsage ? '],"usage":null}' : ']}';
   const events: StreamEvent[] = [];
@@ -122,7 +122,7 @@ function streamAnswer(model: string, choices: readonly Choice[], facts: Response
   return events;
 }
 
-/** Adds the events of one choice. `start` ends where the delta begins. */
+/** Adds the events of one choice. `start` is the JSON up to the delta. */
 function choiceEvents(events: StreamEvent[], choice: Choice, start: string, end: string, id: string): void {
   if (choice.kind === 'absent') {
     events.push({ part: 'preamble', data: `${start.slice(0, start.lastIndexOf('['))}[${end}` });
@@ -131,12 +131,12 @@ function choiceEvents(events: StreamEvent[], choice: Choice, start: string, end:
   const go = `,"logprobs":null,"finish_reason":null}${end}`;
   events.push({ part: 'preamble', data: start + opening(choice, id) + go });
   const [before, after] = wrapping(choice);
-  for (const piece of choice.pieces) events.push({ part: 'content', data: start + before + JSON.stringify(piece) + after + go });
+  for (const delta of choice.deltas) events.push({ part: 'content', data: start + before + JSON.stringify(delta) + after + go });
   for (const [at, call] of (choice.others ?? []).entries()) {
     const one = (fields: string) => `${start}{"tool_calls":[{"index":${at + 1},${fields}}]}${go}`;
     const name = JSON.stringify(call.tool);
     events.push({ part: 'content', data: one(`"id":"${id}_${at + 1}","type":"function","function":{"name":${name},"arguments":""}`) });
-    for (const piece of call.pieces) events.push({ part: 'content', data: one(`"function":{"arguments":${JSON.stringify(piece)}}`) });
+    for (const delta of call.deltas) events.push({ part: 'content', data: one(`"function":{"arguments":${JSON.stringify(delta)}}`) });
   }
   const finish = choice.reason ?? FINISH[choice.finish];
   if (finish !== null) events.push({ part: 'finish', data: `${start}{},"logprobs":null,"finish_reason":${JSON.stringify(finish)}}${end}` });

@@ -1,16 +1,16 @@
-/** `POST /v1/completions`, the old form. */
+/** `POST /v1/completions`, the legacy endpoint. */
 import type { Choice, Finish } from '../content.ts';
-import type { ResponseFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, ParsedRequest, Failure, ResponseBody, Received, StreamEvent } from '../dialect.ts';
 import { countChoices, countInput, readFields, wantsUsage, wholeNumber } from '../request.ts';
 import { toUsage } from './usage.ts';
 
 const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'stop', filter: 'content_filter', none: null };
 
-/** OpenAI's own bound where the request gives none. */
+/** OpenAI's default of `max_tokens`. */
 const OUTPUT_DEFAULT = 16;
 
-/** Reads a completion request. Token arrays are taken as an empty prompt. */
-export function readCompletions(received: Received): Ask | Failure {
+/** Parses a completion request. Token arrays count as an empty prompt. */
+export function readCompletions(received: Received): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -22,11 +22,11 @@ export function readCompletions(received: Received): Ask | Failure {
     model,
     stream: fields['stream'] === true,
     inputTokens: countInput(received, fields),
-    outputBound: wholeNumber(fields['max_tokens']) ?? OUTPUT_DEFAULT,
+    outputLimit: wholeNumber(fields['max_tokens']) ?? OUTPUT_DEFAULT,
     prompt: { text: typeof text === 'string' ? text : '', choices: countChoices(fields) },
     fields,
-    plain: (choices, facts) => plainAnswer(model, choices, facts),
-    events: (choices, facts) => streamAnswer(model, choices, facts, withUsage),
+    body: (choices, facts) => chatBody(model, choices, facts),
+    events: (choices, facts) => streamEvents(model, choices, facts, withUsage),
   };
 }
 
@@ -34,11 +34,11 @@ function head(model: string, facts: ResponseFacts): string {
   return `{"id":"cmpl-storm${facts.call}","object":"text_completion","created":${facts.created},"model":${JSON.stringify(model)},"system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":`;
 }
 
-function plainAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts): PlainBody {
+function chatBody(model: string, choices: readonly Choice[], facts: ResponseFacts): ResponseBody {
   const shown = choices
     .filter((choice) => choice.kind !== 'absent')
     .map((choice, index) => ({
-      text: choice.pieces.join(''),
+      text: choice.deltas.join(''),
       index,
       logprobs: null,
       finish_reason: choice.reason ?? FINISH[choice.finish],
@@ -46,7 +46,7 @@ function plainAnswer(model: string, choices: readonly Choice[], facts: ResponseF
   return { contentType: 'application/json', body: `${head(model, facts)}${JSON.stringify(shown)},"usage":${toUsage(facts.usage)}}` };
 }
 
-function streamAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts, withUsage: boolean): StreamEvent[] {
+function streamEvents(model: string, choices: readonly Choice[], facts: ResponseFacts, withUsage: boolean): StreamEvent[] {
   const start = `${head(model, facts)}`;
   const end = withUsage ? ',"usage":null}' : '}';
   const events: StreamEvent[] = [];
@@ -54,7 +54,7 @@ function streamAnswer(model: string, choices: readonly Choice[], facts: Response
     const one = (text: string, finish: string | null) =>
       `${start}${JSON.stringify([{ text, index, logprobs: null, finish_reason: finish }])}${end}`;
     if (choice.kind === 'absent') events.push({ part: 'preamble', data: `${start}[]${end}` });
-    for (const piece of choice.pieces) events.push({ part: 'content', data: one(piece, null) });
+    for (const delta of choice.deltas) events.push({ part: 'content', data: one(delta, null) });
     const finish = choice.reason ?? FINISH[choice.finish];
     if (finish !== null && choice.kind !== 'absent') events.push({ part: 'finish', data: one('', finish) });
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { speak } from '../content.ts';
+import { generateChoices } from '../content.ts';
 import { isFailure } from '../dialect.ts';
 import { createOpenAiDialect } from './dialect.ts';
 import { toGoDuration } from './go-duration.ts';
@@ -9,7 +9,7 @@ import { toGoDuration } from './go-duration.ts';
 const dialect = createOpenAiDialect([]);
 const FACTS = { call: 1, created: 1, name: 'n', seed: 1, usage: { input: 1, output: 1, reasoning: 0 } };
 
-/** Parts that mean something to Storm, with anything at all in their places. */
+/** Arbitrary JSON for fields that Storm reads. */
 const anything = fc.jsonValue({ maxDepth: 4 });
 const schema = fc.letrec((again) => ({
   schema: fc.record(
@@ -45,7 +45,7 @@ const body = fc.record(
   { requiredKeys: ['model'] },
 );
 
-test('whatever stands in a request, it is answered with JSON or refused', () => {
+test('any request gets a JSON response or an error', () => {
   const paths = ['/v1/chat/completions', '/completions', '/v1/embeddings', '/rerank', '/v1/moderations'];
   fc.assert(
     fc.property(fc.constantFrom(...paths), body, (path, fields) => {
@@ -55,8 +55,8 @@ test('whatever stands in a request, it is answered with JSON or refused', () => 
         JSON.parse(dialect.failure(read).body.toString());
         return;
       }
-      const choices = read.prompt === undefined ? [] : speak(read.prompt, read.model, 1, () => 10, read.outputBound);
-      JSON.parse(read.plain(choices, FACTS).body.toString());
+      const choices = read.prompt === undefined ? [] : generateChoices(read.prompt, read.model, 1, () => 10, read.outputLimit);
+      JSON.parse(read.body(choices, FACTS).body.toString());
       for (const { data } of read.events?.(choices, FACTS) ?? []) {
         assert.doesNotMatch(data, /\n/);
         if (data !== '[DONE]') JSON.parse(data);

@@ -1,15 +1,15 @@
-/** OpenAI as Storm speaks it: which path is what, who calls, and how limits and failures look. */
+/** The OpenAI dialect: its paths, keys, failures and rate-limit headers. */
 import type { Dialect, Endpoint } from '../dialect.ts';
 import type { LimitState } from '../limits.ts';
 import { byteEndpoints } from './byte-endpoints.ts';
 import { readChat } from './chat.ts';
 import { readCompletions } from './completions.ts';
 import { readEmbeddings } from './embeddings.ts';
-import { toFailureAnswer, toFailureEvent } from './failures.ts';
+import { toFailureResponse, toFailureEvent } from './failures.ts';
 import { toGoDuration } from './go-duration.ts';
 import { readModel, readModels } from './models.ts';
 
-/** Makes the dialect; `models` are those that it lists. */
+/** Creates the dialect, which lists `models`. */
 export function createOpenAiDialect(models: readonly string[]): Dialect {
   const posts = new Map<string, Endpoint>([
     ['/chat/completions', { label: '/v1/chat/completions', counted: true, read: readChat }],
@@ -34,19 +34,19 @@ export function createOpenAiDialect(models: readonly string[]): Dialect {
   };
 }
 
-/** A path without its version. */
+/** A path without its version prefix. */
 export function barePath(path: string): string {
   return path.startsWith('/v1/') ? path.slice(3) : path;
 }
 
-/** What all of OpenAI's dialects share: keys, failures and rate-limit headers. */
+/** Shared by all OpenAI dialects: keys, failures and rate-limit headers. */
 export const OPENAI_HOUSE: Pick<Dialect, 'keyOf' | 'failure' | 'limitHeaders' | 'requestIdHeader'> = {
   keyOf({ headers }) {
     const { authorization, 'api-key': apiKey } = headers;
     if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
     return typeof apiKey === 'string' ? apiKey : '';
   },
-  failure: toFailureAnswer,
+  failure: toFailureResponse,
   limitHeaders: ({ requests, tokens }) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
   requestIdHeader: 'x-request-id',
 };

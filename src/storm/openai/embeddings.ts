@@ -1,5 +1,5 @@
-/** `POST /v1/embeddings`: unit vectors that depend on the seed, the model and the text alone. */
-import type { ResponseFacts, Ask, Failure, PlainBody, Received } from '../dialect.ts';
+/** `POST /v1/embeddings`: unit vectors that depend only on the seed, the model and the text. */
+import type { ResponseFacts, ParsedRequest, Failure, ResponseBody, Received } from '../dialect.ts';
 import { countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toVector } from '../vectors.ts';
@@ -7,8 +7,8 @@ import { toVector } from '../vectors.ts';
 const DIMENSIONS_DEFAULT = 256;
 const INPUTS_MAX = 2048;
 
-/** Reads an embedding request: a text, texts, or token arrays. */
-export function readEmbeddings(received: Received): Ask | Failure {
+/** Parses an embedding request: one or several texts, or token arrays. */
+export function readEmbeddings(received: Received): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -21,13 +21,13 @@ export function readEmbeddings(received: Received): Ask | Failure {
     model: fields['model'] as string,
     stream: false,
     inputTokens,
-    outputBound: 0,
+    outputLimit: 0,
     fields,
-    plain: (_choices, facts) => embeddingsAnswer(fields, inputs, inputTokens, facts),
+    body: (_choices, facts) => embeddingsBody(fields, inputs, inputTokens, facts),
   };
 }
 
-/** One text per vector asked for; tokens are taken by their numbers. */
+/** One text per requested vector; token arrays are joined into a text. */
 function toInputs(input: unknown): string[] {
   if (typeof input === 'string') return [input];
   if (!Array.isArray(input)) return [];
@@ -35,7 +35,7 @@ function toInputs(input: unknown): string[] {
   return input.map((item) => (Array.isArray(item) ? item.join(' ') : String(item)));
 }
 
-function embeddingsAnswer(fields: Fields, inputs: readonly string[], inputTokens: number, facts: ResponseFacts): PlainBody {
+function embeddingsBody(fields: Fields, inputs: readonly string[], inputTokens: number, facts: ResponseFacts): ResponseBody {
   const model = fields['model'] as string;
   const dimensions = wholeNumber(fields['dimensions']) ?? DIMENSIONS_DEFAULT;
   const inBase64 = fields['encoding_format'] === 'base64';

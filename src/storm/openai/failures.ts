@@ -1,7 +1,7 @@
-/** Failures in OpenAI's words: status, type, code and message per reason. */
-import type { Failure, FailureAnswer } from '../dialect.ts';
+/** Failures in OpenAI's format: status, type, code and message per reason. */
+import type { Failure, FailureResponse } from '../dialect.ts';
 import type { EventText } from '../framings.ts';
-import type { FailureReason } from '../failure-words.ts';
+import type { FailureReason } from '../failure-reasons.ts';
 import { toShapedBody, toShapedEvent } from '../error-shapes.ts';
 import type { ErrorFields } from '../error-shapes.ts';
 import { toGoDuration } from './go-duration.ts';
@@ -55,7 +55,7 @@ const SHAPES: Record<FailureReason, Shape> = {
   'request-timeout': shape(408, 'invalid_request_error', 'request_timeout', 'The request timed out.'),
   server: shape(500, 'server_error', null, 'The server had an error while processing your request. Sorry about that!'),
   'slow-down': shape(429, 'rate_limit_error', 'slow_down', 'Your traffic grew too fast. Please slow down.'),
-  status: shape(500, 'server_error', null, 'Failed as asked.'),
+  status: shape(500, 'server_error', null, 'The requested failure.'),
   'too-large': {
     ...shape(429, 'tokens', 'rate_limit_exceeded', ''),
     message(failure) {
@@ -101,14 +101,14 @@ export function errorObject(failure: Failure): { status: number; error: ErrorFie
   };
 }
 
-/** The failure as a whole answer. */
-export function toFailureAnswer(failure: Failure): FailureAnswer {
+/** The failure as a complete response. */
+export function toFailureResponse(failure: Failure): FailureResponse {
   const { status, error } = errorObject(failure);
   if (failure.raw !== undefined) return { status, ...failure.raw };
   return toShapedBody(failure.shape ?? 'nested', error, status, failure.retryDelay);
 }
 
-/** The failure as an event in a chat stream that has begun. */
+/** The failure as an event in a started chat stream. */
 export function toFailureEvent(failure: Failure): EventText {
   const { status, error } = errorObject(failure);
   return toShapedEvent(failure.shape ?? 'nested', error, status);

@@ -1,4 +1,4 @@
-/** OpenAI writes waits as Go durations: `12ms`, `1.5s`, `6m0s`, `2h3m4s`. */
+/** Formats a wait as OpenAI does, as a Go duration: `12ms`, `1.5s`, `6m0s`, `2h3m4s`. */
 export function toGoDuration(durationMs: number): string {
   const ms = Math.max(0, Math.ceil(durationMs));
   if (ms < 1000) return ms === 0 ? '0s' : `${ms}ms`;

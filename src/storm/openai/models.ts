@@ -1,20 +1,20 @@
 /** `GET /v1/models` and `GET /v1/models/{id}`. */
-import type { Ask, Failure, Received } from '../dialect.ts';
-import { decodePart, listAsk } from '../request.ts';
+import type { ParsedRequest, Failure, Received } from '../dialect.ts';
+import { decodePart, lookup } from '../request.ts';
 
 const CREATED = 1_750_000_000;
 
 /** Lists `models`. */
-export function readModels(models: readonly string[]): (received: Received) => Ask {
+export function readModels(models: readonly string[]): (received: Received) => ParsedRequest {
   const list = { object: 'list', data: models.map(toEntry) };
-  return () => listAsk(list);
+  return () => lookup(list);
 }
 
 /** Shows one of `models`. */
-export function readModel(models: readonly string[]): (received: Received) => Ask | Failure {
+export function readModel(models: readonly string[]): (received: Received) => ParsedRequest | Failure {
   return ({ path }) => {
     const id = decodePart(path.slice(path.indexOf('/models/') + '/models/'.length));
-    return models.includes(id) ? listAsk(toEntry(id), id) : { reason: 'no-model', model: id };
+    return models.includes(id) ? lookup(toEntry(id), id) : { reason: 'no-model', model: id };
   };
 }
 

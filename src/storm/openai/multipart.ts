@@ -1,4 +1,4 @@
-/** As much of multipart/form-data (RFC 7578) as Storm needs: the names, small text fields, and the size of each part. */
+/** A minimal multipart/form-data parser (RFC 7578): names, small text fields, and the size of each part. */
 
 export interface Multipart {
   fields: Record<string, unknown>;
@@ -7,7 +7,7 @@ export interface Multipart {
 
 const FIELD_BYTES_MAX = 4096;
 
-/** Reads a form. A body that does not hold its boundary gives no fields. */
+/** Parses a form. A body without its boundary has no fields. */
 export function readMultipart(body: Buffer, contentType: string): Multipart {
   const result: Multipart = { fields: {}, sizes: {} };
   const boundary = /boundary="?([^";]+)"?/i.exec(contentType)?.[1];

@@ -1,6 +1,6 @@
 /** `POST /v1/responses`. */
 import type { Prompt } from '../content.ts';
-import type { Ask, Failure, Received } from '../dialect.ts';
+import type { ParsedRequest, Failure, Received } from '../dialect.ts';
 import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
@@ -10,7 +10,7 @@ import type { OutputParts } from './output.ts';
 import type { Item, ResponseStore } from './store.ts';
 import { chosenTool, readTools } from './tools.ts';
 import type { CallableTool } from './tools.ts';
-import { plainResponse, responseEvents, responseId, wholeResponse } from './write.ts';
+import { responseBody, responseEvents, responseId, wholeResponse } from './write.ts';
 
 export interface ResponsesParts {
   readonly seals: Seals;
@@ -18,8 +18,8 @@ export interface ResponsesParts {
   readonly keyOf: (received: Received) => string;
 }
 
-/** Reads a request for a response. */
-export function readCreate(received: Received, { seals, store, keyOf }: ResponsesParts): Ask | Failure {
+/** Parses a create request. */
+export function readCreate(received: Received, { seals, store, keyOf }: ResponsesParts): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -34,10 +34,10 @@ export function readCreate(received: Received, { seals, store, keyOf }: Response
     model: owner.model,
     stream: fields['stream'] === true,
     inputTokens: countInput(received, fields) + countItems(input.all.slice(0, earlier)),
-    outputBound: wholeNumber(fields['max_output_tokens']),
+    outputLimit: wholeNumber(fields['max_output_tokens']),
     prompt: toPrompt(fields, input.all, tools),
     fields,
-    plain: (choices, facts) => plainResponse(fields, parts, choices[0], facts),
+    body: (choices, facts) => responseBody(fields, parts, choices[0], facts),
     events: (choices, facts) => responseEvents(fields, parts, choices[0], facts),
     sent(choices, facts) {
       if (fields['store'] === false) return;
@@ -57,7 +57,7 @@ function wishesOf(fields: Fields): Pick<OutputParts, 'showsSummary' | 'showsEncr
   };
 }
 
-/** Fields of chat, and where Responses has them. */
+/** Chat fields and their equivalents in Responses. */
 const MOVED: Readonly<Record<string, string>> = {
   messages: 'input',
   max_tokens: 'max_output_tokens',
@@ -125,7 +125,7 @@ function toPrompt(fields: Fields, items: readonly Item[], tools: readonly Callab
   return prompt;
 }
 
-/** Models that reason whether asked or not. */
+/** Models that always reason. */
 const REASONS_UNASKED = /^(?:gpt-[5-9]|o[1-9])/;
 
 function reasons({ model, reasoning, include }: Fields): boolean {

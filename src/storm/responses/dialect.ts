@@ -1,4 +1,4 @@
-/** OpenAI's Responses API as Storm speaks it. */
+/** OpenAI's Responses API. */
 import type { Dialect, Endpoint, Failure } from '../dialect.ts';
 import { toFailureEvent } from '../openai/failures.ts';
 import { OPENAI_HOUSE, barePath } from '../openai/dialect.ts';
@@ -11,7 +11,7 @@ import { errorEvent, failedEvent, failedResponse } from './write.ts';
 
 const UPGRADE: Failure = { reason: 'status', status: 426, message: 'This endpoint does not speak WebSocket.', code: 'upgrade_required' };
 
-/** Makes the dialect, with a store of its own. */
+/** Creates the dialect with its own store. */
 export function createResponsesDialect(seals: Seals): Dialect {
   const parts: ResponsesParts = { seals, store: createResponseStore(), keyOf: OPENAI_HOUSE.keyOf };
   const called = (label: string, read: Endpoint['read']): Endpoint => ({ label, counted: true, read });

@@ -1,14 +1,14 @@
-/** What an item of input may look like: the checks that chat's forms, or ids of another provider, fail. */
+/** Validation of a single input item. Rejects chat forms and ids of other providers. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Item } from './store.ts';
 
-/** The type of an item; a message may leave it out. */
+/** The type of an item; a message may omit it. */
 export function itemType(item: Item): string {
   return typeof item['type'] === 'string' ? item['type'] : 'message';
 }
 
-/** How the id of an item must begin, by its type. */
+/** Required id prefixes by item type. */
 const ID_PREFIXES: Readonly<Record<string, string>> = {
   message: 'msg',
   reasoning: 'rs',
@@ -22,12 +22,12 @@ const INPUT_PARTS = ['input_text', 'input_image', 'output_text', 'refusal', 'inp
 const ASSISTANT_PARTS = ['output_text', 'refusal'];
 const CALL_ID_MAX = 64;
 
-/** What is wrong with an item by itself. */
+/** The validation error of an item. */
 export function faultInItem(item: Item, index: number): Failure | undefined {
   const type = itemType(item);
   const prefix = ID_PREFIXES[type];
   const { id, call_id: callId } = item;
-  // A message of the user may carry any id that its client gave it.
+  // User messages may have any client-assigned id.
   const isOurs = type !== 'message' || item['role'] === 'assistant';
   if (prefix !== undefined && isOurs && typeof id === 'string' && !id.startsWith(prefix)) {
     return invalid(`input[${index}].id`, `Invalid 'input[${index}].id': '${id}'. Expected an ID that begins with '${prefix}'.`);

@@ -1,4 +1,4 @@
-/** The input of a request: its items with those of earlier turns, checked as the API checks them. */
+/** The input of a request: its items preceded by those of earlier turns, validated as the API does. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
@@ -8,9 +8,9 @@ import { outputOf } from './store.ts';
 import type { Item, ResponseStore } from './store.ts';
 
 export interface Input {
-  /** The items of this request alone. */
+  /** The items of this request. */
   readonly own: readonly Item[];
-  /** With those of earlier turns before them. */
+  /** The items of earlier turns and of this request. */
   readonly all: readonly Item[];
 }
 
@@ -20,7 +20,7 @@ export interface InputContext {
   readonly store: ResponseStore;
 }
 
-/** Reads the input and what `previous_response_id` stands for. */
+/** Parses the input and resolves `previous_response_id`. */
 export function readInput(fields: Fields, { owner, seals, store }: InputContext): Input | Failure {
   const own = ownItems(fields);
   if ('reason' in own) return own;
@@ -68,23 +68,23 @@ function itemNotFound(id: string): Failure {
   return { reason: 'invalid', status: 404, param: 'input', message };
 }
 
-/** Encrypted content must be Storm's own, for this key and model; reasoning without it must be kept here. */
+/** Encrypted content must be Storm's own, for this key and model; reasoning without it must refer to a stored item. */
 function faultInSeal(item: Item, { owner, seals, store }: InputContext): Failure | undefined {
   const type = itemType(item);
   if (type !== 'reasoning' && type !== 'compaction') return undefined;
-  const { encrypted_content: piece, id } = item;
-  if (piece === undefined || piece === null) {
+  const { encrypted_content: delta, id } = item;
+  if (delta === undefined || delta === null) {
     return typeof id === 'string' && store.item(owner.key, id) === undefined ? itemNotFound(id) : undefined;
   }
-  if (seals.verify(type, piece, owner, '') === 'good') return undefined;
-  const shown = typeof piece === 'string' ? piece.slice(0, 12) : '';
+  if (seals.verify(type, delta, owner, '') === 'good') return undefined;
+  const shown = typeof delta === 'string' ? delta.slice(0, 12) : '';
   const message = `The encrypted content ${shown}... could not be verified. Reason: Encrypted content could not be decrypted or parsed.`;
   return { reason: 'invalid', code: 'invalid_encrypted_content', message };
 }
 
 const CALLS: Readonly<Record<string, string>> = { function_call: 'function_call_output', custom_tool_call: 'custom_tool_call_output' };
 
-/** Each call has its output, each output its call, and reasoning of this request is followed by what it led to. */
+/** Each call needs its output and each output its call, and reasoning of this request the item that follows from it. */
 function faultInOrder(items: readonly Item[], ownFrom: number): Failure | undefined {
   const calls = new Set<unknown>();
   const outputs = new Set(items.filter((item) => itemType(item).endsWith('_output')).map((item) => item['call_id']));

@@ -1,6 +1,6 @@
-/** Stored responses and the endpoints around them: look-up, deletion, input items, counting and compaction. */
-import type { Ask, Failure, Received } from '../dialect.ts';
-import { countInput, decodePart, listAsk, readFields } from '../request.ts';
+/** Stored responses and related endpoints: retrieval, deletion, input items, token counting and compaction. */
+import type { ParsedRequest, Failure, Received } from '../dialect.ts';
+import { countInput, decodePart, lookup, readFields } from '../request.ts';
 import type { ResponsesParts } from './create.ts';
 import { readInput } from './input.ts';
 import { itemType } from './input-rules.ts';
@@ -17,22 +17,22 @@ function find(received: Received, { store, keyOf }: ResponsesParts): StoredRespo
   return store.get(keyOf(received), id) ?? { reason: 'not-found', message: `Response with id '${id}' not found.` };
 }
 
-/** `GET /v1/responses/{id}`. Only a background response can be streamed again. */
-export function readLookup(received: Received, parts: ResponsesParts): Ask | Failure {
+/** `GET /v1/responses/{id}`. Only background responses can be streamed again. */
+export function readLookup(received: Received, parts: ResponsesParts): ParsedRequest | Failure {
   const found = find(received, parts);
   if ('reason' in found) return found;
   if (new URLSearchParams(received.query).get('stream') === 'true') {
     return { reason: 'not-found', message: `Response with id '${found.id}' cannot be streamed: it was not created in the background.` };
   }
-  return listAsk(found.response);
+  return lookup(found.response);
 }
 
 /** `DELETE /v1/responses/{id}`. */
-export function readDeletion(received: Received, parts: ResponsesParts): Ask | Failure {
+export function readDeletion(received: Received, parts: ResponsesParts): ParsedRequest | Failure {
   const found = find(received, parts);
   if ('reason' in found) return found;
   parts.store.delete(found.key, found.id);
-  return listAsk({ id: found.id, object: 'response', deleted: true });
+  return lookup({ id: found.id, object: 'response', deleted: true });
 }
 
 /** `POST /v1/responses/{id}/cancel`. */
@@ -45,7 +45,7 @@ const PAGE_DEFAULT = 20;
 const PAGE_MAX = 100;
 
 /** `GET /v1/responses/{id}/input_items`, newest first unless `order=asc`. */
-export function readInputItems(received: Received, parts: ResponsesParts): Ask | Failure {
+export function readInputItems(received: Received, parts: ResponsesParts): ParsedRequest | Failure {
   const found = find(received, parts);
   if ('reason' in found) return found;
   const query = new URLSearchParams(received.query);
@@ -55,7 +55,7 @@ export function readInputItems(received: Received, parts: ResponsesParts): Ask |
   const limit = Math.min(PAGE_MAX, Math.max(1, Number(query.get('limit') ?? PAGE_DEFAULT) || PAGE_DEFAULT));
   const data = items.slice(after + 1, after + 1 + limit);
   const last = data.at(-1)?.['id'] ?? null;
-  return listAsk({ object: 'list', data, first_id: data[0]?.['id'] ?? null, last_id: last, has_more: after + 1 + limit < items.length });
+  return lookup({ object: 'list', data, first_id: data[0]?.['id'] ?? null, last_id: last, has_more: after + 1 + limit < items.length });
 }
 
 function withId(item: Item, code: string): Item {
@@ -65,17 +65,17 @@ function withId(item: Item, code: string): Item {
 }
 
 /** `POST /v1/responses/input_tokens`. */
-export function readInputTokens(received: Received, parts: ResponsesParts): Ask | Failure {
+export function readInputTokens(received: Received, parts: ResponsesParts): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const owner = { key: parts.keyOf(received), model: read.fields['model'] as string };
   const input = readInput(read.fields, { ...parts, owner });
   if ('reason' in input) return input;
-  return listAsk({ object: 'response.input_tokens', input_tokens: countInput(received, read.fields) }, owner.model);
+  return lookup({ object: 'response.input_tokens', input_tokens: countInput(received, read.fields) }, owner.model);
 }
 
-/** `POST /v1/responses/compact`: the messages of the user, and one sealed item for the rest. */
-export function readCompact(received: Received, parts: ResponsesParts): Ask | Failure {
+/** `POST /v1/responses/compact`: the user messages, and one sealed item for the rest. */
+export function readCompact(received: Received, parts: ResponsesParts): ParsedRequest | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const { fields } = read;
@@ -86,9 +86,9 @@ export function readCompact(received: Received, parts: ResponsesParts): Ask | Fa
     model: owner.model,
     stream: false,
     inputTokens: countInput(received, fields),
-    outputBound: 0,
+    outputLimit: 0,
     fields,
-    plain(_choices, facts) {
+    body(_choices, facts) {
       const code = parts.seals.idOf(facts.call);
       const kept = input.all
         .filter((item) => itemType(item) === 'message' && item['role'] === 'user')

@@ -1,11 +1,11 @@
-/** Output items, each as it opens, as it grows and as it ends: a stream and a whole response are made of the same. */
+/** Output items as they start, grow and end; streams and complete responses are built from the same items. */
 import { callsOf } from '../content.ts';
 import type { Choice, ToolCall } from '../content.ts';
 import type { ResponseFacts, EventPart } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import type { CallableTool } from './tools.ts';
 
-/** An event of an item, without the places that its stream gives it. */
+/** An event of an item, without its position in the stream. */
 export interface ItemEvent {
   readonly part: EventPart;
   readonly type: string;
@@ -13,11 +13,11 @@ export interface ItemEvent {
 }
 
 export interface OutputItem {
-  /** As it stands in `output`. */
+  /** The item in `output`. */
   readonly whole: Readonly<Record<string, unknown>>;
-  /** As `output_item.added` shows it. */
+  /** The item in `output_item.added`. */
   readonly opening: Readonly<Record<string, unknown>>;
-  /** Between `output_item.added` and `output_item.done`. */
+  /** Events between `output_item.added` and `output_item.done`. */
   readonly events: readonly ItemEvent[];
 }
 
@@ -29,17 +29,17 @@ export interface OutputParts {
   readonly showsSummary: boolean;
   /** `include` asks for encrypted content. */
   readonly showsEncrypted: boolean;
-  /** Deltas are padded against guesses from their length, unless `include_obfuscation` is false. */
+  /** Deltas are padded to hide their length, unless `include_obfuscation` is false. */
   readonly obfuscates: boolean;
 }
 
-/** The items that a choice makes. */
+/** The output items of a choice. */
 export function outputItems(parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): OutputItem[] {
   if (choice === undefined) return [];
-  const items = choice.thoughts === undefined ? [] : [reasoningItem(parts, choice.thoughts, facts)];
+  const items = choice.reasoning === undefined ? [] : [reasoningItem(parts, choice.reasoning, facts)];
   if (choice.kind === 'absent' || choice.kind === 'null') return items;
-  // Cut inside its reasoning, a response has no message.
-  if (choice.thoughts !== undefined && choice.finish === 'length' && choice.pieces.length === 0) return items;
+  // A response truncated within its reasoning has no message.
+  if (choice.reasoning !== undefined && choice.finish === 'length' && choice.deltas.length === 0) return items;
   if (choice.kind !== 'tool') return [...items, messageItem(parts, choice, facts)];
   return [
     ...items,
@@ -49,21 +49,21 @@ export function outputItems(parts: OutputParts, choice: Choice | undefined, fact
 
 const PADDING = 'xxxxxxxxxxxxxxxx';
 
-function delta({ obfuscates }: OutputParts, type: string, text: string, more: Readonly<Record<string, unknown>>): ItemEvent {
+function deltaEvent({ obfuscates }: OutputParts, type: string, text: string, more: Readonly<Record<string, unknown>>): ItemEvent {
   const obfuscation = obfuscates ? { obfuscation: PADDING.slice(text.length % PADDING.length) } : {};
   return { part: 'content', type, fields: { ...more, delta: text, ...obfuscation } };
 }
 
-function reasoningItem(parts: OutputParts, thoughts: readonly string[], facts: ResponseFacts): OutputItem {
+function reasoningItem(parts: OutputParts, reasoning: readonly string[], facts: ResponseFacts): OutputItem {
   const id = `rs_${parts.seals.idOf(facts.call)}`;
-  const text = thoughts.join('');
+  const text = reasoning.join('');
   const summary = parts.showsSummary ? [{ type: 'summary_text', text }] : [];
   const encrypted = parts.showsEncrypted ? { encrypted_content: parts.seals.seal('reasoning', parts.owner, '', facts.call) } : {};
   const place = { item_id: id, summary_index: 0 };
   const events: ItemEvent[] = parts.showsSummary
     ? [
         { part: 'preamble', type: 'response.reasoning_summary_part.added', fields: { ...place, part: { type: 'summary_text', text: '' } } },
-        ...thoughts.map((piece) => delta(parts, 'response.reasoning_summary_text.delta', piece, place)),
+        ...reasoning.map((delta) => deltaEvent(parts, 'response.reasoning_summary_text.delta', delta, place)),
         { part: 'content', type: 'response.reasoning_summary_text.done', fields: { ...place, text } },
         { part: 'content', type: 'response.reasoning_summary_part.done', fields: { ...place, part: summary[0] } },
       ]
@@ -77,7 +77,7 @@ function reasoningItem(parts: OutputParts, thoughts: readonly string[], facts: R
 
 function messageItem(parts: OutputParts, choice: Choice, facts: ResponseFacts): OutputItem {
   const id = `msg_${parts.seals.idOf(facts.call)}`;
-  const text = choice.pieces.join('');
+  const text = choice.deltas.join('');
   const isRefusal = choice.kind === 'refusal';
   const place = { item_id: id, content_index: 0 };
   const part = (words: string) =>
@@ -90,20 +90,20 @@ function messageItem(parts: OutputParts, choice: Choice, facts: ResponseFacts): 
     opening: { ...message, status: 'in_progress', content: [] },
     events: [
       { part: 'preamble', type: 'response.content_part.added', fields: { ...place, part: part('') } },
-      ...choice.pieces.map((piece) => delta(parts, `${type}.delta`, piece, more)),
+      ...choice.deltas.map((delta) => deltaEvent(parts, `${type}.delta`, delta, more)),
       { part: 'finish', type: `${type}.done`, fields: isRefusal ? { ...more, refusal: text } : { ...more, text } },
       { part: 'finish', type: 'response.content_part.done', fields: { ...place, part: part(text) } },
     ],
   };
 }
 
-/** `code` makes the ids of the call its own. */
-function callItem(parts: OutputParts, { tool: name, pieces }: ToolCall, status: string, code: string): OutputItem {
+/** `code` makes the call ids unique. */
+function callItem(parts: OutputParts, { tool: name, deltas }: ToolCall, status: string, code: string): OutputItem {
   const tool = parts.tools.find((one) => one.name === name);
   const isCustom = tool?.isCustom === true;
   const id = `${isCustom ? 'ctc' : 'fc'}_${code}`;
   const field = isCustom ? 'input' : 'arguments';
-  const text = pieces.join('');
+  const text = deltas.join('');
   const call = {
     id,
     type: isCustom ? 'custom_tool_call' : 'function_call',
@@ -117,7 +117,7 @@ function callItem(parts: OutputParts, { tool: name, pieces }: ToolCall, status: 
     whole: { ...call, status, [field]: text },
     opening: { ...call, status: 'in_progress', [field]: '' },
     events: [
-      ...pieces.map((piece) => delta(parts, `${event}.delta`, piece, place)),
+      ...deltas.map((delta) => deltaEvent(parts, `${event}.delta`, delta, place)),
       { part: 'finish', type: `${event}.done`, fields: { ...place, [field]: text } },
     ],
   };

@@ -1,4 +1,4 @@
-/** The official SDK reads Responses from Storm: what it says, what it keeps, and how each fault looks. */
+/** The official OpenAI SDK against Storm's Responses API: content, stored responses, and how each fault appears. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import OpenAI from 'openai';
@@ -36,9 +36,9 @@ async function eventsOf(client: OpenAI, body: object = {}): Promise<ResponseStre
 }
 
 describe('responses', () => {
-  test('a stream carries every event in order, numbered, and ends with the response that the plain form gives', async () => {
+  test('a stream carries every event in order, numbered, and ends with the non-streaming response', async () => {
     const client = clientOf(storm);
-    const plain = await client.responses.create({ model: MODEL, input: 'hello' });
+    const complete = await client.responses.create({ model: MODEL, input: 'hello' });
     const events = await eventsOf(client);
     assert.deepEqual(
       events.map(({ sequence_number: number }) => number),
@@ -61,12 +61,12 @@ describe('responses', () => {
     );
     const last = events.at(-1)!;
     assert.ok(last.type === 'response.completed');
-    assert.ok(plain.output_text.length > 20);
+    assert.ok(complete.output_text.length > 20);
     const message = last.response.output[0]!;
     assert.ok(message.type === 'message' && message.content[0]?.type === 'output_text');
-    assert.equal(message.content[0].text, plain.output_text);
-    assert.deepEqual(last.response.usage, plain.usage);
-    assert.equal(plain.usage!.output_tokens, 8);
+    assert.equal(message.content[0].text, complete.output_text);
+    assert.deepEqual(last.response.usage, complete.usage);
+    assert.equal(complete.usage!.output_tokens, 8);
   });
 
   test('the body has no [DONE], and each event is named by its type', async () => {
@@ -100,7 +100,7 @@ describe('responses', () => {
     }
   });
 
-  test('custom tools, tools in a namespace and added tools are called as such', async () => {
+  test('custom tools, namespaced tools and added tools are called by their type', async () => {
     const client = clientOf(storm);
     const custom = await client.responses.create({
       model: MODEL,
@@ -136,7 +136,7 @@ describe('responses', () => {
     }
   });
 
-  test('structured output follows its schema, and a bound ends a response as incomplete', async () => {
+  test('structured output follows its schema, and the output limit ends a response as incomplete', async () => {
     const client = clientOf(storm);
     const schema = { type: 'object', properties: { tag: { enum: ['a', 'b'] } } };
     const shaped = await client.responses.create({
@@ -154,7 +154,7 @@ describe('responses', () => {
     }
   });
 
-  test('chat fields, chat parts and ids of others are refused by name', async () => {
+  test('chat fields, chat parts and ids of other providers are rejected by name', async () => {
     const client = clientOf(storm);
     const refused = async (body: object) => {
       const { status, code, param } = await errorOf(client.responses.create({ model: MODEL, ...body } as never));
@@ -181,7 +181,7 @@ describe('responses', () => {
 describe('reasoning', () => {
   const asked = { model: MODEL, reasoning: { effort: 'low' as const, summary: 'auto' as const } };
 
-  test('reasoning comes first, with a summary where one is wanted, and counts as output', async () => {
+  test('reasoning comes first, with a summary if requested, and counts as output', async () => {
     const client = clientOf(storm);
     for (const response of [
       await client.responses.create({ ...asked, input: 'x' }),
@@ -199,7 +199,7 @@ describe('reasoning', () => {
     assert.equal(storm.stats().log.at(-1)!.outputTokens, 15);
   });
 
-  test('encrypted reasoning is accepted back from its own key and model, and from no other', async () => {
+  test('encrypted reasoning is accepted only with its own key and model', async () => {
     await using other = await openStorm();
     const client = clientOf(storm);
     const first = await client.responses.create({ ...asked, input: 'x', store: false, include: ['reasoning.encrypted_content'] });
@@ -220,7 +220,7 @@ describe('reasoning', () => {
     }
   });
 
-  test('reasoning without its content is found where the response is kept, and nowhere else', async () => {
+  test('reasoning without its content is resolved where the response is stored, and nowhere else', async () => {
     const client = clientOf(storm);
     for (const [store, status] of [
       [true, 200],
@@ -235,7 +235,7 @@ describe('reasoning', () => {
     }
   });
 
-  test('a compacted conversation is readable by its own key alone', async () => {
+  test('a compacted conversation is accepted only with its own key', async () => {
     const client = clientOf(storm);
     const compacted = await client.responses.compact({ model: MODEL, input: [{ role: 'user', content: 'x' }] });
     const input = [...(compacted.output as ResponseInputItem[]), { role: 'user' as const, content: 'y' }];
@@ -246,7 +246,7 @@ describe('reasoning', () => {
 });
 
 describe('stored responses', () => {
-  test('a response is kept unless store is false: looked up, listed, continued, deleted, by its own key', async () => {
+  test('a response is stored unless store is false: retrieved, listed, continued, deleted, by its own key', async () => {
     const client = clientOf(storm);
     const made = await client.responses.create({ model: MODEL, input: 'echo first' });
     const { output_text: _text, ...bare } = made;
@@ -269,7 +269,7 @@ describe('stored responses', () => {
     assert.equal((await errorOf(client.responses.retrieve(unkept.id))).status, 404);
   });
 
-  test('a reset forgets them', async () => {
+  test('a reset clears them', async () => {
     await using other = await openStorm();
     const client = clientOf(other);
     const { id } = await client.responses.create({ model: MODEL, input: 'x' });
@@ -277,7 +277,7 @@ describe('stored responses', () => {
     assert.equal((await errorOf(client.responses.retrieve(id)))['status'], 404);
   });
 
-  test('a response that was cut or failed is not kept', async () => {
+  test('a truncated or failed response is not stored', async () => {
     for (const fault of ['cut-2', 'error-failed-2']) {
       const [created] = await collect(firstOf(clientOf(storm, fault)));
       assert.ok(created?.type === 'response.created');
@@ -296,7 +296,7 @@ describe('stored responses', () => {
 });
 
 describe('faults', () => {
-  test('refusals have the status and the code of OpenAI', async () => {
+  test("errors have OpenAI's status and code", async () => {
     for (const [fault, status, code] of [
       ['429', 429, 'rate_limit_exceeded'],
       ['429-quota', 429, 'insufficient_quota'],
@@ -312,7 +312,7 @@ describe('faults', () => {
     }
   });
 
-  test('an error event ends a stream with its number, its code and an APIError', async () => {
+  test('an error event ends a stream with its sequence number, its code and an APIError', async () => {
     for (const [fault, deltas] of [
       ['error-first', 0],
       ['error-preamble', 0],
@@ -332,17 +332,17 @@ describe('faults', () => {
     }
   });
 
-  test('response.failed ends a stream with the response in it; a plain one says so in its status', async () => {
+  test('response.failed ends a stream with the response in it; a non-streaming response has status failed', async () => {
     const events = await eventsOf(clientOf(storm, 'error-failed-2; reason=rate-limit'));
     const last = events.at(-1)!;
     assert.ok(last.type === 'response.failed' && last.response.status === 'failed');
     assert.equal(last.response.error!.code, 'rate_limit_exceeded');
     assert.equal(last.sequence_number, events.length - 1);
-    const plain = await clientOf(storm, 'error-failed').responses.create({ model: MODEL, input: 'x' });
-    assert.deepEqual([plain.status, plain.error!.code, plain.output.length], ['failed', 'server_error', 0]);
+    const complete = await clientOf(storm, 'error-failed').responses.create({ model: MODEL, input: 'x' });
+    assert.deepEqual([complete.status, complete.error!.code, complete.output.length], ['failed', 'server_error', 0]);
   });
 
-  test('breaks and garbage are errors to the SDK; a missing terminal event is silent', async () => {
+  test('broken connections and garbage are SDK errors; a missing terminal event is silent', async () => {
     for (const fault of ['cut-3', 'cut-reset-3', 'cut-event-3', 'malformed-3', 'cut-last', 'reset', 'empty-body', 'gzip-cut']) {
       const seen = eventsOf(clientOf(storm, fault)).then(
         (events) => events.at(-1)?.type ?? 'nothing',
@@ -360,7 +360,7 @@ describe('faults', () => {
     assert.ok((await errorOf(client.responses.create({ model: MODEL, input: 'x' }))) instanceof OpenAI.APIConnectionTimeoutError);
   });
 
-  test('refusals, filters and other reasons have their own places', async () => {
+  test('refusals, filters and other finish reasons have their own fields', async () => {
     const say = (fault: string) => clientOf(storm, fault).responses.create({ model: MODEL, input: 'x' });
     const refusal = (await say('refusal')).output[0]!;
     assert.ok(refusal.type === 'message' && refusal.content[0]!.type === 'refusal');
@@ -369,7 +369,7 @@ describe('faults', () => {
     assert.equal((await say('finish-reason-cancelled')).status, 'cancelled');
   });
 
-  test('limits refuse with their headers, and every call is counted once', async () => {
+  test('rate limits respond with their headers, and every call is counted once', async () => {
     await using limited = await openStorm({ limits: { requestsPerMinute: 1 } });
     const { response } = await clientOf(limited).responses.create({ model: MODEL, input: 'x' }).withResponse();
     assert.equal(response.headers.get('x-ratelimit-remaining-requests'), '0');

@@ -12,7 +12,7 @@ const stored = (id: string, key = 'k', bytes = 10): StoredResponse => ({
   conversation: [],
 });
 
-test('a response and its items are found by the key that made them, until it is deleted', () => {
+test('a response and its items are found with the key that created them, until it is deleted', () => {
   const store = createResponseStore();
   store.put(stored('a'));
   assert.equal(store.get('k', 'a')?.id, 'a');
@@ -22,14 +22,14 @@ test('a response and its items are found by the key that made them, until it is 
   assert.deepEqual([store.get('k', 'a'), store.item('k', 'item_a'), store.delete('k', 'a')], [undefined, undefined, false]);
 });
 
-test('beyond a thousand responses the oldest is forgotten, with its items', () => {
+test('beyond a thousand responses the oldest is evicted, with its items', () => {
   const store = createResponseStore();
   for (let index = 0; index <= 1000; index++) store.put(stored(String(index)));
   assert.deepEqual([store.get('k', '0'), store.item('k', 'item_0')], [undefined, undefined]);
   assert.ok(store.get('k', '1') !== undefined && store.get('k', '1000') !== undefined);
 });
 
-test('beyond 64 MB of requests the oldest are forgotten', () => {
+test('beyond 64 MB of requests the oldest are evicted', () => {
   const store = createResponseStore();
   const megabyte = 1024 * 1024;
   for (const id of ['a', 'b', 'c']) store.put(stored(id, 'k', 30 * megabyte));
@@ -39,7 +39,7 @@ test('beyond 64 MB of requests the oldest are forgotten', () => {
   );
   store.put(stored('c', 'k', megabyte));
   store.put(stored('d', 'k', 30 * megabyte));
-  assert.equal(store.get('k', 'b')?.id, 'b', 'a response that is put again counts once');
+  assert.equal(store.get('k', 'b')?.id, 'b', 'a response stored twice counts once');
   store.put(stored('e', 'k', 100 * megabyte));
-  assert.equal(store.get('k', 'e'), undefined, 'one that is too large by itself is not kept');
+  assert.equal(store.get('k', 'e'), undefined, 'a response larger than the store is not stored');
 });

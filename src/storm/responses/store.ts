@@ -1,17 +1,17 @@
-/** Responses that Storm keeps: for `previous_response_id`, look-ups and references to items. Private to the key that made them. */
+/** Stored responses, for `previous_response_id`, retrieval and item references. Visible only to the key that created them. */
 
-/** An item of input or output. */
+/** An input or output item. */
 export type Item = Readonly<Record<string, unknown>>;
 
 export interface StoredResponse {
   readonly id: string;
   readonly key: string;
   readonly response: Readonly<Record<string, unknown>>;
-  /** The items of its own request. */
+  /** The input items of its own request. */
   readonly input: readonly Item[];
   /** Everything before its output: earlier turns and its own input. */
   readonly conversation: readonly Item[];
-  /** Size of its request, for the bound of the store. */
+  /** Size of its request, counted against the capacity of the store. */
   readonly bytes: number;
 }
 
@@ -20,15 +20,15 @@ export interface ResponseStore {
   get(key: string, id: string): StoredResponse | undefined;
   delete(key: string, id: string): boolean;
   clear(): void;
-  /** An output item of a kept response. */
+  /** An output item of a stored response. */
   item(key: string, id: string): Item | undefined;
 }
 
-/** Responses kept, and the bytes of their requests; beyond either the oldest are forgotten. */
+/** Capacity in responses and in request bytes; beyond either, the oldest are evicted. */
 const RESPONSES_MAX = 1000;
 const BYTES_MAX = 64 * 1024 * 1024;
 
-/** Makes an empty store. */
+/** Creates an empty store. */
 export function createResponseStore(): ResponseStore {
   const responses = new Map<string, StoredResponse>();
   const items = new Map<string, { readonly key: string; readonly item: Item }>();
@@ -75,7 +75,7 @@ export function createResponseStore(): ResponseStore {
   };
 }
 
-/** The output items of a kept response. */
+/** The output items of a stored response. */
 export function outputOf({ response }: StoredResponse): readonly Item[] {
   return Array.isArray(response['output']) ? (response['output'] as Item[]) : [];
 }

@@ -1,10 +1,10 @@
-/** The tools of a request: functions and custom tools, alone, in a namespace, or added by an item of the input. */
+/** The tools of a request: functions and custom tools, at the top level, in a namespace, or added by an input item. */
 import type { Failure } from '../dialect.ts';
 import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Item } from './store.ts';
 
-/** A tool that the model may call. */
+/** A tool that the model can call. */
 export interface CallableTool {
   readonly name: string;
   readonly isCustom: boolean;
@@ -12,10 +12,10 @@ export interface CallableTool {
   readonly namespace?: string;
 }
 
-/** A custom tool takes a text, not JSON of a schema. */
+/** A custom tool takes text instead of JSON. */
 const TEXT = { type: 'string' };
 
-/** Reads the tools; hosted tools are left out, because Storm runs none. */
+/** Parses the tools; hosted tools are ignored, because Storm runs none. */
 export function readTools(fields: Fields, input: readonly Item[]): CallableTool[] | Failure {
   const added = input.flatMap((item) => (item['type'] === 'additional_tools' && Array.isArray(item['tools']) ? item['tools'] : []));
   const given: unknown[] = [...(Array.isArray(fields['tools']) ? fields['tools'] : []), ...added];
@@ -36,7 +36,7 @@ function callable(tool: unknown, namespace?: string): CallableTool[] {
   return [{ name, isCustom, parameters: isCustom ? TEXT : parameters, ...(namespace === undefined ? {} : { namespace }) }];
 }
 
-/** The tool to be called: the named one, or the first where one is required. */
+/** The tool to call: the named one, or the first if any is required. */
 export function chosenTool({ tool_choice: choice }: Fields, tools: readonly CallableTool[]): CallableTool | undefined {
   if (choice === 'required') return tools[0];
   if (!isObject(choice)) return undefined;

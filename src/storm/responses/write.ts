@@ -1,6 +1,6 @@
-/** The response object, whole and as numbered events. */
+/** Formats the response object, complete and as numbered events. */
 import type { Choice } from '../content.ts';
-import type { ResponseFacts, EventPart, Failure, PlainBody, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, EventPart, Failure, ResponseBody, StreamEvent } from '../dialect.ts';
 import type { EventText } from '../framings.ts';
 import { errorObject } from '../openai/failures.ts';
 import type { Fields } from '../request.ts';
@@ -9,18 +9,18 @@ import type { OutputParts } from './output.ts';
 
 export type ResponseObject = Readonly<Record<string, unknown>>;
 
-/** A response as it ends: what was generated, how it ended, and what it cost. */
+/** A finished response: its output, status and usage. */
 export function wholeResponse(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): ResponseObject {
   const output = outputItems(parts, choice, facts).map(({ whole }) => whole);
   return { ...openResponse(fields, parts, facts), ...endOf(choice, facts), output, usage: usageOf(facts.usage) };
 }
 
-/** The same as the body of an answer. */
-export function plainResponse(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): PlainBody {
+/** The response as a response body. */
+export function responseBody(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): ResponseBody {
   return { contentType: 'application/json', body: JSON.stringify(wholeResponse(fields, parts, choice, facts)) };
 }
 
-/** The same as events. */
+/** The response as stream events. */
 export function responseEvents(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): StreamEvent[] {
   const events: StreamEvent[] = [];
   const add = (part: EventPart, type: string, more: Readonly<Record<string, unknown>>) =>
@@ -44,19 +44,19 @@ function numbered(type: string, fields: Readonly<Record<string, unknown>>, numbe
   return { name: type, data: JSON.stringify({ type, ...fields, sequence_number: number }) };
 }
 
-/** The top-level error event. Asked for in another's shape, it is written as in a chat stream, with a number. */
+/** The top-level error event. With another error shape it has the form of a chat stream's error, plus a sequence number. */
 export function errorEvent(failure: Failure, sent: number): EventText {
   const { error } = errorObject(failure);
   return numbered('error', { code: error.code ?? error.type, message: error.message, param: error.param }, sent);
 }
 
-/** `response.failed`, with the response as its first event showed it. */
+/** `response.failed`, with the response from the first event. */
 export function failedEvent(failure: Failure, sent: number, first: Readonly<Record<string, unknown>>): EventText {
   const response = failedResponse(failure, (first['response'] ?? {}) as ResponseObject);
   return numbered('response.failed', { response }, sent);
 }
 
-/** A response whose generation failed; HTTP says 200. */
+/** A response whose generation failed; the HTTP status is 200. */
 export function failedResponse(failure: Failure, response: ResponseObject): Record<string, unknown> {
   const { error } = errorObject(failure);
   const code = error.code ?? (error.type === 'server_error' ? 'server_error' : 'invalid_prompt');
@@ -107,7 +107,7 @@ function openResponse(fields: Fields, { seals, owner }: OutputParts, facts: Resp
   };
 }
 
-/** The id of the response of a call. */
+/** The response id of a call. */
 export function responseId(code: string): string {
   return `resp_${code}`;
 }
@@ -126,7 +126,7 @@ function endOf(choice: Choice | undefined, { created }: ResponseFacts): Response
   return choice?.finish === 'none' ? {} : { status: 'completed', completed_at: created };
 }
 
-/** `usage` as Responses gives it. */
+/** `usage` of Responses. */
 export function usageOf({ input, output, reasoning }: ResponseFacts['usage']): ResponseObject {
   return {
     input_tokens: input,

@@ -1,4 +1,4 @@
-/** Vertex's paths for Gemini and Claude, as their SDKs call them. */
+/** Vertex paths for Gemini and Claude, as their SDKs call them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GoogleGenAI } from '@google/genai';
@@ -9,16 +9,16 @@ const PROJECT = '/v1/projects/p/locations/us-central1/publishers';
 const CONTENTS = { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] };
 const MESSAGES = { anthropic_version: 'vertex-2023-10-16', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] };
 
-test('the Gemini SDK speaks to Vertex by API key', async () => {
+test('the Gemini SDK calls Vertex with an API key', async () => {
   await using storm = await openStorm();
   const client = new GoogleGenAI({ vertexai: true, apiKey: 'k', httpOptions: { baseUrl: `http://127.0.0.1:${storm.port}` } });
   const asked = { model: 'storm-large', contents: 'hello' };
-  const plain = await client.models.generateContent(asked);
+  const complete = await client.models.generateContent(asked);
   const chunks = await collect(await client.models.generateContentStream(asked));
-  assert.equal(chunks.map(({ text = '' }) => text).join(''), plain.text);
+  assert.equal(chunks.map(({ text = '' }) => text).join(''), complete.text);
 });
 
-test('Gemini and Claude answer under project and location, to a bearer token', async () => {
+test('Gemini and Claude respond under project and location, to a bearer token', async () => {
   await using storm = await openStorm({ apiKeys: ['token'], limits: { requestsPerMinute: 1 } });
   const post = (path: string, body: object, token = 'token') =>
     fetch(`http://127.0.0.1:${storm.port}${PROJECT}${path}`, {
@@ -50,7 +50,7 @@ test('Gemini and Claude answer under project and location, to a bearer token', a
   assert.equal(byPath['/v1/projects/{p}/locations/{l}/publishers/anthropic/models/{model}:rawPredict'], 1);
 });
 
-test('the arguments of a call are streamed one by one where that is asked for', async () => {
+test('arguments of a call are streamed one by one if requested', async () => {
   await using storm = await openStorm();
   const body = {
     contents: [{ role: 'user', parts: [{ text: 'call f {"city": "Tromsø harbour", "days": 3, "deep": {"on": [true, null]}}' }] }],

@@ -1,17 +1,17 @@
-/** Vertex AI: Gemini's and Anthropic's dialects under a path that names project and location (unless an API key stands for both), publisher and model. */
-import { toFailureAnswer as toAnthropicFailure } from '../anthropic/failures.ts';
+/** Vertex AI: the Gemini and Anthropic dialects under a path with project and location (omitted with an API key), publisher and model. */
+import { toFailureResponse as toAnthropicFailure } from '../anthropic/failures.ts';
 import { readCount, readMessages } from '../anthropic/messages.ts';
 import type { MessagesHost } from '../anthropic/messages.ts';
-import type { Dialect, Endpoint, Failure, FailureAnswer } from '../dialect.ts';
-import type { FailureReason } from '../failure-words.ts';
+import type { Dialect, Endpoint, Failure, FailureResponse } from '../dialect.ts';
+import type { FailureReason } from '../failure-reasons.ts';
 import { geminiKeyOf, isArrayStream, methodEndpoints, withModel } from '../gemini/dialect.ts';
-import { toFailureAnswer as toGoogleFailure } from '../gemini/failures.ts';
+import { toFailureResponse as toGoogleFailure } from '../gemini/failures.ts';
 import { decodePart } from '../request.ts';
 
 const PATH = /^\/v1(?:beta1)?(?:\/projects\/[^/]+\/locations\/[^/]+)?\/publishers\/(google|anthropic)\/models\/([^/:]+):(\w+)$/;
 const PREFIX = '/v1/projects/{p}/locations/{l}/publishers';
 
-/** Failures of the platform in front of a model. */
+/** Failures of the platform rather than the model. */
 const PLATFORM: readonly FailureReason[] = [
   'bad-key',
   'forbidden',
@@ -29,7 +29,7 @@ const EXHAUSTED =
   'Resource exhausted. Please try again later. Please refer to https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details.';
 
 /** Capacity is shared, so a 429 names no quota and no wait. */
-function platformFailure(failure: Failure): FailureAnswer {
+function platformFailure(failure: Failure): FailureResponse {
   const { retryDelay: _wait, refusal: _refusal, ...bare } = failure;
   if (failure.reason === 'bad-key')
     return toGoogleFailure({ message: CREDENTIALS, code: 'UNAUTHENTICATED', status: 401, ...bare, reason: 'forbidden' });
@@ -38,7 +38,7 @@ function platformFailure(failure: Failure): FailureAnswer {
   return toGoogleFailure(failure);
 }
 
-/** Makes Vertex's forms of the two dialects. */
+/** Creates the Vertex variants of the two dialects. */
 export function createVertexDialects(gemini: Dialect, anthropic: Dialect, seals: MessagesHost['seals']): readonly Dialect[] {
   const methods = methodEndpoints({ seals, keyOf: geminiKeyOf }, `${PREFIX}/google/models`);
   const host = (stream?: boolean): MessagesHost => ({ seals, keyOf: geminiKeyOf, version: 'body', ...(stream === true && { stream }) });

@@ -4,7 +4,7 @@ import { betasFor } from './betas.ts';
 
 const none = (): boolean => false;
 
-it('a beta goes with the last of its members', () => {
+it('a beta token is dropped once all its members are dropped', () => {
   const value = 'claude-code-20250219, context-management-2025-06-27,compact-2026-09-04';
   assert.equal(betasFor(value, ['metadata'], none), value);
   assert.equal(betasFor(value, ['context_management'], none), 'claude-code-20250219');

@@ -1,9 +1,9 @@
 /**
- * Betas of the Messages API have two halves: a token of the `anthropic-beta` header, and members of the body. One without the other is
- * refused, so a token goes with the last of its members.
+ * A beta of the Messages API is a token in the `anthropic-beta` header plus members of the body. The API refuses one without the other, so
+ * a token is dropped once the last of its members is dropped.
  */
 
-/** By the beginning of a token: its members. Betas without one are not listed. */
+/** Members per token prefix. Betas without members are not listed. */
 const MEMBERS: readonly (readonly [string, readonly string[]])[] = [
   ['context-management-', ['context_management']],
   ['compact-', ['compaction', 'context_management']],
@@ -22,7 +22,7 @@ const MEMBERS: readonly (readonly [string, readonly string[]])[] = [
   ['skills-', ['container']],
 ];
 
-/** The header's value without the tokens whose members were left out; `isSent`: members of the body that is sent. Empty: no token is left. */
+/** The header value without tokens whose members were dropped, possibly empty. `isSent`: whether the body that is sent has the member. */
 export function betasFor(value: string, leftOut: readonly string[], isSent: (member: string) => boolean): string {
   const tokens = value.split(',');
   const kept = tokens.filter((token) => {

@@ -10,7 +10,7 @@ function sessionOf(userId: unknown): string | null {
   return decoded.facts.cacheKey;
 }
 
-test('a session in metadata.user_id is the session of the request, a person is not', () => {
+test('metadata.user_id yields a session id if it holds one, not a user id', () => {
   assert.equal(sessionOf('{"device_id":"d","session_id":"s-1"}'), 's-1');
   assert.equal(sessionOf('user_5f3a_account__session_7425c097-d118-4870-a3cb-b456c05b9542'), '7425c097-d118-4870-a3cb-b456c05b9542');
   for (const person of ['alice', '{"name":"alice"}', '{"session_id":', 'user_session_', 7, null]) assert.equal(sessionOf(person), null);

@@ -6,16 +6,16 @@ import { textOrNull } from '../loose-values.ts';
 import type { BodyMember } from '../request-body.ts';
 import { decodeScanned, outputBoundOf } from '../decode-request.ts';
 
-/** A larger one is the provider's matter alone. */
+/** Larger values are left for the provider to validate. */
 const SMALL_BYTES_MAX = 64 * 1024;
 
-/** What we act on in a Messages request. The members that it has in common with a chat request mean the same. */
+/** Reads the members of a Messages request that the proxy acts on. Members it shares with a chat request have the same meaning. */
 export function decodeMessages(bytes: Uint8Array, scan: JsonObjectScan | JsonFault): DecodedRequest {
   const decoded = decodeScanned('chat', bytes, scan);
   if (!decoded.ok || !scan.ok) return decoded;
   const find = (name: string): BodyMember | undefined => scan.members.find((member) => member.name === name);
-  const bound = find('max_tokens');
-  if (bound !== undefined && readCount(bytes, bound) === null) {
+  const limit = find('max_tokens');
+  if (limit !== undefined && readCount(bytes, limit) === null) {
     return { ok: false, message: "'max_tokens' must be a whole number of 0 or more.", param: 'max_tokens' };
   }
   const config = find('output_config');
@@ -23,14 +23,14 @@ export function decodeMessages(bytes: Uint8Array, scan: JsonObjectScan | JsonFau
     ...decoded.facts,
     wantsUsage: decoded.facts.stream,
     choices: 1,
-    outputBound: bound === undefined ? null : outputBoundOf(readCount(bytes, bound)),
+    outputBound: limit === undefined ? null : outputBoundOf(readCount(bytes, limit)),
     hasResponseFormat: find('output_format') !== undefined || (config !== undefined && isRecord(smallValue(bytes, config)?.['format'])),
     cacheKey: sessionOf(bytes, find('metadata')),
   };
   return { ...decoded, facts };
 }
 
-/** Agents put their session into `metadata.user_id`: as JSON, or behind `_session_` in earlier versions. Anything else there is a person. */
+/** Agents put a session id into `metadata.user_id`, as JSON or, in earlier versions, after `_session_`. Any other value is a user id. */
 function sessionOf(bytes: Uint8Array, metadata: BodyMember | undefined): string | null {
   const userId = metadata === undefined ? null : textOrNull(smallValue(bytes, metadata)?.['user_id']);
   if (userId === null) return null;

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
-import { canBeInForm } from '../whole-bounds.ts';
+import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
@@ -19,7 +19,7 @@ import {
   isUnfinished, messageChoices, messageInForm, MessageStreamFold, messageToStream, streamToMessage, withMessageTexts,
 } from './whole-message.ts'; // prettier-ignore
 
-/** Members that do not change what is answered. */
+/** Members that do not affect the content of the response. */
 const IGNORED: ReadonlySet<string> = new Set(['stream', 'metadata', 'service_tier', 'diagnostics', 'workspace_id', 'user_profile_id']);
 
 export const anthropicMessages: Dialect = {
@@ -37,10 +37,10 @@ export const anthropicMessages: Dialect = {
     choices: messageChoices,
     withTexts: withMessageTexts,
     toStream: messageToStream,
-    toPlain: streamToMessage,
+    fromStream: streamToMessage,
     createFold: () => new MessageStreamFold(),
-    canBeInForm,
-    inForm: messageInForm,
+    canConvertForm,
+    convertForm: messageInForm,
     isUnfinished,
   },
   stream: {
@@ -52,7 +52,7 @@ export const anthropicMessages: Dialect = {
   error: {
     body: encodeErrorBody,
     event: encodeErrorEvent,
-    // A platform that serves Claude may have an error form of its own.
+    // A platform that serves Claude may have its own error format.
     isOwn: ({ type }) => type === 'error',
     foreign: fromForeign,
     typeOf: ({ code, status }) => (code === 'all_targets_failed' ? typeOfStatus(status) : ERROR_CATALOGUE[code].anthropicType),

@@ -1,4 +1,4 @@
-/** The types of errors that Anthropic's API knows, and the statuses that they come with. */
+/** Anthropic's error types and their statuses. */
 import type { Failure } from '../../core/facts.ts';
 
 const TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
@@ -17,19 +17,19 @@ const TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
   [529, 'overloaded_error'],
 ]);
 
-/** Of the statuses with the same type the one that the API itself uses. */
+/** Where several statuses share a type, the one that the API uses. */
 const STATUS_BY_TYPE: ReadonlyMap<string, number> = new Map([...TYPE_BY_STATUS].map(([status, type]) => [type, status]));
 
 export function typeOfStatus(status: number): string {
   return TYPE_BY_STATUS.get(status) ?? (status >= 500 ? 'api_error' : 'invalid_request_error');
 }
 
-/** Null: the type is none of Anthropic's. */
+/** Null if the type is not one of Anthropic's. */
 export function statusOfType(type: string | null): number | null {
   return type === null ? null : (STATUS_BY_TYPE.get(type) ?? null);
 }
 
-/** An error inside a response of status 200 with the status that its type stands for. */
+/** Gives an error found in a 200 response the status of its type. */
 export function withStatus(failure: Failure): Failure {
   return failure.status === null ? { ...failure, status: statusOfType(failure.type) } : failure;
 }

@@ -1,5 +1,5 @@
 /**
- * Models without structured output of their own are made to call this tool, whose arguments have the schema asked for; its call is read
- * back as text.
+ * For models without structured output: they are made to call this tool, whose arguments have the requested schema, and the call is
+ * returned to the caller as text.
  */
 export const FORMAT_TOOL = 'respond_in_format';

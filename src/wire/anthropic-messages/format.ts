@@ -2,10 +2,10 @@ import type { ResponseFormat } from '../dialect.ts';
 import { isRecord, parseMember } from '../json-values.ts';
 import type { RequestBody } from '../request-body.ts';
 
-/** A longer one is the provider's matter alone. */
+/** Larger formats are left for the provider to validate. */
 const FORMAT_BYTES_MAX = 512 * 1024;
 
-/** Reads `output_config.format`, or `output_format` of older clients. */
+/** Reads `output_config.format`, or the older `output_format`. */
 export function readMessagesFormat(body: RequestBody): ResponseFormat | null {
   for (const name of ['output_config', 'output_format']) {
     const member = body.members.findLast((candidate) => candidate.name === name);

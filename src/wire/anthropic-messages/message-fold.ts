@@ -2,7 +2,7 @@ import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 
-/** Folds the events of one stream into the message that they say. */
+/** Folds the events of one stream into a message. */
 export class MessageFold {
   #message: Fields = {};
   readonly #blocks = new Map<number, BlockFold>();
@@ -31,8 +31,8 @@ export class MessageFold {
   finish(): Fields {
     const content = [...this.#blocks].toSorted(([a], [b]) => a - b).map(([, block]) => block.finish());
     const stop = { stop_reason: 'end_turn', stop_sequence: null };
-    const said = this.#message['stop_reason'] === null ? { ...this.#message, ...stop } : { ...stop, ...this.#message };
-    return { ...said, type: 'message', role: 'assistant', content, usage: this.#usage };
+    const message = this.#message['stop_reason'] === null ? { ...this.#message, ...stop } : { ...stop, ...this.#message };
+    return { ...message, type: 'message', role: 'assistant', content, usage: this.#usage };
   }
 
   #addEnd({ type: _type, delta, usage, ...rest }: Fields): void {
@@ -40,14 +40,14 @@ export class MessageFold {
     this.#addUsage(usage);
   }
 
-  /** Counts grow: the last one of each name holds. */
+  /** Counts are cumulative: the last value of each wins. */
   #addUsage(usage: unknown): void {
     if (!isRecord(usage)) return;
     for (const [name, value] of Object.entries(usage)) if (value !== null) this.#usage[name] = value;
   }
 }
 
-/** Members of a delta that follow each other are joined at the end: a long text is not copied with each of them. */
+/** Deltas are collected and joined once at the end; appending each one would copy the text every time. */
 class BlockFold {
   readonly #block: Fields;
   readonly #texts = new Map<string, string[]>();

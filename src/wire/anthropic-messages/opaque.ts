@@ -1,4 +1,4 @@
-/** Opaque pieces of Messages requests and responses: signed thinking, and ids of what one account holds. */
+/** Opaque values of Messages requests and responses: signed thinking, and ids of what one account stores. */
 import type { ResponseFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
@@ -13,15 +13,15 @@ import { FOREIGN_SIGNATURE } from './write-response.ts';
 export const messagesOpaque: OpaqueForms = {
   find: (body) => new MessagesPieces(body).found,
   wanted: OPENING,
-  // The prefix check compares everything before a thinking block.
+  // The API validates everything before a thinking block against its signature.
   bound: new Set(['system', 'tools', 'messages']),
   holdsResponse: ({ members }) => members.some(({ name }) => name === 'thread'),
 };
 
-/** Where the value of a block of reasoning stands. */
+/** The member that holds the opaque value, by type of reasoning block. */
 const REASONING: Readonly<Record<string, string>> = { thinking: 'signature', redacted_thinking: 'data' };
 
-/** The blocks of the model's last message; null: a block that is no reasoning. */
+/** The blocks of the last assistant message; null for a block that is not reasoning. */
 interface LastMessage {
   readonly blocks: readonly (OpaquePiece | null)[];
   readonly callsTool: boolean;
@@ -62,7 +62,7 @@ class MessagesPieces {
     }
   }
 
-  /** `within`: the message that a removed block may leave empty; null: its reasoning is none of the model's. */
+  /** `within`: the message that removing a block may leave empty; null if its reasoning is not from the model. */
   #readContent(start: number, within: Slot | null): void {
     const spans = objectsAt(this.#bytes, start);
     const list: SlotList = { spans, within };
@@ -73,8 +73,8 @@ class MessagesPieces {
 
   #readBlock(block: readonly MemberSpan[], slot: Slot | null): OpaquePiece | null {
     const type = textOf(this.#bytes, block, 'type') ?? '';
-    const place = ownOf(REASONING, type);
-    if (place !== undefined) return this.#add('reasoning', type, textOf(this.#bytes, block, place) ?? '', slot);
+    const valueMember = ownOf(REASONING, type);
+    if (valueMember !== undefined) return this.#add('reasoning', type, textOf(this.#bytes, block, valueMember) ?? '', slot);
     if (type === 'tool_use') this.#callsTool = true;
     else if (type === 'compaction') this.#readCompaction(block);
     else if (type === 'tool_result') this.#readResult(block);
@@ -96,7 +96,7 @@ class MessagesPieces {
     this.#addState('compaction', textOf(this.#bytes, block, 'encrypted_content') ?? textOf(this.#bytes, block, 'content'));
   }
 
-  /** Its id, or an object with the id. */
+  /** A string, or an object with an `id`. */
   #readContainer(member: BodyMember | undefined): void {
     if (member === undefined) return;
     this.#addState('container', this.#textIn(member, 'id') ?? textAt(this.#bytes, member.start, member.end));
@@ -121,8 +121,8 @@ class MessagesPieces {
   }
 
   /**
-   * With a budget for thinking, a last message that calls a tool has to open with thinking: where that is left out, so is the budget, and
-   * with it the edits of the context that want thinking to be on. Models that choose their budget themselves mostly do without.
+   * With a thinking budget, a last assistant message that calls a tool must start with a thinking block. If that block is removed, the budget
+   * is removed as well, and with it the context edits that require thinking. Models with adaptive thinking mostly accept its absence.
    */
   #droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[] {
     if (this.#last?.callsTool !== true) return [];
@@ -142,10 +142,10 @@ class MessagesPieces {
   }
 }
 
-/** Finds the pieces of a response among its blocks. */
+/** Collects the opaque values of a response's blocks. */
 export class BlockValues {
   readonly #facts: ResponseFacts;
-  /** Values of blocks that have begun, by their place; `''`: reasoning without a signature so far. */
+  /** Values of open blocks by index; `''` is reasoning without a signature so far. */
   readonly #open = new Map<unknown, string>();
 
   constructor(facts: ResponseFacts) {
@@ -173,7 +173,7 @@ export class BlockValues {
 
 const OPEN_BLOCKS_MAX = 64;
 
-/** Notes the pieces of a whole message. */
+/** Records the opaque values of a complete message. */
 export function noteMessage(facts: ResponseFacts, message: Fields): void {
   for (const block of recordsIn(message['content'])) {
     const value = opaqueInBlock(block);
@@ -182,7 +182,7 @@ export function noteMessage(facts: ResponseFacts, message: Fields): void {
   noteHead(facts, message);
 }
 
-/** Notes the ids by which a later request may name what the account keeps of a message. */
+/** Records the ids by which later requests can refer to state that the account stores for a message. */
 export function noteHead(facts: ResponseFacts, message: Fields): void {
   const { container } = message;
   const id = isRecord(container) ? textOrNull(container['id']) : null;
@@ -191,7 +191,7 @@ export function noteHead(facts: ResponseFacts, message: Fields): void {
   if (messageId !== null) facts.responseId = messageId;
 }
 
-/** The value in a whole block, or in its first event; `''`: reasoning without a signature, null: there is none. */
+/** The value of a complete block or of its start event; `''` for reasoning without a signature, null if there is none. */
 function opaqueInBlock(block: Fields): string | null {
   switch (block['type']) {
     case 'thinking':

@@ -1,4 +1,4 @@
-/** Content blocks of a Messages request as parts. */
+/** Parses content blocks of a Messages request into parts. */
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -7,13 +7,13 @@ import type { MediaSource, RequestPart } from '../model.ts';
 const DIALECT = 'anthropic-messages';
 
 export class BlockReader {
-  /** Members of blocks that no other dialect has a place for. */
+  /** Members of blocks that no other dialect supports. */
   readonly lost = new Set<string>();
-  /** Types of blocks without which the rest would be another conversation. */
+  /** Block types that can't be dropped without changing the conversation. */
   readonly essential = new Set<string>();
   readonly #toolNames = new Map<string, string>();
 
-  /** A text, or a list of blocks. */
+  /** `content`: a string or a list of blocks. */
   readContent(content: unknown): RequestPart[] {
     if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }];
     return recordsIn(content).flatMap((block) => this.#read(block));
@@ -21,7 +21,7 @@ export class BlockReader {
 
   #read(block: Fields): RequestPart[] {
     if (isRecord(block['cache_control'])) this.lost.add('cache_control');
-    if (asksCitations(block['citations'])) this.lost.add('messages.citations');
+    if (hasCitations(block['citations'])) this.lost.add('messages.citations');
     switch (block['type']) {
       case 'text':
         return textIn(block['text']) === '' ? [] : [{ type: 'text', text: textIn(block['text']) }];
@@ -49,7 +49,7 @@ export class BlockReader {
     }
   }
 
-  /** It stands for all that was said before it: as a summary in words, or as a text that only its provider reads. */
+  /** Replaces the conversation before it: a readable summary, or encrypted text that only its provider can read. */
   #compaction({ content }: Fields): RequestPart[] {
     if (textIn(content) !== '') return [{ type: 'text', text: textIn(content) }];
     this.essential.add('compaction');
@@ -69,7 +69,7 @@ export class BlockReader {
     return { type: 'tool_result', callId, name: this.#toolNames.get(callId) ?? null, parts, isError: block['is_error'] === true };
   }
 
-  /** A document of text or of blocks becomes its text, after its title and context; a file keeps its name. */
+  /** A text document becomes text, preceded by its title and context; a file keeps its name. */
   #document({ source, title, context }: Fields): RequestPart[] {
     const fields = isRecord(source) ? source : {};
     if (fields['type'] === 'text') return [...headOf(title, context), { type: 'text', text: textIn(fields['data']) }];
@@ -82,7 +82,7 @@ export class BlockReader {
   }
 }
 
-/** The lines before a document. */
+/** The lines that precede a document. */
 function headOf(...lines: readonly unknown[]): RequestPart[] {
   const text = lines
     .map(textIn)
@@ -91,8 +91,8 @@ function headOf(...lines: readonly unknown[]): RequestPart[] {
   return text === '' ? [] : [{ type: 'text', text }];
 }
 
-/** Of a document: citations are asked for; of a text: it has some. */
-function asksCitations(citations: unknown): boolean {
+/** For a document: whether citations are enabled; for a text block: whether it has any. */
+function hasCitations(citations: unknown): boolean {
   return Array.isArray(citations) ? citations.length > 0 : isRecord(citations) && citations['enabled'] === true;
 }
 

@@ -1,4 +1,4 @@
-/** A Messages request as what it asks for, to be written in another dialect. */
+/** Parses a Messages request into the neutral model, from which it is written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { booleanOf, listOf, ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -18,22 +18,22 @@ import type {
 import { BlockReader } from './parse-blocks.ts';
 import { MESSAGES_FIELDS } from './request-fields.ts';
 
-/** The first system block of Claude Code, which names its version and is meant for Anthropic's billing alone. */
+/** Claude Code's first system block: its version, used only by Anthropic's billing. */
 const BILLING_LINE = /^x-anthropic-billing-header:/;
 
-/** `text` is the body of a request that was decoded before: valid JSON, an object, with `messages` an array. */
+/** `text`: a request body that passed decoding, so a valid JSON object with a `messages` array. */
 export function parseMessagesRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = ownOf(MESSAGES_FIELDS, name) ?? 'drop';
-    if ((fate === 'drop' || fate === 'refuse') && value !== null && value !== false) rest.push({ name, fate });
+    const handling = ownOf(MESSAGES_FIELDS, name) ?? 'drop';
+    if ((handling === 'drop' || handling === 'refuse') && value !== null && value !== false) rest.push({ name, handling });
   }
   const blocks = new BlockReader();
   const turns = [...systemTurn(body['system'], blocks), ...recordsIn(body['messages']).flatMap((message) => turnOf(message, blocks))];
   const tools = recordsIn(body['tools']);
-  for (const name of new Set([...blocks.lost, ...tools.flatMap(lostOfTool)])) rest.push({ name, fate: 'drop' });
-  for (const type of blocks.essential) rest.push({ name: `messages.${type}`, fate: 'refuse' });
+  for (const name of new Set([...blocks.lost, ...tools.flatMap(unsupportedToolFields)])) rest.push({ name, handling: 'drop' });
+  for (const type of blocks.essential) rest.push({ name: `messages.${type}`, handling: 'refuse' });
   const { metadata, tool_choice: choice } = body;
   return {
     stream: body['stream'] === true,
@@ -72,11 +72,11 @@ function turnOf(message: Fields, blocks: BlockReader): Turn[] {
   return parts.length === 0 ? [] : [{ role, parts }];
 }
 
-/** Members of a function that change nothing in another dialect, or have a place there. */
+/** Members of a tool that other dialects support or can ignore. */
 const TOOL_FIELDS: ReadonlySet<string> = new Set(['type', 'name', 'description', 'input_schema', 'strict', 'eager_input_streaming']);
 
-/** The members of a function that no other dialect has a place for. */
-function lostOfTool(tool: Fields): string[] {
+/** Members of a tool that no other dialect supports. */
+function unsupportedToolFields(tool: Fields): string[] {
   if (toolOf(tool).type === 'foreign') return [];
   const lost = Object.keys(tool).filter((name) => !TOOL_FIELDS.has(name) && tool[name] !== null && tool[name] !== false);
   return lost.map((name) => (name === 'cache_control' ? name : `tools.${name}`));

@@ -1,4 +1,4 @@
-/** The events of a Messages stream, and a whole message, as model events. */
+/** Parses a Messages stream or a message into model events. */
 import { isRecord } from '../json-values.ts';
 import { ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -10,7 +10,7 @@ import { SseFramer } from '../sse/sse-framer.ts';
 import { FORMAT_TOOL } from './format-tool.ts';
 import { readMessagesUsage } from './usage.ts';
 
-/** Events that reach the parser have passed the watcher's limit. */
+/** The stream reader has already enforced the event size limit. */
 const NO_LIMIT = Infinity;
 
 const FINISH: Readonly<Record<string, FinishClass>> = {
@@ -23,7 +23,7 @@ const FINISH: Readonly<Record<string, FinishClass>> = {
   pause_turn: 'pause',
 };
 
-/** Why a message ended, by class. */
+/** The class of a stop reason. */
 export function finishClassOf(reason: string): FinishClass {
   return ownOf(FINISH, reason) ?? 'other';
 }
@@ -32,7 +32,7 @@ export function createMessagesStreamParser(): StreamParser {
   return new MessagesStreamParser();
 }
 
-/** A whole message, which has been read as one before. */
+/** `body`: a message that `readMessageResponse` accepted. */
 export function parseMessage(body: Uint8Array): ModelResponse {
   const message = parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields;
   const parser = new MessageParser();
@@ -92,13 +92,13 @@ class MessagesStreamParser implements StreamParser {
 interface OpenBlock {
   readonly part: number;
   readonly head: PartHead;
-  /** Arguments that a call began with; used where no fragment follows. */
+  /** Arguments in the start event; used if no delta follows. */
   readonly initialInput: string;
   hasDelta: boolean;
   opaque: Opaque | null;
 }
 
-/** A message in its making, whichever way it comes. */
+/** Builds the events of one message, from a stream or from a body. */
 class MessageParser {
   #events: ModelEvent[] = [];
   readonly #open = new Map<number, OpenBlock>();
@@ -129,7 +129,7 @@ class MessageParser {
     const opaque = opaqueOf(block['signature']) ?? opaqueOf(block['data']);
     this.#open.set(index, { part, head, initialInput, hasDelta: false, opaque });
     this.#events.push({ type: 'part_start', choice: 0, part, head });
-    this.#say(index, textIn(block['text']) || textIn(block['thinking']));
+    this.#append(index, textIn(block['text']) || textIn(block['thinking']));
   }
 
   blockDelta(index: number, delta: Fields): void {
@@ -137,24 +137,24 @@ class MessageParser {
     if (open === undefined) return;
     const signature = opaqueOf(delta['signature']);
     if (signature !== null) open.opaque = signature;
-    this.#say(index, textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']));
+    this.#append(index, textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']));
   }
 
   blockStop(index: number): void {
     const open = this.#open.get(index);
     if (open === undefined) return;
-    if (!open.hasDelta && (open.head.type === 'tool_call' || open.initialInput !== '{}')) this.#say(index, open.initialInput);
+    if (!open.hasDelta && (open.head.type === 'tool_call' || open.initialInput !== '{}')) this.#append(index, open.initialInput);
     this.#open.delete(index);
     this.#events.push({ type: 'part_end', choice: 0, part: open.part, opaque: open.opaque });
   }
 
-  /** The end of the message, in the `delta` of a stream or in the whole message. */
+  /** Stop reason and usage, from `message_delta` or from the complete message. */
   delta(delta: Fields, usage: unknown): void {
     this.#readUsage(usage);
     const raw = textOrNull(delta['stop_reason']);
     if (raw === null) return;
     const details = delta['stop_details'];
-    if (raw === 'refusal' && !this.#hasText) this.#sayRefusal(isRecord(details) ? textIn(details['explanation']) : '');
+    if (raw === 'refusal' && !this.#hasText) this.#appendRefusal(isRecord(details) ? textIn(details['explanation']) : '');
     const reason = raw === 'tool_use' && this.#calledFormat && !this.#calledTool ? 'stop' : finishClassOf(raw);
     this.#finish = { type: 'finish', choice: 0, reason, raw, stopSequence: textOrNull(delta['stop_sequence']) };
   }
@@ -176,7 +176,7 @@ class MessageParser {
     return { type: 'tool_call', id: textIn(block['id']), name: textIn(block['name']), kind: 'function' };
   }
 
-  #say(index: number, text: string): void {
+  #append(index: number, text: string): void {
     const open = this.#open.get(index);
     if (open === undefined || text === '' || open.head.type === 'foreign') return;
     open.hasDelta = true;
@@ -184,7 +184,7 @@ class MessageParser {
     this.#events.push({ type: 'delta', choice: 0, part: open.part, text });
   }
 
-  #sayRefusal(text: string): void {
+  #appendRefusal(text: string): void {
     if (text === '') return;
     const part = this.#partCount++;
     this.#events.push(

@@ -15,7 +15,7 @@ import { finishClassOf } from './parse-stream.ts';
 import { noteMessage } from './opaque.ts';
 import { readMessagesUsage } from './usage.ts';
 
-/** Judges a whole body that came with a success status: a message, an error in disguise, nothing, or no JSON. */
+/** Classifies the body of a response with a success status: a message, an error object, empty, or malformed. */
 export function readMessageResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
   if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
   const value = outline === null ? parse(body) : outline.parse();
@@ -32,10 +32,10 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     model: textOrNull(value['model']),
     usage,
     finishReason: reason === null ? null : finishClassOf(reason),
-    hasContent: content.some(saysSomething),
+    hasContent: content.some(blockHasContent),
   };
   noteMessage(facts, value);
-  if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyReasoning = true;
+  if (facts.hasContent && content.every((block) => !blockHasContent(block) || isReasoning(block))) facts.onlyReasoning = true;
   if (facts.hasContent || mayBeEmpty(facts.finishReason, usage)) return { ok: true, facts };
   const kept = reason === null ? null : body;
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
@@ -55,7 +55,7 @@ function isReasoning(block: Fields): boolean {
   return block['type'] === 'thinking' || block['type'] === 'redacted_thinking';
 }
 
-function saysSomething(block: Fields): boolean {
+function blockHasContent(block: Fields): boolean {
   if (block['type'] === 'text') return textIn(block['text']) !== '';
   return block['type'] !== 'thinking' || textIn(block['thinking']) !== '' || textIn(block['signature']) !== '';
 }

@@ -1,7 +1,7 @@
-/** What becomes of a Messages request's members in another dialect; the words as in `openai-chat/request-fields.ts`. */
-import type { FieldFate } from '../conversion-loss.ts';
+/** What happens to each member of a Messages request in conversion; see `openai-chat/request-fields.ts` for the values. */
+import type { FieldHandling } from '../conversion-loss.ts';
 
-export const MESSAGES_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const MESSAGES_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   messages: 'model',
   system: 'model',
@@ -18,12 +18,12 @@ export const MESSAGES_FIELDS: Readonly<Record<string, FieldFate>> = {
   output_format: 'model',
   metadata: 'model',
   service_tier: 'model',
-  // The history, or the tools, live at the provider.
+  // The history or the tools are stored at the provider.
   thread: 'refuse',
   container: 'refuse',
   mcp_servers: 'refuse',
   compaction: 'refuse',
-  // Where and for whom the provider counts the request; the response is the same.
+  // Affect the provider's routing or accounting, not the response.
   anthropic_version: 'ignore',
   anthropic_beta: 'ignore',
   betas: 'ignore',
@@ -31,7 +31,7 @@ export const MESSAGES_FIELDS: Readonly<Record<string, FieldFate>> = {
   workspace_id: 'ignore',
   user_profile_id: 'ignore',
   billing_policy: 'ignore',
-  // Worse, not wrong.
+  // The response is less good, but still correct.
   cache_control: 'drop',
   context_management: 'drop',
   fallbacks: 'drop',

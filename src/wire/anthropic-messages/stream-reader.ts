@@ -1,8 +1,8 @@
-/** Watches a Messages stream. Every event has a name, and the same as the `type` of its data; clients skip events without one. */
+/** Watches a Messages stream. Each event's name equals the `type` of its data; clients skip events without a name. */
 import { Buffer } from 'node:buffer';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseExactly } from '../json-outline.ts';
+import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -27,7 +27,7 @@ class MessagesStreamReader extends EventWatcher {
   #usage: Fields = {};
   #chars = 0;
   #deltas = 0;
-  /** The blocks of calls that have begun and not ended. */
+  /** Tool call blocks that have started and not ended. */
   readonly #openCalls = new Set<unknown>();
   readonly #opaque = new BlockValues(this.facts);
 
@@ -35,7 +35,7 @@ class MessagesStreamReader extends EventWatcher {
     return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
-  /** The reason to end has come, and no call is open. */
+  /** There is a stop reason and no call is open. */
   protected get isWhole(): boolean {
     return this.facts.finishReason !== null && this.#openCalls.size === 0;
   }
@@ -44,14 +44,14 @@ class MessagesStreamReader extends EventWatcher {
     const { framer } = this;
     if (framer.outline !== null && framer.dataLine !== null) {
       this.sawEvent = true;
-      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+      return this.#readValue(parseOrUndefined(framer.outlinedData), framer.dataLine);
     }
     const data = framer.readData();
-    // A comment passes; a name without data makes the official client stumble.
+    // Comments pass; an event with a name but no data breaks the official client.
     if (data === null) return framer.eventName === '' ? 'pass' : 'strip';
     if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
     this.sawEvent = true;
-    // Compatible servers end with OpenAI's terminator.
+    // Compatible servers end with OpenAI's `[DONE]`.
     if (/^\s*\[DONE\]/.test(data))
       return this.isWhole ? 'end' : createFailure('cut', this.phase, 'the stream ended before the message did');
     return this.#readValue(parseBounded(data), data);
@@ -89,7 +89,7 @@ class MessagesStreamReader extends EventWatcher {
         this.#readDelta(event);
         return 'pass';
       case 'message_stop':
-        // Without a reason to end it is what the message was broken off with.
+        // Without a stop reason, `message_stop` marks a truncated message.
         return this.facts.finishReason === null ? 'pass' : 'done';
       default:
         return 'pass';
@@ -110,7 +110,7 @@ class MessagesStreamReader extends EventWatcher {
     if (!isText || textIn(block['text']) !== '' || textIn(block['thinking']) !== '') this.noteContent();
   }
 
-  /** A signature alone says nothing yet. */
+  /** A signature alone is not content. */
   #readBlockDelta(index: unknown, delta: Fields): void {
     const text = textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']);
     if (text === '') return this.#opaque.delta(index, delta);
@@ -135,7 +135,7 @@ class MessagesStreamReader extends EventWatcher {
 }
 
 function named(type: string, data: string | Buffer): Uint8Array {
-  // Data of several lines was joined; one line holds the same JSON.
+  // Multi-line data was joined with newlines; as a single line it is the same JSON.
   const line = data.toString().replaceAll('\n', ' ');
   return Buffer.from(`event: ${type.replaceAll(/[\r\n]/g, ' ')}\ndata: ${line}\n\n`);
 }

@@ -1,11 +1,11 @@
 import type { TokenUsage } from '../../core/facts.ts';
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { tokenCount } from '../usage.ts';
+import { billedTier, tokenCount } from '../usage.ts';
 
 /**
- * Token counts of a Messages `usage` object, added to what an earlier event of the same stream said; null: it holds none. Here the
- * input excludes what was read from the cache and written to it.
+ * Token counts of a Messages `usage` object, merged over those of an earlier event of the stream; null if there are none. `input_tokens`
+ * excludes cache reads and writes.
  */
 export function readMessagesUsage(usage: unknown, before: Fields = {}): { readonly usage: TokenUsage; readonly fields: Fields } | null {
   if (!isRecord(usage)) return null;
@@ -16,6 +16,8 @@ export function readMessagesUsage(usage: unknown, before: Fields = {}): { readon
   if (input === null && output === null) return null;
   const cached = tokenCount(fields['cache_read_input_tokens']) ?? 0;
   const written = tokenCount(fields['cache_creation_input_tokens']) ?? 0;
+  const creation = fields['cache_creation'];
+  const writtenFor1h = isRecord(creation) ? tokenCount(creation['ephemeral_1h_input_tokens']) : null;
   const details = fields['output_tokens_details'];
   const reasoning = isRecord(details) ? tokenCount(details['thinking_tokens']) : null;
   const counts = { inputTokens: (input ?? 0) + cached + written, cachedInputTokens: cached, outputTokens: output ?? 0 };
@@ -23,13 +25,15 @@ export function readMessagesUsage(usage: unknown, before: Fields = {}): { readon
     usage: {
       ...counts,
       ...(written === 0 ? {} : { cacheWriteTokens: written }),
+      ...(writtenFor1h === null || writtenFor1h === 0 ? {} : { cacheWrite1hTokens: writtenFor1h }),
       ...(reasoning === null ? {} : { reasoningTokens: reasoning }),
+      ...billedTier(fields['service_tier']),
     },
     fields,
   };
 }
 
-/** The same counts as a Messages `usage` object. */
+/** The counts as a Messages `usage` object. */
 export function messagesUsage({ inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
   const written = cacheWriteTokens ?? 0;
   return {

@@ -1,19 +1,19 @@
-/** A whole message: its texts to be judged and replaced, and its way from and to a stream. All members are kept, known or not. */
+/** Non-streaming messages: reads and replaces their texts, converts them to and from streams. Unknown members are preserved. */
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { FoldBudget, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
+import { FoldBudget, objectsIn, SMALL_BYTES_MAX } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { MessageFold } from './message-fold.ts';
 
-/** The one choice of a message. */
+/** The single choice of a message. */
 export function messageChoices(body: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
   const value = body.byteLength > SMALL_BYTES_MAX && outline !== null ? outline.parse() : parse(body);
   const message = isRecord(value) ? value : {};
@@ -41,7 +41,7 @@ export function messageChoices(body: Uint8Array, outline: JsonOutline | null = n
 
 const TEXTUAL: ReadonlySet<string> = new Set(['text', 'thinking', 'redacted_thinking', 'tool_use']);
 
-/** The first text block gets the text; the others, which were judged as a part of it, go. */
+/** The first text block gets `text`; the other text blocks, which it replaces, are removed. */
 export function withMessageTexts(body: Uint8Array, [text]: readonly (string | null)[]): Uint8Array {
   if (text === undefined || text === null) return body;
   const message = parse(body);
@@ -55,7 +55,7 @@ export function withMessageTexts(body: Uint8Array, [text]: readonly (string | nu
   return Buffer.from(writeJson({ ...message, content }));
 }
 
-/** A whole message as the events of its stream. */
+/** The stream events equivalent to a message. */
 export function messageToStream(body: Uint8Array): Uint8Array {
   const { content, stop_reason: reason, stop_sequence: sequence, stop_details: details, usage, ...rest } = parse(body);
   const start = { ...rest, content: [], stop_reason: null, stop_sequence: null, usage };
@@ -70,7 +70,7 @@ export function messageToStream(body: Uint8Array): Uint8Array {
   return Buffer.from(texts.join(''));
 }
 
-/** A block as it begins, what is added to it, and its end. Blocks of other types come whole in their first event. */
+/** The start, deltas and stop of a block. Blocks of other types are complete in their start event. */
 function blockEvents(block: Fields, index: number): string[] {
   const [empty, deltas] = splitBlock(block);
   return [
@@ -90,8 +90,8 @@ function splitBlock(block: Fields): [Fields, Fields[]] {
     }
     case 'thinking': {
       const thinking = textIn(block['thinking']);
-      const said = thinking === '' ? [] : [{ type: 'thinking_delta', thinking }];
-      return [{ ...block, thinking: '', signature: '' }, [...said, { type: 'signature_delta', signature: textIn(block['signature']) }]];
+      const deltas = thinking === '' ? [] : [{ type: 'thinking_delta', thinking }];
+      return [{ ...block, thinking: '', signature: '' }, [...deltas, { type: 'signature_delta', signature: textIn(block['signature']) }]];
     }
     case 'tool_use':
     case 'server_tool_use':
@@ -101,7 +101,7 @@ function splitBlock(block: Fields): [Fields, Fields[]] {
   }
 }
 
-/** The events of a complete stream as the whole message. */
+/** The message equivalent to a complete stream. */
 export function streamToMessage(events: Uint8Array): Uint8Array {
   const fold = new MessageStreamFold();
   fold.push(events);
@@ -127,12 +127,12 @@ export class MessageStreamFold implements StreamFold {
   }
 }
 
-export function messageInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+export function messageInForm({ body, isStream }: WholeResponse, wanted: RequestedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? messageToStream(body) : streamToMessage(body);
 }
 
-/** In strings of JSON every quote is escaped, so this stands in no content. */
+/** Can't match inside content: quotes in JSON strings are escaped. */
 const STOP_REASON = /"stop_reason"\s*:\s*"([a-z_]{1,64})"/g;
 
 export function isUnfinished(body: Uint8Array): boolean {

@@ -1,8 +1,8 @@
-/** Writes what a request of another dialect asks for as a Messages request. */
+/** Writes a neutral request as a Messages request. */
 import { Buffer } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
-import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
@@ -12,11 +12,11 @@ import { toTargetName } from '../tool-names.ts';
 import { FORMAT_TOOL } from './format-tool.ts';
 import { writeTurns } from './write-turns.ts';
 
-/** The API demands a bound; where neither the caller nor the table of models knows one. */
+/** `max_tokens` is required; used when neither the caller nor the model table gives it. */
 const OUTPUT_BOUND_DEFAULT = 4_096;
-/** The API's least budget of reasoning, in tokens. */
+/** The API's minimum thinking budget, in tokens. */
 const BUDGET_MIN = 1_024;
-/** What each effort may spend on reasoning where the model takes only a budget, in tokens. */
+/** Thinking budget per effort, in tokens, for models that accept only a budget. */
 const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
   minimal: 1_024,
   low: 2_048,
@@ -28,19 +28,19 @@ const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
 const USER_ID_MAX = 256;
 const JSON_INSTRUCTION = 'Respond with a single valid JSON object and nothing else.';
 
-export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? findConversionFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
-  const bound = request.outputBound ?? can.outputMax ?? OUTPUT_BOUND_DEFAULT;
+  const maxTokens = request.outputBound ?? can.outputMax ?? OUTPUT_BOUND_DEFAULT;
   const turns = writeTurns(request.turns, can, dropped);
   if ('field' in turns) return { ok: false, ...turns };
   const system = request.format?.type === 'json_object' ? [...turns.system, textBlock(JSON_INSTRUCTION)] : turns.system;
-  const body: Fields = { model: edits.model, max_tokens: bound, messages: turns.messages };
+  const body: Fields = { model: edits.model, max_tokens: maxTokens, messages: turns.messages };
   if (system.length > 0) body['system'] = system;
   if (request.stream) body['stream'] = true;
   writeTools(body, request, can, dropped);
-  writeReasoning(body, request, can, bound, dropped);
+  writeReasoning(body, request, can, maxTokens, dropped);
   writeSampling(body, request, can, dropped);
   if (request.userId !== null) body['metadata'] = { user_id: request.userId.slice(0, USER_ID_MAX) };
   if (request.cacheKey !== null) dropped.add('prompt_cache_key');
@@ -49,17 +49,17 @@ export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, c
 }
 
 function faultIn(request: ModelRequest): ConversionFault | null {
-  if (request.choices > 1) return cantCarry('n');
-  // The API refuses sequences of white space alone.
-  return request.stop.some((sequence) => sequence.trim() === '') ? cantCarry('stop') : null;
+  if (request.choices > 1) return conversionFault('n');
+  // The API rejects stop sequences of whitespace only.
+  return request.stop.some((sequence) => sequence.trim() === '') ? conversionFault('stop') : null;
 }
 
 function textBlock(text: string): Fields {
   return { type: 'text', text };
 }
 
-/** Sampling and reasoning exclude each other; newer models take no sampling parameter at all. */
-function writeSampling(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+/** Sampling parameters and thinking exclude each other; newer models accept no sampling parameters. */
+function writeSampling(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   const { temperature, topP, topK } = request;
   const samples = can.samples && (body['thinking'] === undefined || isOff(body['thinking']));
   const put = (name: string, value: number | null): void => {
@@ -68,7 +68,7 @@ function writeSampling(body: Fields, request: ModelRequest, can: TargetAbilities
     else dropped.add(name);
   };
   put('temperature', temperature === null ? null : Math.min(1, temperature));
-  // Models that take sampling parameters want one of the two.
+  // Models that accept them allow only one of temperature and top_p.
   if (temperature === null || topP === 1) put('top_p', topP === 1 ? null : topP);
   else if (topP !== null) dropped.add('top_p');
   put('top_k', topK);
@@ -82,7 +82,7 @@ function isOff(thinking: unknown): boolean {
   return isRecord(thinking) && thinking['type'] === 'disabled';
 }
 
-function writeReasoning(body: Fields, request: ModelRequest, can: TargetAbilities, bound: number, dropped: DropList): void {
+function writeReasoning(body: Fields, request: ModelRequest, can: TargetCapabilities, maxTokens: number, dropped: DropList): void {
   const { reasoning } = request;
   if (reasoning === null) return;
   const { effort, budgetTokens } = reasoning;
@@ -96,13 +96,13 @@ function writeReasoning(body: Fields, request: ModelRequest, can: TargetAbilitie
       body['output_config'] = { ...(body['output_config'] as Fields | undefined), effort: asked === 'minimal' ? 'low' : asked };
     return;
   }
-  const budget = Math.min(budgetTokens ?? EFFORT_BUDGETS[effort ?? 'medium'], bound - 1);
-  if (budget < BUDGET_MIN || callsUnopened(body)) return dropped.add('reasoning');
+  const budget = Math.min(budgetTokens ?? EFFORT_BUDGETS[effort ?? 'medium'], maxTokens - 1);
+  if (budget < BUDGET_MIN || lacksLeadingThinking(body)) return dropped.add('reasoning');
   body['thinking'] = { type: 'enabled', budget_tokens: budget };
 }
 
-/** With a budget, a last message of the model that calls a tool has to open with thinking, which other dialects do not carry. */
-function callsUnopened(body: Fields): boolean {
+/** With a budget, a last assistant message that calls a tool must start with thinking, which other dialects can't carry. */
+function lacksLeadingThinking(body: Fields): boolean {
   const last = recordsIn(body['messages']).findLast(({ role }) => role === 'assistant');
   const [first, ...others] = recordsIn(last?.['content']);
   if (first === undefined || ![first, ...others].some(({ type }) => type === 'tool_use')) return false;
@@ -117,7 +117,7 @@ function effortOfBudget(budgetTokens: number | null): Exclude<Effort, 'none'> | 
 
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 
-function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+function writeTools(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   const { format, toolChoice, parallelToolCalls } = request;
   const offered = request.tools.filter((tool) => tool.type !== 'foreign');
   const allowed = toolChoice?.type === 'allowed' ? new Set(toolChoice.names) : null;
@@ -135,7 +135,7 @@ function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities, d
   if (choice !== null) body['tool_choice'] = choice;
 }
 
-/** Offers the format as a tool beside the others, of which one must be called; the choice that follows. A call that is forced has no other form. */
+/** Adds the format as a tool and returns a tool choice that forces a call. If the caller already forces a call, there is no text to format. */
 function offerFormat(tools: Fields[], choice: Fields | null, { description, schema }: JsonSchemaFormat): Fields | null {
   if (choice?.['type'] === 'any' || choice?.['type'] === 'tool') return choice;
   const calls = choice?.['type'] === 'none' ? [] : tools.splice(0);
@@ -149,7 +149,7 @@ function offerFormat(tools: Fields[], choice: Fields | null, { description, sche
 
 type JsonSchemaFormat = Extract<OutputFormat, { type: 'json_schema' }>;
 
-function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, can: TargetAbilities, dropped: DropList): Fields {
+function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, can: TargetCapabilities, dropped: DropList): Fields {
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const schema = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
@@ -165,7 +165,7 @@ function nameOf(name: string): string {
   return toTargetName('anthropic-messages', name);
 }
 
-/** The API wants `type: object` at the top of a tool's schema. */
+/** The API requires `type: object` at the top of a tool schema. */
 function asObject(schema: unknown): unknown {
   if (!isRecord(schema)) return NO_ARGUMENTS;
   return schema['type'] === 'object' ? schema : { ...schema, type: 'object' };

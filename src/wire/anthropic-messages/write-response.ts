@@ -1,7 +1,7 @@
-/** Model events as a Messages stream, and a whole response as one message. */
+/** Writes model events as a Messages stream or a message. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
-import { PartOrder } from '../block-order.ts';
+import { PartOrder } from '../part-order.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
@@ -17,7 +17,7 @@ const STOP_REASON: Readonly<Record<FinishClass, string>> = {
   other: 'end_turn',
 };
 
-/** The signature of reasoning that another vendor's model made. Clients send it back; a request takes such blocks out. */
+/** Signature of reasoning from another vendor's model. Clients send it back; requests are stripped of such blocks. */
 export const FOREIGN_SIGNATURE = 'breakwater-foreign';
 
 const NO_USAGE: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
@@ -26,7 +26,7 @@ export function createMessagesStreamWriter(options: WriteOptions): StreamWriter 
   return new MessagesStreamWriter(options);
 }
 
-/** The stop reason and the usage stand in one event, which is written when both are known: at the end. */
+/** The stop reason and the usage share an event, which is written at the end, when both are known. */
 class MessagesStreamWriter implements StreamWriter {
   readonly #options: WriteOptions;
   readonly #order = new PartOrder();
@@ -141,7 +141,7 @@ function wholeBlock({ head, text, opaque }: ResponsePart): Fields[] {
   return block === null ? [] : [block];
 }
 
-/** Null: the dialect has no block for it. */
+/** Null if the dialect has no block for the part. */
 function blockOf(head: PartHead, text: string, opaque: Opaque | null): Fields | null {
   switch (head.type) {
     case 'text':

@@ -1,13 +1,13 @@
-/** Turns as `system` and `messages` of a Messages request. */
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+/** Writes turns as `system` and `messages` of a Messages request. */
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, Turn } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetName } from '../tool-names.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
-/** The user's turn where the API wants one: before a conversation that the model began, and after one that it is to go on with but can't. */
+/** User turn inserted where the API requires one: before an initial assistant turn, and after a final one if the model takes no prefill. */
 const OPENING = 'Continue.';
 
 interface Message {
@@ -17,7 +17,7 @@ interface Message {
 
 export function writeTurns(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly system: readonly Fields[]; readonly messages: readonly Message[] } | ConversionFault {
   const writer = new TurnWriter(can, dropped);
@@ -25,15 +25,15 @@ export function writeTurns(
   return writer.fault ?? writer.finish();
 }
 
-/** Consecutive turns of one role become one message; system text after the first turn becomes the user's. */
+/** Merges consecutive turns of one role; system text after the first turn becomes user text. */
 class TurnWriter {
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
   readonly #system: Fields[] = [];
   readonly #messages: Message[] = [];
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -71,7 +71,7 @@ class TurnWriter {
       case 'refusal':
         return part.text.trim() === '' ? [] : [{ type: 'text', text: part.text }];
       case 'image':
-        return this.#can.seesImages ? this.#media('image', part.source) : this.#refuse('image');
+        return this.#can.supportsImages ? this.#media('image', part.source) : this.#refuse('image');
       case 'file':
         return this.#file(part.source, part.name);
       case 'tool_call':
@@ -103,7 +103,7 @@ class TurnWriter {
     return result;
   }
 
-  /** Only signed reasoning of the same dialect is taken back. */
+  /** Only signed reasoning of this dialect is accepted back. */
   #reasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): Fields[] {
     if (opaque?.dialect === 'anthropic-messages') {
       return [
@@ -131,17 +131,17 @@ class TurnWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }
 
-/** Tool results come first in their message. */
+/** The API requires tool results first in their message. */
 function sortResults(content: Fields[]): void {
   content.sort((a, b) => Number(b['type'] === 'tool_result') - Number(a['type'] === 'tool_result'));
 }
 
-/** A response that the model is to go on with may not end in white space. */
+/** A prefill must not end in whitespace. */
 function trimPrefill({ role, content }: Message): void {
   const last = content.at(-1);
   if (role === 'assistant' && last?.['type'] === 'text') last['text'] = String(last['text']).trimEnd();

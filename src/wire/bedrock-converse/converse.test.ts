@@ -2,22 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CODECS } from '../codecs.ts';
 import { convertBytes, ResponseConversion } from '../conversion.ts';
-import type { TargetAbilities } from '../conversion-loss.ts';
+import type { TargetCapabilities } from '../conversion-loss.ts';
 import { DIALECTS } from '../dialects.ts';
 import type { StreamPush } from '../dialect.ts';
 import type { DialectName } from '../model.ts';
 
-const CAN: TargetAbilities = {
+const CAN: TargetCapabilities = {
   outputBoundField: 'max_tokens',
   reasons: true,
   thinking: 'none',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: false,
   formats: false,
   outputMax: null,
 };
-const CLAUDE: TargetAbilities = { ...CAN, thinking: 'budget', prefills: true };
+const CLAUDE: TargetCapabilities = { ...CAN, thinking: 'budget', prefills: true };
 const converse = DIALECTS['bedrock-converse'];
 
 type Fields = Record<string, unknown>;
@@ -80,7 +80,7 @@ test('numbers of tool arguments keep their digits', () => {
   assert.ok(converted.ok && Buffer.from(converted.body.bytes).toString().includes('"input":{"at":12345678901234567890}'));
 });
 
-test('a conversation with calls has tools even where none is offered, or none may be called', () => {
+test('a conversation with tool calls keeps tools even if none is offered or callable', () => {
   const messages = [
     { role: 'user', content: 'x' },
     { role: 'assistant', tool_calls: [call] },
@@ -98,14 +98,14 @@ test('a conversation with calls has tools even where none is offered, or none ma
   assert.ok(typeof unused === 'object' && unused.body['toolConfig'] === undefined);
 });
 
-test('what would have to be fetched is refused, and no bound is set for a caller who set none', () => {
+test('media by URL is refused, and no output limit is set if the caller set none', () => {
   const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } };
   assert.equal(write('openai-chat', { messages: [{ role: 'user', content: [image] }] }), 'messages.image');
   const written = write('openai-chat', { messages: [{ role: 'user', content: 'x' }] });
   assert.ok(typeof written === 'object' && written.body['inferenceConfig'] === undefined);
 });
 
-test('documents have names that are taken, and distinct', () => {
+test('documents get valid, distinct names', () => {
   const document = {
     type: 'document',
     title: 'Q1_report: "final"',
@@ -120,7 +120,7 @@ test('documents have names that are taken, and distinct', () => {
   ]);
 });
 
-test("signed reasoning of a caller's conversation is left out and said so; reasoning is asked for where Claude is", () => {
+test('signed reasoning of earlier turns is dropped and reported; thinking is requested from Claude models', () => {
   const request = {
     max_tokens: 4000,
     thinking: { type: 'enabled', budget_tokens: 2000 },
@@ -181,7 +181,7 @@ const sse = (events: typeof STREAM): Buffer =>
 
 const OPTIONS = { id: 'r1', model: 'm', createdAt: 1, includeUsage: true, tools: [], echo: {} };
 
-test('whole and streamed responses say the same, in every dialect of a caller', () => {
+test('streamed and non-streaming responses have the same content, in every caller dialect', () => {
   for (const to of ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const) {
     const conversion = new ResponseConversion(converse, DIALECTS[to], OPTIONS);
     const whole = conversion.read(Buffer.from(JSON.stringify(PLAIN)), 1);
@@ -208,7 +208,7 @@ test('whole and streamed responses say the same, in every dialect of a caller', 
   }
 });
 
-test('a stream that lacks its end is cut, whatever it lacks before its reason to end', () => {
+test('a stream that ends before its stop reason is cut, wherever it ends', () => {
   const read = (events: typeof STREAM): StreamPush => {
     const reader = converse.stream.watch({ operation: 'chat', keepUsage: true, maxEventSize: 1_000_000 })!;
     const push = reader.push(sse(events));
@@ -223,7 +223,7 @@ test('a stream that lacks its end is cut, whatever it lacks before its reason to
   assert.equal(reader.push(Buffer.from('event: contentBlockDelta\ndata: {"x":\n\n')).failure?.kind, 'malformed');
 });
 
-test('guardrails and filters end a response as a filter does; nothing, an error or no JSON is no response', () => {
+test('guardrails and filters give content_filter; an empty body, an error or invalid JSON is a failure', () => {
   const read = (body: string) => converse.response.read('chat', Buffer.from(body), 1, null);
   for (const stopReason of ['guardrail_intervened', 'content_filtered']) {
     const judged = read(JSON.stringify({ ...PLAIN, output: { message: { content: [{ text: 'Sorry.' }] } }, stopReason }));

@@ -1,6 +1,6 @@
 /**
- * Bedrock's Converse API. Targets speak it, callers do not: requests of every dialect are converted to it, and its responses are read as
- * those of the Messages API, in whose form they are given.
+ * Bedrock's Converse API, for targets only. Requests of every dialect are converted to it; its responses are rewritten as Messages
+ * responses and read as such.
  */
 import { Buffer } from 'node:buffer';
 import { anthropicMessages } from '../anthropic-messages/dialect.ts';
@@ -32,7 +32,7 @@ function readConverse(body: Uint8Array): ReadResponse {
   return read.ok ? { ...read, converted: message } : read;
 }
 
-/** The bytes themselves where they hold no response. */
+/** The body as a message; unchanged if it is not a response. */
 function rewritten(body: Uint8Array): Uint8Array {
   try {
     return Buffer.from(JSON.stringify(toMessage(parseExact(asBuffer(body).toString()))));

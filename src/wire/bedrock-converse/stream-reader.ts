@@ -1,4 +1,4 @@
-/** Watches a Converse stream, whose framing has been read: gives it back as events of the Messages API. */
+/** Watches a Converse stream, already unframed, and emits it as Messages events. */
 import { Buffer } from 'node:buffer';
 import { createMessagesStreamReader } from '../anthropic-messages/stream-reader.ts';
 import type { StreamPush, StreamReader } from '../dialect.ts';
@@ -52,7 +52,7 @@ class ConverseStreamReader implements StreamReader {
     return this.#reader.end();
   }
 
-  /** Null: it is no event. */
+  /** Null if the block is not an event. */
   #readBlock(): string | null {
     const data = this.#framer.readData();
     if (data === null) return '';

@@ -1,12 +1,12 @@
-/** Converse's responses as those of the Messages API, whole and event by event. */
+/** Rewrites Converse responses, streamed or not, as Messages responses. */
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 
-/** Other reasons to end are the same in both. */
+/** All other stop reasons are the same in both APIs. */
 const STOP: Readonly<Record<string, string>> = { guardrail_intervened: 'refusal', content_filtered: 'refusal' };
 
-/** A whole response; what is none stays as it is. */
+/** Rewrites a non-streaming response; any other value is returned unchanged. */
 export function toMessage(value: unknown): unknown {
   if (!isRecord(value) || !isRecord(value['output'])) return value;
   const { message } = value['output'];
@@ -45,11 +45,11 @@ function toUsage(usage: unknown): Fields | undefined {
   };
 }
 
-/** The events of one stream. Blocks of text and reasoning begin with their first piece. */
+/** Rewrites the events of one stream. Text and reasoning blocks start with their first delta. */
 export class MessageEvents {
   readonly #open = new Set<unknown>();
 
-  /** An event by its name as events of a Messages stream; none for one that says nothing there. */
+  /** The Messages events for a Converse event; empty if there is no equivalent. */
   write(name: string, event: Fields): readonly Fields[] {
     const { contentBlockIndex: index } = event;
     switch (name) {

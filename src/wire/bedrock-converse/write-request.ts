@@ -1,17 +1,17 @@
 /**
- * Writes what a request asks for as a Converse request. Converse arranges turns, tools and reasoning as Messages does, under other names: the
- * request is written as a Messages request, whose members are then named anew.
+ * Writes a neutral request as a Converse request. Converse has the structure of Messages under other names, so the request is first written
+ * as a Messages request, whose members are then renamed.
  */
 import { Buffer } from 'node:buffer';
 import { writeMessagesRequest } from '../anthropic-messages/write-request.ts';
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Encoded, ModelRequest } from '../model.ts';
 
-export function writeConverseRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeConverseRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const writer = new ConverseWriter(request.outputBound === null);
   const apply = (fields: Fields): Fields => edits.apply(writer.write(fields));
   const encoded = writeMessagesRequest(unsigned(request), { ...edits, apply }, can);
@@ -20,7 +20,7 @@ export function writeConverseRequest(request: ModelRequest, edits: WriteEdits, c
   return { ...encoded, dropped: [...new Set([...encoded.dropped, ...writer.dropped])] };
 }
 
-/** Signatures of another account would be refused: reasoning of earlier turns is left out. */
+/** Removes reasoning of earlier turns: signatures are valid for one account only. */
 function unsigned(request: ModelRequest): ModelRequest {
   const turns = request.turns.map((turn) => ({
     ...turn,
@@ -32,7 +32,7 @@ function unsigned(request: ModelRequest): ModelRequest {
 class ConverseWriter {
   fault: ConversionFault | null = null;
   readonly dropped: string[] = [];
-  /** The caller set no bound: the model's own holds. */
+  /** The caller set no output limit; the model's own applies. */
   readonly #isUnbounded: boolean;
   #documents = 0;
 
@@ -61,7 +61,7 @@ class ConverseWriter {
     const put = (name: string, value: unknown): void => {
       if (value !== undefined) config[name] = value;
     };
-    // Reasoning by a budget has to stay below the bound.
+    // A thinking budget must be below the output limit.
     put('maxTokens', this.#isUnbounded && fields['thinking'] === undefined ? undefined : fields['max_tokens']);
     put('temperature', fields['temperature']);
     put('topP', fields['top_p']);
@@ -93,14 +93,14 @@ class ConverseWriter {
     }
   }
 
-  /** Bytes only: what lies elsewhere would have to be fetched. */
+  /** Accepts inline data only; the API does not fetch URLs. */
   #image(source: unknown): Fields[] {
     const { type, media_type: mime, data } = isRecord(source) ? source : {};
     if (type !== 'base64') return this.#refuse('image');
     return [{ image: { format: textIn(mime).replace(/^image\//, ''), source: { bytes: data } } }];
   }
 
-  /** Names are demanded, distinct, and of few characters. */
+  /** The API requires a distinct name of a restricted character set. */
   #document({ source, title }: Fields): Fields[] {
     const { type, data } = isRecord(source) ? source : {};
     if (type !== 'base64' && type !== 'text') return this.#refuse('file');
@@ -114,11 +114,11 @@ class ConverseWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 
-  /** A conversation with calls needs tools, even where none is offered any more. */
+  /** A conversation with tool calls requires tools, even if the request offers none. */
   #tools(fields: Fields): Fields | null {
     const called = new Set(
       recordsIn(fields['messages']).flatMap(({ content }) =>
@@ -142,7 +142,7 @@ class ConverseWriter {
   }
 }
 
-/** Null: the model chooses. */
+/** Null means the model chooses. */
 function choiceOf({ type, name }: Fields): Fields | null {
   if (type === 'any') return { any: {} };
   return type === 'tool' ? { tool: { name } } : null;

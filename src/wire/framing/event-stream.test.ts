@@ -1,4 +1,4 @@
-/** The framing of AWS's event streams, against messages that AWS's own codec writes. */
+/** The framing of AWS event streams, tested with messages written by AWS's own codec. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventStreamCodec } from '@smithy/core/event-streams';
@@ -54,7 +54,7 @@ interface Read {
   readonly last: StreamPush;
 }
 
-/** What comes of the chunks, and of the upstream's end behind them. */
+/** The result of the chunks, and of the end of the upstream after them. */
 function read(chunks: readonly Uint8Array[], eventMax = EVENT_MAX): Read {
   const reader = framed(TYPE, createMessagesStreamReader(eventMax), eventMax);
   let got = '';
@@ -69,7 +69,7 @@ function read(chunks: readonly Uint8Array[], eventMax = EVENT_MAX): Read {
   return { text: got, last: take(reader.end()) };
 }
 
-test('a stream of chunks becomes the events of the model, wherever its bytes are split', () => {
+test('a stream of chunks becomes the events of the model, in any chunking', () => {
   const whole = read([STREAM]);
   assert.deepEqual([whole.text, whole.last.done, whole.last.failure], [SSE, true, null]);
   for (let at = 1; at < STREAM.length; at++) {
@@ -89,7 +89,7 @@ test('a stream that is cut at any byte is never a complete response', () => {
   }
 });
 
-test('one wrong byte anywhere is a failure, and nothing of its message goes on', () => {
+test('one wrong byte anywhere is a failure, and nothing of its message is passed on', () => {
   const first = chunk(EVENTS[0]!);
   const rest = STREAM.subarray(first.length);
   const whole = SSE.slice(0, SSE.indexOf('\n\n') + 2);
@@ -106,7 +106,7 @@ test('one wrong byte anywhere is a failure, and nothing of its message goes on',
   }
 });
 
-test('exceptions and errors are failures with their names, statuses and words', () => {
+test('exceptions and errors are failures with their names, statuses and messages', () => {
   const content = STREAM.subarray(
     0,
     EVENTS.slice(0, 3).reduce((bytes, event) => bytes + chunk(event).length, 0),
@@ -152,7 +152,7 @@ test('an event of another operation keeps its name and payload', () => {
   assert.deepEqual(framing.push(message(named('event', 'initial-response'), '{}')), { events: null, failure: null });
 });
 
-test('headers of every type are read past', () => {
+test('headers of every type are skipped', () => {
   const value = fc.oneof(
     fc.boolean().map((one) => ({ type: 'boolean', value: one }) as const),
     fc.integer({ min: -128, max: 127 }).map((one) => ({ type: 'byte', value: one }) as const),
@@ -171,7 +171,7 @@ test('headers of every type are read past', () => {
   fc.assert(property, { numRuns: 300 });
 });
 
-test('what is no event stream, or holds no event, is malformed; a message beyond the limit too', () => {
+test('invalid messages, chunks without an event, and messages beyond the limit are malformed', () => {
   const kindOf = (bytes: Uint8Array, eventMax = EVENT_MAX): string | undefined => read([bytes], eventMax).last.failure?.kind;
   assert.equal(kindOf(Buffer.from('data: {"type":"message_start"}\n\n')), 'malformed');
   assert.equal(kindOf(message(named('event', 'chunk'), '{"p":"a"}')), 'malformed');

@@ -1,7 +1,7 @@
 /**
  * `application/vnd.amazon.eventstream`: messages of binary headers and a payload. A message is its length, the length of its headers and a
  * checksum of both, 32 bits each; headers; payload; and a checksum of everything before. A message that fails a checksum, or breaks
- * off, is never skipped: the rest of the stream can not be trusted.
+ * off, is never skipped: the rest of the stream can't be trusted.
  */
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
@@ -17,7 +17,7 @@ const PRELUDE_BYTES = 12;
 const CHECKSUM_BYTES = 4;
 const OVERHEAD_BYTES = PRELUDE_BYTES + CHECKSUM_BYTES;
 
-/** Bytes of a header's value by its type; -1: two bytes of length before it. */
+/** Size of a header's value by its type; -1: preceded by a two-byte length. */
 const VALUE_BYTES = [0, 0, 1, 2, 4, 8, -1, -1, 8, 16] as const;
 const STRING_TYPE = 7;
 
@@ -25,11 +25,11 @@ const NOTHING: Framed = { events: null, failure: null };
 
 export class EventStreamFraming implements Framing {
   readonly #maxEventSize: number;
-  /** The beginning of a message that is not whole yet. */
+  /** The beginning of an incomplete message. */
   #parts: Buffer[] = [];
   #bytes = 0;
-  /** What the next message needs to be looked at. */
-  #wanted = PRELUDE_BYTES;
+  /** Bytes needed before the next message can be read further. */
+  #needed = PRELUDE_BYTES;
   #isBroken = false;
 
   constructor(maxEventSize: number) {
@@ -40,14 +40,14 @@ export class EventStreamFraming implements Framing {
     if (this.#isBroken || chunk.length === 0) return NOTHING;
     this.#parts.push(asBuffer(chunk));
     this.#bytes += chunk.length;
-    if (this.#bytes < this.#wanted) return NOTHING;
+    if (this.#bytes < this.#needed) return NOTHING;
     let rest = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     const events: Buffer[] = [];
     let failure: Failure | null = null;
     while (failure === null) {
       const read = this.#read(rest);
       if (typeof read === 'number') {
-        this.#wanted = read;
+        this.#needed = read;
         break;
       }
       rest = rest.subarray(read.bytes);
@@ -60,19 +60,19 @@ export class EventStreamFraming implements Framing {
     return { events: events.length === 0 ? null : events.length === 1 ? events[0]! : Buffer.concat(events), failure };
   }
 
-  /** The first message, or how many bytes are needed to read on. */
+  /** The first message, or the number of bytes needed to read further. */
   #read(from: Buffer): Message | number {
     if (from.length < PRELUDE_BYTES) return PRELUDE_BYTES;
-    if (crc32(from.subarray(0, 8)) !== from.readUInt32BE(8)) return broken('the head of a message fails its checksum');
+    if (crc32(from.subarray(0, 8)) !== from.readUInt32BE(8)) return broken('the prelude of a message fails its checksum');
     const length = from.readUInt32BE(0);
     const headersLength = from.readUInt32BE(4);
-    if (length < OVERHEAD_BYTES || headersLength > length - OVERHEAD_BYTES) return broken('the lengths of a message do not fit');
+    if (length < OVERHEAD_BYTES || headersLength > length - OVERHEAD_BYTES) return broken('the lengths of a message are inconsistent');
     if (length > this.#maxEventSize) return broken(`an event of the stream is larger than ${this.#maxEventSize} bytes`);
     if (from.length < length) return length;
     const end = length - CHECKSUM_BYTES;
     if (crc32(from.subarray(0, end)) !== from.readUInt32BE(end)) return broken('a message fails its checksum');
     const headers = readHeaders(from.subarray(PRELUDE_BYTES, PRELUDE_BYTES + headersLength));
-    if (headers === null) return broken('the headers of a message can not be read');
+    if (headers === null) return broken('the headers of a message are malformed');
     return { bytes: length, ...readMessage(headers, from.subarray(PRELUDE_BYTES + headersLength, end)) };
   }
 }
@@ -90,7 +90,7 @@ function broken(message: string): Message {
   return { bytes: 0, event: null, failure: createFailure('malformed', 'answer', message) };
 }
 
-/** The headers whose values are texts; null: they can't be read. */
+/** The headers with string values; null: malformed. */
 function readHeaders(bytes: Buffer): ReadonlyMap<string, string> | null {
   const found = new Map<string, string>();
   let at = 0;
@@ -125,13 +125,13 @@ function readMessage(headers: ReadonlyMap<string, string>, payload: Buffer): Out
   }
 }
 
-/** The status and words of an exception stand in its payload; its name says the rest. */
+/** The payload holds the status and message of an exception; its name serves as the code. */
 function exceptionOf(name: string, value: unknown): Failure {
   const { message, Message, originalStatusCode } = isRecord(value) ? value : {};
   return failureFromErrorValue({ message: message ?? Message ?? name, code: name, originalStatusCode }, 'answer', null);
 }
 
-/** A model's own event stands base64-encoded in a chunk; those of other operations stand as they are. */
+/** A `chunk` holds a model's own event, base64-encoded; events of other operations are not encoded. */
 function readEvent(type: string, payload: Buffer): Outcome {
   if (type === 'initial-response') return { event: null, failure: null };
   if (type !== 'chunk') return { event: toSse(type, payload.toString()), failure: null };
@@ -142,7 +142,7 @@ function readEvent(type: string, payload: Buffer): Outcome {
   return { event: toSse(/^\s*\{\s*"type"\s*:\s*"(\w{1,64})"/.exec(text)?.[1] ?? '', text), failure: null };
 }
 
-/** JSON holds line ends as blanks only. A name that the dialect needs and that is not found, it reads from the data. */
+/** Line breaks in JSON are only white space. If no name is found, the dialect reads it from the data. */
 function toSse(name: string, json: string): Buffer {
   const data = json.replaceAll(/[\r\n]+/g, ' ');
   return Buffer.from(/^\w{1,64}$/.test(name) ? `event: ${name}\ndata: ${data}\n\n` : `data: ${data}\n\n`);

@@ -1,4 +1,4 @@
-/** Reads a stream in the framing that its content type names. */
+/** Reads a stream in the framing given by its content type. */
 import type { StreamPush, StreamReader } from '../dialect.ts';
 import { EVENT_STREAM_TYPE, EventStreamFraming } from './event-stream.ts';
 import type { Framing } from './framing.ts';
@@ -48,7 +48,7 @@ class FramedReader implements StreamReader {
     return failure === null || push.done || push.failure !== null ? push : { ...push, failure };
   }
 
-  /** Half a message at the end is a cut like any other: what the stream lacks is judged by its dialect. */
+  /** An incomplete message at the end is ignored: the dialect detects that the stream is incomplete. */
   end(): StreamPush {
     return this.#isOver ? NOTHING : this.#reader.end();
   }

@@ -1,13 +1,13 @@
-/** How the events of a stream are laid out in its bytes. Dialects read server-sent events; any other layout is turned into them. */
+/** How the events of a stream are encoded in its bytes. Dialects read server-sent events; any other framing is converted to them. */
 import type { Failure } from '../../core/facts.ts';
 
 export interface Framing {
-  /** Whole events as server-sent events. After a failure nothing more is given. */
+  /** Returns complete events as server-sent events, and nothing after a failure. */
   push(chunk: Uint8Array): Framed;
 }
 
 export interface Framed {
   readonly events: Uint8Array | null;
-  /** What comes after the events; null: nothing is wrong. */
+  /** A failure after these events; null: none. */
   readonly failure: Failure | null;
 }

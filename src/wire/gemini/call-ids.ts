@@ -1,2 +1,2 @@
-/** What the id of a call begins with to which Gemini gave none: calls and results are then matched by name and position. */
-export const PLACE_ID = 'gemini_call_';
+/** Prefix of ids made for calls that came without one; such calls and their results are matched by name and position. */
+export const POSITIONAL_ID_PREFIX = 'gemini_call_';

@@ -8,10 +8,10 @@ import type { Fields } from '../loose-values.ts';
 import type { BodyMember } from '../request-body.ts';
 import { camelCased } from './names.ts';
 
-/** A larger one is the provider's matter alone. */
+/** Larger values are left for the provider to validate. */
 const CONFIG_BYTES_MAX = 64 * 1024;
 
-/** What we act on in a generateContent request; model and stream stand in its path. */
+/** Reads the members of a generateContent request that the proxy acts on; model and streaming are given in the path. */
 export function decodeGeminiRequest(bytes: Uint8Array, scan: JsonObjectScan | JsonFault, path: PathFacts): DecodedRequest {
   const decoded = decodeScanned('chat', bytes, scan, { needsMessages: false, model: path.model });
   if (!decoded.ok || !scan.ok) return decoded;

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Dialect } from '../dialect.ts';
-import { canBeInForm } from '../whole-bounds.ts';
+import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
 import { identityParts } from '../request-identity.ts';
@@ -15,9 +15,9 @@ import {
   geminiChoices, geminiInForm, GeminiStreamFold, geminiToStream, isUnfinished, streamToGemini, withGeminiTexts,
 } from './whole-response.ts'; // prettier-ignore
 
-/** Members that do not change what is answered. */
+/** Members that do not affect the content of the response. */
 const IGNORED: ReadonlySet<string> = new Set(['labels', 'serviceTier', 'service_tier']);
-/** Google's SDK skips blank lines and nothing else. */
+/** Google's SDK skips blank lines but not comments. */
 const BLANK: Uint8Array = Buffer.from('\n\n');
 const NOTHING: Uint8Array = Buffer.alloc(0);
 
@@ -35,10 +35,10 @@ export const gemini: Dialect = {
     choices: geminiChoices,
     withTexts: withGeminiTexts,
     toStream: geminiToStream,
-    toPlain: streamToGemini,
+    fromStream: streamToGemini,
     createFold: () => new GeminiStreamFold(),
-    canBeInForm,
-    inForm: geminiInForm,
+    canConvertForm,
+    convertForm: geminiInForm,
     isUnfinished,
   },
   opaque: geminiOpaque,

@@ -11,7 +11,7 @@ const read = (bytes: Uint8Array): unknown =>
       .replace(/^data: /, ''),
   );
 
-test("an error has Google's word for its status, and the wait where its clients look for it", () => {
+test("an error has Google's status name and carries the retry delay as RetryInfo", () => {
   const error = { code: 429, message: 'slow down', status: 'RESOURCE_EXHAUSTED' };
   assert.deepEqual(read(geminiErrors.body(words, 'req_1')), { error });
   const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '2s' }];
@@ -19,7 +19,7 @@ test("an error has Google's word for its status, and the wait where its clients 
   assert.deepEqual(read(geminiErrors.event({ ...words, retryAfterMs: 1_200 }, 'req_1')), { error: { ...error, details } });
 });
 
-test('an error of a provider is restated with another status, and keeps every other byte', () => {
+test('an error of a provider gets the new status code and keeps every other byte', () => {
   const restated = (text: string): string => Buffer.from(geminiErrors.restated!(Buffer.from(text), 424)).toString();
   const body = (code: number): string =>
     `{\n "error": {\n  "message": "{\\"code\\":503}", "code" : ${code},\n "status": "UNAVAILABLE" } }\n`;

@@ -2,9 +2,9 @@ import { Buffer } from 'node:buffer';
 import { asBuffer } from '../bytes.ts';
 import { memberNamed, membersAt } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
-import type { DialectError, ErrorWords } from '../dialect.ts';
+import type { DialectError, ErrorDetails } from '../dialect.ts';
 
-/** Google's own words for the statuses that we send (google.rpc.Code). */
+/** Status names (google.rpc.Code) of the HTTP statuses that the proxy sends. */
 const STATUS_WORDS: Readonly<Record<number, string>> = {
   400: 'INVALID_ARGUMENT',
   401: 'UNAUTHENTICATED',
@@ -29,7 +29,7 @@ export const geminiErrors: DialectError = {
   requestIdHeader: null,
 };
 
-/** Google's clients go by `error.code` before the status: the rest of the body stays as it is. */
+/** Google's clients read `error.code` before the HTTP status; the rest of the body is unchanged. */
 function restated(body: Uint8Array, status: number): Uint8Array {
   if (!namesCode(body)) return body;
   const error = memberNamed(membersAt(body, body.indexOf(OPEN_BRACE)), 'error')!;
@@ -48,12 +48,12 @@ function namesCode(body: Uint8Array): boolean {
   }
 }
 
-function errorJson({ status, message, retryAfterMs = null }: ErrorWords): string {
+function errorJson({ status, message, retryAfterMs = null }: ErrorDetails): string {
   const details = retryAfterMs === null ? {} : { details: [retryInfo(retryAfterMs)] };
   return JSON.stringify({ error: { code: status, message, status: statusWord(status), ...details } });
 }
 
-/** Google's clients look for the wait here, and not in a header. */
+/** Google's clients read the retry delay from here, not from a header. */
 function retryInfo(retryAfterMs: number): object {
   return { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${Math.ceil(retryAfterMs / 1000)}s` };
 }

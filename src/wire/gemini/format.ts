@@ -5,7 +5,7 @@ import type { RequestBody } from '../request-body.ts';
 import { camelCased } from './names.ts';
 import { toJsonSchema } from './schema.ts';
 
-/** A longer one is the provider's matter alone. */
+/** Larger formats are left for the provider to validate. */
 const FORMAT_BYTES_MAX = 512 * 1024;
 
 /** Reads `responseMimeType` and the schemas of `generationConfig`. */

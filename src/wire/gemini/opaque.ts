@@ -1,4 +1,4 @@
-/** Opaque pieces of Gemini requests and responses: thought signatures, and names of what one project holds. */
+/** Opaque values of Gemini requests and responses: thought signatures, and names of what one project stores. */
 import type { ResponseFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan, ObjectSpan } from '../json-cursor.ts';
@@ -18,13 +18,13 @@ export const geminiOpaque: OpaqueForms = {
 
 const SIGNATURES: ReadonlySet<string> = new Set(['thoughtSignature', 'thought_signature']);
 
-/** Uploads of the Files API; other addresses can be read from anywhere. */
+/** Uploads of the Files API; other URLs are readable by every project. */
 const UPLOAD = /\/v\d\w{0,10}\/files\/|^files\//;
 
-/** Google takes this in place of a signature in conversations that another model began. */
+/** Google accepts this in place of a signature in conversations started by another model. */
 export const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
 
-/** A call is refused without a signature. */
+/** The API rejects a call without a signature. */
 const NO_SIGNATURE = { text: JSON.stringify(FOREIGN_CALL_SIGNATURE), model: /./ } as const;
 
 class GeminiPieces {
@@ -56,7 +56,7 @@ class GeminiPieces {
     }
   }
 
-  /** The first of the calls of one step has to be signed, where the model wants that. */
+  /** Some models require a signature on the first call of each step. */
   #readCalls(parts: readonly ObjectSpan[]): void {
     const first = parts.find(({ members }) => members.some(isCall));
     if (first === undefined || first.members.some(({ name }) => SIGNATURES.has(name))) return;
@@ -65,7 +65,7 @@ class GeminiPieces {
     this.#pieces.push({ kind: 'signature', field: 'thoughtSignature', id: UNSIGNED_CALL, slot: null, standIn });
   }
 
-  /** A part that holds nothing beside its signature goes with it. */
+  /** A part that holds only its signature is removed with it. */
   #readPart(part: readonly MemberSpan[], whole: Slot): void {
     const file = part.find(({ name }) => name === 'fileData' || name === 'file_data');
     if (file !== undefined) this.#readFile(membersAt(this.#bytes, file.valueStart));
@@ -73,12 +73,12 @@ class GeminiPieces {
     const signature = part[index];
     const value = signature === undefined ? null : textAt(this.#bytes, signature.valueStart, signature.end);
     if (signature === undefined || value === null || value === '' || value === FOREIGN_CALL_SIGNATURE) return;
-    const slot = this.#saysNothing(part) ? whole : { list: { spans: part, within: null }, index };
+    const slot = this.#isEmpty(part) ? whole : { list: { spans: part, within: null }, index };
     const standIn = part.some(isCall) ? { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE } : null;
     this.#pieces.push({ kind: 'signature', field: 'thoughtSignature', id: opaqueId(value), slot, standIn });
   }
 
-  #saysNothing(part: readonly MemberSpan[]): boolean {
+  #isEmpty(part: readonly MemberSpan[]): boolean {
     return part.every((member) => SIGNATURES.has(member.name) || (member.name === 'text' && textOf(this.#bytes, [member], 'text') === ''));
   }
 
@@ -97,7 +97,7 @@ function isCall({ name }: MemberSpan): boolean {
   return name === 'functionCall' || name === 'function_call';
 }
 
-/** Notes the pieces of a whole response, or of one chunk of it. */
+/** Records the opaque values of a response or a chunk of one. */
 export function noteChunk(facts: ResponseFacts, response: Fields): void {
   for (const { content } of recordsIn(response['candidates'])) {
     if (!isRecord(content)) continue;

@@ -1,4 +1,4 @@
-/** What a chunk of a generateContent response says. */
+/** What a chunk of a generateContent response contains. */
 import type { FinishClass } from '../model.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -10,8 +10,8 @@ export function partsOf(candidate: Fields): readonly Fields[] {
   return isRecord(content) ? recordsIn(content['parts']) : [];
 }
 
-/** A signature alone says nothing. */
-export function saysSomething(part: Fields): boolean {
+/** A signature alone is not content. */
+export function partHasContent(part: Fields): boolean {
   if (typeof part['text'] === 'string') return part['text'] !== '';
   return Object.keys(part).some((name) => name !== 'thoughtSignature' && name !== 'thought');
 }
@@ -24,13 +24,13 @@ export function isCall(part: Fields): boolean {
   return isRecord(part['functionCall']);
 }
 
-/** Null: it has not ended. `hasCall`: in this chunk or before. */
+/** Null while the candidate is unfinished. `hasCall`: it has a call in this or an earlier chunk. */
 export function finishOf(candidate: Fields, hasCall: boolean): FinishClass | null {
   const reason = textOrNull(candidate['finishReason']);
   return reason === null ? null : finishClassOf(reason, hasCall);
 }
 
-/** The prompt was blocked: there will be no candidate. */
+/** The prompt was blocked; no candidate follows. */
 export function isBlocked(chunk: Fields): boolean {
   const feedback = chunk['promptFeedback'];
   return isRecord(feedback) && textIn(feedback['blockReason']) !== '' && recordsIn(chunk['candidates']).length === 0;

@@ -1,9 +1,9 @@
-/** Parts of a generateContent request. Calls and their results are matched by id where they have one, else by name and position. */
+/** Parses parts of a generateContent request. Calls and results are matched by id if they have one, otherwise by name and position. */
 import { isRecord } from '../json-values.ts';
 import { recordsIn, recordsOrOne, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, Opaque, RequestPart } from '../model.ts';
-import { PLACE_ID } from './call-ids.ts';
+import { POSITIONAL_ID_PREFIX } from './call-ids.ts';
 import { camelCased } from './names.ts';
 
 export class PartReader {
@@ -30,7 +30,7 @@ export class PartReader {
   }
 
   #call(call: Fields, opaque: Opaque | null): RequestPart {
-    const id = textOrNull(call['id']) ?? `${PLACE_ID}${this.#callCount}`;
+    const id = textOrNull(call['id']) ?? `${POSITIONAL_ID_PREFIX}${this.#callCount}`;
     this.#callCount++;
     const name = textIn(call['name']);
     this.#open.push({ id, name });
@@ -42,14 +42,14 @@ export class PartReader {
     const id = textOrNull(result['id']);
     const at = this.#open.findIndex((call) => (id === null ? call.name === name : call.id === id));
     const call = at === -1 ? undefined : this.#open.splice(at, 1)[0];
-    const callId = id ?? call?.id ?? `${PLACE_ID}${name}`;
+    const callId = id ?? call?.id ?? `${POSITIONAL_ID_PREFIX}${name}`;
     const { text, isError } = responseText(result['response']);
     const media = recordsIn(result['parts']).flatMap((part) => this.#read(camelCased(part)));
     return { type: 'tool_result', callId, name, parts: [{ type: 'text', text }, ...media], isError };
   }
 }
 
-/** A response is an object; by convention its one member `output`, `result` or `error` holds what there is to say. */
+/** A function response is an object; by convention its content is the single member `output`, `result` or `error`. */
 function responseText(response: unknown): { readonly text: string; readonly isError: boolean } {
   if (!isRecord(response)) return { text: typeof response === 'string' ? response : JSON.stringify(response ?? {}), isError: false };
   const names = Object.keys(response);

@@ -1,4 +1,4 @@
-/** A generateContent request as what it asks for, to be written in another dialect. */
+/** Parses a generateContent request into the neutral model, from which it is written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { booleanOf, listOf, ownOf, recordsIn, recordsOrOne, textIn, textOrNull } from '../loose-values.ts';
@@ -9,13 +9,13 @@ import { PartReader } from './parse-parts.ts';
 import { GEMINI_FIELDS, GENERATION_FIELDS } from './request-fields.ts';
 import { toJsonSchema } from './schema.ts';
 
-/** `text` is the body of a request that was decoded before; whether it asks for a stream stands in its path. */
+/** `text`: a request body that passed decoding; `stream`, from the path: whether a stream is requested. */
 export function parseGeminiRequest(text: string, stream: boolean): ModelRequest {
   const body = camelCased(parseExact(text) as Fields);
   const config = isRecord(body['generationConfig']) ? camelCased(body['generationConfig']) : {};
   const rest = [...unmodelled(body, GEMINI_FIELDS, ''), ...unmodelled(config, GENERATION_FIELDS, 'generationConfig.')];
   if (listOf(config['responseModalities']).some((modality) => textIn(modality).toUpperCase() !== 'TEXT')) {
-    rest.push({ name: 'generationConfig.responseModalities', fate: 'refuse' });
+    rest.push({ name: 'generationConfig.responseModalities', handling: 'refuse' });
   }
   const parts = new PartReader();
   const system = systemTurn(body['systemInstruction'], parts);
@@ -50,9 +50,9 @@ export function parseGeminiRequest(text: string, stream: boolean): ModelRequest 
 
 function unmodelled(fields: Fields, fates: Readonly<Record<string, string>>, prefix: string): Unmodelled[] {
   return Object.entries(fields).flatMap(([name, value]): Unmodelled[] => {
-    const fate = ownOf(fates, name) ?? 'drop';
+    const handling = ownOf(fates, name) ?? 'drop';
     const isEmpty = value === null || value === false || (Array.isArray(value) && value.length === 0);
-    return isEmpty || (fate !== 'drop' && fate !== 'refuse') ? [] : [{ name: prefix + name, fate }];
+    return isEmpty || (handling !== 'drop' && handling !== 'refuse') ? [] : [{ name: prefix + name, handling }];
   });
 }
 
@@ -95,7 +95,7 @@ function formatOf(config: Fields): OutputFormat | null {
 
 const LEVELS: Readonly<Record<string, Effort>> = { minimal: 'minimal', low: 'low', medium: 'medium', high: 'high' };
 
-/** A budget of -1 leaves the amount to the model. */
+/** A budget of -1 leaves the choice to the model. */
 function reasoningOf(config: unknown): ReasoningRequest | null {
   if (!isRecord(config)) return null;
   const fields = camelCased(config);

@@ -1,4 +1,4 @@
-/** generateContent responses, streamed or whole, as model events. */
+/** Parses generateContent responses, streamed or not, into model events. */
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
@@ -7,11 +7,11 @@ import type { Fields } from '../loose-values.ts';
 import { foldEvents } from '../model-fold.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamParser } from '../model.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
-import { PLACE_ID } from './call-ids.ts';
+import { POSITIONAL_ID_PREFIX } from './call-ids.ts';
 import { PartialArguments } from './partial-arguments.ts';
 import { readGeminiUsage } from './usage.ts';
 
-/** Events that reach the parser have passed the watcher's limit. */
+/** The stream reader has already enforced the event size limit. */
 const NO_LIMIT = Infinity;
 
 const FILTERED: ReadonlySet<string> = new Set([
@@ -19,7 +19,7 @@ const FILTERED: ReadonlySet<string> = new Set([
   'IMAGE_RECITATION', 'MODEL_ARMOR', 'JAILBREAK',
 ]); // prettier-ignore
 
-/** Why a candidate ended, by class. A tool call ends with `STOP`. */
+/** The class of a finish reason. A candidate with a tool call ends with `STOP`. */
 export function finishClassOf(reason: string, hasCall: boolean): FinishClass {
   if (reason === 'MAX_TOKENS') return 'length';
   if (FILTERED.has(reason)) return 'content_filter';
@@ -32,13 +32,13 @@ export function createGeminiStreamParser(): StreamParser {
   return new GeminiStreamParser();
 }
 
-/** A whole response, or the list of them that a stream without `alt=sse` is; it has been read as one before. */
+/** `body`: a response that `readGeminiResponse` accepted, or the JSON list of chunks that a stream without `alt=sse` is. */
 export function parseGeminiResponse(body: Uint8Array): ModelResponse {
   const value = parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
   return modelOf(Array.isArray(value) ? recordsIn(value) : [value as Fields]);
 }
 
-/** The chunks of one response. */
+/** `chunks`: all chunks of one response. */
 export function modelOf(chunks: readonly Fields[]): ModelResponse {
   const parser = new ResponseParser();
   for (const chunk of chunks) parser.read(chunk);
@@ -119,13 +119,13 @@ interface Call {
   readonly name: string;
   readonly arguments: PartialArguments;
   readonly opaque: Opaque | null;
-  /** More of its arguments will come. */
+  /** More of its arguments follow. */
   isOpen: boolean;
 }
 
 /**
- * Calls are given at the end: one that a `functionResponse` of the same response answers was a tool of the server's own, and is not the
- * caller's to run.
+ * Calls are emitted at the end: one with a `functionResponse` in the same response is a server-side tool call, not one for the caller to
+ * run.
  */
 class CandidateParser {
   readonly #choice: number;
@@ -173,10 +173,10 @@ class CandidateParser {
     if (isRecord(inlineData)) return this.#media(inlineData);
     const text = textIn(part['text']);
     if (typeof part['text'] !== 'string') return this.#foreign(part);
-    this.#say(part['thought'] === true ? 'reasoning' : 'text', text, opaque);
+    this.#append(part['thought'] === true ? 'reasoning' : 'text', text, opaque);
   }
 
-  #say(type: 'text' | 'reasoning', text: string, opaque: Opaque | null): void {
+  #append(type: 'text' | 'reasoning', text: string, opaque: Opaque | null): void {
     if (text === '' && this.#open === null) return;
     if (text !== '' && this.#open?.type !== type) {
       this.#close();
@@ -187,7 +187,7 @@ class CandidateParser {
     if (text !== '') this.#emit({ type: 'delta', choice: this.#choice, part: open.part, text });
   }
 
-  /** With `willContinue` the arguments come in the parts that follow, which may have no name. */
+  /** With `willContinue` the arguments follow in later parts, which may have no name. */
   #readCall(call: Fields, opaque: Opaque | null): void {
     const last = this.#calls.at(-1);
     const name = textOrNull(call['name']);
@@ -200,7 +200,7 @@ class CandidateParser {
 
   #beginCall(call: Fields, name: string, opaque: Opaque | null): Call {
     this.#close();
-    const id = textOrNull(call['id']) ?? `${PLACE_ID}${this.#responseId}_${this.#choice}_${this.#callCount}`;
+    const id = textOrNull(call['id']) ?? `${POSITIONAL_ID_PREFIX}${this.#responseId}_${this.#choice}_${this.#callCount}`;
     this.#callCount++;
     const begun = { id, name, arguments: new PartialArguments(), opaque, isOpen: false };
     this.#calls.push(begun);

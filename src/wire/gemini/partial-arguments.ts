@@ -1,9 +1,9 @@
-/** Arguments of a call that come in pieces, each with the JSON path of the value it belongs to: `$.location`, `$.stops[0].name`. */
+/** Call arguments that arrive in fragments, each with the JSON path of its value: `$.location`, `$.stops[0].name`. */
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 
 const STEP = /\.([^.[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]/g;
-/** A path with more steps, or an index beyond this, is none that a call has. */
+/** Fragments with a longer path or a larger index are ignored as invalid. */
 const STEPS_MAX = 32;
 const INDEX_MAX = 10_000;
 

@@ -10,10 +10,10 @@ import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteChunk } from './opaque.ts';
-import { finishOf, isBlocked, isCall, isThought, partsOf, saysSomething } from './outcome.ts';
+import { finishOf, isBlocked, isCall, isThought, partsOf, partHasContent } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
-/** Judges a whole body that came with a success status: one response or a list of its chunks, an error in disguise, nothing, or no JSON. */
+/** Classifies the body of a response with a success status: a response or list of chunks, an error object, empty, or malformed. */
 export function readGeminiResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
   if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
   const value = outline === null ? parse(body) : outline.parse();
@@ -32,17 +32,17 @@ export function readGeminiResponse(body: Uint8Array, outline: JsonOutline | null
 
 function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): ResponseFacts {
   const candidates = chunks.flatMap((chunk) => recordsIn(chunk['candidates']));
-  const said = candidates.flatMap(partsOf).filter(saysSomething);
-  const hasCall = said.some(isCall);
+  const content = candidates.flatMap(partsOf).filter(partHasContent);
+  const hasCall = content.some(isCall);
   const finish = candidates.map((candidate) => finishOf(candidate, hasCall)).find((reason) => reason !== null) ?? null;
   const facts: ResponseFacts = {
     model: chunks.map((chunk) => textOrNull(chunk['modelVersion'])).find((model) => model !== null) ?? null,
     usage,
     finishReason: chunks.some(isBlocked) ? 'content_filter' : finish,
-    hasContent: said.length > 0,
+    hasContent: content.length > 0,
   };
   for (const chunk of chunks) noteChunk(facts, chunk);
-  if (said.length > 0 && said.every(isThought)) facts.onlyReasoning = true;
+  if (content.length > 0 && content.every(isThought)) facts.onlyReasoning = true;
   return facts;
 }
 

@@ -1,8 +1,8 @@
-/** What becomes of a generateContent request's members in another dialect; the words as in `openai-chat/request-fields.ts`. */
-import type { FieldFate } from '../conversion-loss.ts';
+/** What happens to each member of a generateContent request in conversion; see `openai-chat/request-fields.ts` for the values. */
+import type { FieldHandling } from '../conversion-loss.ts';
 
-/** Top-level members, in camel case; the API takes snake case as well. */
-export const GEMINI_FIELDS: Readonly<Record<string, FieldFate>> = {
+/** Top-level members in camel case; the API accepts snake case as well. */
+export const GEMINI_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   contents: 'model',
   systemInstruction: 'model',
@@ -12,12 +12,12 @@ export const GEMINI_FIELDS: Readonly<Record<string, FieldFate>> = {
   serviceTier: 'model',
   labels: 'ignore',
   store: 'ignore',
-  // The context lives at the provider.
+  // The context is stored at the provider.
   cachedContent: 'refuse',
   safetySettings: 'drop',
 };
 
-export const GENERATION_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const GENERATION_FIELDS: Readonly<Record<string, FieldHandling>> = {
   temperature: 'model',
   topP: 'model',
   topK: 'model',
@@ -32,7 +32,7 @@ export const GENERATION_FIELDS: Readonly<Record<string, FieldFate>> = {
   frequencyPenalty: 'model',
   thinkingConfig: 'model',
   responseModalities: 'model',
-  // The response would lack what was asked for.
+  // The response would lack what was requested.
   speechConfig: 'refuse',
   imageConfig: 'refuse',
   responseLogprobs: 'drop',

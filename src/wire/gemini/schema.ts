@@ -1,4 +1,4 @@
-/** Gemini's own schema language (OpenAPI 3.0, types in capitals) as JSON Schema. */
+/** Converts Gemini's schema language (OpenAPI 3.0, upper-case types) to JSON Schema. */
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 
@@ -8,7 +8,7 @@ const ONE = new Set(['items', 'additionalProperties']);
 const LISTS = new Set(['anyOf', 'oneOf', 'allOf', 'prefixItems']);
 const MAPS = new Set(['properties', '$defs', 'defs']);
 
-/** What is JSON Schema already stays as it is. */
+/** JSON Schema passes unchanged. */
 export function toJsonSchema(schema: unknown, depth = NESTING_MAX): unknown {
   if (!isRecord(schema) || depth === 0) return schema;
   const result: Fields = {};
@@ -25,7 +25,7 @@ export function toJsonSchema(schema: unknown, depth = NESTING_MAX): unknown {
   return result;
 }
 
-/** 64-bit numbers are strings in Google's JSON. */
+/** Google's JSON writes 64-bit numbers as strings. */
 function isCount(name: string): boolean {
   return /^(?:min|max)(?:Items|Length|Properties)$/.test(name);
 }

@@ -1,8 +1,8 @@
-/** Watches a stream of generateContent. It has no terminator: it is whole once all its candidates have ended and the connection closes. */
+/** Watches a generateContent stream. It has no terminator: it is complete once every candidate has ended and the connection closes. */
 import { Buffer } from 'node:buffer';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseExactly } from '../json-outline.ts';
+import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -10,13 +10,13 @@ import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteChunk } from './opaque.ts';
-import { finishOf, isBlocked, isCall, partsOf, saysSomething } from './outcome.ts';
+import { finishOf, isBlocked, isCall, partsOf, partHasContent } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
 const CHARS_PER_TOKEN = 4;
 const NONE: Uint8Array = Buffer.alloc(0);
 
-/** `maxEventSize` in bytes; `choices`: how many candidates were asked for. */
+/** `maxEventSize` in bytes; `choices`: the number of candidates requested. */
 export function createGeminiStreamReader(maxEventSize: number, choices: number): StreamReader {
   return new GeminiStreamReader(maxEventSize, choices);
 }
@@ -40,7 +40,7 @@ class GeminiStreamReader extends EventWatcher {
     return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
-  /** Fewer candidates than asked for may come; those that have begun must have ended. */
+  /** There may be fewer candidates than requested; all that started must have ended. */
   protected get isWhole(): boolean {
     return this.#isBlocked || (this.#ended.size > 0 && this.#ended.size >= Math.min(this.#choices, this.#begun.size));
   }
@@ -49,19 +49,19 @@ class GeminiStreamReader extends EventWatcher {
     const { framer } = this;
     if (framer.outline !== null && framer.dataLine !== null) {
       this.sawEvent = true;
-      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+      return this.#readValue(parseOrUndefined(framer.outlinedData), framer.dataLine);
     }
     const data = framer.readData();
     if (data === null) return this.#readWithoutData();
     if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
     this.sawEvent = true;
-    // Compatible servers end with OpenAI's terminator.
+    // Compatible servers end with OpenAI's `[DONE]`.
     if (/^\s*\[DONE\]/.test(data))
       return this.isWhole ? 'end' : createFailure('cut', this.phase, 'the stream ended before the response did');
     return this.#readValue(parseBounded(data), data);
   }
 
-  /** Google's SDK does not skip comments: they are taken out. An error may come as bare JSON. */
+  /** Comments are removed: Google's SDK fails on them. An error may come as bare JSON. */
   #readWithoutData(): Step {
     const { framer } = this;
     const text = framer.bytes.toString('utf8', framer.start, framer.end).trim();
@@ -77,7 +77,7 @@ class GeminiStreamReader extends EventWatcher {
     if (error !== null || this.framer.eventName === 'error')
       return failureFromErrorValue(isRecord(value) ? value : error, this.phase, Buffer.from(data));
     if (!isRecord(value)) {
-      // At the end of a stream this is an event that broke off: more was to come.
+      // At the end of a stream this is a truncated event: the stream is incomplete.
       this.#ended.clear();
       return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
     }
@@ -96,12 +96,12 @@ class GeminiStreamReader extends EventWatcher {
     const index = typeof candidate['index'] === 'number' ? candidate['index'] : position;
     this.#begun.add(index);
     for (const part of partsOf(candidate)) {
-      if (!saysSomething(part)) continue;
+      if (!partHasContent(part)) continue;
       this.#hasCall ||= isCall(part);
       this.#events++;
       this.#chars += textIn(part['text']).length;
       this.noteContent();
-      // Where Google runs a tool itself, the call ends with `STOP`, and its result and the text follow.
+      // After a call of a server-side tool, the chunk has finish reason `STOP`; the result and the text follow.
       this.#ended.delete(index);
     }
     const finish = finishOf(candidate, this.#hasCall);

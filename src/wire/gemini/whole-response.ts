@@ -1,15 +1,15 @@
-/** A whole response: its texts to be judged and replaced, and its way from and to a stream. All members are kept, known or not. */
+/** Non-streaming responses: reads and replaces their texts, converts them to and from streams. Unknown members are preserved. */
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';
-import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
+import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 import { finishOf, isBlocked, partsOf } from './outcome.ts';
 import { modelOf, parseGeminiResponse } from './parse-response.ts';
@@ -20,7 +20,7 @@ export function geminiChoices(body: Uint8Array, outline: JsonOutline | null = nu
   return choicesOf(modelOf(Array.isArray(value) ? recordsIn(value) : isRecord(value) ? [value] : []));
 }
 
-/** The first text part of each candidate gets the text; the others, which were judged as a part of it, go. */
+/** The first text part of each candidate gets its text; the other text parts, which it replaces, are removed. */
 export function withGeminiTexts(body: Uint8Array, texts: readonly (string | null)[]): Uint8Array {
   const response = merged(parse(body));
   const candidates = recordsIn(response['candidates']).map((candidate, at) => {
@@ -41,7 +41,7 @@ function withText(candidate: Fields, text: string): Fields {
   return { ...candidate, content: { ...(candidate['content'] as Fields), parts } };
 }
 
-/** A whole response as its stream: one event, or one for each chunk of a list. */
+/** The stream equivalent to a response: one event, or one per chunk of a list. */
 export function geminiToStream(body: Uint8Array): Uint8Array {
   return Buffer.from(
     parse(body)
@@ -50,7 +50,7 @@ export function geminiToStream(body: Uint8Array): Uint8Array {
   );
 }
 
-/** The events of a complete stream as one whole response. */
+/** The response equivalent to a complete stream. */
 export function streamToGemini(events: Uint8Array): Uint8Array {
   const fold = new GeminiStreamFold();
   fold.push(events);
@@ -76,7 +76,7 @@ export class GeminiStreamFold implements StreamFold {
   }
 }
 
-/** Chunks as one response: of each member the last value counts, and the parts of a candidate follow each other. */
+/** Merges chunks into one response: the last value of each member wins, and a candidate's parts are concatenated. */
 function merged(chunks: readonly Fields[]): Fields {
   if (chunks.length === 1) return chunks[0]!;
   const response: Fields = {};
@@ -103,7 +103,7 @@ function contentOf({ content }: Fields): Fields {
   return isRecord(content) ? content : {};
 }
 
-/** Text goes on with the text before it, if both are thoughts or both are none; a signature ends what it signs. */
+/** Adjacent text parts are joined if both or neither are reasoning; a signature ends the part that it signs. */
 function addPart(parts: Fields[], part: Fields): void {
   const last = parts.at(-1);
   const goesOn = last !== undefined && isPlainText(last) && typeof part['text'] === 'string' && last['thought'] === part['thought'];
@@ -115,12 +115,12 @@ function isPlainText(part: Fields): boolean {
   return typeof part['text'] === 'string' && part['thoughtSignature'] === undefined;
 }
 
-export function geminiInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+export function geminiInForm({ body, isStream }: WholeResponse, wanted: RequestedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? geminiToStream(body) : streamToGemini(body);
 }
 
-/** True if a candidate was cut off or filtered, or the response is too large to tell. */
+/** True if a candidate was cut off or filtered, or the response is too large to check. */
 export function isUnfinished(body: Uint8Array): boolean {
   if (!isConvertible(body)) return true;
   const text = asBuffer(body).toString('utf8', byteOrderMarkLength(body)).trimStart();
@@ -130,7 +130,7 @@ export function isUnfinished(body: Uint8Array): boolean {
   return finishes.some((finish) => finish === 'length' || finish === 'content_filter' || finish === 'other');
 }
 
-/** One response, or the chunks of a list. */
+/** A single response, or the chunks of a list. */
 function parse(body: Uint8Array): readonly Fields[] {
   const value = parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
   return Array.isArray(value) ? recordsIn(value) : [value as Fields];

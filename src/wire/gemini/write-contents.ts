@@ -1,7 +1,7 @@
-/** Turns as `systemInstruction` and `contents` of a generateContent request. */
+/** Writes turns as `systemInstruction` and `contents` of a generateContent request. */
 import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
@@ -10,7 +10,7 @@ import { textOf } from '../request-text.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 import { toTargetName } from '../tool-names.ts';
-import { PLACE_ID } from './call-ids.ts';
+import { POSITIONAL_ID_PREFIX } from './call-ids.ts';
 
 interface Content {
   readonly role: 'user' | 'model';
@@ -19,7 +19,7 @@ interface Content {
 
 export function writeContents(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly system: readonly Fields[]; readonly contents: readonly Content[] } | ConversionFault {
   const writer = new ContentWriter(can, dropped);
@@ -27,18 +27,18 @@ export function writeContents(
   return writer.fault ?? writer.finish();
 }
 
-/** Consecutive turns of one role become one content; system text after the first turn becomes the user's. */
+/** Merges consecutive turns of one role; system text after the first turn becomes user text. */
 class ContentWriter {
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
   readonly #system: Fields[] = [];
   readonly #contents: Content[] = [];
   readonly #toolNames = new Map<string, string>();
-  /** The API wants a signature at the first call of a turn. */
+  /** The API requires a signature on the first call of a turn. */
   #turnHasCall = false;
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -65,7 +65,7 @@ class ContentWriter {
       case 'refusal':
         return part.text === '' ? [] : [{ text: part.text }];
       case 'image':
-        return this.#can.seesImages ? this.#media(part.source, 'image/png') : this.#refuse('image');
+        return this.#can.supportsImages ? this.#media(part.source, 'image/png') : this.#refuse('image');
       case 'audio':
         return this.#media(part.source, `audio/${part.format}`);
       case 'file':
@@ -100,7 +100,7 @@ class ContentWriter {
     return [{ functionResponse: { ...idOf(result.callId), name, response } }, ...media];
   }
 
-  /** Only signed thoughts of the same dialect are taken back. */
+  /** Only signed reasoning of this dialect is accepted back. */
   #reasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): Fields[] {
     if (opaque?.dialect === 'gemini') return [{ text, thought: true, thoughtSignature: opaque.value }];
     this.#dropped.add('reasoning');
@@ -115,7 +115,7 @@ class ContentWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }
@@ -137,10 +137,10 @@ function mimeOfUrl(url: string): string | null {
   return MIME_BY_ENDING[ending] ?? null;
 }
 
-/** A call to which Gemini gave no id goes back without one. */
+/** Omits ids that were made for calls without one. */
 function idOf(id: string): Fields {
   const own = toTargetId('gemini', id);
-  return own.startsWith(PLACE_ID) ? {} : { id: own };
+  return own.startsWith(POSITIONAL_ID_PREFIX) ? {} : { id: own };
 }
 
 function responseOf(text: string): Fields {

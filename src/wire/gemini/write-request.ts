@@ -1,13 +1,13 @@
-/** Writes what a request of another dialect asks for as a generateContent request. Model and stream stand in the path. */
+/** Writes a neutral request as a generateContent request. Model and streaming are given in the path. */
 import { Buffer } from 'node:buffer';
-import { DropList, foreignFault } from '../conversion-loss.ts';
-import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { DropList, findConversionFault } from '../conversion-loss.ts';
+import type { TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, ReasoningRequest, ToolChoice } from '../model.ts';
 import { toTargetName } from '../tool-names.ts';
 import { writeContents } from './write-contents.ts';
 
-/** What each effort may spend on reasoning where the model takes only a budget, in tokens. */
+/** Thinking budget per effort, in tokens, for models that accept only a budget. */
 const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
   minimal: 512,
   low: 1_024,
@@ -17,9 +17,9 @@ const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
   max: 24_576,
 };
 
-export function writeGeminiRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeGeminiRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? foreignFault(request, dropped);
+  const fault = dropped.refusal ?? findConversionFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const written = writeContents(request.turns, can, dropped);
   if ('field' in written) return { ok: false, ...written };
@@ -35,7 +35,7 @@ export function writeGeminiRequest(request: ModelRequest, edits: WriteEdits, can
   return { ok: true, body: Buffer.from(JSON.stringify(edits.apply(body))), dropped: dropped.names };
 }
 
-function generationConfig(request: ModelRequest, can: TargetAbilities, dropped: DropList): Fields {
+function generationConfig(request: ModelRequest, can: TargetCapabilities, dropped: DropList): Fields {
   const config: Fields = {};
   const sample = (name: string, field: string, value: number | null): void => {
     if (value === null) return;
@@ -58,7 +58,7 @@ function generationConfig(request: ModelRequest, can: TargetAbilities, dropped: 
   return config;
 }
 
-function thinkingConfig({ effort, budgetTokens }: ReasoningRequest, can: TargetAbilities, dropped: DropList): Fields | null {
+function thinkingConfig({ effort, budgetTokens }: ReasoningRequest, can: TargetCapabilities, dropped: DropList): Fields | null {
   if (can.thinking === 'none') {
     if (effort !== 'none') dropped.add('reasoning');
     return null;
@@ -99,7 +99,7 @@ function declarationOf(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
 function callingConfig(choice: ToolChoice): Fields {
   if (choice.type === 'tool') return { mode: 'ANY', allowedFunctionNames: [targetName(choice.name)] };
   if (choice.type === 'none') return { mode: 'NONE' };
-  // The names count in mode ANY only.
+  // Only mode ANY accepts a list of names.
   if (choice.type === 'allowed')
     return choice.mode === 'required' ? { mode: 'ANY', allowedFunctionNames: choice.names.map(targetName) } : { mode: 'AUTO' };
   return { mode: choice.type === 'required' ? 'ANY' : 'AUTO' };

@@ -1,4 +1,4 @@
-/** Model events as a generateContent stream, and a whole response as one. */
+/** Writes model events as a generateContent stream or a response body. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Fields } from '../loose-values.ts';
@@ -17,7 +17,7 @@ const FINISH: Readonly<Record<FinishClass, string>> = {
   other: 'OTHER',
 };
 
-/** `array`: the form without `alt=sse`, one JSON list. */
+/** `array`: a JSON list, the form without `alt=sse`. */
 export function createGeminiStreamWriter(options: WriteOptions, form: 'sse' | 'array'): StreamWriter {
   return new GeminiStreamWriter(options, form);
 }
@@ -27,7 +27,7 @@ interface OpenPart {
   text: string;
 }
 
-/** Calls are written whole; the reasons to end and the usage stand in the last chunk. */
+/** Calls are written complete; finish reasons and usage are in the last chunk. */
 class GeminiStreamWriter implements StreamWriter {
   readonly #options: WriteOptions;
   readonly #form: 'sse' | 'array';
@@ -135,7 +135,7 @@ export function writeGeminiResponse(response: ModelResponse, options: WriteOptio
   );
 }
 
-/** The first call has a signature: without one, Google refuses it in the next turn. */
+/** Adds a signature to the first call; Google rejects an unsigned one in the next turn. */
 function withSignature(parts: readonly ResponsePart[]): readonly ResponsePart[] {
   const first = parts.findIndex(({ head }) => head.type === 'tool_call');
   return parts.map((part, i) => (i === first ? { ...part, opaque: signatureOf(part.opaque) } : part));
@@ -145,7 +145,7 @@ function signatureOf(opaque: Opaque | null): Opaque {
   return opaque?.dialect === 'gemini' ? opaque : { dialect: 'gemini', value: FOREIGN_CALL_SIGNATURE };
 }
 
-/** Null: the dialect has no part for it. */
+/** Null if the dialect has no part for it. */
 function partOf(head: PartHead, text: string, opaque: Opaque | null): Fields | null {
   const signed = opaque?.dialect === 'gemini' ? { thoughtSignature: opaque.value } : {};
   switch (head.type) {

@@ -1,4 +1,4 @@
-/** Opaque pieces of the dialects that are read by their codecs. */
+/** Opaque pieces of Responses and Gemini. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
@@ -36,7 +36,7 @@ describe('opaque pieces of Responses', () => {
   const message = { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hi' }] };
   const call = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' };
 
-  it('are encrypted reasoning, and ids of what an account holds', () => {
+  it('are encrypted reasoning, and ids of objects in one account', () => {
     const body = bodyOf({
       previous_response_id: 'resp_1',
       conversation: { id: 'conv_1' },
@@ -70,7 +70,7 @@ describe('opaque pieces of Responses', () => {
     );
   });
 
-  it('go with their items', () => {
+  it('are removed together with their items', () => {
     const reasoning = (data: string) => ({
       type: 'reasoning',
       id: `rs_${data}`,
@@ -94,7 +94,7 @@ describe('opaque pieces of Responses', () => {
     assert.deepEqual(streamed.opaque, ['a', 'rs_2'].map(opaqueId));
   });
 
-  it('are ids of reasoning that the provider keeps, and reasoning of another dialect is nobody’s', () => {
+  it('are ids of reasoning that the provider stores; reasoning of another dialect is unreadable', () => {
     const input = ['rs_1', 'rs_breakwater_1'].map((id) => ({ type: 'reasoning', id, summary: [] }));
     assert.deepEqual(
       responsesOpaque.find(bodyOf({ conversation: 'c', input })).pieces.map(({ id }) => id),
@@ -124,7 +124,7 @@ describe('opaque pieces of Gemini', () => {
     ]);
   });
 
-  it('leave text and calls, and a call keeps a signature', () => {
+  it('are removed from text and calls, and a call keeps a signature', () => {
     const contents = [
       { role: 'model', parts: [{ text: 'hm', thoughtSignature: 'a' }, call('b')] },
       { role: 'model', parts: [{ text: 'yes' }, { text: '', thoughtSignature: 'c' }] },
@@ -138,7 +138,7 @@ describe('opaque pieces of Gemini', () => {
     });
   });
 
-  it('are given to a call without one only where they are wanted', () => {
+  it('are added to a call without one only if required', () => {
     const contents = [{ role: 'model', parts: [{ functionCall: { name: 'f', args: {} } }, { functionCall: { name: 'g', args: {} } }] }];
     const body = bodyOf({ contents, model: 'm' });
     const { pieces } = geminiOpaque.find(body);

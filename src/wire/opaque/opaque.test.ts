@@ -24,7 +24,7 @@ const piecesOf = (dialect: Dialect, list: unknown[], more: object = {}): readonl
   dialect.opaque.find(decode(dialect, { model: 'm', max_tokens: 1, messages: list, ...more })).pieces;
 const summary = (pieces: readonly OpaquePiece[]): string[] => pieces.map(({ kind, field, id }) => `${kind} ${field} ${id}`);
 
-/** The messages that are left without the pieces. */
+/** The messages that remain without the pieces. */
 function without(dialect: Dialect, list: unknown[], keep: (piece: OpaquePiece) => boolean = () => false, model = 'm'): unknown {
   const body = decode(dialect, { model: 'm', max_tokens: 1, messages: list, tail: [1] });
   const removed = dialect.opaque.find(body).pieces.filter((piece) => !keep(piece));
@@ -41,7 +41,7 @@ const user = { role: 'user', content: 'hi' };
 const assistant = (...content: unknown[]) => ({ role: 'assistant', content });
 
 describe('opaque pieces of a Messages request', () => {
-  it('are signed and redacted thinking of the model, and ids of what an account holds', () => {
+  it('are signed and redacted thinking of the model, and ids of objects in one account', () => {
     const image = { type: 'image', source: { type: 'file', file_id: 'file_1' } };
     const list = [
       { role: 'user', content: [image, { type: 'container_upload', file_id: 'file_2' }] },
@@ -73,7 +73,7 @@ describe('opaque pieces of a Messages request', () => {
     assert.equal(messages.opaque.find(decode(messages, body)).pieces[0]!.id, opaqueId('a+b/c'));
   });
 
-  it('are taken out as blocks, and a turn of nothing else as a turn', () => {
+  it('are removed as blocks, and a turn of nothing else as a turn', () => {
     const call = { type: 'tool_use', id: 't', name: 'n', input: {} };
     assert.deepEqual(without(messages, [user, assistant(thinking('a'), text, thinking('b'), call), user]), [
       user,
@@ -86,7 +86,7 @@ describe('opaque pieces of a Messages request', () => {
     assert.deepEqual(without(messages, [user, assistant(thinking('a'), thinking('b'))], keepsB), [user, assistant(thinking('b'))]);
   });
 
-  it('are no words of a user, a tool or a schema', () => {
+  it('are not found in text of a user, a tool or a schema', () => {
     const list = [
       { role: 'user', content: [thinking('a'), { type: 'text', text: '{"signature":"x"}' }] },
       assistant({ type: 'tool_use', id: 't', name: 'n', input: { signature: 'x', type: 'thinking' } }),
@@ -98,7 +98,7 @@ describe('opaque pieces of a Messages request', () => {
     );
   });
 
-  it('are looked for only where the scan has come across their names', () => {
+  it('are searched for only if the scan has found their names', () => {
     const holds = (list: unknown[], more: object = {}): boolean | undefined =>
       decode(messages, { model: 'm', max_tokens: 1, messages: list, ...more }).opaque;
     assert.equal(holds([assistant(thinking('a'))]), true);
@@ -116,7 +116,7 @@ describe('opaque pieces of a chat request', () => {
   const google = (signature: string) => ({ google: { thought_signature: signature } });
   const call = (extra?: object) => ({ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, ...extra });
 
-  it('are what hosts keep in members of their own', () => {
+  it('are in the members that hosts add', () => {
     const message = {
       role: 'assistant',
       content: 'yes',
@@ -158,15 +158,15 @@ describe('opaque pieces of a chat request', () => {
     ]);
   });
 
-  it("are replaced by what Google's models take in place of a signature", () => {
+  it("are replaced with the placeholder signature that Google's models accept", () => {
     const message = { role: 'assistant', content: null, tool_calls: [call({ extra_content: google('e') })] };
     const replaced = { ...message, tool_calls: [call({ extra_content: google('skip_thought_signature_validator') })] };
     assert.deepEqual(without(chat, [message], undefined, 'gemini-3-pro'), [replaced]);
   });
 });
 
-describe('taking pieces out', () => {
-  it('leaves valid JSON without exactly those, wherever white space and other pieces are', () => {
+describe('removing pieces', () => {
+  it('leaves valid JSON without exactly those pieces, whatever white space and other pieces are around', () => {
     const random = createSeededRandom(7);
     const pick = (max: number): number => Math.floor(random.next() * max);
     const space = (): string => ['', ' ', '\n\t', '  '][pick(4)]!;
@@ -200,7 +200,7 @@ describe('taking pieces out', () => {
     }
   });
 
-  it('reads values in place as a parser does', () => {
+  it('reads values in place like a parser', () => {
     const json = String.raw` {"a" : [1,-2.5e3, "x\"]}\\" ,{ } ,[], null ] , "b\u0062":{"c":"\u00e9"},"d":true}`;
     const bytes = Buffer.from(json);
     const members = membersAt(bytes, 1);
@@ -231,7 +231,7 @@ describe('opaque pieces of a response', () => {
   };
   const event = (type: string, fields: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
 
-  it('are the same from a message and from its stream', () => {
+  it('are the same in a message and in its stream', () => {
     const content = [thinking('a'), { type: 'redacted_thinking', data: 'b' }, { ...thinking(), signature: '' }, text];
     const message = { type: 'message', content, stop_reason: 'end_turn', container: { id: 'c' } };
     const expected = ['a', 'b', '', 'c'].map(opaqueId);

@@ -1,6 +1,6 @@
 /**
- * Pieces of a conversation that only their maker can read: signatures, encrypted reasoning, ids of what one account holds. A dialect says
- * where they stand in a request (`OpaqueForms`) and collects those of a response (`ResponseFacts.opaque`).
+ * Pieces of a conversation that only their issuer can read: signatures, encrypted reasoning, ids of objects that one account holds. A
+ * dialect finds them in a request (`OpaqueForms`) and collects those of a response (`ResponseFacts.opaque`).
  */
 import { hash } from 'node:crypto';
 import type { ResponseFacts } from '../../core/facts.ts';
@@ -8,84 +8,84 @@ import type { Span } from '../json-cursor.ts';
 import type { RequestBody } from '../request-body.ts';
 
 /**
- * - `reasoning`: can be left out; the response may be worse, and is not wrong
- * - `signature`: the same for the signature of something that stays
- * - `state`: stands for something that one account holds; without it the conversation is another one
+ * - `reasoning`: can be removed; the response may be worse, but not wrong
+ * - `signature`: the same, for the signature of content that remains
+ * - `state`: refers to something that one account holds; without it the conversation is a different one
  */
 export type OpaqueKind = 'reasoning' | 'signature' | 'state';
 
 export interface OpaquePiece {
   readonly kind: OpaqueKind;
-  /** Names it for people: `thinking`, `file_id`. */
+  /** A name for people: `thinking`, `file_id`. */
   readonly field: string;
-  /** The same for the same piece, see `opaqueId`. */
+  /** Equal for the same piece, see `opaqueId`. */
   readonly id: string;
-  /** Where it is taken out; null: it can't be. */
+  /** Where it is removed; null: it can't be. */
   readonly slot: Slot | null;
-  /** What takes its place for models that do not take its absence; null: nothing is needed. */
+  /** Its replacement for models that reject its absence; null: none is needed. */
   readonly standIn: StandIn | null;
-  /** Reasoning that led to nothing: the response broke off after it. */
+  /** Reasoning without a result: the response broke off after it. */
   readonly hasNoAlternative?: true;
 }
 
-/** A value that stands for any piece of its kind. */
+/** A value that can replace any piece of its kind. */
 export interface StandIn extends Span {
   readonly text: string;
-  /** Names of the models that need it. */
+  /** Matches the names of the models that need it. */
   readonly model: RegExp;
 }
 
-/** What a body holds of them. */
+/** The opaque pieces of a body. */
 export interface OpaqueInBody {
   /** In the order of the conversation. */
   readonly pieces: readonly OpaquePiece[];
   /**
-   * Top-level members that the dialect does not take where these pieces are left out. `strictly`: also those that some models take all
-   * the same, and that the caller itself has sent so.
+   * Top-level members that the dialect rejects once these pieces are removed. `strictly`: also those that some models accept nevertheless,
+   * and that the caller itself has sent in this combination.
    */
   droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[];
 }
 
 export interface OpaqueForms {
-  /** The pieces in a body whose scan found names of theirs. */
+  /** Finds the pieces in a body; called if its scan found member names that dialects use for them. */
   find(body: RequestBody): OpaqueInBody;
-  /** What some models want of a conversation and others do without: `OPENING`, `UNSIGNED_CALL`; null: nothing is known. */
+  /** What some models require of a conversation and others do not: `OPENING`, `UNSIGNED_CALL`; null: nothing. */
   readonly wanted: string | null;
-  /** Members that signed reasoning may be bound to: a change to them makes it invalid. */
+  /** Members that signed reasoning may be bound to: changing them invalidates it. */
   readonly bound: ReadonlySet<string>;
-  /** True if a later request may continue the response to this one by its id alone. */
+  /** True if a later request may continue the response to this request by its id alone. */
   holdsResponse(body: RequestBody): boolean;
 }
 
 export const NOTHING_OPAQUE: OpaqueInBody = { pieces: [], droppedWith: () => [] };
 
-/** Reasoning that was never signed: only a provider that signs nothing takes it back. */
+/** Reasoning that was never signed: only a provider that signs nothing accepts it. */
 export const UNSIGNED = 'unsigned';
 
-/** Reasoning that a provider of another dialect made, as we have given it to a caller: no provider takes it. */
+/** Reasoning of a provider of another dialect, as converted for a caller: no provider accepts it. */
 export const UNREADABLE = 'unreadable';
 
-/** Stands for what opens a turn with reasoning: a place that has refused it wants such a turn to open so, or no reasoning at all. */
+/** Stands for the opening of a turn with reasoning: a target that has rejected one requires turns to open with reasoning, or to have none. */
 export const OPENING = 'opening';
 
-/** Stands for a call without a signature: a place that has refused one wants the value that stands for a signature. */
+/** Stands for a call without a signature: a target that has rejected one requires the placeholder signature. */
 export const UNSIGNED_CALL = 'unsigned call';
 
 const ID_LENGTH = 22;
 
-/** A hash of the piece's value, 132 bits of it. */
+/** A hash of the piece's value, of 132 bits. */
 export function opaqueId(value: string): string {
   return value === '' ? UNSIGNED : hash('sha256', value, 'base64url').slice(0, ID_LENGTH);
 }
 
-/** Pieces that are noted of one response. */
-const NOTED_MAX = 256;
+/** Pieces recorded of one response. */
+const RECORDED_MAX = 256;
 
-/** Notes a piece of a response; `''`: reasoning without a signature. */
+/** Records a piece of a response; `''`: reasoning without a signature. */
 export function noteOpaque(facts: ResponseFacts, value: string): void {
-  const noted = (facts.opaque ??= []);
+  const recorded = (facts.opaque ??= []);
   const id = opaqueId(value);
-  if (noted.length < NOTED_MAX && !noted.includes(id)) noted.push(id);
+  if (recorded.length < RECORDED_MAX && !recorded.includes(id)) recorded.push(id);
 }
 
 /** An item of an array, or a member of an object. */
@@ -96,16 +96,16 @@ export interface Slot {
 
 export interface SlotList {
   readonly spans: readonly Span[];
-  /** What is taken out with the last of the list; null: the list may be empty. */
+  /** Removed together with the last item of the list; null: the list may be empty. */
   readonly within: Slot | null;
 }
 
-/** Bytes that are taken out; `text`: what stands there instead. */
+/** A byte range that is removed; `text`: its replacement. */
 export interface Cut extends Span {
   readonly text?: string;
 }
 
-/** The bytes to take out for a model, in order, each with one comma beside it where it has neighbours. */
+/** The byte ranges to remove for a model, in order, each with one adjacent comma if it has neighbours. */
 export function cutsOf(pieces: Iterable<OpaquePiece>, model: string): readonly Cut[] {
   const removed = new Map<SlotList, Set<number>>();
   const cuts: Cut[] = [];
@@ -117,7 +117,7 @@ export function cutsOf(pieces: Iterable<OpaquePiece>, model: string): readonly C
   cuts.sort((a, b) => a.start - b.start);
   let end = 0;
   return cuts.filter((cut) => {
-    if (cut.start < end) return false; // within one that is taken out already
+    if (cut.start < end) return false; // inside a range that is removed already
     end = cut.end;
     return true;
   });

@@ -1,27 +1,27 @@
 /**
- * Whether the arguments of a tool call are whole. Judged is only what is certain: arguments that begin as a JSON object and end inside it
- * were cut off. None at all, a model's slip (JSON with a fault in it), and the free text of custom tools are passed on.
+ * Detects tool calls whose arguments were cut off. Only clear cases count: arguments that begin as a JSON object and end inside it. Missing
+ * arguments, a model's mistakes (malformed JSON) and the free text of custom tools are passed on.
  */
 import { JsonPrefix } from '../../core/json-prefix.ts';
 import { isRecord } from '../json-values.ts';
 
 type Fields = Record<string, unknown>;
 
-/** The calls of one answer beyond so many are not judged. */
+/** Calls checked in one response. */
 const CALLS_MAX = 1_024;
 
-/** Longer arguments of a plain answer are not judged, in characters: that would hold up other requests. */
-const JUDGED_LENGTH_MAX = 256 * 1024;
+/** In characters. Longer arguments of a non-streaming response are not checked: that would block the event loop. */
+const CHECKED_LENGTH_MAX = 256 * 1024;
 
-/** True if a whole message holds a call whose arguments were cut off. */
-export function holdsHalfCall(message: Fields): boolean {
+/** True if a complete message holds a call whose arguments were cut off. */
+export function holdsCutCall(message: Fields): boolean {
   return callsOf(message).some((call) => {
     const text = argumentsOf(call);
-    return text !== null && text.length <= JUDGED_LENGTH_MAX && isHalf(text);
+    return text !== null && text.length <= CHECKED_LENGTH_MAX && isCut(text);
   });
 }
 
-function isHalf(text: string): boolean {
+function isCut(text: string): boolean {
   if (!beginsObject(text)) return false;
   try {
     JSON.parse(text);
@@ -33,12 +33,12 @@ function isHalf(text: string): boolean {
 
 interface StreamedCall {
   readonly id: unknown;
-  /** Null: not to be judged. */
+  /** Null: not checked. */
   json: JsonPrefix | null;
   hasBegun: boolean;
 }
 
-/** The same for a stream, whose deltas hold fragments. */
+/** The same for a stream, whose deltas hold fragments of arguments. */
 export class CallArguments {
   readonly #byPlace = new Map<string, StreamedCall>();
   /** The last call of each choice, for fragments without an index. */
@@ -46,17 +46,17 @@ export class CallArguments {
   readonly #calls: { readonly choice: number; readonly call: StreamedCall }[] = [];
 
   add(choice: number, delta: Fields): void {
-    for (const said of callsOf(delta)) {
-      const call = this.#callOf(choice, said);
-      const text = argumentsOf(said);
+    for (const fields of callsOf(delta)) {
+      const call = this.#callOf(choice, fields);
+      const text = argumentsOf(fields);
       if (call === null || call.json === null || text === '') continue;
       if (text === null) call.json = null;
       else read(call, text);
     }
   }
 
-  /** True if a call of this choice has begun an object and not ended it. */
-  isHalf(choice: number): boolean {
+  /** True if a call of this choice has begun an object and not completed it. */
+  isCut(choice: number): boolean {
     return this.#calls.some(({ choice: of, call }) => of === choice && call.hasBegun && call.json?.isComplete === false);
   }
 
@@ -89,13 +89,13 @@ function beginsObject(text: string): boolean {
   return /^\s*\{/.test(text);
 }
 
-function callsOf(said: Fields): Fields[] {
-  const calls: unknown[] = Array.isArray(said['tool_calls']) ? said['tool_calls'] : [];
-  const old = said['function_call'];
+function callsOf(fields: Fields): Fields[] {
+  const calls: unknown[] = Array.isArray(fields['tool_calls']) ? fields['tool_calls'] : [];
+  const old = fields['function_call'];
   return [...calls.filter(isRecord), ...(isRecord(old) ? [{ function: old }] : [])];
 }
 
-/** '': none in this one; null: something that is no text. */
+/** Empty: none in this delta; null: not a string. */
 function argumentsOf(call: Fields): string | null {
   const called = call['function'];
   if (!isRecord(called)) return '';

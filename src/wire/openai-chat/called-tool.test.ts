@@ -3,10 +3,10 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { parseChatRequest } from './parse-request.ts';
 import { parseChatResponse } from './parse-response.ts';
-import { readAnswer } from './read-answer.ts';
-import { readChoices } from './answer-choices.ts';
+import { readChatResponse } from './read-response.ts';
+import { readChoices } from './response-choices.ts';
 
-/** A message in which the host sends every member, those that are not used empty. */
+/** A message in which the host sends every member, the unused ones empty. */
 const FULL = {
   role: 'assistant',
   content: '',
@@ -16,12 +16,12 @@ const FULL = {
 };
 const call = { id: 'c1', type: 'function', function: { name: 'tide', arguments: '{"at":"Skagen"}' }, custom: { input: '', name: '' } };
 
-function answer(message: object): Buffer {
+function response(message: object): Buffer {
   return Buffer.from(JSON.stringify({ id: 'a', model: 'm', choices: [{ index: 0, message, finish_reason: '' }] }));
 }
 
-test('the empty members beside a function call are no calls of their own', () => {
-  const { choices } = parseChatResponse(answer({ ...FULL, tool_calls: [call] }));
+test('empty members beside a function call are not calls of their own', () => {
+  const { choices } = parseChatResponse(response({ ...FULL, tool_calls: [call] }));
   assert.deepEqual(
     choices[0]!.parts.map(({ head, text }) => [head, text]),
     [[{ type: 'tool_call', id: 'c1', name: 'tide', kind: 'function' }, '{"at":"Skagen"}']],
@@ -31,15 +31,15 @@ test('the empty members beside a function call are no calls of their own', () =>
 
 test('a custom tool beside an empty function is a call of the custom tool', () => {
   const custom = { id: 'c2', type: 'custom', function: { name: '', arguments: '' }, custom: { name: 'note', input: 'low tide' } };
-  const { choices } = parseChatResponse(answer({ ...FULL, tool_calls: [custom] }));
+  const { choices } = parseChatResponse(response({ ...FULL, tool_calls: [custom] }));
   assert.deepEqual(choices[0]!.parts[0]!.head, { type: 'tool_call', id: 'c2', name: 'note', kind: 'custom' });
   assert.equal(choices[0]!.parts[0]!.text, 'low tide');
 });
 
-test('a message of empty members holds nothing', () => {
-  const read = readAnswer('chat', answer(FULL));
+test('a message of empty members has no content', () => {
+  const read = readChatResponse('chat', response(FULL));
   assert.equal(read.ok ? 'ok' : read.failure.kind, 'empty');
-  const [choice] = readChoices(answer(FULL));
+  const [choice] = readChoices(response(FULL));
   assert.equal(choice!.callsTool, false);
   assert.equal(choice!.hasMedia, false);
 });

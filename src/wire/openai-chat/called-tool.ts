@@ -2,14 +2,14 @@ import { isRecord } from '../json-values.ts';
 import { textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 
-/** What an entry of `tool_calls` calls. Some hosts send every member that an entry may have, the others empty (Snowflake). */
-export function calledIn(call: Fields): { readonly kind: 'function' | 'custom'; readonly fields: Fields } {
+/** The tool that an entry of `tool_calls` calls. Some hosts (Snowflake) send all members that an entry may have, the unused ones empty. */
+export function calledTool(call: Fields): { readonly kind: 'function' | 'custom'; readonly fields: Fields } {
   const { custom, function: called } = call;
   if (isRecord(custom) && (!isRecord(called) || (isFilledCall(custom) && !isFilledCall(called)))) return { kind: 'custom', fields: custom };
   return { kind: 'function', fields: isRecord(called) ? called : {} };
 }
 
-/** True for a function, a custom tool or the older `function_call` that is more than its empty members. */
+/** True for a function, a custom tool or the older `function_call` whose members are not all empty. */
 export function isFilledCall(value: unknown): value is Fields {
   if (!isRecord(value)) return false;
   return textIn(value['name']) !== '' || isRecord(value['arguments']) || textIn(value['arguments']) !== '' || textIn(value['input']) !== '';

@@ -1,13 +1,13 @@
-/** Follows the choices of a stream: which were seen, which have ended, and whether a tool call is open in one. */
+/** Tracks the choices of a stream: which were seen, which have finished, and whether a tool call is open in one. */
 export class ChoiceProgress {
-  /** Beyond any `n` that providers take; a stream with more distinct choices is not believed. */
+  /** Above any `n` that providers accept; a stream with more distinct choices is malformed. */
   static readonly choicesMax = 1_024;
   readonly #open = new Map<number, { finished: boolean; calling: boolean }>();
   readonly #asked: number;
   #finished = 0;
   #callsOpen = 0;
 
-  /** `asked`: as many were asked for. */
+  /** `asked`: the number of choices requested. */
   constructor(asked: number) {
     this.#asked = asked;
   }
@@ -40,7 +40,7 @@ export class ChoiceProgress {
     return this.#callsOpen > 0;
   }
 
-  /** As many came as were asked for, and all that came have ended. */
+  /** At least as many choices as requested have arrived, and all of them have finished. */
   get complete(): boolean {
     return this.#finished >= this.#asked && this.#finished === this.#open.size;
   }

@@ -1,52 +1,53 @@
 /**
- * Most events of a chat stream differ from the one before in a few characters: the text of one delta. Parsing each as JSON
- * would be most of what a stream costs us. A template holds the bytes of such an event around its text; an event that has
- * the same bytes around another text is known to mean the same, without parsing.
+ * Most events of a chat stream differ from the previous one in a few characters: the text of one delta. Parsing each as JSON would be most
+ * of the cost of relaying a stream. A template holds the bytes of such an event around its text; an event with the same bytes around
+ * another text has the same meaning, and need not be parsed.
  *
- * It is exact. The text is accepted only if it is the inside of one valid JSON string, so such an event parses to the same
- * value but for that string. That the hole really is the string in question is not guessed: at the making a marker is put
- * in its place, parsed, and looked for. OpenAI's `obfuscation` (random padding) is a second hole.
+ * Templates are exact. The text is accepted only if it is the inside of one valid JSON string, so the event parses to the same value except
+ * for that string. That the hole is this string is verified when the template is made: it is replaced with a marker, the event is parsed, and
+ * the marker must be at the expected place.
+ * OpenAI's `obfuscation` (random padding) is a second hole.
  */
 import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import { isRecord } from '../json-values.ts';
 
 const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
-/** What grows by pieces: texts of a delta, the `text` of a choice. The arguments of a tool call are read, so that their end is known. */
+/** Members that hold fragments: texts of a delta, the `text` of a choice. Arguments of tool calls are parsed, to detect their end. */
 const HOLES = [...DELTA_TEXTS, 'text'] as const;
 const PADDING = 'obfuscation';
 const MARKER = 'breakwater marks this';
 const PADDING_MARKER = 'breakwater marks that';
-/** Longer events are few, and no template is worth keeping so much. */
+/** In characters. Longer events are rare and not worth the memory of a template. */
 const BLOCK_LENGTH_MAX = 8_192;
 
 export class ContentTemplate {
-  /** What stands before, between and after the holes; the last with the event's blank line. */
+  /** The text before, between and after the holes; the last one includes the event's blank line. */
   readonly #literals: readonly string[];
-  /** The hole that holds the content. */
+  /** The index of the hole that holds the content. */
   readonly #contentHole: number;
   readonly #first: string;
   readonly #last: string;
-  /** Of the last run that matched: its events, and the characters of their content. */
+  /** The number of events in the last matched run, and the characters of their content. */
   events = 0;
   chars = 0;
   /** A hole of that run contains a secret, or a part of one. */
   holdsSecret = false;
-  /** Of the last event that matched: the characters in its content. */
+  /** The characters of content in the last matched event. */
   #contentLength = 0;
-  /** The end of one event and the beginning of the next, compared at once. */
-  readonly #seam: string;
+  /** The end of one event and the beginning of the next, compared together. */
+  readonly #boundary: string;
 
   constructor(literals: readonly string[], contentHole: number) {
     this.#literals = literals;
     this.#contentHole = contentHole;
     this.#first = literals[0] as string;
     this.#last = literals.at(-1) as string;
-    this.#seam = this.#last + this.#first;
+    this.#boundary = this.#last + this.#first;
   }
 
   /**
-   * The end of the run of events of this form, each with content in it and none longer than `sizeMax`, that begins at
-   * `start`; `start` itself if there is none. `secrets`: looked for in the holes; null: none are.
+   * The end of the run of events of this form that begins at `start`, each with content and none longer than `sizeMax`; `start` itself if
+   * there is none. `secrets`: searched for in the holes; null: none are.
    */
   match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     if (!standsAt(text, start, this.#first)) return start;
@@ -58,7 +59,7 @@ export class ContentTemplate {
       const last = this.#endOfHoles(text, begin + this.#first.length, secrets);
       const end = last + this.#last.length;
       if (last < 0 || end - begin > sizeMax) return begin;
-      const isRun = standsAt(text, last, this.#seam);
+      const isRun = standsAt(text, last, this.#boundary);
       if (!isRun && !standsAt(text, last, this.#last)) return begin;
       this.events++;
       this.chars += this.#contentLength;
@@ -89,7 +90,7 @@ function standsAt(text: string, at: number, literal: string): boolean {
   return text.slice(at, at + literal.length) === literal;
 }
 
-/** Where the quote stands that ends the JSON string whose inside begins at `start`; -1 if it is no valid one, or has no end. */
+/** The position of the quote that ends the JSON string whose inside begins at `start`; -1 if the string is invalid or incomplete. */
 function endOfString(text: string, start: number): number {
   for (let pos = start; pos < text.length; pos++) {
     const code = text.charCodeAt(pos);
@@ -103,7 +104,7 @@ function endOfString(text: string, start: number): number {
   return -1;
 }
 
-/** Of the escape that begins with the backslash at `pos`; 0 if there is none of that kind. */
+/** The length of the escape that begins with the backslash at `pos`; 0 if it is invalid. */
 function escapeLength(text: string, pos: number): number {
   const code = text[pos + 1];
   if (code === undefined) return 0;
@@ -112,8 +113,8 @@ function escapeLength(text: string, pos: number): number {
 }
 
 /**
- * The template of an event, or null if it isn't of the plain kind. `block` is the whole event as Latin-1, one character
- * for a byte. The caller has read it and found in it one unfinished choice and nothing else of note.
+ * The template of an event, or null if the event is not suitable. `block` is the complete event as Latin-1, one character per byte. The
+ * caller has parsed it and found one unfinished choice and nothing else of significance.
  */
 export function createContentTemplate(block: string): ContentTemplate | null {
   if (block.length > BLOCK_LENGTH_MAX || !/^data: ?[^\r\n]+(?:\n\n|\r\n\r\n)$/.test(block)) return null;
@@ -135,7 +136,7 @@ interface Hole {
   readonly isContent: boolean;
 }
 
-/** The last member of that name with a string, wherever it is nested. */
+/** The last member with that name and a string value, at any depth. */
 function findString(block: string, name: string): Hole | null {
   const key = `"${name}"`;
   const at = block.lastIndexOf(key);

@@ -2,26 +2,26 @@ import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
-import { canBeInForm, inForm, isUnfinished } from './answer-again.ts';
-import { answerAsStream } from './answer-as-stream.ts';
-import { readChoices, withTexts } from './answer-choices.ts';
-import { readFormat } from './answer-format.ts';
+import { canConvertForm, convertForm, isUnfinished } from './response-forms.ts';
+import { completionToStream } from './completion-to-stream.ts';
+import { readChoices, withTexts } from './response-choices.ts';
+import { readFormat } from './response-format.ts';
 import { decodeScanned } from '../decode-request.ts';
 import { encodeComment } from '../sse/comment.ts';
 import { encodeErrorBody, encodeStreamError, fromForeign } from '../openai-error.ts';
 import { chatOpaque } from './opaque.ts';
 import { OpeningReader } from './opening-reader.ts';
-import { readAnswer } from './read-answer.ts';
-import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';
+import { readChatResponse } from './read-response.ts';
+import { StreamFold, streamToCompletion } from './stream-to-completion.ts';
 import { createChatStreamReader } from './stream-reader.ts';
 
-/** Members that do not change what is answered. */
+/** Members that do not change the response. */
 export const IGNORED: ReadonlySet<string> = new Set([
   'stream', 'stream_options', 'user', 'safety_identifier', 'metadata', 'store', 'service_tier',
   'prompt_cache_key', 'prompt_cache_options', 'prompt_cache_retention',
 ]); // prettier-ignore
 
-/** Chat completions, and what shares their paths and errors: legacy completions, embeddings, and bodies that pass unread. */
+/** Chat completions, and what shares their paths and errors: legacy completions, embeddings, and bodies passed through as bytes. */
 export const openaiChat: Dialect = {
   name: 'openai-chat',
   protocol: 'openai',
@@ -32,14 +32,14 @@ export const openaiChat: Dialect = {
     format: readFormat,
   },
   response: {
-    read: readAnswer,
+    read: readChatResponse,
     choices: readChoices,
     withTexts,
-    toStream: answerAsStream,
-    toPlain: streamAsAnswer,
+    toStream: completionToStream,
+    fromStream: streamToCompletion,
     createFold: () => new StreamFold(),
-    canBeInForm,
-    inForm,
+    canConvertForm,
+    convertForm,
     isUnfinished,
   },
   stream: {

@@ -1,4 +1,4 @@
-/** Streams as providers send them (the files in `golden/`), read whole, in pieces, and byte by byte. */
+/** Streams as providers send them (the files in `golden/`), read at once, in chunks, and byte by byte. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ const folder = new URL('golden/', import.meta.url);
 interface Expected {
   readonly facts: Partial<ResponseFacts>;
   readonly failure?: FailureKind;
-  /** The stream that goes downstream, from the one that came; default: the same bytes. */
+  /** The stream sent downstream, from the received one; default: the same bytes. */
   readonly passed?: (stream: string) => string;
 }
 

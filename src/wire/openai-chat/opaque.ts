@@ -1,5 +1,5 @@
 /**
- * Opaque pieces of chat requests and responses. The protocol has none; hosts keep them in members of their own: OpenRouter in
+ * Opaque pieces of chat requests and responses. The protocol has none; hosts send them in members of their own: OpenRouter in
  * `reasoning_details`, LiteLLM in `thinking_blocks`, xAI in `encrypted_content`, Google in `extra_content`.
  */
 import type { ResponseFacts } from '../../core/facts.ts';
@@ -22,7 +22,7 @@ export const chatOpaque: OpaqueForms = {
 /** Lists of reasoning, each item with its signature or its encrypted text. */
 const LISTS = ['reasoning_details', 'thinking_blocks'] as const;
 
-/** Google's models refuse a call without a signature, and take this one in its place. */
+/** Google's models reject a call without a signature, but accept this placeholder. */
 const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
 const NO_SIGNATURE = { text: JSON.stringify(FOREIGN_CALL_SIGNATURE), model: /gemini/i } as const;
 
@@ -88,7 +88,7 @@ class MessagePieces {
   }
 }
 
-/** Notes the pieces of a message, or of a delta of one. */
+/** Records the pieces of a message or delta. */
 export function noteChatMessage(facts: ResponseFacts, message: Fields): void {
   for (const name of LISTS) {
     if (message[name] === undefined) continue;

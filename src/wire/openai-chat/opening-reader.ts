@@ -4,18 +4,18 @@ import { holdsToolCall } from './content.ts';
 
 const EVENT_BYTES_MAX = 256 * 1024;
 
-/** Follows how the first choice of a stream begins, chat or completion, in pieces that have passed a stream reader. */
+/** Follows the beginning of the first choice of a stream, chat or completion, in bytes that have passed a stream reader. */
 export class OpeningReader {
   readonly #framer = new SseFramer(Infinity);
-  /** What it has said so far, without thoughts. */
+  /** The text so far, without reasoning. */
   text = '';
-  /** It has said something in the protocol's own field for refusals. */
+  /** There is text in the protocol's own field for refusals. */
   refuses = false;
-  /** It calls a tool, or holds something that is no text. */
+  /** It calls a tool, or has content other than text. */
   holdsOther = false;
 
   read(pieces: readonly Uint8Array[]): void {
-    // An opening in words is short: an event of this size holds something else.
+    // The text of an opening is short: an event of this size holds something else.
     if (pieces.some(({ byteLength }) => byteLength > EVENT_BYTES_MAX)) {
       this.holdsOther = true;
       return;

@@ -1,8 +1,8 @@
-/** The messages of a chat request as turns. */
+/** Parses the messages of a chat request to turns. */
 import { isRecord } from '../json-values.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { calledIn, isFilledCall } from './called-tool.ts';
+import { calledTool, isFilledCall } from './called-tool.ts';
 import { sourceOfUrl } from '../media-source.ts';
 import type { MediaSource, Opaque, RequestPart, ToolCall, Turn } from '../model.ts';
 
@@ -12,7 +12,7 @@ export class MessageReader {
   readonly #toolNames = new Map<string, string>();
   #lastFunctionCalls = 0;
 
-  /** Null: a role that no dialect knows, or nothing in it. */
+  /** Null: an unknown role. */
   read(message: Fields): Turn | null {
     const role = message['role'];
     if (role === 'tool' || role === 'function') return this.#toolTurn(message);
@@ -32,8 +32,8 @@ export class MessageReader {
 
   #assistantParts(message: Fields): RequestPart[] {
     const parts: RequestPart[] = [];
-    const thought = reasoningPart(message);
-    if (thought !== null) parts.push(thought);
+    const reasoning = reasoningPart(message);
+    if (reasoning !== null) parts.push(reasoning);
     parts.push(...contentParts(message['content']));
     const refusal = textOrNull(message['refusal']);
     if (refusal !== null) parts.push({ type: 'refusal', text: refusal });
@@ -50,7 +50,7 @@ export class MessageReader {
 
   #toolCall(call: Fields): ToolCall {
     const id = textIn(call['id']);
-    const { kind, fields } = calledIn(call);
+    const { kind, fields } = calledTool(call);
     const isCustom = kind === 'custom';
     const name = textIn(fields['name']);
     this.#toolNames.set(id, name);
@@ -62,7 +62,7 @@ function callPart(id: string, name: string, kind: ToolCall['kind'], text: string
   return { type: 'tool_call', id, name, kind, arguments: text.trim() === '' && kind === 'function' ? '{}' : text, opaque };
 }
 
-/** Where Google's compatible endpoint keeps the signature of a call. */
+/** The signature of a call, as sent by Google's compatible endpoint. */
 function thoughtSignature(call: Fields): Opaque | null {
   const extra = call['extra_content'];
   const google = isRecord(extra) ? extra['google'] : null;
@@ -70,7 +70,7 @@ function thoughtSignature(call: Fields): Opaque | null {
   return value === null ? null : { dialect: 'gemini', value };
 }
 
-/** Reasoning stands in a member of its own, under one of several names; OpenRouter repeats it in `reasoning_details`. */
+/** Reasoning is in a member of its own, under one of several names; OpenRouter repeats it in `reasoning_details`. */
 function reasoningPart(message: Fields): RequestPart | null {
   const details = recordsIn(message['reasoning_details']);
   const text =
@@ -110,7 +110,7 @@ function contentPart(part: Fields): RequestPart[] {
   }
 }
 
-/** Mistral's: a text, or a list of text parts. */
+/** Mistral's format: a string, or a list of text parts. */
 function thinkingText(thinking: unknown): string {
   return typeof thinking === 'string'
     ? thinking
@@ -138,7 +138,7 @@ function filePart(file: unknown): RequestPart {
   return { type: 'file', source, name: textOrNull(fields['filename']) };
 }
 
-/** A data URL or an address; bare base64 is a PDF. */
+/** A URL or `data:` URL; bare base64 is taken for a PDF. */
 function sourceOfFile(data: string): MediaSource {
   return /^[a-z][a-z0-9+.-]*:/i.test(data.slice(0, 20)) ? sourceOfUrl(data) : { kind: 'data', mime: 'application/pdf', base64: data };
 }

@@ -1,4 +1,4 @@
-/** A chat request as what it asks for, to be written in another dialect. */
+/** Parses a chat request, to be written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { EFFORTS } from '../model.ts';
@@ -8,27 +8,27 @@ import type { Fields } from '../loose-values.ts';
 import { MessageReader } from './parse-messages.ts';
 import { CHAT_FIELDS } from './request-fields.ts';
 
-/** What a provider does without being asked. */
+/** Tiers that are the provider's default. */
 const USUAL_TIERS: ReadonlySet<unknown> = new Set(['auto', 'default']);
 
-/** `text` is the body of a request that was decoded before: valid JSON, an object, with `messages` an array. */
+/** `text` is the body of a decoded request: a valid JSON object with an array `messages`. */
 export function parseChatRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = ownOf(CHAT_FIELDS, name) ?? 'drop';
-    if ((fate === 'drop' || fate === 'refuse') && asksSomething(value)) rest.push({ name, fate });
+    const handling = ownOf(CHAT_FIELDS, name) ?? 'drop';
+    if ((handling === 'drop' || handling === 'refuse') && hasEffect(value)) rest.push({ name, handling });
   }
-  if (listOf(body['modalities']).some((modality) => modality !== 'text')) rest.push({ name: 'modalities', fate: 'refuse' });
+  if (listOf(body['modalities']).some((modality) => modality !== 'text')) rest.push({ name: 'modalities', handling: 'refuse' });
   const format = formatOf(body['response_format']);
-  if (format === null && isUnknownFormat(body['response_format'])) rest.push({ name: 'response_format', fate: 'refuse' });
+  if (format === null && isUnknownFormat(body['response_format'])) rest.push({ name: 'response_format', handling: 'refuse' });
   const messages = new MessageReader();
   const turns: Turn[] = [];
   for (const message of listOf(body['messages'])) {
     const turn = isRecord(message) ? messages.read(message) : null;
     if (turn !== null) turns.push(turn);
   }
-  if (messages.hasNames) rest.push({ name: 'messages.name', fate: 'drop' });
+  if (messages.hasNames) rest.push({ name: 'messages.name', handling: 'drop' });
   const bound = numberIn(body['max_completion_tokens']) ?? numberIn(body['max_tokens']);
   const streamOptions = body['stream_options'];
   return {
@@ -56,7 +56,7 @@ export function parseChatRequest(text: string): ModelRequest {
   };
 }
 
-function asksSomething(value: unknown): boolean {
+function hasEffect(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== null && value !== false && value !== '';
 }
@@ -115,7 +115,7 @@ function allowedTools(allowed: Fields): ToolChoice {
   return { type: 'allowed', mode: allowed['mode'] === 'required' ? 'required' : 'auto', names };
 }
 
-/** A format of a host's own (a grammar, a regular expression), or one without its schema. */
+/** A host-specific format (a grammar, a regular expression), or one without its schema. */
 function isUnknownFormat(format: unknown): boolean {
   return isRecord(format) && format['type'] !== 'text';
 }

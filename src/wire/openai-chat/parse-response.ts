@@ -1,12 +1,12 @@
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { foldEvents } from '../model-fold.ts';
 import type { ModelResponse } from '../model.ts';
-import { answerAsStream } from './answer-as-stream.ts';
+import { completionToStream } from './completion-to-stream.ts';
 import { createChatStreamParser } from './parse-stream.ts';
 
-/** A whole chat response, which has been read as one before. It says the same as its stream, and is read as that. */
+/** Parses a valid chat response, by converting it to a stream. */
 export function parseChatResponse(body: Uint8Array): ModelResponse {
   const parser = createChatStreamParser();
-  const events = parser.parse([answerAsStream(asBuffer(body).subarray(byteOrderMarkLength(body)), true)]);
+  const events = parser.parse([completionToStream(asBuffer(body).subarray(byteOrderMarkLength(body)), true)]);
   return foldEvents([...events, ...parser.end()]);
 }

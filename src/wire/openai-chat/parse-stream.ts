@@ -1,15 +1,15 @@
-/** The events of a chat stream as model events. */
+/** Parses the events of a chat stream to model events. */
 import { readUsage } from '../usage.ts';
 import { numberIn } from '../json-exact.ts';
 import { isRecord } from '../json-values.ts';
-import { calledIn, isFilledCall } from './called-tool.ts';
+import { calledTool, isFilledCall } from './called-tool.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { sourceOfUrl } from '../media-source.ts';
 import type { FinishClass, ModelEvent, Opaque, PartHead, StreamParser } from '../model.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 
-/** Events that reach the parser have passed the watcher's limit. */
+/** The watcher has already limited the size of events. */
 const NO_LIMIT = Infinity;
 
 export function createChatStreamParser(): StreamParser {
@@ -60,7 +60,7 @@ class ChatStreamParser implements StreamParser {
       if (isRecord(choice)) this.#choiceOf(typeof choice['index'] === 'number' ? choice['index'] : position).read(choice);
     }
     const groq = chunk['x_groq'];
-    const usage = readUsage(chunk['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
+    const usage = readUsage(chunk['usage'], chunk['service_tier']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
     if (usage !== null) this.#events.push({ type: 'usage', usage });
   }
 
@@ -71,7 +71,7 @@ class ChatStreamParser implements StreamParser {
   }
 }
 
-/** Why a chat choice ended, by class; a provider that says `stop` after a call means the call. */
+/** Why a chat choice ended, by class; `stop` after a call counts as `tool_calls`. */
 export function finishClassOf(raw: string, hasCall: boolean): FinishClass {
   if (raw === 'length' || raw === 'max_tokens' || raw === 'model_length') return 'length';
   if (raw === 'content_filter') return 'content_filter';
@@ -79,14 +79,14 @@ export function finishClassOf(raw: string, hasCall: boolean): FinishClass {
   return 'stop';
 }
 
-/** Text and reasoning alternate; tool calls stay open until the choice ends, for their fragments may interleave. */
+/** Text and reasoning alternate; tool calls stay open until the choice ends, since their fragments may interleave. */
 class ChoiceParser {
   readonly #choice: number;
   readonly #emit: (event: ModelEvent) => void;
   readonly #calls = new Map<number | string, number>();
   readonly #callIds = new Map<number, string>();
   #partCount = 0;
-  /** The text-like part that deltas go on with; null: there is none. */
+  /** The open text-like part, which further deltas continue; null: none. */
   #open: { readonly part: number; readonly type: PartHead['type'] } | null = null;
   #openCalls: number[] = [];
   readonly #callsWithText = new Set<number>();
@@ -103,7 +103,7 @@ class ChoiceParser {
     if (this.#isFinished) return;
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta)) this.#readDelta(delta);
-    if (textIn(choice['text']) !== '') this.#say('text', textIn(choice['text']));
+    if (textIn(choice['text']) !== '') this.#addText('text', textIn(choice['text']));
     const finish = textOrNull(choice['finish_reason']);
     if (finish !== null) this.#finish(finish);
   }
@@ -119,30 +119,30 @@ class ChoiceParser {
     this.#emit({ type: 'finish', choice: this.#choice, reason: finishClassOf(raw, this.#hasCall), raw, stopSequence: null });
   }
 
-  /** A call without arguments has `{}`. */
+  /** A call without arguments gets `{}`. */
   #endCall(part: number): void {
     if (!this.#callsWithText.has(part)) this.#emit({ type: 'delta', choice: this.#choice, part, text: '{}' });
     this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
   }
 
   #readDelta(delta: Fields): void {
-    this.#say('reasoning', reasoningText(delta));
+    this.#addText('reasoning', reasoningText(delta));
     const { content } = delta;
-    if (typeof content === 'string') this.#say('text', content);
+    if (typeof content === 'string') this.#addText('text', content);
     else for (const part of recordsIn(content)) this.#readPart(part);
-    this.#say('refusal', textIn(delta['refusal']));
+    this.#addText('refusal', textIn(delta['refusal']));
     for (const call of recordsIn(delta['tool_calls'])) this.#readCall(call);
     const { function_call: call, audio } = delta;
     if (isFilledCall(call)) this.#readCall({ index: -1, id: `function_${this.#choice}`, function: call });
     for (const image of recordsIn(delta['images'])) this.#readImage(image);
-    if (isRecord(audio)) this.#say('text', textIn(audio['transcript']));
+    if (isRecord(audio)) this.#addText('text', textIn(audio['transcript']));
   }
 
-  /** Mistral's lists of parts. */
+  /** A part of Mistral's content lists. */
   #readPart(part: Fields): void {
     const { thinking } = part;
     if (part['type'] === 'thinking') {
-      this.#say(
+      this.#addText(
         'reasoning',
         typeof thinking === 'string'
           ? thinking
@@ -150,11 +150,11 @@ class ChoiceParser {
               .map((inner) => textIn(inner['text']))
               .join(''),
       );
-    } else if (part['type'] === 'refusal') this.#say('refusal', textIn(part['refusal']));
-    else this.#say('text', textIn(part['text']));
+    } else if (part['type'] === 'refusal') this.#addText('refusal', textIn(part['refusal']));
+    else this.#addText('text', textIn(part['text']));
   }
 
-  #say(type: 'text' | 'reasoning' | 'refusal', text: string): void {
+  #addText(type: 'text' | 'reasoning' | 'refusal', text: string): void {
     if (text === '') return;
     if (this.#open?.type !== type) {
       this.#closeOpen(null);
@@ -171,13 +171,13 @@ class ChoiceParser {
     this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
   }
 
-  /** A new id under a known index begins a new call: some hosts give every call the same index, or none. */
+  /** A new id under a known index begins a new call: some hosts send the same index for every call, or none. */
   #readCall(call: Fields): void {
     const index = typeof call['index'] === 'number' ? call['index'] : null;
     const id = textOrNull(call['id']);
     let part = index === null ? (id === null ? this.#lastCall : (this.#calls.get(id) ?? null)) : (this.#calls.get(index) ?? null);
     if (part !== null && id !== null && this.#callIds.get(part) !== id) part = null;
-    const { kind, fields: named } = calledIn(call);
+    const { kind, fields: named } = calledTool(call);
     if (part === null) part = this.#beginCall(id, textIn(named['name']), kind, index);
     this.#lastCall = part;
     const value = named['arguments'] ?? named['input'];
@@ -212,12 +212,12 @@ class ChoiceParser {
   }
 }
 
-/** Under one of several names; OpenRouter says the same again in `reasoning_details`. */
+/** Reasoning, under one of several names; OpenRouter repeats it in `reasoning_details`. */
 export function reasoningText(message: Fields): string {
-  const said = [message['reasoning_content'], message['reasoning'], message['reasoning_text']].find(
+  const text = [message['reasoning_content'], message['reasoning'], message['reasoning_text']].find(
     (value) => typeof value === 'string' && value !== '',
   );
-  if (typeof said === 'string') return said;
+  if (typeof text === 'string') return text;
   return recordsIn(message['reasoning_details'])
     .map((detail) => textIn(detail['text']) || textIn(detail['summary']))
     .join('');

@@ -1,11 +1,11 @@
 /**
- * What becomes of a chat request's members when the request is converted to another dialect (design: docs/conversion.md lists the same).
- * `model`: the member has a place in ModelRequest; `refuse` and `drop`: see `Unmodelled`; `ignore`: it changes nothing a caller could
- * miss. Members that are not listed are dropped and named.
+ * How the members of a chat request are converted to another dialect (docs/conversion.md lists the same). `model`: the member has a place
+ * in ModelRequest; `refuse` and `drop`: see `Unmodelled`; `ignore`: it has no noticeable effect. Members that are not listed are dropped
+ * and reported.
  */
-import type { FieldFate } from '../conversion-loss.ts';
+import type { FieldHandling } from '../conversion-loss.ts';
 
-export const CHAT_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const CHAT_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   messages: 'model',
   stream: 'model',
@@ -35,10 +35,10 @@ export const CHAT_FIELDS: Readonly<Record<string, FieldFate>> = {
   prompt_cache_key: 'model',
   service_tier: 'model',
   modalities: 'model',
-  // The response would lack what was asked for.
+  // The response would lack what was requested.
   audio: 'refuse',
   web_search_options: 'refuse',
-  // Where the caller's provider keeps or counts the request; the response is the same.
+  // Where the caller's provider stores or counts the request; the response is the same.
   store: 'ignore',
   metadata: 'ignore',
   // Worse, not wrong.

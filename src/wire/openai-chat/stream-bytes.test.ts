@@ -14,7 +14,7 @@ interface Outcome {
   readonly failure: Failure | null;
 }
 
-/** The stream in chunks of these sizes, again and again; in one where there are none. */
+/** The stream in chunks of these sizes, repeated; without sizes, in one chunk. */
 function read(stream: string | Uint8Array, sizes: readonly number[] = []): Outcome {
   const input = Buffer.from(stream);
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1_000_000 });
@@ -39,7 +39,7 @@ const STOP = chunk({}, 'stop');
 const DONE = 'data: [DONE]\n\n';
 const words = (text: string): string => text.split(' ').map((word) => chunk({ content: word })).join(''); // prettier-ignore
 
-test('what is no event for us and would be one for the official clients is taken out', () => {
+test('blocks that are not events, but that official clients would take for events, are removed', () => {
   const blanks = [
     'data:\n\n',
     'data: \n\n',
@@ -63,7 +63,7 @@ test('what is no event for us and would be one for the official clients is taken
   }
 });
 
-test('a terminator that the official clients would not know is replaced by one that they do', () => {
+test('a terminator that official clients would not recognize is replaced', () => {
   for (const odd of ['data:  [DONE]\n\n', 'data: [DONE] \n\n', 'data: [DONE]\ndata:\n\n', 'data: [DONE]!\n\n', 'data:\ndata: [DONE]\n\n']) {
     for (const sizes of [[], [1]]) {
       const outcome = read(words('a') + STOP + odd + words('late'), sizes);
@@ -85,12 +85,12 @@ test('a terminator that the official clients would not know is replaced by one t
   }
 });
 
-test('[DONE] as the text of an answer ends nothing', () => {
+test('[DONE] as the text of a response does not end the stream', () => {
   const stream = words('[DONE] data:[DONE]') + chunk({ content: '\n\ndata: [DONE]\n\n' }) + STOP + DONE;
   for (const sizes of [[], [1]]) assert.equal(read(stream, sizes).text, stream);
 });
 
-test('is done with the terminator, and leaves nothing of its last line end behind', () => {
+test('is done with the terminator, including its last line break', () => {
   for (const newline of ['\n', '\r\n', '\r']) {
     const stream = Buffer.from((words('a b') + STOP + DONE).replaceAll('\n', newline));
     const more = Buffer.from(`: more${newline}${newline}`);
@@ -98,7 +98,7 @@ test('is done with the terminator, and leaves nothing of its last line end behin
       const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1000 });
       const pushes = [reader.push(stream.subarray(0, cut)), reader.push(stream.subarray(cut)), reader.push(more), reader.end()];
       assert.equal(Buffer.concat(pushes.flatMap((push) => push.pieces)).toString(), stream.toString());
-      // But for a CR that may be half of the last line end nothing is waited for.
+      // Only a CR that may be half of the last line break is waited for.
       assert.equal(
         pushes.findIndex((push) => push.done),
         cut === stream.length ? 0 : 1,
@@ -108,7 +108,7 @@ test('is done with the terminator, and leaves nothing of its last line end behin
   }
 });
 
-test('an LF that never comes is not waited for at the end, nor when other bytes come', () => {
+test('an LF that never arrives is not waited for at the end, nor when other bytes arrive', () => {
   const stream = `${words('a') + STOP}data: [DONE]\r\n\r`;
   assert.deepEqual([read(stream).done, read(stream).text], [true, stream]);
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1000 });
@@ -141,7 +141,7 @@ test('an error is found however it is wrapped', () => {
         for (const [key, value] of Object.entries(expected)) assert.equal(outcome.failure?.[key as keyof Failure], value, text);
       }
     }
-    // A connection that ends right after the error, or within its blank line, hides nothing.
+    // The error is found even if the connection ends right after it, or within its blank line.
     for (const cutShort of [text.slice(0, -1), text.slice(0, -2)]) {
       assert.equal(read(words('a') + cutShort).failure?.kind, 'error', text);
     }
@@ -151,13 +151,13 @@ test('an error is found however it is wrapped', () => {
   }
 });
 
-/** One event with the bytes that it has on the wire, and whether they may go on. */
+/** One event with its bytes on the wire, and whether they pass. */
 const wireEvent = (kind: fc.Arbitrary<[string[], boolean]>): fc.Arbitrary<[string, boolean]> =>
   fc.tuple(kind, fc.array(newlineKind, { minLength: 4, maxLength: 4 })).map(([[fields, passes], ends]) => {
     let text = '';
     let end = '';
     for (const [i, field] of [...fields, ''].entries()) {
-      // A CR before a lone LF would be one line end, not two.
+      // A CR before a lone LF would be one line break, not two.
       const next = ends[i % ends.length]!;
       end = field === '' && end === '\r' && next === '\n' ? '\r\n' : next;
       text += field + end;
@@ -195,7 +195,7 @@ const finishing = wireEvent(
   fc.constant<[string[], boolean]>([['data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'], true]),
 );
 
-test('under every chunking exactly the bytes of the events that may pass come out', () => {
+test('in any chunking exactly the bytes of the events that pass are returned', () => {
   fc.assert(
     fc.property(
       wireEvents,
@@ -206,7 +206,7 @@ test('under every chunking exactly the bytes of the events that may pass come ou
       (list, finish, end, sizes, marked) => {
         const all = [...list, finish, ...(end === null ? [] : [end])];
         const text = all.map(([bytes]) => bytes).join('');
-        // In a stream that has known lone CRs only nobody waits for an LF.
+        // After lone CRs only, no LF is waited for.
         fc.pre(text.indexOf('\n') < text.length - 1);
         const stream = Buffer.from((marked ? '\ufeff' : '') + text);
         const outcome = read(stream, sizes);
@@ -219,7 +219,7 @@ test('under every chunking exactly the bytes of the events that may pass come ou
   );
 });
 
-test('bytes that are no UTF-8 go on as they are, and the stream with them', () => {
+test('invalid UTF-8 is passed on unchanged, and the stream continues', () => {
   const bad = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x98], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0x80], [0xfe, 0xff]];
   for (const bytes of bad) {
     const parts = [ROLE, 'data: {"choices":[{"index":0,"delta":{"content":"a', 'b"},"finish_reason":null}]}\n\n', words('c') + STOP + DONE];
@@ -232,7 +232,7 @@ test('bytes that are no UTF-8 go on as they are, and the stream with them', () =
   }
 });
 
-test('tool calls by turns, by index, count as open until their choice has finished', () => {
+test('interleaved tool calls count as open until their choice has finished', () => {
   const call = (index: number, text: string, more: object = {}): string =>
     chunk({ tool_calls: [{ index, ...more, function: { arguments: text } }] });
   const start = call(0, '', { id: 'a', type: 'function' }) + call(1, '', { id: 'b', type: 'function' });

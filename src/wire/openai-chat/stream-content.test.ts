@@ -1,10 +1,10 @@
-/** What a stream reader takes for content, and for an end. */
+/** What a stream reader counts as content, and as an end. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { createChatStreamReader } from './stream-reader.ts';
 
-/** `size`: of the pieces that it comes in, in bytes. */
+/** `size`: of the chunks, in bytes. */
 function read(stream: string, { shortcut = true, size = Infinity } = {}) {
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1_000_000, shortcut });
   const bytes = Buffer.from(stream);
@@ -47,14 +47,14 @@ test('a stream that ends with a finish reason of a failure fails', () => {
     assert.equal(read(ROLE + words('a b') + chunk({}, finish) + DONE).done, true, finish);
 });
 
-test('whatever a delta holds beside role, id, index and type is content', () => {
+test('everything in a delta except role, id, index and type is content', () => {
   for (const delta of [{ reasoning_text: 'hm' }, { thinking: 'hm' }, { x_steps: ['a'] }, { reasoning: { text: 'hm' } }])
     assert.equal(read(ROLE + chunk(delta)).facts.hasContent, true, JSON.stringify(delta));
   for (const delta of [{ id: 'd', index: 0, type: 'message', role: 'assistant' }, { reasoning_text: '' }, { x_steps: [] }, { extra: {} }])
     assert.equal(read(ROLE + chunk(delta)).facts.hasContent, false, JSON.stringify(delta));
 });
 
-test('white space begins no answer, and is content of one that has begun', () => {
+test('white space is not content at the beginning, but is after other content', () => {
   for (const shortcut of [true, false]) {
     const blank = read(ROLE + words('\n \n\n') + STOP + DONE, { shortcut });
     assert.deepEqual([blank.facts.hasContent, blank.done], [false, true]);
@@ -67,7 +67,7 @@ test('white space begins no answer, and is content of one that has begun', () =>
   }
 });
 
-test('what was generated is estimated by events and text, whichever is more', () => {
+test('output is estimated by events and text, whichever is more', () => {
   for (const shortcut of [true, false]) {
     assert.equal(read(ROLE + words('a b c d e f g h') + STOP + DONE, { shortcut }).estimatedOutputTokens, 8);
     const long = Array.from({ length: 5 }, (_, i) => chunk({ content: `${i}`.repeat(400) })).join('');
@@ -86,7 +86,7 @@ test('random padding beside the content is not counted as output', () => {
   }
 });
 
-test('a large event may hold line separators of Unicode in its text', () => {
+test('a large event may have Unicode line separators in its text', () => {
   const stream = ROLE + chunk({ content: `a\u2028b\u2029${'c'.repeat(300_000)}` }) + STOP + DONE;
   const found = read(stream, { size: 64 * 1024 });
   assert.deepEqual([found.failure, found.done, found.facts.finishReason], [null, true, 'stop']);

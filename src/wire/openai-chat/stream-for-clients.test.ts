@@ -1,4 +1,4 @@
-/** What the official client makes of a stream that went through the reader, beside what it makes of the provider's own bytes. */
+/** How the official client reads a stream that has passed the reader, compared with the provider's own bytes. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { createChatStreamReader } from './stream-reader.ts';
 import type { StreamPush } from '../dialect.ts';
 
 interface Heard {
-  /** Each chunk as JSON; those without choices, such as heartbeats and usage, left out. */
+  /** Each chunk as JSON, except those without choices, such as heartbeats and usage. */
   readonly chunks: readonly string[];
   readonly died: boolean;
 }
@@ -55,7 +55,7 @@ const anyStream = fc
   .array(fc.tuple(fc.oneof({ weight: 3, arbitrary: ordinary }, { weight: 2, arbitrary: odd }), newline), { maxLength: 14 })
   .map((lines) => lines.flat().join(''));
 
-test('the official client never dies of what is passed on, and hears what it would have heard of the provider', async () => {
+test('the official client never fails on what is passed on, and reads what it would have read from the provider', async () => {
   await fc.assert(
     fc.asyncProperty(anyStream, fc.array(fc.integer({ min: 1, max: 90 }), { maxLength: 3 }), async (text, sizes) => {
       const passed = relay(Buffer.from(text), sizes);
@@ -65,7 +65,7 @@ test('the official client never dies of what is passed on, and hears what it wou
       assert.deepEqual(ours.chunks.slice(0, common), direct.chunks.slice(0, common));
       if (!direct.died) assert.ok(ours.chunks.length <= direct.chunks.length);
       if (!direct.died && passed.done) assert.deepEqual(ours.chunks, direct.chunks);
-      // Only an answer that is known to be whole has a terminator.
+      // Only a response that is known to be complete has a terminator.
       assert.equal(/(?:^|[\r\n])data: ?\[DONE\]/.test(passed.bytes.toString()), passed.done);
     }),
     { numRuns: 1500 },

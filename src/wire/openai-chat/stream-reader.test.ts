@@ -10,7 +10,7 @@ interface Outcome {
   readonly facts: ResponseFacts;
   readonly done: boolean;
   readonly failure: Failure | null;
-  /** `hasContent` of each push that gave something. */
+  /** `hasContent` of each push that returned something. */
   readonly content: readonly boolean[];
 }
 
@@ -57,7 +57,7 @@ const STOP = chunk({}, 'stop');
 const DONE = 'data: [DONE]\n\n';
 const words = (text: string): string => text.split(' ').map((word) => chunk({ content: word })).join(''); // prettier-ignore
 
-test('passes a whole good stream as its own bytes', () => {
+test('passes a valid complete stream as its own bytes', () => {
   const stream = ROLE + words('a bc def') + STOP + DONE;
   const bytes = Buffer.from(stream);
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1000 });
@@ -76,7 +76,7 @@ test('holds an event back until it is complete', () => {
   assert.equal(Buffer.concat(reader.push(bytes.subarray(bytes.length - 1)).pieces).toString(), words('b'));
 });
 
-test('knows content from liveness', () => {
+test('distinguishes content from heartbeats', () => {
   const live = [
     ROLE,
     ': ping\n\n',
@@ -107,7 +107,7 @@ test('knows content from liveness', () => {
   );
 });
 
-test('says of each push whether content is in it', () => {
+test('reports for each push whether it contains content', () => {
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1000 });
   const seen = [ROLE, words('a'), ': ping\n\n', words('b')].map((text) => reader.push(Buffer.from(text)).hasContent);
   assert.deepEqual(seen, [false, true, false, true]);
@@ -115,7 +115,7 @@ test('says of each push whether content is in it', () => {
 
 const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, prompt_tokens_details: { cached_tokens: 4 } };
 
-test('takes the usage chunk out unless the caller asked for it, and reads it in every dialect', () => {
+test('removes the usage chunk unless the caller requested it, and reads it in every dialect', () => {
   const tail = event({ id: 'c', choices: [], usage });
   const stream = words('a') + STOP + tail + DONE;
   for (const sizes of [[], [1], [7, 90]]) {
@@ -134,7 +134,7 @@ test('takes the usage chunk out unless the caller asked for it, and reads it in 
   assert.equal(read(event({ usage }), { end: false }).text, '');
 });
 
-test('ends at [DONE] and hears nothing after it', () => {
+test('ends at [DONE] and reads nothing after it', () => {
   const outcome = read(`${words('a') + STOP + DONE + event({ error: { message: 'late' } })}garbage`);
   assert.equal(outcome.text, words('a') + STOP + DONE);
   assert.equal(outcome.done, true);
@@ -184,7 +184,7 @@ test('an error in the stream is a failure, and its bytes are not passed on', () 
   assert.equal(read(chunk({ content: 'a' }, null, { error: null }) + STOP + DONE).done, true);
 });
 
-test('an error event that only says [DONE] ends no answer well, unless that was whole', () => {
+test('an error event with only [DONE] completes a response only if all choices have finished', () => {
   const odd = `event: error\n${DONE}`;
   const broken = read(ROLE + words('a b') + odd);
   assert.deepEqual([broken.text, broken.done, broken.failure?.kind], [ROLE + words('a b'), false, 'cut']);
@@ -221,7 +221,7 @@ test('a partial last event is not delivered', () => {
   assert.equal(read(words('a') + STOP + ': half a comm').text, words('a') + STOP + DONE);
 });
 
-test('an end before the answer is complete is a cut, and one without any event is empty', () => {
+test('an end before the response is complete is a cut, and one without any event is empty', () => {
   const cut = read(ROLE + words('a b'));
   assert.equal(cut.failure?.kind, 'cut');
   assert.equal(cut.text, ROLE + words('a b'));
@@ -230,7 +230,7 @@ test('an end before the answer is complete is a cut, and one without any event i
   assert.equal(read(': ping\n\n').failure?.kind, 'empty');
 });
 
-test('what is neither events nor comments is malformed, not empty', () => {
+test('anything but events and comments is malformed, not empty', () => {
   for (const body of ['null', '<p>', 'upstream timed out\n', '\x1f\x8b\x08\x00garbage\n\nmore']) {
     assert.deepEqual([read(body).failure?.kind, read(body).failure?.phase], ['malformed', 'first_content'], body);
   }
@@ -241,7 +241,7 @@ test('with several choices all must have finished', () => {
   const two = chunk({ content: 'a' }) + chunk({ content: 'b' }, null, {}, 1) + STOP;
   assert.equal(read(two).failure?.kind, 'cut');
   assert.equal(read(two + chunk({}, 'length', {}, 1)).done, true);
-  // One after the other: where the first has ended, the second may not have begun.
+  // In sequence: when the first has ended, the second may not have begun.
   const first = chunk({ content: 'a' }) + STOP;
   assert.equal(read(first, { choices: 2 }).failure?.kind, 'cut');
   assert.equal(read(first + DONE, { choices: 2 }).done, true);
@@ -343,7 +343,7 @@ test('the shortcut changes nothing, on good and on damaged streams', () => {
   );
 });
 
-test('chunks that hold no choices, usage or error never reach the caller', () => {
+test('chunks without choices, usage or error never reach the caller', () => {
   const heartbeats = [
     '{"type":"ping"}',
     '{}',

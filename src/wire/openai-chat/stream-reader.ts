@@ -1,6 +1,6 @@
 /**
- * Watches a stream of the OpenAI protocol go by: what has been said, whether it is complete, how it fails; and gives back
- * the original bytes of whole events, so that nothing is written anew (design 4.5, 4.2).
+ * Reads a stream of the OpenAI protocol as it passes: its content, whether it is complete, and how it fails. Returns the original bytes of
+ * complete events, so that nothing is rewritten.
  */
 import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
@@ -9,16 +9,16 @@ import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { StreamReader } from '../dialect.ts';
 import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseExactly } from '../json-outline.ts';
+import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
-import { EventShape, indexOf } from './answer-shape.ts';
+import { EventShape, indexOf } from './response-shape.ts';
 import { CallArguments } from './call-arguments.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
-import { findError } from '../answer-error.ts';
+import { findError } from '../response-error.ts';
 import { noteChatMessage } from './opaque.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
@@ -26,13 +26,13 @@ import { findWrappedError } from '../wrapped-error.ts';
 
 export interface StreamReaderOptions {
   readonly operation: 'chat' | 'completions';
-  /** How many were asked for: with fewer, only [DONE] ends the stream well. Default 1. */
+  /** The number of choices requested: with fewer, only [DONE] completes the stream. Default 1. */
   readonly choices?: number;
-  /** False: the caller didn't ask for the usage chunk, and it is taken out. */
+  /** False: the caller did not request the usage chunk, and it is removed. */
   readonly keepUsage: boolean;
-  /** Bytes of one event; a larger one is `malformed`. */
+  /** In bytes; a larger event is `malformed`. */
   readonly maxEventSize: number;
-  /** Default true; false reads every event in full, which a test compares with. */
+  /** Default true; false parses every event, for comparison in a test. */
   readonly shortcut?: boolean;
   /** Secrets to look for; null or absent: none. */
   readonly secrets?: SecretScan | null;
@@ -42,7 +42,7 @@ export function createChatStreamReader(options: StreamReaderOptions): StreamRead
   return new ChatStreamReader(options);
 }
 
-/** Smaller rests of a chunk hold no event that a template knows. */
+/** In bytes; shorter remainders of a chunk can't contain an event that matches a template. */
 const KNOWN_EVENT_MIN = 32;
 class ChatStreamReader extends EventWatcher {
   protected readonly terminator = TERMINATOR;
@@ -50,9 +50,9 @@ class ChatStreamReader extends EventWatcher {
   readonly #choices: ChoiceProgress;
   readonly #shape: EventShape;
   readonly #arguments = new CallArguments();
-  /** Null: every event is read in full. */
+  /** Null: every event is parsed. */
   readonly #templates: TemplateList | null;
-  /** Events with content, and about how much text was in them. */
+  /** The number of events with content, and about how many characters were in them. */
   #events = 0;
   #chars = 0;
 
@@ -64,7 +64,7 @@ class ChatStreamReader extends EventWatcher {
     this.#templates = options.shortcut === false ? null : new TemplateList();
   }
 
-  /** Many servers send one event for a token, others a sentence in each. */
+  /** Many servers send one event per token, others a sentence in each. */
   get estimatedOutputTokens(): number {
     return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
@@ -77,7 +77,7 @@ class ChatStreamReader extends EventWatcher {
     this.#templates?.clear();
   }
 
-  /** Passes events of a known form; true if there were some. */
+  /** Passes events that match a template; true if there were any. */
   protected override skipKnownEvents(): boolean {
     const templates = this.#templates;
     const { framer } = this;
@@ -107,8 +107,8 @@ class ChatStreamReader extends EventWatcher {
       return 'pass';
     }
     const data = framer.readData();
-    if (data === null) return this.#readWordless();
-    // It says that the provider lives and nothing else, and the official clients would choke on it.
+    if (data === null) return this.#readWithoutData();
+    // It only keeps the connection alive, and official clients would fail on it.
     if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
     this.sawEvent = true;
     if (/^\s*\[DONE\]/.test(data)) return this.#readTerminator(data);
@@ -123,16 +123,16 @@ class ChatStreamReader extends EventWatcher {
     return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
   }
 
-  /** An event of one line that is too large to be made a text, and an object for each of its values. */
+  /** An event of one line that is too large to be decoded and parsed completely. */
   #readLargeEvent(data: Buffer): Step {
     this.sawEvent = true;
-    const value = parseExactly(this.framer.outlinedData);
+    const value = parseOrUndefined(this.framer.outlinedData);
     if (this.framer.eventName === 'error') return failureFromErrorValue(value, this.phase, data);
     return this.#readValue(value, data);
   }
 
-  /** A block without data is no event: a comment, or fields of no consequence; but some servers throw a bare JSON error into a stream. */
-  #readWordless(): Step {
+  /** A block without data is not an event: a comment, or irrelevant fields. But some servers write a bare JSON error into a stream. */
+  #readWithoutData(): Step {
     const { framer } = this;
     const first = framer.bytes[framer.start];
     if (first === 0x7b || first === 0x5b) {
@@ -140,14 +140,14 @@ class ChatStreamReader extends EventWatcher {
       const error = findWrappedError(parseBounded(text));
       if (error !== null) return failureFromErrorValue(error, this.phase, Buffer.from(text.trim()));
     }
-    // The official clients take a name without data for an event, and choke on it.
+    // Official clients take a name without data for an event, and fail on it.
     return framer.eventName === '' ? 'pass' : 'strip';
   }
 
-  /** The official clients know one spelling only; any other is replaced. */
+  /** Official clients accept one spelling only; any other is replaced. */
   #readTerminator(data: string): Step {
     if (this.framer.eventName === 'error' && !this.#choices.complete)
-      return createFailure('cut', this.phase, 'the stream ended with an error event without words');
+      return createFailure('cut', this.phase, 'the stream ended with an error event without a message');
     if (!this.#choices.toolCallOpen) return data === '[DONE]' ? 'done' : 'end';
     return createFailure('cut', this.phase, 'the stream ended inside a tool call');
   }
@@ -158,28 +158,28 @@ class ChatStreamReader extends EventWatcher {
     const model = typeof chunk['model'] === 'string' && chunk['model'] !== '' ? chunk['model'] : null;
     this.facts.model = model ?? this.facts.model;
     const groq = chunk['x_groq'];
-    const usage = readUsage(chunk['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
+    const usage = readUsage(chunk['usage'], chunk['service_tier']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
     if (usage !== null) this.facts.usage = usage;
     const choices: unknown[] = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
     if (choices.length === 0) return this.#readWithoutChoices(chunk, usage !== null);
     const shaped = this.#shape.of(choices, this.facts.hasContent);
-    if (shaped === null) return createFailure('malformed', this.phase, 'the stream says whole messages again and again');
+    if (shaped === null) return createFailure('malformed', this.phase, 'the stream repeats complete messages');
     const failure = this.#readChoices(shaped, data);
     if (failure !== null) return failure;
     if (shaped !== choices) {
       if (typeof data !== 'string') return createFailure('malformed', this.phase, 'an event has the shape of another endpoint');
       return this.#shape.write(chunk, shaped);
     }
-    if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#learnForm(choices[0], model);
+    if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#addTemplate(choices[0], model);
     return 'pass';
   }
 
-  /** Heartbeats and what else says nothing that a caller could use: many clients read the first choice of every chunk. */
+  /** Removes heartbeats and other events without use for a caller: many clients read the first choice of every chunk. */
   #readWithoutChoices(chunk: Record<string, unknown>, hasUsage: boolean): 'pass' | 'strip' {
     if (hasUsage || isRecord(chunk['usage'])) return this.#keepUsage ? 'pass' : 'strip';
     const choices = chunk['choices'] ?? null;
     if (Array.isArray(choices)) return Array.isArray(chunk['prompt_filter_results']) ? 'pass' : 'strip';
-    return choices === null ? 'strip' : 'pass'; // something that is not known may mean something
+    return choices === null ? 'strip' : 'pass'; // an unknown form may be meaningful
   }
 
   #readChoices(choices: readonly unknown[], data: string | Buffer): Failure | null {
@@ -190,14 +190,14 @@ class ChatStreamReader extends EventWatcher {
       const finish = choice['finish_reason'];
       if (isFailedFinish(finish)) {
         return failureFromErrorValue(
-          choice['error'] ?? { message: `the provider ended the answer with ${finish}`, code: finish },
+          choice['error'] ?? { message: `the provider ended the response with ${finish}`, code: finish },
           this.phase,
           Buffer.from(data),
         );
       }
       this.#readDelta(choice, index);
       if (typeof finish === 'string' && finish !== '') {
-        if (this.#arguments.isHalf(index) && !isAtLimit(finish) && !isWithheld(finish))
+        if (this.#arguments.isCut(index) && !isAtLimit(finish) && !isWithheld(finish))
           return createFailure('cut', this.phase, 'the stream ended inside the arguments of a tool call');
         this.#choices.finish(index);
         if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
@@ -206,7 +206,7 @@ class ChatStreamReader extends EventWatcher {
     return null;
   }
 
-  /** White space is content of a stream that has begun, and does not begin one: an answer of white space alone is empty. */
+  /** White space counts as content only after other content: a response of white space alone is empty. */
   #readDelta(choice: Record<string, unknown>, index: number): void {
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta) && holdsToolCall(delta)) {
@@ -214,30 +214,30 @@ class ChatStreamReader extends EventWatcher {
       this.#arguments.add(index, delta);
     }
     if (isRecord(delta)) noteChatMessage(this.facts, delta);
-    if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
+    if (!(this.facts.hasContent ? hasMoreContent(choice) : hasContent(choice))) return;
     this.noteContent();
     this.#events++;
     this.#chars += estimatedTokens(delta ?? choice['text']) * CHARS_PER_TOKEN;
   }
 
-  /** Takes the event just read as the form of those to come, if it is of the plain kind: content and nothing else of note. */
-  #learnForm(choice: unknown, model: string | null): void {
+  /** Makes a template of the event just read, if it holds content and nothing else of significance. */
+  #addTemplate(choice: unknown, model: string | null): void {
     const { framer } = this;
     const templates = this.#templates;
     if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
-    if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !holdsPiece(choice)) return;
-    if (isRecord(choice['delta']) && holdsToolCall(choice['delta'])) return; // its arguments are read
+    if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !hasContent(choice)) return;
+    if (isRecord(choice['delta']) && holdsToolCall(choice['delta'])) return; // its arguments are parsed
     if (templates.isDue()) templates.add(framer.readText(), model);
   }
 }
 
-function holdsPiece(choice: Record<string, unknown>): boolean {
+function hasContent(choice: Record<string, unknown>): boolean {
   const { text } = choice;
   const delta = choice['delta'] ?? choice['message'];
   return (isRecord(delta) && holdsContent(delta)) || (typeof text === 'string' && !isBlankText(text));
 }
 
-function holdsMorePiece(choice: Record<string, unknown>): boolean {
+function hasMoreContent(choice: Record<string, unknown>): boolean {
   const { text } = choice;
   const delta = choice['delta'] ?? choice['message'];
   return (isRecord(delta) && holdsMore(delta)) || (typeof text === 'string' && text !== '');

@@ -1,4 +1,4 @@
-/** What a stream says elsewhere than its clients look, and calls that end inside their arguments. */
+/** Content where clients do not read it, and calls that end inside their arguments. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
@@ -21,12 +21,12 @@ const words = (text: string): string => text.split(' ').map((word) => chunk({ co
 const callChunk = (index: number, text: unknown, more: object = {}) =>
   chunk({ tool_calls: [{ index, ...more, function: { name: 'f', arguments: text } }] });
 
-test('arguments that end inside their JSON are a cut answer, and its finish reason is not passed on', () => {
+test('arguments that end inside their JSON are a cut response, and its finish reason is not passed on', () => {
   for (const half of ['{', '{"a', '{"a":', '{"a":"b', '{"a":[1,', '{"a":{"b":1}', ' {"a":tru']) {
     for (const finish of ['tool_calls', 'stop', 'function_call']) {
-      const said = callChunk(0, half.slice(0, 2)) + callChunk(0, half.slice(2));
-      const outcome = read(said + chunk({}, finish) + DONE);
-      assert.deepEqual([outcome.failure?.kind, outcome.text], ['cut', said], `${half} ${finish}`);
+      const calls = callChunk(0, half.slice(0, 2)) + callChunk(0, half.slice(2));
+      const outcome = read(calls + chunk({}, finish) + DONE);
+      assert.deepEqual([outcome.failure?.kind, outcome.text], ['cut', calls], `${half} ${finish}`);
     }
     const together = event({
       choices: [{ index: 0, delta: { tool_calls: [{ index: 0, function: { arguments: half } }] }, finish_reason: 'stop' }],
@@ -39,7 +39,7 @@ test('arguments that end inside their JSON are a cut answer, and its finish reas
   assert.equal(read(second + chunk({}, 'tool_calls') + DONE).failure?.kind, 'cut');
 });
 
-test('arguments that may be what the model said are passed on', () => {
+test('arguments that the model may have written this way are passed on', () => {
   for (const text of [
     '',
     ' ',
@@ -75,7 +75,7 @@ const saidBy = (text: string) =>
     .filter((part) => part.startsWith('data: {'))
     .map((part) => (JSON.parse(part.slice('data: '.length)) as { choices: Record<string, unknown>[] }).choices[0]!);
 
-test('a whole message in a chat stream becomes a delta', () => {
+test('a complete message in a chat stream becomes a delta', () => {
   const message = {
     role: 'assistant',
     content: 'hello',
@@ -89,7 +89,7 @@ test('a whole message in a chat stream becomes a delta', () => {
   assert.match(outcome.text, /"object":"chat\.completion\.chunk"/);
 });
 
-test('a whole message after its deltas says nothing twice, and whole messages again and again are no stream', () => {
+test('a complete message after its deltas is not repeated, and repeated complete messages are malformed', () => {
   const whole = (content: string, finish: string | null) => event({ choices: [{ index: 0, message: { content }, finish_reason: finish }] });
   const after = read(words('hello') + whole('hello', 'stop') + DONE);
   assert.equal(after.done, true);
@@ -105,7 +105,7 @@ test('a whole message after its deltas says nothing twice, and whole messages ag
   );
 });
 
-test('the text of a completion in a chat stream becomes the content of deltas, and the other way round', () => {
+test('the text of a completion in a chat stream becomes the content of deltas, and vice versa', () => {
   const piece = (text: string, finish: string | null = null) =>
     event({ object: 'text_completion', choices: [{ index: 0, text, finish_reason: finish }] });
   const chat = read(piece('hel') + piece('lo') + piece('', 'stop') + DONE);

@@ -2,34 +2,34 @@ import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import { createContentTemplate } from './content-template.ts';
 import type { ContentTemplate } from './content-template.ts';
 
-/** Forms that go by turns, such as those of several choices. */
+/** Forms may alternate, such as those of several choices. */
 const TEMPLATES_MAX = 4;
-/** After templates that no event matched at most so many events pass before the next is made. */
+/** The longest wait, in events, before the next template is made after ones that no event matched. */
 const WAIT_MAX = 63;
 
-/** The forms of a stream's latest events. Making one costs as much as reading an event, so useless ones are made less and less. */
+/** Templates of a stream's latest events. Making one costs as much as parsing an event, so if they do not match, they are made less often. */
 export class TemplateList {
-  /** The model that the events matched last name, or null if they name none. */
+  /** The model in the events that matched last; null: none. */
   model: string | null = null;
-  /** Of the last match: its events, the characters of their content, and whether a secret or a part of one is in it. */
+  /** The number of events in the last match, the characters of their content, and whether it contains a secret or a part of one. */
   events = 0;
   chars = 0;
   holdsSecret = false;
-  /** The latest first. */
+  /** Latest first. */
   readonly #entries: { readonly form: ContentTemplate; readonly model: string | null }[] = [];
-  /** Made in a row without a match. */
-  #useless = 0;
-  /** Events to pass before another is made. */
+  /** Templates made in a row without a match. */
+  #unmatched = 0;
+  /** Events to wait before another is made. */
   #wait = 0;
 
-  /** The end of the known events, none longer than `sizeMax`, that stand in the text from `start` on; `start` if there is none. */
+  /** The end of the matching events, none longer than `sizeMax`, that begin at `start`; `start` if there are none. */
   match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     const entries = this.#entries;
     for (let i = 0; i < entries.length; i++) {
       const { form, model } = entries[i]!;
       const end = form.match(text, start, sizeMax, secrets);
       if (end === start) continue;
-      this.#useless = 0;
+      this.#unmatched = 0;
       this.#wait = 0;
       this.model = model;
       this.events = form.events;
@@ -40,24 +40,24 @@ export class TemplateList {
     return start;
   }
 
-  /** An event of a plain kind was read; true if it is time to take its form. */
+  /** Called for each suitable event that was parsed; true if a template should be made of it. */
   isDue(): boolean {
     if (this.#wait === 0) return true;
     this.#wait--;
     return false;
   }
 
-  /** Takes the form of an event, the whole of it as Latin-1. */
+  /** Makes a template of an event, given completely and as Latin-1. */
   add(block: string, model: string | null): void {
-    this.#wait = Math.min(2 ** this.#useless - 1, WAIT_MAX);
-    this.#useless++;
+    this.#wait = Math.min(2 ** this.#unmatched - 1, WAIT_MAX);
+    this.#unmatched++;
     const form = createContentTemplate(block);
     if (form === null) return;
     this.#entries.unshift({ form, model });
     if (this.#entries.length > TEMPLATES_MAX) this.#entries.pop();
   }
 
-  /** The stream is over. */
+  /** Called when the stream has ended. */
   clear(): void {
     this.#entries.length = 0;
   }

@@ -1,4 +1,4 @@
 import { Buffer } from 'node:buffer';
 
-/** Ends a complete stream of the OpenAI protocol, and no other. */
+/** Ends a stream of the OpenAI protocol, if it is complete. */
 export const TERMINATOR: Uint8Array = Buffer.from('data: [DONE]\n\n');

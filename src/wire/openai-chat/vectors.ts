@@ -1,10 +1,10 @@
-/** Embeddings of an answer, checked in place: they may be 20 MB, and only their number and that they are numbers matters. */
+/** Checks the embeddings of a response in place: they may be 20 MB, and all that matters is their number and that they contain numbers. */
 import { asBuffer } from '../bytes.ts';
 import { kindOf } from '../json-values.ts';
 import type { BodyMember } from '../request-body.ts';
 
-/** In place of a count: one of the vectors holds nothing, or something that is no number. */
-export const HOLLOW_VECTOR = -1;
+/** Returned instead of a count if a vector is empty, or contains anything but numbers. */
+export const INVALID_VECTOR = -1;
 
 const VECTOR_KEY = Buffer.from('"embedding"');
 const NULL = Buffer.from('null');
@@ -16,8 +16,8 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * How many vectors a list holds, or `HOLLOW_VECTOR`. OpenAI's shape is a list of objects, each with the key `embedding` (the same word
- * is a value too); others answer with a list of vectors, or an object of such lists by type. `bytes` have been found valid JSON.
+ * The number of vectors in a list, or `INVALID_VECTOR`. OpenAI's shape is a list of objects, each with the key `embedding` (which also occurs
+ * as a value); others return a list of vectors, or an object of such lists by type. `bytes` must be valid JSON.
  */
 export function countVectors(bytes: Uint8Array, member: BodyMember): number {
   const kind = kindOf(bytes, member);
@@ -27,14 +27,14 @@ export function countVectors(bytes: Uint8Array, member: BodyMember): number {
   return kind === 'array' && data[reader.skipBlanks(1)] === OPEN_BRACE ? reader.countInObjects() : reader.countInLists();
 }
 
-/** The same in all of an answer in OpenAI's shape. */
+/** The same for a complete response in OpenAI's shape. */
 export function countVectorsIn(data: Buffer): number {
   return new VectorReader(data).countInObjects();
 }
 
 class VectorReader {
   readonly #data: Buffer;
-  /** Of the next `null`, so that the search goes once over the data. */
+  /** Positions of the next `null` and the next quote, so that the data is searched only once. */
   #nullAt = -1;
   #quoteAt = -1;
 
@@ -48,7 +48,7 @@ class VectorReader {
     for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
       at = this.skipBlanks(at + VECTOR_KEY.length);
       if (data[at] !== COLON) continue;
-      if (!this.#isFilled(this.skipBlanks(at + 1))) return HOLLOW_VECTOR;
+      if (!this.#isFilled(this.skipBlanks(at + 1))) return INVALID_VECTOR;
       count++;
     }
     return count;
@@ -61,7 +61,7 @@ class VectorReader {
     for (let at = data.indexOf(OPEN_BRACKET); at >= 0; at = data.indexOf(OPEN_BRACKET, at + 1)) {
       const first = data[this.skipBlanks(at + 1)];
       if (first === OPEN_BRACKET) continue;
-      if (first !== QUOTE && !this.#isVector(at)) return HOLLOW_VECTOR;
+      if (first !== QUOTE && !this.#isVector(at)) return INVALID_VECTOR;
       count++;
     }
     return count;
@@ -72,7 +72,7 @@ class VectorReader {
     return at;
   }
 
-  /** A vector as numbers, as base64, or as lists of either by type. */
+  /** True for a non-empty vector: numbers, base64, or lists of either by type. */
   #isFilled(start: number): boolean {
     const data = this.#data;
     let at = start;
@@ -86,13 +86,13 @@ class VectorReader {
     return data[at] === OPEN_BRACKET && this.#isVector(at);
   }
 
-  /** Numbers, and at least one of them. `start`: where its bracket opens. */
+  /** True for a list of numbers that is not empty. `start`: its opening bracket. */
   #isVector(start: number): boolean {
     const data = this.#data;
     if (data[this.skipBlanks(start + 1)] === CLOSE_BRACKET) return false;
     const end = data.indexOf(CLOSE_BRACKET, start);
-    if (this.#nullAt < start) this.#nullAt = endless(data.indexOf(NULL, start));
-    if (this.#quoteAt < start) this.#quoteAt = endless(data.indexOf(QUOTE, start));
+    if (this.#nullAt < start) this.#nullAt = orInfinity(data.indexOf(NULL, start));
+    if (this.#quoteAt < start) this.#quoteAt = orInfinity(data.indexOf(QUOTE, start));
     return this.#nullAt > end && this.#quoteAt > end && isNumber(data[this.skipBlanks(start + 1)]!);
   }
 }
@@ -101,6 +101,6 @@ function isNumber(first: number): boolean {
   return first === 0x2d || (first >= 0x30 && first <= 0x39);
 }
 
-function endless(found: number): number {
+function orInfinity(found: number): number {
   return found < 0 ? Infinity : found;
 }

@@ -1,6 +1,6 @@
-/** Turns as the messages of a chat request. */
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+/** Writes turns as the messages of a chat request. */
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { RequestPart, ToolResult, Turn } from '../model.ts';
@@ -10,7 +10,7 @@ import { toTargetId } from '../tool-call-ids.ts';
 
 export function writeMessages(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly list: readonly Fields[] } | ConversionFault {
   const writer = new MessageWriter(can, dropped);
@@ -21,10 +21,10 @@ export function writeMessages(
 class MessageWriter {
   readonly list: Fields[] = [];
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -35,24 +35,24 @@ class MessageWriter {
     else this.#addUser(turn.parts);
   }
 
-  /** Tool results are messages of their own, in their place; a result's images follow as the user's, for a tool message holds text only. */
+  /** Tool results become messages of their own; their images follow in a user message, since tool messages hold text only. */
   #addUser(parts: readonly RequestPart[]): void {
-    let words: RequestPart[] = [];
+    let others: RequestPart[] = [];
     const results: RequestPart[] = [];
     const flush = (): void => {
-      this.#addContent('user', words);
-      words = [];
+      this.#addContent('user', others);
+      others = [];
     };
     for (const part of parts) {
       if (part.type !== 'tool_result') {
-        words.push(part);
+        others.push(part);
         continue;
       }
       flush();
       this.#addResult(part);
       results.push(...part.parts.filter(({ type }) => type !== 'text'));
     }
-    this.#addContent('user', [...results, ...words]);
+    this.#addContent('user', [...results, ...others]);
   }
 
   #addResult(result: ToolResult): void {
@@ -108,11 +108,11 @@ class MessageWriter {
 
   #image({ source, detail }: Extract<RequestPart, { type: 'image' }>): Fields[] {
     const url = urlOfSource(source);
-    if (url === null || !this.#can.seesImages) return this.#refuse('image');
+    if (url === null || !this.#can.supportsImages) return this.#refuse('image');
     return [{ type: 'image_url', image_url: detail === null ? { url } : { url, detail } }];
   }
 
-  /** A text file is text for a host that takes no files; others travel as a data URL. */
+  /** A text file is sent as text, which hosts without file support accept; other files as a data URL. */
   #file({ source, name }: Extract<RequestPart, { type: 'file' }>): Fields[] {
     if (source.kind === 'data' && source.mime.startsWith('text/')) {
       return [{ type: 'text', text: Buffer.from(source.base64, 'base64').toString() }];
@@ -122,12 +122,12 @@ class MessageWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }
 
-/** A custom tool's text is the one argument of the function that stands for it. */
+/** A custom tool's text becomes the one argument of the function that replaces it. */
 function argumentsOf(kind: 'function' | 'custom', text: string): string {
   return kind === 'function' ? text : JSON.stringify({ input: text });
 }

@@ -1,24 +1,24 @@
-/** Writes what a request of another dialect asks for as a chat request. */
+/** Writes a request of another dialect as a chat request. */
 import { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import type { Fields } from '../loose-values.ts';
-import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isStrictSchema } from '../json-schemas.ts';
 import { toTargetName } from '../tool-names.ts';
 import { writeMessages } from './write-messages.ts';
 
-/** Tokens of reasoning up to which a budget counts as each effort. */
+/** The largest reasoning budget, in tokens, that maps to each effort. */
 const BUDGET_EFFORTS = [
   { upTo: 2_048, effort: 'low' },
   { upTo: 16_384, effort: 'medium' },
   { upTo: Infinity, effort: 'high' },
 ] as const;
 
-export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? findConversionFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const messages = writeMessages(request.turns, can, dropped);
   if ('field' in messages) return { ok: false, ...messages };
@@ -35,24 +35,24 @@ export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: 
   return { ok: true, body: Buffer.from(JSON.stringify(edits.apply(body))), dropped: dropped.names };
 }
 
-/** A longer name of an end user is refused, in characters. */
+/** In characters; longer names of end users are rejected by providers. */
 const USER_LENGTH_MAX = 64;
 
-/** The same name for the same user; agents put more than a name there. */
+/** Always the same name for the same user; agents send more than a name. */
 function userName(userId: string): string {
   return userId.length <= USER_LENGTH_MAX ? userId : hash('sha256', userId, 'hex');
 }
 
-/** As many stop sequences are taken. */
+/** Stop sequences that providers accept. */
 const STOPS_MAX = 4;
 
 function faultIn({ outputBound, stop }: ModelRequest): ConversionFault | null {
-  // It fills the provider's prompt cache and writes nothing.
-  if (outputBound === 0) return cantCarry('max_tokens');
-  return stop.length > STOPS_MAX ? cantCarry('stop_sequences') : null;
+  // Such a request fills the provider's prompt cache and generates nothing.
+  if (outputBound === 0) return conversionFault('max_tokens');
+  return stop.length > STOPS_MAX ? conversionFault('stop_sequences') : null;
 }
 
-function writeBounds(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+function writeBounds(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   if (request.outputBound !== null) body[can.outputBoundField] = request.outputBound;
   if (request.choices > 1) body['n'] = request.choices;
   if (request.temperature !== null) body['temperature'] = request.temperature;
@@ -67,7 +67,7 @@ function writeBounds(body: Fields, request: ModelRequest, can: TargetAbilities, 
   const { budgetTokens } = reasoning;
   const byBudget = budgetTokens === null ? null : BUDGET_EFFORTS.find(({ upTo }) => budgetTokens <= upTo)!.effort;
   const effort = reasoning.effort ?? byBudget;
-  // Without an effort the model's own default is what was asked for.
+  // Without an effort the model's default applies, as requested.
   if (effort !== null && can.reasons) body['reasoning_effort'] = effort;
   else if (effort !== null && effort !== 'none') dropped.add('reasoning');
 }
@@ -86,7 +86,7 @@ function nameOf(name: string): string {
 
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 
-/** A custom tool takes one text: as a function it has that text as its one argument, which hosts of every kind understand. */
+/** A custom tool becomes a function with its text as the one argument, which all hosts support. */
 function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, dropped: DropList): Fields {
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
@@ -98,12 +98,12 @@ function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, dropped: DropL
   return { type: 'function', function: { name: nameOf(tool.name), ...described, parameters: tool.schema ?? NO_ARGUMENTS, ...strict } };
 }
 
-/** OpenAI refuses a strict schema with optional members; without the mark the model keeps to it as well as it can. */
+/** OpenAI rejects a strict schema with optional members; without `strict` the model follows it as well as it can. */
 function strictMember(strict: boolean | null, schema: unknown): { readonly strict?: boolean } {
   return strict === null || (strict && !isStrictSchema(schema)) ? {} : { strict };
 }
 
-/** `allowed_tools` is known to OpenAI alone: one name is that tool, several are the choice among all. */
+/** Only OpenAI supports `allowed_tools`: a single required name becomes that tool, several names a choice among all. */
 function writeChoice(choice: ToolChoice): unknown {
   if (choice.type === 'tool') return { type: 'function', function: { name: nameOf(choice.name) } };
   if (choice.type !== 'allowed') return choice.type;

@@ -1,4 +1,4 @@
-/** Model events as the chunks of a chat stream, and a whole response as one chat completion. */
+/** Writes model events as the chunks of a chat stream, and a complete response as a chat completion. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Fields } from '../loose-values.ts';
@@ -6,7 +6,7 @@ import { urlOfSource } from '../media-source.ts';
 import type { FinishClass, ModelEvent, ModelResponse, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
 import { toCallerId } from '../tool-call-ids.ts';
 
-/** A turn that the provider paused is not whole: for a chat client it was cut at a limit. */
+/** A turn that the provider paused is incomplete: for a chat client it was cut at a limit. */
 const FINISH: Readonly<Record<FinishClass, string>> = {
   stop: 'stop',
   length: 'length',
@@ -40,9 +40,9 @@ class ChatStreamWriter implements StreamWriter {
   #id: string;
   #model: string;
   #usage: TokenUsage | null = null;
-  /** Choices that have said their role. */
+  /** Choices whose role was sent. */
   readonly #begun = new Set<number>();
-  /** Open parts by choice and part; for a call its index among the choice's calls. */
+  /** Open parts by choice and part; `callIndex`: for a call, its index among the choice's calls. */
   readonly #parts = new Map<string, { readonly head: PartHead; readonly callIndex: number }>();
   readonly #calls = new Map<number, number>();
 

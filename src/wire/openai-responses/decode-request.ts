@@ -6,12 +6,12 @@ import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
 import type { BodyMember } from '../request-body.ts';
 
 const QUOTE = 0x22;
-/** A larger one is the provider's matter alone. */
+/** Larger values are left for the provider to validate. */
 const SMALL_BYTES_MAX = 64 * 1024;
-/** What a request may consist of; the history may live at the provider. */
+/** A request needs one of these; the history may be stored at the provider. */
 const INPUTS = ['input', 'previous_response_id', 'conversation', 'prompt'] as const;
 
-/** What we act on in a Responses request. The members that it has in common with a chat request mean the same. */
+/** Reads the members of a Responses request that the proxy acts on. Members it shares with a chat request have the same meaning. */
 export function decodeResponsesRequest(bytes: Uint8Array, scan: JsonObjectScan | JsonFault): DecodedRequest {
   const decoded = decodeScanned('chat', bytes, scan, { needsMessages: false });
   if (!decoded.ok || !scan.ok) return decoded;
@@ -23,21 +23,21 @@ export function decodeResponsesRequest(bytes: Uint8Array, scan: JsonObjectScan |
     return { ok: false, message: "'input' must be a string or an array.", param: 'input' };
   if (scan.members.filter(({ name }) => name === 'max_output_tokens').length > 1)
     return { ok: false, message: "'max_output_tokens' is given twice.", param: 'max_output_tokens' };
-  const bound = find('max_output_tokens');
+  const limit = find('max_output_tokens');
   const format = find('text');
   const facts = {
     ...decoded.facts,
     wantsUsage: decoded.facts.stream,
     choices: 1,
-    outputBound: bound === undefined ? null : outputBoundOf(readCount(bytes, bound)),
+    outputBound: limit === undefined ? null : outputBoundOf(readCount(bytes, limit)),
     hasResponseFormat: format !== undefined && hasResponseFormat(bytes, format),
   };
-  const opaque = decoded.body.opaque === true || (input !== undefined && holdsReasoning(bytes, input));
+  const opaque = decoded.body.opaque === true || (input !== undefined && hasReasoningItems(bytes, input));
   return { ...decoded, facts, body: { ...decoded.body, opaque } };
 }
 
-/** Items of reasoning may be known by their ids alone, which is no name that the scan minds. */
-function holdsReasoning(bytes: Uint8Array, { start, end }: BodyMember): boolean {
+/** Reasoning items may carry nothing but an id; the scan detects opaque values by member name and misses those. */
+function hasReasoningItems(bytes: Uint8Array, { start, end }: BodyMember): boolean {
   return bytes[start] !== QUOTE && asBuffer(bytes).subarray(start, end).includes('"reasoning"');
 }
 

@@ -1,6 +1,6 @@
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
-import { canBeInForm } from '../whole-bounds.ts';
+import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { encodeErrorBody, fromForeign } from '../openai-error.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
@@ -17,7 +17,7 @@ import {
   isUnfinished, responseChoices, responseInForm, ResponseStreamFold, responseToStream, streamToResponse, withResponseTexts,
 } from './whole-response.ts'; // prettier-ignore
 
-/** Members that do not change what is answered. */
+/** Members that do not affect the content of the response. */
 const IGNORED: ReadonlySet<string> = new Set([
   'stream', 'stream_options', 'user', 'safety_identifier', 'metadata', 'client_metadata', 'service_tier', 'prompt_cache_key',
   'prompt_cache_options', 'prompt_cache_retention',
@@ -37,10 +37,10 @@ export const openaiResponses: Dialect = {
     choices: responseChoices,
     withTexts: withResponseTexts,
     toStream: responseToStream,
-    toPlain: streamToResponse,
+    fromStream: streamToResponse,
     createFold: () => new ResponseStreamFold(),
-    canBeInForm,
-    inForm: responseInForm,
+    canConvertForm,
+    convertForm: responseInForm,
     isUnfinished,
   },
   opaque: responsesOpaque,

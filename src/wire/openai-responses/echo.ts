@@ -1,8 +1,8 @@
-/** What a response repeats of its request. */
+/** Request members that a Responses response repeats. */
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
 
-/** With the values that the API gives where the request leaves them out. */
+/** Each with the API's default for requests that omit it. */
 const DEFAULTS: Fields = {
   instructions: null,
   max_output_tokens: null,
@@ -25,7 +25,7 @@ const DEFAULTS: Fields = {
   user: null,
 };
 
-/** `text` is the body of a request that was decoded before. */
+/** `text`: a request body that passed decoding. */
 export function echoOf(text: string): Fields {
   const request = parseExact(text) as Fields;
   return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, request[name] ?? value]));

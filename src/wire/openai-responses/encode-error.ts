@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer';
-import type { ErrorWords } from '../dialect.ts';
+import type { ErrorDetails } from '../dialect.ts';
 
 /**
- * The error as the last event of a stream. The official SDK throws on an event `error`; Codex reads `response.failed`, and takes a stream
- * without a terminal event for a lost connection, which it opens again five times.
+ * The error as the last events of a stream. The official SDK throws on an `error` event. Codex reads `response.failed`; it treats a stream
+ * without a terminal event as a lost connection and reconnects five times.
  */
-export function encodeErrorEvent({ message, type, param, code }: ErrorWords, requestId: string): Uint8Array {
+export function encodeErrorEvent({ message, type, param, code }: ErrorDetails, requestId: string): Uint8Array {
   const error = { type: type ?? 'upstream_error', code: code ?? type ?? 'server_error', message, param };
   const failed = {
     type: 'response.failed',

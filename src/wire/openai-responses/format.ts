@@ -2,7 +2,7 @@ import type { ResponseFormat } from '../dialect.ts';
 import { isRecord, kindOf, parseMember } from '../json-values.ts';
 import type { RequestBody } from '../request-body.ts';
 
-/** A longer one is the provider's matter alone. */
+/** Larger formats are left for the provider to validate. */
 const FORMAT_BYTES_MAX = 512 * 1024;
 
 /** Reads `text.format`. */

@@ -1,4 +1,4 @@
-/** A request that refers to earlier responses, with their conversation written out: for targets that don't have them. */
+/** Expands a request that refers to earlier responses into one that contains the conversation, for targets that do not store them. */
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { isRecord } from '../json-values.ts';
@@ -9,37 +9,41 @@ import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
 
 /** One earlier request and its response. */
-export interface Exchanged {
+export interface PastExchange {
   readonly input: readonly unknown[];
   readonly response: Fields;
 }
 
-/** Items of output that another provider can read. Reasoning and server tools belong to whoever made them. */
+/** Output items that every provider accepts. Reasoning and server tool calls are valid only at the provider that produced them. */
 const PORTABLE: ReadonlySet<unknown> = new Set(['message', 'function_call', 'custom_tool_call']);
 
-/** What the store needs of a request. */
-export interface Referring {
+/** The parts of a request that the conversation store needs. */
+export interface HistoryReference {
   readonly previous: string | null;
-  /** Its own items. */
+  /** The request's own input items. */
   readonly input: readonly unknown[];
-  /** The caller wants the response kept. */
-  readonly keeps: boolean;
+  /** The caller asked for the response to be stored. */
+  readonly wantsStored: boolean;
 }
 
-export function readReferring(body: Uint8Array): Referring {
+export function readHistoryReference(body: Uint8Array): HistoryReference {
   const { previous_response_id: previous, input, store } = parse(body);
-  return { previous: typeof previous === 'string' && previous !== '' ? previous : null, input: itemsOf(input), keeps: store !== false };
+  return {
+    previous: typeof previous === 'string' && previous !== '' ? previous : null,
+    input: itemsOf(input),
+    wantsStored: store !== false,
+  };
 }
 
-/** The body without `previous_response_id`, its input after the earlier items: written one earlier response at a time. */
+/** Writes the body without `previous_response_id`, with the earlier items before its own input. One step per earlier response. */
 export class HistoryWriter {
-  readonly #earlier: readonly Exchanged[];
+  readonly #earlier: readonly PastExchange[];
   readonly #own: readonly unknown[];
   readonly #pieces: Buffer[];
   #at = 0;
   #hasItems = false;
 
-  constructor(body: Uint8Array, earlier: readonly Exchanged[]) {
+  constructor(body: Uint8Array, earlier: readonly PastExchange[]) {
     const { previous_response_id: _previous, input, ...rest } = parse(body);
     const head = writeJson(rest).slice(0, -1);
     this.#earlier = earlier;
@@ -47,12 +51,12 @@ export class HistoryWriter {
     this.#pieces = [Buffer.from(`${head}${head.length > 1 ? ',' : ''}"input":[`)];
   }
 
-  /** True: all is written. */
+  /** Returns true when everything is written. */
   step(): boolean {
-    const exchanged = this.#earlier[this.#at++];
-    if (exchanged !== undefined) {
-      const said = recordsIn(exchanged.response['output']).filter(({ type }) => PORTABLE.has(type));
-      this.#add([...exchanged.input, ...said.map(({ id: _id, status: _status, ...item }) => item)]);
+    const exchange = this.#earlier[this.#at++];
+    if (exchange !== undefined) {
+      const output = recordsIn(exchange.response['output']).filter(({ type }) => PORTABLE.has(type));
+      this.#add([...exchange.input, ...output.map(({ id: _id, status: _status, ...item }) => item)]);
       return false;
     }
     this.#add(this.#own);
@@ -72,7 +76,7 @@ export class HistoryWriter {
   }
 }
 
-/** The response in the bytes that a caller got, plain or streamed; null: they hold none that has ended well. */
+/** Parses the response, streamed or not, that a caller received; null unless it is completed or incomplete. */
 export function responseIn(bytes: Uint8Array): Fields | null {
   const text = asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes));
   const response = text.trimStart().startsWith('{') ? parseRecord(text) : lastResponse(bytes);

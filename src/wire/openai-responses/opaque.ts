@@ -1,4 +1,4 @@
-/** Opaque pieces of Responses requests and responses: encrypted reasoning, and ids of what one account holds. */
+/** Opaque values of Responses requests and responses: encrypted reasoning, and ids of what one account stores. */
 import type { ResponseFacts } from '../../core/facts.ts';
 import { itemsAt, memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
@@ -8,7 +8,7 @@ import type { Fields } from '../loose-values.ts';
 import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaqueKind, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
-import { FOREIGN_REASONING } from './output-items.ts';
+import { FOREIGN_REASONING_PREFIX } from './output-items.ts';
 
 export const responsesOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new ResponsesPieces(body.bytes).read(body), droppedWith: () => [] }),
@@ -17,7 +17,7 @@ export const responsesOpaque: OpaqueForms = {
   holdsResponse: ({ bytes, members }) => !members.some((member) => member.name === 'store' && readBoolean(bytes, member) === false),
 };
 
-/** Items that stand for what the provider has. */
+/** Items that replace history stored at the provider. */
 const COMPACTIONS: ReadonlySet<string> = new Set(['compaction', 'compaction_summary']);
 
 class ResponsesPieces {
@@ -41,17 +41,17 @@ class ResponsesPieces {
     const spans = objectsAt(this.#bytes, start);
     const list: SlotList = { spans, within: null };
     for (const [index, { members }] of spans.entries())
-      this.#readItem(members, { list, index }, this.#isOfCaller(spans[index + 1]?.members));
+      this.#readItem(members, { list, index }, this.#isFromCaller(spans[index + 1]?.members));
   }
 
-  /** Nothing, a message that is not the model's, or the result of a call. */
-  #isOfCaller(item: readonly MemberSpan[] | undefined): boolean {
+  /** True for the end of the input, a message that is not the assistant's, or a tool result. */
+  #isFromCaller(item: readonly MemberSpan[] | undefined): boolean {
     if (item === undefined) return true;
     const type = textOf(this.#bytes, item, 'type') ?? 'message';
     return type.endsWith('_output') || (type === 'message' && textOf(this.#bytes, item, 'role') !== 'assistant');
   }
 
-  /** Encrypted reasoning goes with its item: another account does not know the item's id. */
+  /** Encrypted reasoning is dropped together with its item: the item's id is unknown to other accounts. */
   #readItem(item: readonly MemberSpan[], slot: Slot, isLast: boolean): void {
     const type = textOf(this.#bytes, item, 'type') ?? 'message';
     const encrypted = textOf(this.#bytes, item, 'encrypted_content');
@@ -66,15 +66,15 @@ class ResponsesPieces {
     }
   }
 
-  /** Without its encrypted content it is an id of what the provider has kept, which nobody else knows. */
+  /** Without encrypted content, the item is an id of reasoning stored at the provider, valid for one account only. */
   #addReasoning(encrypted: string | null, id: string | null, slot: Slot, hasNoAlternative: boolean): void {
     if (encrypted !== null && encrypted !== '') this.#add('reasoning', 'encrypted_content', encrypted, slot, hasNoAlternative);
-    else if (id?.startsWith(FOREIGN_REASONING) === true)
+    else if (id?.startsWith(FOREIGN_REASONING_PREFIX) === true)
       this.#pieces.push({ kind: 'reasoning', field: 'reasoning', id: UNREADABLE, slot, standIn: null });
     else this.#add('reasoning', 'reasoning', id, slot, hasNoAlternative);
   }
 
-  /** An id, or an object with the id. */
+  /** A string, or an object with an `id`. */
   #readId({ name, start, end }: BodyMember): void {
     this.#add('state', name, textOf(this.#bytes, membersAt(this.#bytes, start), 'id') ?? textAt(this.#bytes, start, end), null);
   }
@@ -93,7 +93,7 @@ class ResponsesPieces {
   }
 }
 
-/** Notes the pieces of a whole response, or of one that an event of its stream holds. */
+/** Records the opaque values of a response object, whether it is a body or part of a stream event. */
 export function noteResponse(facts: ResponseFacts, response: Fields): void {
   const id = textOrNull(response['id']);
   if (id !== null) facts.responseId = id;
@@ -102,7 +102,7 @@ export function noteResponse(facts: ResponseFacts, response: Fields): void {
   for (const item of recordsIn(response['output'])) noteItem(facts, item);
 }
 
-/** Notes the pieces of one item of a response (`response.output_item.done`). */
+/** Records the opaque values of one output item (`response.output_item.done`). */
 export function noteItem(facts: ResponseFacts, item: Fields): void {
   note(facts, item['encrypted_content'] ?? (item['type'] === 'reasoning' ? item['id'] : null));
   note(facts, item['container_id']);

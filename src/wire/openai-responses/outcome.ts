@@ -1,10 +1,10 @@
-/** What a response object says of its end. */
+/** How a response object ended. */
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass } from '../model.ts';
 
-/** The error of a response that failed, for `failureFromErrorValue`; null: it has not. */
+/** The error of a failed response, for `failureFromErrorValue`; null if it did not fail. */
 export function errorOf({ status, error }: Fields): Fields | null {
   if (isRecord(error)) return error;
   if (status === 'failed' || status === 'cancelled')
@@ -12,7 +12,7 @@ export function errorOf({ status, error }: Fields): Fields | null {
   return null;
 }
 
-/** Null: it has not ended. */
+/** Null while the response is unfinished. */
 export function finishOf(response: Fields): FinishClass | null {
   const { status, incomplete_details: details } = response;
   if (status === 'queued' || status === 'in_progress') return null;
@@ -30,8 +30,8 @@ export function isReasoning({ type }: Fields): boolean {
   return type === 'reasoning';
 }
 
-/** An item in which something is said, called or made. */
-export function saysSomething(item: Fields): boolean {
+/** True for an item with text, a call or media. */
+export function itemHasContent(item: Fields): boolean {
   switch (item['type']) {
     case 'message':
       return recordsIn(item['content']).some((part) => textIn(part['text']) !== '' || textIn(part['refusal']) !== '' || isMedia(part));

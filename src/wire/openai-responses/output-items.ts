@@ -2,10 +2,10 @@
 import type { Fields } from '../loose-values.ts';
 import type { ModelTool, Opaque, PartHead } from '../model.ts';
 
-/** How the id of reasoning begins that a target of another dialect made. Clients send it back; a request takes such items out. */
-export const FOREIGN_REASONING = 'rs_breakwater_';
+/** Id prefix of reasoning that came from a target of another dialect. Clients send it back; requests are stripped of such items. */
+export const FOREIGN_REASONING_PREFIX = 'rs_breakwater_';
 
-/** Null: the dialect has no item for it. */
+/** Null if the dialect has no item for the part. */
 export function itemOf(head: PartHead, id: string, text: string, opaque: Opaque | null, tools: readonly ModelTool[]): Fields | null {
   switch (head.type) {
     case 'text':
@@ -31,7 +31,7 @@ function encryptedOf(opaque: Opaque | null): Fields {
   return opaque?.dialect === 'openai-responses' ? { encrypted_content: opaque.value } : {};
 }
 
-/** A tool of a namespace has its own name and that of its namespace again. */
+/** A namespaced tool is called by its short name plus its namespace. */
 function callItem(head: Extract<PartHead, { type: 'tool_call' }>, id: string, text: string, tools: readonly ModelTool[]): Fields {
   const tool = tools.find((known) => known.type !== 'foreign' && known.name === head.name);
   const origin = tool === undefined || tool.type === 'foreign' ? undefined : tool.origin;

@@ -1,4 +1,4 @@
-/** Input items of a Responses request as turns: items of one side that follow each other are one turn. */
+/** Parses the input items of a Responses request into turns; consecutive items of one role form a turn. */
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -6,7 +6,7 @@ import { sourceOfUrl } from '../media-source.ts';
 import type { MediaSource, Opaque, RequestPart, Turn } from '../model.ts';
 import { flatToolName } from './tool-names.ts';
 
-/** Items that stand for content which only the provider has: without it the conversation is another one. */
+/** Items that refer to content only the provider has. Without it the conversation would change. */
 const UNREADABLE: ReadonlySet<string> = new Set(['item_reference', 'compaction', 'compaction_summary']);
 
 interface OpenTurn {
@@ -16,9 +16,9 @@ interface OpenTurn {
 
 export class ItemReader {
   readonly turns: OpenTurn[] = [];
-  /** Tools that stand among the items (Codex). */
+  /** Tools declared among the items (Codex). */
   readonly tools: Fields[] = [];
-  /** The kind of an item without which the request would be another one; null: there is none. */
+  /** Type of an item that can't be dropped without changing the request; null if there is none. */
   refused: string | null = null;
   readonly #toolNames = new Map<string, string>();
 
@@ -118,7 +118,7 @@ function sourceOf(part: Fields, name: string): MediaSource {
   return id === null ? sourceOfUrl(textIn(part[name])) : { kind: 'file_id', id };
 }
 
-/** Bare base64 is a PDF. */
+/** Bare base64 is taken as a PDF. */
 function fileSource(part: Fields): MediaSource {
   const data = textOrNull(part['file_data']);
   if (data === null) return sourceOf(part, 'file_url');

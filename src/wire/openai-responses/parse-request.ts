@@ -1,4 +1,4 @@
-/** A Responses request as what it asks for, to be written in another dialect. */
+/** Parses a Responses request into the neutral model, from which it is written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { booleanOf, listOf, ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -9,23 +9,23 @@ import { ItemReader } from './parse-items.ts';
 import { RESPONSES_FIELDS } from './request-fields.ts';
 import { flatToolName } from './tool-names.ts';
 
-/** `text` is the body of a request that was decoded before; a `previous_response_id` of ours has been expanded. */
+/** `text`: a request body that passed decoding; a `previous_response_id` of this proxy has been expanded. */
 export function parseResponsesRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = ownOf(RESPONSES_FIELDS, name) ?? 'drop';
-    if ((fate === 'drop' || fate === 'refuse') && value !== null && value !== false && value !== '') rest.push({ name, fate });
+    const handling = ownOf(RESPONSES_FIELDS, name) ?? 'drop';
+    if ((handling === 'drop' || handling === 'refuse') && value !== null && value !== false && value !== '') rest.push({ name, handling });
   }
   const { text: format } = body;
   if (isRecord(format) && format['verbosity'] !== undefined && format['verbosity'] !== null)
-    rest.push({ name: 'text.verbosity', fate: 'drop' });
+    rest.push({ name: 'text.verbosity', handling: 'drop' });
   const items = new ItemReader();
   const instructions = textOrNull(body['instructions']);
   if (instructions !== null) items.addSystem(instructions);
   if (typeof body['input'] === 'string') items.addUser(body['input']);
   for (const item of recordsIn(body['input'])) items.add(item);
-  if (items.refused !== null) rest.push({ name: `input.${items.refused}`, fate: 'refuse' });
+  if (items.refused !== null) rest.push({ name: `input.${items.refused}`, handling: 'refuse' });
   const reasoning = body['reasoning'];
   return {
     stream: body['stream'] === true,

@@ -1,4 +1,4 @@
-/** A Responses stream, and a whole response, as model events. */
+/** Parses a Responses stream or a non-streaming response into model events. */
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -9,14 +9,14 @@ import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
 import { flatToolName } from './tool-names.ts';
 
-/** Events that reach the parser have passed the watcher's limit. */
+/** The stream reader has already enforced the event size limit. */
 const NO_LIMIT = Infinity;
 
 export function createResponsesStreamParser(): StreamParser {
   return new ResponsesStreamParser();
 }
 
-/** A whole response, which has been read as one before. */
+/** `body`: a non-streaming response that `readResponsesResponse` accepted. */
 export function parseResponse(body: Uint8Array): ModelResponse {
   return modelOf(JSON.parse(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields);
 }
@@ -54,7 +54,7 @@ class ResponsesStreamParser implements StreamParser {
   }
 }
 
-/** Ids may change from event to event (Copilot): only places are relied on. */
+/** Items are identified by index only: ids may change from event to event (Copilot). */
 function readEvent(output: OutputParser, event: Fields): void {
   const at = typeof event['output_index'] === 'number' ? event['output_index'] : 0;
   const within = typeof event['content_index'] === 'number' ? event['content_index'] : 0;
@@ -66,18 +66,18 @@ function readEvent(output: OutputParser, event: Fields): void {
     case 'response.output_item.added':
       return isRecord(item) ? output.itemAdded(at, item) : undefined;
     case 'response.output_text.delta':
-      return output.say(at, within, { type: 'text' }, text);
+      return output.append(at, within, { type: 'text' }, text);
     case 'response.refusal.delta':
-      return output.say(at, within, { type: 'refusal' }, text);
+      return output.append(at, within, { type: 'refusal' }, text);
     case 'response.reasoning_text.delta':
-      return output.say(at, 0, { type: 'reasoning' }, text);
+      return output.append(at, 0, { type: 'reasoning' }, text);
     case 'response.reasoning_summary_text.delta':
-      return output.say(at, 0, { type: 'reasoning' }, text);
+      return output.append(at, 0, { type: 'reasoning' }, text);
     case 'response.reasoning_summary_part.added':
       return output.nextSummary(at);
     case 'response.function_call_arguments.delta':
     case 'response.custom_tool_call_input.delta':
-      return output.say(at, 0, null, text);
+      return output.append(at, 0, null, text);
     case 'response.output_item.done':
       return isRecord(item) ? output.itemDone(at, item) : undefined;
     case 'response.completed':
@@ -88,11 +88,11 @@ function readEvent(output: OutputParser, event: Fields): void {
 }
 
 interface OpenItem {
-  /** Parts of the item by their place in it. */
+  /** Parts of the item by their content index. */
   readonly parts: Map<number, { readonly part: number; length: number }>;
 }
 
-/** The output of a response in its making, whichever way it comes. */
+/** Builds the events of one response, from a stream or from a body. */
 class OutputParser {
   #events: ModelEvent[] = [];
   readonly #items = new Map<number, OpenItem>();
@@ -118,8 +118,8 @@ class OutputParser {
     if (head.type === 'tool_call') this.#hasCall = true;
   }
 
-  /** `head`: what begins here if nothing has; null: only what has begun goes on. */
-  say(at: number, within: number, head: PartHead | null, text: string): void {
+  /** `head`: starts a part if none is open at that index; null only continues an open part. */
+  append(at: number, within: number, head: PartHead | null, text: string): void {
     if (text === '' || this.#done.has(at)) return;
     const open = this.#items.get(at)?.parts.get(within) ?? (head === null ? null : this.#begin(at, within, head));
     if (open === null) return;
@@ -129,15 +129,15 @@ class OutputParser {
 
   nextSummary(at: number): void {
     const open = this.#items.get(at)?.parts.get(0);
-    if (open !== undefined && open.length > 0) this.say(at, 0, null, '\n\n');
+    if (open !== undefined && open.length > 0) this.append(at, 0, null, '\n\n');
   }
 
-  /** What no delta has said stands in the finished item. */
+  /** Content that came in no delta is taken from the finished item. */
   itemDone(at: number, item: Fields): void {
     if (this.#done.has(at)) return;
     if (!this.#items.has(at)) this.itemAdded(at, item);
-    const isSaid = [...(this.#items.get(at)?.parts.values() ?? [])].some(({ length }) => length > 0);
-    if (!isSaid) this.#sayItem(at, item);
+    const hasText = [...(this.#items.get(at)?.parts.values() ?? [])].some(({ length }) => length > 0);
+    if (!hasText) this.#appendItem(at, item);
     const encrypted = textOrNull(item['encrypted_content']);
     const opaque: Opaque | null = encrypted === null ? null : { dialect: 'openai-responses', value: encrypted };
     if (item['type'] === 'reasoning' && opaque !== null && !this.#items.has(at)) this.#begin(at, 0, { type: 'reasoning' });
@@ -147,7 +147,7 @@ class OutputParser {
   finish(response: Fields): void {
     if (this.#events.length === 0 && this.#partCount === 0) this.start(response);
     for (const [at, item] of recordsIn(response['output']).entries()) this.itemDone(at, item);
-    const usage = readUsage(response['usage']);
+    const usage = readUsage(response['usage'], response['service_tier']);
     if (usage !== null) this.#events.push({ type: 'usage', usage });
     const status = textIn(response['status']);
     const details = response['incomplete_details'];
@@ -171,25 +171,25 @@ class OutputParser {
     return reason === 'content_filter' ? 'content_filter' : 'other';
   }
 
-  #sayItem(at: number, item: Fields): void {
+  #appendItem(at: number, item: Fields): void {
     switch (item['type']) {
       case 'message':
         for (const [within, part] of recordsIn(item['content']).entries()) {
-          if (part['type'] === 'refusal') this.say(at, within, { type: 'refusal' }, textIn(part['refusal']));
-          else this.say(at, within, { type: 'text' }, textIn(part['text']));
+          if (part['type'] === 'refusal') this.append(at, within, { type: 'refusal' }, textIn(part['refusal']));
+          else this.append(at, within, { type: 'text' }, textIn(part['text']));
         }
         return;
       case 'reasoning':
-        return this.say(
+        return this.append(
           at,
           0,
           { type: 'reasoning' },
           [...recordsIn(item['summary']), ...recordsIn(item['content'])].map((part) => textIn(part['text'])).join('\n\n'),
         );
       case 'function_call':
-        return this.say(at, 0, null, textIn(item['arguments']) || '{}');
+        return this.append(at, 0, null, textIn(item['arguments']) || '{}');
       case 'custom_tool_call':
-        return this.say(at, 0, null, textIn(item['input']));
+        return this.append(at, 0, null, textIn(item['input']));
       case 'image_generation_call':
         return this.#media(at, item);
       default:
@@ -228,7 +228,7 @@ function callHead(item: Fields): PartHead | null {
   return { type: 'tool_call', id: textIn(item['call_id']), name, kind: isCustom ? 'custom' : 'function' };
 }
 
-/** Hosted tools' calls and their like. */
+/** Calls of hosted tools and items of unknown type. */
 function foreignHead(item: Fields): PartHead | null {
   const type = textOrNull(item['type']);
   return type === null || type === 'message' || type === 'reasoning' ? null : { type: 'foreign', name: type };

@@ -10,13 +10,13 @@ import { recordsIn, textOrNull } from '../loose-values.ts';
 import { readUsage } from '../usage.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteResponse } from './opaque.ts';
-import { errorOf, finishOf, isReasoning, saysSomething } from './outcome.ts';
+import { errorOf, finishOf, isReasoning, itemHasContent } from './outcome.ts';
 
-/** Judges a whole body that came with a success status: a response, one that failed, an error in disguise, nothing, or no JSON. */
+/** Classifies the body of a response with a success status: a response, a failed one, an error object, empty, or malformed. */
 export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
   if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
   const value = outline === null ? parse(body) : outline.parse();
-  const usage = isRecord(value) ? readUsage(value['usage']) : null;
+  const usage = isRecord(value) ? readUsage(value['usage'], value['service_tier']) : null;
   const error = value === undefined ? null : isRecord(value) && Array.isArray(value['output']) ? errorOf(value) : findWrappedError(value);
   if (error !== null) return refuse(failureFromErrorValue({ error }, 'answer', body), usage);
   if (!isRecord(value)) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);
@@ -27,10 +27,10 @@ export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | n
     model: textOrNull(value['model']),
     usage,
     finishReason,
-    // A background response has only begun.
-    hasContent: finishReason === null || output.some(saysSomething),
+    // A background response has no content yet.
+    hasContent: finishReason === null || output.some(itemHasContent),
   };
-  if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !saysSomething(item)))
+  if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !itemHasContent(item)))
     facts.onlyReasoning = true;
   noteResponse(facts, value);
   if (facts.hasContent || finishReason === 'content_filter') return { ok: true, facts };

@@ -1,7 +1,7 @@
-/** What becomes of a Responses request's members in another dialect; the words as in `openai-chat/request-fields.ts`. */
-import type { FieldFate } from '../conversion-loss.ts';
+/** What happens to each member of a Responses request in conversion; see `openai-chat/request-fields.ts` for the values. */
+import type { FieldHandling } from '../conversion-loss.ts';
 
-export const RESPONSES_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const RESPONSES_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   input: 'model',
   instructions: 'model',
@@ -18,12 +18,12 @@ export const RESPONSES_FIELDS: Readonly<Record<string, FieldFate>> = {
   safety_identifier: 'model',
   prompt_cache_key: 'model',
   service_tier: 'model',
-  // The history, or a part of the prompt, lives at the provider. (Ours are expanded before.)
+  // The history or part of the prompt is stored at the provider. (This proxy's own ids are expanded earlier.)
   previous_response_id: 'refuse',
   conversation: 'refuse',
   prompt: 'refuse',
   multi_agent: 'refuse',
-  // Where, for whom and in which form the provider keeps or sends the response.
+  // Where, for whom and in which form the provider stores or delivers the response.
   store: 'ignore',
   metadata: 'ignore',
   client_metadata: 'ignore',
@@ -31,7 +31,7 @@ export const RESPONSES_FIELDS: Readonly<Record<string, FieldFate>> = {
   stream_options: 'ignore',
   background: 'ignore',
   truncation: 'ignore',
-  // Worse, not wrong.
+  // The response is less detailed, but still correct.
   top_logprobs: 'drop',
   max_tool_calls: 'drop',
   context_management: 'drop',

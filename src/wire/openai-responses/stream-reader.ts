@@ -1,9 +1,9 @@
-/** Watches a Responses stream. Every event has a name, and the same as the `type` of its data; the terminal event holds the whole response. */
+/** Watches a Responses stream. Each event's name equals the `type` of its data; the terminal event holds the complete response. */
 import { Buffer } from 'node:buffer';
 import type { Failure } from '../../core/facts.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseExactly } from '../json-outline.ts';
+import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -11,7 +11,7 @@ import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
 import { noteItem, noteResponse } from './opaque.ts';
-import { errorOf, finishOf, saysSomething } from './outcome.ts';
+import { errorOf, finishOf, itemHasContent } from './outcome.ts';
 
 const CHARS_PER_TOKEN = 4;
 const NONE: Uint8Array = Buffer.alloc(0);
@@ -22,7 +22,7 @@ export function createResponsesStreamReader(maxEventSize: number): StreamReader 
 }
 
 class ResponsesStreamReader extends EventWatcher {
-  /** Only the provider's own terminal event ends a stream well. */
+  /** Empty: only the provider's own terminal event completes a stream. */
   protected readonly terminator = NONE;
   protected readonly isWhole = false;
   #chars = 0;
@@ -36,7 +36,7 @@ class ResponsesStreamReader extends EventWatcher {
     const { framer } = this;
     if (framer.outline !== null && framer.dataLine !== null) {
       this.sawEvent = true;
-      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+      return this.#readValue(parseOrUndefined(framer.outlinedData), framer.dataLine);
     }
     const data = framer.readData();
     if (data === null) return framer.eventName === '' ? 'pass' : 'strip';
@@ -64,7 +64,7 @@ class ResponsesStreamReader extends EventWatcher {
 
   #readResponse(response: Fields, data: Buffer): Failure | null {
     this.facts.model = textOrNull(response['model']) ?? this.facts.model;
-    this.facts.usage = readUsage(response['usage']) ?? this.facts.usage;
+    this.facts.usage = readUsage(response['usage'], response['service_tier']) ?? this.facts.usage;
     const error = errorOf(response);
     if (error !== null) return failureFromErrorValue({ error }, this.phase, data);
     noteResponse(this.facts, response);
@@ -79,7 +79,7 @@ class ResponsesStreamReader extends EventWatcher {
         return 'pass';
       case 'response.output_item.done':
         if (isRecord(item)) noteItem(this.facts, item);
-        if (isRecord(item) && saysSomething(item)) this.noteContent();
+        if (isRecord(item) && itemHasContent(item)) this.noteContent();
         return 'pass';
       case 'response.completed':
       case 'response.incomplete':
@@ -107,7 +107,7 @@ class ResponsesStreamReader extends EventWatcher {
   }
 
   #readEnd(response: Fields): Step {
-    if (recordsIn(response['output']).some(saysSomething)) this.noteContent();
+    if (recordsIn(response['output']).some(itemHasContent)) this.noteContent();
     this.facts.finishReason = finishOf(response);
     return 'done';
   }

@@ -1,7 +1,7 @@
-/** Between a namespace and the name of a tool in it, where another dialect knows no namespaces. */
+/** Separates a namespace from a tool name in dialects without namespaces. */
 const NAMESPACE_MARK = '__';
 
-/** The name that a tool has in a dialect without namespaces. */
+/** The name of a namespaced tool in a dialect without namespaces. */
 export function flatToolName(namespace: string | null, name: string): string {
   return namespace === null ? name : `${namespace}${NAMESPACE_MARK}${name}`;
 }

@@ -1,15 +1,15 @@
-/** A whole response: its texts to be judged and replaced, and its way from and to a stream. All members are kept, known or not. */
+/** Non-streaming responses: reads and replaces their texts, converts them to and from streams. Unknown members are preserved. */
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';
-import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
+import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 import { finishOf } from './outcome.ts';
 import { modelOf, parseResponse } from './parse-response.ts';
@@ -20,7 +20,7 @@ export function responseChoices(body: Uint8Array, outline: JsonOutline | null = 
   return choicesOf(modelOf(isRecord(value) ? value : {}));
 }
 
-/** The first text part gets the text; the others, which were judged as a part of it, go. */
+/** The first text part gets `text`; the other text parts, which it replaces, are removed. */
 export function withResponseTexts(body: Uint8Array, [text]: readonly (string | null)[]): Uint8Array {
   if (text === undefined || text === null) return body;
   const response = parse(body);
@@ -38,7 +38,7 @@ export function withResponseTexts(body: Uint8Array, [text]: readonly (string | n
   return Buffer.from(writeJson({ ...response, output }));
 }
 
-/** A whole response as the events of its stream. */
+/** The stream events equivalent to a non-streaming response. */
 export function responseToStream(body: Uint8Array): Uint8Array {
   const response = parse(body);
   const events: Fields[] = [];
@@ -53,11 +53,11 @@ function itemEvents(item: Fields, index: number): Fields[] {
   const id = textIn(item['id']);
   const added = { type: 'response.output_item.added', output_index: index, item: { ...item, status: 'in_progress', ...emptied(item) } };
   const done = { type: 'response.output_item.done', output_index: index, item };
-  const place = { item_id: id, output_index: index };
-  return [added, ...saidEvents(item, place), done];
+  const position = { item_id: id, output_index: index };
+  return [added, ...deltaEvents(item, position), done];
 }
 
-/** The members that the deltas of an item fill. */
+/** Resets the members that deltas fill. */
 function emptied({ type }: Fields): Fields {
   if (type === 'message') return { content: [] };
   if (type === 'reasoning') return { summary: [] };
@@ -65,51 +65,51 @@ function emptied({ type }: Fields): Fields {
   return type === 'custom_tool_call' ? { input: '' } : {};
 }
 
-function saidEvents(item: Fields, place: Fields): Fields[] {
+function deltaEvents(item: Fields, position: Fields): Fields[] {
   switch (item['type']) {
     case 'message':
-      return recordsIn(item['content']).flatMap((part, at) => contentEvents(part, { ...place, content_index: at }));
+      return recordsIn(item['content']).flatMap((part, at) => contentEvents(part, { ...position, content_index: at }));
     case 'reasoning':
-      return recordsIn(item['summary']).flatMap((part, at) => summaryEvents(part, { ...place, summary_index: at }));
+      return recordsIn(item['summary']).flatMap((part, at) => summaryEvents(part, { ...position, summary_index: at }));
     case 'function_call':
-      return deltaAndDone('response.function_call_arguments', place, 'arguments', textIn(item['arguments']));
+      return deltaAndDone('response.function_call_arguments', position, 'arguments', textIn(item['arguments']));
     case 'custom_tool_call':
-      return deltaAndDone('response.custom_tool_call_input', place, 'input', textIn(item['input']));
+      return deltaAndDone('response.custom_tool_call_input', position, 'input', textIn(item['input']));
     default:
       return [];
   }
 }
 
-function contentEvents(part: Fields, place: Fields): Fields[] {
+function contentEvents(part: Fields, position: Fields): Fields[] {
   const isRefusal = part['type'] === 'refusal';
   const name = isRefusal ? 'response.refusal' : 'response.output_text';
   const member = isRefusal ? 'refusal' : 'text';
-  const said = typeof part[member] === 'string' ? deltaAndDone(name, place, member, textIn(part[member])) : [];
-  const added = { type: 'response.content_part.added', ...place, part: said.length === 0 ? part : { ...part, [member]: '' } };
-  return [added, ...said, { type: 'response.content_part.done', ...place, part }];
+  const deltas = typeof part[member] === 'string' ? deltaAndDone(name, position, member, textIn(part[member])) : [];
+  const added = { type: 'response.content_part.added', ...position, part: deltas.length === 0 ? part : { ...part, [member]: '' } };
+  return [added, ...deltas, { type: 'response.content_part.done', ...position, part }];
 }
 
-function summaryEvents(part: Fields, place: Fields): Fields[] {
+function summaryEvents(part: Fields, position: Fields): Fields[] {
   return [
-    { type: 'response.reasoning_summary_part.added', ...place, part: { ...part, text: '' } },
-    ...deltaAndDone('response.reasoning_summary_text', place, 'text', textIn(part['text'])),
-    { type: 'response.reasoning_summary_part.done', ...place, part },
+    { type: 'response.reasoning_summary_part.added', ...position, part: { ...part, text: '' } },
+    ...deltaAndDone('response.reasoning_summary_text', position, 'text', textIn(part['text'])),
+    { type: 'response.reasoning_summary_part.done', ...position, part },
   ];
 }
 
-function deltaAndDone(name: string, place: Fields, member: string, text: string): Fields[] {
-  const done = { type: `${name}.done`, ...place, [member]: text };
-  return text === '' ? [done] : [{ type: `${name}.delta`, ...place, delta: text }, done];
+function deltaAndDone(name: string, position: Fields, member: string, text: string): Fields[] {
+  const done = { type: `${name}.done`, ...position, [member]: text };
+  return text === '' ? [done] : [{ type: `${name}.delta`, ...position, delta: text }, done];
 }
 
-/** The events of a complete stream as the whole response. */
+/** The non-streaming response equivalent to a complete stream. */
 export function streamToResponse(events: Uint8Array): Uint8Array {
   const fold = new ResponseStreamFold();
   fold.push(events);
   return fold.finish();
 }
 
-/** The terminal event holds all; where a server leaves the output out of it, it stands in the events of its items. */
+/** The terminal event holds the complete response; some servers leave out its output, which is then collected from the item events. */
 export class ResponseStreamFold implements StreamFold {
   readonly #items: Fields[] = [];
   #response: Fields = {};
@@ -137,12 +137,12 @@ export class ResponseStreamFold implements StreamFold {
   }
 }
 
-export function responseInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+export function responseInForm({ body, isStream }: WholeResponse, wanted: RequestedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? responseToStream(body) : streamToResponse(body);
 }
 
-/** True if the response was cut off or filtered, or is too large to tell. */
+/** True if the response was cut off or filtered, or is too large to check. */
 export function isUnfinished(body: Uint8Array): boolean {
   if (!isConvertible(body)) return true;
   const text = asBuffer(body).toString('utf8', byteOrderMarkLength(body));

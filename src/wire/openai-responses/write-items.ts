@@ -1,6 +1,6 @@
-/** Turns as `instructions` and input items of a Responses request. */
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+/** Writes turns as `instructions` and input items of a Responses request. */
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';
@@ -10,7 +10,7 @@ import { toTargetName } from '../tool-names.ts';
 
 export function writeItems(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly instructions: string | null; readonly items: readonly Fields[] } | ConversionFault {
   const writer = new ItemWriter(can, dropped);
@@ -20,13 +20,13 @@ export function writeItems(
 
 class ItemWriter {
   readonly items: Fields[] = [];
-  /** The system text before the first other turn. */
+  /** System text before the first other turn. */
   instructions: string | null = null;
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -57,21 +57,21 @@ class ItemWriter {
 
   #addAssistant(parts: readonly RequestPart[]): void {
     for (const part of parts) {
-      if (part.type === 'text') this.#say({ type: 'output_text', text: part.text, annotations: [] });
-      else if (part.type === 'refusal') this.#say({ type: 'refusal', refusal: part.text });
+      if (part.type === 'text') this.#append({ type: 'output_text', text: part.text, annotations: [] });
+      else if (part.type === 'refusal') this.#append({ type: 'refusal', refusal: part.text });
       else if (part.type === 'tool_call') this.items.push(callItem(part));
       else if (part.type === 'reasoning') this.#addReasoning(part);
       else this.#dropped.add(`messages.${part.type === 'foreign' ? part.name : part.type}`);
     }
   }
 
-  #say(content: Fields): void {
+  #append(content: Fields): void {
     const last = this.items.at(-1);
     if (last?.['type'] === 'message' && last['role'] === 'assistant') (last['content'] as Fields[]).push(content);
     else this.items.push({ type: 'message', role: 'assistant', content: [content] });
   }
 
-  /** Only encrypted reasoning of the same dialect is taken back. */
+  /** Only encrypted reasoning of this dialect is accepted back. */
   #addReasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): void {
     if (opaque?.dialect !== 'openai-responses') return this.#dropped.add('reasoning');
     const summary = text === '' ? [] : [{ type: 'summary_text', text }];
@@ -81,8 +81,8 @@ class ItemWriter {
   #result({ callId, parts, isError }: ToolResult): Fields {
     const isText = parts.every(({ type }) => type === 'text');
     const text = textOf(parts);
-    const said = isError && !/^\W*error/i.test(text) ? `Error: ${text}` : text;
-    const output = isText ? said : parts.flatMap((part) => this.#content(part));
+    const marked = isError && !/^\W*error/i.test(text) ? `Error: ${text}` : text;
+    const output = isText ? marked : parts.flatMap((part) => this.#content(part));
     return { type: 'function_call_output', call_id: toTargetId('openai-responses', callId), output };
   }
 
@@ -107,7 +107,7 @@ class ItemWriter {
 
   #image(source: MediaSource, detail: string | null): Fields[] {
     const url = urlOfSource(source);
-    if (url === null || !this.#can.seesImages) return this.#refuse('image');
+    if (url === null || !this.#can.supportsImages) return this.#refuse('image');
     return [{ type: 'input_image', image_url: url, detail: detail ?? 'auto' }];
   }
 
@@ -119,7 +119,7 @@ class ItemWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }

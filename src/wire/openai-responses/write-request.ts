@@ -1,18 +1,18 @@
-/** Writes what a request of another dialect asks for as a Responses request, of which the provider keeps nothing. */
+/** Writes a neutral request as a Responses request with `store: false`. */
 import { Buffer } from 'node:buffer';
-import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import { toTargetName } from '../tool-names.ts';
 import { writeItems } from './write-items.ts';
 
-/** The API's least output bound, in tokens. */
+/** The API's minimum for `max_output_tokens`. */
 const OUTPUT_BOUND_MIN = 16;
 
-export function writeResponsesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeResponsesRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? findConversionFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const written = writeItems(request.turns, can, dropped);
   if ('field' in written) return { ok: false, ...written };
@@ -30,11 +30,11 @@ export function writeResponsesRequest(request: ModelRequest, edits: WriteEdits, 
 }
 
 function faultIn(request: ModelRequest): ConversionFault | null {
-  if (request.choices > 1) return cantCarry('n');
-  return request.stop.length > 0 ? cantCarry('stop') : null;
+  if (request.choices > 1) return conversionFault('n');
+  return request.stop.length > 0 ? conversionFault('stop') : null;
 }
 
-function writeSampling(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+function writeSampling(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   const put = (name: string, value: number | null): void => {
     if (value === null) return;
     if (can.samples) body[name] = value;
@@ -65,7 +65,7 @@ function writeTools(body: Fields, request: ModelRequest): void {
   if (request.parallelToolCalls !== null) body['parallel_tool_calls'] = request.parallelToolCalls;
 }
 
-/** Here a schema is strict unless it says otherwise. */
+/** Schemas are strict by default in this API. */
 function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
   const name = targetName(tool.name);
   const described = tool.description === null ? {} : { description: tool.description };

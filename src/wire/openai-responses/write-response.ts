@@ -1,12 +1,12 @@
-/** Model events as a Responses stream, and a whole response. Every event is named and numbered; there is no `[DONE]`. */
+/** Writes model events as a Responses stream or a response body. Events are named and numbered; there is no `[DONE]`. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
-import { PartOrder } from '../block-order.ts';
+import { PartOrder } from '../part-order.ts';
 import type { Fields } from '../loose-values.ts';
 import { unfoldResponse } from '../model-fold.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamWriter, WriteOptions } from '../model.ts';
 import { toCallerId } from '../tool-call-ids.ts';
-import { FOREIGN_REASONING, itemOf, partOf } from './output-items.ts';
+import { FOREIGN_REASONING_PREFIX, itemOf, partOf } from './output-items.ts';
 
 export function responsesUsage({ inputTokens, cachedInputTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
   return {
@@ -23,7 +23,7 @@ export function createResponsesStreamWriter(options: WriteOptions): StreamWriter
   return { write: (event) => output.write(event).map(eventText).join('') };
 }
 
-/** The same response as one JSON text. */
+/** The same response as a JSON body. */
 export function writeResponse(response: ModelResponse, options: WriteOptions): Uint8Array {
   const output = new OutputWriter(options);
   for (const event of unfoldResponse(response)) output.write(event);
@@ -40,7 +40,7 @@ interface OpenItem {
   text: string;
 }
 
-/** The deltas of each kind of part, and what ends them. */
+/** Delta and done event names per part type. */
 const DELTA: Readonly<Partial<Record<PartHead['type'], string>>> = {
   text: 'response.output_text',
   refusal: 'response.refusal',
@@ -70,7 +70,7 @@ class OutputWriter {
     return events;
   }
 
-  /** What is known of the response so far. */
+  /** The response as far as it has arrived. */
   response(): Fields {
     const { id, createdAt, echo } = this.#options;
     const isCut = this.#finish === 'length' || this.#finish === 'content_filter' || this.#finish === 'pause';
@@ -116,7 +116,7 @@ class OutputWriter {
   #begin(): Fields[] {
     if (this.#isBegun) return [];
     this.#isBegun = true;
-    // A reason to end is not known yet at what is the beginning for the caller.
+    // At `response.created` there is no finish reason yet.
     const finish = this.#finish;
     this.#finish = null;
     const begun = ['response.created', 'response.in_progress'].map((type) =>
@@ -131,19 +131,19 @@ class OutputWriter {
     const { type } = head;
     const prefix = type === 'tool_call' ? (head.kind === 'custom' ? 'ctc' : 'fc') : type === 'media' ? 'ig' : 'msg';
     const known = type === 'tool_call' ? { ...head, id: toCallerId('openai-responses', head.id) } : head;
-    const start = type === 'reasoning' ? FOREIGN_REASONING : `${prefix}_`;
+    const start = type === 'reasoning' ? FOREIGN_REASONING_PREFIX : `${prefix}_`;
     const open: OpenItem = { head: known, id: `${start}${this.#options.id.replace(/^resp_/, '')}_${part}`, text: '' };
     this.#open = open;
-    const place = { item_id: open.id, output_index: this.#items.length };
+    const position = { item_id: open.id, output_index: this.#items.length };
     const added = this.#event('response.output_item.added', {
-      output_index: place.output_index,
+      output_index: position.output_index,
       item: { ...this.#item(open, null), status: 'in_progress', ...emptyOf(head) },
     });
     const events = [...this.#begin(), added];
     if (type === 'text' || type === 'refusal')
-      events.push(this.#event('response.content_part.added', { ...place, content_index: 0, part: partOf(head, '') }));
+      events.push(this.#event('response.content_part.added', { ...position, content_index: 0, part: partOf(head, '') }));
     if (type === 'reasoning')
-      events.push(this.#event('response.reasoning_summary_part.added', { ...place, summary_index: 0, part: partOf(head, '') }));
+      events.push(this.#event('response.reasoning_summary_part.added', { ...position, summary_index: 0, part: partOf(head, '') }));
     return renumbered(events);
   }
 
@@ -151,11 +151,11 @@ class OutputWriter {
     const open = this.#open;
     if (open === null) return [];
     open.text += text;
-    const place = { item_id: open.id, output_index: this.#items.length };
+    const position = { item_id: open.id, output_index: this.#items.length };
     const { head } = open;
-    if (head.type === 'tool_call') return [this.#event(`${callEvent(head)}.delta`, { ...place, delta: text })];
+    if (head.type === 'tool_call') return [this.#event(`${callEvent(head)}.delta`, { ...position, delta: text })];
     const name = DELTA[head.type];
-    return name === undefined ? [] : [this.#event(`${name}.delta`, { ...place, ...within(head), delta: text, ...logprobs(head) })];
+    return name === undefined ? [] : [this.#event(`${name}.delta`, { ...position, ...within(head), delta: text, ...logprobs(head) })];
   }
 
   #partEnd(opaque: Opaque | null): Fields[] {
@@ -163,21 +163,21 @@ class OutputWriter {
     this.#open = null;
     if (open === null) return [];
     const { head, id } = open;
-    const place = { item_id: id, output_index: this.#items.length };
+    const position = { item_id: id, output_index: this.#items.length };
     const events: Fields[] = [];
     if (head.type === 'tool_call') {
-      const said = head.kind === 'custom' ? { input: open.text } : { name: head.name, arguments: open.text };
-      events.push(this.#event(`${callEvent(head)}.done`, { ...place, ...said }));
+      const content = head.kind === 'custom' ? { input: open.text } : { name: head.name, arguments: open.text };
+      events.push(this.#event(`${callEvent(head)}.done`, { ...position, ...content }));
     } else if (DELTA[head.type] !== undefined) {
-      const said = head.type === 'refusal' ? { refusal: open.text } : { text: open.text, ...logprobs(head) };
+      const content = head.type === 'refusal' ? { refusal: open.text } : { text: open.text, ...logprobs(head) };
       const partEvent = head.type === 'reasoning' ? 'response.reasoning_summary_part.done' : 'response.content_part.done';
       events.push(
-        this.#event(`${DELTA[head.type]}.done`, { ...place, ...within(head), ...said }),
-        this.#event(partEvent, { ...place, ...within(head), part: partOf(head, open.text) }),
+        this.#event(`${DELTA[head.type]}.done`, { ...position, ...within(head), ...content }),
+        this.#event(partEvent, { ...position, ...within(head), part: partOf(head, open.text) }),
       );
     }
     const item = this.#item(open, opaque);
-    events.push(this.#event('response.output_item.done', { output_index: place.output_index, item }));
+    events.push(this.#event('response.output_item.done', { output_index: position.output_index, item }));
     this.#items.push(item);
     return events;
   }
@@ -198,7 +198,7 @@ class OutputWriter {
   }
 }
 
-/** `response.created` is made when the first part is, and goes before it. */
+/** `response.created` is built with the first part but sent before it. */
 function renumbered(events: readonly Fields[]): Fields[] {
   const first = Math.min(...events.map((event) => Number(event['sequence_number'])));
   return events.map((event, i) => ({ ...event, sequence_number: first + i }));

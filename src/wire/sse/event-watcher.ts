@@ -1,6 +1,6 @@
 /**
- * Watches a stream of server-sent events: gives back the original bytes of whole events, so that nothing is written anew, and finds its
- * end (design 4.5, 4.2). What an event means is the dialect's: it extends this class.
+ * Reads a stream of server-sent events as it passes: returns the original bytes of complete events, so that nothing is rewritten, and
+ * detects the end. The meaning of an event is up to the dialect, which extends this class.
  */
 import { Buffer } from 'node:buffer';
 import type { ResponseFacts, Failure, Phase } from '../../core/facts.ts';
@@ -9,19 +9,19 @@ import type { StreamPush, StreamReader } from '../dialect.ts';
 import { createFailure } from '../failure.ts';
 import { SseFramer } from './sse-framer.ts';
 
-/** A line of a stream of events: a field that it may have, a comment, or nothing. */
+/** A valid line of an event stream: a known field, a comment, or an empty line. */
 const FIELD = /^$|^:|^(data|event|id|retry)(:|$)/;
-/** So much of a block is looked at to recognise it. */
+/** Bytes of a block that are checked to recognize it. */
 const FIELDS_LENGTH_MAX = 16 * 1024;
-const NO_PIECES: readonly Uint8Array[] = [];
-const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false, failure: null };
+const NO_CHUNKS: readonly Uint8Array[] = [];
+const NOTHING: StreamPush = { pieces: NO_CHUNKS, hasContent: false, done: false, failure: null };
 
 /**
- * What becomes of an event:
- * - `pass` and `strip`: its bytes go on, or are taken out
- * - `done`: it passes, and the stream has ended well
- * - `end`: it is taken out, and the stream ends well with the dialect's own terminator
- * - bytes: they go on in its place
+ * What happens to an event:
+ * - `pass` and `strip`: its bytes are passed on, or removed
+ * - `done`: it is passed on, and the stream is complete
+ * - `end`: it is removed, and the stream is completed with the dialect's own terminator
+ * - bytes: they replace it
  * - a failure: the stream has failed
  */
 export type Step = 'pass' | 'strip' | 'done' | 'end' | Uint8Array | Failure;
@@ -30,14 +30,14 @@ export abstract class EventWatcher implements StreamReader {
   readonly facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false };
   protected readonly framer: SseFramer;
   protected readonly maxEventSize: number;
-  /** An event with data has come. */
+  /** An event with data has arrived. */
   protected sawEvent = false;
   #closed = false;
-  /** The terminator is through, but for the LF of its last CRLF. */
+  /** The terminator has passed, except for the LF of its last CRLF. */
   #awaitsLineFeed = false;
-  /** What became of the last whole block. */
+  /** What happened to the last complete block. */
   #lastStep: 'pass' | 'strip' = 'pass';
-  /** Of the current push. */
+  /** The output of the current push. */
   #pieces: Uint8Array[] | null = null;
   #hasContent = false;
   /** Null: it does not look for secrets, or has found a possible one. */
@@ -61,18 +61,18 @@ export abstract class EventWatcher implements StreamReader {
   /** What ends a stream of the dialect. */
   protected abstract readonly terminator: Uint8Array;
 
-  /** Every choice has ended: only usage and terminator may follow. */
+  /** Every choice has finished: only usage and the terminator may follow. */
   protected abstract readonly isWhole: boolean;
 
   /** Reads the framer's current block. */
   protected abstract readBlock(): Step;
 
-  /** Passes events of a known form without reading them; true if there were some. */
+  /** Passes events of a known form without parsing them; true if there were any. */
   protected skipKnownEvents(): boolean {
     return false;
   }
 
-  /** Nothing more is read. */
+  /** Called when nothing more will be read. */
   protected onClosed(): void {}
 
   protected noteContent(): void {
@@ -94,7 +94,7 @@ export abstract class EventWatcher implements StreamReader {
     framer.push(chunk);
     if (this.#awaitsLineFeed) return this.#endWithLineFeed();
     const bytes = framer.chunk.length === chunk.length ? chunk : framer.chunk;
-    // The events that may pass lie in runs of the chunk; `runStart` is where the current run begins.
+    // Events that pass are returned as runs of the chunk; `runStart` is the start of the current run.
     let runStart = 0;
     for (;;) {
       if (this.skipKnownEvents()) {
@@ -123,20 +123,20 @@ export abstract class EventWatcher implements StreamReader {
     if (framer.tooLarge) {
       return this.#close(createFailure('malformed', this.phase, `an event of the stream is larger than ${this.maxEventSize} bytes`));
     }
-    return this.#give(false, null);
+    return this.#take(false, null);
   }
 
   end(): StreamPush {
     if (this.#closed) return NOTHING;
     if (this.#awaitsLineFeed) return this.#close('done');
     const { framer } = this;
-    let isStrange = false;
+    let isUnrecognized = false;
     if (framer.finish()) {
       const step = this.readBlock();
-      isStrange = !isFields(framer.bytes);
+      isUnrecognized = !isFields(framer.bytes);
       if (step instanceof Uint8Array) this.#addWritten(step);
       else if (typeof step === 'object') {
-        // An event cut short is no event: what the stream lacks is judged below.
+        // An incomplete event is ignored: the checks below detect what the stream lacks.
         if (step.kind !== 'malformed') return this.#close(step);
       } else {
         if (step === 'end') return this.#close(step);
@@ -145,24 +145,24 @@ export abstract class EventWatcher implements StreamReader {
       }
     }
     if (this.isWhole) return this.#close('end');
-    if (!this.sawEvent && isStrange) {
-      return this.#close(createFailure('malformed', this.phase, 'the answer is neither JSON nor a stream of events'));
+    if (!this.sawEvent && isUnrecognized) {
+      return this.#close(createFailure('malformed', this.phase, 'the response is neither JSON nor a stream of events'));
     }
     if (!this.sawEvent) return this.#close(createFailure('empty', this.phase, 'the stream ended without an event'));
-    return this.#close(createFailure('cut', this.phase, 'the stream ended before the answer was complete'));
+    return this.#close(createFailure('cut', this.phase, 'the stream ended before the response was complete'));
   }
 
   #close(step: 'done' | 'end' | Failure): StreamPush {
     if (step === 'end' && this.terminator.length > 0) this.#addPiece(this.terminator);
     this.#closed = true;
     this.onClosed();
-    return typeof step === 'object' ? this.#give(false, step) : this.#give(true, null);
+    return typeof step === 'object' ? this.#take(false, step) : this.#take(true, null);
   }
 
-  /** The terminator goes on now; `done` follows when it is known whether an LF belongs to it. */
+  /** The terminator is passed on now; `done` follows once it is clear whether an LF belongs to it. */
   #waitForLineFeed(): StreamPush {
     this.#awaitsLineFeed = true;
-    return this.#give(false, null);
+    return this.#take(false, null);
   }
 
   #endWithLineFeed(): StreamPush {
@@ -172,14 +172,14 @@ export abstract class EventWatcher implements StreamReader {
     return this.#close('done');
   }
 
-  #give(done: boolean, failure: Failure | null): StreamPush {
+  #take(done: boolean, failure: Failure | null): StreamPush {
     const pieces = this.#pieces;
     const hasContent = this.#hasContent;
     if (pieces === null && !hasContent && !done && failure === null) return NOTHING;
-    // The reader of a silent stream holds on to nothing.
+    // The reader of an idle stream retains no memory.
     this.#pieces = null;
     this.#hasContent = false;
-    return { pieces: pieces ?? NO_PIECES, hasContent, done, failure };
+    return { pieces: pieces ?? NO_CHUNKS, hasContent, done, failure };
   }
 
   #addWritten(piece: Uint8Array): void {
@@ -207,7 +207,7 @@ function isFields(block: Buffer): boolean {
   return lines.every((line) => FIELD.test(line));
 }
 
-/** The last event with the blank line that it lacks. After a CR the first LF is its second half. */
+/** The last event with its missing blank line. After a CR, the first LF completes a CRLF. */
 function completed(block: Buffer): Uint8Array {
   return Buffer.concat([block, Buffer.from(block.at(-1) === 0x0a ? '\n' : '\n\n')]);
 }

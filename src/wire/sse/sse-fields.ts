@@ -5,33 +5,33 @@ const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
 const LONG_BLOCK_BYTES = 64 * 1024;
-/** Lines read of one long event. An event with more is cut, so that it is invalid JSON: no provider writes JSON in so many lines. */
+/** Lines read of one long event. Cutting an event makes it invalid JSON, but no provider writes JSON in that many lines. */
 const LINES_MAX = 20_000;
 const DATA = Buffer.from('data');
 const EVENT = Buffer.from('event');
 
-/** Where a block lies in its bytes. */
+/** The position of a block in its bytes. */
 export interface Block {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
 }
 
-/** The fields of one block of an event stream, read when they are asked for. */
+/** The fields of one block of an event stream, parsed on demand. */
 export class SseFields {
   /** The `event` field; empty if there is none. */
   eventName = '';
   #bytes: Buffer | null = null;
-  /** Start and end of each line of data, by turns; usually there is one. */
+  /** Alternating start and end of each data line; usually there is one line. */
   readonly #dataLines: number[] = [];
 
-  /** Another block is current. */
+  /** Called when another block becomes current. */
   forget(): void {
     this.#bytes = null;
     this.#dataLines.length = 0;
   }
 
-  /** Reads the block, unless that is done. */
+  /** Parses the block, unless that has been done. */
   of(block: Block): this {
     if (this.#bytes !== null) return this;
     this.#bytes = block.bytes;
@@ -49,7 +49,7 @@ export class SseFields {
     return this;
   }
 
-  /** Its lines are long, and searched natively; those beyond a limit are not read. */
+  /** Its lines are assumed to be long, and searched natively; lines beyond a limit are ignored. */
   #readLongBlock(bytes: Buffer, start: number, end: number): this {
     const block = bytes.subarray(0, end);
     const next = (byte: number, from: number): number => {
@@ -68,13 +68,13 @@ export class SseFields {
     return this;
   }
 
-  /** The bytes of data that stand in one line; null: there is none, or there are several. */
+  /** The data bytes, if there is exactly one data line; else null. */
   get dataLine(): Buffer | null {
     const [start, end] = this.#dataLines;
     return this.#bytes === null || this.#dataLines.length !== 2 ? null : this.#bytes.subarray(start, end);
   }
 
-  /** The lines of data joined by LF, or null if there are none. */
+  /** The data lines joined by LF, or null if there are none. */
   readData(): string | null {
     const lines = this.#dataLines;
     const bytes = this.#bytes;
@@ -85,7 +85,7 @@ export class SseFields {
     return texts.join('\n');
   }
 
-  /** `id` and `retry` are for clients that connect again by themselves; here they and unknown fields say nothing. */
+  /** Ignores `id` and `retry`, which are for clients that reconnect, and unknown fields. */
   #readLine(bytes: Buffer, start: number, end: number): void {
     if (isNamed(DATA, bytes, start, end)) this.#dataLines.push(valueStart(bytes, start + DATA.length, end), end);
     else if (isNamed(EVENT, bytes, start, end)) {
@@ -94,7 +94,7 @@ export class SseFields {
   }
 }
 
-/** The line's field is of that name: a colon follows it, or nothing. */
+/** True if the line's field has this name: a colon or the end of the line follows. */
 function isNamed(name: Buffer, bytes: Buffer, start: number, end: number): boolean {
   const colon = start + name.length;
   if (colon > end || (colon < end && bytes[colon] !== COLON)) return false;
@@ -102,7 +102,7 @@ function isNamed(name: Buffer, bytes: Buffer, start: number, end: number): boole
   return true;
 }
 
-/** One space after the colon is no part of the value. */
+/** One space after the colon is not part of the value. */
 function valueStart(bytes: Buffer, colon: number, end: number): number {
   if (colon === end) return end;
   return colon + 1 < end && bytes[colon + 1] === SPACE ? colon + 2 : colon + 1;

@@ -9,7 +9,7 @@ interface SseEvent {
   readonly data: string;
 }
 
-/** The specification, word for word, over the whole stream at once. An event at the end without blank line is given too. */
+/** A literal implementation of the specification, on the complete stream. Also returns an event at the end without blank line. */
 function referenceEvents(bytes: Uint8Array): SseEvent[] {
   const lines = new TextDecoder('utf-8').decode(bytes).split(/\r\n|\n|\r/);
   const events: SseEvent[] = [];
@@ -62,7 +62,7 @@ function framed(chunks: readonly Uint8Array[], maxEventSize = 1_000_000): { even
 
 const events = (text: string): SseEvent[] => framed([Buffer.from(text)]).events;
 
-test('reads events as the specification says', () => {
+test('reads events as specified', () => {
   const cases: [string, SseEvent[]][] = [
     ['data: a\n\n', [{ name: '', data: 'a' }]],
     ['data:a\r\n\r\ndata:b\r\r', [{ name: '', data: 'a' }, { name: '', data: 'b' }]],
@@ -90,7 +90,7 @@ test('reads events as the specification says', () => {
   }
 });
 
-test('an event is given as soon as its blank line is there; the LF that may belong to it follows by itself', () => {
+test('an event is returned as soon as its blank line arrives; the LF that may belong to it follows separately', () => {
   const framer = new SseFramer(1000);
   framer.push(Buffer.from('data: a\r\n\r'));
   assert.equal(framer.next(), true);
@@ -104,7 +104,7 @@ test('an event is given as soon as its blank line is there; the LF that may belo
   assert.deepEqual([framer.isLateLineFeed, framer.readData()], [false, 'b']);
 });
 
-test('waits for no LF in a stream that ends its lines with CR alone', () => {
+test('does not wait for an LF in a stream that ends lines with CR alone', () => {
   const framer = new SseFramer(1000);
   framer.push(Buffer.from('data: a\r\r'));
   assert.equal(framer.next(), true);
@@ -115,14 +115,14 @@ test('waits for no LF in a stream that ends its lines with CR alone', () => {
   assert.equal(framer.readData(), 'b');
 });
 
-test('characters cut anywhere come out whole, and bytes that are no UTF-8 as U+FFFD', () => {
+test('characters that span chunks are joined, and invalid UTF-8 becomes U+FFFD', () => {
   const text = 'data: é€😀\n\n';
   for (const size of [1, 2, 3]) assert.deepEqual(framed(split(Buffer.from(text), [size])).events, [{ name: '', data: 'é€😀' }]);
   const bad = Buffer.concat([Buffer.from('data: a'), Buffer.from([0xff, 0xc3]), Buffer.from('\n\n')]);
   assert.deepEqual(framed(split(bad, [1])).events, [{ name: '', data: 'a\ufffd\ufffd' }]);
 });
 
-test('whole events in a chunk are ranges of that chunk', () => {
+test('complete events in a chunk are ranges of that chunk', () => {
   const chunk = Buffer.from('data: a\n\ndata: b\n\ndata: c');
   const framer = new SseFramer(1000);
   framer.push(chunk);
@@ -134,7 +134,7 @@ test('whole events in a chunk are ranges of that chunk', () => {
   ]);
 });
 
-test('an event larger than the limit stops the stream, whole or in parts; one of just the limit passes', () => {
+test('an event larger than the limit stops the stream, in one chunk or several; one of exactly the limit passes', () => {
   const event = Buffer.from(`data: ${'x'.repeat(92)}\n\n`);
   for (const size of [1, 7, 1000]) {
     assert.equal(framed(split(event, [size]), 100).tooLarge, false);
@@ -143,10 +143,10 @@ test('an event larger than the limit stops the stream, whole or in parts; one of
   assert.equal(framed([Buffer.from(`data: ${'x'.repeat(200)}`)], 100).tooLarge, true);
 });
 
-test('the limit is the same under every chunking and line end, and counts bytes, not characters', () => {
+test('the limit is the same in any chunking and with any line break, and counts bytes, not characters', () => {
   for (const newline of ['\n', '\r\n', '\r']) {
     const event = Buffer.from(`: é€😀${newline}data: ${'😀'.repeat(30)}${newline}${newline}`);
-    // Whether the LF of the last CRLF comes in time must not matter.
+    // It must not matter whether the LF of the last CRLF arrives in time.
     const size = event.length - (newline === '\r\n' ? 1 : 0);
     for (let cut = 1; cut < event.length; cut++) {
       const chunks = [event.subarray(0, cut), event.subarray(cut)];
@@ -156,7 +156,7 @@ test('the limit is the same under every chunking and line end, and counts bytes,
   }
 });
 
-test('a comment without end and a field name without end are bounded too', () => {
+test('an endless comment and an endless field name are bounded too', () => {
   for (const text of [': ping ', 'no-colon', 'data: x\ndata: y\n', 'id: 1\r']) {
     const framer = new SseFramer(10_000);
     for (let i = 0; i < 10_000 && !framer.tooLarge; i++) {
@@ -167,7 +167,7 @@ test('a comment without end and a field name without end are bounded too', () =>
   }
 });
 
-test('a large event in pieces of any size costs linear time', () => {
+test('a large event in chunks of any size takes linear time', () => {
   const sizes = [1, 7, 100, 65_536];
   const msFor = (length: number, size: number): number => {
     const chunks = split(Buffer.from(`data: ${'x'.repeat(length)}\n\n`), [size]);
@@ -175,11 +175,11 @@ test('a large event in pieces of any size costs linear time', () => {
     assert.equal(framed(chunks, 1e9).events[0]?.data.length, length);
     return performance.now() - startedAt;
   };
-  // What is quadratic would take minutes here.
+  // Quadratic time would be minutes here.
   for (const size of sizes) assert.ok(msFor(size === 1 ? 1_000_000 : 8_000_000, size) < 5_000, `pieces of ${size}`);
 });
 
-test('holds no memory of what has gone by', () => {
+test('retains no memory of events that have passed', () => {
   const framer = new SseFramer(64 * 1024 * 1024);
   framer.push(Buffer.from(`data: ${'x'.repeat(10_000_000)}`));
   assert.equal(framer.next(), false);
@@ -189,14 +189,14 @@ test('holds no memory of what has gone by', () => {
   assert.equal(framer.bytes.length + framer.chunk.length + framer.text.length, 0);
 });
 
-test('an event that came in pieces takes at most twice its size', () => {
+test('an event that spans chunks takes at most twice its size', () => {
   for (const length of [1, 20, 300, 5_000, 100_000]) {
     const bytes = Buffer.from(`: ${'x'.repeat(length)}\n\n`);
     const framer = new SseFramer(1_000_000);
     for (const chunk of split(bytes, [1])) {
       framer.push(chunk);
       if (!framer.next()) continue;
-      // Small ones share memory with others of their kind.
+      // Small buffers share a pool.
       const { buffer } = framer.bytes;
       assert.ok(buffer.byteLength <= Math.max(bytes.length * 2, Buffer.poolSize + 64), `${length}: ${buffer.byteLength}`);
     }
@@ -227,7 +227,7 @@ const streamBytes = fc
   .tuple(fc.boolean(), fc.array(fc.tuple(line, newline)), line)
   .map(([mark, lines, last]) => Buffer.from((mark ? '\ufeff' : '') + lines.flat().join('') + last));
 
-test('gives the events and the bytes of the reference under every chunking', () => {
+test('returns the events and the bytes of the reference in any chunking', () => {
   fc.assert(
     fc.property(streamBytes, fc.array(fc.integer({ min: 1, max: 12 })), (bytes, sizes) => {
       const found = framed(split(bytes, sizes));

@@ -1,15 +1,14 @@
 /**
- * Cuts a byte stream into server-sent events, to the letter of the WHATWG specification and whatever the chunking, and
- * keeps hold of each event's original bytes, so that a relay may pass them on untouched.
+ * Splits a byte stream into server-sent events, exactly as the WHATWG specification says and in any chunking, and returns each event's
+ * original bytes, so that a relay can pass them on unchanged.
  *
- * The unit is the block: the bytes up to and with the blank line that ends an event; a comment, or a bare blank line, is
- * a block too. Blocks that lie whole in a chunk are ranges of it and nothing is allocated for them; one that is spread over
- * chunks is joined in memory of its own. A CR ends a block at once, for its LF may never come; if it comes with the next
- * chunk, it is a block of its own and says so, and whoever took the event takes it too: so every byte has the same fate
- * under every chunking.
+ * The unit is the block: the bytes up to and including the blank line that ends an event; a comment, or a bare blank line, is a block too.
+ * Blocks that lie within one chunk are ranges of it, without any allocation; one that spans chunks is joined in its own memory. A CR ends a
+ * block at once, since its LF may never arrive; if the LF arrives with the next chunk, it becomes a block of its own, marked as late, and is
+ * handled like the event before it: so every byte is handled alike in any chunking.
  *
- * Usual streams end lines with LF alone, so there the blank line is searched natively, on a Latin-1 view of the chunk; a
- * chunk that holds a CR, or is tiny, is read byte by byte.
+ * Streams usually end lines with LF alone, so the blank line is searched natively, on a Latin-1 view of the chunk; a chunk that contains a
+ * CR, or is tiny, is read byte by byte.
  */
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
@@ -20,41 +19,41 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const NO_BYTES = Buffer.alloc(0);
-/** Up to so many bytes a native call costs more than a loop. */
+/** In bytes; up to this length a native call costs more than a loop. */
 const TINY = 24;
-/** The first memory for a block that comes in pieces, in bytes; it grows by doubling. */
+/** The initial buffer for a block that spans chunks, in bytes; it grows by doubling. */
 const HELD_AT_FIRST = 512;
 
 /**
- * Use: `push(chunk)`, then `next()` until it gives false; the fields tell of the current block until the following `next`.
- * At the end of the stream `finish()` gives the block that lacks its blank line, if there is one.
+ * Use: `push(chunk)`, then `next()` until it returns false; the fields describe the current block until the following `next`. At the end of
+ * the stream, `finish()` returns the block without its blank line, if there is one.
  */
 export class SseFramer {
-  /** Where the current block lies: in the chunk, or, if `joined`, in memory of its own (all of it). */
+  /** The position of the current block: in the chunk or, if `joined`, in its own memory (all of it). */
   bytes: Buffer = NO_BYTES;
   start = 0;
   end = 0;
   joined = false;
-  /** The block is the LF of a CRLF whose CR ended the block before, and belongs to that. */
+  /** The block is the LF of a CRLF whose CR ended the previous block, and belongs to that. */
   isLateLineFeed = false;
-  /** A block went beyond the limit; nothing more comes. */
+  /** A block exceeded the limit; there are no further blocks. */
   tooLarge = false;
-  /** Of a block that is large, with its field names; null: it is not. */
+  /** The outline of a large block, field names included; null: the block is not large. */
   outline: JsonOutline | null = null;
-  /** The last chunk, without the stream's byte order mark, and where in it the next block begins. */
+  /** The last chunk, without the stream's byte order mark, and the position in it at which the next block begins. */
   chunk: Buffer = NO_BYTES;
   position = 0;
 
   readonly #maxEventSize: number;
   readonly #fields = new SseFields();
-  /** The chunk as Latin-1; made when it is first needed. */
+  /** The chunk as Latin-1, decoded on demand. */
   #text: string | null = null;
   #isReadByBytes = false;
-  /** The state at `position`: is the line empty so far, and was the last byte the CR that ended one. */
+  /** The state at `position`: the line is empty so far; the last byte was a CR that ended a line. */
   #lineEmpty = true;
   #afterCarriageReturn = false;
   #sawLineFeed = false;
-  /** The beginning of a block whose end has not come. */
+  /** The beginning of an incomplete block. */
   #held: Buffer = NO_BYTES;
   #heldLength = 0;
   #growing: JsonOutline | null = null;
@@ -69,7 +68,7 @@ export class SseFramer {
   }
 
   push(bytes: Uint8Array): void {
-    const chunk = this.#atStreamStart ? this.#withoutMark(asBuffer(bytes)) : asBuffer(bytes);
+    const chunk = this.#atStreamStart ? this.#withoutByteOrderMark(asBuffer(bytes)) : asBuffer(bytes);
     this.chunk = chunk;
     this.#text = null;
     this.position = 0;
@@ -77,7 +76,7 @@ export class SseFramer {
     this.#isReadByBytes = chunk.length <= TINY || this.text.includes('\r');
   }
 
-  /** The chunk as Latin-1: one character for a byte. */
+  /** The chunk as Latin-1: one character per byte. */
   get text(): string {
     return (this.#text ??= this.chunk.toString('latin1'));
   }
@@ -87,17 +86,17 @@ export class SseFramer {
     return this.#heldLength === 0;
   }
 
-  /** Where the last whole block of the chunk ends: the chunk's end but for what is held. */
+  /** The end of the last complete block of the chunk; the rest is held. */
   get blockEnd(): number {
     return this.#blockEnd;
   }
 
-  /** The block ended with the last byte of the chunk, a CR, in a stream that knows LF: the next byte may belong to it. */
+  /** The block ended with the last byte of the chunk, a CR, in a stream that uses LF: the next byte may belong to it. */
   get awaitsLineFeed(): boolean {
     return this.#afterCarriageReturn && this.#sawLineFeed && this.position === this.chunk.length;
   }
 
-  /** Moves past blocks that the caller has read by itself from `text`, and that ended with LF. */
+  /** Moves past blocks that the caller has read itself from `text`, and that ended with LF. */
   skipTo(end: number): void {
     this.position = end;
     this.#blockEnd = end;
@@ -106,7 +105,7 @@ export class SseFramer {
     this.#sawLineFeed = true;
   }
 
-  /** Goes to the next whole block; false when more bytes are needed or `tooLarge`. */
+  /** Advances to the next complete block; false if more bytes are needed, or `tooLarge`. */
   next(): boolean {
     if (this.tooLarge) return false;
     const start = this.position;
@@ -130,7 +129,7 @@ export class SseFramer {
     return true;
   }
 
-  /** At the end of the stream: goes to the unfinished block; false if there is none. */
+  /** At the end of the stream: advances to the incomplete block; false if there is none. */
   finish(): boolean {
     if (this.tooLarge || this.#heldLength === 0) return false;
     this.chunk = NO_BYTES;
@@ -150,24 +149,24 @@ export class SseFramer {
     return this.#fields.of(this).eventName;
   }
 
-  /** The block's data with its lines joined by LF, or null if it has no `data` field (then it is no event). */
+  /** The block's data with its lines joined by LF, or null if it has no `data` field (and so is not an event). */
   readData(): string | null {
     return this.#fields.of(this).readData();
   }
 
-  /** The bytes of its data where they stand in one line; null: there are none, or several lines. */
+  /** The data bytes, if there is exactly one data line; else null. */
   get dataLine(): Buffer | null {
     return this.#fields.of(this).dataLine;
   }
 
-  /** What `outline` kept of the data, where that stands in one line. */
+  /** What `outline` kept of the data, if there is exactly one data line. */
   get outlinedData(): string {
     const text = this.outline?.text ?? '';
     const line = /(?:^|[\n\r])data: ?([^\n\r]*)/.exec(text);
     return line?.[1] ?? '';
   }
 
-  #withoutMark(chunk: Buffer): Buffer {
+  #withoutByteOrderMark(chunk: Buffer): Buffer {
     const bytes = this.#mark.length === 0 ? chunk : Buffer.concat([this.#mark, chunk]);
     if (bytes.length < 3 && bytes.equals(BYTE_ORDER_MARK.subarray(0, bytes.length))) {
       this.#mark = Buffer.from(bytes);
@@ -189,7 +188,7 @@ export class SseFramer {
     return true;
   }
 
-  /** An LF that might have come too late to be counted never counts. */
+  /** The final LF never counts towards the limit, since in another chunking it would arrive late and not be counted. */
   #endsWithBoth(end: number): boolean {
     return end > 1 && this.chunk[end - 1] === LINE_FEED && this.chunk[end - 2] === CARRIAGE_RETURN;
   }
@@ -201,7 +200,7 @@ export class SseFramer {
     if (from === text.length) return -1;
     if (this.#afterCarriageReturn) {
       this.#afterCarriageReturn = false;
-      // The second half of a CRLF: no line of its own.
+      // The second half of a CRLF does not end another line.
       if (text.charCodeAt(from) === LINE_FEED) from++;
       if (from === text.length) return -1;
     }
@@ -230,12 +229,12 @@ export class SseFramer {
         afterCarriageReturn = false;
       } else if (byte === LINE_FEED) {
         this.#sawLineFeed = true;
-        // The second half of a CRLF is no line of its own.
+        // The second half of a CRLF does not end another line.
         if (!afterCarriageReturn && lineEmpty) end = pos + 1;
         if (!afterCarriageReturn) lineEmpty = true;
         afterCarriageReturn = false;
       } else {
-        // An empty line ends here: with its LF, if that is in the chunk.
+        // If the line is empty, the block ends here: including the LF, if it is in the chunk.
         afterCarriageReturn = !lineEmpty || chunk[pos + 1] !== LINE_FEED;
         if (lineEmpty) end = afterCarriageReturn ? pos + 1 : pos + 2;
         if (!afterCarriageReturn) this.#sawLineFeed = true;
@@ -247,7 +246,7 @@ export class SseFramer {
     return end;
   }
 
-  /** Keeps the rest of the chunk, and lets the chunk itself go: thousands of streams may be open and silent. */
+  /** Copies the rest of the chunk and releases the chunk itself: thousands of streams may be open and idle. */
   #hold(start: number): void {
     if (start < this.chunk.length) this.#append(start, this.chunk.length);
     this.chunk = NO_BYTES;
@@ -268,7 +267,7 @@ export class SseFramer {
     this.#heldLength = length;
   }
 
-  /** By doubling, so that single bytes cost no more than large chunks; but not beyond what an event may have. */
+  /** Grows by doubling, so that single bytes cost no more than large chunks, but not beyond the maximum event size. */
   #grow(length: number): void {
     const grown = Buffer.allocUnsafe(
       Math.max(length, Math.min(length * 2, this.#maxEventSize), Math.min(HELD_AT_FIRST, this.#maxEventSize)),
@@ -277,7 +276,7 @@ export class SseFramer {
     this.#held = grown;
   }
 
-  /** The block may be kept for long by a slow caller, so its memory is at most twice its size. */
+  /** A slow caller may retain the block for long, so its memory is at most twice its size. */
   #join(end: number): void {
     this.#append(0, end);
     const block = this.#held.subarray(0, this.#heldLength);

@@ -9,7 +9,7 @@ import type { Failure } from '../../../core/facts.ts';
 import { isContinuable } from '../../../policy/continuation/splice.ts';
 import type { SpliceRefusal } from '../../../policy/continuation/splice.ts';
 import type { Judgement } from '../../../policy/verdict.ts';
-import { continuesIn, encodeContinuation } from '../../../wire/continuation-request.ts';
+import { supportsContinuation, encodeContinuation } from '../../../wire/continuation-request.ts';
 import { DeliveredStream } from '../../../wire/delivered-stream.ts';
 import type { Attempt } from '../../attempt/attempt.ts';
 import { capableOf } from '../../conversion/capability.ts';
@@ -47,7 +47,7 @@ export class Continuation {
   static for(output: Output, attempt: Attempt): Continuation | null {
     const { request, route } = output.active;
     const { facts, fallback, dialect } = request;
-    if (!continuesIn(dialect.name) || facts.choices !== 1) return null;
+    if (!supportsContinuation(dialect.name) || facts.choices !== 1) return null;
     if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
     const tiers = route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
     if (tiers.length === 0) return null;

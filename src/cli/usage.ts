@@ -1,0 +1,83 @@
+/** `breakwater usage`: what was used and what it cost, from a running gateway. */
+import type { UsageFigures, UsageGroup, UsageReport } from '../gateway/money/usage-report.ts';
+import { addressOf, askAdmin, configOf } from './admin-client.ts';
+import { OperatorError } from './fail.ts';
+
+export interface UsageOptions {
+  readonly by: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly config?: string;
+  readonly url?: string;
+  readonly json?: boolean;
+  readonly csv?: boolean;
+}
+
+interface Reply extends UsageReport {
+  readonly from: string;
+  readonly to: string;
+  readonly by: readonly UsageGroup[];
+}
+
+export async function usage(options: UsageOptions): Promise<void> {
+  const config = await configOf(options);
+  const query = new URLSearchParams({ by: options.by });
+  if (options.from !== undefined) query.set('from', options.from);
+  if (options.to !== undefined) query.set('to', options.to);
+  if (options.csv === true) query.set('format', 'csv');
+  const reply = await askAdmin(options.url ?? addressOf(config), `/admin/usage?${query}`, config.server.adminKey);
+  if (!reply.ok) throw new OperatorError([reply.why]);
+  process.stdout.write(
+    options.json === true || options.csv === true ? withNewline(reply.body) : usageTable(JSON.parse(reply.body) as Reply),
+  );
+}
+
+function withNewline(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`;
+}
+
+const COLUMNS: readonly (readonly [title: string, figure: (figures: UsageFigures) => string])[] = [
+  ['calls', ({ calls }) => grouped(calls)],
+  ['input', ({ inputTokens }) => grouped(inputTokens)],
+  ['cached', ({ cachedInputTokens }) => grouped(cachedInputTokens)],
+  ['output', ({ outputTokens }) => grouped(outputTokens)],
+  ['cost', ({ costUsd }) => usd(costUsd)],
+  ['wasted', ({ wastedCostUsd, wastedCalls }) => (wastedCalls === 0 ? '' : usd(wastedCostUsd))],
+  ['unpriced', ({ unpricedCalls }) => (unpricedCalls === 0 ? '' : grouped(unpricedCalls))],
+];
+
+/** The report as a table with a line for the total. */
+export function usageTable({ from, to, by, rows, total }: Reply): string {
+  const head = [...by, ...COLUMNS.map(([title]) => title)];
+  const lines = rows.map((row) => [...by.map((name) => row[name] ?? ''), ...COLUMNS.map(([, figure]) => figure(row))]);
+  const last = [...by.map((_, i) => (i === 0 ? 'total' : '')), ...COLUMNS.map(([, figure]) => figure(total))];
+  const all = [head, ...lines, last];
+  const widths = head.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
+  const text = all.map((line) =>
+    line
+      .map((cell, i) => (i < by.length ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+  const note =
+    total.unpricedCalls === 0
+      ? ''
+      : '\nUnpriced calls are not part of the cost: their target has no known price (see prices in the config), or the response reported no usage.\n';
+  return `Usage from ${from} to ${to} (UTC)\n\n${text.join('\n')}\n${note}`;
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+/** With at least two decimals, and at least three significant digits. */
+function usd(amount: number): string {
+  if (amount === 0) return '$0.00';
+  return `$${
+    amount >= 1
+      ? amount.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })
+      : Number(amount.toPrecision(3))
+          .toFixed(12)
+          .replace(/0{1,10}$/, '')
+  }`;
+}

@@ -1,0 +1,167 @@
+/**
+ * Budgets and session limits of clients: the same objects over reloads. What each process spends is saved under a key of its own; the
+ * records of all others in the same period, of earlier processes and of other instances, count as spent elsewhere.
+ */
+import type { Clock, Timer } from '../../core/clock.ts';
+import { MoneyBudget } from '../../policy/budget/money-budget.ts';
+import type { BudgetRecord } from '../../policy/budget/money-budget.ts';
+import { SessionLimits } from '../../policy/budget/session-limits.ts';
+import type { ResourceLevel } from '../../telemetry/snapshot.ts';
+import type { Store } from '../../store/store.ts';
+import { isRecord } from '../../wire/json-values.ts';
+import type { ClientConfig } from '../config/index.ts';
+
+const COLLECTION = 'budget';
+const SAVE_EVERY_MS = 250;
+/** Instances that share a store read each other's spending this often, in milliseconds. */
+const READ_EVERY_MS = 2_000;
+/** A month, and a day for clocks that differ. */
+const KEPT_MS = 32 * 86_400_000;
+
+export interface BudgetStatus {
+  readonly usd: number;
+  readonly per: string;
+  readonly spentUsd: number;
+  /** Spent, or reserved by running requests. */
+  readonly remainingUsd: number;
+  /** Milliseconds until the next period. */
+  readonly resetsInMs: number;
+}
+
+export class ClientMoney {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #process: string;
+  readonly #budgets = new Map<string, MoneyBudget>();
+  readonly #sessions = new Map<string, SessionLimits>();
+  /** What was saved last, by client. */
+  readonly #saved = new Map<string, number>();
+  #timer: Timer | null = null;
+  #readAt = -Infinity;
+
+  constructor(store: Store, clock: Clock, process: string) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#process = process;
+  }
+
+  budgetOf({ name, budget }: ClientConfig): MoneyBudget | null {
+    if (budget === null) {
+      this.#budgets.delete(name);
+      return null;
+    }
+    let known = this.#budgets.get(name);
+    if (known === undefined) {
+      const clock = this.#clock;
+      const toEpochMs = (now: number): number => clock.epochMs() + now - clock.now();
+      known = new MoneyBudget({ id: `client ${name}:budget`, usd: budget.usd, per: budget.per, toEpochMs });
+      this.#budgets.set(name, known);
+    }
+    known.configure(budget.usd, budget.per);
+    return known;
+  }
+
+  sessionsOf({ name, sessionLimits }: ClientConfig): SessionLimits | null {
+    if (sessionLimits === null) {
+      this.#sessions.delete(name);
+      return null;
+    }
+    let known = this.#sessions.get(name);
+    if (known === undefined) this.#sessions.set(name, (known = new SessionLimits(sessionLimits)));
+    known.configure(sessionLimits);
+    return known;
+  }
+
+  /** By client. */
+  status(): ReadonlyMap<string, BudgetStatus> {
+    const now = this.#clock.now();
+    return new Map(
+      Array.from(this.#budgets, ([name, budget]) => [
+        name,
+        {
+          usd: budget.limit,
+          per: budget.per,
+          spentUsd: rounded(budget.spentUsd(now)),
+          remainingUsd: rounded(Math.max(0, budget.remainingUsd(now))),
+          resetsInMs: Math.ceil(budget.nextPeriod(now) - now),
+        },
+      ]),
+    );
+  }
+
+  /** Budgets as resources, for metrics and the dashboard. */
+  levels(): ResourceLevel[] {
+    const now = this.#clock.now();
+    return Array.from(this.#budgets.values(), (budget) => ({
+      id: budget.id,
+      kind: budget.kind,
+      limit: budget.limit,
+      available: rounded(Math.max(0, budget.remainingUsd(now))),
+    }));
+  }
+
+  /** Reads what was spent before this process began. */
+  async load(): Promise<void> {
+    await this.#read();
+  }
+
+  start(): void {
+    this.#timer = this.#clock.schedule(SAVE_EVERY_MS, () => {
+      this.save();
+      if (this.#store.shared !== undefined && this.#budgets.size > 0 && this.#clock.now() - this.#readAt >= READ_EVERY_MS)
+        void this.#read();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.save();
+  }
+
+  save(): void {
+    const now = this.#clock.now();
+    for (const [name, budget] of this.#budgets) {
+      const record = budget.save(now);
+      if ((this.#saved.get(name) ?? 0) === record.usd) continue;
+      this.#saved.set(name, record.usd);
+      this.#store.put(
+        COLLECTION,
+        keyOf(name, this.#process),
+        { client: name, per: budget.per, ...record },
+        { expiresAtMs: record.sinceMs + KEPT_MS },
+      );
+    }
+  }
+
+  async #read(): Promise<void> {
+    this.#readAt = this.#clock.now();
+    const stored = await this.#store.getAll(COLLECTION);
+    const now = this.#clock.now();
+    for (const [name, budget] of this.#budgets) {
+      const { sinceMs } = budget.save(now);
+      let usd = 0;
+      for (const [key, value] of stored) {
+        const record = readRecord(value, name, budget.per);
+        if (record !== null && record.sinceMs === sinceMs && key !== keyOf(name, this.#process)) usd += record.usd;
+      }
+      budget.setElsewhere(now, { sinceMs, usd });
+    }
+  }
+}
+
+/** Without the error of binary fractions. */
+function rounded(usd: number): number {
+  return Number(usd.toFixed(9));
+}
+
+function keyOf(client: string, process: string): string {
+  return `${process} ${client}`;
+}
+
+function readRecord(value: unknown, client: string, per: string): BudgetRecord | null {
+  if (!isRecord(value) || value['client'] !== client || value['per'] !== per) return null;
+  const { sinceMs, usd } = value;
+  return typeof sinceMs === 'number' && typeof usd === 'number' && usd >= 0 ? { sinceMs, usd } : null;
+}

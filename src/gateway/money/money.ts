@@ -1,0 +1,105 @@
+/** Everything about money: the usage ledger, budgets, session limits, and warnings about models that end soon. */
+import type { Clock, Timer } from '../../core/clock.ts';
+import { BreakwaterError } from '../../core/errors.ts';
+import type { EventBus } from '../../core/events.ts';
+import type { Client, GatewayRequest } from '../../pipeline/request/gateway-request.ts';
+import type { Route } from '../../pipeline/route/route.ts';
+import type { SessionRefusal } from '../../policy/budget/session-limits.ts';
+import type { Store } from '../../store/store.ts';
+import type { Config } from '../config/index.ts';
+import { uniqueName } from '../system-random.ts';
+import { ClientMoney } from './client-money.ts';
+import { endOfLifeWarnings, priceOfTarget } from './prices.ts';
+import { UsageLedger } from './usage-ledger.ts';
+import { usageReport } from './usage-report.ts';
+import type { UsageGroup, UsageReport } from './usage-report.ts';
+
+/** A running gateway repeats its warnings about ends of life this often, in milliseconds. */
+const WARN_EVERY_MS = 86_400_000;
+
+export interface MoneyOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly events: EventBus;
+  readonly config: () => Config;
+  readonly warn: (message: string) => void;
+}
+
+export class Money {
+  readonly clients: ClientMoney;
+  readonly #ledger: UsageLedger;
+  readonly #clock: Clock;
+  readonly #config: () => Config;
+  readonly #warn: (message: string) => void;
+  /** Routes with a last tier for requests over budget. */
+  readonly #routes = new WeakMap<Route, Map<string, Route>>();
+  #warnTimer: Timer | null = null;
+
+  constructor({ store, clock, events, config, warn }: MoneyOptions) {
+    const process = uniqueName();
+    this.clients = new ClientMoney(store, clock, process);
+    this.#ledger = new UsageLedger(store, clock, process);
+    this.#clock = clock;
+    this.#config = config;
+    this.#warn = warn;
+    events.on('finished', (event) => this.#ledger.record(event));
+  }
+
+  async start(): Promise<void> {
+    await this.clients.load();
+    this.clients.start();
+    this.#warnOfEnds();
+  }
+
+  stop(): void {
+    this.#warnTimer?.cancel();
+    this.clients.stop();
+    this.#ledger.save();
+  }
+
+  /** Why the session of the request may not start another one; null: it may. Counts the request. */
+  refusal({ client, sessionKey }: GatewayRequest): BreakwaterError | null {
+    if (client.sessions === undefined || sessionKey === null) return null;
+    const refused = client.sessions.admit(this.#clock.now(), sessionKey);
+    return refused === null ? null : sessionError(refused);
+  }
+
+  /** The route with the target for requests over budget, where their client has one. `find`: a route by name. */
+  routeFor(route: Route, { overBudget }: Client, find: (name: string) => Route | null): Route {
+    if (overBudget === undefined) return route;
+    let known = this.#routes.get(route);
+    if (known === undefined) this.#routes.set(route, (known = new Map()));
+    let extended = known.get(overBudget);
+    if (extended === undefined) {
+      const target = find(overBudget)?.tiers[0]?.[0];
+      // Where the route has the target already, it is charged like the others.
+      const isNew = target !== undefined && !route.tiers.flat().some(({ key }) => key === target.key);
+      known.set(overBudget, (extended = isNew ? route.withOverBudget(target) : route));
+    }
+    return extended;
+  }
+
+  /** `from`, `to`: days as `YYYY-MM-DD`, both included. */
+  async report(by: readonly UsageGroup[], from: string, to: string): Promise<UsageReport> {
+    const rows = await this.#ledger.rows(from, to);
+    return usageReport(rows, by, (target) => priceOfTarget(this.#config(), target));
+  }
+
+  #warnOfEnds(): void {
+    for (const message of endOfLifeWarnings(this.#config(), this.#clock.epochMs())) this.#warn(message);
+    this.#warnTimer = this.#clock.schedule(WARN_EVERY_MS, () => this.#warnOfEnds());
+  }
+}
+
+function sessionError(refused: SessionRefusal): BreakwaterError {
+  if (refused.limit === 'requestsPerMinute') {
+    const message = `this session is limited to ${refused.bound} requests per minute`;
+    return new BreakwaterError('rate_limited', message, { retryAfterMs: refused.retryAfterMs });
+  }
+  const unit = refused.limit === 'usd' ? 'US dollars' : 'tokens';
+  const used = Number(refused.used.toPrecision(6));
+  return new BreakwaterError(
+    'budget_exceeded',
+    `this session is limited to ${refused.bound} ${unit} and has used ${used}; start another one`,
+  );
+}

@@ -1,0 +1,68 @@
+/** The price of each target, and warnings about models that end soon. */
+import { completeRates } from '../../core/price.ts';
+import type { Price } from '../../core/price.ts';
+import type { Config, ProviderConfig } from '../config/index.ts';
+import { knownModel } from '../known-models.ts';
+
+/** A model in this process costs nothing per token. */
+const FREE: Price = { ...completeRates({ input: 0 }), above: [], tiers: {} };
+
+const DAY_MS = 86_400_000;
+const WARNED_DAYS = 30;
+
+/** Null: not known. */
+export function priceOf(config: Pick<Config, 'prices'>, provider: ProviderConfig, model: string): Price | null {
+  const configured = config.prices[`${provider.name}/${model}`] ?? config.prices[model];
+  if (configured !== undefined) return configured;
+  return provider.engine !== null ? FREE : (knownModel(provider.preset, model)?.price ?? null);
+}
+
+/** Of a target named `provider/model`; null: not known. */
+export function priceOfTarget(config: Pick<Config, 'prices' | 'providers'>, target: string): Price | null {
+  const slash = target.indexOf('/');
+  const name = target.slice(0, slash);
+  if (Object.hasOwn(config.providers, name)) return priceOf(config, config.providers[name]!, target.slice(slash + 1));
+  return config.prices[target] ?? config.prices[target.slice(slash + 1)] ?? null;
+}
+
+/** When a model is shut down, and what replaces it. */
+export interface EndOfLife {
+  /** `YYYY-MM-DD`. */
+  readonly endsOn: string;
+  /** Null: not known. */
+  readonly successor: string | null;
+}
+
+export function endOfLife(provider: ProviderConfig, model: string): EndOfLife | null {
+  const known = knownModel(provider.preset, model);
+  return known === null || known.endsOn === null ? null : { endsOn: known.endsOn, successor: known.successor };
+}
+
+/** Targets that the models of a config name, without patterns. */
+function namedTargets({ models }: Pick<Config, 'models'>): string[] {
+  const specs = Object.values(models).flatMap(({ tiers }) => tiers.flat());
+  return [...new Set(specs.flatMap(({ provider, model }) => (model.includes('*') ? [] : [`${provider}/${model}`])))];
+}
+
+/** A warning where clients have budgets and a target has no price: its calls are not charged. */
+export function unpricedBudgets(config: Config): string[] {
+  if (!config.clients.some(({ budget, sessionLimits }) => budget !== null || (sessionLimits !== null && sessionLimits.usd < Infinity)))
+    return [];
+  const unpriced = namedTargets(config).filter((target) => priceOfTarget(config, target) === null);
+  if (unpriced.length === 0) return [];
+  const listed = unpriced.length <= 5 ? unpriced.join(', ') : `${unpriced.slice(0, 5).join(', ')} and ${unpriced.length - 5} more`;
+  return [`no price is known for ${listed}: budgets are not charged for calls to ${unpriced.length === 1 ? 'it' : 'them'}; set prices`];
+}
+
+/** One sentence for each configured target whose model ends within 30 days, or has ended. */
+export function endOfLifeWarnings(config: Pick<Config, 'models' | 'providers'>, epochMs: number): string[] {
+  return namedTargets(config).flatMap((target) => {
+    const slash = target.indexOf('/');
+    const provider = config.providers[target.slice(0, slash)];
+    const end = provider === undefined ? null : endOfLife(provider, target.slice(slash + 1));
+    const daysLeft = end === null ? Infinity : Math.ceil((Date.parse(end.endsOn) - epochMs) / DAY_MS);
+    if (end === null || daysLeft > WARNED_DAYS) return [];
+    const when = daysLeft > 0 ? `ends on ${end.endsOn}, in ${daysLeft} ${daysLeft === 1 ? 'day' : 'days'}` : `ended on ${end.endsOn}`;
+    return [`the model of ${target} ${when}${end.successor === null ? '' : `; its successor is ${end.successor}`}`];
+  });
+}

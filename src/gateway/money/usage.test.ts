@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { FinishedEvent, PaidCall } from '../../core/events.ts';
+import { completeRates } from '../../core/price.ts';
+import type { Price } from '../../core/price.ts';
+import { createMemoryStore } from '../../store/memory/memory-store.ts';
+import { finished as finishedEvent } from '../../telemetry/sample-events.ts';
+import { createManualClock } from '../../testing/manual-clock.ts';
+import { ROWS_PER_DAY_MAX, UsageLedger } from './usage-ledger.ts';
+import { usageReport } from './usage-report.ts';
+
+const DAY = 86_400_000;
+const price: Price = { ...completeRates({ input: 1, output: 2 }), above: [], tiers: {} };
+const call = (more: Partial<PaidCall> = {}): PaidCall => ({
+  target: 'a/x',
+  usage: { inputTokens: 100, cachedInputTokens: 0, outputTokens: 10 },
+  wasted: false,
+  ...more,
+});
+const finished = (calls: readonly PaidCall[], more: Partial<FinishedEvent> = {}): FinishedEvent => ({
+  ...finishedEvent(more),
+  calls,
+});
+
+function stage() {
+  const clock = createManualClock();
+  const store = createMemoryStore({ clock });
+  return { clock, store, ledger: new UsageLedger(store, clock, 'p1') };
+}
+
+const EVER = ['0000-01-01', '9999-12-31'] as const;
+
+describe('the usage ledger', () => {
+  it('sums calls of all processes that write to the store', async () => {
+    const { clock, store, ledger } = stage();
+    ledger.record(finished([call(), call({ wasted: true })]));
+    ledger.save();
+    const next = new UsageLedger(store, clock, 'p2');
+    next.record(finished([call({ target: 'b/y' })]));
+    for (const reader of [ledger, next]) {
+      if (reader === ledger) next.save();
+      const { rows, total } = usageReport(await reader.rows(...EVER), ['target'], () => price);
+      assert.deepEqual(
+        rows.map(({ target, calls, costUsd, wastedCostUsd }) => [target, calls, costUsd, wastedCostUsd]),
+        [
+          ['a/x', 2, 0.00024, 0.00012],
+          ['b/y', 1, 0.00012, 0],
+        ],
+      );
+      assert.deepEqual([total.calls, total.inputTokens, total.outputTokens, total.costUsd], [3, 300, 30, 0.00036]);
+    }
+  });
+
+  it('counts a row that is saved again once', async () => {
+    const { clock, ledger } = stage();
+    ledger.record(finished([call()]));
+    clock.advance(1_000);
+    ledger.record(finished([call()]));
+    clock.advance(1_000);
+    assert.equal(usageReport(await ledger.rows(...EVER), [], () => price).total.calls, 2);
+  });
+
+  it('keeps days apart, and earlier days in the store alone', async () => {
+    const { clock, ledger } = stage();
+    ledger.record(finished([call()]));
+    clock.advance(DAY);
+    ledger.record(finished([call()]));
+    clock.advance(DAY);
+    ledger.record(finished([call(), call()]));
+    const rows = await ledger.rows(...EVER);
+    const days = usageReport(rows, ['day'], () => price).rows;
+    assert.deepEqual(
+      days.map(({ calls }) => calls),
+      [1, 1, 2],
+    );
+    const [first, second] = days.map(({ day }) => day!);
+    assert.equal(usageReport(await ledger.rows(first!, second!), [], () => price).total.calls, 2);
+  });
+
+  it('prices by the table of today, tiers and long prompts included', async () => {
+    const { ledger } = stage();
+    const usage = { inputTokens: 300_000, cachedInputTokens: 0, outputTokens: 0 };
+    ledger.record(finished([call({ usage }), call({ usage: { ...usage, serviceTier: 'batch' } })]));
+    const rows = await ledger.rows(...EVER);
+    const above = [{ tokens: 200_000, ...completeRates({ input: 2 }) }];
+    const corrected: Price = { ...price, above, tiers: { batch: { ...completeRates({ input: 0.5 }), above: [] } } };
+    assert.equal(usageReport(rows, [], () => price).total.costUsd, 0.6);
+    assert.equal(usageReport(rows, [], () => corrected).total.costUsd, 0.75);
+  });
+
+  it('counts calls without a price or usage as unpriced', async () => {
+    const { ledger } = stage();
+    ledger.record(finished([call(), call({ usage: null }), call({ target: 'b/y' })]));
+    const rows = await ledger.rows(...EVER);
+    const { total } = usageReport(rows, [], (target) => (target === 'a/x' ? price : null));
+    assert.deepEqual([total.calls, total.unpricedCalls, total.costUsd], [3, 2, 0.00012]);
+  });
+
+  it('counts calls beyond its limit of rows as those of another model', async () => {
+    const { ledger } = stage();
+    for (let i = 0; i < ROWS_PER_DAY_MAX + 10; i++) ledger.record(finished([call()], { model: `m${i}` }));
+    const { rows, total } = usageReport(await ledger.rows(...EVER), ['model'], () => price);
+    assert.equal(total.calls, ROWS_PER_DAY_MAX + 10);
+    assert.equal(rows.length, ROWS_PER_DAY_MAX + 1);
+    assert.equal(rows.find(({ model }) => model === 'other')!.calls, 10);
+  });
+
+  it('ignores rows that another version wrote', async () => {
+    const { store, ledger } = stage();
+    for (const [key, value] of Object.entries({
+      a: 1,
+      b: null,
+      c: { day: 'x' },
+      d: { day: '2026-01-01', client: 'w', model: 'm', target: 't', tokens: { input: -1 } },
+    }))
+      store.put('usage', key, value);
+    const rows = await ledger.rows(...EVER);
+    assert.deepEqual(
+      rows.map(({ calls, tokens }) => [calls, tokens.input]),
+      [[0, 0]],
+    );
+  });
+});

@@ -1,0 +1,188 @@
+/** What calls cost, whose budget they are charged to, and what happens when it is spent; held against Storm's own count of tokens. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import type { UsageReport } from '../../src/gateway/money/usage-report.ts';
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import type { StormOptions } from '../../src/storm/index.ts';
+import { chatBody } from './harness.ts';
+import { errorOf, startWorld } from './world.ts';
+import type { World, WorldOptions } from './world.ts';
+
+type ClientInput = Extract<NonNullable<ConfigInput['clients']>, readonly unknown[]>[number];
+
+const WEB = { authorization: 'Bearer web-key-1234' };
+/** Ten thousand times the usual prices, so that a few calls are worth something. */
+const PRICES = { 'a/m': { input: 25_000, output: 100_000 }, 'b/m': { input: 1_000, output: 2_000 } };
+
+function startPaid(t: TestContext, client: ClientInput, options: Partial<WorldOptions> = {}): Promise<World> {
+  return startWorld(t, {
+    storms: { a: {}, b: {} },
+    models: { fast: ['a/m'], both: ['a/m', 'b/m'] },
+    ...options,
+    config: { clients: [client], prices: PRICES, server: { adminKey: 'operator-key' }, ...options.config },
+  });
+}
+
+async function usageOf(
+  world: World,
+  query: string,
+): Promise<UsageReport & { budgets: Record<string, { spentUsd: number; remainingUsd: number }> }> {
+  const response = await fetch(`${world.url}/admin/usage?${query}`, { headers: { authorization: 'Bearer operator-key' } });
+  assert.equal(response.status, 200);
+  return (await response.json()) as never;
+}
+
+/** By Storm's own count of tokens. */
+function billed(world: World, name: 'a' | 'b'): number {
+  const { input, output } = world.storms[name]!.stats().tokens;
+  const price = PRICES[`${name}/m`];
+  return (input * price.input + output * price.output) / 1e6;
+}
+
+describe('usage', () => {
+  it('agrees with the provider to the last digit, and tells wasted calls apart', async (t) => {
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234' },
+      { storms: { a: { faults: [{ kind: 'empty', probability: 0.5 }] }, b: {} }, models: { fast: ['a/m', 'b/m'] } },
+    );
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => world.ask({ stream: i % 2 === 0 }, WEB)));
+    assert.ok(answers.every(({ status }) => status === 200));
+    const { rows, total } = await usageOf(world, 'by=target');
+    const of = (target: string) => rows.find((row) => row.target === target)!;
+    assert.equal(of('a/m').costUsd, billed(world, 'a'));
+    assert.equal(of('b/m').costUsd, billed(world, 'b'));
+    assert.equal(of('a/m').calls, world.storms['a']!.stats().calls);
+    assert.equal(total.calls - total.wastedCalls, 60, 'one response for each request');
+    assert.ok(total.wastedCalls > 0 && of('b/m').wastedCalls === 0);
+  });
+
+  it('survives a restart, and is the same as CSV', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'breakwater-money-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const open = () => openStore(`sqlite:${join(folder, 'state.db')}`, { clock: systemClock, onWarning: assert.fail });
+    const client = { name: 'web', key: 'web-key-1234', budget: { usd: 1000, per: 'month' as const } };
+    const before = await startPaid(t, client, { store: await open() });
+    for (let i = 0; i < 3; i++) await before.ask({}, WEB);
+    const spent = billed(before, 'a');
+    await before.gateway.close();
+    const after = await startPaid(t, client, { store: await open() });
+    const { rows, budgets } = await usageOf(after, 'by=client,model');
+    assert.deepEqual(
+      rows.map(({ client: name, model, calls, costUsd }) => [name, model, calls, costUsd]),
+      [['web', 'fast', 3, spent]],
+    );
+    assert.ok(Math.abs(budgets['web']!.spentUsd - spent) < 1e-9);
+    const csv = await fetch(`${after.url}/admin/usage?by=client&format=csv`, { headers: { authorization: 'Bearer operator-key' } });
+    const [head, row] = (await csv.text()).split('\r\n').map((line) => line.split(','));
+    assert.equal(row![head!.indexOf('costUsd')], String(spent));
+  });
+
+  it('refuses what it cannot read', async (t) => {
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234' });
+    for (const query of ['by=colour', 'from=yesterday', 'from=2026-02-30', 'from=2026-02-02&to=2026-02-01', 'format=xml']) {
+      const response = await fetch(`${world.url}/admin/usage?${query}`, { headers: { authorization: 'Bearer operator-key' } });
+      assert.equal(response.status, 400, query);
+    }
+    assert.equal((await fetch(`${world.url}/admin/usage`, { headers: WEB })).status, 401, 'a client is no operator');
+  });
+});
+
+describe('a budget', () => {
+  it('is not exceeded by a thousand parallel requests', async (t) => {
+    const storm: StormOptions = { timing: { firstToken: 30 } } as never;
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget: { usd: 40, per: 'month' } },
+      { storms: { a: storm, b: {} } },
+    );
+    const answers = await Promise.all(Array.from({ length: 1000 }, () => world.ask({}, WEB)));
+    const served = answers.filter(({ status }) => status === 200).length;
+    const refused = answers.filter(({ status }) => status === 429);
+    assert.equal(served + refused.length, 1000);
+    assert.equal(served, world.storms['a']!.stats().calls);
+    const spent = billed(world, 'a');
+    assert.ok(spent <= 40, `$${spent}`);
+    assert.ok(spent > 40 - 2 * (spent / served), `$${spent} of $40 is used`);
+    const { code, message } = errorOf(refused[0]!.text);
+    assert.equal(code, 'budget_exceeded');
+    assert.match(message, /budget of client "web", \$40 per month, .*the next month begins at \d{4}-\d\d-01T00:00:00.000Z/);
+    assert.equal(refused[0]!.headers.get('x-should-retry'), 'false');
+    assert.ok(Number(refused[0]!.headers.get('retry-after')) > 0);
+    const { total, budgets } = await usageOf(world, 'by=client');
+    assert.equal(total.costUsd, spent);
+    assert.ok(Math.abs(budgets['web']!.spentUsd - spent) < 1e-9);
+  });
+
+  it('that is spent lets requests use a cheaper target, where one is named', async (t) => {
+    const budget = { usd: 5, per: 'day' as const, onExhausted: 'b/m' };
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget });
+    const answers = [];
+    for (let i = 0; i < 8; i++) answers.push(await world.ask({}, WEB));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    const targets = answers.map(({ headers }) => headers.get('x-breakwater-target'));
+    const first = targets.indexOf('b/m');
+    assert.ok(first > 0 && targets.slice(first).every((target) => target === 'b/m'), targets.join());
+    assert.equal(answers.at(-1)!.headers.get('x-breakwater-fallback'), 'budget');
+    assert.ok(answers.at(-1)!.ms < 800, 'at once, without waiting for a better target');
+    const only = await world.ask({}, { ...WEB, 'x-breakwater-fallback': 'off' });
+    assert.equal(errorOf(only.text).code, 'budget_exceeded');
+  });
+
+  it('does not send requests to the cheaper target while it has room', async (t) => {
+    const budget = { usd: 1e6, per: 'day' as const, onExhausted: 'b/m' };
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget },
+      { storms: { a: { faults: [{ kind: '500' }] }, b: {} }, config: { policy: { maxAttempts: 2 } } },
+    );
+    assert.equal((await world.ask({}, { ...WEB, 'x-breakwater-deadline-ms': '1000' })).status, 500);
+    assert.equal(world.storms['b']!.stats().calls, 0);
+  });
+
+  it('counts nothing for requests that fail without a response', async (t) => {
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget: { usd: 100, per: 'day' } },
+      { storms: { a: { faults: [{ kind: '400' } as never] }, b: {} } },
+    );
+    for (let i = 0; i < 5; i++) await world.ask({}, WEB);
+    const { budgets } = await usageOf(world, 'by=client');
+    assert.equal(budgets['web']!.remainingUsd, 100);
+  });
+
+  it('holds for streams whose caller leaves', async (t) => {
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget: { usd: 100, per: 'day' } },
+      { storms: { a: { timing: { tokensPerSecond: 20 } }, b: {} } },
+    );
+    const leaving = new AbortController();
+    const response = await world.post('/v1/chat/completions', chatBody({ stream: true }), { headers: WEB, signal: leaving.signal });
+    await response.body!.getReader().read();
+    leaving.abort();
+    const { status } = await world.ask({}, WEB);
+    assert.equal(status, 200);
+    const { budgets } = await usageOf(world, 'by=client');
+    assert.ok(budgets['web']!.remainingUsd < 100 && budgets['web']!.remainingUsd > 90);
+  });
+});
+
+describe('the limits of a session', () => {
+  it('end a loop of one session and let others go on', async (t) => {
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234', sessionLimits: { tokens: 60 } });
+    const statuses = [];
+    for (let i = 0; i < 6; i++) statuses.push((await world.ask({}, { ...WEB, 'x-session-id': 'one' })).status);
+    assert.ok(statuses.includes(200) && statuses.at(-1) === 429, statuses.join());
+    const last = await world.ask({}, { ...WEB, 'x-session-id': 'one' });
+    assert.equal(errorOf(last.text).code, 'budget_exceeded');
+    assert.equal((await world.ask({}, { ...WEB, 'x-session-id': 'two' })).status, 200);
+    assert.equal((await world.ask({}, WEB)).status, 200, 'without a session');
+  });
+});
