@@ -8,6 +8,8 @@ import type { Clock, Timer } from '../core/clock.ts';
 /** Until the first look, in milliseconds: the start is over. */
 const FIRST_LOOK_MS = 700;
 const LOOK_MS = 2_000;
+/** After requests, this many looks in a row must find none: a heap that shrinks between two bursts has to grow again. */
+const QUIET_LOOKS_MIN = 5;
 /** A heap that has grown by less since the last collection is left alone, in bytes. */
 const GROWTH_MIN_BYTES = 8 * 1024 * 1024;
 
@@ -25,15 +27,16 @@ export interface IdleMemoryOptions {
 /** Looks from time to time. Returns how to stop. */
 export function releaseWhenIdle({ clock, isBusy, requests, usedBytes, collect }: IdleMemoryOptions): () => void {
   let seen = requests();
+  let quietLooks = seen === 0 ? QUIET_LOOKS_MIN : 0;
   let afterLast = 0;
   let timer: Timer = clock.schedule(FIRST_LOOK_MS, look);
 
   function look(): void {
     timer = clock.schedule(LOOK_MS, look);
     const count = requests();
-    const wasQuiet = count === seen && !isBusy();
+    quietLooks = count === seen && !isBusy() ? quietLooks + 1 : 0;
     seen = count;
-    if (!wasQuiet || usedBytes() - afterLast < GROWTH_MIN_BYTES) return;
+    if (quietLooks < QUIET_LOOKS_MIN || usedBytes() - afterLast < GROWTH_MIN_BYTES) return;
     collect();
     afterLast = usedBytes();
   }
