@@ -114,7 +114,9 @@ async function runAttempts(execution: Execution): Promise<void> {
         if (found === 'again') continue;
       }
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
-      attempt = await send(output, admitted);
+      const first = beginAttempt(retry, admitted, null);
+      if (first === null) return void endStopped(output);
+      attempt = (await new AttemptGroup(retry, first).start()) ?? endStopped(output);
     } else {
       if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
       if (active.group === null) continue; // the request ended meanwhile
@@ -133,7 +135,8 @@ async function runAttempts(execution: Execution): Promise<void> {
         continue;
       }
       active.group?.win(attempt);
-      const continuation = await relay(output, attempt);
+      const relayed = relay(output, attempt);
+      const continuation = relayed instanceof Promise ? await relayed : relayed;
       return continuation === null ? undefined : continueResponse(output, continuation, { send, nextDecided });
     }
     if (isAcceptedEmpty(attempt, attempt.failure)) {

@@ -145,14 +145,16 @@ describe('a caller who disconnects', { concurrency: 4 }, () => {
 
   for (const stream of [true, false]) {
     it(`with ${LEAVERS - 1} others, again and again, costs those who stay nothing, ${stream ? 'streams' : 'plain responses'}`, async (t) => {
-      const world = await startWorld(t, { storms: { a: { timing: stream ? paced : { plainMs: 1000 } } } });
+      const world = await startWorld(t, { storms: { a: { timing: stream ? paced : {} } } });
       const storm = world.storms['a']!;
       for (let round = 1; round <= 3; round++) {
+        if (!stream) storm.setFaults([{ kind: 'silence' }]);
         const caller = new AbortController();
         const responses = Array.from({ length: LEAVERS }, () => post(world, stream, 'socket', caller.signal));
         await eventually(() => storm.stats().running === LEAVERS, 'running calls');
         caller.abort();
         await Promise.all(responses);
+        storm.setFaults([]);
         const seen = await world.ask({ max_tokens: 1 });
         assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts')], [200, '1']);
         await eventually(() => storm.stats().aborted === round * LEAVERS, 'closed connections');

@@ -98,6 +98,8 @@ export class SecretScan {
   readonly #parts = new Window(KEY_BYTES);
   /** The first one to three bytes of every form, as latin1. */
   readonly #starts = new Set<string>();
+  /** By byte: 1 if one of them ends with it. */
+  readonly #startEnds = new Uint8Array(256);
   readonly #lengthMax: number;
   /** No form contains a quote or a control character, so that none extends beyond one JSON string. */
   readonly isWithinStrings: boolean;
@@ -112,6 +114,7 @@ export class SecretScan {
       for (let skipped = 1; skipped <= HIDDEN_MAX; skipped++) {
         this.#parts.add(Buffer.concat([Buffer.of(QUOTE), form.subarray(skipped)]), { form, skipped });
         this.#starts.add(form.toString('latin1', 0, skipped));
+        this.#startEnds[form[skipped - 1]!] = 1;
       }
     }
   }
@@ -155,6 +158,7 @@ export class SecretScan {
         if (length > 0 && length < form.length && begin + length === bytes.length) return length;
       }
     }
+    if (bytes.length === 0 || this.#startEnds[bytes[bytes.length - 1]!] === 0) return 0;
     for (let length = Math.min(HIDDEN_MAX, bytes.length); length > 0; length--) {
       let tail = '';
       for (let at = bytes.length - length; at < bytes.length; at++) tail += String.fromCharCode(bytes[at]!);
