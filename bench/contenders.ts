@@ -11,7 +11,7 @@ import { cores, pinned, type Start } from './processes.ts';
 /** As long as real keys, because every response is searched for them, and without words that occur in responses. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
-const adminKey = 'bench-operator-key-1';
+const adminKey = 'operator-fedcba9876543210';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 

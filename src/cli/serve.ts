@@ -11,8 +11,10 @@ import { systemRandom } from '../gateway/system-random.ts';
 import { startServer, type Server } from '../server/server.ts';
 import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
+import { collectGarbage, heapBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
+import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
 import { version } from './version.ts';
@@ -34,10 +36,20 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { server, telemetry, gateway } = running;
   const stopWatching =
     source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
+  let requests = 0;
+  gateway.events.on('received', () => void requests++);
+  const stopReleasing = releaseWhenIdle({
+    clock: systemClock,
+    isBusy: () => gateway.snapshot().inFlight > 0,
+    requests: () => requests,
+    usedBytes: heapBytes,
+    collect: collectGarbage,
+  });
   onSignals(
     {
       async stop() {
         stopWatching?.();
+        stopReleasing();
         await server.drain();
         await simulation?.close();
         await telemetry.close();

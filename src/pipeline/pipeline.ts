@@ -120,7 +120,9 @@ async function runAttempts(execution: Execution): Promise<void> {
         isUnsaved = false;
         if (saved === 'late') continue;
       }
-      attempt = await send(output, admitted);
+      const first = beginAttempt(retry, admitted, null);
+      if (first === null) return void endStopped(output);
+      attempt = (await new AttemptGroup(retry, first).start()) ?? endStopped(output);
     } else {
       if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
       if (active.group === null) continue; // the request ended meanwhile
@@ -139,7 +141,8 @@ async function runAttempts(execution: Execution): Promise<void> {
         continue;
       }
       active.group?.win(attempt);
-      const continuation = await relay(output, attempt);
+      const relayed = relay(output, attempt);
+      const continuation = relayed instanceof Promise ? await relayed : relayed;
       return continuation === null ? undefined : continueResponse(output, continuation, { send, nextDecided });
     }
     if (isAcceptedEmpty(attempt, attempt.failure)) {

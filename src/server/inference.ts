@@ -85,7 +85,7 @@ export type SoundRequest = Extract<DecodedRequest, { ok: true }>;
 export function submitDecoded(call: Call, inference: Inference, decoded: DecodedRequest, arrival: Arrival): Promise<void> {
   const { facts, body } = requireSound(call, decoded);
   const { dialect, path, history, wrap } = inference;
-  return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
+  return submit(call, { dialect, facts, body, path, history, wrap, receivedAt: arrival.receivedAt, settings: arrival.settings });
 }
 
 export interface Arrival {

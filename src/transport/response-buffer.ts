@@ -23,6 +23,8 @@ export class ResponseBuffer {
   hold: StreamHold | null = null;
   /** When the first content of a stream arrived; null: not yet. */
   since: Instant | null = null;
+  /** The bytes are not those that arrived. */
+  isReplaced = false;
 
   constructor(held: ByteBudget) {
     this.#held = held;
@@ -81,6 +83,7 @@ export class ResponseBuffer {
   /** Replaces the buffered bytes. */
   replace(bytes: Uint8Array): void {
     if (bytes !== this.#chunks[0]) this.outline = null;
+    this.isReplaced = true;
     this.#chunks = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }

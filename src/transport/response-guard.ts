@@ -41,7 +41,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   #reader: StreamReader | null = null;
   #estimatedOutputTokens: number | null = null;
   #phase: Phase = 'connect';
-  #sentAt: Instant = 0;
+  sentAt: Instant = 0;
   #endedAt: Instant = 0;
   /** When an error status arrived; null: none has. */
   errorAt: Instant | null = null;
@@ -49,7 +49,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   completeAt: Instant = Infinity;
   /** When the last content arrived. */
   contentAt: Instant = 0;
-  #status = 0;
+  status = 0;
   #headers: HeadersByName = {};
   #decoder: ContentDecoder | null = null;
   /** The bytes that the owner has not taken. It may read or replace a complete response before it takes it. */
@@ -77,21 +77,18 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#watch = new PhaseTimer(clock, Math.min(limits.shortestMs, LINGER_MS), this);
   }
 
-  get status(): number {
-    return this.#status;
-  }
-
   get headers(): HeadersByName {
     return this.#headers;
-  }
-
-  get sentAt(): Instant {
-    return this.#sentAt;
   }
 
   /** An estimate of the output, for a provider that reports no usage; null: unknown. */
   get estimatedOutputTokens(): number | null {
     return this.#reader === null ? this.#estimatedOutputTokens : this.#reader.estimatedOutputTokens;
+  }
+
+  /** False: its events were searched for secrets, and nothing that was passed on so far contains one or a part of one. */
+  get mayHoldSecret(): boolean {
+    return this.#reader === null || this.buffer.isReplaced || this.#reader.mayHoldSecret !== false;
   }
 
   /** Returns the buffered bytes; later ones come through `onChunks` and `onEnd`. */
@@ -125,12 +122,12 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
 
   onSent(): void {
     this.#phase = 'headers';
-    this.#sentAt = this.#clock.now();
+    this.sentAt = this.#clock.now();
     this.#listener.onSent();
   }
 
   onHeaders(status: number, headers: HeadersByName): void {
-    this.#status = status;
+    this.status = status;
     this.#headers = headers;
     this.#phase = 'first_content';
     this.#isError = status < 200 || status > 299;
@@ -169,7 +166,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
       this.#fail('exhausted', `this machine has no resources for another connection (${named})`);
     } else if (this.#phase === 'connect') this.#failWith(connectFailure(error));
-    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
+    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke during the response (${named})`);
   }
 
@@ -282,7 +279,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#fold ??= this.#form.createFold();
     for (const chunk of push.pieces) this.#fold.push(chunk);
     if (this.buffer.isTooLarge || this.#fold.isTooLarge)
-      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size cannot be converted', { status: this.#status }));
+      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size cannot be converted', { status: this.status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish(), this.#reader!.facts);
   }
 
@@ -301,7 +298,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** The upstream closed cleanly. */
   #finish(): void {
     if (this.#ended) return;
-    if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
+    if (this.#isError) return this.#failWith(errorFailure(this.status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'json');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), null);
@@ -337,7 +334,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       this.#endEmitted = true;
       // Without a finished choice there is no response to return.
       const body = this.facts.finishReason === null ? null : this.buffer.peek();
-      return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
+      return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.status, body }));
     }
     this.#becomeCandidate();
     if (this.#phase === 'committed') this.#emitEnd();
@@ -357,7 +354,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   #fail(kind: FailureKind, message: string): void {
     // An error status is sufficient without a complete or readable body, and so are complete choices without the stream's terminator.
     if (this.#isError || this.#reader?.isComplete === true) this.onDecodedEnd();
-    else this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
+    else this.#failWith(createFailure(kind, this.#phase, message, { status: this.status === 0 ? null : this.status }));
   }
 
   #failWith(failure: Failure): void {
@@ -376,7 +373,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** An internal fault. The callers (a socket, a decoder or a timer) do not catch it. */
   #thrown(error: unknown): void {
     this.#listener.onThrown(error, this.#ended);
-    this.#failWith(createFailure('malformed', this.#phase, 'the response could not be parsed', { status: this.#status }));
+    this.#failWith(createFailure('malformed', this.#phase, 'the response could not be parsed', { status: this.status }));
   }
 
   limitAt(now: Instant): PhaseLimit {

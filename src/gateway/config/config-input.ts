@@ -33,9 +33,9 @@ interface ServerInput {
         clients?: string[] | undefined;
       }[]
     | undefined;
-  /** The HTTP server. sockets: plain sockets with the HTTP parser of Node.js, which is faster; node: node:http, which is also the fallback if the parser is not available. Default: node. */
+  /** The HTTP server. sockets: plain sockets with the HTTP parser of Node.js, which is faster; node: node:http, which is also the fallback if the parser is not available. Default: sockets. */
   listener?: 'sockets' | 'node' | undefined;
-  /** The HTTP client for providers. sockets: plain sockets with the HTTP parser of Node.js, which is faster; behind a proxy undici is used instead. Default: undici. */
+  /** The HTTP client for providers. sockets: plain sockets with the HTTP parser of Node.js, which is faster; behind a proxy undici is used instead. Default: sockets. */
   httpClient?: 'sockets' | 'undici' | undefined;
 }
 

@@ -29,8 +29,8 @@ test('an empty config has the documented defaults', () => {
       allowAnonymous: false,
       cors: { origins: [] },
       passThrough: [],
-      listener: 'node',
-      httpClient: 'undici',
+      listener: 'sockets',
+      httpClient: 'sockets',
     });
     assert.deepEqual(config.store, { kind: 'sqlite', path: '/srv/app/breakwater.db' });
     assert.equal(config.telemetry.metrics, true);

@@ -68,12 +68,12 @@ export const serverSettings = block('Server', 'The listener.', {
   passThrough: setting(passThrough, [], 'Additional POST paths that are forwarded unchanged.', [{ path: '/v1/ocr', provider: 'mistral' }]),
   listener: setting(
     word('sockets', 'node'),
-    'node',
+    'sockets',
     'The HTTP server. sockets: plain sockets with the HTTP parser of Node.js, which is faster; node: node:http, which is also the fallback if the parser is not available.',
   ),
   httpClient: setting(
     word('sockets', 'undici'),
-    'undici',
+    'sockets',
     'The HTTP client for providers. sockets: plain sockets with the HTTP parser of Node.js, which is faster; behind a proxy undici is used instead.',
   ),
 });

@@ -113,10 +113,11 @@ function pushCallerCredential(headers: string[], credential: string, { request, 
 
 /** The form of the response that the caller asked for. A continuation is not held back for quality checks. */
 export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
-  const { request, target, isContinuation } = options;
-  const { stream } = target.policy;
+  const { request, target, isContinuation, owner } = options;
+  const { maxEventSize } = target.policy.stream;
   const quality = isContinuation ? null : target.quality;
-  return new ResponseForm(request.dialect, request.facts, request.path, stream.maxEventSize, quality, responseConversion(options, clock));
+  const conversion = responseConversion(options, clock);
+  return new ResponseForm(request.dialect, request.facts, request.path, maxEventSize, quality, conversion, owner.secrets.scan);
 }
 
 /** Converts responses into the caller's dialect; null: they already are in it. */

@@ -21,26 +21,29 @@ import { emitAttemptEnd } from '../settle/attempt-end.ts';
  */
 const STALLED_CALLER_MS = 120_000;
 
-/** Returns the continuation to use if `output.retry.broken` is set afterwards; null: none. */
-export async function relay(output: Output, attempt: Attempt): Promise<Continuation | null> {
+/** Returns the continuation to use if `output.retry.broken` is set afterwards; null: none. A complete response is sent without a promise. */
+export function relay(output: Output, attempt: Attempt): Continuation | null | Promise<Continuation | null> {
   const { active } = output;
   const { clock, events } = active.engine;
   const { target, number, race } = attempt.options;
-  output.firstContentMs = clock.now() - active.startedAt;
+  const now = clock.now();
+  output.firstContentMs = now - active.startedAt;
   const continuation = Continuation.for(output, attempt);
-  const relaying = new ResponseRelay(output, attempt, continuation);
   try {
-    events.emit({
-      type: 'committed',
-      requestId: active.request.id,
-      at: clock.now(),
-      target: target.state.name,
-      attempt: number,
-      race,
-    });
-    if (active.isOver) relaying.leave();
-    else if (attempt.isComplete && !output.downstream.isStarted) respondWhole(output, attempt);
-    else await relaying.run();
+    events.emit({ type: 'committed', requestId: active.request.id, at: now, target: target.state.name, attempt: number, race });
+    if (!active.isOver && (!attempt.isComplete || output.downstream.isStarted)) return relayAsItArrives(output, attempt, continuation);
+    if (active.isOver) new ResponseRelay(output, attempt, continuation).leave();
+    else respondWhole(output, attempt);
+    return continuation;
+  } catch (error) {
+    giveBack(output, attempt);
+    throw error;
+  }
+}
+
+async function relayAsItArrives(output: Output, attempt: Attempt, continuation: Continuation | null): Promise<Continuation | null> {
+  try {
+    await new ResponseRelay(output, attempt, continuation).run();
     return continuation;
   } catch (error) {
     giveBack(output, attempt);

@@ -295,3 +295,41 @@ test('a changed limit applies at once: what was taken stays taken, and unused am
   bucket.settle(1000, ticket, tokens(6000), used(0, 0));
   assert.ok(bucket.available(1000) <= 600, `${bucket.available(1000)}`);
 });
+
+test('requests that leave late count from then on', () => {
+  const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
+  const late = Array.from({ length: 60 }, () => bucket.reserve(0, ONE));
+  const sent = late.map((ticket) => bucket.onSent(300, ticket, ONE));
+  // The provider's bucket is full until they arrive.
+  assert.ok(Math.abs(bucket.earliest(400, ONE) - (300 + 1000 + guardMs(MINUTE))) <= 10, `${bucket.earliest(400, ONE)}`);
+  for (const ticket of sent) bucket.cancel(400, ticket, ONE);
+  assert.equal(bucket.available(400), 60);
+});
+
+test('a provider counts no more than its limit of requests that leave late', () => {
+  fc.assert(
+    fc.property(fc.array(fc.record({ gapMs: fc.nat(3000), lateMs: fc.nat(2000) }), { maxLength: 60 }), (requests) => {
+      const bucket = new TokenBucket(requestLimit(10, MINUTE), 0);
+      const waiting: { ticket: number; at: number }[] = [];
+      const arrivals: { at: number; amount: number }[] = [];
+      let now = 0;
+      const sendUntil = (end: number): void => {
+        for (const one of waiting.toSorted((a, b) => a.at - b.at)) {
+          if (one.at > end) continue;
+          waiting.splice(waiting.indexOf(one), 1);
+          bucket.onSent(one.at, one.ticket, ONE);
+          arrivals.push({ at: one.at, amount: 1 });
+        }
+      };
+      for (const { gapMs, lateMs } of requests) {
+        const next = now + gapMs;
+        sendUntil(next);
+        now = next;
+        if (bucket.earliest(now, ONE) > now) continue;
+        waiting.push({ ticket: bucket.reserve(now, ONE), at: now + lateMs });
+      }
+      sendUntil(Infinity);
+      assert.ok(worstOverdraft(arrivals, 10, 10 / MINUTE) <= 1e-6);
+    }),
+  );
+});

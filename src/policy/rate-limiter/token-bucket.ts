@@ -1,7 +1,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource, ResourceKind, Settlement } from '../../core/resource.ts';
-import { HELD, LaggedLevel } from './lagged-level.ts';
+import { LaggedLevel } from './lagged-level.ts';
 
 /** What a limit counts, and how much of it a request needs or has used. */
 export interface LimitMeasure {
@@ -123,7 +123,9 @@ export class TokenBucket implements Resource {
   }
 
   onSent(now: Instant, ticket: number, need: Need): number {
-    return ticket === HELD ? this.#level.send(now, Math.max(0, this.#measure.of(need))) : ticket;
+    const amount = Math.max(0, this.#measure.of(need));
+    this.#level.giveBack(now, amount, ticket);
+    return this.#level.take(now, amount);
   }
 
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
