@@ -1,6 +1,7 @@
 /** The command line: its commands and options. A command's implementation is loaded when it runs. */
 import type { UsageOptions } from './usage.ts';
-import { Command, Option } from 'commander';
+import type { ImportSource } from './import.ts';
+import { Argument, Command, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
@@ -38,6 +39,7 @@ function createProgram(): Command {
   addStorm(program);
   addBatch(program);
   addSimulate(program);
+  addImport(program);
   addWhy(program);
   return program;
 }
@@ -111,6 +113,31 @@ function addSimulate(program: Command): void {
       await simulate(options);
     });
   addSimulateOptions(command);
+}
+
+function addImport(program: Command): void {
+  program
+    .command('import')
+    .description('convert the config of another gateway')
+    .addArgument(new Argument('<source>', 'what the file is of').choices(['litellm', 'portkey', 'openrouter']))
+    .argument('<file>', 'LiteLLM: config.yaml; Portkey: a config as JSON; OpenRouter: a request with models, or a list of models')
+    .option('-o, --out <file>', 'write the config here instead of to stdout; an existing file is not overwritten')
+    .addHelpText(
+      'after',
+      `
+Prints a breakwater.yaml. Its comments name the environment variables to set, and every setting that was changed or not
+carried over, with the reason. Secrets are never printed: a reference to an environment variable stays one, and a key in
+plain text becomes a variable that the comments name.
+
+Examples:
+  breakwater import litellm config.yaml --out breakwater.yaml
+  breakwater import portkey config.json > breakwater.yaml
+  breakwater check breakwater.yaml && breakwater check --online breakwater.yaml`,
+    )
+    .action(async (source: ImportSource, file: string, options: { out?: string }) => {
+      const { importConfig } = await import('./import.ts');
+      await importConfig(source, file, options);
+    });
 }
 
 function addWhy(program: Command): void {

@@ -1,6 +1,7 @@
 /** Reads a request log (docs/requests-file.md) as a load, and derives the behaviour of its targets. */
 import type { Operation } from '../../core/request.ts';
 import type { Config } from '../../gateway/config/index.ts';
+import type { SimulatedDialectName } from '../../testing/dialects/names.ts';
 import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
 import type { SimulatedRequest } from '../../testing/workload.ts';
 import { OperatorError } from '../fail.ts';
@@ -18,6 +19,12 @@ export interface Recording {
 /** Upper bound for one run: an hour at about 50 requests per second. */
 const REQUESTS_MAX = 200_000;
 const FAULTS_SHOWN_MAX = 5;
+/** The dialect of a caller by its protocol. The log does not distinguish OpenAI's two: chat is assumed. */
+const DIALECTS: Readonly<Record<string, SimulatedDialectName>> = {
+  openai: 'openai-chat',
+  anthropic: 'anthropic-messages',
+  gemini: 'gemini',
+};
 const REPLAYED: ReadonlySet<string> = new Set<Operation>(['chat', 'completions', 'embeddings']);
 
 /**
@@ -104,6 +111,7 @@ function toRequest(line: RecordLine, index: number, config: Config): ReplayReque
   return {
     id: `r${index + 1}`,
     model: line.model,
+    dialect: DIALECTS[line.protocol ?? 'openai'] ?? 'openai-chat',
     client: config.clients.length === 0 ? null : line.client,
     priority: line.priority ?? null,
     deadlineMs: deadlineOf(line, config),

@@ -11,7 +11,7 @@ import { Continuation } from './continuation/continuation.ts';
 import { holderOf } from '../request/gateway-request.ts';
 import type { Output } from './output.ts';
 import type { StalledReader } from './stalled-readers.ts';
-import { settleCompleted, settleUnused } from '../settle/settle-response.ts';
+import { settleCompleted, settleUnused, usageWhenCutOff } from '../settle/settle-response.ts';
 import { settleFailure } from '../retry/record-failure.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
@@ -181,10 +181,10 @@ class ResponseRelay implements StalledReader {
     if (this.#over) return;
     this.#decide();
     const { active, retry, downstream } = this.#output;
-    const { options, facts } = this.#attempt;
+    const { options } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
-    settleFailure(retry, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
+    settleFailure(retry, this.#attempt, failure, judgement, { usage: usageWhenCutOff(this.#attempt), health: judgement.health });
     emitAttemptEnd(active, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its response: ${failure.message}`);
