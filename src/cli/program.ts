@@ -1,7 +1,8 @@
 /** The command line: its commands and options. A command's implementation is loaded when it runs. */
 import type { UsageOptions } from './usage.ts';
+import type { CheckFlags } from './check.ts';
 import type { ImportSource } from './import.ts';
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
@@ -84,13 +85,31 @@ function addCheck(program: Command): void {
     .description('validate a config and print the effective one, secrets masked')
     .argument('[file]', 'config file (default: the one serve would use)')
     .option('-c, --config <file>', 'same as FILE')
-    .addHelpText('after', '\nExits with 1 and one line per fault, with its path.')
-    .action(async (file: string | undefined, options: { config?: string }) => {
+    .option('--online', 'ask each provider for its model list, and print what works: address, key, models, latency, limits')
+    .option('--calls', 'with --online: also send a request of one token to each configured target, which may cost money')
+    .option('--json', 'with --online: print JSON')
+    .option('--timeout <seconds>', 'with --online: the longest wait for one response', secondsOf, 10_000)
+    .addHelpText(
+      'after',
+      `
+Exits with 1 and one line per fault, with its path; with --online also if a configured target cannot work: the address, the
+key or the name of a model is wrong. Each problem is followed by its remedy.`,
+    )
+    .action(async (file: string | undefined, options: { config?: string } & CheckFlags) => {
       if (file !== undefined && options.config !== undefined && file !== options.config)
         program.error('breakwater: check takes one config file: FILE or --config FILE');
       const { check } = await import('./check.ts');
-      await check(file ?? options.config);
+      if (options.online !== true && (options.calls === true || options.json === true))
+        program.error('breakwater: --calls and --json need --online');
+      await check(file ?? options.config, options);
     });
+}
+
+/** Milliseconds from a number of seconds. */
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 3600)) throw new InvalidArgumentError('It must be a number of seconds, at most 3600.');
+  return seconds * 1000;
 }
 
 function addStorm(program: Command): void {

@@ -70,7 +70,7 @@ for (const dialect of SIMULATED_DIALECTS) {
 for (const kind of SIMULATED_FAULT_KINDS) {
   test(`${kind} of a provider of one dialect is served by a provider of another, or reported as broken`, async () => {
     for (const [i, dialect] of SIMULATED_DIALECTS.entries()) {
-      const config = configOf(PROTOCOLS[i % 3]!, PROTOCOLS[(i + 1) % 3]!);
+      const config = configOf(PROTOCOLS[i % 3]!, PROTOCOLS[(i + 1) % 3]);
       for (const stream of [true, false]) {
         const simulation = await createSimulation({ config, providers: { a: { faults: [{ kind }] } } });
         await simulation.play([{ ...REQUEST, dialect, stream }], (caller) => {

@@ -35,7 +35,7 @@ export function importPortkey(config: Fields): Draft {
   const draft = new Draft();
   const root = recordOf(snaked(config));
   if (modeOf(root) === 'conditional') addConditions(draft, root);
-  else draft.route(ANY, { tiers: tiersOf(draft, root, 'config', root) });
+  else draft.route(ANY, { tiers: tiersOf(draft, root, 'config') });
   draft.note(
     'config',
     'its route serves every model name; a target without override_params.model is sent the name that the caller requests',
@@ -71,7 +71,7 @@ function inherited(node: Fields, target: Fields): Fields {
 }
 
 /** Fallbacks are tiers in order; a load balance is one tier with weights. */
-function tiersOf(draft: Draft, node: Fields, where: string, root: Fields, depth = 0): DraftTarget[][] {
+function tiersOf(draft: Draft, node: Fields, where: string, depth = 0): DraftTarget[][] {
   if (depth > NESTING_MAX) {
     draft.note(where, `left out: nested deeper than ${NESTING_MAX} levels`);
     return [];
@@ -79,7 +79,7 @@ function tiersOf(draft: Draft, node: Fields, where: string, root: Fields, depth 
   noteNode(draft, node, where);
   const inner = targetsOf(node).map((target, i) => [inherited(node, target), `${where}.targets[${i}]`] as const);
   if (inner.length === 0) return [[leafOf(draft, node, where)]];
-  const below = inner.map(([target, at]) => ({ target, at, tiers: tiersOf(draft, target, at, root, depth + 1) }));
+  const below = inner.map(([target, at]) => ({ target, at, tiers: tiersOf(draft, target, at, depth + 1) }));
   const mode = modeOf(node);
   if (mode !== 'loadbalance') {
     if (mode === 'conditional') draft.note(where, 'its conditions are not carried over: its targets are tiers in order');
@@ -215,7 +215,7 @@ function addConditions(draft: Draft, root: Fields): void {
   const routeTo = (name: unknown, where: string): DraftTarget[][] => {
     const target = named.get(String(name));
     if (target === undefined) draft.note(where, `there is no target named ${String(name)}`);
-    return target === undefined ? [] : tiersOf(draft, target, `target ${String(name)}`, root, 1);
+    return target === undefined ? [] : tiersOf(draft, target, `target ${String(name)}`, 1);
   };
   for (const [i, { query, then }] of conditions.entries()) {
     const where = `config.strategy.conditions[${i}]`;

@@ -11,7 +11,7 @@ import { Continuation } from './continuation/continuation.ts';
 import { holderOf } from '../request/gateway-request.ts';
 import type { Output } from './output.ts';
 import type { StalledReader } from './stalled-readers.ts';
-import { settleCompleted, settleUnused, usageWhenCutOff } from '../settle/settle-response.ts';
+import { settleCompleted, settleCutOff, settleUnused, usageWhenCutOff } from '../settle/settle-response.ts';
 import { settleFailure } from '../retry/record-failure.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
@@ -235,7 +235,7 @@ class ResponseRelay implements StalledReader {
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
     this.#attempt.cancel();
-    settleUnused(this.#output.active, this.#attempt);
+    settleCutOff(this.#output.active, this.#attempt);
     emitAttemptEnd(this.#output.active, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
     this.#resolve();
@@ -254,7 +254,7 @@ class ResponseRelay implements StalledReader {
     this.#decide();
     const { stopError } = active;
     this.#attempt.cancel();
-    settleUnused(active, this.#attempt);
+    settleCutOff(active, this.#attempt);
     emitAttemptEnd(active, this.#attempt, 'cancelled', 'cancelled', null);
     const reported = stopError ?? error;
     if (reported !== null) downstream.fail(reported);

@@ -22,7 +22,7 @@ export const openaiChat: SimulatedDialect = {
   }),
   readRequest: (body) => {
     const messages = records(body['messages']);
-    const parts = messages.flatMap(({ content }) => [{ text: content } as Fields, ...records(content)]);
+    const parts = messages.flatMap(({ content }) => [{ text: content }, ...records(content)]);
     const options = body['stream_options'];
     return {
       model: textOf(body['model']),
