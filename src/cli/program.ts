@@ -1,6 +1,7 @@
 /** The command line: its commands and options. A command's implementation is loaded when it runs. */
 import type { UsageOptions } from './usage.ts';
 import type { CheckFlags } from './check.ts';
+import type { RecordFlags } from './incident/record.ts';
 import type { ImportSource } from './import.ts';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
@@ -41,6 +42,7 @@ function createProgram(): Command {
   addBatch(program);
   addSimulate(program);
   addImport(program);
+  addRecord(program);
   addWhy(program);
   return program;
 }
@@ -156,6 +158,27 @@ Examples:
     .action(async (source: ImportSource, file: string, options: { out?: string }) => {
       const { importConfig } = await import('./import.ts');
       await importConfig(source, file, options);
+    });
+}
+
+function addRecord(program: Command): void {
+  program
+    .command('record')
+    .description('record what happened, to replay it')
+    .command('incident')
+    .description('turn a period of the request log into a request file and a scenario for breakwater simulate')
+    .requiredOption('--from <time>', 'the beginning: a date such as 2026-05-01T12:00:00Z, or a duration before now such as 2h')
+    .option('--to <time>', 'the end (default: now)')
+    .option('-f, --file <file>', 'the request log (default: telemetry.requests.file of the config)')
+    .option('-c, --config <file>', 'config file (default: the one serve would use)')
+    .option('-o, --out <folder>', 'folder for requests.jsonl and incident.json', 'incident')
+    .addHelpText('after', '\nSee docs/incidents.md for what a replay can show, and what it cannot.')
+    .action(async (options: RecordFlags) => {
+      const [{ recordIncident }, { systemClock }] = await Promise.all([
+        import('./incident/record.ts'),
+        import('../gateway/system-clock.ts'),
+      ]);
+      await recordIncident(options, systemClock.epochMs());
     });
 }
 

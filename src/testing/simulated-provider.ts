@@ -59,7 +59,15 @@ export interface ProviderBehaviour {
 }
 
 /** Latencies and faults of one model. A model's faults replace those of the provider. */
-export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain' | 'outputTokens' | 'faults'>;
+export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain' | 'outputTokens' | 'faults'> & {
+  /** Latencies that apply from one instant until another, in clock time, instead of the others. The last that applies counts. */
+  readonly phases?: readonly LatencyPhase[];
+};
+
+export interface LatencyPhase extends Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain'> {
+  readonly fromMs?: number;
+  readonly untilMs?: number;
+}
 
 /** One call as seen by the provider. */
 export interface ProviderCall {
@@ -323,7 +331,10 @@ export class SimulatedProvider {
   #behaviourOf(model: string): ModelBehaviour {
     const { models } = this.behaviour;
     const own = models === undefined || !Object.hasOwn(models, model) ? undefined : models[model];
-    return own === undefined ? this.behaviour : { ...this.behaviour, ...own };
+    if (own === undefined) return this.behaviour;
+    const now = this.#parts.clock.now();
+    const phase = own.phases?.findLast(({ fromMs = -Infinity, untilMs = Infinity }) => now >= fromMs && now < untilMs);
+    return { ...this.behaviour, ...own, ...phase };
   }
 
   #accountsOf(request: UpstreamRequest, model: string): readonly LimitAccount[] {

@@ -14,6 +14,8 @@ export interface Recording {
   readonly targets: ReadonlyMap<string, ModelBehaviour>;
   /** Lines that were skipped or changed, with the reason. */
   readonly notes: readonly string[];
+  /** Epoch of the first request, in milliseconds; null for a generated load. */
+  readonly firstAt: number | null;
 }
 
 /** Upper bound for one run: an hour at about 50 requests per second. */
@@ -80,7 +82,7 @@ class RecordingReader {
     if (this.#kept.length === 0) throw new OperatorError([`${this.#path}: contains no request that can be replayed`, ...notes]);
     const firstAt = this.#kept.reduce((first, { at }) => Math.min(first, at), Infinity);
     const requests = this.#kept.map(({ at, request }) => ({ ...request, atMs: at - firstAt }));
-    return { requests, targets: this.#targets.behaviours, notes };
+    return { requests, targets: this.#targets.behaviours, notes, firstAt };
   }
 
   #keep(line: RecordLine): void {
