@@ -111,3 +111,17 @@ test('an error is shown in the dialect of its caller', async () => {
   }
   await simulation.close();
 });
+
+test('a stream that its caller leaves keeps its reserved output, also where the provider reported one token at its beginning', async () => {
+  for (const protocol of PROTOCOLS) {
+    const { providers, ...config } = configOf(protocol);
+    const limits = { tokensPerMinute: 10_000 };
+    const simulation = await createSimulation({ config: { ...config, providers: { a: { ...providers.a, limits } } } });
+    const request = { ...REQUEST, outputBound: 6_000, outputTokens: 5_000, leavesAfterMs: 5_000 };
+    await simulation.play([request]);
+    const { resources } = simulation.gateway.snapshot();
+    const left = resources.find(({ limit }) => limit === 10_000)!.available;
+    if (protocol !== 'gemini') assert.ok(left < 5_500, `${protocol}: ${left} of 10,000 tokens are left`);
+    await simulation.close();
+  }
+});

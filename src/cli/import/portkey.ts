@@ -226,7 +226,7 @@ function addConditions(draft: Draft, root: Fields): void {
         'not carried over: only conditions that compare params.model with $eq or $in are; a request for its target uses another model name',
       );
     for (const model of models ?? []) {
-      const tiers = routeTo(then, where);
+      const tiers = routeTo(then, where).map((tier) => tier.map((one) => ({ ...one, target: one.target.replace(/\/\*$/, `/${model}`) })));
       if (tiers.length > 0 && !draft.hasRoute(model)) draft.route(model, { tiers });
     }
   }
