@@ -1,4 +1,4 @@
-/** `breakwater check`: prints the effective config, or its faults. */
+/** `breakwater check`: prints the effective config, or its faults; with `--online`, whether its providers work. */
 import { stringify } from 'yaml';
 import { effectiveConfig, sharedAccounts } from '../gateway/config/index.ts';
 import { endOfLifeWarnings, unpricedBudgets } from '../gateway/money/prices.ts';
@@ -6,7 +6,15 @@ import { systemClock } from '../gateway/system-clock.ts';
 import { OperatorError } from './fail.ts';
 import { findConfig } from './find-config.ts';
 
-export async function check(file: string | undefined): Promise<void> {
+export interface CheckFlags {
+  readonly online?: boolean;
+  readonly calls?: boolean;
+  readonly json?: boolean;
+  /** In milliseconds. */
+  readonly timeout: number;
+}
+
+export async function check(file: string | undefined, flags: CheckFlags): Promise<void> {
   const { config, file: used, found, skipped } = await findConfig({ config: file });
   for (const { name, from } of found) process.stderr.write(`breakwater: provider ${name}, from ${from}\n`);
   for (const { name, from, why } of skipped) process.stderr.write(`breakwater: ${from} is set, but ${name} is ${why}\n`);
@@ -16,6 +24,11 @@ export async function check(file: string | undefined): Promise<void> {
   for (const warning of warnings)
     process.stderr.write(`breakwater: warning: ${warning}
 `);
+  if (flags.online === true) {
+    const { checkOnline } = await import('./online/check-online.ts');
+    if (!(await checkOnline(config, flags))) process.exitCode = 1;
+    return;
+  }
   process.stdout.write(`# ${used ?? 'from the environment'}: valid; the effective config, secrets masked
 `);
   process.stdout.write(stringify(effectiveConfig(config)));

@@ -11,7 +11,7 @@ import { Continuation } from './continuation/continuation.ts';
 import { holderOf } from '../request/gateway-request.ts';
 import type { Output } from './output.ts';
 import type { StalledReader } from './stalled-readers.ts';
-import { settleCompleted, settleUnused } from '../settle/settle-response.ts';
+import { settleCompleted, settleCutOff, settleUnused, usageWhenCutOff } from '../settle/settle-response.ts';
 import { settleFailure } from '../retry/record-failure.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
@@ -184,10 +184,10 @@ class ResponseRelay implements StalledReader {
     if (this.#over) return;
     this.#decide();
     const { active, retry, downstream } = this.#output;
-    const { options, facts } = this.#attempt;
+    const { options } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
-    settleFailure(retry, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
+    settleFailure(retry, this.#attempt, failure, judgement, { usage: usageWhenCutOff(this.#attempt), health: judgement.health });
     emitAttemptEnd(active, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its response: ${failure.message}`);
@@ -238,7 +238,7 @@ class ResponseRelay implements StalledReader {
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
     this.#attempt.cancel();
-    settleUnused(this.#output.active, this.#attempt);
+    settleCutOff(this.#output.active, this.#attempt);
     emitAttemptEnd(this.#output.active, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
     this.#resolve();
@@ -257,7 +257,7 @@ class ResponseRelay implements StalledReader {
     this.#decide();
     const { stopError } = active;
     this.#attempt.cancel();
-    settleUnused(active, this.#attempt);
+    settleCutOff(active, this.#attempt);
     emitAttemptEnd(active, this.#attempt, 'cancelled', 'cancelled', null);
     const reported = stopError ?? error;
     if (reported !== null) downstream.fail(reported);

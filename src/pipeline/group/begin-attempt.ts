@@ -12,6 +12,7 @@ import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import { conversionFor } from '../conversion/sent-body.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
+import { usageWhenCutOff } from '../settle/settle-response.ts';
 
 /**
  * Creates the attempt for a permit. `race`: why it runs in parallel with another one; null: it does not. Returns null if a listener of the
@@ -85,7 +86,7 @@ function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause
 export function endCancelled(retry: RetryState, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (permit.isOpen)
-    settleAttempt(retry.active.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent });
+    settleAttempt(retry.active.engine, target, permit, { usage: usageWhenCutOff(attempt), health: 'neutral', unsent: !attempt.sent });
   emitAttemptEnd(retry.active, attempt, 'cancelled', 'cancelled', null);
 }
 
