@@ -1,4 +1,5 @@
 /** The command line: its commands and options. A command's implementation is loaded when it runs. */
+import type { HealthOptions } from './health.ts';
 import type { UsageOptions } from './usage.ts';
 import { Command, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
@@ -150,6 +151,17 @@ The admin key is taken from the config or from BREAKWATER_ADMIN_KEY.`,
     .action(async (options: UsageOptions) => {
       const { usage } = await import('./usage.ts');
       await usage(options);
+    });
+  program
+    .command('health')
+    .description('check that the gateway responds, for containers and services')
+    .option('-c, --config <file>', 'config file: its address is used (default: the one that serve would use)')
+    .option('-u, --url <url>', 'the gateway to check (default: the address in the config)')
+    .option('--ready', 'also fail while it shuts down')
+    .addHelpText('after', '\nPrints the response of /health/live, or of /health/ready. Exits with 1 if the gateway does not respond.')
+    .action(async (options: HealthOptions) => {
+      const { health } = await import('./health.ts');
+      await health(options);
     });
 }
 

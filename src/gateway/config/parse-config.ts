@@ -121,7 +121,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
   const isNamed = Object.values(models).some((model) => model.tiers.flat().some(({ provider }) => provider === builtinProviderName));
   if (isNamed && !providerNames.has(builtinProviderName)) providers[builtinProviderName] = builtinProvider;
   const config: Config = {
-    server: buildServer(parsed, providerNames, faults),
+    server: buildServer(parsed, providerNames, options, faults),
     providers,
     models,
     policy: overlay(policySettings.defaults, parsed.policy),
@@ -148,7 +148,12 @@ function resolveChecks(parsed: ParsedInput, directory: string): void {
   }
 }
 
-function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, faults: FaultList): Config['server'] {
+function buildServer(
+  parsed: ParsedInput,
+  providerNames: ReadonlySet<string>,
+  { directory }: ParseOptions,
+  faults: FaultList,
+): Config['server'] {
   const clientNames = new Set((parsed.clients ?? []).map((client) => client.name));
   const passThrough = (parsed.server?.passThrough ?? []).map((entry, index): PassThroughConfig => {
     const path = ['server', 'passThrough', index];
@@ -158,7 +163,17 @@ function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, fa
     }
     return { path: entry.path, provider: entry.provider, clients: entry.clients ?? null };
   });
-  return { ...overlay(serverSettings.defaults, parsed.server), passThrough };
+  const server = overlay(serverSettings.defaults, parsed.server);
+  const { socket, tls } = server;
+  checkListener(server, faults);
+  const path = (given: string): string => (given === '' ? '' : resolve(directory ?? '.', given));
+  return { ...server, socket: path(socket), tls: { cert: path(tls.cert), key: path(tls.key) }, passThrough };
+}
+
+function checkListener({ socket, tls }: Pick<Config['server'], 'socket' | 'tls'>, faults: FaultList): void {
+  if ((tls.cert === '') !== (tls.key === ''))
+    faults.add(['server', 'tls', tls.cert === '' ? 'cert' : 'key'], 'is missing; cert and key belong together');
+  if (socket !== '' && tls.cert !== '') faults.add(['server', 'tls'], 'has no use with server.socket; remove one of them');
 }
 
 function buildStore(given: string | undefined, { source, directory }: ParseOptions, faults: FaultList): StoreConfig {
@@ -198,7 +213,7 @@ function checkPolicies(config: Config, parsed: ParsedInput, faults: FaultList): 
 
 /** A gateway that is open to the network can spend the operator's money, so it requires an explicit setting. */
 function checkExposure({ server, clients }: Config, faults: FaultList): void {
-  if (isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
+  if (server.socket !== '' || isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
   faults.add(
     ['server', 'host'],
     'is open to the network without client keys; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true',
