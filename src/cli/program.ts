@@ -4,6 +4,7 @@ import type { UsageOptions } from './usage.ts';
 import { Command, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
+import { prepareGeneratedKey } from './generated-key.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
 import { version } from './version.ts';
@@ -12,6 +13,7 @@ const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 export async function run(args: readonly string[]): Promise<void> {
   const program = createProgram();
+  prepareGeneratedKey(process.env);
   try {
     const [first] = args;
     const isCommand =
@@ -52,6 +54,7 @@ LM Studio on its default port is detected. Options take precedence over the file
   BREAKWATER_HOST, BREAKWATER_PORT   server.host, server.port
   BREAKWATER_KEY                     one client, named default, with this key
   BREAKWATER_ADMIN_KEY               server.adminKey
+  BREAKWATER_GENERATE_KEY            a file for a generated client key, if none is configured and the network can connect
   BREAKWATER_LISTENER, BREAKWATER_HTTP_CLIENT   server.listener, server.httpClient
 `;
 

@@ -14,6 +14,7 @@ import { TlsFault } from '../server/tls-files.ts';
 import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { OperatorError } from './fail.ts';
+import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
@@ -57,6 +58,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     systemClock,
   );
 
+  process.stderr.write(announceGeneratedKey(config, process.env) ?? '');
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
   // A reader that waits for this line may close the pipe after it.
   process.stdout.on('error', () => {});

@@ -87,6 +87,46 @@ describe('TLS', { skip: noOpenssl }, () => {
   });
 });
 
+test('a gateway that is open to the network makes a key once, if asked to, and none of its own is configured', async (t) => {
+  const folder = folderOf(t);
+  const file = join(folder, 'client.key');
+  const env = { BREAKWATER_HOST: '0.0.0.0', BREAKWATER_GENERATE_KEY: file };
+  const start = async (more: Record<string, string> = {}): Promise<{ cli: CliProcess; port: string }> => {
+    const cli = startCli(['--demo', '--port', '0'], { cwd: folder, env: { ...env, ...more } });
+    t.after(() => cli.child.kill('SIGKILL'));
+    const [, port = ''] = await cli.until('stdout', /^listening on http:\/\/\S+:(\d+)\n/);
+    return { cli, port };
+  };
+  const models = async (port: string, key: string): Promise<number> => {
+    const response = await fetch(`http://127.0.0.1:${port}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+    await response.text();
+    return response.status;
+  };
+  const first = await start();
+  const [, key = ''] = await first.cli.until(
+    'stderr',
+    /no client key is configured, so one was made: (bw-\S{32})\n[^\n]+not printed again/,
+  );
+  assert.deepEqual([await models(first.port, key), await models(first.port, 'bw-wrong')], [200, 401]);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+
+  const second = await start();
+  assert.equal(await models(second.port, key), 200);
+  await second.cli.until('stderr', /"msg":"started"/);
+  assert.equal(second.cli.stderr().includes(key), false, 'printed once');
+  const health = { cwd: folder, env: { ...env, BREAKWATER_PORT: second.port } };
+  assert.equal((await runCli(['health'], health)).stdout, '{"status":"live"}\n');
+
+  const own = await start({ BREAKWATER_KEY: 'sk-own-key-of-mine' });
+  assert.deepEqual([await models(own.port, key), await models(own.port, 'sk-own-key-of-mine')], [401, 200]);
+
+  rmSync(file);
+  const unsaved = await start({ BREAKWATER_GENERATE_KEY: join(folder, 'missing', 'client.key') });
+  await unsaved.cli.until('stderr', /could not be stored in \S+ \(ENOENT\): every start makes a new one/);
+  writeConfig(folder, { host: '127.0.0.1' });
+  assert.equal((await runCli(['check'], { cwd: folder, env })).stdout.includes('clients: []'), true, 'a loopback address needs none');
+});
+
 describe('a unix socket', { skip: process.platform === 'win32' ? 'Windows has no unix sockets' : false }, () => {
   test('serves without keys and is removed at the end', async (t) => {
     const folder = folderOf(t);

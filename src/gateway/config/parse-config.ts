@@ -89,9 +89,8 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
   put(server, 'host', host);
   put(server, 'port', port);
   if (server !== null && Object.keys(server).length > 0) root['server'] = server;
-  if ((root['clients'] ?? undefined) === undefined && (env['BREAKWATER_KEY'] ?? '') !== '') {
-    root['clients'] = [{ name: 'default', key: env['BREAKWATER_KEY'] }];
-  }
+  const key = env['BREAKWATER_KEY'] || (needsKey(server) ? env['BREAKWATER_GENERATED_KEY'] : '');
+  if ((root['clients'] ?? undefined) === undefined && (key ?? '') !== '') root['clients'] = [{ name: 'default', key }];
   const telemetry = section(root, 'telemetry');
   if (telemetry !== null && logLevel !== undefined) {
     const logs = section(telemetry, 'logs');
@@ -100,6 +99,12 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
     root['telemetry'] = telemetry;
   }
   return root;
+}
+
+/** Whether the given settings open the gateway to the network; its key may then be a generated one. */
+function needsKey(server: Record<string, unknown> | null): boolean {
+  const { host, socket = '', allowAnonymous } = server ?? {};
+  return typeof host === 'string' && !isLoopbackHost(host) && socket === '' && allowAnonymous !== true && allowAnonymous !== 'true';
 }
 
 /** A block of the config: empty if missing, null if it is not an object. */
