@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { completeRates } from '../../core/price.ts';
 import { parseConfig, type ParseOptions } from './parse-config.ts';
 import { policySettings } from './policy-schema.ts';
 import type { Config } from './config.ts';
@@ -218,13 +219,18 @@ test('clients have the hash of their key and default rights', () => {
     models: null,
     limits: { burst: 1, window: 'bucket' },
     budget: null,
+    sessionLimits: null,
   });
 });
 
 test('missing prices have defaults', () => {
   const { prices } = read({ prices: { 'backup/big': { input: 2.5, cachedInput: 1.25, output: 10 }, embedder: { input: 0.1 } } });
-  assert.deepEqual(prices['backup/big'], { input: 2.5, cachedInput: 1.25, cacheWrite: 2.5, output: 10 });
-  assert.deepEqual(prices['embedder'], { input: 0.1, cachedInput: 0.1, cacheWrite: 0.1, output: 0 });
+  const none = { above: [], tiers: {} };
+  assert.deepEqual(prices['backup/big'], {
+    ...{ input: 2.5, cachedInput: 1.25, cacheWrite: 2.5, cacheWrite1h: 2.5, audioInput: 2.5, imageInput: 2.5, output: 10, audioOutput: 10 },
+    ...none,
+  });
+  assert.deepEqual(prices['embedder'], { ...completeRates({ input: 0.1 }), ...none });
 });
 
 test('the default store is sqlite with a config file and memory otherwise', () => {

@@ -18,10 +18,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
   [{ providers: { x: { ...x, cache: { enabled: true } } } }, 'providers.x.cache.enabled: not available in this version (got true)'],
-  [
-    { clients: [{ name: 'a', key: 'k', budget: { usd: 20, per: 'day' } }] },
-    'clients[0].budget: not available in this version (got an object)',
-  ],
   [{ telemetry: { traces: { endpoint: 'http://h' } } }, 'telemetry.traces.endpoint: not available in this version (got "http://h")'],
 ];
 

@@ -55,7 +55,7 @@ function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
 function budgetError({ active }: Output, now: Instant): BreakwaterError {
   const budget = active.request.client.budget!;
   const nextPeriod = budget.nextPeriod(now);
-  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.limit)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
+  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.usd)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
   return new BreakwaterError('budget_exceeded', text, { retryAfterMs: nextPeriod - now });
 }
 

@@ -205,7 +205,7 @@ test('a thread that does not stop in time is terminated, and the next call gets 
 
 for (const [what, reason] of [
   ['exit', /code 7/],
-  ['throw', /nobody catches/],
+  ['throw', /uncaught/],
   ['eat', /memory/],
 ] as const) {
   test(`a thread that crashes (${what}) fails its call, and the next gets a new one`, async (t) => {
