@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { documentConfigTypes } from './config-types.mjs';
 import { root } from './setup.mjs';
 
 /** Runs Node in a folder and returns its stdout. */
@@ -12,6 +13,7 @@ export function runNode(cwd, ...args) {
 /** Copies what `files` of package.json names, and builds the rest. The folder can be packed with `npm pack --ignore-scripts`. */
 export function stagePackage(folder) {
   runNode(root, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist'));
+  documentConfigTypes(join(folder, 'dist'));
   runNode(root, 'scripts/build-dashboard.mjs', join(folder, 'dist', 'dashboard'));
   const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const name of ['package.json', ...files]) {

@@ -1,7 +1,7 @@
 /** The published package: packed, installed into an empty folder, and used on the oldest and the current Node.js. */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -183,6 +183,8 @@ test('a TypeScript program of a user compiles against the types, with its mistak
     join(folder, 'consumer.ts'),
     `import { createBreakwater, type Breakwater, type ConfigInput } from 'breakwater';
      import { createManualClock } from 'breakwater/testing';
+     import type { InferredConfig } from './node_modules/breakwater/dist/gateway/config/schema.js';
+     export const isSame = [{} as ConfigInput satisfies InferredConfig, {} as InferredConfig satisfies ConfigInput];
      const config: ConfigInput = { providers: { openai: { apiKey: 'sk-1' } }, models: { fast: ['openai/gpt-4o-mini'] }, policy: { deadline: '30s' } };
      const breakwater: Breakwater = await createBreakwater(config);
      breakwater.on('attempt', (event) => console.log(event.target.length, createManualClock().now()));
@@ -195,6 +197,8 @@ test('a TypeScript program of a user compiles against the types, with its mistak
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const compiled = await run(process.execPath, [compiler, '-p', folder]).catch((error: unknown) => error as { stdout: string });
   assert.equal(compiled.stdout, '');
+  const declaration = readFileSync(join(folder, 'node_modules', 'breakwater', 'dist', 'gateway', 'config', 'schema.d.ts'), 'utf8');
+  assert.match(declaration, /\/\*\* The port; 0: any free port\. Default: 4747\. \*\/\n +readonly "port"\?/, 'hover texts');
 });
 
 test('the docs are in the package', async (t) => {

@@ -131,6 +131,24 @@ for (const kind of ['sockets', 'node'] as const) {
       await left;
     });
 
+    test('a reader that takes nothing is distinguished from one that reads', async (t) => {
+      const { listener, gateway } = await start(t, { kind, tls: readTlsFiles(first!) });
+      let moved = (): boolean => false;
+      gateway.answer = (_, sink) => {
+        sink.head(200, ['content-type', 'text/plain']);
+        for (let i = 0; i < 64; i++) sink.write(Buffer.alloc(1024 ** 2));
+        moved = () => sink.readerMoved();
+      };
+      const socket = await connected(t, listener.port);
+      socket.pause();
+      socket.write(post);
+      while (gateway.requests.length === 0) await new Promise(setImmediate);
+      let still = 0;
+      for (; still < 200; still = moved() ? 0 : still + 1) await new Promise(setImmediate);
+      socket.resume();
+      while (!moved()) await new Promise(setImmediate);
+    });
+
     test('winding down closes idle connections, and running requests are answered before the end', async (t) => {
       const { listener, gateway } = await start(t, { kind, tls: readTlsFiles(first!) });
       let finish = (): void => {};
