@@ -1,10 +1,22 @@
 /** `breakwater check`: prints the effective config, or its faults; with `--online`, whether its providers work. */
 import { stringify } from 'yaml';
-import { effectiveConfig, sharedAccounts } from '../gateway/config/index.ts';
+import { effectiveConfig, sharedAccounts, type Config } from '../gateway/config/index.ts';
 import { endOfLifeWarnings, unpricedBudgets } from '../gateway/money/prices.ts';
 import { systemClock } from '../gateway/system-clock.ts';
+import { TlsFault, expiryWarning, readTlsFiles } from '../server/tls-files.ts';
 import { OperatorError } from './fail.ts';
 import { findConfig } from './find-config.ts';
+
+/** The warnings about the certificate; throws an `OperatorError` if it cannot be used. */
+function checkTls({ server }: Config): string[] {
+  if (server.tls.cert === '') return [];
+  try {
+    const warning = expiryWarning(readTlsFiles(server.tls), systemClock.epochMs());
+    return warning === null ? [] : [warning];
+  } catch (error) {
+    throw error instanceof TlsFault ? new OperatorError([error.message]) : error;
+  }
+}
 
 export interface CheckFlags {
   readonly online?: boolean;
@@ -20,7 +32,12 @@ export async function check(file: string | undefined, flags: CheckFlags): Promis
   for (const { name, from, why } of skipped) process.stderr.write(`breakwater: ${from} is set, but ${name} is ${why}\n`);
   if (Object.keys(config.providers).length === 0)
     throw new OperatorError([used === null ? 'no provider is configured' : `${used}: providers: none configured`]);
-  const warnings = [...sharedAccounts(config), ...endOfLifeWarnings(config, systemClock.epochMs()), ...unpricedBudgets(config)];
+  const warnings = [
+    ...checkTls(config),
+    ...sharedAccounts(config),
+    ...endOfLifeWarnings(config, systemClock.epochMs()),
+    ...unpricedBudgets(config),
+  ];
   for (const warning of warnings)
     process.stderr.write(`breakwater: warning: ${warning}
 `);

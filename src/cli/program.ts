@@ -1,4 +1,5 @@
 /** The command line: its commands and options. A command's implementation is loaded when it runs. */
+import type { HealthOptions } from './health.ts';
 import type { UsageOptions } from './usage.ts';
 import type { CheckFlags } from './check.ts';
 import type { RecordFlags } from './incident/record.ts';
@@ -6,6 +7,7 @@ import type { ImportSource } from './import.ts';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
+import { prepareGeneratedKey } from './generated-key.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
 import { version } from './version.ts';
@@ -14,6 +16,7 @@ const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 export async function run(args: readonly string[]): Promise<void> {
   const program = createProgram();
+  prepareGeneratedKey(process.env);
   try {
     const [first] = args;
     const isCommand =
@@ -57,6 +60,7 @@ LM Studio on its default port is detected. Options take precedence over the file
   BREAKWATER_HOST, BREAKWATER_PORT   server.host, server.port
   BREAKWATER_KEY                     one client, named default, with this key
   BREAKWATER_ADMIN_KEY               server.adminKey
+  BREAKWATER_GENERATE_KEY            a file for a generated client key, if none is configured and the network can connect
   BREAKWATER_LISTENER, BREAKWATER_HTTP_CLIENT   server.listener, server.httpClient
 `;
 
@@ -220,6 +224,17 @@ The admin key is taken from the config or from BREAKWATER_ADMIN_KEY.`,
     .action(async (options: UsageOptions) => {
       const { usage } = await import('./usage.ts');
       await usage(options);
+    });
+  program
+    .command('health')
+    .description('check that the gateway responds, for containers and services')
+    .option('-c, --config <file>', 'config file: its address is used (default: the one that serve would use)')
+    .option('-u, --url <url>', 'the gateway to check (default: the address in the config)')
+    .option('--ready', 'also fail while it shuts down')
+    .addHelpText('after', '\nPrints the response of /health/live, or of /health/ready. Exits with 1 if the gateway does not respond.')
+    .action(async (options: HealthOptions) => {
+      const { health } = await import('./health.ts');
+      await health(options);
     });
 }
 

@@ -1,4 +1,5 @@
 /** `breakwater serve`: starts a gateway from the command line and shuts it down gracefully. */
+import { isDeepStrictEqual } from 'node:util';
 import { EventBus } from '../core/events.ts';
 import { detailText } from '../core/detail-text.ts';
 import { maskUrls, type Config } from '../gateway/config/index.ts';
@@ -9,10 +10,12 @@ import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
 import { startServer, type Server } from '../server/server.ts';
+import { TlsFault } from '../server/tls-files.ts';
 import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { collectGarbage, heapBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
+import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
 import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
@@ -34,8 +37,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   const running = await start(config, source, options, isDemo);
   const { server, telemetry, gateway } = running;
-  const stopWatching =
-    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
+  const stopWatching = watchFiles(running, isDemo ? null : source.file);
   let requests = 0;
   gateway.events.on('received', () => void requests++);
   const stopReleasing = releaseWhenIdle({
@@ -48,7 +50,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   onSignals(
     {
       async stop() {
-        stopWatching?.();
+        for (const stop of stopWatching) stop();
         stopReleasing();
         await server.drain();
         await simulation?.close();
@@ -57,6 +59,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       drainTimeoutMs: () => gateway.config.server.drainTimeout,
       hangUp() {
         telemetry.reopen();
+        server.reloadTls();
         if (source.file !== null && !isDemo) running.reload().catch(() => {});
       },
       onCrash(error) {
@@ -67,6 +70,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     systemClock,
   );
 
+  process.stderr.write(announceGeneratedKey(config, process.env) ?? '');
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
   // A reader that waits for this line may close the pipe after it.
   process.stdout.on('error', () => {});
@@ -79,6 +83,16 @@ export async function serve(options: ServeOptions): Promise<void> {
     facts: factsOf(source, config, isDemo),
   });
   logSource(source, telemetry);
+}
+
+/** Reloads the config and the certificate when their files change; `file`: the config, null without one. */
+function watchFiles(running: Running, file: string | null): (() => void)[] {
+  const { cert, key } = running.gateway.config.server.tls;
+  const tlsFiles = [cert, key].filter((path) => path !== '');
+  return [
+    ...(file === null ? [] : [watchFile(file, systemClock, () => void running.reload().catch(() => {}))]),
+    ...tlsFiles.map((path) => watchFile(path, systemClock, () => running.server.reloadTls())),
+  ];
 }
 
 /** Startup facts that operators need in the log. */
@@ -157,9 +171,14 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     });
     return { server, gateway, telemetry, reload };
   } catch (error) {
-    throw listenFault(error, config.server.host, config.server.port, 'server.port');
+    if (error instanceof TlsFault) throw new OperatorError([error.message]);
+    const { socket, host, port } = config.server;
+    throw socket === '' ? listenFault(error, `${host}:${port}`, 'server.port') : listenFault(error, socket, 'server.socket');
   }
 }
+
+/** What the listener reads only once. */
+const startSettings = ['host', 'port', 'socket', 'socketMode', 'tls'] as const;
 
 /** Atomic: an invalid file leaves the current config in place. */
 async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway, telemetry: Telemetry): Promise<void> {
@@ -169,9 +188,9 @@ async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none left`]);
     await gateway.reload(next);
     telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
-    if (next.server.host !== before.host || next.server.port !== before.port) {
-      telemetry.log.warn('server.host and server.port take effect at the next start');
-    }
+    const changed = startSettings.filter((name) => !isDeepStrictEqual(next.server[name], before[name]));
+    if (changed.length > 0)
+      telemetry.log.warn(`changes of ${changed.map((name) => `server.${name}`).join(', ')} take effect at the next start`);
   } catch (error) {
     const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
     gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'reload_failed', detail });

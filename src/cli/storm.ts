@@ -48,7 +48,7 @@ export async function storm(flags: StormFlags): Promise<void> {
   try {
     await runStorm(options);
   } catch (error) {
-    throw listenFault(error, options.host ?? '127.0.0.1', options.port ?? 0, '--port');
+    throw listenFault(error, `${options.host ?? '127.0.0.1'}:${options.port ?? 0}`, '--port');
   }
 }
 

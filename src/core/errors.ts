@@ -1,5 +1,5 @@
 /**
- * The catalogue of Breakwater's own errors (design 2.3). They are recognised by code, never by message.
+ * The catalogue of Breakwater's own errors. They are recognised by code, never by message.
  * `refused` marks the family "refused, not run": no upstream call was made for the request.
  */
 interface CatalogueEntry {

@@ -1,5 +1,5 @@
 /**
- * The life of one request (design section 3), in order:
+ * The life of one request, in order:
  *
  *   sharing    a cached response is returned at once, and an identical request in flight is joined; otherwise this request runs once for
  *              everyone who joins it. Only with a cache or an idempotency key

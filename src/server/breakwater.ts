@@ -1,4 +1,4 @@
-/** The library API: the whole engine in this process, without a port (design 2.4). */
+/** The library API: the whole engine in this process, without a port. */
 import type { Clock } from '../core/clock.ts';
 import { detailText } from '../core/detail-text.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';

@@ -8,6 +8,12 @@ interface ServerInput {
   host?: string | undefined;
   /** The port; 0: any free port. Default: 4747. */
   port?: number | string | undefined;
+  /** A unix socket to listen on instead of host and port, relative to the folder of the config. Its callers are local. Default: "". */
+  socket?: string | undefined;
+  /** The permissions of the unix socket, in octal digits. Default: 0660. */
+  socketMode?: string | undefined;
+  /** HTTPS instead of HTTP. The files are read again when they change. Default: none. */
+  tls?: TlsInput | undefined;
   /** The largest request body, after decompression. Default: 64mb. */
   maxBodySize?: number | string | undefined;
   /** The most memory for request bodies and responses in flight; beyond it a new body is refused with queue_full. Default: 512mb. */
@@ -37,6 +43,14 @@ interface ServerInput {
   listener?: 'sockets' | 'node' | undefined;
   /** The HTTP client for providers. sockets: plain sockets with the HTTP parser of Node.js, which is faster; behind a proxy undici is used instead. Default: sockets. */
   httpClient?: 'sockets' | 'undici' | undefined;
+}
+
+/** HTTPS instead of HTTP. The files are read again when they change. Default: none. */
+interface TlsInput {
+  /** The certificate and its chain, a PEM file, relative to the folder of the config. Default: "". */
+  cert?: string | undefined;
+  /** Its private key, a PEM file without a passphrase. Default: "". */
+  key?: string | undefined;
 }
 
 /** Web pages that may call the API, with the key of a client. Default: none. */

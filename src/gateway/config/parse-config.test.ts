@@ -21,6 +21,9 @@ test('an empty config has the documented defaults', () => {
     assert.deepEqual(config.server, {
       host: '127.0.0.1',
       port: 4747,
+      socket: '',
+      socketMode: '0660',
+      tls: { cert: '', key: '' },
       maxBodySize: 64 * 1024 ** 2,
       maxBufferedBytes: 512 * 1024 ** 2,
       maxCacheBytes: 64 * 1024 ** 2,

@@ -89,9 +89,8 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
   put(server, 'host', host);
   put(server, 'port', port);
   if (server !== null && Object.keys(server).length > 0) root['server'] = server;
-  if ((root['clients'] ?? undefined) === undefined && (env['BREAKWATER_KEY'] ?? '') !== '') {
-    root['clients'] = [{ name: 'default', key: env['BREAKWATER_KEY'] }];
-  }
+  const key = env['BREAKWATER_KEY'] || (needsKey(server) ? env['BREAKWATER_GENERATED_KEY'] : '');
+  if ((root['clients'] ?? undefined) === undefined && (key ?? '') !== '') root['clients'] = [{ name: 'default', key }];
   const telemetry = section(root, 'telemetry');
   if (telemetry !== null && logLevel !== undefined) {
     const logs = section(telemetry, 'logs');
@@ -100,6 +99,12 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
     root['telemetry'] = telemetry;
   }
   return root;
+}
+
+/** Whether the given settings open the gateway to the network; its key may then be a generated one. */
+function needsKey(server: Record<string, unknown> | null): boolean {
+  const { host, socket = '', allowAnonymous } = server ?? {};
+  return typeof host === 'string' && !isLoopbackHost(host) && socket === '' && allowAnonymous !== true && allowAnonymous !== 'true';
 }
 
 /** A block of the config: empty if missing, null if it is not an object. */
@@ -121,7 +126,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
   const isNamed = Object.values(models).some((model) => model.tiers.flat().some(({ provider }) => provider === builtinProviderName));
   if (isNamed && !providerNames.has(builtinProviderName)) providers[builtinProviderName] = builtinProvider;
   const config: Config = {
-    server: buildServer(parsed, providerNames, faults),
+    server: buildServer(parsed, providerNames, options, faults),
     providers,
     models,
     policy: overlay(policySettings.defaults, parsed.policy),
@@ -149,7 +154,12 @@ function resolveChecks(parsed: ParsedInput, directory: string): void {
   }
 }
 
-function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, faults: FaultList): Config['server'] {
+function buildServer(
+  parsed: ParsedInput,
+  providerNames: ReadonlySet<string>,
+  { directory }: ParseOptions,
+  faults: FaultList,
+): Config['server'] {
   const clientNames = new Set((parsed.clients ?? []).map((client) => client.name));
   const passThrough = (parsed.server?.passThrough ?? []).map((entry, index): PassThroughConfig => {
     const path = ['server', 'passThrough', index];
@@ -159,7 +169,17 @@ function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, fa
     }
     return { path: entry.path, provider: entry.provider, clients: entry.clients ?? null };
   });
-  return { ...overlay(serverSettings.defaults, parsed.server), passThrough };
+  const server = overlay(serverSettings.defaults, parsed.server);
+  const { socket, tls } = server;
+  checkListener(server, faults);
+  const path = (given: string): string => (given === '' ? '' : resolve(directory ?? '.', given));
+  return { ...server, socket: path(socket), tls: { cert: path(tls.cert), key: path(tls.key) }, passThrough };
+}
+
+function checkListener({ socket, tls }: Pick<Config['server'], 'socket' | 'tls'>, faults: FaultList): void {
+  if ((tls.cert === '') !== (tls.key === ''))
+    faults.add(['server', 'tls', tls.cert === '' ? 'cert' : 'key'], 'is missing; cert and key belong together');
+  if (socket !== '' && tls.cert !== '') faults.add(['server', 'tls'], 'has no use with server.socket; remove one of them');
 }
 
 function buildStore(given: string | undefined, { source, directory }: ParseOptions, faults: FaultList): StoreConfig {
@@ -199,7 +219,7 @@ function checkPolicies(config: Config, parsed: ParsedInput, faults: FaultList): 
 
 /** A gateway that is open to the network can spend the operator's money, so it requires an explicit setting. */
 function checkExposure({ server, clients }: Config, faults: FaultList): void {
-  if (isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
+  if (server.socket !== '' || isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
   faults.add(
     ['server', 'host'],
     'is open to the network without client keys; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true',

@@ -28,6 +28,8 @@ const passThrough = z.array(
   { error: 'must be a list of { path, provider, clients }' },
 );
 
+const socketModeRule = 'must be three octal digits in quotes, such as "0660"';
+
 const corsOrigins = z.array(
   z
     .string({ error: 'must be an origin such as https://app.example' })
@@ -43,6 +45,20 @@ function isOrigin(text: string): boolean {
 export const serverSettings = block('Server', 'The listener.', {
   host: setting(text(), '127.0.0.1', 'The address to bind.'),
   port: setting(count(0, 65_535), defaultPort, 'The port; 0: any free port.'),
+  socket: setting(
+    optionalText,
+    '',
+    'A unix socket to listen on instead of host and port, relative to the folder of the config. Its callers are local.',
+  ),
+  socketMode: setting(
+    z.string({ error: socketModeRule }).regex(/^0?[0-7]{3}$/, { error: socketModeRule }),
+    '0660',
+    'The permissions of the unix socket, in octal digits.',
+  ),
+  tls: block('Tls', 'HTTPS instead of HTTP. The files are read again when they change. Default: none.', {
+    cert: setting(optionalText, '', 'The certificate and its chain, a PEM file, relative to the folder of the config.'),
+    key: setting(optionalText, '', 'Its private key, a PEM file without a passphrase.'),
+  }),
   maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decompression.'),
   maxBufferedBytes: setting(
     size('1mb', '1024gb'),

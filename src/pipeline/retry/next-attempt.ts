@@ -1,4 +1,4 @@
-/** Selects the targets that a request may try next, and when (design 4.3). */
+/** Selects the targets that a request may try next, and when. */
 import type { Instant } from '../../core/clock.ts';
 import type { RetryTaken, RetryBudget } from '../../policy/retry-budget.ts';
 import { deliveredPermit } from './delivered-permit.ts';

@@ -1,5 +1,5 @@
 /**
- * Repairs requests after a target refuses an edit made by Breakwater, or a single field (design 4.2): the same target is retried at once
+ * Repairs requests after a target refuses an edit made by Breakwater, or a single field: the same target is retried at once
  * without it, free of any budget. The result is stored per target (`known-repairs.ts`), so that it costs one refusal, not one per request.
  *
  * An error leads to a repair if it names an edit, the caller's output limit under a name that the target does not support, or an unsupported

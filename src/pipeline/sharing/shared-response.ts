@@ -1,5 +1,5 @@
 /**
- * One upstream response with several readers, as a bounded append-only log (design 4.8). To the request that produces it, it takes the place
+ * One upstream response with several readers, as a bounded append-only log. To the request that produces it, it takes the place
  * of the caller: it receives the response, and cancels the request when no reader needs it. It serves concurrent identical requests,
  * repeats under an idempotency key, and the cache.
  *
