@@ -75,14 +75,12 @@ for (const [path, good, ...bad] of [
   [
     ':embedContent',
     '{"embedding":{"values":[0.1,-2]}}',
-    ...[
-      '{}',
-      '{"embedding":null}',
-      '{"embedding":{"values":[]}}',
-      '{"embedding":{"values":["a"]}}',
-      '{"embedding":{"values":[1,null]}}',
-      '{"embedding":{"values":[1e999]}}',
-    ],
+    '{}',
+    '{"embedding":null}',
+    '{"embedding":{"values":[]}}',
+    '{"embedding":{"values":["a"]}}',
+    '{"embedding":{"values":[1,null]}}',
+    '{"embedding":{"values":[1e999]}}',
   ],
   [
     ':batchEmbedContents',
