@@ -49,6 +49,7 @@ export const serverSettings = block('Server', 'The listener.', {
     optionalText,
     '',
     'A unix socket to listen on instead of host and port, relative to the folder of the config. Its callers are local.',
+    'breakwater.sock',
   ),
   socketMode: setting(
     z.string({ error: socketModeRule }).regex(/^0?[0-7]{3}$/, { error: socketModeRule }),
@@ -56,8 +57,8 @@ export const serverSettings = block('Server', 'The listener.', {
     'The permissions of the unix socket, in octal digits.',
   ),
   tls: block('Tls', 'HTTPS instead of HTTP. The files are read again when they change. Default: none.', {
-    cert: setting(optionalText, '', 'The certificate and its chain, a PEM file, relative to the folder of the config.'),
-    key: setting(optionalText, '', 'Its private key, a PEM file without a passphrase.'),
+    cert: setting(optionalText, '', 'The certificate and its chain, a PEM file, relative to the folder of the config.', 'tls/cert.pem'),
+    key: setting(optionalText, '', 'Its private key, a PEM file without a passphrase.', 'tls/key.pem'),
   }),
   maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decompression.'),
   maxBufferedBytes: setting(
