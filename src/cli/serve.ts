@@ -5,9 +5,11 @@ import { maskUrls, type Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
+import { otlpOptions } from '../gateway/otlp-options.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
+import { version } from '../gateway/version.ts';
 import { startServer, type Server } from '../server/server.ts';
 import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
@@ -15,7 +17,6 @@ import { OperatorError } from './fail.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
-import { version } from './version.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ServeOptions extends ConfigOptions {
@@ -114,6 +115,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
     isConfiguredTarget: namedTargets(() => gateway.config),
+    ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
@@ -151,20 +153,29 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
 
 /** Atomic: an invalid file leaves the current config in place. */
 async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway, telemetry: Telemetry): Promise<void> {
-  const before = gateway.config.server;
+  const before = gateway.config;
   try {
     const next = await readConfigFile(file, options);
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none left`]);
     await gateway.reload(next);
     telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
-    if (next.server.host !== before.host || next.server.port !== before.port) {
-      telemetry.log.warn('server.host and server.port take effect at the next start');
-    }
+    for (const key of restartKeys(before, next)) telemetry.log.warn(`${key} takes effect at the next start`);
   } catch (error) {
     const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
     gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'reload_failed', detail });
     throw error;
   }
+}
+
+/** The changed settings that a reload does not apply. */
+function restartKeys(before: Config, next: Config): string[] {
+  const [was, is] = [before, next].map(({ server: { host, port }, telemetry: { traces, otlpMetrics } }) => ({
+    'server.host': host,
+    'server.port': port,
+    'telemetry.traces.endpoint': traces.endpoint,
+    'telemetry.otlpMetrics': otlpMetrics,
+  }));
+  return Object.keys(is!).filter((key) => is![key as keyof typeof is] !== was![key as keyof typeof was]);
 }
 
 function hasNoProvider(config: Config): boolean {

@@ -39,7 +39,7 @@ function showConfig(config: Config): Record<string, unknown> {
     prices: mapValues(config.prices, showPrice),
     store: showStore(config.store),
     batch: withUnits(config.batch),
-    telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
+    telemetry: { ...telemetry, traces: { ...traces, endpoint: maskUrls(traces.endpoint) } },
   };
 }
 

@@ -1,0 +1,159 @@
+/** Traces and metrics over OTLP/HTTP. The OpenTelemetry packages are loaded when an endpoint is configured, and not before. */
+import type { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
+import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import type { Resource } from '@opentelemetry/resources';
+import type { Clock, Timer } from '../../core/clock.ts';
+import { loadOnce } from '../../core/load-once.ts';
+import type { Logger } from '../logs.ts';
+import type { ExposedFamily } from '../metrics.ts';
+import type { Trace } from '../traces.ts';
+import { metricsOf } from './metric-data.ts';
+import { SpanQueue } from './span-queue.ts';
+import { spansOf, type ProviderFacts } from './spans.ts';
+
+export interface OtlpOptions {
+  /** Base URL of the collector. */
+  readonly endpoint: string;
+  /** Whether metrics are sent too. */
+  readonly metrics: boolean;
+  readonly version: string;
+  readonly provider: (name: string) => ProviderFacts;
+}
+
+export interface OtlpContext {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The metrics, as of now. */
+  readonly families: () => readonly ExposedFamily[];
+}
+
+export interface Otlp {
+  /** A request has finished. `trace` undefined: its events are no longer stored. */
+  record(trace: Trace | undefined, attempts: number): void;
+  readonly lostSpans: number;
+  readonly exportedSpans: number;
+  readonly lostMetricExports: number;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const metricsEveryMs = 60_000;
+const flushTimeoutMs = 1_500;
+/** Limit of one export with its retries, in milliseconds, unless `OTEL_EXPORTER_OTLP_TIMEOUT` is set. */
+const requestTimeoutMs = 5_000;
+/** Requests between two exports at most; a collector that takes none is not asked more often. */
+const concurrencyLimit = 16;
+
+interface Loaded {
+  readonly resource: Resource;
+  readonly spans: OTLPTraceExporter;
+  readonly metrics: OTLPMetricExporter | null;
+}
+
+export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpContext): Otlp {
+  const load = loadOnce(() => loadExporters(options));
+  const scope = { name: 'breakwater', version: options.version };
+  const startedAt = clock.epochMs();
+  const queue = new SpanQueue({
+    clock,
+    send(traces, done) {
+      load().then(({ resource, spans }) => {
+        const process = { resource, scope, provider: options.provider };
+        spans.export(
+          traces.flatMap((trace) => spansOf(trace, process)),
+          ({ error, code }) => done(code === 0 ? null : (error ?? new Error('the export failed'))),
+        );
+      }, done);
+    },
+    onTrouble: (error) => log.warn({ error: errorText(error) }, 'spans cannot be exported; they are dropped until they can'),
+    onRecovered: (lost) => log.warn({ lost }, `${lost} spans were lost`),
+  });
+  let lostMetricExports = 0;
+  let timer: Timer | null = options.metrics ? clock.schedule(metricsEveryMs, pushMetrics) : null;
+
+  function pushMetrics(): void {
+    timer = clock.schedule(metricsEveryMs, pushMetrics);
+    void exportMetrics();
+  }
+
+  async function exportMetrics(): Promise<void> {
+    const error = await load()
+      .then(
+        ({ resource, metrics }) =>
+          new Promise<Error | null>((resolve) => {
+            const now = clock.epochMs();
+            metrics!.export({ resource, scopeMetrics: [{ scope, metrics: metricsOf(families(), startedAt, now) }] }, (result) =>
+              resolve(result.code === 0 ? null : (result.error ?? new Error('the export failed'))),
+            );
+          }),
+      )
+      .catch((thrown: Error) => thrown);
+    if (error === null) return;
+    if (lostMetricExports++ === 0) log.warn({ error: errorText(error) }, 'metrics cannot be exported over OTLP; it is tried every minute');
+  }
+
+  return {
+    record(trace, attempts) {
+      if (trace === undefined) return queue.countLost(1 + attempts);
+      if (trace.received.trace?.isSampled === true) queue.push(trace);
+    },
+    get lostSpans() {
+      return queue.lost;
+    },
+    get exportedSpans() {
+      return queue.exported;
+    },
+    get lostMetricExports() {
+      return lostMetricExports;
+    },
+    flush: () => queue.flush(flushTimeoutMs),
+    async close() {
+      const isPushing = timer !== null;
+      timer?.cancel();
+      timer = null;
+      const lastMetrics = isPushing ? within(clock, flushTimeoutMs, exportMetrics()) : null;
+      await Promise.all([queue.close(flushTimeoutMs), lastMetrics]);
+    },
+  };
+}
+
+async function loadExporters({ endpoint, metrics, version }: OtlpOptions): Promise<Loaded> {
+  const [{ OTLPTraceExporter }, resources] = await Promise.all([
+    import('@opentelemetry/exporter-trace-otlp-http'),
+    import('@opentelemetry/resources'),
+  ]);
+  const own = resources.resourceFromAttributes({ 'service.name': 'breakwater', 'service.version': version });
+  // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+  const resource = own.merge(resources.detectResources({ detectors: [resources.envDetector] }));
+  const settings = {
+    concurrencyLimit,
+    ...(process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] === undefined && { timeoutMillis: requestTimeoutMs }),
+  };
+  const spans = new OTLPTraceExporter({ url: signalUrl(endpoint, 'traces'), ...settings });
+  if (!metrics) return { resource, spans, metrics: null };
+  const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
+  return { resource, spans, metrics: new OTLPMetricExporter({ url: signalUrl(endpoint, 'metrics'), ...settings }) };
+}
+
+/** The address of one signal: `/v1/traces` below the endpoint, which may be that address already. */
+export function signalUrl(endpoint: string, signal: 'traces' | 'metrics'): string {
+  const url = new URL(endpoint);
+  const base = url.pathname.replace(/\/(?:v1\/traces)?\/?$/, '');
+  url.pathname = `${base}/v1/${signal}`;
+  return url.href;
+}
+
+function within(clock: Clock, timeoutMs: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.schedule(timeoutMs, resolve);
+    void work.finally(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}
+
+/** Connection errors have a code and sometimes no message. */
+function errorText(error: Error & { readonly code?: unknown }): string {
+  return error.message === '' ? String(error.code ?? error.name) : error.message;
+}
