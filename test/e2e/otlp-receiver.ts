@@ -103,9 +103,9 @@ interface Export {
         readonly kind: number;
         readonly startTimeUnixNano: string;
         readonly endTimeUnixNano: string;
-        readonly status: { readonly code: number; readonly message?: string };
+        readonly status: { readonly code?: number; readonly message?: string };
         readonly attributes: readonly KeyValue[];
-        readonly events: readonly { readonly name: string; readonly attributes: readonly KeyValue[] }[];
+        readonly events?: readonly { readonly name: string; readonly attributes: readonly KeyValue[] }[];
       }[];
     }[];
   }[];
@@ -121,12 +121,12 @@ interface Export {
 function spansIn({ resourceSpans = [] }: Export): ReceivedSpan[] {
   return resourceSpans.flatMap(({ resource, scopeSpans }) =>
     scopeSpans.flatMap(({ spans }) =>
-      spans.map(({ startTimeUnixNano, endTimeUnixNano, status, attributes, events, parentSpanId, ...span }) => ({
+      spans.map(({ startTimeUnixNano, endTimeUnixNano, status, attributes, events = [], parentSpanId, ...span }) => ({
         ...span,
         parentSpanId,
         startMs: Number(BigInt(startTimeUnixNano) / 1_000n) / 1_000,
         endMs: Number(BigInt(endTimeUnixNano) / 1_000n) / 1_000,
-        statusCode: status.code,
+        statusCode: status.code ?? 0,
         statusMessage: status.message,
         attributes: recordOf(attributes),
         events: events.map((event) => ({ name: event.name, attributes: recordOf(event.attributes) })),

@@ -27,7 +27,6 @@ export const NAMES = {
   client: 'breakwater.client',
   priority: 'breakwater.priority',
   outcome: 'breakwater.outcome',
-  code: 'breakwater.code',
   target: 'breakwater.target',
   attempts: 'breakwater.attempts',
   fallback: 'breakwater.fallback',

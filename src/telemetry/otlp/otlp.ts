@@ -1,6 +1,6 @@
 /** Traces and metrics over OTLP/HTTP. The OpenTelemetry packages are loaded when an endpoint is configured, and not before. */
 import type { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
-import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import type { IOtlpExportDelegate } from '@opentelemetry/otlp-exporter-base';
 import type { Resource } from '@opentelemetry/resources';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { loadOnce } from '../../core/load-once.ts';
@@ -9,7 +9,8 @@ import type { ExposedFamily } from '../metrics.ts';
 import type { Trace } from '../traces.ts';
 import { metricsOf } from './metric-data.ts';
 import { SpanQueue } from './span-queue.ts';
-import { spansOf, type ProviderFacts } from './spans.ts';
+import { countSpans, createSpanSerializer, type Scope } from './span-serializer.ts';
+import type { FindProvider } from './span-text.ts';
 
 export interface OtlpOptions {
   /** Base URL of the collector. */
@@ -17,7 +18,7 @@ export interface OtlpOptions {
   /** Whether metrics are sent too. */
   readonly metrics: boolean;
   readonly version: string;
-  readonly provider: (name: string) => ProviderFacts;
+  readonly provider: FindProvider;
 }
 
 export interface OtlpContext {
@@ -46,23 +47,19 @@ const concurrencyLimit = 16;
 
 interface Loaded {
   readonly resource: Resource;
-  readonly spans: OTLPTraceExporter;
+  readonly spans: IOtlpExportDelegate<readonly Trace[]>;
   readonly metrics: OTLPMetricExporter | null;
 }
 
 export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpContext): Otlp {
-  const load = loadOnce(() => loadExporters(options));
   const scope = { name: 'breakwater', version: options.version };
+  const load = loadOnce(() => loadExporters(options, scope, (spans) => queue.countLost(spans)));
   const startedAt = clock.epochMs();
   const queue = new SpanQueue({
     clock,
     send(traces, done) {
-      load().then(({ resource, spans }) => {
-        const process = { resource, scope, provider: options.provider };
-        spans.export(
-          traces.flatMap((trace) => spansOf(trace, process)),
-          ({ error, code }) => done(code === 0 ? null : (error ?? new Error('the export failed'))),
-        );
+      load().then(({ spans }) => {
+        spans.export(traces, ({ error, code }) => done(code === 0 ? null : (error ?? new Error('the export failed'))));
       }, done);
     },
     onTrouble: (error) => log.warn({ error: errorText(error) }, 'spans cannot be exported; they are dropped until they can'),
@@ -117,11 +114,9 @@ export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpC
   };
 }
 
-async function loadExporters({ endpoint, metrics, version }: OtlpOptions): Promise<Loaded> {
-  const [{ OTLPTraceExporter }, resources] = await Promise.all([
-    import('@opentelemetry/exporter-trace-otlp-http'),
-    import('@opentelemetry/resources'),
-  ]);
+async function loadExporters(options: OtlpOptions, scope: Scope, onRejected: (spans: number) => void): Promise<Loaded> {
+  const { endpoint, metrics, version } = options;
+  const [http, resources] = await Promise.all([import('@opentelemetry/otlp-exporter-base/node-http'), import('@opentelemetry/resources')]);
   const own = resources.resourceFromAttributes({ 'service.name': 'breakwater', 'service.version': version });
   // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
   const resource = own.merge(resources.detectResources({ detectors: [resources.envDetector] }));
@@ -129,7 +124,17 @@ async function loadExporters({ endpoint, metrics, version }: OtlpOptions): Promi
     concurrencyLimit,
     ...(process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] === undefined && { timeoutMillis: requestTimeoutMs }),
   };
-  const spans = new OTLPTraceExporter({ url: signalUrl(endpoint, 'traces'), ...settings });
+  const toTraces = http.convertLegacyHttpOptions({ url: signalUrl(endpoint, 'traces'), ...settings }, 'TRACES', 'v1/traces', {
+    'content-type': 'application/json',
+  });
+  const serializer = createSpanSerializer(resource.attributes, scope, options.provider, onRejected);
+  const spans = http.createOtlpHttpExportDelegate(
+    toTraces,
+    serializer,
+    'otlp_http_span_exporter',
+    { name: 'span', countItems: countSpans },
+    undefined,
+  );
   if (!metrics) return { resource, spans, metrics: null };
   const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
   return { resource, spans, metrics: new OTLPMetricExporter({ url: signalUrl(endpoint, 'metrics'), ...settings }) };

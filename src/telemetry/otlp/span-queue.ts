@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Trace } from '../traces.ts';
-import { spanCount } from './spans.ts';
+import { spanCount } from './span-text.ts';
 
 /** Sends the spans of some requests; calls `done` once, at any time. */
 export type ExportSpans = (traces: readonly Trace[], done: (error: Error | null) => void) => void;
@@ -12,7 +12,7 @@ export type ExportSpans = (traces: readonly Trace[], done: (error: Error | null)
 /** Maximum number of queued requests. */
 export const queuedMax = 4_096;
 /** Requests per export: about a millisecond of work. */
-export const batchMax = 32;
+export const batchMax = 128;
 /** Exports at the same time. */
 export const exportsMax = 8;
 /** How long spans are gathered before the first export, in milliseconds. */
