@@ -4,9 +4,9 @@
  * `--quick`: fewer runs.
  */
 import { Buffer } from 'node:buffer';
+import { CURRENT_MODEL } from '../src/wire/target-capabilities.fixture.ts';
 import { parseArgs } from 'node:util';
 import { convertBytes, ResponseConversion } from '../src/wire/conversion.ts';
-import type { TargetCapabilities } from '../src/wire/conversion-loss.ts';
 import { decodeRequest } from '../src/wire/decode-request.ts';
 import type { StreamReader } from '../src/wire/dialect.ts';
 import { DIALECTS } from '../src/wire/dialects.ts';
@@ -24,16 +24,6 @@ const NAMES = {
 } as const;
 const DIALECT_NAMES = Object.keys(NAMES) as (keyof typeof NAMES)[];
 
-const CAN: TargetCapabilities = {
-  outputBoundField: 'max_completion_tokens',
-  reasons: true,
-  thinking: 'adaptive',
-  samples: true,
-  supportsImages: true,
-  prefills: false,
-  formats: true,
-  outputMax: 64_000,
-};
 const WRITE = { id: 'req_1', model: 'm', createdAt: 1, includeUsage: true, tools: [], echo: {} };
 const EVENTS = 100;
 const LARGE_EVENT_CHARS = 4000;
@@ -89,7 +79,7 @@ const chatBody = Buffer.from(
 /** The same request in another dialect. */
 function requestIn(to: DialectName, chat: Buffer): Uint8Array {
   if (to === 'openai-chat') return chat;
-  const converted = convertBytes('openai-chat', chat, true, DIALECTS[to], CAN);
+  const converted = convertBytes('openai-chat', chat, true, DIALECTS[to], CURRENT_MODEL);
   if (!converted.ok) throw new Error(converted.message);
   return converted.body.bytes;
 }
@@ -124,7 +114,7 @@ function carry(from: DialectName, to: DialectName, bytes: Uint8Array): void {
   if (!decoded.ok) throw new Error(decoded.message);
   let { body } = decoded;
   if (from !== to) {
-    const converted = convertBytes(from, bytes, true, DIALECTS[to], CAN);
+    const converted = convertBytes(from, bytes, true, DIALECTS[to], CURRENT_MODEL);
     if (!converted.ok) throw new Error(converted.message);
     body = converted.body;
   }

@@ -1,28 +1,17 @@
 /** docs/conversion.md says what becomes of each field between dialects: row by row what the tables and writers in `src/wire` do. */
 import assert from 'node:assert/strict';
+import { CURRENT_MODEL } from '../src/wire/target-capabilities.fixture.ts';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { MESSAGES_FIELDS } from '../src/wire/anthropic-messages/request-fields.ts';
 import { CODECS } from '../src/wire/codecs.ts';
-import type { FieldHandling, TargetCapabilities } from '../src/wire/conversion-loss.ts';
+import type { FieldHandling } from '../src/wire/conversion-loss.ts';
 import { FINISH_CLASSES } from '../src/wire/model.ts';
 import type { DialectName, WriteOptions } from '../src/wire/model.ts';
 import { CHAT_FIELDS } from '../src/wire/openai-chat/request-fields.ts';
 
 const doc = readFileSync(new URL('../docs/conversion.md', import.meta.url), 'utf8');
-
-/** A current model of each vendor. */
-const ABLE: TargetCapabilities = {
-  outputBoundField: 'max_completion_tokens',
-  reasons: true,
-  thinking: 'adaptive',
-  samples: true,
-  supportsImages: true,
-  prefills: false,
-  formats: true,
-  outputMax: 64_000,
-};
 
 /** JSON whose shape the assertions say. */
 // oxlint-disable-next-line typescript/no-explicit-any
@@ -159,7 +148,7 @@ interface Converted {
 
 function convert({ from, to }: Pick<Direction, 'from' | 'to'>, body: Json): Converted | null {
   const request = CODECS[from].parseRequest(JSON.stringify({ model: 'm', ...body }), body['stream'] === true);
-  const encoded = CODECS[to].writeRequest(request, { model: 'm', askUsage: false, apply: (fields) => fields }, ABLE);
+  const encoded = CODECS[to].writeRequest(request, { model: 'm', askUsage: false, apply: (fields) => fields }, CURRENT_MODEL);
   return encoded.ok ? { body: JSON.parse(Buffer.from(encoded.body).toString()) as Json, dropped: encoded.dropped } : null;
 }
 

@@ -135,20 +135,20 @@ function Row({ request }: { request: RequestSummary | null }) {
 
 function toneOf(request: RequestSummary): string {
   const { outcome, fallback } = request;
-  if (isCallersFault(request)) return 'info';
+  if (isCallerError(request)) return 'info';
   if (outcome === 'success') return fallback === null ? 'good' : 'warn';
   if (outcome === 'running') return 'info';
   return outcome === 'cancelled' ? 'info' : 'bad';
 }
 
 /** A wrong key or an unknown path is not alarming. */
-function isCallersFault({ outcome, status }: RequestSummary): boolean {
+function isCallerError({ outcome, status }: RequestSummary): boolean {
   return outcome === 'refused' && status !== null && status < 429;
 }
 
 function hadTrouble(request: RequestSummary): boolean {
   const { outcome, attempts, fallback } = request;
-  if (isCallersFault(request)) return false;
+  if (isCallerError(request)) return false;
   return (outcome !== 'success' && outcome !== 'cancelled') || attempts > 1 || fallback !== null;
 }
 

@@ -52,7 +52,7 @@ test('a missing package or model file of a local model is a fault with its remed
     const { code, stderr } = await runCli(args, { cwd });
     assert.equal(code, 1);
     const lines = stderr.trimEnd().split('\n');
-    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: there is nothing at .*chat\.gguf$/);
+    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: .*chat\.gguf does not exist$/);
     // It is not missing if the package happens to be installed beside Breakwater.
     if (lines.length > 1) assert.match(lines[0]!, /providers\.offline\.engine: engine llama needs .*npm install node-llama-cpp$/);
   }

@@ -99,7 +99,7 @@ test('a missing check module is reported on one line', async () => {
   for (const args of [['--port', '0'], ['check']]) {
     const { code, stderr } = await runCli(args, { cwd });
     assert.equal(code, 1);
-    assert.match(stderr, /^breakwater: .*breakwater\.yaml: policy\.quality\.check: there is nothing at .*own\.mjs\n$/);
+    assert.match(stderr, /^breakwater: .*breakwater\.yaml: policy\.quality\.check: .*own\.mjs does not exist\n$/);
   }
 });
 

@@ -79,7 +79,7 @@ const record = {
 async function startAdmin(t: TestContext): Promise<string> {
   const server: Server = createServer((request, response) => {
     if (request.headers.authorization !== 'Bearer operator-key-1') {
-      response.writeHead(401).end('{"error":{"message":"the admin key is needed"}}');
+      response.writeHead(401).end('{"error":{"message":"the admin key is required"}}');
     } else if (request.url === '/admin/requests/req_1') response.end(JSON.stringify({ id: 'req_1', story }));
     else response.writeHead(404).end('{"error":{"message":"no request"}}');
   });
@@ -163,7 +163,7 @@ test('without the admin key the remedy is stated; the key can come from the envi
   const cwd = await folderWith({});
   const refused = await runCli(['why', 'req_1', '--url', url], { cwd });
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /responded with 401: the admin key is needed/);
+  assert.match(refused.stderr, /responded with 401: the admin key is required/);
   const taken = await runCli(['why', 'req_1', '--url', `${url}/`], { cwd, env: { BREAKWATER_ADMIN_KEY: 'operator-key-1' } });
   assert.equal(taken.code, 0, taken.stderr);
 });

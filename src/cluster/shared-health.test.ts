@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
-import { Bench } from '../policy/cooldown/bench.ts';
+import { Quarantine } from '../policy/cooldown/quarantine.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
@@ -29,7 +29,7 @@ function instances(count: number) {
       breaker: new CircuitBreaker('p/m:breaker', BREAKER, random),
       cooldown: new Cooldown('p/m:cooldown', 'cooldown', random),
       overload: new Cooldown('p/m:overload', 'cooldown', random),
-      credential: { id: 'p#1', bench: new Bench('p#1') },
+      credential: { id: 'p#1', bench: new Quarantine('p#1') },
     };
     const sent: string[] = [];
     const health = new SharedHealth({

@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import type { BreakerRecord, CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
-import type { Bench, BenchRecord } from '../policy/cooldown/bench.ts';
+import type { Quarantine, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 
 /** Delay between the probes of successive instances, in milliseconds: long enough to learn of an earlier probe. */
@@ -24,14 +24,14 @@ export interface HealthSubject {
   readonly breaker: CircuitBreaker;
   readonly cooldown: Cooldown;
   readonly overload: Cooldown;
-  readonly credential: { readonly id: string; readonly bench: Bench };
+  readonly credential: { readonly id: string; readonly bench: Quarantine };
 }
 
 /** Breaker record `half-open`: the sender is probing. Null: healthy again. */
 type HealthUpdate =
   | { readonly kind: 'cooldown'; readonly id: string; readonly leftMs: number; readonly as: 'cooldown' | 'bench' }
   | { readonly kind: 'breaker'; readonly id: string; readonly record: BreakerRecord | 'half-open' | null }
-  | { readonly kind: 'bench'; readonly id: string; readonly record: BenchRecord | null };
+  | { readonly kind: 'bench'; readonly id: string; readonly record: QuarantineRecord | null };
 
 export interface SharedHealthOptions {
   readonly clock: Clock;
@@ -115,7 +115,7 @@ export class SharedHealth {
     updates.push({ kind: 'cooldown', id: cooldown.id, leftMs, as: cooldown.kind });
   }
 
-  #noteBench(updates: HealthUpdate[], id: string, bench: Bench, now: number): void {
+  #noteBench(updates: HealthUpdate[], id: string, bench: Quarantine, now: number): void {
     const record = bench.save(now, this.#options.clock.epochMs());
     if (this.#isPublished(`bench ${id}`, record === null ? 'closed' : `out ${record.strikes}`, record?.untilEpochMs ?? 0)) return;
     updates.push({ kind: 'bench', id, record });

@@ -10,25 +10,25 @@ function failures(blame: Blame, source: Source | undefined, count: number): bool
   return Array.from({ length: count }, () => blame.failed(0, source));
 }
 
-test('as long as nobody else is answered, every failure counts', () => {
+test('while no other source receives a response, every failure counts', () => {
   assert.deepEqual(failures(new Blame(), A, 50), Array(50).fill(true));
   const blame = new Blame();
   blame.served(0, A);
   assert.deepEqual(failures(blame, A, 50), Array(50).fill(true));
-  assert.deepEqual(failures(new Blame(), undefined, 50), Array(50).fill(true), 'without sources there is one');
+  assert.deepEqual(failures(new Blame(), undefined, 50), Array(50).fill(true), 'requests without a source are one source');
 });
 
-test('two failures in a row count, and no more of that row once another client is answered', () => {
+test('after two consecutive failures no more count once another client receives a response', () => {
   const blame = new Blame();
   assert.deepEqual(failures(blame, A, 1), [true]);
   blame.began(0, B);
   assert.deepEqual(failures(blame, A, 3), [true, false, false]);
   assert.equal(blame.soleCauseLevel(A), 'request');
-  assert.equal(blame.soleCauseLevel({ ...A, request: 9 }), 'client', 'whatever it sends next');
+  assert.equal(blame.soleCauseLevel({ ...A, request: 9 }), 'client', 'for any request of the client');
   assert.equal(blame.soleCauseLevel(B), null);
 });
 
-test('within one client a request, or a conversation, is told from the others', () => {
+test('requests or conversations of one client are distinct sources', () => {
   const blame = new Blame();
   failures(blame, A, 2);
   blame.served(0, { client: 'a', request: 3 });
@@ -36,7 +36,7 @@ test('within one client a request, or a conversation, is told from the others', 
   assert.deepEqual(failures(blame, { client: 'a', request: 4 }, 2), [true, true]);
 });
 
-test('who is served itself starts anew', () => {
+test('a response clears the failures of its source', () => {
   const blame = new Blame();
   failures(blame, A, 5);
   blame.served(0, B);
@@ -46,7 +46,7 @@ test('who is served itself starts anew', () => {
   assert.deepEqual(failures(blame, A, 2), [true, true]);
 });
 
-test('an answer that only began makes nobody start anew: it may break off', () => {
+test('a response that has only begun clears no failures, since it may be interrupted', () => {
   const blame = new Blame();
   for (let i = 0; i < 4; i++) {
     blame.began(0, A);
@@ -57,7 +57,7 @@ test('an answer that only began makes nobody start anew: it may break off', () =
   assert.equal(blame.soleCauseLevel(A), 'request');
 });
 
-test('when others fail too, everybody counts again', () => {
+test('when other sources fail too, all failures count again', () => {
   const blame = new Blame();
   failures(blame, A, 3);
   blame.served(0, B);
@@ -65,7 +65,7 @@ test('when others fail too, everybody counts again', () => {
   assert.deepEqual(failures(blame, A, 2), [true, true]);
 });
 
-test('it knows who was answered beside a client, and how long ago', () => {
+test('it records whether another client received a response, and when', () => {
   const blame = new Blame();
   assert.equal(blame.servesOthers(0, 'client', 'a', 1e9), false);
   blame.began(1000, A);
@@ -78,7 +78,7 @@ test('it knows who was answered beside a client, and how long ago', () => {
   assert.equal(blame.servesOthers(4001, 'client', 'c', 2000), true);
 });
 
-test('suspects are bounded: the one that failed least recently is forgotten, and who fails again and again stays known', () => {
+test('suspects are bounded: the one that failed least recently is removed, and those that keep failing stay', () => {
   const blame = new Blame();
   for (let i = 0; i < 10_000; i++) {
     blame.failed(i, A);
@@ -87,5 +87,5 @@ test('suspects are bounded: the one that failed least recently is forgotten, and
   assert.equal(blame.suspects.length, 32);
   assert.equal(blame.streakOf(A), 10_000);
   blame.served(10_000 + 6 * 60_000, B);
-  assert.equal(blame.suspects.length, 0, 'and all are after five minutes');
+  assert.equal(blame.suspects.length, 0, 'all are removed after five minutes');
 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ChunkList } from './chunk-list.ts';
 
-test('gives the same bytes in the same order, however they came', () => {
+test('returns the same bytes in order for all chunk sizes', () => {
   const sizes = fc.array(fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 4000, max: 5000 })), { maxLength: 60 });
   fc.assert(
     fc.property(sizes, (lengths) => {
@@ -19,7 +19,7 @@ test('gives the same bytes in the same order, however they came', () => {
   );
 });
 
-test('a body that comes a byte at a time is few objects', () => {
+test('a body received one byte at a time is few objects', () => {
   const list = new ChunkList();
   for (let i = 0; i < 1_000_000; i++) list.add(Uint8Array.of(i & 0xff));
   const pieces = list.take();
@@ -27,14 +27,14 @@ test('a body that comes a byte at a time is few objects', () => {
   assert.equal(Buffer.concat(pieces).length, 1_000_000);
 });
 
-test('one piece is not copied', () => {
+test('a single chunk is not copied', () => {
   const list = new ChunkList();
   const piece = Uint8Array.of(1, 2, 3);
   list.add(piece);
   assert.equal(list.take()[0], piece);
 });
 
-test('a few small pieces take little memory', () => {
+test('a few small chunks take little memory', () => {
   const list = new ChunkList();
   for (let i = 0; i < 10; i++) list.add(Uint8Array.of(i));
   const taken = list.take().reduce((sum, { buffer }) => sum + buffer.byteLength, 0);

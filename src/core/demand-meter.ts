@@ -1,9 +1,9 @@
-/** How much of a resource is asked for: what was taken of late, and what could not be. */
+/** Measures the demand for a resource: the recent rate of reservations, and blocked requests. */
 import type { Instant } from './clock.ts';
 
-/** What was taken is remembered about so long, in milliseconds. */
+/** The time constant of the rate's moving average, in milliseconds. */
 const MEMORY_MS = 1_000;
-/** Somebody who asked in vain and has not asked again for so long is gone, in milliseconds. */
+/** After this long a blocked request that was not repeated counts as gone, in milliseconds. */
 const WAITING_MS = 1_500;
 
 export class DemandMeter {
@@ -13,7 +13,7 @@ export class DemandMeter {
   #isRead = false;
   #blockedAt: Instant = -Infinity;
   #first = 0;
-  /** The largest amount that was taken of late. */
+  /** The largest recent reservation. */
   #unit = 0;
   hasStarted = false;
 
@@ -28,14 +28,14 @@ export class DemandMeter {
     this.#first = 0;
   }
 
-  /** Asked for in vain. */
+  /** Records a blocked request. */
   block(now: Instant, amount: number): void {
     if (this.#first === 0 || now - this.#blockedAt > WAITING_MS) this.#first = amount;
     else if (amount > this.#first) this.#first = amount;
     this.#blockedAt = now;
   }
 
-  /** What the first that waits needs; 0: nobody waits. */
+  /** The need of the first waiting request; 0: none waits. */
   first(now: Instant): number {
     return now - this.#blockedAt > WAITING_MS ? 0 : this.#first;
   }
@@ -44,12 +44,12 @@ export class DemandMeter {
     return this.#unit;
   }
 
-  /** Something was taken, or asked for in vain, since the last reading. */
+  /** True if anything was reserved or blocked since the last reading. */
   isActive(now: Instant): boolean {
     return this.#taken > 0 || this.first(now) > 0;
   }
 
-  /** Reads the rate at which it is taken, per millisecond, and begins to count anew. */
+  /** Returns the rate of reservations, per millisecond, and restarts the count. */
   read(now: Instant): number {
     const passedMs = now - this.#readAt;
     if (passedMs <= 0) return this.#ratePerMs;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BreakwaterError, ERROR_CATALOGUE } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 
-test('the codes are those that clients rely on, each with its status', () => {
+test('the public error codes have their statuses', () => {
   const statuses = Object.fromEntries(Object.entries(ERROR_CATALOGUE).map(([code, { status }]) => [code, status]));
   assert.deepEqual(statuses, {
     invalid_request: 400,
@@ -30,13 +30,13 @@ test('the codes are those that clients rely on, each with its status', () => {
   });
 });
 
-test('only a refusal that passes by waiting is retryable', () => {
+test('only temporary refusals are retryable', () => {
   const retryable = (Object.keys(ERROR_CATALOGUE) as ErrorCode[]).filter((code) => ERROR_CATALOGUE[code].retryable);
   assert.deepEqual(retryable, ['queue_full', 'rate_limited', 'no_target_available', 'shutting_down']);
   for (const code of retryable) assert.equal(ERROR_CATALOGUE[code].refused, true);
 });
 
-test('an error knows its family, and takes an upstream’s status, a field, a wait and a cause', () => {
+test('an error has its family, and optionally an upstream status, a field, a wait and a cause', () => {
   const cause = new Error('socket');
   const error = new BreakwaterError('all_targets_failed', 'both failed', { status: 529, param: 'model', retryAfterMs: 250, cause });
   assert.deepEqual(

@@ -11,7 +11,7 @@ function makeBus(): { bus: EventBus; errors: unknown[] } {
   return { bus: new EventBus((error, type) => errors.push([error, type])), errors };
 }
 
-test('listeners hear their type, or everything, in the order of the events', () => {
+test('listeners receive their type, or all events, in order', () => {
   const { bus } = makeBus();
   const heard: string[] = [];
   bus.on('note', (event) => heard.push(`note ${event.note}`));
@@ -21,7 +21,7 @@ test('listeners hear their type, or everything, in the order of the events', () 
   assert.deepEqual(heard, ['any note', 'note x', 'any warning']);
 });
 
-test('one that stopped listening hears nothing more', () => {
+test('a removed listener receives nothing more', () => {
   const { bus } = makeBus();
   let heard = 0;
   const stops = [bus.on('note', () => heard++), bus.onAny(() => heard++)];
@@ -31,7 +31,7 @@ test('one that stopped listening hears nothing more', () => {
   assert.equal(heard, 2);
 });
 
-test('a listener that throws is reported and hurts nobody', () => {
+test('an exception in a listener is reported and does not affect others', () => {
   const { bus, errors } = makeBus();
   const bad = new Error('bad listener');
   let heard = 0;

@@ -49,7 +49,7 @@ const CASES: readonly (readonly [string, keyof typeof KINDS | null])[] = [
 ];
 
 for (const [finish, expected] of CASES) {
-  test(`${JSON.stringify(finish.slice(0, 40))} is ${expected ?? 'an ordinary end'}`, () => {
+  test(`${JSON.stringify(finish.slice(0, 40))} is ${expected ?? 'a normal end'}`, () => {
     const found = Object.entries(KINDS).filter(([, is]) => is(finish)).map(([name]) => name); // prettier-ignore
     assert.deepEqual(found, expected === null ? [] : [expected]);
   });

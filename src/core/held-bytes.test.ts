@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HeldBytes } from './held-bytes.ts';
 
-test('bodies are refused at the limit; what is in memory already is counted beyond it', () => {
+test('bodies are refused at the limit; bytes that are in memory already are counted beyond it', () => {
   let max = 100;
   const held = new HeldBytes(() => max);
   assert.equal(held.tryHold(80), true);
@@ -17,7 +17,7 @@ test('bodies are refused at the limit; what is in memory already is counted beyo
   assert.throws(() => held.release(1), /given back once/);
 });
 
-test('a holder may have as much as it leaves free, so that there is room for others', () => {
+test('a holder may hold as much as remains free for others', () => {
   const held = new HeldBytes(
     () => 1000,
     () => true,
@@ -38,7 +38,7 @@ test('a holder may have as much as it leaves free, so that there is room for oth
   assert.deepEqual([held.total, held.holders], [0, 0]);
 });
 
-test('where one alone may hold bytes, it may have them all; a lower class leaves a part free', () => {
+test('a single holder may use all memory; a lower priority leaves a part free', () => {
   const held = new HeldBytes(() => 1000);
   const account = held.of('only');
   assert.equal(account.tryHold(600), 'held');
@@ -48,7 +48,7 @@ test('where one alone may hold bytes, it may have them all; a lower class leaves
   assert.equal(account.tryHold(1), 'full');
 });
 
-test('one request alone may take everything, whatever it leaves free', () => {
+test('a single request may use all memory, regardless of the reserve', () => {
   const held = new HeldBytes(
     () => 1000,
     () => true,
@@ -58,7 +58,7 @@ test('one request alone may take everything, whatever it leaves free', () => {
   assert.equal(account.tryHold(1, 0, 1000), 'full');
 });
 
-test('answers are held whole up to half of the room', () => {
+test('responses are buffered up to half of the memory', () => {
   const held = new HeldBytes(() => 1000);
   const account = held.of('one');
   account.hold(499);

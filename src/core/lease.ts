@@ -1,69 +1,69 @@
 /**
- * A part of a limit that several instances share. What holds a part says what it wants, as a claim, and takes what it is granted; the
- * arithmetic between them is the ledger's (policy/lease/ledger.ts), the exchange the store's.
+ * Leases: shares of a limit that several instances share. The holder of a lease sends claims and receives grants; the ledger computes grants
+ * (policy/lease/ledger.ts), and the store exchanges the messages.
  */
 import type { Instant } from './clock.ts';
 
-/** What a member says of one limit. Amounts are in the limit's own unit, rates in units per millisecond. */
+/** The claim of a member for one limit. Amounts are in the limit's own unit, rates in units per millisecond. */
 export interface LeaseClaim {
   readonly id: string;
-  /** Of the whole limit. */
+  /** The whole limit. */
   readonly capacity: number;
   readonly rate: number;
-  /** So long after its end what it held still counts as used, in milliseconds: the provider remembers it. */
+  /** How long the held amount counts as used after the member has ended, in milliseconds, since the provider still counts it. */
   readonly countedMs: number;
-  /** The ledger that it took its part from; 0: it has none yet. A ledger that was lost begins anew under another number. */
+  /** The number of the ledger that granted the lease; 0: none yet. A lost ledger restarts with a new number. */
   readonly epoch: number;
-  /** The level of the pool as it knew it last. */
+  /** The last known level of the pool. */
   readonly poolLevel: number;
-  /** What it holds, and its level (0 where there is no rate). */
+  /** The held amounts, and the level (0: no rate). */
   readonly heldCapacity: number;
   readonly heldRate: number;
   readonly level: number;
-  /** Tokens that it gives back with this claim. */
+  /** Tokens returned with this claim. */
   readonly returned: number;
-  /** Tokens that it spent on its own account while the store was away, or owes when it leaves. */
+  /** Tokens spent without a grant while the store was not available, or owed when the member leaves. */
   readonly debt: number;
   readonly wantCapacity: number;
   readonly wantRate: number;
-  /** Tokens beyond its level. */
+  /** Requested tokens beyond its level. */
   readonly wantTokens: number;
-  /** What the first that waits needs in all; 0: nobody waits. */
+  /** The total need of the first waiting request; 0: none waits. */
   readonly first: number;
-  /** The scheduling class of the first that waits: lower goes first. */
+  /** The scheduling class of the first waiting request: lower values first. */
   readonly rank: number;
-  /** It has started something since its last claim: others that wait go before it. */
+  /** It has started a request since its last claim, so waiting members take precedence. */
   readonly hasStarted: boolean;
 }
 
 export interface LeaseGrant {
   readonly epoch: number;
   readonly poolLevel: number;
-  /** What it holds from now on. */
+  /** The amounts held from now on. */
   readonly capacity: number;
   readonly rate: number;
-  /** Tokens given to it. */
+  /** Granted tokens. */
   readonly tokens: number;
-  /** The most that it should hold while others wait. */
+  /** The fair share, which applies while others wait. */
   readonly fairCapacity: number;
   readonly fairRate: number;
-  /** Another member waits for what this one has too much of. */
+  /** Another member waits for what this one holds beyond its fair share. */
   readonly isContested: boolean;
-  /** When the pool has what its first needs, in milliseconds from now; -1: it has refill of its own, or that is not known. */
+  /** When the pool can grant the first need, in milliseconds from now; -1: unknown, or its own refill applies. */
   readonly readyInMs: number;
-  /** It waits for what others hold: they have to be called. */
+  /** It waits for what other members hold, which have to be notified. */
   readonly lacks: boolean;
 }
 
-/** A resource of which this process holds a part. */
+/** A resource with a lease of this process. */
 export interface Leasable {
   readonly id: string;
-  /** What to say to the ledger now; gives back at once what the claim gives back. Null: there is nothing to say. `members`: of the fleet. */
+  /** The current claim, whose returned amounts are released at once; null: none needed. `members`: the size of the fleet. */
   claim(now: Instant, members: number): LeaseClaim | null;
-  /** The answer to the last claim. True: somebody who waits may be able to start. */
+  /** Applies the grant for the last claim. True: a waiting request may be able to start. */
   granted(now: Instant, grant: LeaseGrant): boolean;
-  /** The store is away: from now on it has its part of `members`, whatever it held. */
+  /** The store is not available: from now on it uses an equal share of the limit among `members`. */
   detach(now: Instant, members: number): void;
-  /** The instance leaves: what it claims last gives everything back. */
+  /** The final claim of an instance that leaves, which returns everything. */
   leave(now: Instant): LeaseClaim;
 }

@@ -1,33 +1,33 @@
-/** One instance's part of a limit without refill: a number of places, or of units in a window. What is in use can't be given away. */
+/** A lease of a limit without refill: a number of slots, or of units in a window. Amounts in use cannot be returned. */
 import type { Instant } from './clock.ts';
 import type { DemandMeter } from './demand-meter.ts';
 import type { LeaseClaim, LeaseGrant } from './lease.ts';
 
-/** A part that is not asked for keeps so many units. */
+/** The units that an unused lease keeps. */
 const KEPT_UNITS = 2;
-/** Less than this share of a part is no reason to give it back. */
+/** A lease shrinks only if it exceeds its target by this factor. */
 const SLACK = 1.02;
-/** A part that nothing happens to is confirmed so often, in milliseconds: the ledger forgets what it does not hear of. */
+/** The interval at which an idle lease is confirmed, in milliseconds, as the ledger drops leases without claims. */
 const CONFIRM_MS = 60_000;
 
 export class LeasedPlaces {
   readonly #id: string;
   whole: number;
   members = 1;
-  /** What may be used. What is in use beyond it still counts as held. */
+  /** The usable amount. Usage beyond it still counts as held. */
   held = 0;
   #fair = { capacity: Infinity, isContested: false };
   #epoch = 0;
-  /** It is on its own, with a share. */
+  /** The store is not available, and an equal share applies. */
   isDetached = false;
   #isIdle = false;
-  #saidAt: Instant = -Infinity;
-  /** What the ledger knows of as held. */
-  #said = 0;
+  #claimedAt: Instant = -Infinity;
+  /** The amount held according to the ledger. */
+  #claimed = 0;
 
   readonly #countedMs: number;
 
-  /** `countedMs`: so long what was used counts, whatever has ended; 0: until it ends. */
+  /** `countedMs`: how long usage counts, even after the request has ended; 0: until it ends. */
   constructor(id: string, whole: number, countedMs: number) {
     this.#id = id;
     this.#countedMs = countedMs;
@@ -37,22 +37,22 @@ export class LeasedPlaces {
   setWhole(whole: number): void {
     this.whole = whole;
     if (this.isDetached) this.#takeShare();
-    this.#saidAt = -Infinity;
+    this.#claimedAt = -Infinity;
   }
 
-  /** `aheadMs`: for so long of its use it wants places beside those in use. */
+  /** `aheadMs`: the duration of expected usage to claim in addition to current usage. */
   claim(now: Instant, members: number, meter: DemandMeter, used: number, aheadMs: number): LeaseClaim | null {
     this.members = Math.max(1, members);
-    const hasReturned = this.#said > Math.max(this.held, used) + 1e-9;
-    const isDue = now - this.#saidAt >= CONFIRM_MS || this.isDetached;
+    const hasReturned = this.#claimed > Math.max(this.held, used) + 1e-9;
+    const isDue = now - this.#claimedAt >= CONFIRM_MS || this.isDetached;
     if (!meter.isActive(now) && !isDue && !this.#fair.isContested && !hasReturned && this.#isIdle) return null;
-    this.#saidAt = now;
+    this.#claimedAt = now;
     const first = meter.first(now);
     const { hasStarted } = meter;
     const rate = meter.read(now);
     this.#isIdle = rate === 0 && first === 0 && used === 0;
     const isAlone = members <= 1;
-    // Where others wait, places that stand empty are for them.
+    // While other members wait, free slots are left for them.
     const ahead = this.#fair.isContested ? 0 : rate * aheadMs;
     const kept = Math.min(KEPT_UNITS * Math.max(meter.unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
     const wanted = used + Math.max(first, ahead + (kept < 1 ? 0 : kept));
@@ -60,7 +60,7 @@ export class LeasedPlaces {
     const mayShrink = !isAlone && !this.isDetached;
     if (mayShrink && this.held > wantCapacity * SLACK) this.held = wantCapacity;
     if (mayShrink && this.#fair.isContested && this.held > this.#fair.capacity * SLACK) this.held = this.#fair.capacity;
-    // What it uses already is no part of what the first that waits needs.
+    // Current usage is not part of the need of the first waiting request.
     return this.#toClaim(Math.max(this.held, used), wantCapacity, first > 0 ? Math.min(this.whole, used + first) : 0, hasStarted);
   }
 
@@ -69,9 +69,9 @@ export class LeasedPlaces {
     this.isDetached = false;
     this.#epoch = grant.epoch;
     this.#fair = { capacity: grant.fairCapacity, isContested: grant.isContested };
-    // In use beyond its part: only more than that is new.
-    if (grant.capacity > this.#said || grant.capacity < this.held) this.held = grant.capacity;
-    this.#said = grant.capacity;
+    // With usage beyond the lease, only a larger grant adds capacity.
+    if (grant.capacity > this.#claimed || grant.capacity < this.held) this.held = grant.capacity;
+    this.#claimed = grant.capacity;
     return this.held > before;
   }
 
@@ -82,7 +82,7 @@ export class LeasedPlaces {
     this.#takeShare();
   }
 
-  /** At least one, so that an instance on its own is not wholly closed. */
+  /** At least one, so that a detached instance can still start requests. */
   #takeShare(): void {
     this.held = Math.min(this.whole, Math.max(Math.min(1, this.whole), this.whole / this.members));
   }
@@ -94,7 +94,7 @@ export class LeasedPlaces {
   }
 
   #toClaim(held: number, wantCapacity: number, first: number, hasStarted: boolean): LeaseClaim {
-    this.#said = held;
+    this.#claimed = held;
     const none = {
       countedMs: this.#countedMs,
       rate: 0,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadOnce } from './load-once.ts';
 
-test('what was loaded is kept, what was rejected is tried again', async () => {
+test('a loaded value is cached, a rejection is not', async () => {
   const outcomes = [Promise.reject(new Error('EMFILE')), Promise.resolve('here'), Promise.resolve('again')];
   outcomes[0]!.catch(() => {});
   let calls = 0;

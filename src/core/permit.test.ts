@@ -30,7 +30,7 @@ function makePermit(): { permit: Permit; log: string[] } {
   return { permit, log };
 }
 
-test('takes from every resource and settles each with its own ticket', () => {
+test('reserves from every resource and settles each with its own ticket', () => {
   const { permit, log } = makePermit();
   assert.equal(permit.isOpen, true);
   permit.settle(8, SETTLEMENT);
@@ -38,7 +38,7 @@ test('takes from every resource and settles each with its own ticket', () => {
   assert.equal(permit.isOpen, false);
 });
 
-test('cancelling gives everything back', () => {
+test('cancelling releases everything', () => {
   const { permit, log } = makePermit();
   permit.cancel(6);
   assert.deepEqual(log.slice(2), ['a cancel 7 at 6', 'b cancel 9 at 6']);

@@ -61,14 +61,14 @@ function round(at: Instant, now: Instant): Instant {
 }
 
 function testEarliest(make: MakeResource): void {
-  test('asking changes nothing', () => {
+  test('`earliest` changes nothing', () => {
     const resource = make(BEGIN);
     const { now } = useUp(resource, BEGIN);
     const first = outlook(resource, now);
     for (let i = 0; i < 3; i++) assert.deepEqual(outlook(resource, now), first);
   });
 
-  test('at the instant it names, the need can start if nobody else takes', () => {
+  test('at the returned instant the need can start if there are no other reservations', () => {
     const resource = make(BEGIN);
     let { now } = useUp(resource, BEGIN);
     for (let i = 0; i < 20; i++) {
@@ -81,7 +81,7 @@ function testEarliest(make: MakeResource): void {
     }
   });
 
-  test('not before the instant it names', () => {
+  test('not before the returned instant', () => {
     const resource = make(BEGIN);
     const { now } = useUp(resource, BEGIN);
     const at = resource.earliest(now, CONTRACT_NEED);
@@ -89,7 +89,7 @@ function testEarliest(make: MakeResource): void {
     assert.ok(!isFree(resource, now + (at - now) * 0.99));
   });
 
-  test('the instant it names does not move while nobody takes', () => {
+  test('the returned instant does not change without other reservations', () => {
     const resource = make(BEGIN);
     const { now } = useUp(resource, BEGIN);
     const at = resource.earliest(now, CONTRACT_NEED);
@@ -100,7 +100,7 @@ function testEarliest(make: MakeResource): void {
     }
   });
 
-  test('every start moves the next one later or leaves it', () => {
+  test('a start never moves the next one earlier', () => {
     const resource = make(BEGIN);
     let now = startable(resource, BEGIN);
     for (let i = 0; i < 50; i++) {
@@ -113,7 +113,7 @@ function testEarliest(make: MakeResource): void {
     }
   });
 
-  test('a need of nothing takes nothing away from the next', () => {
+  test('an empty need does not affect the next one', () => {
     const resource = make(BEGIN);
     const now = startable(resource, BEGIN);
     const before = outlook(resource, now);
@@ -125,7 +125,7 @@ function testEarliest(make: MakeResource): void {
 }
 
 function testClosing(make: MakeResource): void {
-  test('a reservation that is cancelled at once leaves everything as before', () => {
+  test('a reservation that is cancelled at once has no effect', () => {
     const resource = make(BEGIN);
     let now = startable(resource, BEGIN);
     for (let i = 0; i < 20; i++) {
@@ -141,7 +141,7 @@ function testClosing(make: MakeResource): void {
     }
   });
 
-  test('a reservation that is cancelled later leaves no trace either', () => {
+  test('a reservation that is cancelled later has no effect either', () => {
     const [used, untouched] = [make(BEGIN), make(BEGIN)];
     const now = startable(used, BEGIN);
     const permit = Permit.reserve(now, CONTRACT_NEED, [used]);
@@ -158,7 +158,7 @@ function testClosing(make: MakeResource): void {
     assert.deepEqual(outlook(known, now + 100), outlook(unknown, now + 100));
   });
 
-  test('a call that never left takes nothing of what is counted', () => {
+  test('a call that was not sent is not counted', () => {
     const [used, untouched] = [make(BEGIN), make(BEGIN)];
     const now = startable(used, BEGIN);
     if (used.kind === 'cooldown' || used.kind === 'bench') return;
@@ -166,7 +166,7 @@ function testClosing(make: MakeResource): void {
     assert.deepEqual(outlook(used, now + 1), outlook(untouched, now + 1));
   });
 
-  test('what only a settlement frees is free after every permit was closed, in any order and way', () => {
+  test('everything is free after all permits were closed, in any order and way', () => {
     const resource = make(BEGIN);
     const { now, permits } = useUp(resource, BEGIN);
     if (resource.earliest(now, CONTRACT_NEED) !== WHEN_SETTLED) return;

@@ -34,7 +34,7 @@ test('a turn ends when its time is over', () => {
   });
   turns.shift()!();
   assert.equal(steps, 2, 'steps of 3 ms in one turn');
-  assert.equal(turns.length, 1, 'the next turn is asked for');
+  assert.equal(turns.length, 1, 'the next turn is scheduled');
 });
 
 test('a step that throws fails its own job only', async () => {

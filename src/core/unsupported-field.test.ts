@@ -23,7 +23,7 @@ const NAMING: readonly string[] = [
   'top_k cannot be used with this model',
 ];
 
-test('a field that a message calls unsupported is found, whatever the words', () => {
+test('the field that a message calls unsupported is found in all phrasings', () => {
   for (const message of NAMING) assert.equal(fieldNamedIn(message), 'top_k', message);
 });
 
@@ -39,6 +39,6 @@ const OTHERS: readonly string[] = [
   'The prompt says: top_k is not supported',
 ];
 
-test('a message that speaks of a value, of a part of a field or of something else names no unsupported field', () => {
+test('a message about a value, a part of a field or something else has no unsupported field', () => {
   for (const message of OTHERS) assert.equal(fieldNamedIn(message), null, message);
 });

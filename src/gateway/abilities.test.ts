@@ -18,7 +18,7 @@ const cases: [name: string, family: string | null, version: number][] = [
   ['MiniMax-M2', null, 0],
 ];
 for (const [name, family, version] of cases) {
-  test(`${name} is ${family === null ? 'no Claude model' : `${family} ${version}`}`, () => {
+  test(`${name} is ${family === null ? 'not a Claude model' : `${family} ${version}`}`, () => {
     assert.deepEqual(claudeVersion(name), family === null ? null : { family, version });
   });
 }
@@ -29,7 +29,7 @@ for (const [model, thinking, least] of [
   ['gemini-2.5-pro', 'budget', 128],
   ['gemini-3.5-flash', 'adaptive', 0],
 ] as const) {
-  test(`${model} is asked to think by: ${thinking}`, () => {
+  test(`reasoning parameter of ${model}: ${thinking}`, () => {
     const abilities = abilitiesOf({ preset: 'gemini', protocol: 'gemini', models: {} } as unknown as ProviderConfig, model);
     assert.deepEqual([abilities.thinking, abilities.thinkingBudgetMin], [thinking, least]);
   });

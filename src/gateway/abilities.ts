@@ -1,6 +1,6 @@
-/** What models are known to take, by their names, where a request has to be written in another dialect. Unknown ones get what nearly all take. */
+/** What models accept, by name, for requests converted to another dialect. Unknown models get what nearly all models accept. */
 import type { TargetCapabilities } from '../wire/conversion-loss.ts';
-import { isThinkingModel } from './config/index.ts';
+import { isReasoningModel } from './config/index.ts';
 import { knownModel } from './known-models.ts';
 import { protocolOf } from './model-protocol.ts';
 import type { ProviderConfig } from './config/index.ts';
@@ -13,7 +13,7 @@ export function abilitiesOf(provider: ProviderConfig, model: string): TargetCapa
   return protocol === 'gemini' ? geminiAbilities(preset, model) : chatAbilities(preset, model);
 }
 
-/** Gemini 2.5 takes a token budget for thinking, 3 and later a level; earlier models do not think. 2.5 Pro always thinks a little. */
+/** Gemini 2.5 takes a token budget for reasoning, 3 and later a level; earlier models do not reason. 2.5 Pro cannot turn reasoning off. */
 function geminiAbilities(preset: string | null, model: string): TargetCapabilities {
   const name = baseName(model);
   const version = Number(/^gemini-(\d+(?:\.\d+)?)/.exec(name)?.[1] ?? 0);
@@ -21,7 +21,7 @@ function geminiAbilities(preset: string | null, model: string): TargetCapabiliti
   return { ...chatAbilities(preset, model), thinking, thinkingBudgetMin: /^gemini-2\.5-pro/.test(name) ? 128 : 0 };
 }
 
-/** Models without image input; longer lists belong to a table of models. */
+/** Models without image input that the model table does not list. */
 const TEXT_ONLY = /^(gpt-3\.5|gpt-oss|o1-mini|o3-mini|deepseek|codestral|llama-?3\.[13]|mixtral|command-r|c4ai-command)/;
 
 function chatAbilities(preset: string | null, model: string): TargetCapabilities {
@@ -30,7 +30,7 @@ function chatAbilities(preset: string | null, model: string): TargetCapabilities
   const isOpenai = preset === 'openai' || preset === 'azure';
   return {
     outputBoundField: isOpenai ? 'max_completion_tokens' : 'max_tokens',
-    reasons: known?.has('r') ?? isThinkingModel(model),
+    reasons: known?.has('r') ?? isReasoningModel(model),
     thinking: 'none',
     samples: true,
     supportsImages: known?.has('i') ?? !TEXT_ONLY.test(name),
@@ -40,7 +40,7 @@ function chatAbilities(preset: string | null, model: string): TargetCapabilities
   };
 }
 
-/** A Claude model by family and version, in either order of its name; null: it is none, or its name has no version. */
+/** Family and version of a Claude model, in either order in its name; null: not a Claude model, or no version in its name. */
 export function claudeVersion(model: string): { readonly family: string; readonly version: number } | null {
   const name = baseName(model).replace(/^.*?(claude-)/, '$1');
   const late = /^claude-([a-z]+)-(\d+)(?:[-.](\d))?(?:\D|$)/.exec(name);
@@ -64,7 +64,7 @@ function messagesAbilities(model: string): TargetCapabilities {
   };
 }
 
-/** Reasoning of Claude alone is asked for in a way that is known; no model has structured output there. */
+/** On Converse, only Claude has a known reasoning parameter, and no model has structured output. */
 function converseAbilities(preset: string | null, model: string): TargetCapabilities {
   const isClaude = claudeVersion(model) !== null;
   const can = isClaude ? messagesAbilities(model) : { ...chatAbilities(preset, model), prefills: false };

@@ -1,4 +1,4 @@
-/** The limits of clients, as resources that requests are charged to. */
+/** Client limits, as resources that requests are charged to. */
 import type { Resource } from '../core/resource.ts';
 import { createClients } from './clients.ts';
 import type { Clients } from './clients.ts';

@@ -13,7 +13,7 @@ function clientsOf(clients: ConfigInput['clients'], makeBounds: Parameters<typeo
 
 const boundsOf = (resources: readonly Resource[]): ClientBounds => ({ resources, budget: null, sessions: null });
 
-test('without clients everybody is the same one, with or without a key', () => {
+test('without configured clients every caller is the anonymous client, with or without a key', () => {
   const clients = clientsOf(undefined);
   const anonymous = clients.authenticate(null);
   assert.equal(anonymous?.name, 'anonymous');
@@ -21,7 +21,7 @@ test('without clients everybody is the same one, with or without a key', () => {
   assert.equal(anonymous?.mayUse('anything'), true);
 });
 
-test('a client is found by its key, written or hashed, and by nothing else', () => {
+test('a client is authenticated by its key or the hash of its key only', () => {
   const clients = clientsOf([
     { name: 'web', key: 'web-key' },
     { name: 'nightly', keyHash: hashKey('nightly-key').toUpperCase().replace('SHA256', 'sha256') },
@@ -33,7 +33,7 @@ test('a client is found by its key, written or hashed, and by nothing else', () 
   }
 });
 
-test('a client may use what its patterns fit', () => {
+test('a client may use the models that its patterns match', () => {
   const client = clientsOf([{ name: 'web', key: 'web-key', models: ['fast', 'claude-*', 'backup/*'] }]).authenticate('web-key');
   const names = ['fast', 'claude-opus', 'backup/a/b', 'faster', 'gpt', 'xclaude-', 'backup'];
   assert.deepEqual(
@@ -42,7 +42,7 @@ test('a client may use what its patterns fit', () => {
   );
 });
 
-test('the limits of each client are made once', () => {
+test('the limits of each client are created once', () => {
   const made: string[] = [];
   const limit = {} as Resource;
   const clients = clientsOf([{ name: 'web', key: 'web-key' }], ({ name }) => (made.push(name), boundsOf([limit])));

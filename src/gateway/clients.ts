@@ -1,4 +1,4 @@
-/** The callers that the config names, found by the hash of their key. */
+/** The configured clients, looked up by the hash of their key. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Resource } from '../core/resource.ts';
 import type { MoneyBudget } from '../policy/budget/money-budget.ts';
@@ -9,11 +9,11 @@ import type { KnownClient } from './gateway.ts';
 export interface Clients {
   /** The client that the key belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
-  /** Null: there is none of this name. */
+  /** Null: unknown name. */
   named(name: string): KnownClient | null;
 }
 
-/** What everybody is where no key is asked for: may ask for anything, at any priority. */
+/** The client of every caller when no clients are configured: all models, any priority. */
 const anonymousName = 'anonymous';
 
 /** What bounds the requests of a client. */
@@ -34,7 +34,7 @@ export function createClients(config: Pick<Config, 'clients' | 'providers'>, mak
     const hex = client.keyHash.slice('sha256:'.length);
     byHash.set(hex, { digest: Buffer.from(hex, 'hex'), client: toKnownClient(client, config.providers, makeBounds(client)) });
   }
-  // Keys that have proved right, at most one for each client: found by V8's seeded hash, so a guess learns nothing here either.
+  // Verified keys, at most one per client. The map uses V8's seeded hash, so a lookup leaks no timing information.
   const verified = new Map<string, KnownClient>();
   const byName = new Map([...byHash.values()].map(({ client }) => [client.name, client]));
   return {
@@ -43,7 +43,7 @@ export function createClients(config: Pick<Config, 'clients' | 'providers'>, mak
       if (credential === null) return null;
       const before = verified.get(credential);
       if (before !== undefined) return before;
-      // Looking up by hash tells a guesser nothing of the key; the comparison of the digests takes constant time.
+      // A lookup by hash leaks nothing about the key; the digests are compared in constant time.
       const hex = hash('sha256', credential, 'hex');
       const found = byHash.get(hex);
       if (found === undefined || !timingSafeEqual(found.digest, Buffer.from(hex, 'hex'))) return null;

@@ -11,19 +11,19 @@ interface FleetParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly events: EventBus;
-  /** Asked for once the gateway is made. */
+  /** Called only after the gateway is created. */
   readonly engine: () => Engine;
   readonly targets: () => readonly TargetState[];
 }
 
-/** This gateway among others that share its store; null: its store is its own. */
+/** The fleet of instances that share this gateway's store; null: the store is not shared. */
 export function createFleet({ store, clock, events, engine, targets }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
   const fleet = new Fleet({
     clock,
     shared: store.shared,
     subjects: targets,
-    // A supply that changes is no clock's matter: all who wait are looked at.
+    // A granted lease does not depend on time, so all waiting requests are evaluated again.
     onGranted: () => engine().admission.pump(true),
     onAdopted() {
       for (const state of targets()) emitBreakerChange(engine(), state);
@@ -39,6 +39,6 @@ export function createFleet({ store, clock, events, engine, targets }: FleetPart
 function toEvent({ isLinked, members }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
   if (isLinked) return { state: 'fleet_changed', detail: `${count} instance${count === 1 ? '' : 's'} share the limits` };
-  const share = count > 1 ? `1/${count} of each limit` : 'all of each limit: no other instance is known';
-  return { state: 'fleet_lost', detail: `the shared store does not answer; this instance goes on with ${share}` };
+  const share = count > 1 ? `1/${count} of each limit` : 'the whole of each limit, as no other instance is known';
+  return { state: 'fleet_lost', detail: `the shared store does not respond; this instance uses ${share}` };
 }

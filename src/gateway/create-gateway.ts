@@ -1,4 +1,4 @@
-/** Config in, running gateway out: makes every part, and puts a changed config in their place without a stop. */
+/** Builds a running gateway from a config, and applies a changed config without a restart. */
 import type { Fleet } from '../cluster/fleet.ts';
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
@@ -37,7 +37,7 @@ import { LargeConversions } from '../pipeline/conversion/large-conversions.ts';
 import { StalledReaders } from '../pipeline/delivery/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/quality/schema/schema-check.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
-import { MakerBook } from '../policy/opaque/maker-book.ts';
+import { PieceOrigins } from '../policy/opaque/piece-origins.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
@@ -45,8 +45,8 @@ import { SigningTransport } from '../transport/signing-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createHttpTransport } from '../transport/http-transport.ts';
 import { limitsInUse, makeClients } from './client-limits.ts';
-import { mayBeShared, originsOf } from './config-questions.ts';
-import { longModel, MODEL_LENGTH_MAX, shuttingDown, unknownModel } from './refusals.ts';
+import { isBufferShared, originsOf } from './config-facts.ts';
+import { longModelNameError, MODEL_LENGTH_MAX, shuttingDownError, unknownModelError } from './gateway-errors.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
@@ -61,12 +61,12 @@ import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
-import { keepMakers } from './saved-makers.ts';
+import { persistMakers } from './saved-makers.ts';
 import { saveAfterRecovery } from './save-after-recovery.ts';
 import { SavedState } from './saved-state.ts';
 import { schedulerOptions } from './scheduler-options.ts';
 import { configuredLevels, queueStatus, snapshotOf, targetStatus } from './status.ts';
-import { forgetTrouble } from './forget-trouble.ts';
+import { resetTargetState } from './reset-target-state.ts';
 import { TargetRegistry } from './targets.ts';
 import { createRequestTracer } from './trace-requests.ts';
 
@@ -76,15 +76,15 @@ export interface CreateGatewayOptions {
   readonly random: Random;
   readonly store: Store;
   readonly events: EventBus;
-  /** Default: HTTP, as `server.httpClient` says. */
+  /** Default: HTTP with the client of `server.httpClient`. */
   readonly transport?: Transport;
-  /** Every answer says that it is simulated. */
+  /** Marks every response as simulated. */
   readonly simulated?: boolean;
-  /** For the outbound proxy; default: none. */
+  /** Environment variables, for the outbound proxy. Default: none. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Operators are warned of our own exhaustion so often at most, in milliseconds. */
+/** The least time between two warnings about exhausted local resources, in milliseconds. */
 const EXHAUSTION_WARNING_MS = 60_000;
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
@@ -126,7 +126,7 @@ class RunningGateway implements Gateway {
   #clients: Clients;
   readonly #held = new HeldBytes(
     () => this.#config.server.maxBufferedBytes,
-    () => mayBeShared(this.#config),
+    () => isBufferShared(this.#config),
   );
   readonly #loaded = new LoadedSecrets(() => (this.#engine.secrets = this.#loaded.maskWith(this.#config)));
   #draining = false;
@@ -171,7 +171,7 @@ class RunningGateway implements Gateway {
       conversions: new LargeConversions(),
       stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
-      makers: new MakerBook(),
+      makers: new PieceOrigins(),
       schemas: new SchemaCheck(),
       slices: this.slices,
       exhaustion: new Pace(EXHAUSTION_WARNING_MS),
@@ -190,15 +190,15 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     await this.#fleet?.start();
-    await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
+    await persistMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     await this.money.start();
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
-    if (this.#store.kind !== 'memory') this.jobs?.start(); // jobs in memory ended with the last process
+    if (this.#store.kind !== 'memory') this.jobs?.start(); // jobs in a memory store do not survive the process
     saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
   }
 
-  /** Closes everything that it was given or opened; also called where it could not be started. */
+  /** Closes everything that it was given or opened; also called after a failed start. */
   async release(): Promise<void> {
     this.#keyCheck.close();
     this.#targets.credentials.close();
@@ -226,30 +226,30 @@ class RunningGateway implements Gateway {
   }
 
   async handle(request: GatewayRequest, sink: ResponseSink): Promise<void> {
-    if (this.#draining) return this.#refuse(request, sink, shuttingDown());
+    if (this.#draining) return this.#refuse(request, sink, shuttingDownError());
     const { model } = request.facts;
-    if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModel());
+    if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModelNameError());
     const holder = holderOf(request.client);
     const known = this.#routes.find(model, holder, this.#lists.known);
-    const route = known ?? (await this.#findLater(model, holder));
-    // Much may have happened while the providers were asked for their lists.
+    const route = known ?? (await this.#findListed(model, holder));
+    // State may have changed while the model lists were fetched.
     if (known === null) {
-      if (this.#draining) return this.#refuse(request, sink, shuttingDown());
+      if (this.#draining) return this.#refuse(request, sink, shuttingDownError());
       if (request.caller.hasLeft) return sink.abort();
     }
-    if (route === null) return this.#refuse(request, sink, unknownModel(model));
-    // Where clients have keys of ours, the caller's credential is one of them: it must never reach a provider.
+    if (route === null) return this.#refuse(request, sink, unknownModelError(model));
+    // Where clients are configured, the caller's credential is a Breakwater key and must never reach a provider.
     const own = this.#trace(this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request);
     const refused = this.money.refusal(own);
     if (refused !== null) return this.#refuse(own, sink, refused);
     const allowed = this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder));
     await runRequest(this.#engine, own, allowed, sink);
-    this.#tellIdle();
+    this.#notifyIdle();
   }
 
   async models(client: KnownClient): Promise<readonly ModelEntry[]> {
     const configured = Object.keys(this.#config.models);
-    // With a list of our own nobody has to wait for the providers' lists; they stand in it once they are known.
+    // With configured models the providers' lists are not waited for; they are included once they are known.
     if (configured.length === 0) await this.#lists.refresh(this.#config);
     const entries = configured.filter((name) => !name.includes('*')).map((id) => ({ id, ownedBy: 'breakwater' }));
     for (const [ownedBy, list] of this.#lists.known) for (const model of list) entries.push({ id: `${ownedBy}/${model}`, ownedBy });
@@ -258,7 +258,7 @@ class RunningGateway implements Gateway {
 
   async countsTokens(model: string, holder: string, dialect: Dialect, path: string): Promise<boolean> {
     if (model.length > MODEL_LENGTH_MAX) return false;
-    const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findLater(model, holder));
+    const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findListed(model, holder));
     return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state) && serves(state, 'bytes', path)));
   }
 
@@ -300,7 +300,7 @@ class RunningGateway implements Gateway {
   }
 
   snapshot(): Snapshot {
-    // One that was never asked takes nothing, and nobody may even know of it.
+    // An engine that was never used has no memory to report.
     const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
     const levels = [...this.money.clients.levels(), ...configuredLevels(this.#limits, this.clock.now())];
     return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total);
@@ -311,11 +311,11 @@ class RunningGateway implements Gateway {
   }
 
   reset(target: string): boolean {
-    return this.#change(target, forgetTrouble);
+    return this.#change(target, resetTargetState);
   }
 
   async reload(next: Config): Promise<void> {
-    // Made whole before anything is replaced: a fault leaves the old one serving.
+    // Everything is built before anything is replaced: an error leaves the old config in effect.
     await this.#checks.load(next);
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits, this.money.clients);
@@ -346,7 +346,7 @@ class RunningGateway implements Gateway {
   async close(): Promise<void> {
     this.#draining = true;
     void this.jobs?.stop();
-    for (const run of this.#engine.running.all()) run.stop(shuttingDown());
+    for (const run of this.#engine.running.all()) run.stop(shuttingDownError());
     await this.#idle();
     await this.jobs?.close();
     this.#saved.stop();
@@ -356,21 +356,21 @@ class RunningGateway implements Gateway {
   }
 
   async #askModel(question: ModelQuery): Promise<ModelReply> {
-    const answer = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
-    this.#tellIdle(); // it may be the last that ran
-    return answer;
+    const reply = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
+    this.#notifyIdle(); // it may have been the last running request
+    return reply;
   }
 
-  #tellIdle(): void {
-    if (this.#engine.running.size === 0) for (const tell of this.#whenIdle.splice(0)) tell();
+  #notifyIdle(): void {
+    if (this.#engine.running.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #idle(): Promise<void> {
     return this.#engine.running.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** A name that nobody knows yet may stand in a provider's own list. */
-  async #findLater(name: string, holder: string): Promise<Route | null> {
+  /** Looks for an unknown name in the providers' own lists, which are fetched first. */
+  async #findListed(name: string, holder: string): Promise<Route | null> {
     await this.#lists.refresh(this.#config);
     return this.#routes.find(name, holder, this.#lists.known);
   }

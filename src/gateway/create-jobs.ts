@@ -5,7 +5,7 @@ import { machineName } from '../store/sqlite/machine.ts';
 import type { Store } from '../store/store.ts';
 import type { Gateway } from './gateway.ts';
 
-/** The files and batches of a gateway; null: its store keeps none. Nothing of the gateway is used before they are started. */
+/** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
 export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, clientOf: (name: string) => JobClient | null): Jobs | null {
   if (jobs === null) return null;
   const { clock, slices, events } = gateway;
@@ -17,7 +17,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     settings() {
       const { retention, maxBytes, maxOpen } = gateway.config.batch;
       const limits = { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
-      // One of several clients leaves half of the room to the others.
+      // With several clients, one may use at most half of each limit.
       if (gateway.config.clients.length < 2) return limits;
       return { ...limits, clientBytesMax: Math.ceil(maxBytes / 2), clientOpenJobsMax: Math.ceil(maxOpen / 2) };
     },

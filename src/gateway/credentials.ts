@@ -1,16 +1,16 @@
-/** The credentials of every provider: what is known of a key follows the key, wherever a reload puts it in the list. */
+/** The credentials of all providers. State belongs to the key and survives a reload that moves the key in its list. */
 import { hash } from 'node:crypto';
 import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { Bench } from '../policy/cooldown/bench.ts';
+import { Quarantine } from '../policy/cooldown/quarantine.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
 import type { Credential } from '../pipeline/route/route.ts';
 import type { ClosableSigner, CreateSigner } from './identity/signers.ts';
 import type { Config, ProviderConfig } from './config/index.ts';
 
-/** A credential with the pause of its rate limit, for providers that limit all its models together. */
-export interface KeptCredential extends Credential {
+/** A credential with its rate-limit cooldown, for providers whose limits apply to all models of a key. */
+export interface ProviderCredential extends Credential {
   number: number;
   auth: Credential['auth'];
   readonly signer: ClosableSigner | null;
@@ -20,21 +20,21 @@ export interface KeptCredential extends Credential {
 export class CredentialRegistry {
   readonly #random: Random;
   readonly #createSigner: CreateSigner;
-  readonly #known = new Map<string, KeptCredential>();
-  /** By provider, in the order of its keys; made once for each config. */
-  #lists = new WeakMap<ProviderConfig, readonly KeptCredential[]>();
-  /** Hears of every credential that is made anew. */
-  onMade: ((credential: KeptCredential) => void) | null = null;
+  readonly #known = new Map<string, ProviderCredential>();
+  /** By provider, in the order of its keys; built once per config. */
+  #lists = new WeakMap<ProviderConfig, readonly ProviderCredential[]>();
+  /** Called for each new credential. */
+  onCreated: ((credential: ProviderCredential) => void) | null = null;
 
   constructor(random: Random, createSigner: CreateSigner) {
     this.#random = random;
     this.#createSigner = createSigner;
   }
 
-  of(provider: ProviderConfig): readonly KeptCredential[] {
+  of(provider: ProviderConfig): readonly ProviderCredential[] {
     let list = this.#lists.get(provider);
     if (list === undefined) {
-      // A server that asks for no key has one credential all the same: nothing is sent with it.
+      // A provider without a key has one credential without headers.
       const keys = provider.apiKeys === 'caller' || provider.apiKeys.length === 0 ? [null] : provider.apiKeys;
       list = keys.map((key, i) => this.#numbered(provider, key, i + 1));
       this.#lists.set(provider, list);
@@ -42,17 +42,17 @@ export class CredentialRegistry {
     return list;
   }
 
-  /** The first that is in order, else the first. */
-  inOrder(provider: ProviderConfig, now: Instant): KeptCredential {
+  /** The first usable credential, else the first. */
+  inOrder(provider: ProviderConfig, now: Instant): ProviderCredential {
     const list = this.of(provider);
     return list.find(({ bench }) => bench.remainingMs(now) === 0 && bench.earliest(now) === now) ?? list[0]!;
   }
 
-  all(): IterableIterator<KeptCredential> {
+  all(): IterableIterator<ProviderCredential> {
     return this.#known.values();
   }
 
-  /** After a reload: keys that are gone are forgotten, unless they are out of order, which a key that comes back still is. */
+  /** After a reload: drops removed keys, except quarantined ones, which are still quarantined if they are configured again. */
   forgetOthers(config: Config): void {
     const kept = new Set(Object.values(config.providers).flatMap((provider) => this.of(provider)));
     for (const credential of this.#known.values()) {
@@ -66,7 +66,7 @@ export class CredentialRegistry {
     for (const { signer } of this.#known.values()) signer?.close();
   }
 
-  #numbered(provider: ProviderConfig, key: string | null, number: number): KeptCredential {
+  #numbered(provider: ProviderConfig, key: string | null, number: number): ProviderCredential {
     const isCaller = provider.apiKeys === 'caller';
     const { identity } = provider;
     const secret = key ?? (identity === null ? null : JSON.stringify(identity));
@@ -79,11 +79,11 @@ export class CredentialRegistry {
         number,
         auth,
         signer: identity === null ? null : this.#createSigner(identity),
-        bench: new Bench(`${id}:bench`),
+        bench: new Quarantine(`${id}:bench`),
         cooldown: new Cooldown(`${id}:cooldown`, 'cooldown', this.#random),
       };
       this.#known.set(id, credential);
-      this.onMade?.(credential);
+      this.onCreated?.(credential);
     }
     credential.number = number;
     credential.auth = auth;
@@ -91,16 +91,16 @@ export class CredentialRegistry {
   }
 }
 
-/** Tells keys apart without telling what they are. */
+/** Identifies a key without revealing it. */
 function fingerprint(key: string): string {
   return hash('sha256', key, 'hex').slice(0, 16);
 }
 
-/** Names and values in turn that authenticate a request to the provider. */
+/** The headers that authenticate a request to the provider, as alternating names and values. */
 function authHeaders(provider: ProviderConfig, key: string): string[] {
   const { address, protocol, auth } = provider;
   const name = address.name === 'direct' ? auth : endpointOf(address, protocol).credentialHeader(key, null);
-  // Claude on Azure is documented with Anthropic's own header; each API ignores the other's.
+  // For Claude on Azure, Anthropic's own header is documented; each API ignores the other's.
   if (name === 'api-key') return [name, key, 'x-api-key', key];
   return name === 'bearer' || name === 'authorization' ? ['authorization', `Bearer ${key}`] : [name, key];
 }

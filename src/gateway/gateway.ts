@@ -16,13 +16,13 @@ import type { ConversationHistory } from './response-history.ts';
 import type { ResponseStore } from './response-store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 
-/** A client as configured: what it may ask for, beside its limits. */
+/** A configured client: its rights, in addition to its limits. */
 export interface KnownClient extends Client {
   readonly priority: Priority;
   readonly maxPriority: Priority;
   /** False: the client's list does not allow this name. */
   mayUse(model: string): boolean;
-  /** True: it has a list of models. */
+  /** True: the client has a list of allowed models. */
   readonly isLimited: boolean;
 }
 
@@ -40,27 +40,27 @@ export interface TargetStatus {
   readonly breaker: { readonly state: string; readonly openForMs: number | null; readonly failureRatio: number };
   readonly cooldownMs: number;
   readonly benchedMs: number;
-  /** Why its credential is quarantined, or was until its next trial; null: it is in order. */
+  /** Why its credential is, or was last, quarantined, until a trial succeeds; null: it is usable. */
   readonly quarantine: {
     readonly reason: 'auth' | 'quota';
     readonly status: number | null;
     readonly code: string | null;
     readonly message: string;
   } | null;
-  /** Its credential was refused to one request, which may itself be the cause. */
+  /** The provider rejected the credential once; the request itself may be the cause. */
   readonly suspected: boolean;
   readonly health: number;
-  /** `share`: what this instance may use at once of a limit that several share. */
+  /** `share`: this instance's part of a shared limit. */
   readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number; readonly share?: number }[];
   readonly inFlight: number;
-  /** Answers that were not good enough, by what they lacked, since the start. */
+  /** Failed quality checks since the start, by reason. */
   readonly shortfalls: Readonly<Partial<Record<Shortfall, number>>>;
-  /** What runs a model on this machine; null: it runs elsewhere. */
+  /** The engine of a local model; null: the model is remote. */
   readonly engine: {
     readonly state: 'idle' | 'loading' | 'ready' | 'failed';
-    /** Its thread's JavaScript, heap and buffers. */
+    /** JavaScript heap and buffers of its thread. */
     readonly heapBytes: number;
-    /** By how much the process grew while it loaded: about what weights and run time take. */
+    /** Growth of the process while it loaded: about the size of weights and runtime. */
     readonly loadedBytes: number;
     readonly crashes: number;
     readonly error: string | null;
@@ -74,70 +74,70 @@ export interface QueueStatus {
   readonly waitingByPriority: Readonly<Record<string, number>>;
   readonly inFlight: number;
   readonly heldBytes: number;
-  /** Milliseconds that the longest waiting request has waited, to the second. */
+  /** The wait of the oldest waiting request, in milliseconds, rounded to seconds. */
   readonly oldestMs: number;
-  /** Those who wait by what they wait for, the most first. */
+  /** Waiting requests, grouped by what they wait for, largest group first. */
   readonly groups: readonly QueueGroup[];
-  /** How many wait in groups that are not shown. */
+  /** The number of requests in groups that are not shown. */
   readonly others: number;
 }
 
-/** Those of one class who may use the same targets. */
+/** Waiting requests of one class that may use the same targets. */
 export interface QueueGroup {
-  /** The model that one of them asked for. */
+  /** The model that one of them requested. */
   readonly model: string;
   readonly priority: SchedulingClass;
   readonly waiting: number;
   /** In the order of the route; the first few. */
   readonly targets: readonly string[];
-  /** How long the one that is due first has waited, and how long it may still wait, in milliseconds. */
+  /** How long the first in the queue has waited, and how long it may still wait, in milliseconds. */
   readonly waitedMs: number;
   readonly leftMs: number;
-  /** When a request like it that comes now would start, in milliseconds from now; null: nobody knows. */
+  /** When a new request of this group would start, in milliseconds from now; null: unknown. */
   readonly startsInMs: number | null;
-  /** What keeps each target from it now; `waitMs` null: until another request ends, `never`: for good, or until somebody puts it right. */
+  /** What blocks each target now; `waitMs` null: until another request ends, `never`: permanently, or until an operator intervenes. */
   readonly why: readonly { readonly target: string; readonly kind: Blocker['kind']; readonly waitMs: number | 'never' | null }[];
 }
 
-/** A running gateway without its listener: config in, answers out. `server` and `breakwater.fetch` stand on it. */
+/** A running gateway without a listener. `server` and `breakwater.fetch` are built on it. */
 export interface Gateway {
   readonly config: Config;
   readonly clock: Clock;
   readonly events: EventBus;
-  /** What is masked in all that is shown. */
+  /** Masks secrets in all output. */
   readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
-  /** Files and batches; null: the store keeps none. */
+  /** Files and batches; null: the store does not support them. */
   readonly jobs: Jobs | null;
-  /** Instances that share the store; null: it is this one's own. */
+  /** The instances that share the store; null: the store is not shared. */
   readonly fleet: FleetStatus | null;
   /** Usage, costs, budgets. */
   readonly money: Money;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
-  /** The configured model names that the client may use, and what is known of the providers' own lists. */
+  /** The configured models that the client may use, and those known from the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
-  /** A name that a request of this client could ask for, listed or not; null: there is no such model for it. */
+  /** A model that this client may request, listed or not; null: unknown or not allowed. */
   findModel(client: KnownClient, name: string): Promise<ModelEntry | null>;
-  /** What later requests of the Responses API refer to. */
+  /** Stored responses that later requests of the Responses API may refer to. */
   readonly responses: ResponseStore;
   readonly history: ConversationHistory;
-  /** Whether some target of the name counts tokens at `path` of the dialect. `holder`: whose share of the remembered names it takes. */
+  /** Whether a target of the model counts tokens at `path` of the dialect. `holder`: see `Routes.find`. */
   countsTokens(model: string, holder: string, dialect: Dialect, path: string): Promise<boolean>;
   /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
   isListed(model: string): boolean;
-  /** For what takes longer than a turn of the event loop should. */
+  /** Runs long computations in slices, between turns of the event loop. */
   readonly slices: SlicedWork;
   /**
-   * Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. `holder`: whose share they take,
-   * none for what belongs to several; `reserve`: the part of all room that is left free for others; `own`: what the same request holds.
+   * Counts the bytes of a buffered body; false: the limit is reached (`queue_full`). Released with `releaseBytes`. `holder`: whose share
+   * is used, none for bytes of several holders; `reserve`: the share of the limit to leave free; `own`: bytes that this request holds.
    */
   tryHoldBytes(bytes: number, holder?: string, reserve?: number, own?: number): boolean;
-  /** For what is in memory already. */
+  /** Counts bytes that are in memory already, regardless of the limit. */
   holdBytes(bytes: number, holder: string): void;
   releaseBytes(bytes: number, holder?: string): void;
-  /** This holder's share is what refuses it more bytes, and not the room of all. */
+  /** This holder has reached its share of the memory. */
   isOverByteShare(holder: string): boolean;
   targets(): readonly TargetStatus[];
   queue(): QueueStatus;
@@ -146,10 +146,10 @@ export interface Gateway {
   /** False if there is no such target. */
   isolate(target: string): boolean;
   reset(target: string): boolean;
-  /** Takes a new config over at once, or throws and leaves the old one serving. Running requests are untouched. */
+  /** Applies a new config at once, or throws and keeps the old one. Running requests are not affected. */
   reload(config: Config): Promise<void>;
-  /** From now on new requests are refused with `shutting_down`; resolves when the running ones are over. */
+  /** Refuses new requests with `shutting_down` from now on; resolves when all running requests have ended. */
   drain(): Promise<void>;
-  /** Breaks off what still runs (in-band error), saves the state and closes sockets and store. */
+  /** Aborts running requests (with an in-band error), saves the state, and closes sockets and store. */
   close(): Promise<void>;
 }

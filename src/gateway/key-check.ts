@@ -1,6 +1,6 @@
 /**
- * A free question of our own about a suspected credential: `GET /models` with that key. Where traffic is high the next requests decide a
- * suspicion sooner; where it is low this does. It runs beside all requests: one at a time for a credential, bounded in time and size.
+ * Checks a suspected credential with a free call: `GET /models` with that key. Under high traffic the next requests confirm or clear the
+ * suspicion first; under low traffic this check does. It runs independently of requests: one at a time per credential, bounded in time and size.
  */
 import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
@@ -10,11 +10,11 @@ import { firstValue } from '../transport/transport.ts';
 import type { Transport, UpstreamCall } from '../transport/transport.ts';
 import { failureFromResponse } from '../wire/failure.ts';
 
-/** A suspicion that requests decide sooner costs no question; in milliseconds. */
-const ASK_AFTER_MS = 2_000;
-const ASK_TIMEOUT_MS = 5_000;
-/** Between two questions about one credential, in milliseconds. */
-const ASK_EVERY_MS = 30_000;
+/** Delay before the check, in which other requests may settle the suspicion; in milliseconds. */
+const CHECK_DELAY_MS = 2_000;
+const CHECK_TIMEOUT_MS = 5_000;
+/** The least time between two checks of one credential, in milliseconds. */
+const CHECK_EVERY_MS = 30_000;
 const BODY_MAX = 64 * 1024;
 
 interface Check {
@@ -26,29 +26,29 @@ export class KeyCheck {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #onRefused: (state: TargetState, failure: Failure) => void;
-  /** By credential; at most one for each that is configured. */
+  /** By credential id; at most one per configured credential. */
   readonly #checks = new Map<string, Check>();
-  readonly #askedAt = new WeakMap<object, Instant>();
+  readonly #checkedAt = new WeakMap<object, Instant>();
 
-  /** `onRefused` gets the failure of every error status, with whatever secrets it repeats; whether it refuses the key is for the verdict table to say. */
+  /** `onRefused` is called with the failure of every error status, unmasked; the verdict table decides whether it rejects the key. */
   constructor(transport: Transport, clock: Clock, onRefused: (state: TargetState, failure: Failure) => void) {
     this.#transport = transport;
     this.#clock = clock;
     this.#onRefused = onRefused;
   }
 
-  /** A request of `state` was refused in a way that may be the fault of its credential. */
+  /** Schedules a check after a rejection of a request of `state` that its credential may have caused. */
   raise(state: TargetState): void {
     const { credential } = state;
     const { id, auth } = credential;
     if (state.endpoint.modelsPath(state.basePath) === null) return;
     if (state.runsHere || auth === 'caller' || auth.length === 0 || this.#checks.has(id)) return;
-    const askedAt = this.#askedAt.get(credential) ?? -Infinity;
-    if (this.#clock.now() - askedAt < ASK_EVERY_MS) return;
-    this.#checks.set(id, { timer: this.#clock.schedule(ASK_AFTER_MS, () => this.#ask(state, auth)), call: null });
+    const checkedAt = this.#checkedAt.get(credential) ?? -Infinity;
+    if (this.#clock.now() - checkedAt < CHECK_EVERY_MS) return;
+    this.#checks.set(id, { timer: this.#clock.schedule(CHECK_DELAY_MS, () => this.#check(state, auth)), call: null });
   }
 
-  /** Breaks off whatever is under way. */
+  /** Aborts all checks. */
   close(): void {
     for (const { timer, call } of this.#checks.values()) {
       timer.cancel();
@@ -57,21 +57,21 @@ export class KeyCheck {
     this.#checks.clear();
   }
 
-  #ask(state: TargetState, auth: readonly string[]): void {
+  #check(state: TargetState, auth: readonly string[]): void {
     const { credential } = state;
     const check = this.#checks.get(credential.id)!;
     if (!credential.bench.isSuspect(this.#clock.now())) return void this.#checks.delete(credential.id);
-    this.#askedAt.set(credential, this.#clock.now());
+    this.#checkedAt.set(credential, this.#clock.now());
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     let status = 0;
     let found: HeadersByName = {};
-    /** What came of the body does: the status says most. */
-    const end = (isHeard: boolean): void => {
+    /** A partial body is used as it is: the status matters most. */
+    const end = (hasResponse: boolean): void => {
       if (this.#checks.get(credential.id) !== check) return;
       this.#checks.delete(credential.id);
       check.timer.cancel();
-      if (!isHeard || status < 400) return;
+      if (!hasResponse || status < 400) return;
       const headers = { get: (name: string) => firstValue(found[name]) ?? null };
       const failure = failureFromResponse({ status, headers, body: Buffer.concat(chunks), epochMs: this.#clock.epochMs() });
       this.#onRefused(state, failure);
@@ -80,7 +80,7 @@ export class KeyCheck {
       check.call?.abort();
       end(true);
     };
-    check.timer = this.#clock.schedule(ASK_TIMEOUT_MS, stop);
+    check.timer = this.#clock.schedule(CHECK_TIMEOUT_MS, stop);
     check.call = this.#transport.send(
       {
         origin: state.origin,
@@ -88,7 +88,7 @@ export class KeyCheck {
         method: 'GET',
         headers: [...state.headers, 'accept', 'application/json', 'accept-encoding', 'identity', ...state.endpoint.defaultHeaders, ...auth],
         body: null,
-        connectTimeoutMs: ASK_TIMEOUT_MS,
+        connectTimeoutMs: CHECK_TIMEOUT_MS,
       },
       {
         onSent() {},

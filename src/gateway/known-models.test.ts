@@ -9,7 +9,7 @@ test('a model of a known provider has its price, sizes and abilities', () => {
   for (const ability of ['t', 'i', 's'] as const) assert.ok(model.abilities!.has(ability), ability);
 });
 
-test('of other providers and other models nothing is known', () => {
+test('other providers and models are unknown', () => {
   assert.equal(knownModel(null, 'gpt-4o'), null);
   assert.equal(knownModel('openai', 'no-such-model'), null);
   assert.equal(knownModel('ollama', 'gpt-4o'), null);

@@ -1,4 +1,4 @@
-/** What was learned, for the metrics: the same limits, places and estimates that `/admin/targets` shows. */
+/** Learned limits, concurrency and estimates for the metrics, as in `/admin/targets`. */
 import type { Instant } from '../core/clock.ts';
 import type { LimitLearner } from '../pipeline/route/limit-learner.ts';
 import type { EstimateLevel, ResourceLevel } from '../telemetry/snapshot.ts';
@@ -6,13 +6,13 @@ import type { TargetRegistry } from './targets.ts';
 
 const WINDOWS: Readonly<Record<number, string>> = { 1_000: 'PerSecond', 60_000: 'PerMinute', 86_400_000: 'PerDay' };
 
-/** `openai#1:learned:tokensPerMinute`, `openai/gpt:learned:concurrency`; limits of one scope once, whichever of its targets is asked. */
+/** `openai#1:learned:tokensPerMinute`, `openai/gpt:learned:concurrency`; the limits of one scope appear once. */
 export function learnedLevels(targets: TargetRegistry, now: Instant): ResourceLevel[] {
   const levels: ResourceLevel[] = [];
   const scopes = new Set<LimitLearner>();
   const ids = new Set<string>();
   const add = (level: ResourceLevel): void => {
-    // Two families of headers may tell of the same, and all keys of a target share its places: one of each is enough.
+    // Two header families may report the same limit, and all keys of a target share its concurrency: each id appears once.
     if (ids.has(level.id)) return;
     ids.add(level.id);
     levels.push(level);
@@ -34,7 +34,7 @@ export function learnedLevels(targets: TargetRegistry, now: Instant): ResourceLe
   return levels;
 }
 
-/** By target, whoever's key was used. */
+/** By target, over all its keys. */
 export function estimateLevels(targets: TargetRegistry): EstimateLevel[] {
   const known = new Map<string, EstimateLevel>();
   for (const { name, input } of targets.all()) {

@@ -1,4 +1,4 @@
-/** Makes what learns of targets, and keeps it over reloads: of rate limits by their scope, of a target by its name. */
+/** Creates learned state and keeps it over reloads: rate limits by scope, the rest by target name. */
 import type { Instant } from '../core/clock.ts';
 import { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
@@ -11,23 +11,23 @@ import { countsCached } from '../pipeline/route/route.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import type { ReaderOptions } from '../wire/rate-limit-reader.ts';
 import type { LimitsConfig, ProviderConfig } from './config/index.ts';
-import { isOwnNetwork } from './own-network.ts';
+import { isPrivateNetwork } from './private-network.ts';
 import type { LimitResource } from './limits.ts';
 
-/** What is learned of a target whoever calls it. */
+/** Learned state of a target, over all its credentials. */
 export type TargetLearning = Pick<TargetState, 'concurrency' | 'input' | 'output'>;
 
 export function createTargetLearning(name: string): TargetLearning {
   return { concurrency: new AdaptiveConcurrency(`${name}:learned concurrency`), input: new InputEstimate(), output: new OutputEstimate() };
 }
 
-/** What is learned of a scope's rate limits, the same object as long as anything uses the scope. */
+/** The learned rate limits of each scope: the same object while anything uses the scope. */
 export class LimitLearners {
   readonly #known = new Map<string, LimitLearner>();
-  /** Hears of every one that is made anew. */
-  onMade: ((scope: string, learner: LimitLearner) => void) | null = null;
+  /** Called for each new learner. */
+  onCreated: ((scope: string, learner: LimitLearner) => void) | null = null;
 
-  /** `limits`: those that are configured for the scope; `resources`: what was made of them. */
+  /** `limits`: the configured limits of the scope; `resources`: the resources built from them. */
   of(scope: string, provider: ProviderConfig, limits: readonly LimitsConfig[], resources: readonly LimitResource[]): LimitLearner {
     const configured = resources.filter(isRate);
     const options = KINDS.map((kind) => optionsOf(`${scope}:learned ${kind}`, kind, provider, limits, configured));
@@ -36,7 +36,7 @@ export class LimitLearners {
       const [requests, tokens] = options.map((one) => new LearnedRate(one));
       learner = new LimitLearner(requests!, tokens!, new CachedCount(provider.countsCached), readerOf(provider));
       this.#known.set(scope, learner);
-      this.onMade?.(scope, learner);
+      this.onCreated?.(scope, learner);
     }
     learner.requests.configure(options[0]!);
     learner.tokens.configure(options[1]!);
@@ -47,12 +47,12 @@ export class LimitLearners {
     return this.#known.entries();
   }
 
-  /** Of one model; a key's stays as long as the key. */
+  /** Drops the learner of one model; that of a key is kept as long as the key. */
   forget(scope: string): void {
     this.#known.delete(scope);
   }
 
-  /** Nothing uses the others any more. */
+  /** Drops all others, which are no longer in use. */
   keepOnly(used: ReadonlySet<LimitLearner | null>): void {
     for (const [scope, learner] of this.#known) if (!used.has(learner)) this.#known.delete(scope);
   }
@@ -82,11 +82,11 @@ function optionsOf(
     enforce: isSliding ? 'sliding' : provider.enforce,
     configured,
     isConfigured: isSet(kind === 'requests' ? REQUEST_LIMITS : TOKEN_LIMITS),
-    startsCarefully: !isAnySet && !provider.local && !isOwnNetwork(new URL(provider.baseUrl).hostname),
+    startsCarefully: !isAnySet && !provider.local && !isPrivateNetwork(new URL(provider.baseUrl).hostname),
   };
 }
 
-/** Groq counts requests by the day and tokens by the minute, under names that say neither. */
+/** Groq counts requests per day and tokens per minute, without either in the header names. */
 function readerOf({ rateLimitHeaders }: ProviderConfig): ReaderOptions {
   return {
     windowOf: (kind) => (rateLimitHeaders === 'groq' && kind === 'requests' ? 'day' : 'minute'),
@@ -94,9 +94,9 @@ function readerOf({ rateLimitHeaders }: ProviderConfig): ReaderOptions {
   };
 }
 
-/** What `/admin/targets` shows of it. */
+/** Learned state as shown in `/admin/targets`. */
 export interface LearnedStatus {
-  /** Limits that the provider has told, or that refusals have taught; `credential` or `model`: what they belong to. */
+  /** Limits that the provider reported, or that were inferred from 429s. */
   readonly limits: readonly {
     readonly kind: 'requests' | 'tokens' | 'inputTokens' | 'outputTokens';
     readonly source: 'told' | 'paced';
@@ -104,15 +104,15 @@ export interface LearnedStatus {
     readonly limit: number;
     readonly available: number;
   }[];
-  /** Calls at once; null: nothing has shown that there is a limit. */
+  /** The inferred concurrency limit; null: no limit was observed. */
   readonly concurrency: number | null;
-  /** Counted input tokens for each that was estimated; null: too little is known. */
+  /** Reported input tokens per estimated token; null: too few samples. */
   readonly inputFactor: number | null;
-  /** The part of all input that the provider had in its cache, from 0 to 1; null: too little is known. */
+  /** The share of input tokens read from the provider's cache, from 0 to 1; null: too few samples. */
   readonly cachedShare: number | null;
-  /** Whether its token limits count that part. */
+  /** Whether its token limits count cached input. */
   readonly countsCached: boolean;
-  /** The length that nine in ten answers stay below, in tokens, by client. */
+  /** The 90th percentile of output tokens, by client. */
   readonly outputTokens: Readonly<Record<string, number>>;
 }
 

@@ -1,4 +1,4 @@
-/** From configured limits to resources. */
+/** Builds resources from configured limits. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
@@ -47,28 +47,28 @@ type RateKind = keyof typeof KINDS;
 
 interface KnownLimit {
   readonly resource: LimitResource;
-  /** Its id as people are told it; null: nothing in the config has it any more. */
+  /** Its displayed id; null: no longer in the config. */
   shownAs: string | null;
 }
 
-/** Where several instances share their limits: who keeps this one's parts in step with the others'. */
+/** Synchronizes this instance's shares of the limits with other instances. */
 export interface LimitFleet {
   add(lease: Leasable): void;
   remove(id: string): void;
-  /** Somebody asks for it in vain. */
+  /** A request needs more of this limit than the share has left. */
   short(id: string): void;
 }
 
 /**
- * Limits by their id, the same object over reloads: what they know stays, and a changed limit holds at once for those who wait for
- * it already. Only another way of counting makes a new one, which begins full.
+ * Limit resources by id. They survive reloads with their state, and a changed limit applies at once, also to waiting requests. Only a
+ * different kind of window creates a new resource, which starts full.
  */
 export class LimitRegistry {
   readonly #clock: Clock;
   readonly #limits = new Map<string, KnownLimit>();
   readonly #fleet: LimitFleet | null;
-  /** Hears of every limit that is made anew. */
-  onMade: ((id: string, resource: LimitResource) => void) | null = null;
+  /** Called for each new limit. */
+  onCreated: ((id: string, resource: LimitResource) => void) | null = null;
 
   constructor(clock: Clock, fleet: LimitFleet | null = null) {
     this.#clock = clock;
@@ -76,8 +76,8 @@ export class LimitRegistry {
   }
 
   /**
-   * One resource for each limit that is set. `scope` is what they belong to, `shownAs` how people are told of it; `kind` replaces
-   * their own kind.
+   * One resource per configured limit. `scope`: the owner of the limits; `shownAs`: its displayed name; `kind` replaces the kind of each
+   * limit.
    */
   make(scope: string, shownAs: string, limits: LimitsConfig, kind?: ResourceKind): LimitResource[] {
     const made: LimitResource[] = [];
@@ -95,7 +95,7 @@ export class LimitRegistry {
     return this.#limits.entries();
   }
 
-  /** After a reload: limits that are not among these are no longer shown, and are forgotten where nothing is taken from them. */
+  /** After a reload: hides all other limits, and drops those without current usage. */
   showOnly(used: ReadonlySet<Resource>): void {
     const now = this.#clock.now();
     for (const [id, known] of this.#limits) {
@@ -147,7 +147,7 @@ export class LimitRegistry {
 
   #keep(id: string, resource: LimitResource, isNew: boolean): LimitResource {
     this.#limits.set(id, { resource, shownAs: id });
-    if (isNew) this.onMade?.(id, resource);
+    if (isNew) this.onCreated?.(id, resource);
     return resource;
   }
 
@@ -161,22 +161,22 @@ export class LimitRegistry {
   }
 }
 
-/** This instance's part of a limit that several share. */
+/** True for this instance's share of a limit that several instances share. */
 export function isLeased(resource: LimitResource): resource is LeasedLimit {
   return resource instanceof LeasedBucket || resource instanceof LeasedWindow || resource instanceof LeasedConcurrency;
 }
 
-/** What this instance may use at once of a limit that several share. */
+/** This instance's part of a shared limit. */
 export function shareOf(resource: LeasedLimit): number {
   return resource instanceof LeasedBucket ? resource.capacity : resource.limit;
 }
 
-/** What the limit allows in all, over all instances. */
+/** The whole limit, over all instances. */
 export function wholeLimitOf(resource: LimitResource): number {
   return isLeased(resource) && !(resource instanceof LeasedBucket) ? resource.wholeLimit : resource.limit;
 }
 
-/** Nothing is taken from it: a new one would be the same. */
+/** No usage is counted: a new resource would be in the same state. */
 export function isUntouched(resource: LimitResource, now: Instant): boolean {
   if (resource instanceof ConcurrencyLimiter) return resource.inUse === 0;
   return resource instanceof TokenBucket ? resource.isFull(now) : resource.isEmpty(now);

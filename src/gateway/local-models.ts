@@ -1,4 +1,4 @@
-/** The models of a config that run on this machine, as their transport takes them. */
+/** The local models of a config, in the form that their transport takes. */
 import { availableParallelism } from 'node:os';
 import type { LocalModel } from '../transport/local/local-transport.ts';
 import { builtinProvider } from './config/index.ts';
@@ -13,10 +13,10 @@ function modelsOf({ name: provider, baseUrl, engine }: ProviderConfig): LocalMod
   // Simulated providers have an address.
   if (engine === null || baseUrl !== '') return [];
   const { name, warm, threads, maxHeap, cacheDir, directory } = engine;
-  // One processor is left to those who are served meanwhile.
+  // One processor is left for the gateway itself.
   const own = { engine: name, threads: threads ?? Math.max(1, availableParallelism() - 1), maxHeap, cacheDir, directory };
   return Object.entries(engine.models).map(([model, settings]) => ({
-    // Whatever its provider is called, a summary without a model says what it is.
+    // An extractive summary, which no model wrote, is named the same for all providers.
     spec: {
       name: `${provider}/${model}`,
       responseModel: name === 'extract' ? 'local/extract' : `${provider}/${model}`,
@@ -27,7 +27,7 @@ function modelsOf({ name: provider, baseUrl, engine }: ProviderConfig): LocalMod
   }));
 }
 
-/** A model that nobody configured is not loaded before it is asked for. */
+/** A model that is not configured is loaded on first use. */
 function isLoadable({ weights, hub, mayDownload }: { weights: string | null; hub: string | null; mayDownload: boolean }): boolean {
   return weights !== null || hub === null || mayDownload;
 }

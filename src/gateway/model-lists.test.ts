@@ -13,7 +13,7 @@ function configOf(...names: string[]): Config {
   return parsed.config;
 }
 
-test('a list that is asked for while the config changes neither counts for the new one nor keeps it from asking', async () => {
+test('a list requested before a config change is not used for the new config, which requests its own', async () => {
   const asked = new Map<string, UpstreamListener>();
   const transport = {
     send(request: { origin: string }, handler: UpstreamListener) {

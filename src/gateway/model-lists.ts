@@ -1,4 +1,4 @@
-/** What providers say of themselves at `GET /models`: asked for only when a name or a list needs it, and kept for a while. */
+/** The providers' own model lists (`GET /models`): fetched only when a name or a list needs them, then cached. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
@@ -9,7 +9,7 @@ import type { CredentialRegistry } from './credentials.ts';
 import type { ModelEntry } from './gateway.ts';
 
 const FRESH_MS = 5 * 60_000;
-const ASK_TIMEOUT_MS = 3_000;
+const FETCH_TIMEOUT_MS = 3_000;
 const BODY_MAX = 4 * 1024 * 1024;
 
 export class ProviderLists {
@@ -18,7 +18,7 @@ export class ProviderLists {
   readonly #credentials: CredentialRegistry;
   #lists = new Map<string, ReadonlySet<string>>();
   #freshUntil: Instant = -Infinity;
-  #asking: Promise<void> | null = null;
+  #fetching: Promise<void> | null = null;
 
   constructor(transport: Transport, clock: Clock, credentials: CredentialRegistry) {
     this.#transport = transport;
@@ -26,25 +26,25 @@ export class ProviderLists {
     this.#credentials = credentials;
   }
 
-  /** What is known now, by provider. */
+  /** The cached lists, by provider. */
   get known(): ModelLists {
     return this.#lists;
   }
 
-  /** Asks every provider that can be asked, unless that was done a short while ago. Bounded; never rejects. */
+  /** Fetches the list of every provider that has one, unless the cache is fresh. Bounded in time; never rejects. */
   refresh(config: Config): Promise<void> {
     if (this.#clock.now() < this.#freshUntil) return Promise.resolve();
-    if (this.#asking !== null) return this.#asking;
+    if (this.#fetching !== null) return this.#fetching;
     const lists = this.#lists;
-    this.#asking = this.#askAll(config, lists).finally(() => {
-      if (lists !== this.#lists) return; // the config has changed meanwhile
-      this.#asking = null;
+    this.#fetching = this.#fetchAll(config, lists).finally(() => {
+      if (lists !== this.#lists) return; // the config has changed
+      this.#fetching = null;
       this.#freshUntil = this.#clock.now() + FRESH_MS;
     });
-    return this.#asking;
+    return this.#fetching;
   }
 
-  /** A name that can be asked for, and whose it is; the providers are asked where it is not known without them. */
+  /** A model and its owner; null: unknown. The lists are fetched if the name is not known without them. */
   async find(config: Config, name: string): Promise<ModelEntry | null> {
     let resolved = resolveModel(config, name, this.#lists);
     if (resolved === null) {
@@ -52,28 +52,28 @@ export class ProviderLists {
       resolved = resolveModel(config, name, this.#lists);
     }
     if (resolved === null) return null;
-    const isOurs = resolved.by === 'model' || resolved.by === 'pattern';
-    return { id: name, ownedBy: isOurs ? 'breakwater' : resolved.tiers[0]![0]!.provider };
+    const isConfigured = resolved.by === 'model' || resolved.by === 'pattern';
+    return { id: name, ownedBy: isConfigured ? 'breakwater' : resolved.tiers[0]![0]!.provider };
   }
 
-  /** The config has changed. */
+  /** Clears the cache after a config change. */
   forget(): void {
     this.#freshUntil = -Infinity;
-    this.#asking = null;
+    this.#fetching = null;
     this.#lists = new Map();
   }
 
-  async #askAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
+  async #fetchAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
     const providers = Object.values(config.providers).filter(({ protocol }) => protocol !== 'local');
     await Promise.all(
       providers.map(async (provider) => {
-        const list = await this.#ask(provider);
+        const list = await this.#fetch(provider);
         if (list !== null) lists.set(provider.name, list);
       }),
     );
   }
 
-  #ask(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
+  #fetch(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
     const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
     if (auth === 'caller') return Promise.resolve(null);
     const endpoint = endpointOf(provider.address, provider.protocol);
@@ -90,11 +90,11 @@ export class ProviderLists {
         timer.cancel();
         resolve(list);
       };
-      const timer = this.#clock.schedule(ASK_TIMEOUT_MS, () => {
+      const timer = this.#clock.schedule(FETCH_TIMEOUT_MS, () => {
         call.abort();
         end(null);
       });
-      const request = { origin: url.origin, path, method: 'GET', headers, body: null, connectTimeoutMs: ASK_TIMEOUT_MS };
+      const request = { origin: url.origin, path, method: 'GET', headers, body: null, connectTimeoutMs: FETCH_TIMEOUT_MS };
       const call = this.#transport.send(request, {
         onSent() {},
         onHeaders: (status) => (isGood = status === 200),

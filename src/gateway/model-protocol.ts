@@ -1,4 +1,4 @@
-/** What a model of a provider speaks. A cloud serves models of several makers, each in its own protocol. */
+/** The protocol of a provider's model. A cloud serves models of several makers, each in its own protocol. */
 import type { ProviderConfig } from './config/index.ts';
 import type { ModelProtocol } from './config/config.ts';
 
@@ -9,7 +9,7 @@ export function protocolOf({ protocol, knowsMakers, address, models }: ProviderC
   return address.name === 'bedrock' && address.service === 'runtime' && !isOpenai(model) ? 'converse' : protocol;
 }
 
-/** `claude-sonnet-4-5`, `us.anthropic.claude-…-v1:0`, or the ARN of an inference profile of one. */
+/** `claude-sonnet-4-5`, `us.anthropic.claude-…-v1:0`, or the ARN of its inference profile. */
 function isClaude(model: string): boolean {
   return /(?:^|[./])(?:anthropic[./])?claude-/.test(model);
 }

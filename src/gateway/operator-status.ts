@@ -1,8 +1,8 @@
-/** What the dashboard shows of the gateway itself, once a second: bounded, however large the configuration is. */
+/** The state of the gateway for the dashboard, once per second; bounded in size for any configuration. */
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
 
-/** Targets (one for each credential) and client limits in one frame. */
+/** The most targets (one per credential), client limits and jobs in one frame. */
 const targetsMax = 200;
 const clientLimitsMax = 200;
 const jobsMax = 50;
@@ -12,10 +12,10 @@ export interface OperatorStatus {
   readonly simulated: boolean;
   readonly queue: QueueStatus;
   readonly targets: readonly TargetStatus[];
-  /** Targets that are not in `targets`. */
+  /** The number of targets that are not in `targets`. */
   readonly unshownTargets: number;
   readonly clientLimits: readonly ClientLimit[];
-  /** Work that outlives a connection, the last begun first. Absent: none is known. */
+  /** Batches, newest first. Absent: not supported by the store. */
   readonly jobs?: readonly JobProgress[];
 }
 
@@ -28,7 +28,7 @@ export interface JobProgress {
   readonly done: number;
   /** Part of `done`. */
   readonly failed: number;
-  /** When it will probably be over, in milliseconds since the epoch; null: not known. */
+  /** Estimated end, in milliseconds since the epoch; null: unknown. */
   readonly endsAt: number | null;
 }
 

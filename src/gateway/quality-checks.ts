@@ -1,4 +1,4 @@
-/** The operator's own checks that stand in modules, loaded before a config is taken into use. */
+/** Custom quality checks from modules, loaded before a config is applied. */
 import { pathToFileURL } from 'node:url';
 import type { JudgeModel, QualityCheck } from '../core/quality.ts';
 import type { TargetQuality } from '../pipeline/route/target-quality.ts';
@@ -7,28 +7,28 @@ import type { Config } from './config/index.ts';
 import { patternFlags } from './config/index.ts';
 
 type QualityPolicy = Config['policy']['quality'];
-/** Any part of a policy, as far as it matters here. */
+/** Anything with a quality policy. */
 interface Owner {
   readonly policy: { readonly quality?: { readonly check?: unknown } | undefined };
 }
 
-/** A module that the config names is not as it should be: the operator's matter. */
+/** A configured module cannot be loaded or has no check: a configuration error. */
 export class CheckFault extends Error {
   override readonly name = 'CheckFault';
 }
 
 export class QualityChecks {
-  /** By path. A module is read once: node keeps it. */
+  /** By path. Each module is loaded once, as Node.js caches modules. */
   readonly #loaded = new Map<string, QualityCheck>();
 
-  /** Loads every module that the config names. Rejects with a CheckFault that names the one that can't be loaded. */
+  /** Loads every module in the config. Rejects with a CheckFault that names the module that can't be loaded. */
   async load(config: Config): Promise<void> {
     const owners: Owner[] = [config, ...Object.values(config.providers), ...Object.values(config.models)];
     const paths = new Set(owners.map(({ policy }) => policy.quality?.check).filter((check) => typeof check === 'string'));
     for (const path of paths) if (!this.#loaded.has(path)) this.#loaded.set(path, await loadCheck(path));
   }
 
-  /** What the targets of a policy must answer. */
+  /** The quality checks of a policy. */
   qualityOf(quality: QualityPolicy): TargetQuality {
     return {
       rules: new QualityRules(quality, patternFlags),
@@ -39,20 +39,20 @@ export class QualityChecks {
     };
   }
 
-  #checkOf(given: QualityPolicy['check']): QualityCheck | JudgeModel | null {
-    if (typeof given !== 'string') return given;
-    // Looked up when it is called: routes are made before their modules are there.
-    return (answer) => {
-      const check = this.#loaded.get(given);
-      if (check === undefined) throw new Error(`the module ${given} is not loaded`);
-      return check(answer);
+  #checkOf(setting: QualityPolicy['check']): QualityCheck | JudgeModel | null {
+    if (typeof setting !== 'string') return setting;
+    // Looked up when called: routes are built before their modules are loaded.
+    return (response) => {
+      const check = this.#loaded.get(setting);
+      if (check === undefined) throw new Error(`the module ${setting} is not loaded`);
+      return check(response);
     };
   }
 }
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // Node goes on with the file of ours that asked for it.
+  // Node.js appends the path of the importing file.
   return error.message.split('\n')[0]!.replace(/ imported from .*$/, '');
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RememberedNames } from './remembered-names.ts';
 
-test('the client that has most names gives one up, and no other', () => {
+test('only the client with the most names loses one', () => {
   const names = new RememberedNames(100, () => false);
   for (let i = 0; i < 10; i++) assert.equal(names.add(`modest-${i}`, 'modest'), null);
   for (let i = 0; i < 30_000; i++) {
@@ -14,7 +14,7 @@ test('the client that has most names gives one up, and no other', () => {
   for (let i = 10; i < 60; i++) assert.match(names.add(`modest-${i}`, 'modest')!, i < 50 ? /^invented/ : /^(modest|invented)/);
 });
 
-test('of one client the names that are used stay, and those that are busy', () => {
+test('recently used and busy names of a client are not evicted', () => {
   const names = new RememberedNames(10, (name) => name === 'busy');
   names.add('busy', 'one');
   names.add('used', 'one');
@@ -25,7 +25,7 @@ test('of one client the names that are used stay, and those that are busy', () =
   assert.deepEqual([names.use('used'), names.use('busy'), names.size], [true, true, 10]);
 });
 
-test('where all names are busy the bound holds all the same', () => {
+test('the limit applies even if all names are busy', () => {
   const names = new RememberedNames(200, () => true);
   for (let i = 0; i < 1000; i++) names.add(`name-${i}`, 'one');
   assert.equal(names.size, 200);

@@ -1,17 +1,17 @@
 /**
- * Names that callers made up, or asked for without the config naming them, each charged to the one that asked first. At the bound the
- * one that has most of them gives one up: that which was not used for the longest time, roughly (second chance).
+ * Names from requests that the config does not contain, each counted for the holder that requested it first. At the limit, the holder
+ * with the most names loses one: approximately the least recently used (second-chance replacement).
  */
 import { HoldersByCount, type CountedHolder } from '../policy/scheduler/holders-by-count.ts';
 
 interface Holder extends CountedHolder<Holder> {
   readonly holder: string;
-  /** The oldest first; true: it was used since it was last passed over. */
+  /** Oldest first; true: used since the last scan. */
   readonly names: Map<string, boolean>;
 }
 
-/** So many that are in use are passed over in one look for a name to forget. */
-const LOOKS_MAX = 64;
+/** The most names in use that one eviction skips. */
+const SKIPPED_MAX = 64;
 
 export class RememberedNames {
   readonly #max: number;
@@ -20,7 +20,7 @@ export class RememberedNames {
   readonly #holders = new Map<string, Holder>();
   readonly #byCount = new HoldersByCount<Holder>();
 
-  /** `isBusy`: a name that is better kept for now. */
+  /** `isBusy`: whether a name is in use, and should not be evicted now. */
   constructor(max: number, isBusy: (name: string) => boolean) {
     this.#max = max;
     this.#isBusy = isBusy;
@@ -34,14 +34,14 @@ export class RememberedNames {
     return this.#owners.has(name);
   }
 
-  /** False: the name is not remembered (any more). */
+  /** Marks a name as used; false: it is not stored (any more). */
   use(name: string): boolean {
     const owner = this.#owners.get(name);
     owner?.names.set(name, true);
     return owner !== undefined;
   }
 
-  /** Remembers a new name; gives the one that is forgotten for it, null: none. */
+  /** Stores a new name; returns the name evicted for it, or null. */
   add(name: string, by: string): string | null {
     const forgotten = this.#owners.size >= this.#max ? this.#forgetOne() : null;
     let holder = this.#holders.get(by);
@@ -62,10 +62,10 @@ export class RememberedNames {
 
   #forgetOne(): string {
     const { names } = this.#byCount.largest!;
-    let looks = 0;
+    let skipped = 0;
     for (const [name, wasUsed] of names) {
-      if (looks++ < LOOKS_MAX && (wasUsed || this.#isBusy(name))) {
-        names.delete(name); // and in again, as the newest
+      if (skipped++ < SKIPPED_MAX && (wasUsed || this.#isBusy(name))) {
+        names.delete(name); // moved to the end, as the newest
         names.set(name, false);
         continue;
       }

@@ -1,4 +1,4 @@
-/** Conversations of the Responses API: what a request refers to, written out for targets that don't have it. */
+/** Conversations of the Responses API: expands references to stored responses for targets that do not have them. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { ResponseHistory } from '../jobs/host.ts';
@@ -9,8 +9,8 @@ import { scanInSlices } from '../wire/scan-in-slices.ts';
 import type { ResponseStore } from './response-store.ts';
 
 const dialect = DIALECTS['openai-responses'];
-/** A larger response is not kept, nor is one to a larger request, in bytes. */
-export const KEPT_BYTES_MAX = 256 * 1024;
+/** The largest request and response that are stored, in bytes. */
+export const STORED_BYTES_MAX = 256 * 1024;
 
 type HistoryReference = ReturnType<typeof RESPONSE_HISTORY.readHistoryReference>;
 
@@ -24,11 +24,11 @@ export class ConversationHistory implements ResponseHistory {
   }
 
   of(client: string, body: Uint8Array, hold?: (bytes: number) => void): Promise<GatewayRequest['history']> {
-    if (body.byteLength > KEPT_BYTES_MAX) return Promise.resolve(undefined);
+    if (body.byteLength > STORED_BYTES_MAX) return Promise.resolve(undefined);
     return this.follow(client, body, RESPONSE_HISTORY.readHistoryReference(body), hold);
   }
 
-  /** `hold` is called with what is read, in bytes, and may throw to refuse. */
+  /** `hold` is called with the bytes that are read, and may throw to refuse. */
   async follow(
     client: string,
     body: Uint8Array,
@@ -47,7 +47,7 @@ export class ConversationHistory implements ResponseHistory {
   }
 
   begin(client: string, id: string, body: Uint8Array): void {
-    if (body.byteLength > KEPT_BYTES_MAX) return;
+    if (body.byteLength > STORED_BYTES_MAX) return;
     const { previous, input } = RESPONSE_HISTORY.readHistoryReference(body);
     this.#responses.put(client, id, { previous, input, response: { id, status: 'queued' }, maker: '' }, body.byteLength);
   }
@@ -55,8 +55,8 @@ export class ConversationHistory implements ResponseHistory {
   async end(client: string, id: string, response: Readonly<Record<string, unknown>>, maker: string): Promise<void> {
     const begun = await this.#responses.get(client, id);
     const { length } = JSON.stringify(response);
-    if (begun === null || length > KEPT_BYTES_MAX) return;
-    this.#responses.put(client, id, { ...begun, response, maker }, KEPT_BYTES_MAX + length);
+    if (begun === null || length > STORED_BYTES_MAX) return;
+    this.#responses.put(client, id, { ...begun, response, maker }, STORED_BYTES_MAX + length);
   }
 
   delete(client: string, id: string): void {

@@ -17,7 +17,7 @@ const message = (text: string) => ({ type: 'message', role: 'user', content: tex
 const response = (id: string, text = '') => ({ id, status: 'completed', output: [{ id: 'm', status: 'completed', ...message(text) }] });
 const body = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));
 
-test('a request and its response are kept where each is as large as it may be', async () => {
+test('a request and a response of maximum size are both stored', async () => {
   const { responses } = stage();
   const text = 'x'.repeat(250 * 1024);
   const kept = { previous: null, input: [message(text)], response: response('a', text), maker: 'a/m' };
@@ -28,7 +28,7 @@ test('a request and its response are kept where each is as large as it may be', 
   assert.equal(await responses.get('web', 'a'), null);
 });
 
-test('a conversation is written out in order, without the ids of its items', async () => {
+test('a conversation is expanded in order, without item ids', async () => {
   const { responses, history } = stage();
   responses.put('web', 'a', { previous: null, input: [message('one')], response: response('a', 'two'), maker: 'p/m' }, 100);
   responses.put('web', 'b', { previous: 'a', input: [], response: response('b', 'three'), maker: 'q/m' }, 100);
@@ -43,7 +43,7 @@ test('a conversation is written out in order, without the ids of its items', asy
   assert.equal(await history.of('other', body({ model: 'm', previous_response_id: 'b', input: 'x' })), undefined);
 });
 
-test('what is read of a conversation is counted, and refused where there is no room', async () => {
+test('a conversation counts as buffered bytes, and is refused beyond the limit', async () => {
   const { responses, history } = stage();
   responses.put('web', 'a', { previous: null, input: [message('x'.repeat(1_000))], response: response('a'), maker: 'p/m' }, 100);
   let held = 0;

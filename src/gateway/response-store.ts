@@ -1,27 +1,27 @@
-/** Responses that a later request may refer to (Responses API): kept for their client, for a while, within the store's limits. */
+/** Stores responses that later requests of the same client may refer to (Responses API), within the store's limits. */
 import type { Clock } from '../core/clock.ts';
 import type { Store } from '../store/store.ts';
 
 const COLLECTION = 'responses';
-/** As long as OpenAI keeps them, in milliseconds. */
+/** Retention in milliseconds, as at OpenAI. */
 const KEPT_MS = 30 * 86_400_000;
-/** Responses of one conversation that are followed, and their JSON together, in UTF-16 units. */
+/** The most responses in one conversation, and the most JSON in total, in UTF-16 units. */
 const LINKS_MAX = 1_000;
 const HISTORY_LENGTH_MAX = 8 * 1024 * 1024;
 
-/** What is longer is stored in two parts, in UTF-16 units: the store takes values of 256 Ki. */
+/** Longer entries are stored in two parts, in UTF-16 units: the store takes values of up to 256 Ki. */
 const WHOLE_LENGTH_MAX = 200 * 1024;
-/** Others have no output yet, or none that can be referred to. */
+/** The statuses of responses with output that can be referred to. */
 const ENDED: ReadonlySet<unknown> = new Set(['completed', 'incomplete']);
 
-export interface KeptResponse {
-  /** The response that its request refers to; null: none. */
+export interface StoredTurn {
+  /** The response that the request refers to; null: none. */
   readonly previous: string | null;
-  /** The items of its request, without those of earlier ones. */
+  /** The input items of the request, without those of earlier responses. */
   readonly input: readonly unknown[];
-  /** As the client got it. */
+  /** As sent to the client. */
   readonly response: Readonly<Record<string, unknown>>;
-  /** `provider/model` that made it. */
+  /** The `provider/model` that produced it. */
   readonly maker: string;
 }
 
@@ -34,20 +34,20 @@ export class ResponseStore {
     this.#clock = clock;
   }
 
-  /** `length`: of its JSON, about, in UTF-16 units. */
-  put(client: string, id: string, kept: KeptResponse, length: number): void {
+  /** `length`: the approximate length of its JSON, in UTF-16 units. */
+  put(client: string, id: string, kept: StoredTurn, length: number): void {
     const expires = { expiresAtMs: this.#clock.epochMs() + KEPT_MS };
     const isDivided = length > WHOLE_LENGTH_MAX;
-    // One value of the store may not be as large as a request and its response together.
+    // A request and its response together may exceed the size of one value in the store.
     if (isDivided) this.#store.put(COLLECTION, inputKeyOf(client, id), kept.input, expires);
     this.#store.put(COLLECTION, keyOf(client, id), isDivided ? { ...kept, input: null } : kept, expires);
   }
 
-  /** Null: there is none, or it was not kept. */
-  async get(client: string, id: string): Promise<KeptResponse | null> {
+  /** Null: not stored. */
+  async get(client: string, id: string): Promise<StoredTurn | null> {
     const value = await this.#store.get(COLLECTION, keyOf(client, id));
     if (!isKept(value)) return null;
-    if (value.input !== null) return value as KeptResponse;
+    if (value.input !== null) return value as StoredTurn;
     const input = await this.#store.get(COLLECTION, inputKeyOf(client, id));
     return Array.isArray(input) ? { ...value, input } : null;
   }
@@ -58,14 +58,14 @@ export class ResponseStore {
   }
 
   /**
-   * The response and all that it follows, oldest first. Null: one of them is not kept or has not ended, or they are too much.
-   * `onLength` is called for each with the length of its JSON, in UTF-16 units, and may throw to refuse.
+   * The response and all its predecessors, oldest first. Null: one of them is not stored or has not ended, or a limit is exceeded.
+   * `onLength` is called with the length of each one's JSON, in UTF-16 units, and may throw to refuse.
    */
-  async conversation(client: string, id: string, onLength?: (length: number) => void): Promise<readonly KeptResponse[] | null> {
-    const responses: KeptResponse[] = [];
+  async conversation(client: string, id: string, onLength?: (length: number) => void): Promise<readonly StoredTurn[] | null> {
+    const responses: StoredTurn[] = [];
     let total = 0;
     for (let next: string | null = id; next !== null;) {
-      const kept: KeptResponse | null = await this.get(client, next);
+      const kept: StoredTurn | null = await this.get(client, next);
       if (kept === null || !ENDED.has(kept.response['status']) || responses.length >= LINKS_MAX) return null;
       const { length } = JSON.stringify([kept.input, kept.response['output']]);
       total += length;
@@ -78,7 +78,7 @@ export class ResponseStore {
   }
 }
 
-/** An id may hold anything; a client's name holds no line end. */
+/** An id may contain anything; a client name has no line breaks. */
 function keyOf(client: string, id: string): string {
   return `${client}\n${id}`;
 }
@@ -87,10 +87,10 @@ function inputKeyOf(client: string, id: string): string {
   return `${keyOf(client, id)}\ninput`;
 }
 
-/** Another version may have written it. Its input may stand apart (null). */
-function isKept(value: unknown): value is Omit<KeptResponse, 'input'> & { readonly input: readonly unknown[] | null } {
+/** Validates a stored entry, which another version may have written. `input` null: stored separately. */
+function isKept(value: unknown): value is Omit<StoredTurn, 'input'> & { readonly input: readonly unknown[] | null } {
   if (typeof value !== 'object' || value === null) return false;
-  const { previous, input, response, maker } = value as Partial<Record<keyof KeptResponse, unknown>>;
+  const { previous, input, response, maker } = value as Partial<Record<keyof StoredTurn, unknown>>;
   const isLinked = previous === null || typeof previous === 'string';
   return (
     isLinked && (input === null || Array.isArray(input)) && typeof response === 'object' && response !== null && typeof maker === 'string'

@@ -14,13 +14,13 @@ function setUp() {
   const clock = createManualClock();
   const config = configOf({ providers: { backup: { baseUrl: 'http://127.0.0.1:9/v1', apiKeys: ['k1', 'k2'] } } });
   const targets = new TargetRegistry(clock, createSeededRandom(1), new LimitRegistry(clock), () =>
-    assert.fail('no identity is configured'),
+    assert.fail('unexpected call: no identity is configured'),
   );
   return { config, targets, routes: new Routes(config, targets, new QualityChecks()) };
 }
 
 for (const state of ['healthy', 'paused', 'in flight'] as const) {
-  test(`${INVENTED} invented names are bounded, and take nothing from what others use (targets ${state})`, () => {
+  test(`${INVENTED} invented names are bounded and do not evict names of other clients (targets ${state})`, () => {
     const { targets, routes } = setUp();
     const configured = routes.find('fast', 'modest')!;
     const own = routes.find('backup/own', 'modest')!;
@@ -32,7 +32,7 @@ for (const state of ['healthy', 'paused', 'in flight'] as const) {
     }
     const all = targets.all();
     assert.equal(all.length, 2 + UNNAMED_TARGETS_MAX);
-    assert.equal(all[0]!.model, 'big', 'what the config names comes first');
+    assert.equal(all[0]!.model, 'big', 'configured targets come first');
     assert.equal(routes.find('fast', 'modest'), configured);
     assert.deepEqual(
       routes
@@ -48,7 +48,7 @@ for (const state of ['healthy', 'paused', 'in flight'] as const) {
   });
 }
 
-test('a route to a forgotten target is made anew, so that a target has one state', () => {
+test('a route to an evicted target is rebuilt, so that a target has one state', () => {
   const { targets, routes } = setUp();
   const before = routes.find('backup/a', 'one')!;
   for (let i = 0; i < UNNAMED_TARGETS_MAX; i++) routes.find(`backup/invented-${i}`, 'one');
@@ -61,7 +61,7 @@ test('a route to a forgotten target is made anew, so that a target has one state
   );
 });
 
-test('a name that the config takes up later is not forgotten any more', () => {
+test('a name that is added to the config is no longer evicted', () => {
   const { config, targets, routes } = setUp();
   const [state] = routes
     .find('backup/own', 'one')!

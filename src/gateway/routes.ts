@@ -1,20 +1,20 @@
-/** From a requested name to its route, made once for each name. */
-import type { TierTime } from '../policy/selection/selection.ts';
+/** Resolves a requested model name to its route, which is cached by name. */
+import type { TierClock } from '../policy/selection/selection.ts';
 import { Route } from '../pipeline/route/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route/route.ts';
 import { providerNamed, resolveModel, resolvePolicy } from './config/index.ts';
 import type { Config, ModelLists, ResolvedModel, TargetSpec } from './config/index.ts';
 import type { QualityChecks } from './quality-checks.ts';
-import { isOnThisMachine } from './provider-place.ts';
+import { isOnThisMachine } from './provider-location.ts';
 import type { TargetRegistry } from './targets.ts';
 
-/** Names come from callers: beyond this many routes are made anew. */
+/** The most cached routes of names from callers; the cache is cleared beyond it. */
 const ROUTES_MAX = 2_000;
 
-/** What all targets of a tier have in common. */
+/** Properties that all targets of a tier share. */
 interface TierCommon {
   readonly tier: number;
-  readonly time: TierTime;
+  readonly time: TierClock;
   readonly isLastResort: boolean;
 }
 
@@ -23,15 +23,15 @@ export class Routes {
   readonly #targets: TargetRegistry;
   readonly #checks: QualityChecks;
   readonly #configured = new Map<string, Route>();
-  /** Made for names that callers asked for. */
+  /** Routes of other names from requests. */
   readonly #routes = new Map<string, Route>();
 
   constructor(config: Config, targets: TargetRegistry, checks: QualityChecks) {
     this.#config = config;
     this.#targets = targets;
     this.#checks = checks;
-    // Made now so that they are listed, and that their settings don't depend on which name is asked for first. Routes that set
-    // a breaker or a retry budget of their own come first: a target has one of each, whoever asks it.
+    // Built at once, so that all are listed and their settings do not depend on the order of requests. Routes with their own
+    // breaker or retry settings come first: a target has one breaker and one retry budget for all its routes.
     const names = Object.keys(config.models).filter((name) => !name.includes('*'));
     const setsOwn = (name: string): boolean =>
       config.models[name]!.policy.breaker !== undefined || config.models[name]!.policy.retry !== undefined;
@@ -40,7 +40,7 @@ export class Routes {
     }
   }
 
-  /** The route of a name; null: nobody knows it. `holder`: whose share of the remembered names it takes. */
+  /** The route of a name; null: unknown model. `holder`: the client or address for which an unconfigured name is counted. */
   find(name: string, holder: string, lists?: ModelLists): Route | null {
     const configured = this.#configured.get(name);
     if (configured !== undefined) return configured;
@@ -54,7 +54,7 @@ export class Routes {
     return route;
   }
 
-  /** `NAME/` with no model: a path that is passed through to the provider as it is. */
+  /** `NAME/` without a model: for paths that are passed through to the provider unchanged. */
   #wholeProvider(name: string): ResolvedModel | null {
     const provider = name.endsWith('/') ? this.#config.providers[name.slice(0, -1)] : undefined;
     if (provider === undefined) return null;
@@ -62,7 +62,7 @@ export class Routes {
     return { name, by: 'target', tiers: [[target]], patience: 0, patienceGiven: false, policy: {} };
   }
 
-  /** False: a target of it was forgotten meanwhile. */
+  /** False: one of its targets has been evicted. */
   #isWhole({ tiers }: Route): boolean {
     for (const tier of tiers) for (const { state } of tier) if (!this.#targets.use(state)) return false;
     return true;
@@ -84,7 +84,7 @@ export class Routes {
     });
   }
 
-  /** Models on this machine below others, unless `patience` says how long those are worth waiting for. */
+  /** A tier of local models below remote ones, unless `patience` is set. */
   #isLastResort({ tiers, patienceGiven }: ResolvedModel, tier: number): boolean {
     const isHere = ({ provider }: TargetSpec): boolean => isOnThisMachine(providerNamed(this.#config.providers, provider)!);
     return !patienceGiven && tiers[tier]!.every(isHere) && tiers.slice(0, tier).some((better) => !better.every(isHere));
@@ -116,7 +116,7 @@ export class Routes {
   }
 }
 
-/** In the order in which a refusal is cheapest to find. */
+/** Cheapest checks first. */
 function resourcesOf(state: TargetState): RouteTarget['resources'] {
   const learned = state.rates === null ? [state.concurrency] : [...state.rates.resources, state.concurrency];
   return [state.breaker, state.overload, state.cooldown, state.credential.bench, ...learned, ...state.limits];

@@ -1,4 +1,4 @@
-/** What was learned, as it is saved and read back. What makes no sense is not taken over. */
+/** Saves and restores learned state. Invalid values are ignored. */
 import type { Instant } from '../core/clock.ts';
 import type { LearnedLevel } from '../policy/rate-limiter/learned-rate.ts';
 import type { AdvertisedLevel } from '../policy/rate-limiter/advertised-limit.ts';
@@ -19,7 +19,7 @@ export function restoreRates({ requests, tokens, cached }: LimitLearner, now: In
   if (ofTokens !== null) tokens.restore(now, epochMs, ofTokens);
 }
 
-/** Rounded to the minute, so that an unchanged limit is not written again and again. */
+/** Times are rounded to minutes, so that an unchanged limit is not written repeatedly. */
 const MINUTE_MS = 60_000;
 
 export function saveTarget({ concurrency, input, output }: TargetState, epochMs: number): object | null {
@@ -50,12 +50,12 @@ function readLevel(value: unknown): LearnedLevel | null {
   const paced = value['paced'];
   const isPaced = isRecord(paced) && isNumber(paced['perMinute']) && paced['perMinute'] > 0 && isNumber(paced['confirmed']);
   return {
-    told: value['told'].filter(isTold),
+    told: value['told'].filter(isAdvertised),
     paced: isPaced ? { perMinute: paced['perMinute'] as number, confirmed: paced['confirmed'] as number } : null,
   };
 }
 
-function isTold(value: unknown): value is AdvertisedLevel {
+function isAdvertised(value: unknown): value is AdvertisedLevel {
   if (!isRecord(value)) return false;
   const { counts, windowMs, limit, isGuess } = value;
   const isCounted = counts === 'all' || counts === 'input' || counts === 'output';

@@ -1,11 +1,11 @@
-/** What is known of the makers of opaque pieces survives a restart. */
-import type { MakerBook, SavedPiece } from '../policy/opaque/maker-book.ts';
+/** Persists which target made each opaque item. */
+import type { PieceOrigins, SavedPiece } from '../policy/opaque/piece-origins.ts';
 import type { Store } from '../store/store.ts';
 
 const PIECES = 'opaque-piece';
 
-/** Takes over what an earlier process has saved, and saves every change from here on. A store that ends with the process gets nothing. */
-export async function keepMakers(store: Store, book: MakerBook, nowMs: number): Promise<void> {
+/** Restores what an earlier process saved, and saves every change from now on. Does nothing with a memory store. */
+export async function persistMakers(store: Store, book: PieceOrigins, nowMs: number): Promise<void> {
   if (store.kind === 'memory') return;
   for (const [id, value] of await store.getAll(PIECES)) if (isPiece(value)) book.restore(nowMs, id, value);
   book.store = {

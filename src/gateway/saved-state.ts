@@ -1,25 +1,25 @@
-/** What is known of targets, limits and credentials survives a restart: read once at the start, saved while it runs. */
+/** Persists the state of targets, limits and credentials: restored once at the start, saved periodically. */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
-import type { BenchCause, BenchRecord } from '../policy/cooldown/bench.ts';
+import type { QuarantineCause, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
 import type { LimitLearner } from '../pipeline/route/limit-learner.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import type { Store } from '../store/store.ts';
-import type { KeptCredential } from './credentials.ts';
+import type { ProviderCredential } from './credentials.ts';
 import { isLeased, isUntouched } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { restoreRates, restoreTarget, saveRates, saveTarget } from './saved-learning.ts';
 import type { TargetRegistry } from './targets.ts';
 
 const SAVE_EVERY_MS = 1_000;
-/** Where other instances hear of changes by message, what is saved is for restarts only: so often a store is written to less. */
+/** With a shared store, changes reach other instances by message and saved state is for restarts only, so it is written less often. */
 const SAVE_EVERY_SHARED_MS = 5_000;
 const CHECK_EVERY_MS = 1_000;
-/** Levels older than a day say nothing any more. */
+/** Retention of saved records; levels older than a day are useless. */
 const KEPT_MS = 2 * 86_400_000;
 
 const BREAKERS = 'breaker';
@@ -31,8 +31,8 @@ const LEARNINGS = 'learned-target';
 
 type Saved = ReadonlyMap<string, unknown>;
 
-/** What an earlier process has left, by collection. */
-interface Left {
+/** The records of an earlier process, by collection. */
+interface SavedCollections {
   readonly breakers: Saved;
   readonly buckets: Saved;
   readonly cooldowns: Saved;
@@ -41,12 +41,12 @@ interface Left {
   readonly learnings: Saved;
 }
 
-/** What was written last under one name. */
+/** The value last written for one key. */
 interface SavedRecord {
   readonly collection: string;
   readonly key: string;
   readonly text: string;
-  /** The last round that came across it. */
+  /** The last round that wrote or confirmed it. */
   round: number;
 }
 
@@ -55,11 +55,11 @@ export class SavedState {
   readonly #clock: Clock;
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
-  /** What was saved last, so that only changes are written. */
+  /** The last saved values, so that only changes are written. */
   readonly #saved = new Map<string, SavedRecord>();
-  /** Counts the rounds of saving: what one has not come across belongs to what is forgotten. */
+  /** Counts rounds of saving. A record that the current round did not visit is obsolete. */
   #round = 0;
-  /** What has taken over what an earlier process knew; at most as many as it had saved. */
+  /** Keys that were restored already; at most as many as the earlier process had saved. */
   readonly #restored = new Set<string>();
   #timer: Timer | null = null;
   readonly #everyMs: number;
@@ -73,11 +73,11 @@ export class SavedState {
     this.#targets = targets;
   }
 
-  /** Takes over what an earlier process knew, as far as it still makes sense. */
+  /** Restores the state of an earlier process, as far as it is still valid. */
   async load(): Promise<void> {
     const names = [BREAKERS, BUCKETS, COOLDOWNS, BENCHES, RATES, LEARNINGS];
     const [breakers, buckets, cooldowns, benches, rates, learnings] = await Promise.all(names.map((name) => this.#store.getAll(name)));
-    const left: Left = {
+    const saved: SavedCollections = {
       breakers: breakers!,
       buckets: buckets!,
       cooldowns: cooldowns!,
@@ -86,15 +86,15 @@ export class SavedState {
       learnings: learnings!,
     };
     const { credentials, learners } = this.#targets;
-    for (const credential of credentials.all()) this.#restoreCredential(credential, left);
-    for (const state of this.#targets.all()) this.#restoreTarget(state, left);
-    for (const [scope, learner] of learners.all()) this.#restoreRates(scope, learner, left);
-    for (const [id, { resource }] of this.#limits.all()) this.#restoreLimit(id, resource, left);
-    // Most targets that nobody configured are made when they are first asked for, their limits with them.
-    credentials.onMade = (credential) => this.#restoreCredential(credential, left);
-    this.#targets.onMade = (state) => this.#restoreTarget(state, left);
-    learners.onMade = (scope, learner) => this.#restoreRates(scope, learner, left);
-    this.#limits.onMade = (id, resource) => this.#restoreLimit(id, resource, left);
+    for (const credential of credentials.all()) this.#restoreCredential(credential, saved);
+    for (const state of this.#targets.all()) this.#restoreTarget(state, saved);
+    for (const [scope, learner] of learners.all()) this.#restoreRates(scope, learner, saved);
+    for (const [id, { resource }] of this.#limits.all()) this.#restoreLimit(id, resource, saved);
+    // Targets that are not configured, and their limits, are created when first requested.
+    credentials.onCreated = (credential) => this.#restoreCredential(credential, saved);
+    this.#targets.onCreated = (state) => this.#restoreTarget(state, saved);
+    learners.onCreated = (scope, learner) => this.#restoreRates(scope, learner, saved);
+    this.#limits.onCreated = (id, resource) => this.#restoreLimit(id, resource, saved);
   }
 
   start(): void {
@@ -105,7 +105,7 @@ export class SavedState {
     });
   }
 
-  /** The store may be another one after an outage: the next round writes everything, not only what has changed. */
+  /** Makes the next round write everything: after an outage the store may be a new one. */
   writeAll(): void {
     this.#saved.clear();
   }
@@ -136,13 +136,13 @@ export class SavedState {
     }
     for (const [scope, learner] of this.#targets.learners.all()) this.#put(RATES, scope, saveRates(learner, now, epochMs));
     for (const [id, { resource }] of this.#limits.all()) {
-      if (resource instanceof ConcurrencyLimiter || isLeased(resource)) continue; // those of a fleet are in its ledgers
+      if (resource instanceof ConcurrencyLimiter || isLeased(resource)) continue; // leased limits are in the fleet's ledgers
       this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
     }
     this.#prune();
   }
 
-  /** Targets and keys that a reload has removed leave nothing behind. */
+  /** Deletes the records of removed targets and keys. */
   #prune(): void {
     for (const [at, { collection, key, round }] of this.#saved) {
       if (round === this.#round) continue;
@@ -151,7 +151,7 @@ export class SavedState {
     }
   }
 
-  /** True the first time: what runs in this process knows better from then on than what an earlier one has left. */
+  /** True the first time: afterwards the state of this process is more recent than the saved one. */
   #isFirst(collection: string, key: string, saved: Saved): boolean {
     const at = `${collection} ${key}`;
     if (!saved.has(key) || this.#restored.has(at)) return false;
@@ -159,14 +159,14 @@ export class SavedState {
     return true;
   }
 
-  #restoreCredential(credential: KeptCredential, { benches, cooldowns }: Left): void {
+  #restoreCredential(credential: ProviderCredential, { benches, cooldowns }: SavedCollections): void {
     this.#restoreCooldown(credential.cooldown, cooldowns);
     const record = readBench(benches.get(credential.id));
     if (record === null || !this.#isFirst(BENCHES, credential.id, benches)) return;
     credential.bench.restore(this.#clock.now(), this.#clock.epochMs(), record);
   }
 
-  #restoreTarget(state: TargetState, { breakers, cooldowns, learnings }: Left): void {
+  #restoreTarget(state: TargetState, { breakers, cooldowns, learnings }: SavedCollections): void {
     this.#restoreCooldown(state.cooldown, cooldowns);
     this.#restoreCooldown(state.overload, cooldowns);
     if (this.#isFirst(LEARNINGS, state.name, learnings)) {
@@ -177,12 +177,12 @@ export class SavedState {
     state.breaker.restore(this.#clock.now(), this.#clock.epochMs(), breaker);
   }
 
-  #restoreRates(scope: string, learner: LimitLearner, { rates }: Left): void {
+  #restoreRates(scope: string, learner: LimitLearner, { rates }: SavedCollections): void {
     if (!this.#isFirst(RATES, scope, rates)) return;
     restoreRates(learner, this.#clock.now(), this.#clock.epochMs(), rates.get(scope));
   }
 
-  #restoreLimit(id: string, resource: LimitResource, { buckets }: Left): void {
+  #restoreLimit(id: string, resource: LimitResource, { buckets }: SavedCollections): void {
     if (isLeased(resource) || !this.#isFirst(BUCKETS, id, buckets)) return;
     const level = buckets.get(id);
     const now = this.#clock.now();
@@ -204,7 +204,7 @@ export class SavedState {
     if (leftMs > 0) cooldown.coolUntil(this.#clock.now() + leftMs, saved['kind'] === 'bench' ? 'bench' : 'cooldown');
   }
 
-  /** `lastsMs`: how long it is still of use, beyond the usual time. */
+  /** `lastsMs`: how long the value is valid; the usual retention is added. */
   #put(collection: string, key: string, value: object | null, lastsMs = 0): void {
     const at = `${collection} ${key}`;
     const text = value === null ? '' : JSON.stringify(value);
@@ -221,7 +221,7 @@ export class SavedState {
   }
 }
 
-/** Rounded to tenths of a second: the two clocks drift by fractions, and that alone is no change. */
+/** Rounds to tenths of a second, so that the drift between the two clocks does not count as a change. */
 function tenths(epochMs: number): number {
   return Math.round(epochMs / 100) * 100;
 }
@@ -246,7 +246,7 @@ function readBreaker(value: unknown): BreakerRecord | null {
   };
 }
 
-function roundedBench(record: BenchRecord): BenchRecord {
+function roundedBench(record: QuarantineRecord): QuarantineRecord {
   const { untilEpochMs, namedUntilEpochMs } = record;
   return {
     ...record,
@@ -255,8 +255,8 @@ function roundedBench(record: BenchRecord): BenchRecord {
   };
 }
 
-/** What an earlier version has saved names no cause. */
-function readBench(value: unknown): BenchRecord | null {
+/** Records of earlier versions have no cause. */
+function readBench(value: unknown): QuarantineRecord | null {
   if (!isRecord(value)) return null;
   const { untilEpochMs, strikes, namedUntilEpochMs, cause } = value;
   if (!Number.isFinite(untilEpochMs) || !Number.isInteger(strikes) || (strikes as number) < 1) return null;
@@ -268,7 +268,7 @@ function readBench(value: unknown): BenchRecord | null {
   };
 }
 
-function isBenchCause(value: unknown): value is BenchCause {
+function isBenchCause(value: unknown): value is QuarantineCause {
   if (!isRecord(value) || (value['reason'] !== 'auth' && value['reason'] !== 'quota') || typeof value['message'] !== 'string') return false;
   const { status, code } = value;
   return (status === null || typeof status === 'number') && (code === null || typeof code === 'string');

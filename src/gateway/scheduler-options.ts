@@ -1,4 +1,4 @@
-/** How requests wait for their turn, from the configuration. */
+/** Scheduler options from the configuration. */
 import type { Random } from '../core/random.ts';
 import type { RouteApplicant } from '../pipeline/admission/admission.ts';
 import { choose } from '../pipeline/admission/affinity.ts';

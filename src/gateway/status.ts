@@ -1,4 +1,4 @@
-/** What the admin pages and the metrics show of the engine at one instant. */
+/** The state of the engine at one instant, for admin pages and metrics. */
 import type { Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
@@ -46,7 +46,6 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
       limit: wholeLimitOf(limit),
       available: availableOf(limit, now),
-      // Of the limit, this instance's part.
       ...(isLeased(limit) && { share: shareOf(limit) }),
     })),
     inFlight: state.inFlight,

@@ -14,7 +14,7 @@ test('a timer never runs before its delay is over', async () => {
   for (const [delayMs = 0, waited = 0] of waits) assert.ok(waited >= delayMs, `${waited} < ${delayMs}`);
 });
 
-test('a delay of nothing runs soon, but never at once', async () => {
+test('a zero delay runs soon, but never synchronously', async () => {
   let ran = false;
   const done = new Promise<void>((resolve) => {
     systemClock.schedule(0, () => {
@@ -27,7 +27,7 @@ test('a delay of nothing runs soon, but never at once', async () => {
   await runAfter(-1);
 });
 
-test('a delay beyond what Node can count does not run at once', async (t) => {
+test('a delay beyond the maximum of Node.js does not run at once', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let ran = false;
   const timer = systemClock.schedule(2 ** 40, () => (ran = true));

@@ -1,7 +1,7 @@
-/** The real time. Made here and nowhere else. */
+/** The system clock: the only place that reads the real time. */
 import type { Clock, Timer } from '../core/clock.ts';
 
-/** Node takes a longer delay for 1 ms, so longer ones are waited for in pieces. */
+/** Node.js treats a longer delay as 1 ms, so longer delays are split. */
 const timeoutDelayMaxMs = 2 ** 31 - 1;
 
 /** Timers keep the process alive until they run or are cancelled. */
@@ -42,7 +42,7 @@ class LaterTimer implements Timer {
   }
 
   ring(): void {
-    // Node counts from the start of the loop's turn, and so may be early by some of a millisecond.
+    // Node.js counts from the start of the event-loop turn, so a timer may fire up to a millisecond early.
     if (performance.now() < this.#dueAt) this.#timeout = setTimeout(ring, delayUntil(this.#dueAt), this);
     else this.#task();
   }

@@ -1,4 +1,4 @@
-/** Chance from the system: for spreading and weighing, not for secrets. Made here and nowhere else. */
+/** The system's random numbers, for jitter and weighted choice, not for secrets, and unique names: the only use of `Math.random`. */
 import { randomUUID } from 'node:crypto';
 import type { Random } from '../core/random.ts';
 

@@ -1,13 +1,13 @@
-/** The state of everything that can be sent to, made from the config and kept over reloads. */
+/** The state of all targets, created from the config and kept over reloads. */
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { HedgeBudget, RescueBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
-import { RepairBook } from '../policy/repair/repair-book.ts';
+import { KnownRepairs } from '../policy/repair/known-repairs.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
-import { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
+import { ConfirmedRefusals } from '../policy/second-opinion/confirmed-refusals.ts';
 import { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route/route.ts';
@@ -20,26 +20,26 @@ import { DetectedSupport } from '../wire/conversion.ts';
 import type { TargetWire } from '../wire/conversion.ts';
 import { DIALECTS, dialectOf } from '../wire/dialects.ts';
 import { abilitiesOf } from './abilities.ts';
-import { isThinkingModel } from './config/index.ts';
+import { isReasoningModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
-import type { KeptCredential } from './credentials.ts';
+import type { ProviderCredential } from './credentials.ts';
 import type { CreateSigner } from './identity/signers.ts';
 import { knownModel } from './known-models.ts';
 import { priceOf } from './money/prices.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { protocolOf } from './model-protocol.ts';
-import { placeOf } from './provider-place.ts';
+import { placeOf } from './provider-location.ts';
 import { RememberedNames } from './remembered-names.ts';
 
-/** Targets that were made for names that the config does not hold; at the bound see `remembered-names.ts`. */
+/** The most targets with names that are not in the config; eviction: see `remembered-names.ts`. */
 export const UNNAMED_TARGETS_MAX = 2_000;
 
-/** The part of a policy that belongs to the target, whatever route it is asked through. */
+/** The part of a policy that belongs to the target and is the same for all its routes. */
 type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 
-/** What all credentials of a provider's model have in common. */
+/** State that all credentials of a provider's model share. */
 type SharedState = Pick<
   TargetState,
   | 'breaker'
@@ -59,11 +59,11 @@ type SharedState = Pick<
 >;
 
 interface KnownPlace {
-  /** The config in which the first route has said how it is set. */
+  /** The config whose first route determined its settings. */
   config: Config;
   settings: string;
   shared: SharedState;
-  /** How many targets share it. */
+  /** The number of targets that share it. */
   targets: number;
 }
 
@@ -80,10 +80,10 @@ export class TargetRegistry {
   readonly #limits: LimitRegistry;
   readonly #places = new Map<string, KnownPlace>();
   readonly #targets = new Map<string, KnownTarget>();
-  /** Keys of the targets that only callers have named. */
+  /** Keys of targets that are not in the config. */
   readonly #unnamed = new RememberedNames(UNNAMED_TARGETS_MAX, (key) => this.#isBusy(key));
-  /** Hears of every target that is made anew. */
-  onMade: ((state: TargetState) => void) | null = null;
+  /** Called for each new target. */
+  onCreated: ((state: TargetState) => void) | null = null;
 
   constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner) {
     this.#clock = clock;
@@ -92,7 +92,7 @@ export class TargetRegistry {
     this.credentials = new CredentialRegistry(random, createSigner);
   }
 
-  /** One state for each credential of the provider. `holder`: who asks for a name that is not in the config; null: it is. */
+  /** One state per credential of the provider. `holder`: the client or address that requests an unconfigured name; null: configured. */
   forModel(config: Config, provider: ProviderConfig, model: string, policy: TargetPolicy, holder: string | null): TargetState[] {
     const credentials = this.credentials.of(provider);
     return credentials.map((credential) => {
@@ -102,7 +102,7 @@ export class TargetRegistry {
     });
   }
 
-  /** Notes that a target is asked for by a name that is not in the config; false: it was forgotten, and is to be made again. */
+  /** Marks a target with an unconfigured name as used; false: it was evicted and has to be created again. */
   use(state: TargetState): boolean {
     const key = keyOf(state.name, state.credential);
     if (this.#targets.get(key)?.state !== state) return false;
@@ -122,22 +122,22 @@ export class TargetRegistry {
     return state.inFlight > 0 || state.breaker.state !== 'closed' || pausedMs(state, this.#clock.now()) > 0;
   }
 
-  /** Those that the config names first. */
+  /** All targets, configured ones first. */
   all(): TargetState[] {
     const [named, unnamed]: [TargetState[], TargetState[]] = [[], []];
     for (const [key, { state }] of this.#targets) (this.#unnamed.has(key) ? unnamed : named).push(state);
     return named.concat(unnamed);
   }
 
-  /** After a reload: targets of providers and keys that are gone are no longer shown; requests under way still hold theirs. */
+  /** After a reload: drops targets of removed providers and keys; running requests keep a reference to theirs. */
   forgetOthers(config: Config): void {
     this.credentials.forgetOthers(config);
     const kept = new Set(Object.values(config.providers).flatMap((provider) => this.credentials.of(provider)));
-    for (const [key, { state }] of this.#targets) if (!kept.has(state.credential as KeptCredential)) this.#forget(key, state);
+    for (const [key, { state }] of this.#targets) if (!kept.has(state.credential as ProviderCredential)) this.#forget(key, state);
     this.learners.keepOnly(new Set(this.all().map(({ rates }) => rates)));
   }
 
-  /** Every credential's state of a target named `provider/model`. */
+  /** The states of all credentials of the target `provider/model`. */
   named(name: string): TargetState[] {
     return this.all().filter((state) => state.name === name);
   }
@@ -147,20 +147,20 @@ export class TargetRegistry {
     provider: ProviderConfig,
     model: string,
     policy: TargetPolicy,
-    credential: KeptCredential,
+    credential: ProviderCredential,
     credentials: number,
   ): TargetState {
     const name = `${provider.name}/${model}`;
     const key = keyOf(name, credential);
     const known = this.#targets.get(key);
-    // One state for a target, however many routes name it: within one config the first of them says how it is set.
+    // One state per target, over all routes: within one config the first route determines its settings.
     if (known?.config === config) return known.state;
     const place = this.#place(config, name, policy);
     const settings = this.#settings(config, provider, model, credential, credentials);
     place.shared.concurrency.configure(
       [provider.limits, provider.models[model]?.limits].some((limits) => limits?.concurrency !== undefined),
     );
-    // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
+    // A known target is updated in place: it keeps its running requests and learned state.
     const state: TargetState = Object.assign(
       known?.state ?? {
         health: new Health(),
@@ -173,15 +173,15 @@ export class TargetRegistry {
       place.shared,
       settings,
     );
-    this.#targets.delete(key); // and in again: shown in the order of the config
+    this.#targets.delete(key); // moved to the end, so that the order is that of the config
     this.#targets.set(key, { config, state });
     if (known !== undefined) return state;
     place.targets++;
-    this.onMade?.(state);
+    this.onCreated?.(state);
     return state;
   }
 
-  /** What all credentials share; a changed setting makes a new breaker, which goes on from the old one. */
+  /** The shared state of all credentials; a changed setting creates a new breaker with the state of the old one. */
   #place(config: Config, name: string, policy: TargetPolicy): KnownPlace {
     const known = this.#places.get(name);
     if (known?.config === config) return known;
@@ -199,8 +199,8 @@ export class TargetRegistry {
         rescueBudget: new RescueBudget(),
         silence: new SilenceRecord(),
         firstContent: new FirstContentEstimate(),
-        repairs: new RepairBook(),
-        refusals: new RefusalBook(),
+        repairs: new KnownRepairs(),
+        refusals: new ConfirmedRefusals(),
         emitted: { breaker: 'closed' as const },
         found: new DetectedSupport(this.#clock),
         ...createTargetLearning(name),
@@ -223,8 +223,8 @@ export class TargetRegistry {
     return new CircuitBreaker(`${name}:breaker`, breakerOptions(policy), this.#random);
   }
 
-  /** Where the preset says that all models of a key are limited together, one of them that is limited pauses all. */
-  #rateCooldown(provider: ProviderConfig, key: string, credential: KeptCredential): Cooldown {
+  /** Where the limits of a preset apply to all models of a key, a rate limit of one model pauses all of them. */
+  #rateCooldown(provider: ProviderConfig, key: string, credential: ProviderCredential): Cooldown {
     return isLimitedWhole(provider) ? credential.cooldown : new Cooldown(`${key}:cooldown`, 'cooldown', this.#random);
   }
 
@@ -236,11 +236,11 @@ export class TargetRegistry {
     if (place !== undefined && --place.targets === 0) this.#places.delete(name);
   }
 
-  /** What is learned of a key's limits belongs to the key, or to one model of it. */
+  /** Learned limits belong to the key, or to one model of the key. */
   #rates(
     provider: ProviderConfig,
     key: string,
-    credential: KeptCredential,
+    credential: ProviderCredential,
     own: LimitsConfig | undefined,
     shared: readonly LimitResource[],
     ownLimits: readonly LimitResource[],
@@ -251,7 +251,7 @@ export class TargetRegistry {
     return this.learners.of(key, provider, limits, [...ownLimits, ...shared]);
   }
 
-  #settings(config: Config, provider: ProviderConfig, model: string, credential: KeptCredential, credentials: number) {
+  #settings(config: Config, provider: ProviderConfig, model: string, credential: ProviderCredential, credentials: number) {
     const name = `${provider.name}/${model}`;
     const number = credential.number;
     const own = provider.models[model];
@@ -274,7 +274,7 @@ export class TargetRegistry {
       local: provider.local,
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
-      usesReasoning: isThinkingModel(model),
+      usesReasoning: isReasoningModel(model),
       includeUsage: provider.includeUsage && (protocol === 'openai' || protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
@@ -286,14 +286,14 @@ export class TargetRegistry {
   }
 }
 
-/** What the config sets itself goes before what a caller says. */
+/** Headers that the config sets are not forwarded from callers. */
 function forwardedTo({ apiKeys, headers, forwardHeaders }: ProviderConfig): ReadonlySet<string> {
   const names = [...FORWARDED_HEADERS, ...forwardHeaders];
   const isCaller = apiKeys === 'caller';
   return new Set(names.filter((name) => !Object.hasOwn(headers, name) && (isCaller || !ACCOUNT_HEADERS.has(name))));
 }
 
-/** Where its requests go. A model of our own is an address like any other. */
+/** The address of its requests. A local model has a synthetic address. */
 function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<TargetState, 'origin' | 'basePath'> {
   if (baseUrl === '') return { origin: localOrigin(name), basePath: localBasePath(model) };
   const url = new URL(baseUrl);
@@ -308,12 +308,12 @@ function wireOf(provider: ProviderConfig, model: string, isResponsesOnly: boolea
   return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 
-/** The model's name may hold anything, the id of the credential holds no space. */
+/** The model name may contain anything; a credential id has no spaces. */
 function keyOf(name: string, credential: { readonly id: string }): string {
   return `${credential.id} ${name}`;
 }
 
-/** Of a provider without a preset nothing is known: there a limit concerns the model that was limited. */
+/** Without a preset nothing is known about the provider's limits, so a limit applies to the model that was limited. */
 function isLimitedWhole(provider: ProviderConfig): boolean {
   return provider.preset !== null && provider.limitScope === 'credential';
 }

@@ -7,12 +7,12 @@ import { equalJitter, fullJitter } from './backoff.ts';
 const OPTIONS = { baseDelayMs: 250, maxDelayMs: 8000 };
 const ALMOST_ONE = { next: () => 1 - Number.EPSILON };
 
-test('the bound doubles with every repeat up to the maximum', () => {
+test('the bound doubles with every retry up to the maximum', () => {
   const bounds = [1, 2, 3, 6, 7, 50].map((repeat) => Math.round(fullJitter(OPTIONS, repeat, ALMOST_ONE)));
   assert.deepEqual(bounds, [250, 500, 1000, 8000, 8000, 8000]);
 });
 
-test('property: full jitter lies in the whole range, equal jitter in its upper half', () => {
+test('property: full jitter covers the whole range, equal jitter its upper half', () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 1, max: 5000 }), (seed, repeat) => {
       const bound = Math.min(8000, 250 * 2 ** (repeat - 1));

@@ -5,13 +5,13 @@ import { HedgeBudget, hedgeDelayMs, probeRaceDelayMs, RescueBudget } from './hed
 
 const known = (latencies: Record<number, number>) => (quantile: number) => latencies[quantile] ?? null;
 
-test('a duration is taken as it is, a quantile from what is known of the target', () => {
+test('a duration is used as it is, a quantile is taken from the observations of the target', () => {
   assert.equal(hedgeDelayMs(750, known({})), 750);
   assert.equal(hedgeDelayMs('p95', known({ 0.95: 1800, 0.5: 600 })), 1800);
   assert.equal(hedgeDelayMs('p50', known({ 0.95: 1800, 0.5: 600 })), 600);
 });
 
-test('where too little is known of the target, nobody can say what a quantile of it is', () => {
+test('with too few observations the delay is unknown', () => {
   assert.equal(hedgeDelayMs('p95', known({})), null);
   assert.equal(probeRaceDelayMs(known({})), null);
 });
@@ -21,7 +21,7 @@ test('a probe is raced after twice the p95 of its target, and not before a secon
   assert.equal(probeRaceDelayMs(known({ 0.95: 20 })), 1000);
 });
 
-test('of twenty requests one may be hedged at a share of a twentieth, and none before', () => {
+test('a share of a twentieth allows one hedge after twenty requests, and none before', () => {
   const budget = new HedgeBudget();
   for (let i = 0; i < 19; i++) budget.earn(0.05);
   assert.equal(budget.allows, false);
@@ -31,7 +31,7 @@ test('of twenty requests one may be hedged at a share of a twentieth, and none b
   assert.equal(budget.allows, false);
 });
 
-test('without a share there are no hedges, with the whole one for each request', () => {
+test('a share of 0 allows no hedges, a share of 1 one for each request', () => {
   const [none, all] = [new HedgeBudget(), new HedgeBudget()];
   for (let i = 0; i < 1000; i++) none.earn(0);
   assert.equal(none.allows, false);
@@ -39,7 +39,7 @@ test('without a share there are no hedges, with the whole one for each request',
   assert.equal(all.allows, true);
 });
 
-test('what is not used is saved up, but no more than ten', () => {
+test('unused hedges accumulate, up to ten', () => {
   const budget = new HedgeBudget();
   for (let i = 0; i < 10_000; i++) budget.earn(0.5);
   let hedges = 0;
@@ -47,7 +47,7 @@ test('what is not used is saved up, but no more than ten', () => {
   assert.equal(hedges, 10);
 });
 
-test('property: at no time were more hedges made than their share of the requests so far', () => {
+test('property: hedges never exceed their share of the requests so far', () => {
   fc.assert(
     fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.array(fc.boolean(), { maxLength: 500 }), (share, wishes) => {
       const budget = new HedgeBudget();
@@ -63,7 +63,7 @@ test('property: at no time were more hedges made than their share of the request
   );
 });
 
-test('one rescue at a time is always allowed, more only as a twentieth of the calls', () => {
+test('one rescue at a time is always allowed, more only for a twentieth of the calls', () => {
   const budget = new RescueBudget();
   assert.equal(budget.allows, true);
   budget.take();
@@ -79,11 +79,11 @@ test('one rescue at a time is always allowed, more only as a twentieth of the ca
   assert.equal(budget.allows, true);
 });
 
-test('a target that lost against its rescue has no budget left to protect it until it answers', () => {
+test('a target that lost against its rescue is not protected by the budget until it responds', () => {
   const budget = new RescueBudget();
   budget.take();
   budget.noteLost();
   assert.equal(budget.allows, true);
-  budget.noteAnswer();
+  budget.noteResponse();
   assert.equal(budget.allows, false);
 });

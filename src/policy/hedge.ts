@@ -1,43 +1,43 @@
 /**
- * When a second attempt beside a silent first one is worth its cost (docs/hedging.md). A hedge buys time with calls, and a rescue may
- * find a healthy call, so each is bounded by a budget of its own; a probe that is silent for too long is raced whatever the budget.
+ * When a second attempt beside a silent first one is worth its cost (docs/hedging.md). A hedge spends calls to save time; a rescue replaces
+ * a call that may hang. Each kind has a budget of its own. A silent half-open probe is raced regardless of any budget.
  */
 
-/** `p50` to `p99`: of what a target has shown of its silence before first content. */
+/** `p50` to `p99` of the observed times to first content of a target. */
 export type HedgeQuantile = `p${number}`;
 
-/** A probe is not raced before it has been silent for so long, in milliseconds. */
+/** The least silence after which a probe is raced, in milliseconds. */
 const PROBE_SILENCE_MIN_MS = 1000;
 const PROBE_SILENCE_FACTOR = 2;
 
-/** What a target has shown, in milliseconds, by quantile; null: too little is known of calls like this one. */
+/** The time to first content at a quantile, in milliseconds; null: too few observations of such calls. */
 export type KnownLatency = (quantile: number) => number | null;
 
-/** The silence after which a hedge starts, in milliseconds from the start of the attempt; null: nobody can say. */
+/** The silence after which a hedge starts, in milliseconds from the start of the attempt; null: unknown. */
 export function hedgeDelayMs(delay: number | HedgeQuantile, latencyMs: KnownLatency): number | null {
   return typeof delay === 'number' ? delay : latencyMs(Number(delay.slice(1)) / 100);
 }
 
-/** The silence after which a half-open probe is raced, in milliseconds from its start; null: nobody can say. */
+/** The silence after which a half-open probe is raced, in milliseconds from its start; null: unknown. */
 export function probeRaceDelayMs(latencyMs: KnownLatency): number | null {
   const p95 = latencyMs(0.95);
   return p95 === null ? null : Math.max(PROBE_SILENCE_MIN_MS, PROBE_SILENCE_FACTOR * p95);
 }
 
-/** Hedges that can be saved up: a quiet hour must not end in a burst of them. */
+/** The most hedges that can accumulate, so that a quiet hour does not end in a burst. */
 const SAVED_MAX = 10;
 
-/** Sums of floats: twenty times 0.05 is a whole hedge. */
+/** For sums of floats: twenty times 0.05 is a whole hedge. */
 const EPSILON = 1e-9;
 
 /**
- * Hedges on account of one target, as a share of the requests that it was the first to be asked for: each earns its share, each hedge
- * costs a whole one. It begins with nothing, so at any time no more were made than their share of all requests.
+ * The hedges for one target, as a share of the requests that called it first: each request adds its share, each hedge takes one. The budget
+ * starts empty, so the number of hedges never exceeds that share of all requests.
  */
 export class HedgeBudget {
   #saved = 0;
 
-  /** A request has asked this target first. `share`: hedges for each request, from 0 to 1. */
+  /** A request calls this target first. `share`: hedges per request, from 0 to 1. */
   earn(share: number): void {
     this.#saved = Math.min(SAVED_MAX, this.#saved + share);
   }
@@ -47,19 +47,19 @@ export class HedgeBudget {
     return this.#saved >= 1 - EPSILON;
   }
 
-  /** Takes one hedge; the caller has asked `allows`. */
+  /** Takes one hedge; call only where `allows` is true. */
   take(): void {
     this.#saved = Math.max(0, this.#saved - 1);
   }
 }
 
-/** Rescues for each call that the silent target gets. */
+/** Rescues per call to the silent target. */
 const RESCUE_SHARE = 0.05;
 
 /**
- * Rescues on account of one target: a share of its calls, and one at a time in any case, so that a single hung call is always rescued.
- * A budget protects a target that is merely slow. One whose silent call lost against another target, and that has answered nothing
- * since, is not slow but hung: whatever else it leaves unanswered beyond its limit is rescued without a budget.
+ * The rescues for one target: a share of its calls, but always one at a time, so that a single hung call is always rescued. The budget
+ * protects a target that is merely slow. A target whose silent call lost against its rescue, and that has not responded since, is hung
+ * rather than slow: its other silent calls are rescued without a budget.
  */
 export class RescueBudget {
   readonly #share = new HedgeBudget();
@@ -82,7 +82,7 @@ export class RescueBudget {
     this.#share.take();
   }
 
-  /** A rescue that was taken is decided, or closed. */
+  /** A rescue is decided or closed. */
   end(): void {
     this.#running--;
   }
@@ -92,8 +92,8 @@ export class RescueBudget {
     this.#isHung = true;
   }
 
-  /** The target has answered a call. */
-  noteAnswer(): void {
+  /** The target has responded to a call. */
+  noteResponse(): void {
     this.#isHung = false;
   }
 }

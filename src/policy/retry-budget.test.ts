@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RetryBudget } from './retry-budget.ts';
 
-/** Every request fails and asks for a repeat as often as it may; the repeats made. */
+/** Every request fails and is retried as often as allowed; returns the number of retries. */
 function steadyFailure(budget: RetryBudget, perSecond: number, seconds: number): number {
   let repeats = 0;
   for (let i = 0; i < perSecond * seconds; i++) {
@@ -17,7 +17,7 @@ function steadyFailure(budget: RetryBudget, perSecond: number, seconds: number):
   return repeats;
 }
 
-test('at first ten seconds of the grant are there, and no more', () => {
+test('it starts with ten seconds of the grant, and never holds more', () => {
   const budget = new RetryBudget({ ratio: 0, minPerSecond: 1 }, 0);
   for (let i = 0; i < 10; i++) {
     assert.equal(budget.allows(0), true);
@@ -29,7 +29,7 @@ test('at first ten seconds of the grant are there, and no more', () => {
   assert.equal(budget.balance(1e6), 10);
 });
 
-test('requests earn repeats, which fade', () => {
+test('requests earn retries, which decay', () => {
   const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 0 }, 0);
   assert.equal(budget.allows(0), false);
   for (let i = 0; i < 5; i++) budget.earn(0);
@@ -37,14 +37,14 @@ test('requests earn repeats, which fade', () => {
   assert.equal(budget.allows(10_000), false);
 });
 
-test('a small grant still adds up to a repeat', () => {
+test('a small grant accumulates to a whole retry', () => {
   const budget = new RetryBudget({ ratio: 0, minPerSecond: 0.01 }, 0);
   budget.take(0);
   assert.equal(budget.allows(99_000), false);
   assert.equal(budget.allows(100_000), true);
 });
 
-test('a repeat that is not made is given back, to the share', () => {
+test('a retry that is not made is returned in full', () => {
   const budget = new RetryBudget({ ratio: 0.5, minPerSecond: 0.1 }, 0);
   for (let i = 0; i < 3; i++) budget.earn(0);
   const before = budget.balance(0);
@@ -56,14 +56,14 @@ test('a repeat that is not made is given back, to the share', () => {
   const last = budget.take(0);
   assert.equal(budget.balance(0), 0);
   budget.giveBack(0, last);
-  assert.equal(budget.balance(0), 0.5, 'no more than was there');
+  assert.equal(budget.balance(0), 0.5, 'no more than was taken');
 });
 
-test('with no ratio and no grant nothing is ever repeated', () => {
+test('with no ratio and no grant nothing is retried', () => {
   assert.equal(steadyFailure(new RetryBudget({ ratio: 0, minPerSecond: 0 }, 0), 100, 60), 0);
 });
 
-test('property: in steady failure repeats stay within the larger of ratio and grant, and what was saved up', () => {
+test('property: under steady failure retries stay within the larger of ratio and grant, plus what had accumulated', () => {
   const options = fc.record({ ratio: fc.double({ min: 0, max: 1, noNaN: true }), minPerSecond: fc.constantFrom(0, 0.5, 1, 5) });
   fc.assert(
     fc.property(options, fc.integer({ min: 1, max: 100 }), ({ ratio, minPerSecond }, perSecond) => {
@@ -76,14 +76,14 @@ test('property: in steady failure repeats stay within the larger of ratio and gr
   );
 });
 
-test('at twenty requests a second or more, a failing target sees hardly more than 1 + ratio calls per request', () => {
+test('at twenty requests a second or more, a failing target gets hardly more than 1 + ratio calls per request', () => {
   for (const perSecond of [20, 100]) {
     const repeats = steadyFailure(new RetryBudget({ ratio: 0.2, minPerSecond: 1 }, 0), perSecond, 300);
     assert.ok(repeats / (perSecond * 300) <= 0.202, `${repeats / (perSecond * 300)}`);
   }
 });
 
-test('a client whose requests always fail leaves half of what is granted to the others', () => {
+test('a client whose requests always fail leaves half of the grant to the others', () => {
   const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 1 }, 0);
   budget.earn(0, 'good');
   let taken = 0;
@@ -97,10 +97,10 @@ test('a client whose requests always fail leaves half of what is granted to the 
     assert.ok(budget.balance(now) >= 5, `${budget.balance(now)} at ${now}`);
     assert.equal(budget.allows(now, 'good'), true);
   }
-  assert.ok(taken >= 20, `${taken}: what is beyond that it may use`);
+  assert.ok(taken >= 20, `${taken}: it may use the rest`);
 });
 
-test('a client alone may use all of it, and so may one that others have left', () => {
+test('a client alone may use the whole budget, also after others have stopped', () => {
   const budget = new RetryBudget({ ratio: 0, minPerSecond: 1 }, 0);
   budget.earn(0, 'gone');
   budget.earn(20_000, 'app');
@@ -111,7 +111,7 @@ test('a client alone may use all of it, and so may one that others have left', (
   assert.equal(budget.allows(20_000, 'app'), false);
 });
 
-test('the clients whose repeats are counted are bounded', () => {
+test('the number of clients that are counted is bounded', () => {
   const budget = new RetryBudget({ ratio: 0, minPerSecond: 1000 }, 0);
   for (let i = 0; i < 5000; i++) {
     budget.earn(i, `c${i}`);

@@ -1,67 +1,67 @@
 import type { Instant } from '../core/clock.ts';
 
 export interface RetryBudgetOptions {
-  /** Repeats allowed per first attempt. */
+  /** Retries per first attempt. */
   readonly ratio: number;
-  /** Repeats allowed per second however little is sent. */
+  /** Retries per second whatever the traffic. */
   readonly minPerSecond: number;
 }
 
-/** What one repeat has taken of both accounts. */
-export interface RepeatTaken {
+/** What one retry took of both accounts. */
+export interface RetryTaken {
   readonly client: string;
   readonly granted: number;
   readonly earned: number;
 }
 
-/** How long what was earned or granted can be saved up. */
+/** How long earned and granted retries accumulate, in milliseconds. */
 const HORIZON_MS = 10_000;
 
-/** Clients whose repeats are counted; beyond this the one that has taken least is forgotten. */
+/** Clients whose retries are counted; beyond this the one with the fewest is dropped. */
 const CLIENTS_MAX = 16;
-/** A client that has made more than this share of all repeats leaves this share of the budget to the others. */
+/** A client that made more than this share of all retries leaves this share of the budget to others. */
 const FAIR_SHARE = 0.5;
 
-interface Takings {
+interface ClientRetries {
   readonly client: string;
   amount: number;
 }
 
-/** Sums of floats: five times 0.2 is a whole repeat. */
+/** For sums of floats: five times 0.2 is a whole retry. */
 const EPSILON = 1e-9;
 
 /**
- * Bounds the repeats on one target over all requests, so that an outage is never amplified: each first attempt earns
- * `ratio` of a repeat. `minPerSecond` is a floor, not an addition: a repeat is charged to both accounts, so that where
- * much is sent the ratio alone counts. Both fade after ten seconds.
+ * Bounds the retries on one target over all requests, so that an outage is never amplified: each first attempt earns `ratio` of a retry.
+ * `minPerSecond` is a floor, not an addition: a retry is charged to both accounts, so under heavy traffic only the ratio counts. Both decay
+ * within ten seconds.
  *
- * Half of what the budget can hold by the grant is out of reach for a client that has made most of the repeats of late, while other
- * clients send to the target too: whose requests always fail does not use up what the others' need.
+ * While several clients use the target, half of the granted retries is reserved against a client that made most of the recent ones, so that
+ * a client whose requests always fail does not use up the budget of the others.
  */
 export class RetryBudget {
   readonly #options: RetryBudgetOptions;
   #earned = 0;
   #granted: number;
   #at: Instant;
-  /** What each client has taken of late, fading as the budget does. */
-  #takings: Takings[] = [];
+  /** Recent retries of each client, decaying like the budget. */
+  #retries: ClientRetries[] = [];
   #newestClient: string | null = null;
-  /** When a client other than the newest one sent something. */
+  /** The last request of any client other than the newest one. */
   #othersAt: Instant = -Infinity;
   #newestAt: Instant = -Infinity;
 
   constructor(options: RetryBudgetOptions, now: Instant) {
     this.#options = options;
-    this.#granted = this.#grantMax;
+    this.#granted = this.#grantedMax;
     this.#at = now;
   }
 
-  get #grantMax(): number {
+  get #grantedMax(): number {
     const { minPerSecond } = this.#options;
     return minPerSecond > 0 ? Math.max(1, (minPerSecond * HORIZON_MS) / 1000) : 0;
   }
 
-  /** A request asked this target for the first time. */
+  /** A request calls this target first. */
   earn(now: Instant, client = ''): void {
     this.#advance(now);
     this.#earned += this.#options.ratio;
@@ -69,58 +69,58 @@ export class RetryBudget {
     this.#newestAt = now;
   }
 
-  /** True if one more repeat is within the budget, and within the client's share of it. */
+  /** True if one more retry is within the budget and the client's share of it. */
   allows(now: Instant, client = ''): boolean {
-    return this.balance(now) >= 1 + this.#keptFrom(now, client) - EPSILON;
+    return this.balance(now) >= 1 + this.#reservedAgainst(now, client) - EPSILON;
   }
 
-  /** Takes one repeat; the caller has asked `allows`. What this returns gives it back if the repeat is not made. */
-  take(now: Instant, client = ''): RepeatTaken {
+  /** Takes one retry; call only where `allows` is true. Pass the result to `giveBack` if the retry is not made. */
+  take(now: Instant, client = ''): RetryTaken {
     this.#advance(now);
     const taken = { client, granted: Math.min(1, this.#granted), earned: Math.min(1, this.#earned) };
     this.#granted -= taken.granted;
     this.#earned -= taken.earned;
-    this.#takingsOf(client).amount++;
+    this.#retriesOf(client).amount++;
     return taken;
   }
 
-  giveBack(now: Instant, taken: RepeatTaken): void {
+  giveBack(now: Instant, taken: RetryTaken): void {
     this.#advance(now);
-    this.#granted = Math.min(this.#grantMax, this.#granted + taken.granted);
+    this.#granted = Math.min(this.#grantedMax, this.#granted + taken.granted);
     this.#earned += taken.earned;
-    const takings = this.#takingsOf(taken.client);
-    takings.amount = Math.max(0, takings.amount - 1);
+    const retries = this.#retriesOf(taken.client);
+    retries.amount = Math.max(0, retries.amount - 1);
   }
 
-  /** Repeats that are allowed now. */
+  /** Retries that are allowed now. */
   balance(now: Instant): number {
     this.#advance(now);
     return Math.max(this.#earned, this.#granted);
   }
 
-  /** What the client must leave to others. */
-  #keptFrom(now: Instant, client: string): number {
+  /** The amount that this client must leave to others. */
+  #reservedAgainst(now: Instant, client: string): number {
     const othersAt = client === this.#newestClient ? this.#othersAt : this.#newestAt;
     if (now - othersAt > HORIZON_MS) return 0;
     let all = 0;
     let own = 0;
-    for (const takings of this.#takings) {
-      all += takings.amount;
-      if (takings.client === client) own = takings.amount;
+    for (const retries of this.#retries) {
+      all += retries.amount;
+      if (retries.client === client) own = retries.amount;
     }
-    return own > 1 && own > FAIR_SHARE * all ? FAIR_SHARE * this.#grantMax : 0;
+    return own > 1 && own > FAIR_SHARE * all ? FAIR_SHARE * this.#grantedMax : 0;
   }
 
-  #takingsOf(client: string): Takings {
-    let takings = this.#takings.find((one) => one.client === client);
-    if (takings === undefined) {
-      if (this.#takings.length >= CLIENTS_MAX) {
-        this.#takings.sort((a, b) => b.amount - a.amount);
-        this.#takings.pop();
+  #retriesOf(client: string): ClientRetries {
+    let retries = this.#retries.find((one) => one.client === client);
+    if (retries === undefined) {
+      if (this.#retries.length >= CLIENTS_MAX) {
+        this.#retries.sort((a, b) => b.amount - a.amount);
+        this.#retries.pop();
       }
-      this.#takings.push((takings = { client, amount: 0 }));
+      this.#retries.push((retries = { client, amount: 0 }));
     }
-    return takings;
+    return retries;
   }
 
   #advance(now: Instant): void {
@@ -129,7 +129,7 @@ export class RetryBudget {
     this.#at = now;
     const left = Math.exp(-passedMs / HORIZON_MS);
     this.#earned *= left;
-    for (const takings of this.#takings) takings.amount *= left;
-    this.#granted = Math.min(this.#grantMax, this.#granted + (this.#options.minPerSecond * passedMs) / 1000);
+    for (const retries of this.#retries) retries.amount *= left;
+    this.#granted = Math.min(this.#grantedMax, this.#granted + (this.#options.minPerSecond * passedMs) / 1000);
   }
 }

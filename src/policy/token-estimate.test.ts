@@ -6,7 +6,7 @@ const learn = (estimate: InputEstimate, estimated: number, counted: number, time
   for (let i = 0; i < times; i++) estimate.learn(estimated, counted, 0);
 };
 
-test('a quarter of the bytes stands until a few answers have come', () => {
+test('a quarter of the bytes is the estimate until a few responses have come', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 1500, 4);
   assert.equal(estimate.of(1000, true), 1000);
@@ -14,13 +14,13 @@ test('a quarter of the bytes stands until a few answers have come', () => {
   assert.equal(estimate.of(1000, true), 1500);
 });
 
-test('what was learned of one size holds for others of which nothing is known', () => {
+test('a ratio learned for one size applies to sizes of which nothing is known', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 1500);
   assert.equal(estimate.of(100_000, true), 150_000);
 });
 
-test('what is cached is left out where it is not counted, and makes prompts of another size no cheaper', () => {
+test('cached input is left out where it does not count, and does not lower the estimate of other sizes', () => {
   const estimate = new InputEstimate();
   for (let i = 0; i < 20; i++) estimate.learn(100_000, 100_000, 90_000);
   assert.equal(estimate.of(100_000, true), 100_000);
@@ -29,13 +29,13 @@ test('what is cached is left out where it is not counted, and makes prompts of a
   assert.ok(Math.abs(estimate.cachedShare - 0.9) < 1e-6);
 });
 
-test('where some prompts are cached and some are not, more than the mean is reserved', () => {
+test('where only some prompts are cached, more than the mean is reserved', () => {
   const estimate = new InputEstimate();
   for (let i = 0; i < 300; i++) estimate.learn(100_000, 100_000, i % 2 === 0 ? 90_000 : 0);
   assert.ok(estimate.of(100_000, false) > 90_000, `${estimate.of(100_000, false)}`);
 });
 
-test('a little too much stays, and where answers differ it is more', () => {
+test('a small excess stays, and where responses vary it is larger', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 950);
   assert.equal(estimate.of(1000, true), 1000);
@@ -44,7 +44,7 @@ test('a little too much stays, and where answers differ it is more', () => {
   assert.ok(varied.of(1000, true) > 1800, `${varied.of(1000, true)}`);
 });
 
-test('what makes no sense is not learned', () => {
+test('invalid counts are not learned', () => {
   const estimate = new InputEstimate();
   for (let i = 0; i < 20; i++) {
     estimate.learn(0, 100, 0);
@@ -61,7 +61,7 @@ test('factors survive a restart', () => {
   assert.equal(again.of(1000, true), 1400);
 });
 
-test('an answer is taken for 1,024 tokens until twenty have come, and then for what nine in ten stay below', () => {
+test('a response is assumed to take 1,024 tokens until twenty have come, and then the 90th percentile', () => {
   const output = new OutputEstimate();
   for (let i = 1; i < 20; i++) output.learn('web', 100);
   assert.equal(output.of('web'), OUTPUT_FIRST);
@@ -69,7 +69,7 @@ test('an answer is taken for 1,024 tokens until twenty have come, and then for w
   assert.ok(output.of('web') > 780 && output.of('web') < 990, `${output.of('web')}`);
 });
 
-test('clients are kept apart; beyond a hundred they share what is known', () => {
+test('each client has its own estimate; beyond a hundred they share one', () => {
   const output = new OutputEstimate();
   for (let i = 0; i < 30; i++) output.learn('short', 10);
   for (let i = 0; i < 30; i++) output.learn('long', 5000);
@@ -79,7 +79,7 @@ test('clients are kept apart; beyond a hundred they share what is known', () => 
   assert.ok(output.of('c199') < 300);
 });
 
-test('one absurd count is soon forgotten', () => {
+test('one absurd count is soon outweighed', () => {
   const estimate = new InputEstimate();
   for (let i = 0; i < 20; i++) estimate.learn(1000, 1000, 0);
   estimate.learn(1000, 10_000_000, 0);

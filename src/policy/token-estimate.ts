@@ -1,56 +1,56 @@
-/** What a request really takes in tokens, learned from what providers say that requests took. */
+/** Estimates what requests take in tokens, learned from the usage that providers report. */
 
-/** Prompts are told apart by their order of magnitude: long ones are cached, or are code, where short ones are not. */
+/** Prompts are grouped by order of magnitude: long ones are more often cached, or code, than short ones. */
 const SIZES = 12;
-/** So many answers before they are believed. */
+/** Responses needed before an estimate is used. */
 const LEARNED_AFTER = 5;
-/** Each answer's weight in the next one's eyes. */
-const FADING = 0.98;
+/** The factor by which older responses count less with each new one. */
+const DECAY = 0.98;
 const FACTOR_MIN = 0.05;
 const FACTOR_MAX = 20;
-/** What is a little too much until it is settled does no harm; what is too little breaks a limit. */
-const LITTLE_BELOW = 0.85;
+/** A small excess is harmless, because it is returned on settlement; too small an estimate exceeds a limit. */
+const KEEP_ABOVE = 0.85;
 const DEVIATION_WEIGHT = 0.05;
 
-/** The ratio of counted tokens to estimated ones. */
+/** The ratio of counted tokens to estimated ones, by prompt size. */
 class RatioBySize {
   readonly #estimated = new Float64Array(SIZES);
   readonly #counted = new Float64Array(SIZES);
-  readonly #answers = new Uint32Array(SIZES);
-  /** How far single answers lie from the ratio, as a moving average. */
+  readonly #responses = new Uint32Array(SIZES);
+  /** How far single responses deviate from the ratio, as a moving average. */
   readonly #deviation = new Float64Array(SIZES);
 
   isKnown(estimated: number): boolean {
-    return this.#answers[sizeOf(estimated)]! >= LEARNED_AFTER;
+    return this.#responses[sizeOf(estimated)]! >= LEARNED_AFTER;
   }
 
-  /** Of prompts of about that size, else of all that is known; 1 while nothing is. Leans upwards. */
-  careful(estimated: number): number {
+  /** The ratio for prompts of about this size, else over all sizes; 1 while unknown. Biased upwards by the deviation. */
+  cautious(estimated: number): number {
     const size = sizeOf(estimated);
-    const isKnown = this.#answers[size]! >= LEARNED_AFTER;
+    const isKnown = this.#responses[size]! >= LEARNED_AFTER;
     const mean = isKnown ? bounded(this.#counted[size]! / this.#estimated[size]!) : this.overall;
     if (mean === 1) return 1;
-    const careful = mean + this.#deviation[size]!;
-    return careful < 1 && careful > LITTLE_BELOW ? 1 : careful;
+    const cautious = mean + this.#deviation[size]!;
+    return cautious < 1 && cautious > KEEP_ABOVE ? 1 : cautious;
   }
 
   get overall(): number {
-    let [estimated, counted, answers] = [0, 0, 0];
+    let [estimated, counted, responses] = [0, 0, 0];
     for (let size = 0; size < SIZES; size++) {
       estimated += this.#estimated[size]!;
       counted += this.#counted[size]!;
-      answers += this.#answers[size]!;
+      responses += this.#responses[size]!;
     }
-    return answers < LEARNED_AFTER ? 1 : bounded(counted / estimated);
+    return responses < LEARNED_AFTER ? 1 : bounded(counted / estimated);
   }
 
   learn(estimated: number, counted: number): void {
     if (!(estimated > 0) || !(counted > 0)) return;
     const size = sizeOf(estimated);
-    const ratio = bounded(counted / estimated); // one slip of a provider is not to outweigh all that came before
-    this.#estimated[size] = this.#estimated[size]! * FADING + estimated;
-    this.#counted[size] = this.#counted[size]! * FADING + estimated * ratio;
-    if (this.#answers[size]!++ === 0) return;
+    const ratio = bounded(counted / estimated); // a single wrong count must not outweigh all others
+    this.#estimated[size] = this.#estimated[size]! * DECAY + estimated;
+    this.#counted[size] = this.#counted[size]! * DECAY + estimated * ratio;
+    if (this.#responses[size]!++ === 0) return;
     const deviation = Math.abs(ratio - this.#counted[size] / this.#estimated[size]);
     this.#deviation[size]! += DEVIATION_WEIGHT * (deviation - this.#deviation[size]!);
   }
@@ -58,13 +58,13 @@ class RatioBySize {
   reset(): void {
     this.#estimated.fill(0);
     this.#counted.fill(0);
-    this.#answers.fill(0);
+    this.#responses.fill(0);
     this.#deviation.fill(0);
   }
 
   save(): (number | null)[] {
     return Array.from({ length: SIZES }, (_, size) =>
-      this.#answers[size]! < LEARNED_AFTER ? null : Math.round((this.#counted[size]! / this.#estimated[size]!) * 1000) / 1000,
+      this.#responses[size]! < LEARNED_AFTER ? null : Math.round((this.#counted[size]! / this.#estimated[size]!) * 1000) / 1000,
     );
   }
 
@@ -75,37 +75,37 @@ class RatioBySize {
       const usual = 4 ** size;
       this.#estimated[size] = usual * LEARNED_AFTER;
       this.#counted[size] = usual * LEARNED_AFTER * bounded(factor);
-      this.#answers[size] = LEARNED_AFTER;
+      this.#responses[size] = LEARNED_AFTER;
     }
   }
 }
 
 export interface SavedInput {
-  /** By size; null where it is not known. */
+  /** By size; null: unknown. */
   readonly all: readonly (number | null)[];
-  /** The same without what was cached. */
+  /** The same without cached input. */
   readonly uncached: readonly (number | null)[];
 }
 
-/** What a prompt counts of which a quarter of the bytes is known: with what is cached of it, and without. */
+/** Estimates the input tokens of a prompt from a quarter of its bytes: including cached input, and without it. */
 export class InputEstimate {
   readonly #all = new RatioBySize();
   readonly #uncached = new RatioBySize();
 
-  /** What is to be reserved for so many estimated tokens. */
+  /** The amount to reserve for this many estimated tokens. */
   of(estimated: number, countsCached: boolean): number {
-    // That long prompts are cached says nothing of short ones.
+    // That long prompts are cached says nothing about short ones.
     const ratio = countsCached || !this.#uncached.isKnown(estimated) ? this.#all : this.#uncached;
-    const factor = ratio.careful(estimated);
+    const factor = ratio.cautious(estimated);
     return factor === 1 ? estimated : Math.ceil(estimated * factor);
   }
 
-  /** Counted tokens for each estimated one; 1 while nothing is known. */
+  /** Counted tokens per estimated one; 1 while unknown. */
   get factor(): number {
     return this.#all.overall;
   }
 
-  /** The part of all input that was cached, from 0 to 1. */
+  /** The share of all input that was cached, from 0 to 1. */
   get cachedShare(): number {
     return Math.max(0, 1 - this.#uncached.overall / this.#all.overall);
   }
@@ -140,11 +140,11 @@ function sizeOf(tokens: number): number {
   return Math.min(SIZES - 1, Math.max(0, Math.round(Math.log2(Math.max(1, tokens)) / 2)));
 }
 
-/** What an answer is taken for where nothing is known yet, in tokens. */
+/** The assumed length of a response before any is known, in tokens. */
 export const OUTPUT_FIRST = 1024;
 const OUTPUT_SHARE = 0.9;
 const OUTPUT_LEARNED_AFTER = 20;
-/** Clients kept apart; those beyond share what is known of all. */
+/** Clients with an estimate of their own; the others share one. */
 const CLIENTS_MAX = 100;
 
 interface OutputQuantile {
@@ -158,8 +158,8 @@ export interface SavedOutput {
 }
 
 /**
- * The 90th percentile of the length of answers, for each client of one model. Kept as one number that goes up a little with a longer
- * answer and down a ninth of that with a shorter one, so that nine in ten are shorter (Robbins and Monro, 1951).
+ * The 90th percentile of the length of responses, for each client of one model. Stored as one number that rises a little with a longer
+ * response and falls by a ninth of that with a shorter one, so that nine in ten responses are shorter (Robbins and Monro, 1951).
  */
 export class OutputEstimate {
   readonly #clients = new Map<string, OutputQuantile>();

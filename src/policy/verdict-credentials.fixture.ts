@@ -1,11 +1,13 @@
-/** What providers say of a key, an account or a request when they refuse a call, and what follows: more rows of the verdict table. */
+/**
+ * Errors about a key, an account or a request for which a credential is refused, and the expected verdicts: more rows of the verdict table.
+ */
 import type { Row } from './verdict.fixture.ts';
 
 export const CREDENTIAL_ROWS: readonly Row[] = [
-  // The words decide what a refused credential is blamed for: this request, the whole account, or neither for now
-  ['nothing but its status', 402, {}, 'switch quota suspect'],
-  ['nothing but its status', 401, {}, 'switch auth suspect'],
-  ['nothing but its status', 403, {}, 'switch auth suspect'],
+  // The message decides what is at fault: this request, the whole account, or neither for now
+  ['a status alone', 402, {}, 'switch quota suspect'],
+  ['a status alone', 401, {}, 'switch auth suspect'],
+  ['a status alone', 403, {}, 'switch auth suspect'],
   [
     'OpenRouter: more than the balance allows',
     402,
@@ -21,8 +23,8 @@ export const CREDENTIAL_ROWS: readonly Row[] = [
     { message: 'Insufficient credits. Add more using https://openrouter.ai/settings/credits' },
     'switch quota bench',
   ],
-  ['credits that do not reach for this request', 402, { message: 'Insufficient credits for this request' }, 'switch quota suspect'],
-  ['money for this model', 429, { type: 'insufficient_quota', message: 'Your plan has no quota for this model' }, 'switch quota request'],
+  ['too few credits for this request', 402, { message: 'Insufficient credits for this request' }, 'switch quota suspect'],
+  ['quota for this model', 429, { type: 'insufficient_quota', message: 'Your plan has no quota for this model' }, 'switch quota request'],
   ['MiniMax: no balance', 429, { type: 'insufficient_balance_error', message: 'insufficient balance (1008)' }, 'switch quota bench'],
   [
     'Fireworks: suspended',
@@ -39,7 +41,7 @@ export const CREDENTIAL_ROWS: readonly Row[] = [
   ],
   ['xAI: no credits yet', 403, { message: 'Your newly created team does not have any credits or licenses yet.' }, 'switch quota bench'],
   [
-    'Hugging Face: the month',
+    'Hugging Face: monthly credits',
     402,
     { message: 'You have exceeded your monthly included credits for Inference Providers.' },
     'switch quota bench',
@@ -49,30 +51,30 @@ export const CREDENTIAL_ROWS: readonly Row[] = [
   ['Zhipu', 429, { code: '1113', message: '余额不足或无可用资源包,请充值。' }, 'switch quota bench'],
   ['DashScope', 400, { code: 'Arrearage', message: 'Access denied, make sure your account is in good standing.' }, 'switch quota bench'],
   ['Mistral: no subscription', 401, { message: 'Inactive subscription or usage limit reached' }, 'switch quota bench'],
-  ['a plan with a limit', 429, { type: 'usage_limit_reached', message: 'The usage limit has been reached' }, 'switch quota bench'],
+  ['a usage limit of a plan', 429, { type: 'usage_limit_reached', message: 'The usage limit has been reached' }, 'switch quota bench'],
   [
-    'OpenRouter: free models of a day',
+    'OpenRouter: free models per day',
     429,
     { code: '429', message: 'Rate limit exceeded: free-models-per-day. Add 10 credits' },
     'switch quota bench',
   ],
   [
-    'OpenRouter: free models of a minute',
+    'OpenRouter: free models per minute',
     429,
     { code: '429', message: 'Rate limit exceeded: free-models-per-min.' },
     'retry rate_limited cooldown',
   ],
-  ['a bad key in words', 401, { message: 'invalid x-api-key', type: 'authentication_error' }, 'switch auth bench'],
-  ['a bad key in other words', 401, { message: 'API key not valid. Please pass a valid API key.' }, 'switch auth bench'],
+  ['an invalid key, by its message', 401, { message: 'invalid x-api-key', type: 'authentication_error' }, 'switch auth bench'],
+  ['an invalid key, by another message', 401, { message: 'API key not valid. Please pass a valid API key.' }, 'switch auth bench'],
   [
-    'xAI: a bad key',
+    'xAI: an invalid key',
     400,
     { code: 'Client specified an invalid argument', message: 'Incorrect API key provided: xa***en.' },
     'switch auth bench',
   ],
   ['Anthropic: authentication as a bad request', 400, { type: 'authentication_error' }, 'switch auth suspect'],
   [
-    'a 400 that quotes such words later',
+    'a 400 that quotes such words further on',
     400,
     { message: 'messages[0]: the text Incorrect API key provided is too short' },
     'switch refused request',
@@ -100,14 +102,14 @@ export const CREDENTIAL_ROWS: readonly Row[] = [
     'switch auth',
   ],
   [
-    'OpenAI: an account that is closed',
+    'OpenAI: a deactivated account',
     401,
     { message: 'The OpenAI account associated with this API key has been deactivated.', code: 'account_deactivated' },
     'switch quota bench',
   ],
-  ['a token that has expired', 401, { message: 'OAuth token has expired.', type: 'authentication_error' }, 'switch auth bench'],
-  ['a key that has leaked', 403, { code: 'PERMISSION_DENIED', message: 'Your API key was reported as leaked.' }, 'switch auth bench'],
-  ['an organisation that is closed', 400, { message: 'This organization has been disabled.' }, 'switch quota bench'],
+  ['an expired token', 401, { message: 'OAuth token has expired.', type: 'authentication_error' }, 'switch auth bench'],
+  ['a leaked key', 403, { code: 'PERMISSION_DENIED', message: 'Your API key was reported as leaked.' }, 'switch auth bench'],
+  ['a disabled organisation', 400, { message: 'This organization has been disabled.' }, 'switch quota bench'],
   ['OpenRouter: the limit of a key', 402, { message: 'Key limit exceeded (monthly limit).' }, 'switch quota bench'],
   ['OpenRouter: a prompt too large', 402, { message: 'Prompt tokens limit exceeded: 12000 > 5000.' }, 'switch quota request'],
   [
@@ -116,5 +118,5 @@ export const CREDENTIAL_ROWS: readonly Row[] = [
     { type: 'exceeded_current_quota_error', message: 'Your account x is suspended due to insufficient balance' },
     'switch quota bench',
   ],
-  ['a firewall in words', 403, { message: 'Your request was blocked.' }, 'switch auth suspect'],
+  ['a firewall, by its message', 403, { message: 'Your request was blocked.' }, 'switch auth suspect'],
 ];

@@ -1,9 +1,9 @@
-/** What providers say of a request that no provider takes: more rows of the verdict table. */
+/** Errors about requests that every provider refuses, and the expected verdicts: more rows of the verdict table. */
 import type { Row } from './verdict.fixture.ts';
 
 export const REQUEST_ROWS: readonly Row[] = [
   [
-    'a value below a minimum that every provider has',
+    'a value below a common minimum',
     400,
     {
       type: 'invalid_request_error',
@@ -14,7 +14,7 @@ export const REQUEST_ROWS: readonly Row[] = [
     'reject invalid_request request',
   ],
   [
-    'a value below a minimum of the target alone',
+    'a value below a minimum of this target',
     400,
     {
       type: 'invalid_request_error',

@@ -1,4 +1,4 @@
-/** What providers say, and what follows: rows for the tests of the verdict table. */
+/** Errors of providers and the expected verdicts: rows for the tests of the verdict table. */
 import type { Failure } from '../core/facts.ts';
 
 export function failure(found: Partial<Failure>): Failure {
@@ -18,7 +18,7 @@ export function failure(found: Partial<Failure>): Failure {
   };
 }
 
-/** `expected`: verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
+/** `expected`: verdict and reason, then the effects: `breaker`, `cooldown`, `bench`, `request` (the request is at fault). */
 export type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
 
 export const STATUS_ROWS: readonly Row[] = [
@@ -35,7 +35,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ],
   ['unavailable', 503, {}, 'retry overloaded breaker'],
   ['a gateway timeout', 504, {}, 'retry server_error breaker'],
-  ['a CDN that can’t reach its origin', 522, {}, 'retry server_error breaker'],
+  ['a CDN that cannot reach its origin', 522, {}, 'retry server_error breaker'],
   ['overloaded', 529, { type: 'overloaded_error' }, 'retry overloaded breaker'],
   // OpenAI
   [
@@ -46,7 +46,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ],
   ['too many requests, no body', 429, {}, 'retry rate_limited cooldown'],
   [
-    'a request that no wait makes fit',
+    'a request that is larger than the limit',
     429,
     { code: 'rate_limit_exceeded', type: 'tokens', message: 'Request too large for gpt-5: Limit 30000, Requested 40000' },
     'switch too_large request',
@@ -57,7 +57,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['the organisation’s spend limit', 429, { code: 'organization_spend_limit_exceeded' }, 'switch quota bench'],
   ['the project’s spend limit', 429, { code: 'project_spend_limit_exceeded' }, 'switch quota bench'],
   ['the organisation’s usage limit', 429, { code: 'organization_usage_limit_exceeded' }, 'switch quota bench'],
-  ['traffic that grows too fast', 429, { type: 'rate_limit_error', code: 'slow_down' }, 'retry rate_limited long cooldown'],
+  ['traffic that ramps up too fast', 429, { type: 'rate_limit_error', code: 'slow_down' }, 'retry rate_limited long cooldown'],
   ['no flex capacity', 429, { code: 'resource_unavailable' }, 'retry rate_limited'],
   ['an overloaded server', 503, { type: 'service_unavailable_error', code: 'server_is_overloaded' }, 'retry overloaded breaker'],
   ['a context too long', 400, { type: 'invalid_request_error', code: 'context_length_exceeded' }, 'switch context_length request'],
@@ -78,17 +78,12 @@ export const STATUS_ROWS: readonly Row[] = [
   ['a bad schema', 400, { type: 'invalid_request_error', code: 'invalid_function_parameters' }, 'reject invalid_request request'],
   ['a missing parameter', 400, { type: 'invalid_request_error', code: 'missing_required_parameter' }, 'reject invalid_request request'],
   [
-    'a request that is no JSON',
+    'a request that is not JSON',
     400,
     { type: 'invalid_request_error', message: 'We could not parse the JSON body of your request.' },
     'reject invalid_request request',
   ],
-  [
-    'a field that is missing',
-    422,
-    { type: 'missing', param: 'body.messages', message: 'Field required' },
-    'reject invalid_request request',
-  ],
+  ['a missing field', 422, { type: 'missing', param: 'body.messages', message: 'Field required' }, 'reject invalid_request request'],
   [
     'a field of the wrong type',
     400,
@@ -96,25 +91,25 @@ export const STATUS_ROWS: readonly Row[] = [
     'reject invalid_request request',
   ],
   [
-    'a required field in words',
+    'a required field, by the message',
     400,
     { type: 'invalid_request_error', message: "'messages' is a required property" },
     'reject invalid_request request',
   ],
   [
-    'a missing field as serde names it',
+    'a missing field, as reported by serde',
     400,
     { message: 'Failed to deserialize the JSON body into the target type: missing field `messages` at line 1' },
     'reject invalid_request request',
   ],
   [
-    'a role that not every target knows',
+    'a role that some targets do not support',
     400,
     { code: 'invalid_value', param: 'messages[0].role', message: "Invalid value: 'developer'. Supported values are: 'system', 'user'." },
     'switch refused request',
   ],
   [
-    'a role as serde names it',
+    'an unknown role, as reported by serde',
     400,
     {
       code: 'invalid_request_error',
@@ -123,25 +118,20 @@ export const STATUS_ROWS: readonly Row[] = [
     },
     'switch refused request',
   ],
+  ['an unknown model, by its field', 400, { code: 'invalid_value', param: 'model', message: 'Invalid model' }, 'switch refused request'],
+  ['a context too long, as a server error', 500, { code: 'context_length_exceeded' }, 'switch context_length request'],
+  ['the same, by the message', 500, { message: "This model's maximum context length is 8192 tokens." }, 'switch context_length request'],
   [
-    'a model that the target does not know, by its field',
-    400,
-    { code: 'invalid_value', param: 'model', message: 'Invalid model' },
-    'switch refused request',
-  ],
-  ['a context too long, behind a server error', 500, { code: 'context_length_exceeded' }, 'switch context_length request'],
-  ['the same in words', 500, { message: "This model's maximum context length is 8192 tokens." }, 'switch context_length request'],
-  [
-    'a keyword argument that the server does not know',
+    'an unknown keyword argument',
     500,
     { message: "TypeError: AsyncCompletions.create() got an unexpected keyword argument 'foo'" },
     'switch unsupported request',
   ],
   ['the same with 400', 400, { message: "create() got an unexpected keyword argument 'foo'" }, 'switch unsupported request'],
-  ['a field that Go does not know', 400, { message: 'json: unknown field "foo"' }, 'switch unsupported request'],
+  ['an unknown field, as reported by Go', 400, { message: 'json: unknown field "foo"' }, 'switch unsupported request'],
   ['unprocessable', 422, { type: 'invalid_request_error' }, 'switch refused request'],
-  ['a bad key', 401, { code: 'invalid_api_key' }, 'switch auth bench'],
-  ['a country that is not served', 403, { code: 'unsupported_country_region_territory' }, 'switch auth'],
+  ['an invalid key', 401, { code: 'invalid_api_key' }, 'switch auth bench'],
+  ['an unsupported country', 403, { code: 'unsupported_country_region_territory' }, 'switch auth'],
   [
     'a project without access to the model',
     403,
@@ -151,33 +141,33 @@ export const STATUS_ROWS: readonly Row[] = [
   ['the same without a code', 403, { message: 'Your key does not have access to the model y' }, 'switch model_not_found request'],
   ['an unknown model', 404, { code: 'model_not_found', type: 'invalid_request_error' }, 'switch model_not_found request'],
   ['an unknown path', 404, { message: 'an HTML page' }, 'switch model_not_found request'],
-  ['too large a body', 413, { message: 'an HTML page: 413 Request Entity Too Large' }, 'switch refused request'],
+  ['a body that is too large', 413, { message: 'an HTML page: 413 Request Entity Too Large' }, 'switch refused request'],
   ['a firewall', 403, { message: 'an HTML page: Attention Required! | Cloudflare' }, 'switch auth'],
-  ['Moonshot: no money', 429, { type: 'exceeded_current_quota_error' }, 'switch quota bench'],
+  ['Moonshot: no balance', 429, { type: 'exceeded_current_quota_error' }, 'switch quota bench'],
   // Azure
   [
-    'what is no image',
+    'an invalid image',
     400,
     { code: 'invalid_image_format', message: 'You uploaded an unsupported image.' },
     'reject invalid_request request',
   ],
   ['a content filter', 400, { code: 'content_filter', message: 'The response was filtered' }, 'switch content_filter request'],
   ['an unknown deployment', 404, { code: 'DeploymentNotFound' }, 'switch model_not_found request'],
-  // Anthropic’s words behind an OpenAI protocol
+  // Anthropic’s messages over an OpenAI protocol
   [
-    'a spend limit in words',
+    'a spend limit, by the message',
     400,
     { type: 'invalid_request_error', message: 'This request would exceed your organization spend limit' },
     'switch quota suspect',
   ],
   [
-    'a credit balance in words',
+    'a credit balance, by the message',
     400,
     { type: 'invalid_request_error', message: 'Your credit balance is too low to access the API' },
     'switch quota bench',
   ],
   [
-    'a prompt too long, in words',
+    'a prompt too long, by the message',
     400,
     { type: 'invalid_request_error', message: 'prompt is too long: 210000 tokens > 200000 maximum' },
     'switch context_length request',
@@ -189,33 +179,28 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'RESOURCE_EXHAUSTED', message: 'You exceeded your current quota, please check your plan and billing details' },
     'retry rate_limited cooldown',
   ],
-  ['a bad key told as a bad argument', 400, { code: 'API_KEY_INVALID', type: 'INVALID_ARGUMENT' }, 'switch auth bench'],
+  ['an invalid key, reported as an invalid argument', 400, { code: 'API_KEY_INVALID', type: 'INVALID_ARGUMENT' }, 'switch auth bench'],
   [
     'a token count too high',
     400,
     { code: 'INVALID_ARGUMENT', message: 'The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).' },
     'switch context_length request',
   ],
-  // the others
+  // other providers
   ['Groq without capacity', 498, { code: 'capacity_exceeded' }, 'retry overloaded breaker'],
   [
-    'Groq: too large for the minute',
+    'Groq: too large for the limit per minute',
     413,
     { code: 'rate_limit_exceeded', type: 'tokens', message: 'Request too large for model x on tokens per minute (TPM): Limit 6000' },
     'switch too_large request',
   ],
-  ['the same in words alone', 413, { message: 'Limit 6000 tokens per minute, requested 7000' }, 'switch too_large request'],
+  ['the same, by the message alone', 413, { message: 'Limit 6000 tokens per minute, requested 7000' }, 'switch too_large request'],
   ['DeepSeek without balance', 402, { message: 'Insufficient Balance' }, 'switch quota bench'],
   ['DeepSeek: bad parameters', 422, {}, 'switch refused request'],
   ['OpenRouter without credits', 402, { type: 'payment_required' }, 'switch quota suspect'],
   ['OpenRouter: moderation', 403, { message: 'Your input was flagged: x requires moderation' }, 'switch content_filter request'],
-  ['OpenRouter: moderation, in a word', 403, { type: 'content_policy_violation' }, 'switch content_filter request'],
-  [
-    'Cerebras: token quota of the minute',
-    429,
-    { code: 'token_quota_exceeded', type: 'too_many_tokens_error' },
-    'retry rate_limited cooldown',
-  ],
+  ['OpenRouter: moderation, by its type', 403, { type: 'content_policy_violation' }, 'switch content_filter request'],
+  ['Cerebras: token quota per minute', 429, { code: 'token_quota_exceeded', type: 'too_many_tokens_error' }, 'retry rate_limited cooldown'],
   ['Mistral: validation', 422, { type: 'invalid_request_error' }, 'switch refused request'],
   [
     'Ollama: its queue is full',
@@ -232,10 +217,15 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch context_length request',
   ],
   ['vLLM: unauthorised', 401, { message: 'Unauthorized' }, 'switch auth suspect'],
-  ['an error of the model behind Bedrock', 424, {}, 'retry overloaded breaker'],
-  ['a method that is not built', 501, {}, 'switch unsupported request'],
+  ['an error of a model on Bedrock', 424, {}, 'retry overloaded breaker'],
+  ['a method that is not implemented', 501, {}, 'switch unsupported request'],
   // Anthropic
-  ['growth too fast, by error_code', 429, { type: 'rate_limit_error', code: 'ramp_limit_exceeded' }, 'retry rate_limited long cooldown'],
+  [
+    'a ramp that is too fast, by error_code',
+    429,
+    { type: 'rate_limit_error', code: 'ramp_limit_exceeded' },
+    'retry rate_limited long cooldown',
+  ],
   ['rate limit', 429, { type: 'rate_limit_error' }, 'retry rate_limited cooldown'],
   ['enforced spend limit', 429, { type: 'rate_limit_error', code: 'enforced_spend_limit_reached' }, 'switch quota bench'],
   ['contract spend limit', 429, { type: 'rate_limit_error', code: 'contract_spend_limit_reached' }, 'switch quota bench'],
@@ -272,7 +262,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch content_filter request',
   ],
   [
-    'a long context that is not paid for',
+    'a long context without extra usage',
     429,
     { type: 'rate_limit_error', message: 'Extra usage is required for long context requests.' },
     'switch too_large request',
@@ -280,24 +270,19 @@ export const STATUS_ROWS: readonly Row[] = [
   ['an organisation on hold', 403, { type: 'permission_error', code: 'organization_on_hold' }, 'switch quota bench'],
   ["a user profile's billing", 403, { type: 'permission_error', code: 'user_profile_billing_not_authorized' }, 'switch quota request'],
   ['a disabled encryption key', 400, { type: 'invalid_request_error', code: 'cmek_key_disabled' }, 'switch auth bench'],
-  ['an encryption key out of reach', 400, { type: 'invalid_request_error', code: 'cmek_key_unreachable' }, 'retry server_error breaker'],
+  ['an unreachable encryption key', 400, { type: 'invalid_request_error', code: 'cmek_key_unreachable' }, 'retry server_error breaker'],
   ['billing', 402, { type: 'billing_error', message: 'Your account has a billing issue' }, 'switch quota bench'],
   ['no permission', 403, { type: 'permission_error', message: 'Your API key does not have permission to use it.' }, 'switch auth'],
   ['too large', 413, { type: 'request_too_large', message: 'Request exceeds the maximum size' }, 'switch refused request'],
   ['billing', 402, { type: 'billing_error' }, 'switch quota bench'],
-  ['billing, as older documents have it', 403, { type: 'billing_error' }, 'switch quota bench'],
+  ['billing, as in older documents', 403, { type: 'billing_error' }, 'switch quota bench'],
   ['permission', 403, { type: 'permission_error' }, 'switch auth suspect'],
   ['conflict', 409, { type: 'conflict_error' }, 'retry conflict'],
   ['timeout', 504, { type: 'timeout_error' }, 'retry server_error breaker'],
-  ['its own fault', 500, { type: 'api_error' }, 'retry server_error breaker'],
+  ['an internal error', 500, { type: 'api_error' }, 'retry server_error breaker'],
   // Gemini and Vertex
-  [
-    'the quota of a day',
-    429,
-    { code: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', type: 'RESOURCE_EXHAUSTED' },
-    'switch quota bench',
-  ],
-  ['no money', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota suspect'],
+  ['a daily quota', 429, { code: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', type: 'RESOURCE_EXHAUSTED' }, 'switch quota bench'],
+  ['no balance', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota suspect'],
   [
     'a region',
     400,
@@ -305,7 +290,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch unsupported request',
   ],
   [
-    'billing that is not enabled',
+    'billing not enabled',
     400,
     {
       code: 'FAILED_PRECONDITION',
@@ -314,36 +299,36 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch quota bench',
   ],
   ['a bad argument', 400, { code: 'INVALID_ARGUMENT', message: 'Invalid value at messages' }, 'reject invalid_request request'],
-  ['permission of Google', 403, { code: 'PERMISSION_DENIED' }, 'switch auth suspect'],
-  ['an unknown model of Google', 404, { code: 'NOT_FOUND' }, 'switch model_not_found request'],
-  ['cancelled on their side', 499, { code: 'CANCELLED' }, 'retry overloaded breaker'],
+  ['Google: no permission', 403, { code: 'PERMISSION_DENIED' }, 'switch auth suspect'],
+  ['Google: an unknown model', 404, { code: 'NOT_FOUND' }, 'switch model_not_found request'],
+  ['cancelled by the provider', 499, { code: 'CANCELLED' }, 'retry overloaded breaker'],
   ['internal', 500, { code: 'INTERNAL' }, 'retry server_error breaker'],
-  ['a model that is overloaded', 503, { code: 'UNAVAILABLE', message: 'The model is overloaded.' }, 'retry overloaded breaker'],
-  ['their deadline', 504, { code: 'DEADLINE_EXCEEDED' }, 'retry server_error breaker'],
+  ['an overloaded model', 503, { code: 'UNAVAILABLE', message: 'The model is overloaded.' }, 'retry overloaded breaker'],
+  ['a deadline of the provider', 504, { code: 'DEADLINE_EXCEEDED' }, 'retry server_error breaker'],
   ['a rate limit of an older API', 403, { code: 'rateLimitExceeded' }, 'retry rate_limited cooldown'],
   // Bedrock
   ['throttling', 429, { code: 'ThrottlingException' }, 'retry rate_limited cooldown'],
-  ['throttling told as unavailable', 503, { code: 'ThrottlingException' }, 'retry rate_limited cooldown'],
+  ['throttling, reported as unavailable', 503, { code: 'ThrottlingException' }, 'retry rate_limited cooldown'],
   ['a model that is not ready', 429, { code: 'ModelNotReadyException' }, 'retry busy cooldown'],
-  ['a quota of the account', 400, { code: 'ServiceQuotaExceededException' }, 'switch quota bench'],
+  ['an account quota', 400, { code: 'ServiceQuotaExceededException' }, 'switch quota bench'],
   ['too long', 400, { code: 'ValidationException', message: 'Input is too long for requested model.' }, 'switch context_length request'],
   ['a bad value', 400, { code: 'ValidationException', message: 'Malformed input request' }, 'switch refused request'],
-  ['a conflict of two calls', 400, { code: 'ConflictException' }, 'retry conflict'],
+  ['a conflict between two calls', 400, { code: 'ConflictException' }, 'retry conflict'],
   ['no access', 403, { code: 'AccessDeniedException' }, 'switch auth suspect'],
-  ['a token that is old', 400, { code: 'ExpiredTokenException' }, 'switch auth bench'],
+  ['an expired token', 400, { code: 'ExpiredTokenException' }, 'switch auth bench'],
   ['a model that took too long', 408, { code: 'ModelTimeoutException' }, 'retry timeout'],
   ['a stream that failed', 424, { code: 'ModelStreamErrorException' }, 'retry overloaded breaker'],
-  // more of the others
+  // more of other providers
   ['Groq: too large, by code', 413, { code: 'rate_limit_exceeded', type: 'tokens' }, 'switch too_large request'],
   [
-    'Groq: not built',
+    'Groq: not implemented',
     400,
     { type: 'invalid_request_error', message: "property 'logprobs' is unsupported", param: 'logprobs' },
     'switch unsupported request',
   ],
-  ['OpenRouter: a guardrail, by what it flags', 403, { code: 'moderation', message: 'Forbidden' }, 'switch content_filter request'],
+  ['OpenRouter: a guardrail, by its code', 403, { code: 'moderation', message: 'Forbidden' }, 'switch content_filter request'],
   ['OpenRouter: a provider that is down', 502, { type: 'provider_unavailable', code: '502' }, 'retry server_error breaker'],
-  ['OpenRouter: nobody serves it', 503, { code: '503' }, 'retry overloaded breaker'],
+  ['OpenRouter: no provider available', 503, { code: '503' }, 'retry overloaded breaker'],
   ['Cerebras: queue', 429, { code: 'queue_exceeded', type: 'too_many_requests_error' }, 'retry rate_limited cooldown'],
   ['Together: dynamic limit', 429, { type: 'dynamic_request_limited' }, 'retry rate_limited cooldown'],
   [
@@ -358,23 +343,23 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: '429', message: 'The system is currently experiencing high demand. Please retry after 26 seconds.' },
     'retry rate_limited cooldown',
   ],
-  ['Azure: a bad key', 401, { code: '401', message: 'Access denied due to invalid subscription key' }, 'switch auth bench'],
+  ['Azure: an invalid key', 401, { code: '401', message: 'Access denied due to invalid subscription key' }, 'switch auth bench'],
   [
     'Ollama: no tools',
     400,
     { type: 'invalid_request_error', message: 'registry.ollama.ai/library/gemma:latest does not support tools' },
     'switch unsupported request',
   ],
-  ['a local server that loads', 503, { message: 'Model mistral-7b is currently loading' }, 'retry busy cooldown'],
+  ['a local server that is loading', 503, { message: 'Model mistral-7b is currently loading' }, 'retry busy cooldown'],
   ['llama.cpp: no slot', 503, { message: 'no slot available' }, 'retry busy cooldown'],
   [
-    'a field named by words only',
+    'a field named in the message only',
     400,
     { type: 'invalid_request_error', message: 'Unrecognized request argument supplied: top_k' },
     'switch unsupported request',
   ],
-  ['a CDN that is out of reach', 520, { message: 'an HTML page: 520' }, 'retry server_error breaker'],
-  ['a CDN that waits in vain', 524, {}, 'retry server_error breaker'],
+  ['a CDN that is unreachable', 520, { message: 'an HTML page: 520' }, 'retry server_error breaker'],
+  ['a CDN whose origin times out', 524, {}, 'retry server_error breaker'],
   ['a teapot', 418, {}, 'switch refused request'],
   ['a redirect', 302, {}, 'switch malformed breaker'],
 ];

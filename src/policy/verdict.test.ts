@@ -7,7 +7,7 @@ import { failure, STATUS_ROWS } from './verdict.fixture.ts';
 import { judge, ruleFor, STATUS_RULES } from './verdict.ts';
 import type { Judgement } from './verdict.ts';
 
-/** Verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
+/** Verdict and reason, then the effects: `breaker`, `cooldown`, `bench`, `request` (the request is at fault). */
 function words(judgement: Judgement): string {
   const { verdict, reason, health, effect, requestAtFault, longerPause } = judgement;
   const then = longerPause ? 'long cooldown' : effect === 'none' ? '' : effect;
@@ -29,29 +29,29 @@ const INSIDE_ROWS: readonly (readonly [what: string, found: Parameters<typeof fa
   ['a failed response: invalid_prompt', { code: 'invalid_prompt' }, 'switch content_filter request'],
   ['a chunk with a status of its own', { status: 429, code: '429' }, 'retry rate_limited cooldown'],
   ['a chunk with a bad gateway', { status: 502, code: '502' }, 'retry server_error breaker'],
-  ['a chunk that names no quota', { type: 'insufficient_quota' }, 'switch quota bench'],
+  ['a chunk that reports no quota', { type: 'insufficient_quota' }, 'switch quota bench'],
   ['a spend limit', { code: 'project_spend_limit_exceeded' }, 'switch quota bench'],
   ['a usage limit', { code: 'organization_usage_limit_exceeded' }, 'switch quota bench'],
   ['a context too long', { type: 'invalid_request_error', code: 'context_length_exceeded' }, 'switch context_length request'],
   ['max_tokens_exceeded', { type: 'max_tokens_exceeded' }, 'switch context_length request'],
   ['an unknown model', { type: 'invalid_request_error', code: 'model_not_found' }, 'switch model_not_found request'],
-  ['a bad key', { type: 'invalid_request_error', code: 'invalid_api_key' }, 'switch auth bench'],
+  ['an invalid key', { type: 'invalid_request_error', code: 'invalid_api_key' }, 'switch auth bench'],
   ['a bad request', { type: 'invalid_request_error' }, 'switch refused request'],
   ['a retired model', { code: 'model_decommissioned' }, 'switch refused request'],
-  ['a slip of the model', { code: 'tool_use_failed' }, 'switch refused request'],
+  ['a mistake of the model', { code: 'tool_use_failed' }, 'switch refused request'],
   ['a throttled model mid-stream', { type: 'throttlingException' }, 'retry rate_limited cooldown'],
-  ['the quota of a day', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota bench'],
-  ['no flex', { code: 'resource_unavailable' }, 'retry rate_limited'],
+  ['a daily quota', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota bench'],
+  ['no flex capacity', { code: 'resource_unavailable' }, 'retry rate_limited'],
   ['a payload too large', { type: 'payload_too_large' }, 'switch refused request'],
   ['a refused key', { type: 'authentication' }, 'switch auth suspect'],
   ['a policy', { type: 'content_policy_violation' }, 'switch content_filter request'],
   ['a string too long', { type: 'string_too_long' }, 'switch context_length request'],
   ['no provider', { type: 'provider_overloaded' }, 'retry overloaded breaker'],
-  ['a rate limit in words alone', { message: 'Rate limit reached, try again in 2s' }, 'retry rate_limited cooldown'],
-  ['a context too long in words alone', { message: 'the maximum context is 8192 tokens' }, 'switch context_length request'],
-  ['a machine that ran out', { code: 'insufficient_system_resource' }, 'retry server_error breaker'],
-  ['words that nobody knows', { code: 'whatever' }, 'retry server_error breaker'],
-  ['no words at all', {}, 'retry server_error breaker'],
+  ['a rate limit, by the message alone', { message: 'Rate limit reached, try again in 2s' }, 'retry rate_limited cooldown'],
+  ['a context too long, by the message alone', { message: 'the maximum context is 8192 tokens' }, 'switch context_length request'],
+  ['a machine without resources', { code: 'insufficient_system_resource' }, 'retry server_error breaker'],
+  ['an unknown code', { code: 'whatever' }, 'retry server_error breaker'],
+  ['no details', {}, 'retry server_error breaker'],
 ];
 
 describe('an error inside a success', () => {
@@ -74,11 +74,11 @@ describe('a failure without a status', () => {
   for (const [kind, expected] of rows) test(`${kind}: ${expected}`, () => assert.equal(words(judge(failure({ kind }))), expected));
 });
 
-test('a connection that had lain idle says nothing of the health of its target', () => {
+test('a reset of an idle connection does not count against the target', () => {
   assert.equal(words(judge(failure({ kind: 'reset', code: 'stale_connection' }))), 'retry connection');
 });
 
-describe('what a caller wrote, quoted in an error', () => {
+describe('words of the caller, quoted in an error', () => {
   const texts = [
     'credit balance',
     'spend limit',
@@ -101,7 +101,7 @@ describe('what a caller wrote, quoted in an error', () => {
   ];
   const found = { type: 'invalid_request_error', code: 'invalid_value' };
   for (const text of texts) {
-    test(`changes no verdict: ${text}`, () => {
+    test(`change no verdict: ${text}`, () => {
       for (const frame of frames) {
         const message = frame(text);
         assert.equal(words(judge(failure({ status: 400, ...found, message }))), 'reject invalid_request request', message);
@@ -114,13 +114,13 @@ describe('what a caller wrote, quoted in an error', () => {
     });
   }
 
-  test('benches no credential where the error names the field that it stood in', () => {
+  test('quarantines no credential where the error names the field that contained them', () => {
     const message = 'messages.0.content: spend limit is no role';
     assert.equal(words(judge(failure({ status: 400, param: 'messages', message }))), 'switch refused request');
   });
 });
 
-test('whatever status and words come, there is a verdict, and the caller’s own fault never counts against a target', () => {
+test('every combination of status and words has a verdict, and a caller’s own error never counts against a target', () => {
   const lists = {
     code: fc.option(fc.oneof(fc.string(), fc.constantFrom('rate_limit_exceeded', 'slow_down', 'invalid_prompt', 'model_not_found'))),
     type: fc.option(fc.string()),
@@ -138,7 +138,7 @@ test('whatever status and words come, there is a verdict, and the caller’s own
   );
 });
 
-test('every rule of the table is shown by a row above', () => {
+test('every rule of the table has a row above', () => {
   const shown = new Set(ROWS.map(([, status, found]) => ruleFor(status, failure(found)).when));
   assert.deepEqual(
     STATUS_RULES.map((rule) => rule.when).filter((when) => !shown.has(when)),
@@ -146,7 +146,7 @@ test('every rule of the table is shown by a row above', () => {
   );
 });
 
-test('benches a credential for minutes, longer for money than for a key, and longest for a day', () => {
+test('credentials are quarantined for minutes, longer for billing than for a key, and longest for a daily quota', () => {
   const day = judge(failure({ status: 429, code: 'RequestsPerDay' })).benchMs;
   const quota = judge(failure({ status: 402 })).benchMs;
   const auth = judge(failure({ status: 401 })).benchMs;

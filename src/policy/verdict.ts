@@ -1,13 +1,13 @@
 /**
- * What follows from a failed attempt: a table from its facts to a verdict and its side effects (design 4.2). The first
- * rule that matches decides. Statuses and codes come before texts; texts only tell apart what providers put under one
- * status, and only where a caller can't have written them: providers quote prompts, so nothing behind a quotation mark
- * counts. `docs/failures.md` says the same in plain words, and a test compares the two.
+ * Maps a failed attempt to a verdict and its side effects: a table, of which the first matching rule applies (design 4.2). Statuses and
+ * codes take precedence over texts. A text only distinguishes what providers report under one status, and only as far as the caller cannot
+ * have written it: providers quote prompts, so nothing after a quotation mark counts. `docs/failures.md` describes the same table, and a
+ * test compares the two.
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
 import { beforeQuote, blameFor, startsWithKeyError, concernsKey, concernsMoney } from '../core/credential-words.ts';
 import { fieldNamedIn } from '../core/unsupported-field.ts';
-import { isCallersFault, isUnpairedCall } from './verdict/callers-fault.ts';
+import { isCallerError, isUnpairedCall } from './verdict/caller-error.ts';
 import {
   AUTH,
   AUTH_OF_REQUEST,
@@ -39,18 +39,18 @@ export { CONFIRMED_REFUSAL, REPAIRED } from './verdict/judgement.ts';
 export type { Judgement };
 
 export interface Rule {
-  /** In plain words, as `docs/failures.md` has it. */
+  /** In words, the same as in `docs/failures.md`. */
   readonly when: string;
   readonly statuses: (status: number) => boolean;
-  /** Looked for in code and type. */
+  /** Matched against code and type. */
   readonly words?: RegExp;
-  /** Looked for in the message up to its first quotation mark, where neither code nor type can tell. */
+  /** Matched against the message up to its first quotation mark, where neither code nor type decides. */
   readonly text?: RegExp;
-  /** How the whole message begins. */
+  /** Matched against the start of the whole message. */
   readonly opening?: RegExp;
-  /** Only where its code says no more than that the request is bad. */
-  readonly codeTellsNothing?: true;
-  /** What else the failure has to be. */
+  /** Applies only where the code says no more than that the request is bad. */
+  readonly genericCodeOnly?: true;
+  /** A further condition. */
   readonly test?: (failure: Failure, status: number) => boolean;
   readonly judgement: Judgement;
 }
@@ -75,41 +75,41 @@ const UNSUPPORTED_TEXT =
   /(does not|doesn't|do not) support |(is|are) (not (currently |yet )?supported|only supported)|extra inputs are not permitted/i;
 const UNSUPPORTED_OPENING =
   /^(invalid json payload received\. |json: )?(unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30} ?(parameter|argument|field|property|value|name)s?\b|^((the )?(parameter|property|field|argument) )?["'`]?\w{1,64}["'`]?:? (: )?(this )?((parameter|property|field|feature) )?((is|are) )?(not supported|unsupported|deprecated for|extra inputs are not permitted)|^\[\{'type': 'extra_forbidden'|^(\w{1,40}(error|exception): )?([\w.]{1,100}\(\) )?got an unexpected keyword argument|^"auto" tool choice requires/i;
-/** Python's words, and Go's. */
+/** As worded by Python and by Go. */
 const UNKNOWN_ARGUMENT_OPENING =
   /^(\w{1,40}(error|exception): )?([\w.]{1,100}\(\) )?got an unexpected keyword argument|^json: unknown field/i;
-const NO_JSON_OPENING =
+const NOT_JSON_OPENING =
   /^(we )?(could not|couldn't|cannot|can't|failed to|unable to) (parse|decode|read) (the |your )?(json|(request )?body)|^(invalid|malformed|bad) json\b|^(the )?(request )?body (is not|must be) (valid )?json/i;
 const LOADING_TEXT =
   /maximum pending requests|loading (the )?model|model .{0,200}is (still |currently )?(loading|starting)|no slots? available/i;
 
 export const STATUS_RULES: readonly Rule[] = [
   {
-    when: '403 or 429 for the quota of a day (`…PerDay…`, `free-models-per-day`)',
+    when: '403 or 429 for a daily quota (`…PerDay…`, `free-models-per-day`)',
     statuses: is(403, 429),
     test: isDailyQuota,
     judgement: DAILY_QUOTA,
   },
   {
-    when: '402, or a 400, 403, 412 or 429 about money, whose words speak of this request: its size, its model',
+    when: '402, or a 400, 403, 412 or 429 about billing, whose message concerns this request: its size, its model',
     statuses: is(400, 402, 403, 412, 429),
-    test: (failure, status) => isMoney(failure, status) && blameFor(failure, true) === 'request',
+    test: (failure, status) => isBilling(failure, status) && blameFor(failure, true) === 'request',
     judgement: QUOTA_OF_REQUEST,
   },
   {
-    when: '400, 401, 402, 403, 412 or 429 whose words say that balance or credit is used up, a spend limit reached or the account suspended',
+    when: '400, 401, 402, 403, 412 or 429 whose message says that the balance or credit is used up, a spend limit is reached or the account is suspended',
     statuses: is(400, 401, 402, 403, 412, 429),
-    test: (failure, status) => clearlyMoney(failure, status) && blameFor(failure, true) === 'account',
+    test: (failure, status) => isClearlyBilling(failure, status) && blameFor(failure, true) === 'account',
     judgement: QUOTA,
   },
   {
-    when: 'any other 402, or a 400, 403, 412 or 429 about money',
+    when: 'any other 402, or a 400, 403, 412 or 429 about billing',
     statuses: is(400, 402, 403, 412, 429),
-    test: isMoney,
+    test: isBilling,
     judgement: QUOTA_UNCLEAR,
   },
   {
-    when: '429 "request too large", or for a long context alone',
+    when: '429 "request too large", or for long contexts only',
     statuses: is(429),
     text: /request too large|(required|not (enabled|available)) for (the )?long context/i,
     judgement: TOO_LARGE,
@@ -123,7 +123,7 @@ export const STATUS_RULES: readonly Rule[] = [
   { when: '429 `resource_unavailable` (no flex capacity)', statuses: is(429), words: /^resource_unavailable$/i, judgement: NO_FLEX },
   { when: '429 `ModelNotReadyException`', statuses: is(429), words: /^ModelNotReady/i, judgement: BUSY },
   { when: 'any other 429', statuses: is(429), judgement: RATE_LIMITED },
-  { when: '400, 403 or 503 whose code says rate limit', statuses: is(400, 403, 503), words: LIMITED, judgement: RATE_LIMITED },
+  { when: '400, 403 or 503 with a rate-limit code', statuses: is(400, 403, 503), words: LIMITED, judgement: RATE_LIMITED },
   { when: '400 or 403 of a content filter or moderation', statuses: is(400, 403), words: FILTERED, judgement: CONTENT_FILTER },
   { when: '400 "blocked by content filtering policy"', statuses: is(400), text: FILTERED_TEXT, judgement: CONTENT_FILTER },
   { when: '400 or 403 `cmek_key_unreachable`', statuses: is(400, 403), words: /^cmek_key_unreachable$/i, judgement: SERVER_ERROR },
@@ -134,7 +134,7 @@ export const STATUS_RULES: readonly Rule[] = [
     judgement: MODEL_NOT_FOUND,
   },
   {
-    when: '400 whose code, or the beginning of whose text, says that the key is bad',
+    when: '400 whose code, or the start of whose text, says that the key is invalid',
     statuses: is(400),
     test: (failure) => startsWithKeyError(failure) && blameFor(failure, true) === 'account',
     judgement: AUTH,
@@ -182,37 +182,37 @@ export const STATUS_RULES: readonly Rule[] = [
     when: '400 or 422 whose text says that something is not supported',
     statuses: is(400, 422),
     text: UNSUPPORTED_TEXT,
-    codeTellsNothing: true,
+    genericCodeOnly: true,
     judgement: UNSUPPORTED,
   },
   {
     when: '400 or 422 that begins with the name of a field that is not supported',
     statuses: is(400, 422),
     test: ({ message }) => UNSUPPORTED_OPENING.test(message) || fieldNamedIn(message) !== null,
-    codeTellsNothing: true,
+    genericCodeOnly: true,
     judgement: UNSUPPORTED,
   },
-  { when: '403 whose text says moderation', statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
+  { when: '403 whose text mentions moderation', statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
   {
-    when: '403 whose text says no access to the model',
+    when: '403 whose text says that the key has no access to the model',
     statuses: is(403),
     text: /access to (the |this )?model/i,
     judgement: MODEL_NOT_FOUND,
   },
   {
-    when: '403 as a web page (a firewall that may not like the prompt)',
+    when: '403 with an HTML page (a firewall, which may object to the prompt)',
     statuses: is(403),
     opening: /^an HTML page/,
     judgement: AUTH_OF_REQUEST,
   },
   {
-    when: '401 or 403 whose words speak of this request: its model, a scope, a verification, a region',
+    when: '401 or 403 whose message concerns this request: its model, a scope, a verification, a region',
     statuses: is(401, 403),
     test: (failure) => blameFor(failure, true) === 'request',
     judgement: AUTH_OF_REQUEST,
   },
   {
-    when: '401 or 403 whose words say that the key is bad',
+    when: '401 or 403 whose message says that the key is invalid',
     statuses: is(401, 403),
     test: (failure) => blameFor(failure, concernsKey(failure)) === 'account',
     judgement: AUTH,
@@ -221,24 +221,24 @@ export const STATUS_RULES: readonly Rule[] = [
   { when: '404', statuses: is(404), judgement: MODEL_NOT_FOUND },
   { when: '408', statuses: is(408), judgement: REQUEST_TIMEOUT },
   { when: '409 or 425', statuses: is(409, 425), judgement: CONFLICT },
-  { when: '413 whose code says rate limit', statuses: is(413), words: /rate_?limit|^tokens$/i, judgement: TOO_LARGE },
-  { when: '413 whose text says tokens per minute', statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
+  { when: '413 with a rate-limit code', statuses: is(413), words: /rate_?limit|^tokens$/i, judgement: TOO_LARGE },
+  { when: '413 whose text mentions tokens per minute', statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
   { when: '424, 498 or 499', statuses: is(424, 498, 499), judgement: OVERLOADED },
   {
-    when: '400 or 422 that says that the request is no JSON',
+    when: '400 or 422 that says that the request is not JSON',
     statuses: is(400, 422),
-    opening: NO_JSON_OPENING,
-    codeTellsNothing: true,
+    opening: NOT_JSON_OPENING,
+    genericCodeOnly: true,
     judgement: INVALID_REQUEST,
   },
   {
-    when: '400 or 422 that names a standard field as missing, of the wrong type or below every minimum',
+    when: '400 or 422 that names a standard field as missing, of the wrong type or below any minimum',
     statuses: is(400, 422),
-    test: isCallersFault,
+    test: isCallerError,
     judgement: INVALID_REQUEST,
   },
   {
-    when: '400 or 422 that says that a tool call has no result, or a result no call',
+    when: '400 or 422 about a tool call without a result, or a result without a call',
     statuses: is(400, 422),
     test: isUnpairedCall,
     judgement: INVALID_REQUEST,
@@ -252,20 +252,20 @@ export const STATUS_RULES: readonly Rule[] = [
   },
   { when: '500 whose text says that the context is too long', statuses: is(500), text: CONTEXT_TEXT, judgement: CONTEXT_LENGTH },
   {
-    when: '500 for a field or keyword argument that the server does not know',
+    when: '500 for a field or keyword argument that is unknown to the server',
     statuses: is(500),
     opening: UNKNOWN_ARGUMENT_OPENING,
     judgement: UNSUPPORTED,
   },
-  { when: '503 of a local server that loads its model or has a full queue', statuses: is(503), text: LOADING_TEXT, judgement: BUSY },
+  { when: '503 of a local server that is loading its model or has a full queue', statuses: is(503), text: LOADING_TEXT, judgement: BUSY },
   { when: '501', statuses: is(501), judgement: UNSUPPORTED },
   { when: 'any other 503, or 529', statuses: is(503, 529), judgement: OVERLOADED },
   { when: 'any other 5xx', statuses: any5xx, judgement: SERVER_ERROR },
 ];
 
-/** Redirects are not followed, and asking again leads to the same one: the base URL is wrong. */
+/** Redirects are not followed; a retry would get the same one, because the base URL is wrong. */
 export const OTHER_STATUS: Pick<Rule, 'when' | 'judgement'> = {
-  when: 'a redirect, or a status that no answer should have',
+  when: 'a redirect, or a status that is invalid for a response',
   judgement: judgement('switch', 'malformed', { health: 'failure' }),
 };
 
@@ -278,31 +278,31 @@ export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'
     when: 'no connection, because this process or machine has no file descriptor, port or memory for one',
     judgement: judgement('retry', 'internal'),
   },
-  reset: { when: 'the connection breaks before the answer begins', judgement: CONNECTION },
-  timeout: { when: 'silence: a limit passes', judgement: judgement('retry', 'timeout', { health: 'failure' }) },
-  slow: { when: 'silence far beyond what this target usually needs', judgement: judgement('retry', 'slow', { health: 'failure' }) },
-  cut: { when: 'the answer ends before it is complete', judgement: judgement('retry', 'interrupted', { health: 'failure' }) },
+  reset: { when: 'the connection breaks before the response starts', judgement: CONNECTION },
+  timeout: { when: 'silence beyond the timeout', judgement: judgement('retry', 'timeout', { health: 'failure' }) },
+  slow: { when: 'silence far beyond the usual latency of this target', judgement: judgement('retry', 'slow', { health: 'failure' }) },
+  cut: { when: 'the response ends before it is complete', judgement: judgement('retry', 'interrupted', { health: 'failure' }) },
   malformed: {
-    when: 'what comes is no answer: bad JSON, garbage, a web page',
+    when: 'not a valid response: bad JSON, garbage, a web page',
     judgement: judgement('retry', 'malformed', { health: 'failure' }),
   },
-  empty: { when: 'a complete answer with nothing in it', judgement: judgement('retry', 'empty') },
-  poor: { when: 'a complete answer that is not good enough', judgement: judgement('switch', 'quality') },
+  empty: { when: 'a complete response without content', judgement: judgement('retry', 'empty') },
+  poor: { when: 'a complete response that fails a quality check', judgement: judgement('switch', 'quality') },
 };
 
-/** A server may close a connection after an answer, in the moment in which we use it again: that says nothing of its health. */
+/** A server may close an idle connection at the moment of its reuse: that does not count against its health. */
 export const STALE_CONNECTION: Pick<Rule, 'when' | 'judgement'> = {
-  when: 'the same, at once, on a connection that had carried an answer before',
+  when: 'the same, at once, on a reused connection',
   judgement: judgement('retry', 'connection'),
 };
 
-/** A host name that does not exist, or a certificate that is not trusted, is the same at the next attempt. */
+/** An unknown host name or an untrusted certificate will not change by the next attempt. */
 export const PERMANENT_CONNECT: Pick<Rule, 'when' | 'judgement'> = {
   when: 'the same, where the host name is unknown or the certificate is refused',
   judgement: judgement('switch', 'connection', { health: 'failure' }),
 };
 
-/** An error inside a success answer often tells no status; these words tell which one it would have been. */
+/** An error inside a success response often has no status; its code or type implies one. */
 const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/payment|insufficient_?(quota|balance|credits?|funds)|billing|spend_limit|usage_limit|credit_balance|arrearage/i, 402],
   [
@@ -321,7 +321,7 @@ const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required|decommissioned|tool_use_failed/i, 400],
 ];
 
-/** The same for an error that is nothing but a text. Of words about money only the clear ones count (`concernsMoney`). */
+/** The same for an error that has only a message. About billing only unambiguous messages count (`concernsMoney`). */
 const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/rate limit|too many requests/i, 429],
   [/overloaded|server (is )?busy|at capacity/i, 503],
@@ -341,11 +341,11 @@ export function ruleFor(status: number, failure: Failure): Pick<Rule, 'when' | '
   return STATUS_RULES.find((rule) => rule.statuses(status) && matches(rule, failure, status)) ?? OTHER_STATUS;
 }
 
-/** None, a number, or only that the request is bad. */
-const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?|validation_?(error|exception))$/i;
+/** No code, a number, or one that says only that the request is bad. */
+const GENERIC_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?|validation_?(error|exception))$/i;
 
 function matches(rule: Rule, failure: Failure, status: number): boolean {
-  if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
+  if (rule.genericCodeOnly === true && !GENERIC_CODE.test(failure.code ?? '')) return false;
   if (rule.words !== undefined && !matchesWord(rule.words, failure)) return false;
   if (rule.test !== undefined && !rule.test(failure, status)) return false;
   if (rule.opening !== undefined && !rule.opening.test(failure.message)) return false;
@@ -356,12 +356,12 @@ function matchesWord(words: RegExp, failure: Failure): boolean {
   return (failure.code !== null && words.test(failure.code)) || (failure.type !== null && words.test(failure.type));
 }
 
-function isMoney(failure: Failure, status: number): boolean {
-  return status === 402 || clearlyMoney(failure, status);
+function isBilling(failure: Failure, status: number): boolean {
+  return status === 402 || isClearlyBilling(failure, status);
 }
 
-/** A 400 that names a field speaks of the request, whatever else its words say. */
-function clearlyMoney(failure: Failure, status: number): boolean {
+/** A 400 that names a field concerns the request, whatever its message says. */
+function isClearlyBilling(failure: Failure, status: number): boolean {
   return concernsMoney(failure) && (status !== 400 || failure.param === null);
 }
 
@@ -369,7 +369,7 @@ function isDailyQuota(failure: Failure): boolean {
   return matchesWord(/PerDay|dailyLimitExceeded|per-day/i, failure) || /\bfree-models-per-day\b/i.test(failure.message);
 }
 
-/** The error status of a failure, or the one that an error inside a success status stands for; null: it is no error of a provider. */
+/** The error status of a failure, or the one implied by an error inside a success response; null: not an error of a provider. */
 export function errorStatusOf(failure: Failure): number | null {
   if (failure.kind === 'status') return failure.status ?? 500;
   return failure.kind === 'error' ? statusInside(failure) : null;

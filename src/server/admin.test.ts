@@ -8,7 +8,7 @@ const timelines: Timelines = {
   get: (id) => (id === 'req_1' ? ({ id } as ReturnType<Timelines['get']>) : null),
 };
 
-bothWays('requests are listed as asked, and shown one by one', { timelines }, async ({ fetch }) => {
+bothWays('requests are listed with filters, and shown individually', { timelines }, async ({ fetch }) => {
   assert.deepEqual(await (await fetch('/admin/requests?limit=5&outcome=failed&model=fast&client=web')).json(), { requests: [] });
   assert.deepEqual(asked.at(-1), { limit: 5, outcome: 'failed', model: 'fast', client: 'web' });
   assert.deepEqual(await (await fetch('/admin/requests/req_1')).json(), { id: 'req_1' });
@@ -49,14 +49,14 @@ bothWays('targets and queue are shown', {}, async ({ fetch }) => {
 let reloads = 0;
 const reload = () => (++reloads % 2 === 1 ? Promise.resolve() : Promise.reject(new Error('server.prot: unknown key')));
 
-bothWays('a reload says whether it went well', { reload }, async ({ fetch }) => {
+bothWays('a reload returns its result', { reload }, async ({ fetch }) => {
   assert.equal((await fetch('/admin/reload', { method: 'POST' })).status, 200);
   const refused = await fetch('/admin/reload', { method: 'POST' });
   assert.equal(refused.status, 400);
   assert.match(await refused.text(), /server\.prot: unknown key/);
 });
 
-bothWays('without a config file there is nothing to reload', {}, async ({ fetch }) => {
+bothWays('without a config file a reload is refused', {}, async ({ fetch }) => {
   assert.equal((await fetch('/admin/reload', { method: 'POST' })).status, 404);
 });
 
@@ -75,7 +75,7 @@ const listed = {
   },
 };
 
-bothWays('a listed path goes to its provider as it is, for whom it is listed', listed, async ({ fetch, gateway }) => {
+bothWays('a listed path is forwarded unchanged to its provider, for the listed clients', listed, async ({ fetch, gateway }) => {
   const headers = { 'x-api-key': 'web-key-1234' };
   assert.equal((await fetch('/v1/files?purpose=batch', { headers })).status, 200);
   assert.equal((await fetch('/v2/tools/a%20b/c', { method: 'DELETE', headers })).status, 200);
@@ -91,7 +91,7 @@ bothWays('a listed path goes to its provider as it is, for whom it is listed', l
   assert.equal((await fetch('/v2/tools/../secret', { headers })).status, 404);
 });
 
-bothWays('bytes go to the target of the model that their JSON names', {}, async ({ fetch, gateway }) => {
+bothWays('bytes are forwarded to the target of the model in their JSON', {}, async ({ fetch, gateway }) => {
   assert.equal((await fetch('/audio/speech?x=1', chat({ model: 'vendor/one' }))).status, 200);
   assert.equal((await fetch('/v1/moderations', chat())).status, 200);
   assert.deepEqual(
@@ -105,7 +105,7 @@ bothWays('bytes go to the target of the model that their JSON names', {}, async 
   assert.equal(nameless.status, 400);
   assert.equal(((await nameless.json()) as { error: { param: string } }).error.param, 'model');
 });
-bothWays('bytes go to the target of the model that their form names', {}, async ({ fetch, gateway }) => {
+bothWays('bytes are forwarded to the target of the model in their form', {}, async ({ fetch, gateway }) => {
   const form = new FormData();
   form.append('file', new Blob([new Uint8Array([0, 255, 13, 10, 45, 45])]), 'a.wav');
   form.append('model', 'fast');

@@ -1,4 +1,4 @@
-/** The admin API: what runs, what waits, what happened, and the few things that are changed by hand. */
+/** The admin API: requests, queue and targets, and the few manual actions. */
 import { REQUEST_OUTCOMES } from '../core/events.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { effectiveConfig } from '../gateway/config/index.ts';
@@ -12,7 +12,7 @@ export function listRequests(call: Call): void {
 
 export function showRequest(call: Call): void {
   const found = call.app.timelines?.get(call.place.rest) ?? null;
-  if (found === null) throw new BreakwaterError('not_found', `no request ${JSON.stringify(call.place.rest)} is remembered`);
+  if (found === null) throw new BreakwaterError('not_found', `unknown request ${JSON.stringify(call.place.rest)}: it may be too old`);
   call.sendJson(200, found);
 }
 
@@ -38,7 +38,7 @@ export function resetTarget(call: Call): void {
 
 export async function reloadConfig(call: Call): Promise<void> {
   const { reload } = call.app;
-  if (reload === null) throw new BreakwaterError('not_found', 'this gateway has no config file to read again');
+  if (reload === null) throw new BreakwaterError('not_found', 'this gateway has no config file to reload');
   try {
     await reload();
   } catch (error) {
@@ -49,7 +49,7 @@ export async function reloadConfig(call: Call): Promise<void> {
 
 function changed(call: Call, found: boolean, status: string): void {
   const target = call.place.rest;
-  if (!found) throw new BreakwaterError('not_found', `there is no target ${JSON.stringify(target)}`);
+  if (!found) throw new BreakwaterError('not_found', `unknown target ${JSON.stringify(target)}`);
   call.sendJson(200, { target, status });
 }
 
@@ -82,5 +82,5 @@ function readWord<const W extends string>(query: URLSearchParams, name: string, 
   if (text === null) return null;
   const found = words.find((word) => word === text);
   if (found !== undefined) return found;
-  throw new BreakwaterError('invalid_request', `${name} must be ${words.join(', ')} (got ${JSON.stringify(text)})`, { param: name });
+  throw new BreakwaterError('invalid_request', `${name} must be one of ${words.join(', ')} (got ${JSON.stringify(text)})`, { param: name });
 }

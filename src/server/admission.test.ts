@@ -22,14 +22,14 @@ for (const headers of [
   { authorization: 'Bearer web-key-1234', 'x-api-key': 'web-key-1234' },
   { authorization: 'Basic dTpw', 'x-api-key': 'web-key-1234' },
 ] as Record<string, string>[]) {
-  bothWays(`a client is known by ${JSON.stringify(headers)}`, withClients, async ({ fetch, gateway }) => {
+  bothWays(`a client is authenticated by ${JSON.stringify(headers)}`, withClients, async ({ fetch, gateway }) => {
     assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
     assert.equal(gateway.requests[0]?.client.name, 'web');
     assert.equal(gateway.requests[0]?.callerCredential, 'web-key-1234');
   });
 }
 
-bothWays('a client is known by the hash of its key', withClients, async ({ fetch, gateway }) => {
+bothWays('a client is authenticated by the hash of its key', withClients, async ({ fetch, gateway }) => {
   assert.equal((await fetch('/v1/chat/completions', chat({}, { 'x-api-key': 'nightly-key' }))).status, 200);
   assert.equal(gateway.requests[0]?.client.name, 'nightly');
 });
@@ -42,7 +42,7 @@ for (const headers of [
   { 'x-api-key': hashKey('nightly-key') },
   { authorization: 'Bearer web-key-1234', 'x-api-key': 'nightly-key' },
 ] as Record<string, string>[]) {
-  bothWays(`nobody is known by ${JSON.stringify(headers)}`, withClients, async ({ fetch, gateway }) => {
+  bothWays(`no client is authenticated by ${JSON.stringify(headers)}`, withClients, async ({ fetch, gateway }) => {
     const response = await fetch('/v1/chat/completions', chat({}, headers));
     assert.equal(response.status, 401);
     assert.equal(response.headers.get('x-should-retry'), 'false');
@@ -52,7 +52,7 @@ for (const headers of [
   });
 }
 
-bothWays('a client may use what its list names, and sees nothing else', withClients, async ({ fetch }) => {
+bothWays('a client may use and see only the models of its list', withClients, async ({ fetch }) => {
   const headers = { 'x-api-key': 'web-key-1234' };
   assert.equal((await fetch('/v1/chat/completions', chat({ model: 'vendor/one' }, headers))).status, 200);
   const refused = await fetch('/v1/chat/completions', chat({ model: 'backup/big' }, headers));
@@ -60,7 +60,7 @@ bothWays('a client may use what its list names, and sees nothing else', withClie
   assert.equal(await codeOf(refused), 'model_not_allowed');
 });
 
-bothWays('without clients any combination of keys is let in, and the bearer is the one that counts', {}, async ({ fetch, gateway }) => {
+bothWays('without clients any combination of keys is accepted, and the bearer token is used', {}, async ({ fetch, gateway }) => {
   for (const headers of [
     { authorization: 'Bearer one-key-1234', 'x-api-key': 'other-key-12' },
     { 'x-api-key': 'one-key-1234', 'api-key': 'other-key-12', 'x-goog-api-key': 'third-key-12' },
@@ -76,7 +76,7 @@ bothWays('health needs no key', withClients, async ({ fetch }) => {
   assert.equal((await fetch('/health/ready')).status, 200);
 });
 
-inProcess('in process nothing has to look local', {}, async ({ fetch }) => {
+inProcess('in process no request has to be local', {}, async ({ fetch }) => {
   const headers = { origin: 'https://evil.example', 'x-forwarded-for': '1.2.3.4' };
   assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
 });
@@ -88,7 +88,7 @@ function post(host: string, ...headers: string[]): string {
   return `POST /v1/chat/completions HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-overSocket('what looks local is let in without a key', {}, async ({ origin }) => {
+overSocket('a local request is accepted without a key', {}, async ({ origin }) => {
   for (const host of ['localhost', 'LOCALHOST:4747', '127.0.0.1', '127.8.9.1:80', '[::1]:4747', '[::1]', 'gw.localhost', 'localhost.']) {
     assert.match(await rawExchange(origin, post(host)), /^HTTP\/1\.1 200 /, host);
   }
@@ -97,7 +97,7 @@ overSocket('what looks local is let in without a key', {}, async ({ origin }) =>
   }
 });
 
-overSocket('what does not look local is refused, naming the cure', {}, async ({ origin, gateway }) => {
+overSocket('a request that is not local is refused with the remedy', {}, async ({ origin, gateway }) => {
   const foreign: [string, ...string[]][] = [
     ['evil.example'],
     ['127.0.0.1.evil.example'],
@@ -133,25 +133,29 @@ overSocket('what does not look local is refused, naming the cure', {}, async ({ 
     const answer = await rawExchange(origin, post(host, ...headers));
     assert.match(answer, /^HTTP\/1\.1 403 /, `${host} ${headers.join()}`);
     assert.match(answer, /"code":"not_local"/);
-    assert.match(answer, /configure clients, or set server\.allowAnonymous: true/);
+    assert.match(answer, /add clients, or set server\.allowAnonymous: true/);
   }
   assert.equal(gateway.requests.length, 0);
 });
 
-overSocket('with server.allowAnonymous nothing has to look local', { config: { server: { allowAnonymous: true } } }, async ({ origin }) => {
-  assert.match(await rawExchange(origin, post('evil.example', 'X-Forwarded-For: 1.2.3.4')), /^HTTP\/1\.1 200 /);
-});
+overSocket(
+  'with server.allowAnonymous requests need not be local',
+  { config: { server: { allowAnonymous: true } } },
+  async ({ origin }) => {
+    assert.match(await rawExchange(origin, post('evil.example', 'X-Forwarded-For: 1.2.3.4')), /^HTTP\/1\.1 200 /);
+  },
+);
 
 const admin = 'GET /admin/queue HTTP/1.1\r\nConnection: close\r\n';
 
-overSocket('without an admin key the admin API answers to what looks local', {}, async ({ origin }) => {
+overSocket('without an admin key the admin API accepts local requests', {}, async ({ origin }) => {
   assert.match(await rawExchange(origin, `${admin}Host: localhost\r\n\r\n`), /^HTTP\/1\.1 200 /);
   assert.match(await rawExchange(origin, `${admin}Host: evil.example\r\n\r\n`), /^HTTP\/1\.1 403 /);
   assert.match(await rawExchange(origin, `${admin}Host: localhost\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n`), /^HTTP\/1\.1 403 /);
 });
 
 overSocket(
-  'an admin key is asked for wherever the request comes from',
+  'the admin key is required for requests from any address',
   { config: { server: { adminKey: 'operator-key' } } },
   async (stage) => {
     const { origin, fetch } = stage;
@@ -183,7 +187,7 @@ for (const [mark, head] of [
   ['a forwarding header on an unknown path', 'GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nForwarded: for=_x\r\n\r\n'],
   ["nginx's HTTP/1.0 without any header", 'GET /health/live HTTP/1.0\r\nHost: 127.0.0.1:4747\r\nConnection: close\r\n\r\n'],
 ] as const) {
-  overSocket(`once ${mark} was seen the admin API needs an admin key`, {}, async ({ origin, fetch }) => {
+  overSocket(`after a request with ${mark} the admin API requires an admin key`, {}, async ({ origin, fetch }) => {
     assert.equal((await fetch('/admin/queue')).status, 200);
     await rawExchange(origin, head);
     const refused = await fetch('/admin/queue');
@@ -211,7 +215,7 @@ overSocket(
   },
 );
 
-overSocket('an HTTP/1.0 client that is no proxy is let in', {}, async ({ origin, fetch }) => {
+overSocket('an HTTP/1.0 client that is not a proxy is accepted', {}, async ({ origin, fetch }) => {
   assert.match(await rawExchange(origin, 'GET /admin/queue HTTP/1.0\r\nHost: localhost\r\n\r\n'), /^HTTP\/1\.1 200 /);
   assert.equal((await fetch('/admin/queue')).status, 200);
 });
@@ -247,10 +251,10 @@ overSocket(
   },
 );
 
-overSocket('public metrics are for everybody', { scrape, config: { telemetry: { metrics: 'public' } } }, async ({ origin }) => {
+overSocket('public metrics need no key', { scrape, config: { telemetry: { metrics: 'public' } } }, async ({ origin }) => {
   assert.match(await rawExchange(origin, `${metrics}Host: gw.example\r\n\r\n`), /^HTTP\/1\.1 200 /);
 });
 
-bothWays('metrics that are off are not there', { scrape, config: { telemetry: { metrics: false } } }, async ({ fetch }) => {
+bothWays('metrics that are off are not found', { scrape, config: { telemetry: { metrics: false } } }, async ({ fetch }) => {
   assert.equal((await fetch('/metrics')).status, 404);
 });

@@ -1,47 +1,47 @@
-/** Who may come in: clients by key, or by looking local where no key is asked for; operators by the admin key (design 2.3, 4.10). */
+/** Access control: clients by key, or local callers if no key is required; operators by the admin key (design 2.3, 4.10). */
 import { BreakwaterError } from '../core/errors.ts';
 import { isLoopbackHost } from '../gateway/config/index.ts';
 import type { Call } from './call.ts';
 import { bearerOf, credentialOf, isSameSecret } from './credential.ts';
 import { crossSiteTrait, namesLoopback, proxyTrait, refuseForeign } from './local-look.ts';
 
-/** Refused while draining: when another instance, or the next process, may be asked. */
+/** The Retry-After of requests refused while draining, in milliseconds. */
 const drainRetryMs = 1000;
 
-/** Finds out who calls. Throws `shutting_down`, `invalid_api_key`, `not_local`. */
+/** Authenticates the client. Throws `shutting_down`, `invalid_api_key`, `not_local`. */
 export function admitClient(call: Call): void {
   const { app, exchange } = call;
   if (app.draining) {
-    throw new BreakwaterError('shutting_down', 'this server is shutting down: ask again', { retryAfterMs: drainRetryMs });
+    throw new BreakwaterError('shutting_down', 'this server is shutting down; retry', { retryAfterMs: drainRetryMs });
   }
   const { server, clients } = app.gateway.config;
   call.credential = credentialOf(exchange, clients.length > 0) ?? keyInQuery(call);
   if (clients.length === 0 && !server.allowAnonymous) {
-    refuseForeign(exchange, 'No key is asked for here: configure clients, or set server.allowAnonymous: true.');
+    refuseForeign(exchange, 'No client keys are configured: add clients, or set server.allowAnonymous: true.');
   }
   const client = app.gateway.authenticate(call.credential);
   if (client !== null) {
     call.client = clients.length === 0 && exchange.address !== null ? { ...client, holder: exchange.address } : client;
     return exchange.chargeTo(call);
   }
-  const message = call.credential === null ? 'an API key is needed: send authorization: Bearer KEY' : 'the API key is not known here';
+  const message = call.credential === null ? 'an API key is required: send authorization: Bearer KEY' : 'unknown API key';
   throw new BreakwaterError('invalid_api_key', message);
 }
 
-/** Gemini's clients may send their key in the query. */
+/** Gemini clients may send their key in the query. */
 function keyInQuery({ protocol, place }: Call): string | null {
   return protocol === 'gemini' && place.query.includes('key=') ? new URLSearchParams(place.query).get('key') : null;
 }
 
-/** Remembers a mark of a proxy on any request: behind one, every visitor has a loopback address (docs/proxies.md). */
+/** Records signs of a proxy on any request: behind a proxy every caller has a loopback address (docs/proxies.md). */
 export function noteProxy({ app, exchange }: Call): void {
   if (app.proxySeen) return;
-  // A visitor who may come under another host name reached a loopback port through a proxy, or through the operator's own name for it.
+  // With `allowAnonymous`, a foreign host name on a loopback port means a proxy, or the operator's own name for this machine.
   const isForeignHost = app.gateway.config.server.allowAnonymous && exchange.place !== 'process' && !namesLoopback(exchange);
   app.proxySeen = isForeignHost || proxyTrait(exchange) !== null;
 }
 
-/** Lets operators in. Throws `invalid_api_key`, `not_local`. */
+/** Authorizes an operator. Throws `invalid_api_key`, `not_local`. */
 export function admitOperator(call: Call): void {
   const { app, exchange } = call;
   const { server } = app.gateway.config;
@@ -52,32 +52,31 @@ export function admitOperator(call: Call): void {
   }
   const closed = whyAdminIsClosed(app);
   if (closed !== null) {
-    throw new BreakwaterError('not_local', `the admin API and the dashboard are closed, because ${closed}. ${adminCure}`);
+    throw new BreakwaterError('not_local', `the admin API and the dashboard are disabled, because ${closed}. ${adminCure}`);
   }
-  refuseForeign(exchange, `Without server.adminKey the admin API answers on this machine only. ${adminCure}`);
+  refuseForeign(exchange, `Without server.adminKey the admin API is available on this machine only. ${adminCure}`);
 }
 
 /**
- * Lets a browser have the dashboard's files, which hold no data. With an admin key they are for every browser, which can't send a key before it has
- * a page that asks for one; other programs that ask for `/` need the key. Without one the files follow the admin API, so that no page is
- * shown that could show nothing.
+ * Authorizes access to the dashboard's files, which contain no data. With an admin key any browser may load them, since the page itself asks
+ * for the key; other programs that request `/` need the key. Without one the rules of the admin API apply, as the page would show nothing.
  */
 export function admitPage(call: Call): void {
   const { adminKey } = call.app.gateway.config.server;
-  const isAsked = call.place.path !== '/' || (call.exchange.header('accept') ?? '').toLowerCase().includes('text/html');
-  if (adminKey === '' || !isAsked) admitOperator(call);
+  const isBrowser = call.place.path !== '/' || (call.exchange.header('accept') ?? '').toLowerCase().includes('text/html');
+  if (adminKey === '' || !isBrowser) admitOperator(call);
 }
 
 const adminCure = 'Set server.adminKey (or BREAKWATER_ADMIN_KEY) and send it as authorization: Bearer KEY.';
 
-/** Why no address is trusted where no admin key is configured; null: loopback is. */
+/** Why the admin API is disabled without an admin key; null: it is available on loopback. */
 function whyAdminIsClosed({ gateway, boundHost, proxySeen }: Call['app']): string | null {
   if (gateway.config.clients.length > 0) return 'clients are configured and server.adminKey is not';
   if (boundHost !== null && !isLoopbackHost(boundHost)) return `the server is bound to ${boundHost} and server.adminKey is not set`;
-  return proxySeen ? 'a request has come through a proxy and server.adminKey is not set' : null;
+  return proxySeen ? 'a request came through a proxy and server.adminKey is not set' : null;
 }
 
-/** Lets scrapers in: everybody on this machine, others with the admin key. Throws `not_found`, `invalid_api_key`, `not_local`. */
+/** Authorizes a scraper: any local one, others with the admin key. Throws `not_found`, `invalid_api_key`, `not_local`. */
 export function admitScraper(call: Call): void {
   const { config } = call.gateway;
   const { metrics } = config.telemetry;
@@ -87,13 +86,13 @@ export function admitScraper(call: Call): void {
     requireAdminKey(call, config.server.adminKey);
     return;
   }
-  refuseForeign(call.exchange, 'Send server.adminKey as bearer, or set telemetry.metrics: public.');
+  refuseForeign(call.exchange, 'Send server.adminKey as a bearer token, or set telemetry.metrics: public.');
 }
 
 function requireAdminKey(call: Call, adminKey: string): void {
   const given = bearerOf(call.exchange);
   if (given !== null && isSameSecret(given, adminKey)) return;
-  const message = given === null ? 'the admin key is needed: send authorization: Bearer KEY' : 'this is not the admin key';
+  const message = given === null ? 'the admin key is required: send authorization: Bearer KEY' : 'wrong admin key';
   throw new BreakwaterError('invalid_api_key', message);
 }
 

@@ -8,14 +8,14 @@ import type { Caller } from '../pipeline/request/caller.ts';
 
 const event = Buffer.from('data: {"choices":[]}\n\n');
 
-bothWays('a plain answer goes out with its length', {}, async ({ fetch }) => {
+bothWays('a non-streaming response has a content-length', {}, async ({ fetch }) => {
   const response = await fetch('/v1/chat/completions', chat());
   const text = await response.text();
   assert.equal(text, '{"model":"fast"}');
   assert.equal(response.headers.get('content-length') ?? String(text.length), String(text.length));
 });
 
-bothWays('a large plain answer comes whole', {}, async ({ fetch, gateway }) => {
+bothWays('a large non-streaming response is complete', {}, async ({ fetch, gateway }) => {
   const big = Buffer.alloc(3_000_000, 'é');
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);
@@ -25,7 +25,7 @@ bothWays('a large plain answer comes whole', {}, async ({ fetch, gateway }) => {
   assert.deepEqual(Buffer.from(await response.arrayBuffer()), big);
 });
 
-bothWays('a stream comes event by event', {}, async ({ fetch, gateway }) => {
+bothWays('a stream is received event by event', {}, async ({ fetch, gateway }) => {
   let goOn = (): void => {};
   gateway.answer = async (_, sink) => {
     sink.head(200, ['content-type', 'text/event-stream']);
@@ -42,7 +42,7 @@ bothWays('a stream comes event by event', {}, async ({ fetch, gateway }) => {
   assert.equal((await reader.read()).done, true);
 });
 
-bothWays('an answer that is broken off is seen not to be whole', {}, async ({ fetch, gateway }) => {
+bothWays('an aborted response is detected as incomplete', {}, async ({ fetch, gateway }) => {
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'text/event-stream']);
     sink.write(event);
@@ -54,7 +54,7 @@ bothWays('an answer that is broken off is seen not to be whole', {}, async ({ fe
   await assert.rejects(response.text(), TypeError);
 });
 
-bothWays('a reader that is behind holds the writer back, and lets it go on', {}, async ({ fetch, gateway }) => {
+bothWays('a slow reader causes back-pressure, and the writer continues when it reads', {}, async ({ fetch, gateway }) => {
   const piece = Buffer.alloc(256 * 1024, 'x');
   const pieces = 64;
   let waits = 0;
@@ -73,7 +73,7 @@ bothWays('a reader that is behind holds the writer back, and lets it go on', {},
 });
 
 for (const point of ['before the head', 'in the stream'] as const) {
-  bothWays(`the engine is told when the caller leaves ${point}`, {}, async ({ fetch, gateway }) => {
+  bothWays(`the engine is notified when the caller disconnects ${point}`, {}, async ({ fetch, gateway }) => {
     const caller = new AbortController();
     const left = new Promise<void>((resolve) => {
       gateway.answer = async (request, sink) => {
@@ -98,7 +98,7 @@ for (const point of ['before the head', 'in the stream'] as const) {
   });
 }
 
-bothWays('a writer that is held back wakes when the caller leaves', {}, async ({ fetch, gateway }) => {
+bothWays('a writer under back-pressure continues when the caller disconnects', {}, async ({ fetch, gateway }) => {
   const woken = new Promise<void>((resolve) => {
     gateway.answer = async (_, sink) => {
       sink.head(200, ['content-type', 'application/octet-stream']);
@@ -138,7 +138,7 @@ for (const [story, more] of [
   ['leaves while it sends its body', null],
   ['breaks off its body with nonsense', 'zz\r\n'],
 ] as const) {
-  overSocket(`a caller that ${story} leaves nothing behind`, {}, async ({ origin, gateway }) => {
+  overSocket(`after a caller that ${story} all memory is released`, {}, async ({ origin, gateway }) => {
     const { hostname, port } = new URL(origin);
     const socket = connect(Number(port), hostname);
     let held = (): void => {};
@@ -160,7 +160,7 @@ for (const [story, more] of [
   });
 }
 
-overSocket('requests sent back to back on one connection are answered in order', {}, async ({ origin }) => {
+overSocket('pipelined requests on one connection get responses in order', {}, async ({ origin }) => {
   const body = (model: string): string => JSON.stringify({ model, messages: [] });
   const request = (model: string, ...more: string[]): string =>
     ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', `Content-Length: ${body(model).length}`, ...more, '', body(model)].join(
@@ -173,7 +173,7 @@ overSocket('requests sent back to back on one connection are answered in order',
   );
 });
 
-overSocket('an upstream header that may not stand in a head is left out', {}, async ({ fetch, gateway }) => {
+overSocket('an upstream header with invalid characters is omitted', {}, async ({ fetch, gateway }) => {
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json', 'x-bad', 'a\r\nb: c', 'x-good', 'yes']);
     sink.end(Buffer.from('{}'));
@@ -184,7 +184,7 @@ overSocket('an upstream header that may not stand in a head is left out', {}, as
   assert.equal(await response.text(), '{}');
 });
 
-bothWays('a bug of ours is a 500 that says nothing, and a warning that says all', {}, async ({ fetch, gateway }) => {
+bothWays('an internal error is a 500 without details, and a warning with details', {}, async ({ fetch, gateway }) => {
   const warnings: string[] = [];
   gateway.events.on('warning', ({ message, detail }) => void warnings.push(`${message} ${detail}`));
   gateway.models = () => {
@@ -198,7 +198,7 @@ bothWays('a bug of ours is a 500 that says nothing, and a warning that says all'
 
 const retryable = new Set<ErrorCode>(['rate_limited', 'queue_full', 'no_target_available', 'shutting_down']);
 
-bothWays('every error has its status, body and advice on retrying', {}, async ({ fetch, gateway }) => {
+bothWays('every error has its status, body and retry headers', {}, async ({ fetch, gateway }) => {
   for (const code of Object.keys(ERROR_CATALOGUE) as ErrorCode[]) {
     for (const [retryAfterMs, advice] of [
       [null, null],

@@ -1,4 +1,4 @@
-/** The gateway's HTTP face without a socket: exchanges in, answers out. */
+/** The HTTP application, independent of sockets: handles exchanges. */
 import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
@@ -24,25 +24,25 @@ import { routes, type Route } from './routes.ts';
 export interface AppOptions {
   readonly gateway: Gateway;
   readonly random: Random;
-  /** Default: none are kept. */
+  /** Default: none. */
   readonly timelines?: Timelines;
-  /** What `/admin/events` sends. Default: nothing. */
+  /** The source of `/admin/events`. Default: none. */
   readonly feed?: Feed;
   /** The Prometheus page. Default: none. */
   readonly scrape?: AppState['scrape'];
-  /** The address that a listener is bound to. Default: none, in process only. */
+  /** The bind address of the listener. Default: none, in process only. */
   readonly boundHost?: string;
-  /** Every answer says `x-breakwater-simulated: true`. Default false. */
+  /** Adds `x-breakwater-simulated: true` to every response. Default: false. */
   readonly simulated?: boolean;
-  /** Reads the config again; rejects, naming the faults, where it is not valid. Default: none to read. */
+  /** Reloads the config; rejects with the faults if it is invalid. Default: no config file. */
   readonly reload?: () => Promise<void>;
 }
 
 export interface App {
   readonly handle: ExchangeHandler;
-  /** The answer to what is not even HTTP. `hasLeft`: its caller has probably left, and nothing is to be said of it. */
+  /** The response to invalid HTTP. `hasLeft`: the caller has probably disconnected, so no event is emitted. */
   readonly answerBroken: (status: number, message: string, hasLeft?: boolean) => ErrorResponse;
-  /** From now on `/health/ready` says 503, and new requests are refused with `shutting_down`. */
+  /** From now on `/health/ready` returns 503, and new requests are refused with `shutting_down`. */
   startDraining(): void;
 }
 
@@ -78,7 +78,7 @@ export function createApp(options: AppOptions): App {
   };
 }
 
-/** When a caller who finds no room for its connection may come again, in milliseconds. */
+/** The Retry-After of a connection refused at the limit, in milliseconds. */
 const connectionRetryMs = 1000;
 
 function brokenError(status: number, message: string): BreakwaterError {
@@ -112,13 +112,13 @@ function serveRoute(call: Call, candidates: readonly Route[]): void | Promise<vo
   const allow = candidates.map((route) => (route.method === 'GET' ? 'GET, HEAD' : route.method)).join(', ');
   if (method === 'OPTIONS') call.sendNothing(204, ['allow', `${allow}, OPTIONS`, ...preflight(call, allow)]);
   else
-    call.fail(new BreakwaterError('invalid_request', `${call.place.path} takes ${allow} only (got ${method})`, { status: 405 }), [
+    call.fail(new BreakwaterError('invalid_request', `${call.place.path} allows ${allow} only (got ${method})`, { status: 405 }), [
       'allow',
       allow,
     ]);
 }
 
-/** The paths for clients, and those that only the config knows. */
+/** Paths for clients, and those listed in the config, are available to web pages. */
 function isForPages({ routes: found }: Match): boolean {
   return found === null || found.some((route) => route.access === 'client');
 }
@@ -147,7 +147,7 @@ function admit(call: Call, route: Route): void {
   }
 }
 
-/** What we answer ourselves, but an operator may have handed to a provider. */
+/** Paths that Breakwater implements, but that `server.passThrough` may forward to a provider instead. */
 const mayBeListed = /^\/v1\/(?:files|batches|messages\/batches)(?:\/|$)/;
 
 function isListed(call: Call, { place, path }: Match): boolean {
@@ -155,18 +155,17 @@ function isListed(call: Call, { place, path }: Match): boolean {
   return passThrough.length > 0 && mayBeListed.test(place.path) && findListed(passThrough, path, withVersion(path)) !== null;
 }
 
-/** Paths that are not in the table: listed by the operator, of a later version, or unknown. */
+/** Paths that are not in the table: listed in `server.passThrough`, reserved for a later version, or unknown. */
 function serveOther(call: Call, { path }: Match): void | Promise<void> {
   const listed = findListed(call.gateway.config.server.passThrough, path, withVersion(path));
   if (listed !== null) {
-    // A preflight carries no key.
+    // A preflight has no key.
     if (call.exchange.method === 'OPTIONS') return call.sendNothing(204, preflight(call, 'GET, POST, PUT, PATCH, DELETE'));
     admitClient(call);
-    if (isAmbiguous(path))
-      throw new BreakwaterError('invalid_request', 'the path is encoded twice, or has dots that may be read in two ways');
+    if (isAmbiguous(path)) throw new BreakwaterError('invalid_request', 'the path is encoded twice, or its dot segments are ambiguous');
     return passListed(call, listed);
   }
-  throw new BreakwaterError('not_found', `there is nothing at ${path}`);
+  throw new BreakwaterError('not_found', `unknown path ${path}`);
 }
 
 function protocolOf(call: Call, { path, place }: Match): Call['protocol'] {

@@ -1,4 +1,4 @@
-/** Background responses: `background: true` on `/v1/responses`, polling, cancelling, and streams that can be resumed. */
+/** Background responses: `background: true` on `/v1/responses`, polling, cancellation, and resumable streams. */
 import { BreakwaterError } from '../core/errors.ts';
 import { WINDOW_RULE, windowMs } from '../jobs/window.ts';
 import { DIALECTS, responseEcho } from '../wire/dialects.ts';
@@ -12,10 +12,10 @@ import { isDrained, jobPriority, jobsOf } from './jobs-call.ts';
 import { joinBody } from './large-body.ts';
 
 const dialect = DIALECTS['openai-responses'];
-/** What only concerns the background, and no provider is asked. */
+/** Members that are not sent to providers. */
 const OWN_MEMBERS = ['background', 'background_options'];
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-store', 'x-accel-buffering', 'no'];
-/** What of a request is repeated before its response is there, as JSON: longer members are left out. */
+/** The most JSON of the request that is echoed in the response object, in UTF-16 units; longer members are omitted. */
 const ECHO_LENGTH_MAX = 16 * 1024;
 const FORWARDED = 'openai-beta';
 
@@ -24,11 +24,11 @@ export async function create(call: Call, { facts, body }: SoundRequest, { settin
   const member = (name: string): BodyMember | undefined => members.findLast((one) => one.name === name);
   const store = member('store');
   if (store !== undefined && readBoolean(bytes, store) === false)
-    throw new BreakwaterError('invalid_request', 'background: true needs store: true: the response is kept to be asked for', {
+    throw new BreakwaterError('invalid_request', 'background: true requires store: true, since the response is fetched later', {
       param: 'store',
     });
   const options = member('background_options');
-  const asked = options === undefined ? null : parseMember(bytes, options);
+  const parsedOptions = options === undefined ? null : parseMember(bytes, options);
   const deadlineMs = settings.isDeadlineAsked ? settings.deadlineMs : call.gateway.config.policy.maxDeadline;
   const edited = dialect.request.edit(body, { model: facts.model, drop: OWN_MEMBERS });
   const beta = call.exchange.header(FORWARDED);
@@ -36,7 +36,7 @@ export async function create(call: Call, { facts, body }: SoundRequest, { settin
   const job = await responses.create({
     client: call.client!.name,
     priority: jobPriority(call, settings),
-    windowMs: windowOf(asked) ?? deadlineMs,
+    windowMs: windowOf(parsedOptions) ?? deadlineMs,
     stream: facts.stream,
     model: facts.model,
     echo: echoOf(bytes),
@@ -70,7 +70,7 @@ export function remove(call: Call): Promise<void> {
   return jobsOf(call).responses.delete(call.client!.name, call.place.rest);
 }
 
-/** The events as they come; the response goes on when its reader leaves. */
+/** Streams the events; the response continues if its reader disconnects. */
 async function sendStream(call: Call, id: string, after: number): Promise<void> {
   const { exchange, gateway } = call;
   const events = await jobsOf(call).responses.stream(call.client!.name, id, after);
@@ -89,9 +89,9 @@ async function sendStream(call: Call, id: string, after: number): Promise<void> 
 }
 
 function windowOf(options: unknown): number | null {
-  const asked = isRecord(options) ? options['completion_window'] : undefined;
-  if (asked === undefined || asked === null || asked === 'soonest') return null;
-  const ms = windowMs(asked);
+  const window = isRecord(options) ? options['completion_window'] : undefined;
+  if (window === undefined || window === null || window === 'soonest') return null;
+  const ms = windowMs(window);
   if (ms !== null) return ms;
   const rule = `background_options.completion_window must be "soonest" or ${WINDOW_RULE}`;
   throw new BreakwaterError('invalid_request', rule, { param: 'background_options' });

@@ -1,10 +1,10 @@
-/** `/v1/batches`: OpenAI's batches, run by Breakwater itself on any target. */
+/** `/v1/batches`: OpenAI's batch API, run by Breakwater on any target. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Call } from './call.ts';
 import { withBody } from './inference.ts';
 import { jobPriority, jobsOf, pageWish, toList } from './jobs-call.ts';
 
-/** A batch says where its requests are, and little else. */
+/** The largest batch object, which only references its input file. */
 const BODY_BYTES_MAX = 64 * 1024;
 
 export function create(call: Call): Promise<void> {

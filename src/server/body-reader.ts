@@ -3,16 +3,16 @@ import type { BodyGate, ReceivedBody } from './exchange.ts';
 
 const noBytes = new Uint8Array(0);
 
-/** A larger body is left in its pieces: joining and reading it is work for several turns of the loop, in bytes. */
+/** A larger body stays in chunks, and is joined and parsed in slices, in bytes. */
 export const JOINED_BYTES_MAX = 256 * 1024;
 
-/** The pieces in one, where they are not too large for that. */
+/** Joins the chunks of a small body. */
 export function joinSmall(pieces: readonly Uint8Array[], bytes: number): ReceivedBody {
   if (pieces.length <= 1) return pieces[0] ?? noBytes;
   return bytes > JOINED_BYTES_MAX ? pieces : Buffer.concat(pieces, bytes);
 }
 
-/** Collects a body; one that came in one piece is not copied. */
+/** Collects a body; a body of one chunk is not copied. */
 export class BodyReader {
   readonly #gate: BodyGate;
   readonly #resolve: (body: ReceivedBody) => void;
@@ -26,7 +26,7 @@ export class BodyReader {
     this.#reject = reject;
   }
 
-  /** False: refused; nothing more is wanted. */
+  /** False: the body was refused, and the rest is not read. */
   take(chunk: Uint8Array): boolean {
     try {
       this.#gate.accept(chunk.length);

@@ -32,7 +32,7 @@ const encodings: [string | undefined, Uint8Array][] = [
 ];
 
 for (const [encoding, bytes] of encodings) {
-  bothWays(`a body is taken with content-encoding ${encoding}`, {}, async ({ fetch, gateway }) => {
+  bothWays(`a body with content-encoding ${encoding} is accepted`, {}, async ({ fetch, gateway }) => {
     const whole = await fetch('/v1/chat/completions', post(bytes, encoding));
     assert.equal(whole.status, 200, await whole.text());
     const inParts = await fetch('/v1/chat/completions', post(inPieces(bytes, 7), encoding));
@@ -73,7 +73,7 @@ for (const [form, body, encoding] of [
     assert.equal(response.status, 413);
     assert.equal(((await response.json()) as { error: { code: string } }).error.code, 'request_too_large');
     assert.equal(gateway.heldBytes, 0);
-    assert.equal((await fetch('/v1/chat/completions', chat())).status, 200, 'the connection is still of use');
+    assert.equal((await fetch('/v1/chat/completions', chat())).status, 200, 'the connection can be reused');
   });
 }
 
@@ -84,7 +84,7 @@ bothWays('a body may be as large as maxBodySize after decoding', small, async ({
   assert.equal((await fetch('/v1/chat/completions', post(gzipSync(body), 'gzip'))).status, 200);
 });
 
-overSocket('a length that is too large is refused before the body comes', small, async ({ origin }) => {
+overSocket('a content-length that is too large is refused before the body is received', small, async ({ origin }) => {
   const head = 'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 99999999999\r\n';
   assert.match(await rawExchange(origin, `${head}Expect: 100-continue\r\n\r\n`), /^HTTP\/1\.1 413 /);
 });
@@ -98,7 +98,7 @@ overSocket('a caller that waits for 100-continue gets it', {}, async ({ origin }
 });
 
 for (const form of ['whole', 'in pieces'] as const) {
-  bothWays(`no room for more bodies is queue_full (${form})`, {}, async ({ fetch, gateway }) => {
+  bothWays(`a body beyond the memory limit is queue_full (${form})`, {}, async ({ fetch, gateway }) => {
     gateway.heldBytesMax = 50;
     const response = await fetch('/v1/chat/completions', post(form === 'whole' ? json : inPieces(json, 10)));
     assert.equal(response.status, 429);
@@ -110,7 +110,7 @@ for (const form of ['whole', 'in pieces'] as const) {
   });
 }
 
-bothWays('the room of a body is held while its request runs', {}, async ({ fetch, gateway }) => {
+bothWays('a body counts as buffered while its request runs', {}, async ({ fetch, gateway }) => {
   let held = 0;
   gateway.answer = (_, sink) => {
     held = gateway.heldBytes;
@@ -123,7 +123,7 @@ bothWays('the room of a body is held while its request runs', {}, async ({ fetch
   assert.equal(gateway.heldBytes, 0);
 });
 
-bothWays('a body that is no request is refused', {}, async ({ fetch }) => {
+bothWays('a body that is not a request is refused', {}, async ({ fetch }) => {
   for (const body of ['', '{', '[]', '{"model":"fast","model":"fast","messages":[]}', '{"messages":[]}']) {
     const response = await fetch('/v1/chat/completions', { method: 'POST', body });
     assert.equal(response.status, 400, body);
@@ -131,16 +131,20 @@ bothWays('a body that is no request is refused', {}, async ({ fetch }) => {
   }
 });
 
-bothWays('a body whose own stream fails fails its call, as with any fetch, and nothing is held', {}, async ({ fetch, gateway }) => {
-  let pulls = 0;
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      if (++pulls > 1) return controller.error(new Error('the disk is gone'));
-      controller.enqueue(Uint8Array.from(json.subarray(0, 9)));
-    },
-  });
-  await assert.rejects(fetch('/v1/chat/completions', post(body)));
-  for (let turn = 0; gateway.heldBytes > 0 && turn < 1000; turn++) await new Promise(setImmediate);
-  assert.equal(gateway.heldBytes, 0);
-  assert.equal(gateway.requests.length, 0);
-});
+bothWays(
+  'an error of the body stream of the caller fails the call, as with any fetch, and releases its memory',
+  {},
+  async ({ fetch, gateway }) => {
+    let pulls = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (++pulls > 1) return controller.error(new Error('the disk is gone'));
+        controller.enqueue(Uint8Array.from(json.subarray(0, 9)));
+      },
+    });
+    await assert.rejects(fetch('/v1/chat/completions', post(body)));
+    for (let turn = 0; gateway.heldBytes > 0 && turn < 1000; turn++) await new Promise(setImmediate);
+    assert.equal(gateway.heldBytes, 0);
+    assert.equal(gateway.requests.length, 0);
+  },
+);

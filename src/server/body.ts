@@ -1,4 +1,4 @@
-/** Reading a request body within its limits: one request's own, and that of all bodies together (design 4.10). */
+/** Reads request bodies within the limits of one body and of all bodies together (design 4.10). */
 import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
@@ -11,24 +11,24 @@ import type { DecoderGate } from './decoder-gate.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
 import type { StallWatch, Stallable } from './stall-watch.ts';
 
-/** When a caller who found no room may well find it. */
+/** The Retry-After if the memory for bodies is full, in milliseconds. */
 const roomRetryMs = 1000;
 
-/** A caller must send at least so many bytes of a body, or all that is left of it, in so much time, in milliseconds. */
+/** The minimum upload rate: `STEP_BYTES`, or the rest of the body, per `STEP_MS` milliseconds. */
 const STEP_BYTES = 64 * 1024;
 const STEP_MS = 60_000;
 
-/** Whose room a body takes. */
+/** The account that a body is counted in. */
 export interface BodyClaim {
-  /** The client, or the address of a caller without a key: whose share it is counted in. */
+  /** The client, or the address of a caller without a key. */
   readonly holder: string;
-  /** The part of the room that is left free for higher classes. */
+  /** The share of the memory that is kept free for higher priorities. */
   readonly reserve: number;
-  /** When the upload must be over; Infinity: no deadline of the caller's own bounds it. */
+  /** The end of the upload; Infinity: the caller has no deadline. */
   readonly endsAt: Instant;
 }
 
-/** What one request holds of the room for bodies, charged as they arrive. `release` gives everything back, once, on every path. */
+/** Counts the bytes of one body as they arrive. `release` is called once on every path. */
 export class BodyAllowance implements BodyGate, Stallable {
   older: Running | null = null;
   newer: Running | null = null;
@@ -42,9 +42,9 @@ export class BodyAllowance implements BodyGate, Stallable {
   readonly #gateway: Gateway;
   readonly #limit: number;
   #received = 0;
-  /** Held for the form of the body that is being received. */
+  /** Bytes of the form of the body that is being received. */
   #held = 0;
-  /** Held for its encoded form, while the decoded one is made. */
+  /** Bytes of its encoded form, during decoding. */
   #heldEncoded = 0;
 
   constructor(gateway: Gateway, exchange: Exchange, claim: BodyClaim, stalls: StallWatch) {
@@ -64,13 +64,13 @@ export class BodyAllowance implements BodyGate, Stallable {
     return this.#held + this.#heldEncoded;
   }
 
-  /** The body is being sent. */
+  /** Starts supervision of the upload. */
   watch(): void {
     this.#isWatched = true;
     this.#stalls.add(this);
   }
 
-  /** It is here whole, or refused. What it waits for from now on is no fault of its sender. */
+  /** Ends supervision: the body is complete or refused, and later waits are not caused by its sender. */
   unwatch(): void {
     if (this.#isWatched) this.#stalls.remove(this);
     this.#isWatched = false;
@@ -83,9 +83,11 @@ export class BodyAllowance implements BodyGate, Stallable {
 
   look(now: Instant): void {
     if (this.#claim.endsAt <= now)
-      this.stop(new BreakwaterError('deadline_exceeded', 'the deadline passed while the request body was still on its way'));
+      this.stop(new BreakwaterError('deadline_exceeded', 'the deadline passed during the upload of the request body'));
     else if (now - this.movedAt >= STEP_MS)
-      this.stop(new BreakwaterError('invalid_request', 'the request body came too slowly: less than 64 KB in a minute', { status: 408 }));
+      this.stop(
+        new BreakwaterError('invalid_request', 'the request body was sent too slowly: less than 64 KB in a minute', { status: 408 }),
+      );
   }
 
   announce(bytes: number): void {
@@ -101,7 +103,7 @@ export class BodyAllowance implements BodyGate, Stallable {
     this.movedAt = this.#gateway.clock.now();
   }
 
-  /** What came so far was the encoded form; what comes now is the decoded one. */
+  /** The bytes so far were the encoded form; the decoded form follows. */
   beginDecoded(): void {
     this.#heldEncoded = this.#held;
     this.#held = 0;
@@ -123,9 +125,9 @@ export class BodyAllowance implements BodyGate, Stallable {
     if (this.#received > this.#limit) throw this.#tooLarge();
     const { holder, reserve } = this.#claim;
     while (!this.#gateway.tryHoldBytes(bytes, holder, reserve, this.heldBytes)) {
-      // What others hold is ended only where all of it is too much, and not this one's share.
+      // Stalled requests of other holders are ended only if the total limit is reached, not this holder's share.
       if (this.#stalls.makeRoom(this.#gateway.isOverByteShare(holder) ? holder : null)) continue;
-      throw new BreakwaterError('queue_full', 'no room for another request body: too many bytes are waiting', {
+      throw new BreakwaterError('queue_full', 'too many bytes are buffered to accept another request body', {
         retryAfterMs: roomRetryMs,
       });
     }
@@ -137,11 +139,11 @@ export class BodyAllowance implements BodyGate, Stallable {
   }
 }
 
-/** The whole body, decoded. Throws `request_too_large`, `queue_full`, `invalid_request`; `CallerLeft`. */
+/** The whole decoded body. Throws `request_too_large`, `queue_full`, `invalid_request`; `CallerLeft`. */
 export function readDecodedBody(exchange: Exchange, allowance: BodyAllowance, decoders: DecoderGate): Promise<ReceivedBody> {
   const encoding = exchange.header('content-encoding')?.trim().toLowerCase();
-  const isPlain = encoding === undefined || encoding === '' || encoding === 'identity';
-  return isPlain ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance, decoders);
+  const isIdentity = encoding === undefined || encoding === '' || encoding === 'identity';
+  return isIdentity ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance, decoders);
 }
 
 async function readEncodedBody(
@@ -163,7 +165,7 @@ async function readEncodedBody(
 
 type Decoder = ReturnType<typeof createGunzip> | ReturnType<typeof createBrotliDecompress> | ReturnType<typeof createZstdDecompress>;
 
-/** Throws `invalid_request` where the encoding is not known. */
+/** Throws `invalid_request` for an unsupported encoding. */
 export function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
   switch (encoding) {
     case 'gzip':
@@ -174,7 +176,7 @@ export function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
     case 'zstd':
       return () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX } });
     case 'deflate':
-      // RFC 9110 8.4.1.2 means the zlib format; some send the bare stream all the same.
+      // RFC 9110 8.4.1.2 defines the zlib format; some clients send a raw deflate stream.
       return (bytes) => ((bytes[0]! & 0x0f) === 8 ? createInflate() : createInflateRaw());
     default: {
       const [status, why] = encoding.includes(',') ? [400, 'only one encoding may be applied'] : [415, 'use gzip, br, zstd or deflate'];
@@ -183,13 +185,13 @@ export function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
   }
 }
 
-/** 8 MB, as RFC 9659 has it for HTTP. */
+/** 8 MB, the limit of RFC 9659 for HTTP. */
 const ZSTD_WINDOW_LOG_MAX = 23;
-/** A body that unpacks to more than this has to be worth its packing: gzip reaches 1:1030, a bomb in brotli 1:600000. */
+/** Beyond this size the compression ratio is limited: gzip reaches 1:1030, a brotli bomb 1:600000. */
 const FREE_BYTES = 4 * 1024 * 1024;
 const RATIO_MAX = 2000;
 
-/** Counts while decoding, so that a small body that unpacks to a huge one is caught before it is there. */
+/** Counts bytes during decoding, so that a decompression bomb is stopped early. */
 async function decode(encoded: readonly Uint8Array[], decoder: Decoder, encoding: string, allowance: BodyAllowance): Promise<ReceivedBody> {
   const decoded = new ChunkList();
   const encodedBytes = encoded.reduce((length, piece) => length + piece.length, 0);
@@ -212,5 +214,5 @@ async function decode(encoded: readonly Uint8Array[], decoder: Decoder, encoding
 }
 
 function bomb(): BreakwaterError {
-  return new BreakwaterError('request_too_large', `the request body unpacks to more than ${RATIO_MAX} times its size`);
+  return new BreakwaterError('request_too_large', `the request body decompresses to more than ${RATIO_MAX} times its size`);
 }

@@ -1,4 +1,4 @@
-/** The library: the whole engine in this process, without a port (design 2.4). */
+/** The library API: the whole engine in this process, without a port (design 2.4). */
 import type { Clock } from '../core/clock.ts';
 import { detailText } from '../core/detail-text.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';
@@ -19,31 +19,30 @@ import { drain } from './drain.ts';
 import { createFetch } from './fetch.ts';
 
 export interface BreakwaterOptions {
-  /** Default: the system's. */
+  /** Default: the system clock. */
   readonly clock?: Clock;
-  /** Default: the system's. */
+  /** Default: `Math.random`. */
   readonly random?: Random;
-  /** Default: what the config's `store` says, else memory. Closed by `close`. */
+  /** Default: `store` of the config, else memory. Closed by `close`. */
   readonly store?: Store;
-  /** What sends upstream requests. Default: HTTP. Closed by `close`. */
+  /** Sends upstream requests. Default: HTTP. Closed by `close`. */
   readonly transport?: Transport;
 }
 
 export interface Breakwater {
   /**
-   * A `fetch` that this engine answers, whatever host the URL names: hand it to an SDK. No key is asked for unless
-   * `clients` are configured.
+   * A `fetch` that sends requests to this engine, for any host in the URL: pass it to an SDK. No key is required unless `clients` are
+   * configured.
    */
   readonly fetch: typeof fetch;
-  /** Listens to one type of event; returns how to stop. What a listener throws becomes a process warning. */
+  /** Adds a listener for one event type; returns a function that removes it. An exception in a listener becomes a process warning. */
   on<T extends EventType>(type: T, listener: Listener<T>): () => void;
-  /** Refuses what is new, lets what runs end within `server.drainTimeout`, and lets go of sockets and store. */
+  /** Refuses new requests, waits up to `server.drainTimeout` for running ones, and closes sockets and store. */
   close(): Promise<void>;
 }
 
 /**
- * Makes a Breakwater from a config of the same form as the file's. Rejects with an Error that lists every fault of the
- * config by its path.
+ * Creates a Breakwater from a config in the form of the config file. Rejects with an Error that lists all faults of the config by path.
  */
 export async function createBreakwater(input: ConfigInput, options: BreakwaterOptions = {}): Promise<Breakwater> {
   const { clock = systemClock, random = systemRandom } = options;
@@ -75,11 +74,11 @@ export async function createBreakwater(input: ConfigInput, options: BreakwaterOp
 }
 
 /**
- * As the config says: the requests file, and metrics and timelines, which the library's own `fetch` answers with. An application's stderr is
- * its own, so that log lines are written only where `telemetry.logs` is in the config.
+ * Sets up the request log, metrics and timelines, which are available through `fetch`. Log lines are written to the application's stderr
+ * only if the config contains `telemetry.logs`.
  */
 async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gateway, clock: Clock): Promise<Telemetry> {
-  // It takes time to load: an import of the library alone must not wait for it.
+  // Loaded lazily, as loading it takes time.
   const { createTelemetry } = await import('../telemetry/telemetry.ts');
   const { logs, requests } = config.telemetry;
   const telemetry = createTelemetry({
@@ -100,7 +99,7 @@ async function scrapeOf({ metrics }: Telemetry): Promise<{ contentType: string; 
   return { contentType: metrics.contentType, body: await metrics.scrape() };
 }
 
-/** The store of a config as its URL. */
+/** The URL of a configured store. */
 function storeUrl(store: { readonly kind: string; readonly path?: string; readonly url?: string }): string {
   return store.kind === 'sqlite' ? `sqlite:${store.path}` : (store.url ?? 'memory:');
 }

@@ -16,44 +16,44 @@ import type { StallWatch } from './stall-watch.ts';
 import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
 
-/** What all requests to one server share. */
+/** The shared state of one server. */
 export interface AppState {
   readonly gateway: Gateway;
-  /** Null: none are kept. */
+  /** Null: not recorded. */
   readonly timelines: Timelines | null;
-  /** What `/admin/events` sends; null: nothing is kept. */
+  /** The source of `/admin/events`; null: not available. */
   readonly feed: Feed | null;
-  /** The Prometheus page; null: no metrics are kept. */
+  /** The Prometheus page; null: not available. */
   readonly scrape: (() => Promise<{ readonly contentType: string; readonly body: string }>) | null;
-  /** The address that the listener is bound to; null: in process only. */
+  /** The bind address of the listener; null: in process only. */
   readonly boundHost: string | null;
-  /** Every answer says that it is simulated. */
+  /** Marks every response as simulated. */
   readonly simulated: boolean;
-  /** Reads the config again; null where there is none to read. */
+  /** Reloads the config; null: no config file. */
   readonly reload: (() => Promise<void>) | null;
   readonly nextId: () => string;
-  /** Bodies on their way, and answers that are not read. */
+  /** Supervises uploads and unread responses. */
   readonly stalls: StallWatch;
   readonly decoders: DecoderGate;
-  /** From now on new work is refused with `shutting_down`. */
+  /** New requests are refused with `shutting_down`. */
   draining: boolean;
-  /** A request with a mark of a proxy has come: from now on a loopback address proves nothing about the caller. */
+  /** A request had signs of a proxy, so a loopback address no longer proves that a caller is local. */
   proxySeen: boolean;
 }
 
-/** What was matched of a request's target. */
+/** The matched parts of a request target. */
 export interface Place {
-  /** Decoded and normal; API paths begin with one `/v1`. */
+  /** Decoded and normalized; API paths start with one `/v1`. */
   readonly path: string;
-  /** With its `?`; empty: none. */
+  /** Including `?`; empty: none. */
   readonly query: string;
-  /** What stands where the route's path has its `*`. */
+  /** The text that `*` of the route matched. */
   readonly rest: string;
 }
 
 const nowhere: Place = { path: '/', query: '', rest: '' };
 
-/** One request on its way through the routes. */
+/** The state of one request in the routes. */
 export class Call implements ByteCharge {
   readonly app: AppState;
   readonly exchange: Exchange;
@@ -62,11 +62,11 @@ export class Call implements ByteCharge {
   /** The dialect of its errors. */
   protocol: Protocol = 'openai';
   place: Place = nowhere;
-  /** Who asks, once it is known. */
+  /** Null until authenticated. */
   client: KnownClient | null = null;
-  /** The key that was presented, whether one is asked for or not. */
+  /** The key in the request, even if none is required. */
   credential: string | null = null;
-  /** The engine has taken over and ends the exchange. */
+  /** The response has started, or the engine is responsible for it. */
   handedOver = false;
 
   constructor(app: AppState, exchange: Exchange) {
@@ -79,7 +79,7 @@ export class Call implements ByteCharge {
     return this.app.gateway;
   }
 
-  /** Whose share of memory and of the queue it takes. */
+  /** The holder that its memory and queue usage counts for. */
   get holder(): string {
     return this.client === null ? '' : holderOf(this.client);
   }
@@ -108,12 +108,12 @@ export class Call implements ByteCharge {
     this.#end(status, ['content-type', contentType, ...this.#idHeaders(), ...headers], this.gateway.secrets.bytes(body));
   }
 
-  /** A file of our own: nothing in it is masked. */
+  /** Sends a static file, without masking. */
   sendAsIs(status: number, headers: HeaderPairs, body: Uint8Array): void {
     this.#end(status, ['x-request-id', this.id, ...headers], body);
   }
 
-  /** The head of a response whose body follows as it comes; from here on an error breaks it off. */
+  /** Sends the head of a streamed response; from here on an error aborts the response. */
   beginStream(status: number, headers: HeaderPairs): void {
     this.handedOver = true;
     const simulated = this.app.simulated ? ['x-breakwater-simulated', 'true'] : [];
@@ -128,16 +128,16 @@ export class Call implements ByteCharge {
     return requestIdHeaders(ERRORS[this.protocol], this.id);
   }
 
-  /** Ends the call with an error; what is not an error of ours is a bug, of which the caller is told nothing. */
+  /** Ends the call with an error. Any other than a BreakwaterError is a bug, whose details are not sent. */
   fail(error: unknown, headers: HeaderPairs = []): void {
     if (error instanceof CallerLeft || this.handedOver) {
       this.exchange.abort();
       return;
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
-    this.#tellRejected(known);
-    const answer = errorResponse(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
-    this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
+    this.#emitRejected(known);
+    const response = errorResponse(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
+    this.#end(response.status, [...response.headers, ...headers], this.gateway.secrets.bytes(response.body));
   }
 
   #end(status: number, headers: HeaderPairs, body: Uint8Array | undefined): void {
@@ -146,7 +146,7 @@ export class Call implements ByteCharge {
     this.exchange.end(body);
   }
 
-  #tellRejected(error: BreakwaterError): void {
+  #emitRejected(error: BreakwaterError): void {
     const { events, clock } = this.gateway;
     const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
     const { method } = this.exchange;

@@ -9,7 +9,7 @@ interface Connection {
 
 const connection = (remoteAddress: string, isIdle = false): Connection => ({ remoteAddress, isIdle });
 
-test('an address may have as many connections as it leaves free, and others find room', () => {
+test('an address may have as many connections as remain free for others', () => {
   const shares = new ConnectionShares<Connection>(1000, (each) => each.isIdle);
   let taken = 0;
   while (shares.add(connection('10.0.0.1')) === null) taken++;
@@ -20,7 +20,7 @@ test('an address may have as many connections as it leaves free, and others find
   assert.equal(shares.add(connection('10.0.0.3')), null);
 });
 
-test('beyond its share a new connection takes the place of the oldest idle one of its address', () => {
+test('beyond its share a new connection replaces the oldest idle one of its address', () => {
   const shares = new ConnectionShares<Connection>(8, (each) => each.isIdle);
   const [busy, idle, foreign] = [connection('a'), connection('a', true), connection('b', true)];
   for (const each of [foreign, busy, idle, connection('a', true)]) assert.equal(shares.add(each), null);
@@ -31,7 +31,7 @@ test('beyond its share a new connection takes the place of the oldest idle one o
   assert.equal(shares.all.size, 5);
 });
 
-test('where all places are taken, any idle connection makes room for a new address', () => {
+test('at the limit a connection of a new address replaces any idle one', () => {
   const shares = new ConnectionShares<Connection>(4, (each) => each.isIdle);
   const idle = connection('d', true);
   for (const address of ['a', 'b', 'c']) assert.equal(shares.add(connection(address)), null);
@@ -40,7 +40,7 @@ test('where all places are taken, any idle connection makes room for a new addre
   assert.equal(shares.add(connection('f')), 'refused');
 });
 
-test('the addresses of one IPv6 network share their places', () => {
+test('the addresses of one IPv6 network have one share', () => {
   const shares = new ConnectionShares<Connection>(4, () => false);
   assert.equal(shares.add(connection('2001:db8:1:2::1')), null);
   assert.equal(shares.add(connection('2001:db8:1:2:3:4:5:6')), null);

@@ -1,14 +1,14 @@
 /**
- * Open connections, with a share for each address (each /64 of IPv6): one may have as many as it leaves free. Beyond that a new one
- * takes the place of the oldest idle one of its address, or where all places are taken of any; where none is idle it is refused.
+ * Limits open connections, with a share for each address (each /64 of IPv6): an address may have as many as remain free. Beyond that a new
+ * connection replaces the oldest idle one of its address, or at the total limit of any address; if none is idle it is refused.
  */
 import type { Socket } from 'node:net';
 
-/** Open connections of one listener. */
+/** The most open connections of one listener. */
 export const CONNECTIONS_MAX = 16_384;
 
-/** So many of the oldest are looked at for an idle one. */
-const LOOKS_MAX = 128;
+/** The most connections that are searched for an idle one, oldest first. */
+const SEARCHED_MAX = 128;
 
 export class ConnectionShares<S extends Pick<Socket, 'remoteAddress'>> {
   readonly #max: number;
@@ -26,7 +26,7 @@ export class ConnectionShares<S extends Pick<Socket, 'remoteAddress'>> {
     return this.#all;
   }
 
-  /** Takes a new connection; gives the idle one that makes room for it, `refused` where there is none, null where none is needed. */
+  /** Adds a connection; returns the idle one to close for it, `refused` if there is none, null if none has to be closed. */
   add(socket: S): S | 'refused' | null {
     const address = networkOf(socket.remoteAddress ?? '');
     const own = this.#byAddress.get(address);
@@ -51,16 +51,16 @@ export class ConnectionShares<S extends Pick<Socket, 'remoteAddress'>> {
   }
 
   #idleOf(sockets: ReadonlySet<S> | undefined): S | null {
-    let looks = 0;
+    let searched = 0;
     for (const socket of sockets ?? []) {
       if (this.#isIdle(socket)) return socket;
-      if (++looks >= LOOKS_MAX) return null;
+      if (++searched >= SEARCHED_MAX) return null;
     }
     return null;
   }
 }
 
-/** The address, of IPv6 the part that one network has. */
+/** An IPv4 address, or the /64 prefix of an IPv6 address. */
 function networkOf(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
   if (!plain.includes(':')) return plain;

@@ -8,7 +8,7 @@ import { createApp } from './app.ts';
 import { listen } from './listener.ts';
 import { listenerOfTests } from '../../test/server/listener-of-tests.ts';
 
-test('beyond its share of connections an address loses idle ones, and is refused where none is idle', async (t) => {
+test('beyond its share of connections an address loses idle ones, and is refused if none is idle', async (t) => {
   const gateway = createFakeGateway();
   gateway.answer = () => {};
   const { handle, answerBroken } = createApp({ gateway, random: createSeededRandom(1), boundHost: '127.0.0.1' });
@@ -55,7 +55,7 @@ test('beyond its share of connections an address loses idle ones, and is refused
 const chat = JSON.stringify({ model: 'fast', messages: [] });
 const post = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${chat.length}\r\n\r\n${chat}`;
 
-/** A listener with two places, of which one is taken by a request. */
+/** A listener with a limit of two connections, one of which has a running request. */
 async function startTaken(t: TestContext, answer: (sink: ResponseSink) => void) {
   const gateway = createFakeGateway();
   gateway.answer = (_, sink) => answer(sink);
@@ -82,7 +82,7 @@ async function startTaken(t: TestContext, answer: (sink: ResponseSink) => void) 
   return { gateway, listener, open };
 }
 
-test('a refused connection is closed in bounded time, whatever its caller goes on to send', async (t) => {
+test('a refused connection is closed in bounded time, even if its caller continues to send', async (t) => {
   const { gateway, open } = await startTaken(t, () => {});
   const refused = open(post, true).resume();
   let isClosed = false;
@@ -96,7 +96,7 @@ test('a refused connection is closed in bounded time, whatever its caller goes o
   assert.equal(gateway.requests.length, 1);
 });
 
-test('a connection on which an answer is still flushed makes no room for another one', async (t) => {
+test('a connection that is still flushing a response is not replaced', async (t) => {
   const { gateway, open } = await startTaken(t, (sink) => {
     sink.head(200, ['content-type', 'application/json']);
     sink.end(Buffer.alloc(24 * 1024 ** 2, 'x'));
@@ -110,9 +110,9 @@ test('a connection on which an answer is still flushed makes no room for another
   assert.equal(gateway.requests.length, 1);
 });
 
-test('refused connections are broken off with all others', async (t) => {
+test('refused connections are destroyed with all others', async (t) => {
   const { listener, open } = await startTaken(t, () => {});
-  // It keeps its side open and reads nothing, so that its refusal lasts.
+  // It keeps its side open and does not read, so that the refusal stays pending.
   const refused = open(post, true);
   await new Promise((resolve) => refused.once('data', resolve));
   refused.pause();
@@ -120,10 +120,10 @@ test('refused connections are broken off with all others', async (t) => {
   const closed = listener.close();
   listener.destroy();
   await closed;
-  assert.ok(performance.now() - startedAt < 800, 'not only once the refusal has had its time');
+  assert.ok(performance.now() - startedAt < 800, 'before the time limit of the refusal');
 });
 
-test('where the parser of Node can not be used, node:http listens', async (t) => {
+test('without the parser of Node.js, node:http is used', async (t) => {
   const { handle, answerBroken } = createApp({ gateway: createFakeGateway(), random: createSeededRandom(1), boundHost: '127.0.0.1' });
   const listener = await listen({ host: '127.0.0.1', port: 0, handle, answerBroken, onError: assert.fail, parsers: null });
   t.after(() => (listener.destroy(), listener.close()));

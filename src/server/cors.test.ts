@@ -14,7 +14,7 @@ const preflight = (origin: string): RequestInit => ({
   },
 });
 
-overSocket('a preflight of a configured origin is answered without a key', { config }, async ({ fetch }) => {
+overSocket('a preflight of a configured origin needs no key', { config }, async ({ fetch }) => {
   for (const origin of ['https://app.example', 'https://other.example:8443']) {
     const response = await fetch('/v1/chat/completions', preflight(origin));
     assert.equal(response.status, 204);
@@ -26,7 +26,7 @@ overSocket('a preflight of a configured origin is answered without a key', { con
   }
 });
 
-overSocket('an answer and an error are readable for a configured origin', { config }, async ({ fetch }) => {
+overSocket('a response and an error are readable for a configured origin', { config }, async ({ fetch }) => {
   const headers = { origin: 'https://app.example', authorization: 'Bearer web-key-1234' };
   for (const [response, status] of [
     [await fetch('/v1/chat/completions', chat({}, headers)), 200],
@@ -55,18 +55,18 @@ overSocket(
   },
 );
 
-overSocket('by default a preflight is answered and allows nothing', { config: { clients } }, async ({ fetch }) => {
+overSocket('by default a preflight succeeds and allows nothing', { config: { clients } }, async ({ fetch }) => {
   const response = await fetch('/v1/chat/completions', preflight('https://app.example'));
   assert.equal(response.status, 204);
   assert.equal(response.headers.get('access-control-allow-origin'), null);
 });
 
-test('cors needs clients, and origins without a path', () => {
+test('cors requires clients, and origins without a path', () => {
   const faultsOf = (input: object): string[] => {
     const parsed = parseConfig(input, { source: 'library' });
     return parsed.ok ? [] : parsed.faults.map(({ message }) => message);
   };
-  assert.match(faultsOf({ server: { cors: { origins: ['https://a.example'] } } })[0]!, /^server\.cors: needs clients/);
+  assert.match(faultsOf({ server: { cors: { origins: ['https://a.example'] } } })[0]!, /^server\.cors: requires clients/);
   for (const origin of ['a.example', 'https://a.example/', 'https://a.example/x', '']) {
     assert.match(
       faultsOf({ clients, server: { cors: { origins: [origin] } } })[0]!,

@@ -1,6 +1,6 @@
 /**
- * Cross-origin requests of web pages (Fetch standard, 3.3), for the API paths and the origins in `server.cors.origins`. Credentials in the
- * sense of that standard (cookies) are never allowed: a page sends a client's key in a header.
+ * Cross-origin requests of web pages (Fetch standard, 3.3) to the API paths, for the origins in `server.cors.origins`. Credentials as defined
+ * there (cookies) are never allowed: a page sends the key of a client in a header.
  */
 import type { HeaderPairs } from '../core/headers.ts';
 import type { Exchange } from './exchange.ts';
@@ -17,30 +17,30 @@ const exposed = [
   'retry-after-ms',
 ].join(', ');
 
-/** How long a browser may keep the answer to a preflight; Chromium takes no more, in seconds. */
+/** How long a browser may cache a preflight response: Chromium's maximum, in seconds. */
 const maxAgeSeconds = 7200;
-/** Longest list of headers that a preflight may ask for. */
-const askedLengthMax = 4096;
+/** The longest list of headers in a preflight. */
+const headerListLengthMax = 4096;
 
-/** What every answer to this origin carries; empty: no page of it may read the answer. */
+/** The headers of every response to this origin; empty: CORS is off. */
 export function corsHeaders(exchange: Exchange, origins: readonly string[]): HeaderPairs {
   if (origins.length === 0) return [];
   const origin = exchange.header('origin');
   const isAllowed = origin !== undefined && (origins.includes('*') || origins.includes(origin.toLowerCase()));
-  // Whatever the answer, it depends on the origin.
+  // The response depends on the origin in any case.
   if (!isAllowed) return ['vary', 'Origin'];
   return ['vary', 'Origin', 'access-control-allow-origin', origin, 'access-control-expose-headers', exposed];
 }
 
-/** What the answer to a preflight adds; empty: it is none. `methods`: those of the path. */
+/** Additional headers of a preflight response; empty: not a preflight. `methods`: those of the path. */
 export function preflightHeaders(exchange: Exchange, methods: string): HeaderPairs {
   if (exchange.header('access-control-request-method') === undefined) return [];
-  const asked = exchange.header('access-control-request-headers') ?? '';
-  const isList = asked.length <= askedLengthMax && /^[\w!#$%&'*+.^`|~,\s-]+$/.test(asked);
+  const requested = exchange.header('access-control-request-headers') ?? '';
+  const isList = requested.length <= headerListLengthMax && /^[\w!#$%&'*+.^`|~,\s-]+$/.test(requested);
   return [
     'access-control-allow-methods',
     methods,
-    ...(isList ? ['access-control-allow-headers', asked] : []),
+    ...(isList ? ['access-control-allow-headers', requested] : []),
     'access-control-max-age',
     String(maxAgeSeconds),
   ];

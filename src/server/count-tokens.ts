@@ -1,4 +1,4 @@
-/** `POST /v1/messages/count_tokens`: asked of a provider that counts, else estimated. */
+/** `POST /v1/messages/count_tokens`: counted by a provider that can, else estimated. */
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
 import { requireDecoded, requireModel, withBody } from './inference.ts';

@@ -1,6 +1,6 @@
 /**
- * A decoder keeps a window of what it has decoded, 16 MB for brotli, however small the body is: 150 bodies of 100 bytes took 3.3 GB. So only
- * as many decode at once as there are threads for it; the others wait.
+ * Limits concurrent decoders to the number of threads for them. A decoder allocates its window, 16 MB for brotli, even for a small body:
+ * 150 bodies of 100 bytes took 3.3 GB.
  */
 const RUNNING_MAX = 4;
 

@@ -19,7 +19,7 @@ function scene() {
 }
 
 for (const code of ['EMFILE', 'ENFILE']) {
-  test(`${code} is reported with its cure, every half minute at most, and so is its end`, () => {
+  test(`${code} is reported with the remedy, at most every half minute, and so is its end`, () => {
     const { clock, warnings, state } = scene();
     clock.advance(5_000);
     assert.deepEqual(warnings, []);
@@ -31,11 +31,11 @@ for (const code of ['EMFILE', 'ENFILE']) {
     assert.equal(warnings.length, 2);
     state.code = '';
     clock.advance(5_000);
-    assert.deepEqual(warnings.slice(2), ['file descriptors are free again: new connections are accepted']);
+    assert.deepEqual(warnings.slice(2), ['file descriptors are available again: new connections are accepted']);
   });
 }
 
-test('it is noticed as connections come, by a probe every tenth of a second at most', () => {
+test('exhaustion is detected on new connections, with a probe at most every tenth of a second', () => {
   const { clock, warnings, state, watch } = scene();
   state.code = 'EMFILE';
   for (let i = 0; i < 1000; i++) watch.noteConnection();
@@ -45,7 +45,7 @@ test('it is noticed as connections come, by a probe every tenth of a second at m
   assert.equal(state.probes, 2);
 });
 
-test('another error of a probe says nothing; one of accepting is reported', () => {
+test('other errors of a probe are ignored; those of accepting are reported', () => {
   const { clock, warnings, state, watch } = scene();
   state.code = 'ENOENT';
   clock.advance(5_000);
@@ -54,7 +54,7 @@ test('another error of a probe says nothing; one of accepting is reported', () =
   assert.match(warnings[0]!, /could not be accepted: accept ECONNABORTED/);
 });
 
-test('once closed it probes no more', () => {
+test('after close there are no probes', () => {
   const { clock, state, watch } = scene();
   watch.close();
   clock.advance(10_000);

@@ -1,6 +1,6 @@
 /**
- * Notices that this process is out of file descriptors. The event loop then accepts new connections only to close them, and reports no
- * error: callers see a reset, and the log nothing. So a descriptor is opened as a probe, once a second and as connections come.
+ * Detects that this process is out of file descriptors. The event loop then accepts and closes new connections without an error: callers
+ * see a reset, and nothing is logged. So a descriptor is opened as a probe, once per second and when connections are accepted.
  */
 import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';
@@ -8,9 +8,9 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { Pace } from '../core/pace.ts';
 
 const PROBE_EVERY_MS = 1_000;
-/** As connections come, a probe is made this often at most, in milliseconds. */
+/** The least time between two probes for new connections, in milliseconds. */
 const PROBE_AGAIN_MS = 100;
-/** Operators are warned this often at most, in milliseconds. */
+/** The least time between two warnings, in milliseconds. */
 const WARN_EVERY_MS = 30_000;
 
 const EXHAUSTED: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE']);
@@ -22,10 +22,10 @@ export class DescriptorWatch {
   readonly #warnings = new Pace(WARN_EVERY_MS);
   readonly #probes = new Pace(PROBE_AGAIN_MS);
   #timer: Timer;
-  /** A warning about the current exhaustion was given. */
-  #isTold = false;
+  /** A warning about the current exhaustion was emitted. */
+  #hasWarned = false;
 
-  /** `probe`: takes a descriptor and gives it back, or throws Node's error. */
+  /** `probe` opens and closes a descriptor, or throws the error of Node.js. */
   constructor(clock: Clock, warn: (message: string) => void, probe: () => void = openOne) {
     this.#clock = clock;
     this.#warn = warn;
@@ -33,12 +33,12 @@ export class DescriptorWatch {
     this.#timer = this.#schedule();
   }
 
-  /** A connection was taken: it may have been the last one. */
+  /** A connection was accepted: it may have used the last descriptor. */
   noteConnection(): void {
     if (this.#probes.isDue(this.#clock.now())) this.#look();
   }
 
-  /** A connection could not be accepted, with Node's error. */
+  /** A connection could not be accepted, with the error of Node.js. */
   noteError(error: Error): void {
     const { code } = error as NodeJS.ErrnoException;
     if (EXHAUSTED.has(code)) this.#exhausted(String(code));
@@ -63,16 +63,16 @@ export class DescriptorWatch {
       const { code } = error as NodeJS.ErrnoException;
       return EXHAUSTED.has(code) ? this.#exhausted(String(code)) : undefined;
     }
-    if (!this.#isTold) return;
-    this.#isTold = false;
-    this.#warn('file descriptors are free again: new connections are accepted');
+    if (!this.#hasWarned) return;
+    this.#hasWarned = false;
+    this.#warn('file descriptors are available again: new connections are accepted');
   }
 
   #exhausted(code: string): void {
     if (!this.#warnings.isDue(this.#clock.now())) return;
-    this.#isTold = true;
+    this.#hasWarned = true;
     this.#warn(
-      `no file descriptor is free (${code}): new connections are closed unanswered until some end. Raise the limit of open files (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of a container)`,
+      `out of file descriptors (${code}): new connections are closed without a response until others end. Raise the limit of open files (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of a container)`,
     );
   }
 }

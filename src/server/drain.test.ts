@@ -12,7 +12,7 @@ async function start(): Promise<{ gateway: FakeGateway; server: Server }> {
   return { gateway, server };
 }
 
-/** Answers when told to; with an in-band error where the gateway is closed first. */
+/** Responds when triggered; with an in-band error if the gateway is closed first. */
 function answerLater(gateway: FakeGateway): { asked: Promise<void>; finish: () => void } {
   let finish = (): void => {};
   const told = new Promise<void>((resolve) => (finish = resolve));
@@ -33,7 +33,7 @@ function answerLater(gateway: FakeGateway): { asked: Promise<void>; finish: () =
   return { asked, finish };
 }
 
-test('a server without work ends at once, and its port is free', async () => {
+test('an idle server drains at once, and its port is free', async () => {
   const { gateway, server } = await start();
   const idle = connect(server.port, '127.0.0.1');
   await new Promise<void>((resolve) => idle.once('connect', resolve));
@@ -43,7 +43,7 @@ test('a server without work ends at once, and its port is free', async () => {
   await assert.rejects(fetch(`${server.url}/health/live`), TypeError);
 });
 
-test('while draining, what runs goes on and what is new is refused', async () => {
+test('while draining, running requests continue and new ones are refused', async () => {
   const { gateway, server } = await start();
   const later = answerLater(gateway);
   const running = fetch(`${server.url}/v1/chat/completions`, chat({ stream: true }));
@@ -67,7 +67,7 @@ test('while draining, what runs goes on and what is new is refused', async () =>
   assert.equal(gateway.requests.length, 1);
 });
 
-test('what still runs at the end of drainTimeout is broken off with an error', async () => {
+test('requests that still run after drainTimeout are aborted with an error', async () => {
   const { gateway, server } = await start();
   const later = answerLater(gateway);
   const running = fetch(`${server.url}/v1/chat/completions`, chat({ stream: true }));
@@ -81,7 +81,7 @@ test('what still runs at the end of drainTimeout is broken off with an error', a
   await drained;
 });
 
-test('a reader that does not read cannot hold up the end', async () => {
+test('a reader that does not read cannot delay shutdown', async () => {
   const { gateway, server } = await start();
   let asked = (): void => {};
   const whenAsked = new Promise<void>((resolve) => (asked = resolve));

@@ -1,14 +1,14 @@
-/** The orderly end: refuse what is new, let what runs end, break off what does not, within a bounded time. */
+/** Graceful shutdown in bounded time: refuses new requests, waits for running ones, then aborts them. */
 import type { Clock } from '../core/clock.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { App } from './app.ts';
 import type { Listener } from './listener.ts';
 
-/** For readers that don't take the rest of their answer, once everything has been said to them. */
+/** For slow readers to receive the rest of a complete response, in milliseconds. */
 const flushTimeoutMs = 2000;
-/** After `timeoutMs`, for the engine and the store to close: a disk that hangs must not hold up the end. */
+/** After `timeoutMs`, for closing engine and store, so that a hanging disk does not block shutdown. */
 const closeTimeoutMs = 2500;
-/** After `timeoutMs`, for all of it. Telemetry is closed after it, and the process has 5 s. */
+/** After `timeoutMs`, for everything here. Telemetry is closed afterwards, and the process has 5 s. */
 const endTimeoutMs = 3500;
 
 export interface DrainParts {
@@ -17,11 +17,11 @@ export interface DrainParts {
   /** Null: in process only. */
   readonly listener: Listener | null;
   readonly clock: Clock;
-  /** How long running requests may go on, in milliseconds. */
+  /** How long running requests may continue, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** Resolves when nothing runs any more and every connection is closed. Never rejects for a request's sake. */
+/** Resolves when all requests have ended and all connections are closed. Never rejects because of a request. */
 export async function drain({ app, gateway, listener, clock, timeoutMs }: DrainParts): Promise<void> {
   const startedAt = clock.now();
   const leftMs = (afterMs: number): number => Math.max(0, startedAt + timeoutMs + afterMs - clock.now());
@@ -36,7 +36,7 @@ export async function drain({ app, gateway, listener, clock, timeoutMs }: DrainP
   await closed;
 }
 
-/** Resolves when `task` is over, or after `timeoutMs`. */
+/** Resolves when `task` settles, or after `timeoutMs`. */
 function within(clock: Clock, timeoutMs: number, task: Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = clock.schedule(timeoutMs, resolve);

@@ -3,60 +3,60 @@ import type { Caller } from '../pipeline/request/caller.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { ByteCharge } from './unread-answer.ts';
 
-/** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
+/** Where a caller is: on this machine, on another, or in this process (`breakwater.fetch`). */
 export type CallerPlace = 'loopback' | 'remote' | 'process';
 
 /**
- * One request and the way back to its caller, free of any HTTP library: what the routes are written against. It is
- * itself the sink of its answer. Header names are lower case.
+ * One request and its response, independent of any HTTP library: the interface for routes. It is the sink of its own response. Header names
+ * are in lower case.
  */
 export interface Exchange extends ResponseSink, Caller {
   readonly method: string;
   /** Path and query as sent: `/v1/models?limit=2`. */
   readonly target: string;
   readonly place: CallerPlace;
-  /** Where a caller on another machine sits; null: on this one. */
+  /** The address of a remote caller; null: local. */
   readonly address: string | null;
   /** The request was sent as HTTP/1.0. */
   readonly isHttp10: boolean;
-  /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
+  /** The value of a header; undefined: absent. Repeated headers are joined as in HTTP, which matches no key. */
   header(name: string): string | undefined;
-  /** The names of the headers that begin like this. */
+  /** The header names with this prefix. */
   headersLike(prefix: string): readonly string[];
-  /** True if a header's name begins like this. */
+  /** Whether a header name has this prefix. */
   hasHeaderLike(prefix: string): boolean;
-  /** A header that we act on and that was sent twice; null, or absent: none was. */
+  /** A significant header that was sent twice; null, or method absent: none. */
   repeatedHeader?(): string | null;
   /**
-   * The whole body; once only. Every piece is shown to the gate before it is kept. Rejects with what the gate
-   * throws, or with `CallerLeft`.
+   * The whole body; may be called once. The gate is called for every chunk before it is buffered. Rejects with the error of the gate, or with
+   * `CallerLeft`.
    */
   readBody(gate: BodyGate): Promise<ReceivedBody>;
-  /** The body as it comes, held back while a piece is being worked on; instead of `readBody`. Throws `CallerLeft`. */
+  /** The body as a stream of chunks, with back-pressure; instead of `readBody`. Throws `CallerLeft`. */
   bodyPieces(): AsyncIterable<Uint8Array>;
-  /** Headers that every answer carries beside its own. */
+  /** Adds headers to every response. */
   addHeaders(headers: HeaderPairs): void;
-  /** Nothing more of the body is wanted: `readBody` rejects with this error. */
+  /** Stops reading the body: `readBody` rejects with this error. */
   stopBody(error: Error): void;
-  /** What its caller does not read is counted here. */
+  /** Sets the account in which unread response bytes are counted. */
   chargeTo(charge: ByteCharge): void;
 }
 
-/** In one piece, or as it came where it is large. */
+/** Joined, or if large, in chunks as received. */
 export type ReceivedBody = Uint8Array | readonly Uint8Array[];
 
-/** Decides how much of a body is taken. */
+/** Limits the size of a body. */
 export interface BodyGate {
-  /** Called once before anything is read, where the length is told beforehand. Throws to refuse. */
+  /** Called before reading, if the length is known. Throws to refuse. */
   announce(bytes: number): void;
-  /** Called for each piece. Throws to refuse. */
+  /** Called for each chunk. Throws to refuse. */
   accept(bytes: number): void;
 }
 
-/** The caller hung up while its body was on the way: nobody is left to answer. */
+/** The caller disconnected while sending its body: no response is possible. */
 export class CallerLeft extends Error {
   override readonly name = 'CallerLeft';
 }
 
-/** Takes one exchange and ends it, whatever happens. Never throws. */
+/** Handles an exchange and ends it in every case. Never throws. */
 export type ExchangeHandler = (exchange: Exchange) => void;

@@ -1,10 +1,10 @@
-/** `GET /admin/events`: the dashboard's feed as server-sent events (HTML standard, 9.2). What it holds is described in telemetry/feed-frames.ts. */
+/** `GET /admin/events`: the dashboard's feed as server-sent events (HTML standard, 9.2). Content: see telemetry/feed-frames.ts. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { FeedReader, FeedSubscription } from '../telemetry/feed.ts';
 import type { Call } from './call.ts';
 import type { Exchange } from './exchange.ts';
 
-/** When a place for a reader may be free, in milliseconds. */
+/** The Retry-After at the limit of readers, in milliseconds. */
 const placeRetryMs = 10_000;
 const headers = [
   'content-type',
@@ -19,18 +19,18 @@ const headers = [
 
 export function showEvents(call: Call): void {
   const { feed } = call.app;
-  if (feed === null) throw new BreakwaterError('not_found', 'no events are kept here');
+  if (feed === null) throw new BreakwaterError('not_found', 'events are not available');
   if (call.exchange.method === 'HEAD') return call.sendNothing(200, [...headers]);
   const reader = new ExchangeReader(call.exchange, [...headers, 'x-request-id', call.id]);
   const subscription = feed.subscribe(reader, call.exchange.header('last-event-id') ?? null);
   if (subscription === null)
-    throw new BreakwaterError('queue_full', 'too many readers of /admin/events, or the gateway is stopping', {
+    throw new BreakwaterError('queue_full', 'too many readers of /admin/events, or the gateway is shutting down', {
       retryAfterMs: placeRetryMs,
     });
   reader.begin(subscription);
 }
 
-/** One reader over its exchange. The head is held back until it is certain that it is taken. */
+/** One reader of the feed. The head is not sent before the subscription is accepted. */
 class ExchangeReader implements FeedReader {
   readonly #exchange: Exchange;
   readonly #headers: string[];
@@ -54,7 +54,7 @@ class ExchangeReader implements FeedReader {
   }
 
   send(event: Uint8Array): boolean {
-    // The first frame comes while the feed takes this reader.
+    // The first frame is sent during `subscribe`.
     if (this.#subscription === null) {
       this.#waiting = event;
       return false;
@@ -66,7 +66,7 @@ class ExchangeReader implements FeedReader {
 
   close(cause: 'behind' | 'stopped'): void {
     this.#exchange.onLeave = null;
-    // One that did not keep up may never take the rest.
+    // A reader that is too slow may never receive the rest.
     if (cause === 'behind') this.#exchange.abort();
     else this.#exchange.end();
   }

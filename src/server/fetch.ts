@@ -1,4 +1,4 @@
-/** The app as a `fetch`: a Request in, a Response out, in this process and without a socket. */
+/** The app as a `fetch` function, in this process and without a socket. */
 import type { HeaderPairs } from '../core/headers.ts';
 import { ChunkList } from '../core/chunk-list.ts';
 import type { App } from './app.ts';
@@ -6,15 +6,15 @@ import { joinSmall } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
 import type { ByteCharge } from './unread-answer.ts';
 
-/** Bytes of an answer that may wait for the reader before the writer is held back. */
+/** The most unread bytes of a response before back-pressure. */
 const waitingBytesMax = 64 * 1024;
 
 /** Statuses whose Response must have no body (Fetch standard). */
 const bodiless = new Set([204, 205, 304]);
 
 /**
- * Makes a `fetch` that the app answers, whatever host the URL names. As in undici, it rejects with the signal's
- * reason when the caller aborts before the head, and the body errors when the answer breaks off.
+ * Creates a `fetch` that the app handles, for any host in the URL. As in undici, it rejects with the signal's reason if the caller aborts
+ * before the head, and the body errors if the response is aborted.
  */
 export function createFetch(app: App): typeof fetch {
   return (input, init) =>
@@ -43,7 +43,7 @@ class FetchExchange implements Exchange {
   #body: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
   #started = false;
-  /** In the body's queue, when it was last asked. */
+  /** The free space in the body's queue at the last call of `readerMoved`. */
   #roomSeen: number | null = null;
   #onDrain: (() => void) | null = null;
   #charge: ByteCharge | null = null;
@@ -93,7 +93,7 @@ class FetchExchange implements Exchange {
     return joinSmall(pieces.take(), bytes);
   }
 
-  /** What the caller's own stream fails with is no fault of ours: its call ends with it. */
+  /** An error of the caller's own stream ends its call as if it had disconnected. */
   async #readPiece(reader: ReadableStreamDefaultReader<Uint8Array>): ReturnType<typeof reader.read> {
     try {
       return await reader.read();
@@ -143,7 +143,7 @@ class FetchExchange implements Exchange {
     this.#charge = charge;
   }
 
-  /** What the reader has not taken, while that holds the writer back. A whole answer belongs to the reader at once. */
+  /** Counts unread bytes during back-pressure. A response that is not streamed belongs to the reader at once. */
   #chargeUnread(bytes: number): void {
     if (bytes > this.#charged) this.#charge?.hold(bytes - this.#charged);
     else if (bytes < this.#charged) this.#charge?.release(this.#charged - bytes);
@@ -176,7 +176,7 @@ class FetchExchange implements Exchange {
 
   abort(): void {
     if (this.#over) return;
-    const error = new TypeError('terminated', { cause: new Error('the answer broke off') });
+    const error = new TypeError('terminated', { cause: new Error('the response was aborted') });
     if (this.#started) this.#body?.error(error);
     else this.#reject(error);
     this.#finish();
@@ -213,9 +213,9 @@ class FetchExchange implements Exchange {
     this.#finish();
     this.#bodyReader?.cancel(reason).catch(() => {});
     this.hasLeft = true;
-    const tell = this.onLeave;
+    const { onLeave } = this;
     this.onLeave = null;
-    tell?.();
+    onLeave?.();
   }
 
   #finish(): void {

@@ -1,4 +1,4 @@
-/** `/v1/files`: batch files and their results. Uploads go to the store as they come, and contents leave it as they are read. */
+/** `/v1/files`: batch files and their results. Uploads and downloads are streamed to and from the store. */
 import { BreakwaterError } from '../core/errors.ts';
 import { EXPIRY_RULE, expirySeconds } from '../jobs/expiry.ts';
 import { PIECE_BYTES, type Upload } from '../jobs/files.ts';
@@ -8,9 +8,9 @@ import type { Call } from './call.ts';
 import { jobsOf, pageWish, sendPieces, toList } from './jobs-call.ts';
 import { StreamedBody } from './streamed-body.ts';
 
-/** As OpenAI has it for batches. */
+/** OpenAI's limit for batch files. */
 const FILE_BYTES_MAX = 200 * 1024 * 1024;
-/** What stands around the file in a form. */
+/** The most bytes of a form in addition to the file. */
 const FORM_BYTES_MAX = 64 * 1024;
 const FIELD_BYTES_MAX = 1024;
 const FILENAME_LENGTH_MAX = 255;
@@ -19,9 +19,9 @@ const LIST_MAX = 10_000;
 export async function upload(call: Call): Promise<void> {
   const { exchange } = call;
   const contentType = exchange.header('content-type') ?? '';
-  if (!/^\s*multipart\/form-data/i.test(contentType)) throw bad('a file is uploaded as multipart/form-data', null);
+  if (!/^\s*multipart\/form-data/i.test(contentType)) throw bad('files must be uploaded as multipart/form-data', null);
   if (exchange.header('content-encoding') !== undefined)
-    throw new BreakwaterError('invalid_request', 'uploads can not be encoded', { status: 415 });
+    throw new BreakwaterError('invalid_request', 'uploads must not have a content-encoding', { status: 415 });
   if (Number(exchange.header('content-length') ?? 0) > FILE_BYTES_MAX + FORM_BYTES_MAX) throw tooLarge();
   const receiving = await jobsOf(call).files.begin(call.client!.name);
   const body = new StreamedBody(call);
@@ -35,7 +35,7 @@ export async function upload(call: Call): Promise<void> {
         else await form.add(event.bytes);
       }
     }
-    if (!parts.isComplete) throw bad('the multipart body ends before its last boundary', null);
+    if (!parts.isComplete) throw bad('the multipart body ends before its final boundary', null);
     const retentionMs = call.gateway.config.batch.retention;
     call.sendJson(200, toObject(await form.finish(retentionMs)));
   } catch (error) {
@@ -77,7 +77,7 @@ export async function showContent(call: Call): Promise<void> {
   await sendPieces(call, headers, files.read(file), file.bytes);
 }
 
-/** The form of an upload: its fields may stand before or behind the file. */
+/** The form of an upload: its fields may come before or after the file. */
 class UploadForm {
   readonly #upload: Upload;
   readonly #fields = new Map<string, string>();
@@ -96,7 +96,7 @@ class UploadForm {
     this.#isInFile = name === 'file';
     this.#field = name;
     if (this.#fields.has(name) || (this.#isInFile && this.#filename !== null))
-      throw bad(`the field ${name.slice(0, 40)} stands twice`, name);
+      throw bad(`the field ${name.slice(0, 40)} occurs twice`, name);
     if (this.#isInFile) {
       if (!isFile) throw bad('file must be a file', 'file');
       this.#filename = filename.slice(0, FILENAME_LENGTH_MAX) || 'file';
@@ -123,7 +123,7 @@ class UploadForm {
     if (purpose === undefined) throw bad('purpose is missing', 'purpose');
     if (purpose !== 'batch') {
       const got = JSON.stringify(purpose.slice(0, 40));
-      throw bad(`purpose must be batch: files for anything else are kept by the provider itself (got ${got})`, 'purpose');
+      throw bad(`purpose must be batch; upload other files to the provider (got ${got})`, 'purpose');
     }
     const expiresInMs = this.#expiry() ?? retentionMs;
     await this.#flush();
@@ -138,7 +138,7 @@ class UploadForm {
     return found * 1000;
   }
 
-  /** The pieces are parts of larger ones: what goes to the store is a copy. */
+  /** Writes a copy to the store, as the chunks may be views of larger buffers. */
   async #flush(): Promise<void> {
     if (this.#heldBytes === 0) return;
     const piece = new Uint8Array(this.#heldBytes);
@@ -170,7 +170,9 @@ function toObject(file: StoredFile) {
 }
 
 function tooLarge(): BreakwaterError {
-  return new BreakwaterError('request_too_large', `a batch file may have ${FILE_BYTES_MAX / 1024 / 1024} MB`, { param: 'file' });
+  return new BreakwaterError('request_too_large', `a batch file must not be larger than ${FILE_BYTES_MAX / 1024 / 1024} MB`, {
+    param: 'file',
+  });
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

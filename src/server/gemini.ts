@@ -14,7 +14,7 @@ export function callGemini(call: Call): Promise<void> {
   const colon = rest.lastIndexOf(':');
   const model = modelName(rest.slice(0, Math.max(0, colon)));
   const method = rest.slice(colon + 1);
-  if (colon <= 0 || model === '') throw new BreakwaterError('not_found', `there is nothing at ${call.place.path}`);
+  if (colon <= 0 || model === '') throw new BreakwaterError('not_found', `unknown path ${call.place.path}`);
   switch (method) {
     case 'generateContent':
     case 'streamGenerateContent':
@@ -28,7 +28,7 @@ export function callGemini(call: Call): Promise<void> {
         return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: `:${method}`, ...arrival });
       });
     default:
-      throw new BreakwaterError('not_found', `models have no method ${JSON.stringify(method.slice(0, 80))} here`);
+      throw new BreakwaterError('not_found', `unknown method ${JSON.stringify(method.slice(0, 80))} of models`);
   }
 }
 
@@ -46,7 +46,7 @@ function generate(call: Call, model: string, isStream: boolean): Promise<void> {
   return withBody(call, (bytes, arrival) => decodeAndSubmit(call, asked, bytes, arrival));
 }
 
-/** Asked of a provider that counts, else estimated. */
+/** Counted by a provider that can, else estimated. */
 function countTokens(call: Call, model: string): Promise<void> {
   return withBody(call, async (bytes, arrival) => {
     requireModel(call, model);
@@ -57,7 +57,7 @@ function countTokens(call: Call, model: string): Promise<void> {
   });
 }
 
-/** `models/NAME` and `NAME` are one. */
+/** `models/NAME` and `NAME` are equivalent. */
 function modelName(text: string): string {
   return text.startsWith('models/') ? text.slice('models/'.length) : text;
 }

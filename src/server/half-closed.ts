@@ -1,25 +1,25 @@
 /**
- * A caller that closes its side of a connection has left, or only says that it sends nothing more: TCP tells both by the same FIN.
- * Only what is written to it shows the difference, for one who has left answers with a reset. So something that says nothing is
- * written, at first soon again, since the reset is seen by the write that follows it.
+ * A FIN from the caller means either that it has disconnected, or only that it sends nothing more. Only a write shows the difference: a
+ * caller that has disconnected replies with a reset. So a write without content is sent as a probe; the second one follows soon, since a
+ * reset is detected by the next write.
  */
 import type { Socket } from 'node:net';
 
-/** Until the next probe, in milliseconds; the last holds for all that follow, so that two of them fit into a second. */
+/** Delays until the next probe, in milliseconds; the last applies to all further ones, so that two fit into a second. */
 const probeAfterMs = [100, 400] as const;
 
-/** An answer that is owed on a connection. */
+/** A pending response on a connection. */
 export interface Probed {
-  /** Writes what says nothing; false: nothing can be written now, or not by this answer. */
+  /** Writes something without content; false: not possible now, or not in this response. */
   probe(): boolean;
 }
 
 const probes = Symbol('probes');
 type HalfClosedSocket = Socket & { [probes]?: number };
 
-/** Probes a caller that closed its side, and asks for a 'timeout' event when that has to be done again; false: it has left. */
-export function probeCaller(socket: Socket, owed: readonly Probed[]): boolean {
-  if (!owed.some((answer) => answer.probe())) return false;
+/** Probes a caller that closed its side, and sets the socket's timeout for the next probe; false: no probe is possible. */
+export function probeCaller(socket: Socket, pending: readonly Probed[]): boolean {
+  if (!pending.some((response) => response.probe())) return false;
   const halfClosed = socket as HalfClosedSocket;
   const count = halfClosed[probes] ?? 0;
   halfClosed[probes] = count + 1;

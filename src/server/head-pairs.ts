@@ -1,7 +1,7 @@
-/** Small questions about a head, whose names and values stand in turn. */
+/** Checks on header lists of alternating names and values. */
 import type { HeaderPairs } from '../core/headers.ts';
 
-/** Whether a header's value names a stream of events. */
+/** Whether a header value is the media type of an event stream. */
 export function isEventStream(value: string): boolean {
   return value.startsWith('text/event-stream');
 }
@@ -10,7 +10,7 @@ export function isLoopbackAddress(address: string | undefined): boolean {
   return address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.'));
 }
 
-/** Whether the head says where its body ends. */
+/** Whether the head delimits its body. */
 export function hasLength(headers: HeaderPairs): boolean {
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
@@ -19,7 +19,7 @@ export function hasLength(headers: HeaderPairs): boolean {
   return false;
 }
 
-/** Of a flat list: keeps a name or value if both of its pair may stand in a head. */
+/** A filter for a flat list: true if both name and value of the pair are valid in a head. */
 export function isPrintablePair(_: string, index: number, headers: string[]): boolean {
   const name = headers[index - (index % 2)]!;
   const value = headers[index - (index % 2) + 1] ?? '';

@@ -1,4 +1,4 @@
-/** Liveness and readiness: no upstream call, no key, and in `live` no dependency at all. */
+/** Liveness and readiness: without upstream calls or keys, and `live` without any dependency. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Call } from './call.ts';
 
@@ -13,7 +13,7 @@ export function showReady(call: Call): void {
 
 export async function showMetrics(call: Call): Promise<void> {
   const { scrape } = call.app;
-  if (scrape === null) throw new BreakwaterError('not_found', 'no metrics are kept here');
+  if (scrape === null) throw new BreakwaterError('not_found', 'metrics are not available');
   const { contentType, body } = await scrape();
   call.send(200, contentType, Buffer.from(body));
 }

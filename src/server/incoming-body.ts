@@ -1,34 +1,34 @@
-/** Of a body that is read piece by piece, bytes that wait to be taken. */
+/** The most unread bytes of a body that is read as a stream. */
 const WAITING_BYTES_MAX = 256 * 1024;
 
-/** What takes a body. */
+/** The consumer of a body. */
 export interface BodyTaker {
-  /** False: nothing more of it is wanted. */
+  /** False: the rest of the body is discarded. */
   take(chunk: Buffer): boolean;
   finish(): void;
   fail(error: Error): void;
 }
 
-/** Of a body that nothing has asked for yet: beyond this nothing more is read from its connection, in bytes. */
+/** The most bytes of a body without a reader yet; beyond it the connection is not read. */
 const EARLY_BYTES_MAX = 64 * 1024;
 
-/** Where a body comes from. */
+/** The source of a body. */
 export interface BodySource {
-  /** Reads nothing more until `readOn`. */
+  /** Pauses reading until `readOn`. */
   holdReading(): void;
   readOn(): void;
 }
 
-/** The body of one request: kept until something asks for it, read, or discarded. */
+/** The body of one request: buffered until it has a reader, read, or discarded. */
 export class IncomingBody {
   readonly #source: BodySource;
-  /** It has come whole. */
+  /** The body is complete. */
   isReceived = false;
   #reader: BodyTaker | null = null;
-  /** What came before anything asked for it. */
+  /** Chunks received before there was a reader. */
   #early: Buffer[] | null = null;
   #earlyBytes = 0;
-  /** Nothing will ask for it any more. */
+  /** The rest is read and dropped. */
   #isDiscarded = false;
 
   constructor(source: BodySource) {
@@ -45,7 +45,7 @@ export class IncomingBody {
     else this.#source.readOn();
   }
 
-  /** As it comes. What is not taken is read and forgotten. */
+  /** The body as a stream. The rest is discarded if iteration stops early. */
   async *pieces(): AsyncGenerator<Uint8Array> {
     const queue = new PieceQueue(this.#source);
     this.readBy(queue);
@@ -76,7 +76,7 @@ export class IncomingBody {
     this.#reader = null;
   }
 
-  /** What still comes is read and forgotten, so that the next request can be found behind it. */
+  /** Reads and drops the rest, so that the next request on the connection can be read. */
   discard(): void {
     this.#reader = null;
     this.#early = null;
@@ -97,7 +97,7 @@ export class IncomingBody {
   }
 }
 
-/** Holds what came until it is taken, and the connection back where that is much. */
+/** Queues chunks until they are read, with back-pressure on the connection. */
 class PieceQueue implements BodyTaker {
   readonly #source: BodySource;
   readonly #pieces: Buffer[] = [];
@@ -128,7 +128,7 @@ class PieceQueue implements BodyTaker {
     this.#wake?.();
   }
 
-  /** Null: that was all. Throws what broke the body off. */
+  /** The next chunk; null: end of body. Throws the error that interrupted the body. */
   async next(): Promise<Buffer | null> {
     while (this.#pieces.length === 0) {
       if (this.#error !== null) throw this.#error;

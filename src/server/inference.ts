@@ -1,4 +1,4 @@
-/** The hot path: a request for a model, from its first byte to the engine. */
+/** The hot path: a model request from its first byte to the engine. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { RequestFacts, SchedulingClass } from '../core/request.ts';
@@ -20,15 +20,15 @@ import { decodeInSlices, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
-/** By config: the headers that any of its providers takes. */
+/** By config: the headers that are forwarded to any of its providers. */
 const forwardedBy = new WeakMap<object, readonly string[]>();
 
 const none: readonly string[] = [];
 
-/** The part of the room for bodies that each class leaves free for higher ones. */
+/** The share of the body memory that each class leaves free for higher ones. */
 export const byteReserve: Readonly<Record<SchedulingClass, number>> = { high: 0, normal: 1 / 8, low: 1 / 4, job: 1 / 4 };
 
-/** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
+/** The handler of `POST /v1/chat/completions` and similar paths; `path` is relative to the provider's base URL. */
 export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {
   return (call: Call): Promise<void> => {
     // Anthropic's SDK marks beta requests in the query.
@@ -40,22 +40,22 @@ export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'emb
 export interface Inference {
   readonly dialect: Dialect;
   readonly operation: 'chat' | 'completions' | 'embeddings';
-  /** The one below the provider's base URL. */
+  /** Relative to the provider's base URL. */
   readonly path: string;
-  /** What the caller's path says. Default: nothing. */
+  /** Facts from the caller's path. Default: none. */
   readonly pathFacts?: PathFacts;
   readonly history?: GatewayRequest['history'];
   readonly wrap?: Submission['wrap'];
 }
 
-export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
-  const decoded = decodeBody(call, asked, bytes);
+export function decodeAndSubmit(call: Call, inference: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
+  const decoded = decodeBody(call, inference, bytes);
   return decoded instanceof Promise
-    ? decoded.then((found) => submitDecoded(call, asked, found, arrival))
-    : submitDecoded(call, asked, decoded, arrival);
+    ? decoded.then((found) => submitDecoded(call, inference, found, arrival))
+    : submitDecoded(call, inference, decoded, arrival);
 }
 
-/** A promise only for a large body. */
+/** Returns a promise only for a large body. */
 export function decodeBody(
   call: Call,
   { dialect, operation, pathFacts }: Inference,
@@ -64,13 +64,13 @@ export function decodeBody(
   return decodeInSlices(dialect, operation, bytes, call.gateway.slices, pathFacts);
 }
 
-/** Throws `invalid_request` for a body that is none of its dialect. */
+/** Throws `invalid_request` for a body that is invalid in its dialect. */
 export function requireDecoded(decoded: DecodedRequest): SoundRequest {
   if (decoded.ok) return decoded;
   throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
 }
 
-/** Throws `invalid_request`, `model_not_allowed`. */
+/** Checks the body and its models. Throws `invalid_request`, `model_not_allowed`. */
 export function requireSound(call: Call, decoded: DecodedRequest): SoundRequest {
   const sound = requireDecoded(decoded);
   const { facts, body } = sound;
@@ -81,9 +81,9 @@ export function requireSound(call: Call, decoded: DecodedRequest): SoundRequest 
 
 export type SoundRequest = Extract<DecodedRequest, { ok: true }>;
 
-export function submitDecoded(call: Call, asked: Inference, decoded: DecodedRequest, arrival: Arrival): Promise<void> {
+export function submitDecoded(call: Call, inference: Inference, decoded: DecodedRequest, arrival: Arrival): Promise<void> {
   const { facts, body } = requireSound(call, decoded);
-  const { dialect, path, history, wrap } = asked;
+  const { dialect, path, history, wrap } = inference;
   return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
 }
 
@@ -98,16 +98,16 @@ interface Submission extends Arrival {
   readonly body: RequestBody;
   readonly path: string;
   readonly history?: GatewayRequest['history'];
-  /** Stands between the engine and the caller. */
+  /** Wraps the sink of the response. */
   readonly wrap?: ((sink: ResponseSink) => ResponseSink) | undefined;
 }
 
-/** Reads settings and body, lets `run` go on, and gives the room for the body back on every path. */
+/** Reads settings and body, calls `run`, and releases the memory of the body on every path. */
 export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arrival) => Promise<void>): Promise<void> {
   const { app, gateway, exchange } = call;
   const receivedAt = gateway.clock.now();
   const settings = readSettings(exchange, gateway.config.policy);
-  // A deadline of the caller's own bounds its upload too; the policy's may depend on the model, which is not known yet.
+  // A deadline of the caller also applies to its upload; that of the policy may depend on the model, which is not known yet.
   const endsAt = settings.deadlineGiven ? receivedAt + settings.deadlineMs : Infinity;
   const reserve = byteReserve[settings.priority ?? call.client!.priority];
   const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
@@ -125,7 +125,7 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   }
 }
 
-/** Throws `model_not_allowed` where the client's list leaves the model out. */
+/** Throws `model_not_allowed` if the client may not use the model. */
 export function requireModel(call: Call, model: string): void {
   if (call.client!.mayUse(model)) return;
   throw new BreakwaterError('model_not_allowed', `this API key may not use the model ${JSON.stringify(model.slice(0, 200))}`, {
@@ -133,16 +133,20 @@ export function requireModel(call: Call, model: string): void {
   });
 }
 
-/** The same for every other model that the body names: some providers choose among them. */
+/** The same for every other model in the body, since some providers choose among several. */
 export function requireModels(call: Call, { names, unreadable }: ModelNames): void {
   for (const name of names) requireModel(call, name);
   if (unreadable === null) return;
-  throw new BreakwaterError('model_not_allowed', `this API key may not use every model, and '${unreadable}' is too large to be checked`, {
-    param: unreadable,
-  });
+  throw new BreakwaterError(
+    'model_not_allowed',
+    `this API key is limited to certain models, and '${unreadable}' is too large to be checked`,
+    {
+      param: unreadable,
+    },
+  );
 }
 
-/** Hands the request to the engine, which ends the exchange whatever happens. */
+/** Passes the request to the engine, which ends the exchange in every case. */
 export function submit(call: Call, { dialect, facts, body, path, history, wrap, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;

@@ -1,4 +1,4 @@
-/** What the paths of files, batches and background responses share. */
+/** Shared functions for files, batches and background responses. */
 import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../core/request.ts';
@@ -9,15 +9,15 @@ import { UNREAD_MAX_MS } from './unread-answer.ts';
 
 export function jobsOf(call: Call): Jobs {
   const { jobs } = call.gateway;
-  if (jobs === null) throw new BreakwaterError('store_unavailable', 'files and batches are not available: this store keeps none');
+  if (jobs === null) throw new BreakwaterError('store_unavailable', 'files and batches are not supported by this store');
   return jobs;
 }
 
-/** The class of a job's requests: `job`, or the one that is asked for, as far as the client may have it. */
+/** The class of a job's requests: `job`, or the requested one, limited to what the client may use. */
 export function jobPriority(call: Call, settings: RequestSettings): SchedulingClass {
   const { maxPriority } = call.client!;
-  const asked = settings.priority ?? 'job';
-  return SCHEDULING_CLASSES.indexOf(asked) < SCHEDULING_CLASSES.indexOf(maxPriority) ? maxPriority : asked;
+  const requested = settings.priority ?? 'job';
+  return SCHEDULING_CLASSES.indexOf(requested) < SCHEDULING_CLASSES.indexOf(maxPriority) ? maxPriority : requested;
 }
 
 interface LimitBounds {
@@ -37,11 +37,11 @@ export interface PageWish {
   readonly limit: number;
   readonly after?: string;
   readonly oldestFirst: boolean;
-  /** Of files. */
+  /** For files only. */
   readonly purpose?: string;
 }
 
-/** `limit`, `after`, `order` and `purpose` of a list. Throws `invalid_request`. */
+/** Parses `limit`, `after`, `order` and `purpose` of a list. Throws `invalid_request`. */
 export function pageWish(call: Call, limits: LimitBounds): PageWish {
   const query = new URLSearchParams(call.place.query);
   const limit = limitWish(query, limits);
@@ -54,14 +54,14 @@ export function pageWish(call: Call, limits: LimitBounds): PageWish {
   return { limit, oldestFirst: order === 'asc', ...(after !== '' && { after }), ...(purpose !== '' && { purpose }) };
 }
 
-/** A page in the form that OpenAI's SDKs page through. */
+/** A page in OpenAI's list format. */
 export function toList(data: readonly { readonly id?: unknown }[], hasMore: boolean): object {
   return { object: 'list', data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more: hasMore };
 }
 
 /**
- * Sends what the store gives a piece at a time, as fast as it is read. The head goes with the first piece, so that a store that fails at
- * once is an error response. `length`: in bytes, of all; null: not known.
+ * Streams chunks from the store, with back-pressure. The head is sent with the first chunk, so that an immediate failure of the store
+ * results in an error response. `length`: in bytes; null: unknown.
  */
 export async function sendPieces(
   call: Call,
@@ -81,7 +81,7 @@ export async function sendPieces(
       left -= next.value.byteLength;
       if (!exchange.write(next.value) && !(await isDrained(call))) return exchange.abort();
     }
-    // Deleted meanwhile, or its results are no longer what they were: its length was promised.
+    // Content that was deleted or changed meanwhile does not match its content-length.
     if (isEmpty || length === null || left === 0) exchange.end();
     else exchange.abort();
   } finally {
@@ -89,7 +89,7 @@ export async function sendPieces(
   }
 }
 
-/** False: its caller reads nothing any more. */
+/** False: the caller has stopped reading. */
 export function isDrained(call: Call): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = call.gateway.clock.schedule(UNREAD_MAX_MS, () => resolve(false));

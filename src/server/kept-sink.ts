@@ -1,7 +1,7 @@
 import type { HeaderPairs } from '../core/headers.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
-/** The same sink, which hands over the body of a whole successful response of at most `bytesMax`, and its headers. */
+/** Wraps a sink and calls `onWhole` with the body and headers of a complete successful response of at most `bytesMax`. */
 export function keepBody(
   sink: ResponseSink,
   bytesMax: number,

@@ -1,4 +1,4 @@
-/** Large bodies: joined and read in slices, between which the event loop serves everybody else. */
+/** Joins and decodes large bodies in slices, so that the event loop is not blocked. */
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Operation } from '../core/request.ts';
 import { decodeRequest, NO_PATH_FACTS, withoutByteOrderMark } from '../wire/decode-request.ts';
@@ -7,10 +7,10 @@ import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { ReceivedBody } from './exchange.ts';
 
-/** Copied in one step. */
+/** Bytes copied per step. */
 const COPY_BYTES = 512 * 1024;
 
-/** The body in one piece. */
+/** The body as one buffer. */
 export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<Uint8Array> {
   if (body instanceof Uint8Array) return body;
   const pieces = [...body];
@@ -26,7 +26,7 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
       left -= piece.length;
       from += piece.length;
       if (from < pieces[next]!.length) continue;
-      pieces[next] = NO_BYTES; // its memory is free from here on
+      pieces[next] = NO_BYTES; // frees its memory
       next++;
       from = 0;
     }
@@ -37,7 +37,7 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
 
 const NO_BYTES = new Uint8Array(0);
 
-/** Decodes a body: a large one in slices. */
+/** Decodes a body, in slices if it is large. */
 export function decodeInSlices(
   dialect: Dialect,
   operation: Operation,

@@ -6,11 +6,11 @@ const CLOSE = Buffer.from(']');
 const NONE: Uint8Array = Buffer.alloc(0);
 
 /**
- * The same sink, whose every response is a JSON list: how Gemini streams without `alt=sse`. A list passes as it is, one response becomes its
- * only element. Errors stay as they are.
+ * Wraps a sink so that every response is a JSON list, Gemini's streaming format without `alt=sse`. A list is passed unchanged, and a single
+ * response becomes its only element. Errors are unchanged.
  */
 export function inList(sink: ResponseSink): ResponseSink {
-  /** Held until the first byte shows which of the two it is. */
+  /** The head, held until the first byte shows whether the body is a list. */
   let held: { readonly status: number; readonly headers: HeaderPairs } | null = null;
   let isWrapped = false;
 
@@ -43,7 +43,7 @@ export function inList(sink: ResponseSink): ResponseSink {
   };
 }
 
-/** JSON begins with its bracket, after white space or a byte order mark. */
+/** Whether JSON starts with `[`, after white space or a byte order mark. */
 function isList(bytes: Uint8Array): boolean {
   const first = bytes.find((byte) => byte > 0x20 && byte !== 0xef && byte !== 0xbb && byte !== 0xbf);
   return first === 0x5b;

@@ -1,11 +1,11 @@
-/** What both listeners share: their options, and how long a connection may take. */
+/** Options and timeouts of both listeners. */
 import type { HttpParsers } from '../transport/http-parser.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import type { AnswerBroken } from './refusals.ts';
 
-/** Longer than the 60 s of common load balancers, so that an idle connection is closed by them and not here. */
+/** Longer than the 60 s of common load balancers, so that they close idle connections first. */
 export const keepAliveTimeoutMs = 75_000;
-/** For a head: beyond it the caller is broken or hostile. For a whole request: 64 MB in this time is 1.7 Mbit/s. */
+/** For the head of a request, and for the whole: 64 MB in this time is 1.7 Mbit/s. */
 export const headersTimeoutMs = 60_000;
 export const requestTimeoutMs = 300_000;
 
@@ -14,27 +14,27 @@ export interface ListenerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly handle: ExchangeHandler;
-  /** The answer to what is not HTTP, or came too slowly. */
+  /** The response to invalid HTTP, or to a request that was sent too slowly. */
   readonly answerBroken: AnswerBroken;
-  /** Open connections; default `CONNECTIONS_MAX`. */
+  /** The most open connections. Default: `CONNECTIONS_MAX`. */
   readonly connectionsMax?: number;
-  /** A connection could not be taken (too many open files, …); those that are open go on. */
+  /** A connection could not be accepted (too many open files, …); open ones are not affected. */
   readonly onError: (error: Error) => void;
   /** A connection was accepted. */
   readonly onConnection?: () => void;
-  /** `sockets`: node:http stands in where they can't be used. Default: `sockets`. */
+  /** `sockets`: falls back to node:http if not supported. Default: `sockets`. */
   readonly kind?: 'sockets' | 'node';
-  /** Default: Node's. Null: it can't be used. */
+  /** Default: that of Node.js. Null: not available. */
   readonly parsers?: HttpParsers | null;
 }
 
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  /** From now on every answer closes its connection, and idle ones are closed at once. New ones are still taken. */
+  /** From now on every response closes its connection, and idle connections are closed. New ones are still accepted. */
   windDown(): void;
-  /** Takes no new connection; resolves when the last one is gone. */
+  /** Accepts no new connections; resolves when all are closed. */
   close(): Promise<void>;
-  /** Breaks off every connection. */
+  /** Destroys all connections. */
   destroy(): void;
 }

@@ -1,13 +1,13 @@
 /**
- * What looks local (design 4.10). Where no key is asked for, the address of the socket proves little: behind a proxy
- * everybody is loopback, and any web page can make a browser post to a local port.
+ * Decides whether a request is local (design 4.10). The socket address alone proves little: behind a proxy every caller has a loopback
+ * address, and any web page can make a browser post to a local port.
  */
 import { BreakwaterError } from '../core/errors.ts';
 import { isLoopbackHost } from '../gateway/config/index.ts';
 import type { Exchange } from './exchange.ts';
 import { proxyMark } from './proxy-marks.ts';
 
-/** Why the request does not look local, in words; null: it does. */
+/** Describes why a request is not considered local; null: local. */
 export function foreignTrait(exchange: Exchange): string | null {
   if (exchange.place === 'process') return null;
   if (exchange.place === 'remote') return 'it comes from another machine';
@@ -15,30 +15,30 @@ export function foreignTrait(exchange: Exchange): string | null {
   return crossSiteTrait(exchange) ?? proxyTrait(exchange);
 }
 
-/** Why the request seems to come from a proxy, in words; null: it has no mark of one. */
+/** Describes the sign of a proxy in the request; null: none. */
 export function proxyTrait(exchange: Exchange): string | null {
   if (exchange.place === 'process') return null;
   const mark = proxyMark(exchange);
   if (mark !== null) return `it came through a proxy (its head has ${mark})`;
-  // nginx sends this where only `proxy_pass` is configured: no header names the visitor, and `Host` is our own address.
+  // nginx with only `proxy_pass` sends this: no header with the client address, and `Host` is the upstream address.
   if (exchange.isHttp10 && exchange.header('connection')?.toLowerCase() === 'close')
     return 'it came through a proxy (HTTP/1.0 with connection: close, as nginx sends it)';
   return null;
 }
 
-/** Whether the `Host` header is a loopback name or address. */
+/** Whether the `Host` header has a loopback name or address. */
 export function namesLoopback(exchange: Exchange): boolean {
   return isLoopbackAuthority(exchange.header('host') ?? '');
 }
 
-/** Why the request seems to be made by a foreign web page; null: it doesn't. */
+/** Describes the sign of a foreign web page in the request; null: none. */
 export function crossSiteTrait(exchange: Exchange): string | null {
   const origin = exchange.header('origin');
   if (origin !== undefined && !isLoopbackOrigin(origin)) return `it was made by a page of ${JSON.stringify(origin)}`;
   return isFetchedAcrossSites(exchange) ? 'it was made by a page of another site' : null;
 }
 
-/** What browsers send for a page of this host, or for no page at all. Anything else, also repeated, is of another site. */
+/** The values that browsers send for a page of this host, or without a page. Any other value means another site. */
 const ownSites: ReadonlySet<string> = new Set(['same-origin', 'same-site', 'none', '']);
 
 function isFetchedAcrossSites(exchange: Exchange): boolean {
@@ -46,13 +46,13 @@ function isFetchedAcrossSites(exchange: Exchange): boolean {
   return value !== undefined && !value.split(',').every((site) => ownSites.has(site.trim().toLowerCase()));
 }
 
-/** Throws `not_local`, naming the trait and the cure. */
+/** Throws `not_local` with the reason and the remedy, unless the request is local. */
 export function refuseForeign(exchange: Exchange, cure: string): void {
   const trait = foreignTrait(exchange);
-  if (trait !== null) throw new BreakwaterError('not_local', `this request does not look local: ${trait}. ${cure}`);
+  if (trait !== null) throw new BreakwaterError('not_local', `this request is not local: ${trait}. ${cure}`);
 }
 
-/** A `Host` value: a loopback name or address, with or without a port, and nothing else. */
+/** Whether a `Host` value is a loopback name or address, with or without a port. */
 function isLoopbackAuthority(host: string): boolean {
   if (host.length > 255) return false;
   const match = /^(?:\[([\da-fA-F:.]+)\]|([^\s:/?#@[\]\\]+))(?::\d{1,5})?$/.exec(host);

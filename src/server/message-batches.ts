@@ -1,4 +1,4 @@
-/** `/v1/messages/batches`: Anthropic's message batches, run by Breakwater itself on any target. */
+/** `/v1/messages/batches`: Anthropic's message batches, run by Breakwater on any target. */
 import { BreakwaterError } from '../core/errors.ts';
 import { messageBatchObject } from '../jobs/anthropic/message-batches.ts';
 import { RequestSplitter } from '../jobs/anthropic/request-splitter.ts';
@@ -8,10 +8,10 @@ import { jobPriority, jobsOf, limitWish, sendPieces } from './jobs-call.ts';
 import { readSettings } from './request-settings.ts';
 import { decodedPieces, StreamedBody } from './streamed-body.ts';
 
-/** As Anthropic's API has it, of a batch and of one request. */
+/** Anthropic's limits for a batch and for one request. */
 const BATCH_BYTES_MAX = 256 * 1024 * 1024;
 const REQUEST_BYTES_MAX = 32 * 1024 * 1024;
-/** Headers that belong to each request of the batch. */
+/** Headers that apply to each request of the batch. */
 const FORWARDED = ['anthropic-version', 'anthropic-beta'];
 const LIST = { default: 20, max: 1_000 };
 
@@ -62,7 +62,7 @@ export async function show(call: Call): Promise<void> {
 export async function list(call: Call): Promise<void> {
   const query = new URLSearchParams(call.place.query);
   const [after, before] = [query.get('after_id') ?? '', query.get('before_id') ?? ''];
-  if (after !== '' && before !== '') throw bad('before_id and after_id exclude each other');
+  if (after !== '' && before !== '') throw bad('before_id and after_id are mutually exclusive');
   const { entries, hasMore } = await jobsOf(call).messageBatches.list({
     client: call.client!.name,
     limit: limitWish(query, LIST),
@@ -92,7 +92,7 @@ function toObject(call: Call, job: Job) {
   return messageBatchObject(job, `${originOf(call)}/v1/messages/batches/${job.id}/results`);
 }
 
-/** Where the caller has reached us, by its own words; empty: they tell nothing, and the URL is relative. */
+/** The origin that the caller used, by its headers; empty: unknown, so that the URL is relative. */
 function originOf({ exchange }: Call): string {
   const host = exchange.header('x-forwarded-host') ?? exchange.header('host') ?? '';
   if (!/^[a-z0-9.:[\]-]{1,255}$/i.test(host)) return '';
@@ -100,7 +100,7 @@ function originOf({ exchange }: Call): string {
 }
 
 function tooLarge(): BreakwaterError {
-  return new BreakwaterError('request_too_large', `a message batch may have ${BATCH_BYTES_MAX / 1024 / 1024} MB`);
+  return new BreakwaterError('request_too_large', `a message batch must not be larger than ${BATCH_BYTES_MAX / 1024 / 1024} MB`);
 }
 
 function bad(message: string, isTooLarge = false): BreakwaterError {

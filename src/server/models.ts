@@ -1,9 +1,9 @@
-/** `GET /v1/models`: what the caller may ask for, in the shape of the SDK that asks. */
+/** `GET /v1/models`: the models that the caller may use, in the format of its protocol. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { ModelEntry } from '../gateway/gateway.ts';
 import type { Call } from './call.ts';
 
-/** When a model was made is not known here; SDKs want a date all the same. */
+/** The creation date is unknown, but SDKs require one. */
 const created = 0;
 
 export async function listModels(call: Call): Promise<void> {
@@ -18,11 +18,11 @@ export async function listModels(call: Call): Promise<void> {
   }
 }
 
-/** Every name that a request may ask for, listed or not. The id may hold slashes, raw or encoded. */
+/** Any model that can be requested, listed or not. The id may contain slashes, raw or encoded. */
 export async function showModel(call: Call): Promise<void> {
   const id = call.place.rest;
   const model = await call.gateway.findModel(call.client!, id);
-  if (model === null) throw new BreakwaterError('model_not_found', `there is no model ${JSON.stringify(id)} here`, { param: 'model' });
+  if (model === null) throw new BreakwaterError('model_not_found', `unknown model ${JSON.stringify(id)}`, { param: 'model' });
   const shape = call.protocol === 'anthropic' ? toAnthropic : call.protocol === 'gemini' ? toGemini : toOpenai;
   call.sendJson(200, shape(model));
 }

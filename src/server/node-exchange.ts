@@ -1,6 +1,6 @@
 /**
- * One request and its answer over node:http. It is on the hot path: one object per request, shared functions instead of
- * closures, the head held back until the first bytes so that both leave in one packet.
+ * One request and its response over node:http. It is on the hot path: one object per request, shared functions instead of closures, and the
+ * head is sent with the first bytes in one packet.
  */
 import type { HeaderPairs } from '../core/headers.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -12,19 +12,19 @@ import { repeatedHeader } from './repeated-headers.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
 import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
-/** Bodies up to this size leave in one string with their head, which saves a vectored write. */
+/** Bodies up to this size are written in one string with their head, which saves a vectored write. */
 const joinedBodyBytesMax = 4096;
 const noBytes = new Uint8Array(0);
-/** What goes out is always whole events, so a comment can stand anywhere. */
+/** Writes are always whole events, so a comment is valid between any two. */
 const probeComment = ':\n\n';
 
-/** What an exchange has to know of its listener. */
+/** The part of a listener that an exchange depends on. */
 export interface Winding {
-  /** Every answer closes its connection. */
+  /** Every response closes its connection. */
   readonly windingDown: boolean;
 }
 
-/** The exchanges on a connection whose answers are owed, in order. */
+/** The exchanges on a connection with pending responses, in order. */
 export const openExchanges = Symbol('open exchanges');
 const ownExchange = Symbol('exchange');
 export type TrackedSocket = Socket & { [openExchanges]: NodeExchange[] };
@@ -42,16 +42,16 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   #started = false;
   #over = false;
   #left = false;
-  /** Bytes of its connection that the caller had taken when it was last asked. */
+  /** Bytes of the connection sent at the last call of `readerMoved`. */
   #takenSeen = -1;
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
   #charge: ByteCharge | null = null;
   #unread: UnreadAnswer | null = null;
-  /** Why the body can't be had whole; null: it can. */
-  /** Ends the wait for the next piece of a body that is read as it comes. */
+  /** Ends the wait for the next chunk of a streamed body. */
   #stopPieces: ((error: Error) => void) | null = null;
+  /** Why the body is incomplete; null: no error. */
   #bodyError: Error | null = null;
 
   constructor(request: IncomingMessage, response: ServerResponse, listener: Winding, awaitsContinue: boolean) {
@@ -61,7 +61,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#awaitsContinue = awaitsContinue;
     this.#socket = request.socket as TrackedSocket;
     this.#socket[openExchanges].push(this);
-    // A write after the socket broke is reported here first, and to `callerLeft` at once after it.
+    // A write to a broken socket is reported here first, and then to `callerLeft`.
     response.on('error', ignore);
   }
 
@@ -124,7 +124,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     });
   }
 
-  // A piece that is still waited for when the body is stopped comes to nothing.
+  // A pending read is abandoned when the body is stopped.
   async *bodyPieces(): AsyncGenerator<Uint8Array> {
     const { headers } = this.#request;
     if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
@@ -146,7 +146,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     } finally {
       this.#stopPieces = null;
       if (!isWhole) {
-        // The rest is thrown away, so that its sender comes to read the answer.
+        // The rest is discarded, so that the sender reads the response.
         this.#bodyError ??= new Error('the body was not read to its end');
         this.#request.resume();
       }
@@ -161,12 +161,12 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#stopPieces?.(error);
   }
 
-  /** The request has come whole. */
+  /** The request is complete. */
   get isReceived(): boolean {
     return this.#request.complete;
   }
 
-  /** Calls back once the whole answer was handed to the system; never where it is broken off. */
+  /** Calls back when the whole response was passed to the operating system; never if it is aborted. */
   onceSent(listener: () => void): void {
     this.#response.once('finish', listener);
   }
@@ -218,7 +218,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#unread.set(bytes);
   }
 
-  /** It has been read, or broken off. */
+  /** The response was read by the caller, or aborted. */
   answerOver(): void {
     this.#unread?.set(0);
   }
@@ -233,7 +233,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
 
   probe(): boolean {
     if (this.#response.socket === null || this.#request.httpVersionMinor === 0) return false;
-    // Every client knows this interim answer, and may simply discard it (RFC 9110 15.2.1).
+    // Every client must be able to parse this interim response, and may discard it (RFC 9110 15.2).
     if (!this.#started) this.#response.writeProcessing();
     else if (this.#headers?.some(isEventStream) === true) this.#response.write(probeComment);
     else return false;
@@ -241,7 +241,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   }
 
   readerMoved(): boolean {
-    // An answer that waits for another one on its connection can't move.
+    // A response that waits for another one on its connection cannot progress.
     if (this.#response.socket === null) return true;
     const taken = this.takenBytes;
     const moved = taken !== this.#takenSeen;
@@ -250,7 +250,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   }
 
   get takenBytes(): number {
-    // As net's own timeouts do, for of a large write nothing else tells what is left.
+    // Like the timeouts of node:net, since only the queue size shows the rest of a large write.
     const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
     return this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
   }
@@ -268,7 +268,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   }
 
   flushed(): void {
-    // Another answer on its way must not be measured by this one; for an idle connection Node has set its own.
+    // This limit must not apply to the next response; for an idle connection Node.js has set its own.
     if (this.#socket[openExchanges].length > 0) this.#socket.setTimeout(0);
   }
 
@@ -277,7 +277,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     const wasStarted = this.#started;
     if (!wasStarted) this.#endWhole(bytes);
     else {
-      // A head that promised to keep the connection was sent before the winding down began.
+      // The head was sent before winding down began, without `connection: close`.
       if (this.#listener.windingDown) this.#response.once('finish', () => destroySoon(this.#socket));
       if (bytes.length > 0) this.#response.end(bytes);
       else this.#response.end();
@@ -289,14 +289,14 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   abort(): void {
     if (this.#over) return;
     this.#finish();
-    // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
+    // Without chunked encoding only a reset distinguishes an aborted response from a complete one (RFC 9112 6.3).
     if (this.#started && this.#request.httpVersionMinor === 0) this.#socket.resetAndDestroy();
     else if (!this.#started || this.#socket.writableNeedDrain) {
       this.#socket.destroy();
       this.answerOver();
     } else {
       this.#socket.setTimeout(UNREAD_MAX_MS);
-      // Node hands what was just written to the socket in its next tick only.
+      // Node.js passes the last write to the socket in the next tick.
       process.nextTick(destroySoon, this.#socket);
     }
   }
@@ -307,13 +307,13 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#body?.fail(new CallerLeft());
     this.#body = null;
     this.answerOver();
-    const tell = this.onLeave;
+    const { onLeave } = this;
     this.onLeave = null;
-    tell?.();
+    onLeave?.();
     this.wakeWriter();
   }
 
-  /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
+  /** Limits the time to flush the rest of an ended response. */
   #limitFlush(): void {
     this.#chargeUnread();
     this.#socket.setTimeout(UNREAD_MAX_MS);
@@ -329,7 +329,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     else this.#response.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'), 'latin1');
   }
 
-  /** `bodyBytes`: the length of the whole body, -1 where it is not known yet. */
+  /** `bodyBytes`: the length of the whole body; -1: unknown. */
   #start(bodyBytes: number): void {
     this.#started = true;
     const headers = this.#headers ?? [];

@@ -1,4 +1,4 @@
-/** The listener over node:http: by setting, and where the one on sockets can't be used. */
+/** The listener over node:http: by configuration, or if the socket listener is not supported. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
@@ -10,7 +10,7 @@ import { headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, type Listener, 
 import { headFault, wantedProtocol } from './request-head.ts';
 import { refuseBroken, refuseHead, refuseUpgrade, refusesMore, type AnswerBroken } from './refusals.ts';
 
-/** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
+/** Starts listening; rejects with the error of Node.js (`EADDRINUSE`, `EACCES`, …). */
 export function listenOverNode(options: ListenerOptions): Promise<Listener> {
   const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isDisposable);
   const state: ListenerState = { handle: options.handle, connections, windingDown: false };
@@ -19,7 +19,7 @@ export function listenOverNode(options: ListenerOptions): Promise<Listener> {
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
     noDelay: true,
-    // It is asked for below, in our own words.
+    // Checked in `headFault`.
     requireHostHeader: false,
   });
   server.on('connection', (socket) => {
@@ -72,7 +72,7 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
     close: () =>
       new Promise((resolve) => {
         closeIdle(state);
-        // The plain close: the HTTP server's own also cuts off answers that are finished but not flushed yet.
+        // `close` of net.Server: that of the HTTP server also destroys responses that are not flushed yet.
         NetServer.prototype.close.call(server, () => resolve());
       }),
     destroy() {
@@ -96,22 +96,22 @@ function trackConnection(socket: Socket, { connections }: ListenerState, answerB
   });
 }
 
-/** A caller that closed its side may still read; any other has let its time pass. */
+/** Probes a caller that closed its side, since it may still read; any other has timed out. */
 function probeOrClose(socket: Socket): void {
   if (!socket.readableEnded || !probeCaller(socket, (socket as TrackedSocket)[openExchanges])) socket.destroy();
 }
 
-/** Ends every connection on which no answer is owed, once it has flushed the last one. */
+/** Closes every connection without pending responses, after flushing. */
 function closeIdle({ connections }: ListenerState): void {
   for (const socket of connections.all) if (isIdle(socket)) socket.destroySoon();
 }
 
-/** It can be closed at once: idle, and no part of an answer is left to flush. */
+/** Idle, and with nothing left to flush. */
 function isDisposable(socket: TrackedSocket): boolean {
   return isIdle(socket) && socket.writableLength === 0;
 }
 
-/** No answer is owed on it. */
+/** No pending responses. */
 function isIdle(socket: TrackedSocket): boolean {
   return socket[openExchanges].length === 0;
 }

@@ -1,4 +1,4 @@
-/** What one client may name is what the provider reads: no spelling of a model gets past its list. */
+/** The model that is checked is the model that the provider reads: no spelling bypasses a client's list. */
 import assert from 'node:assert/strict';
 import { bothWays } from '../../test/server/both-ways.ts';
 
@@ -32,7 +32,7 @@ const unreadable: Readonly<Record<string, string>> = {
 };
 
 for (const [name, body] of Object.entries(unreadable)) {
-  bothWays(`${name}: refused for everybody`, config, async ({ fetch, gateway }) => {
+  bothWays(`${name}: refused for all clients`, config, async ({ fetch, gateway }) => {
     for (const key of ['web-key-1234', 'all-key-1234']) {
       const response = await fetch('/v1/chat/completions', post(body, key));
       assert.equal(response.status, 400);
@@ -63,18 +63,18 @@ const naming: Readonly<Record<string, string>> = {
 };
 
 for (const [name, more] of Object.entries(naming)) {
-  bothWays(`${name}: held against the client's list`, config, async ({ fetch, gateway }) => {
+  bothWays(`${name}: checked against the client's list`, config, async ({ fetch, gateway }) => {
     for (const path of ['/v1/chat/completions', '/v1/rerank', '/v1/listen']) {
       const response = await fetch(path, post(chat(more)));
       assert.equal(response.status, 403, path);
       assert.equal(((await response.json()) as { error: { code: string } }).error.code, 'model_not_allowed');
     }
     assert.equal(gateway.requests.length, 0);
-    assert.equal((await fetch('/v1/chat/completions', post(chat(more), 'all-key-1234'))).status, 200, 'without a list nothing is asked');
+    assert.equal((await fetch('/v1/chat/completions', post(chat(more), 'all-key-1234'))).status, 200, 'without a list nothing is checked');
   });
 }
 
-bothWays('names that the list allows, and names elsewhere, are taken', config, async ({ fetch }) => {
+bothWays('allowed names, and names in other places, are accepted', config, async ({ fetch }) => {
   for (const more of [
     ',"models":["fast","gpt-5"]',
     ',"fallbacks":[{"model":"gpt-4o"}]',
@@ -90,7 +90,7 @@ bothWays('names that the list allows, and names elsewhere, are taken', config, a
   }
 });
 
-bothWays('a model in the query of a passed path is refused', config, async ({ fetch, gateway }) => {
+bothWays('a model in the query of a forwarded path is refused', config, async ({ fetch, gateway }) => {
   for (const query of ['model=secret', 'Model=secret', 'x=1&mod%65l=secret', 'models=a']) {
     assert.equal((await fetch(`/v1/rerank?${query}`, post('{"model":"fast"}'))).status, 400, query);
     assert.equal((await fetch(`/v1/listen?${query}`, post('{"model":"fast"}'))).status, 400, query);
@@ -99,7 +99,7 @@ bothWays('a model in the query of a passed path is refused', config, async ({ fe
   assert.equal((await fetch('/v1/listen?model=nova', post('{}', 'all-key-1234'))).status, 200);
 });
 
-bothWays('a body that is read as JSON is sent as JSON', config, async ({ fetch, gateway }) => {
+bothWays('a body that is parsed as JSON is sent as JSON', config, async ({ fetch, gateway }) => {
   const body = '{"model":"fast","x":"&model=secret&"}';
   assert.equal((await fetch('/v1/rerank', post(body, 'web-key-1234', 'application/x-www-form-urlencoded'))).status, 200);
   assert.equal(gateway.requests[0]!.body.contentType, null);

@@ -1,6 +1,6 @@
 /**
- * The dashboard's files, built into one folder by `npm run build`. The page holds no data: it asks the admin API, with the admin key where one is
- * set, so that the files themselves need no key then.
+ * The dashboard's files, built into one folder by `npm run build`. The page contains no data: it calls the admin API, with the admin key if
+ * one is set, so that the files themselves need no key.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,10 +9,10 @@ import { brotliCompress, gzip } from 'node:zlib';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Call } from './call.ts';
 
-/** Beside the published code; in a checkout where `npm run build` puts it. */
+/** Next to the published code, or in a checkout the output of `npm run build`. */
 const folders = ['../dashboard/', '../../dist/dashboard/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 const indexName = 'index.html';
-/** What the build makes; any other file is not served. */
+/** File names of the build; other files are not served. */
 const fileName = /^[\w-]+(?:\.[\w-]+)*\.(?:html|js|css|svg)$/;
 const contentTypes: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -21,7 +21,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 };
 
-/** Scripts and styles of our own files only, no frames, no forms, no plug-ins, nothing from elsewhere. */
+/** Only own scripts and styles: no frames, forms, plug-ins or external content. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -59,15 +59,15 @@ export async function showPage(call: Call): Promise<void> {
   const page = await loadOnce();
   const file = page?.get(indexName);
   if (file === undefined)
-    throw new BreakwaterError('not_found', 'the dashboard is not built: run npm run build. The admin API answers under /admin/');
-  // The names of all other files change with their content; this one must be asked for each time.
+    throw new BreakwaterError('not_found', 'the dashboard is not built: run npm run build. The admin API is available under /admin/');
+  // The names of all other files change with their content; this one must be revalidated each time.
   sendFile(call, file, 'no-cache');
 }
 
 export async function showPageFile(call: Call): Promise<void> {
   const page = await loadOnce();
   const file = call.place.rest === indexName ? undefined : page?.get(call.place.rest);
-  if (file === undefined) throw new BreakwaterError('not_found', `there is nothing at ${call.place.path}`);
+  if (file === undefined) throw new BreakwaterError('not_found', `unknown path ${call.place.path}`);
   sendFile(call, file, 'public, max-age=31536000, immutable');
 }
 
@@ -87,7 +87,7 @@ function encodingFor(accepted: string): 'br' | 'gzip' | 'plain' {
   return names.includes('br') ? 'br' : names.includes('gzip') ? 'gzip' : 'plain';
 }
 
-/** A page that is missing is looked for again at each request: it may be built meanwhile. */
+/** A missing page is looked up again for each request, as it may have been built meanwhile. */
 async function loadOnce(): Promise<Page | null> {
   loaded ??= load().catch((error: unknown) => {
     loaded = null; // files may be replaced while they are read

@@ -15,7 +15,7 @@ const listed = {
 
 const get = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
 
-overSocket('a listed path is passed on in its normal form, however it is spelled', listed, async ({ origin, gateway }) => {
+overSocket('a listed path is forwarded in normalized form, for every spelling', listed, async ({ origin, gateway }) => {
   for (const [target, sent] of [
     ['/v1/fine_tuning/jobs', '/fine_tuning/jobs'],
     ['/v1//fine_tuning///jobs/', '/fine_tuning/jobs'],
@@ -35,7 +35,7 @@ overSocket('a listed path is passed on in its normal form, however it is spelled
   }
 });
 
-overSocket('no spelling leads from a listed path to another one', listed, async ({ origin, gateway }) => {
+overSocket('no spelling of a listed path reaches a different path', listed, async ({ origin, gateway }) => {
   for (const target of [
     '/v1/fine_tuning/../uploads',
     '/v1/fine_tuning/%2e%2e/uploads',

@@ -1,4 +1,4 @@
-/** Requests that are passed on as bytes: audio, images, moderations, rerank, and the paths listed in `server.passThrough`. */
+/** Requests that are forwarded as bytes: audio, images, moderations, rerank, and the paths in `server.passThrough`. */
 import type { Dialect } from '../wire/dialect.ts';
 import { DIALECTS, dialectOf } from '../wire/dialects.ts';
 import { BreakwaterError } from '../core/errors.ts';
@@ -13,13 +13,13 @@ import type { Call } from './call.ts';
 import { requireModel, requireModels, submit, withBody, type Arrival } from './inference.ts';
 import { encodePath } from './path.ts';
 
-/** Passes the request on to the target of the model that its JSON or multipart body names. */
+/** Forwards the request to the target of the model in its JSON or multipart body. */
 export function passBytes(call: Call): Promise<void> {
   refuseModelInQuery(call);
   return withBody(call, (bytes, arrival) => submitBytes(call, DIALECTS['openai-chat'], bytes, arrival));
 }
 
-/** The same for a body that is here. `decoded`: the conversation that it holds, whose opaque pieces are minded; null: none. */
+/** The same for a received body. `decoded`: the conversation in it, for routing by its opaque items; null: none. */
 export async function submitBytes(
   call: Call,
   dialect: Dialect,
@@ -31,18 +31,18 @@ export async function submitBytes(
   const read = await readBody(call, contentType, bytes);
   const { passed, others } = accept(read);
   if (passed.model === null) {
-    throw new BreakwaterError('invalid_request', 'the body names no model: it says which target this goes to', { param: 'model' });
+    throw new BreakwaterError('invalid_request', 'the body has no model, which determines the target', { param: 'model' });
   }
   const { name } = passed.model;
   requireModel(call, name);
   if (call.client!.isLimited) requireModels(call, others());
-  // What was read as JSON is sent as JSON, whatever it was called: a reader of forms would find other fields in it.
+  // A body that was parsed as JSON is sent as JSON, since a form parser would find other fields in it.
   const body = bodyOf(bytes, passed, isMultipart(contentType) || isJson(contentType) ? contentType : null);
   const opened = decoded === null ? body : { ...body, members: decoded.members, opaque: decoded.opaque === true };
   return submit(call, { dialect, facts: factsOf(name, bytes), body: opened, path: upstreamPath(call), ...arrival });
 }
 
-/** A JSON body that is passed on for a model which the path names. */
+/** Reads a JSON body that is forwarded to the model in the path. */
 export async function readPassedJson(call: Call, dialect: Dialect, model: string, bytes: Uint8Array): Promise<Passed> {
   const { passed, others } = accept(await readBody(call, 'application/json', bytes));
   if (call.client!.isLimited) requireModels(call, others());
@@ -55,7 +55,7 @@ interface Passed {
   readonly body: RequestBody;
 }
 
-/** Passes the request on to the provider that the config names for its path. */
+/** Forwards the request to the configured provider of its path. */
 export function passListed(call: Call, entry: PassThroughConfig): Promise<void> {
   if (entry.clients !== null && !entry.clients.includes(call.client!.name)) {
     throw new BreakwaterError('model_not_allowed', 'this API key may not use this path');
@@ -65,14 +65,14 @@ export function passListed(call: Call, entry: PassThroughConfig): Promise<void> 
   return withBody(call, async (bytes, arrival) => {
     const contentType = call.exchange.header('content-type') ?? null;
     const read = bytes.length === 0 ? NOTHING : await readBody(call, contentType, bytes);
-    // The operator has opened the path to any body; a client with a list of models may send what can be held against it.
+    // Any body is allowed on the path; from a client with a model list only one that can be checked against the list.
     const { passed, others } = read.ok || isLimited ? accept(read) : NOTHING;
     const model = passed.model?.name ?? null;
     if (isLimited) {
       if (model !== null && !call.client!.mayUse(`${entry.provider}/${model}`)) requireModel(call, model);
       requireModels(call, others());
     }
-    // An empty model: the provider's own business, and the body is left as it is.
+    // Without a model the body is forwarded unchanged.
     const target = `${entry.provider}/${model ?? ''}`;
     const body = bodyOf(bytes, read.ok ? passed : null, contentType);
     const dialect = dialectOf(call.gateway.config.providers[entry.provider]!.protocol);
@@ -80,7 +80,7 @@ export function passListed(call: Call, entry: PassThroughConfig): Promise<void> 
   });
 }
 
-/** The listed path that a request is for; a `/*` at its end takes everything below it. */
+/** The `server.passThrough` entry for a path; a trailing `/*` matches everything below. */
 export function findListed(listed: readonly PassThroughConfig[], path: string, versionedPath: string): PassThroughConfig | null {
   const fits = (entry: PassThroughConfig, given: string): boolean =>
     entry.path.endsWith('/*') ? given.startsWith(entry.path.slice(0, -1)) : given === entry.path;
@@ -107,13 +107,13 @@ function accept(read: PassthroughResult): Accepted {
   throw new BreakwaterError('invalid_request', read.message, read.param === null ? {} : { param: read.param });
 }
 
-/** The query goes on to the provider, where some read a model from it. */
+/** The query is forwarded, and some providers read a model from it. */
 function refuseModelInQuery(call: Call): void {
   const { query } = call.place;
   if (query === '') return;
   for (const name of new URLSearchParams(query).keys()) {
     if (namesModel(name))
-      throw new BreakwaterError('invalid_request', 'the model is named in the body, not in the query', { param: name.slice(0, 80) });
+      throw new BreakwaterError('invalid_request', 'the model must be in the body, not in the query', { param: name.slice(0, 80) });
   }
 }
 
@@ -121,7 +121,7 @@ function bodyOf(bytes: Uint8Array, passed: PassthroughBody | null, contentType: 
   return { bytes, members: [], values: 0, contentType, passed };
 }
 
-/** Base URLs end with `/v1` where their protocol has it, so that it is taken off here. */
+/** Removes `/v1`, since base URLs include it. */
 function upstreamPath(call: Call): string {
   const { path, query } = call.place;
   return encodePath(path.startsWith('/v1/') ? path.slice('/v1'.length) : path) + query;

@@ -1,15 +1,15 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Protocol } from '../core/request.ts';
 
-/** A request's target, taken apart: `path` is decoded and free of dots and doubled slashes; `query` keeps its `?`. */
+/** A parsed request target: `path` is decoded, without dot segments and repeated slashes; `query` includes `?`. */
 export interface ParsedTarget {
   readonly path: string;
   readonly query: string;
 }
 
 /**
- * Takes a request target apart (RFC 9112 3.2: origin form, or absolute form, whose authority means nothing to us).
- * Throws `invalid_request` where it can't be decoded.
+ * Parses a request target (RFC 9112 3.2: origin form, or absolute form, whose authority is ignored). Throws `invalid_request` if it can't be
+ * decoded.
  */
 export function parseTarget(target: string): ParsedTarget {
   const withoutFragment = before(target, '#');
@@ -19,32 +19,32 @@ export function parseTarget(target: string): ParsedTarget {
 }
 
 /**
- * Whether a decoded path may be read as another one by a server behind us: one that decodes twice, or that cuts off what follows a
- * semicolon. Such a path is not passed on.
+ * Whether an upstream server may interpret a decoded path differently: by decoding twice, or by removing what follows a semicolon. Such a
+ * path is not forwarded.
  */
 export function isAmbiguous(path: string): boolean {
   return /%(?:2e|2f|5c|25)/i.test(path) || /\/\.{1,2};/.test(path);
 }
 
-/** The path as it may stand in a request line again. */
+/** Encodes a path for a request line. */
 export function encodePath(path: string): string {
   return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
 }
 
-/** Anthropic's paths below a prefix, as other gateways have them. */
+/** Anthropic's paths with a prefix, as in other gateways. */
 const ANTHROPIC_ALIAS = /^\/anthropic\/v1\/(?:messages|models)(?:\/|$)/;
 
-/** The spelling under which the table knows an API path: one `/v1` in front. */
+/** The API path as in the route table: with one leading `/v1`. */
 export function withVersion(path: string): string {
   if (ANTHROPIC_ALIAS.test(path)) return path.slice('/anthropic'.length);
   if (path.startsWith('/v1/v1/')) return path.slice('/v1'.length);
   return path.startsWith('/v1/') ? path : `/v1${path}`;
 }
 
-/** Google's SDK also calls its API by the version `v1`. */
+/** Google's SDK also uses the version `v1`. */
 const GEMINI_CALL = /^\/v1\/models\/.+:[A-Za-z]+$/;
 
-/** The dialect that a path's callers speak, for the shape of an error. */
+/** The protocol of callers of a path, for the format of errors. */
 export function protocolOfPath(path: string): Protocol {
   if (path.startsWith('/anthropic/')) return 'anthropic';
   if (path.startsWith('/v1beta/') || GEMINI_CALL.test(path)) return 'gemini';
@@ -64,12 +64,12 @@ function decode(path: string): string {
   } catch {
     throw new BreakwaterError('invalid_request', 'the path is not properly percent-encoded');
   }
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(decoded)) throw new BreakwaterError('invalid_request', 'the path holds control characters');
+  // eslint-disable-next-line no-control-regex -- control characters are matched on purpose
+  if (/[\u0000-\u001f\u007f]/.test(decoded)) throw new BreakwaterError('invalid_request', 'the path contains control characters');
   return decoded;
 }
 
-/** Resolves `.` and `..` (RFC 3986 5.2.4) and drops empty segments, a last slash included. A backslash is read as a slash, as many servers do. */
+/** Resolves `.` and `..` (RFC 3986 5.2.4) and removes empty segments and a trailing slash. A backslash counts as a slash, as in many servers. */
 function normalise(path: string): string {
   const segments: string[] = [];
   for (const segment of path.replaceAll('\\', '/').split('/')) {

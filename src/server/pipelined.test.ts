@@ -10,7 +10,7 @@ function post(model: string, ...more: string[]): string {
   return ['POST /v1/chat/completions HTTP/1.1', 'Host: localhost', `Content-Length: ${body.length}`, ...more, '', body].join('\r\n');
 }
 
-/** Statuses of the answers that came, in order. */
+/** The statuses of the responses, in order. */
 function statuses(answers: string): string[] {
   return [...answers.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status!);
 }
@@ -29,7 +29,7 @@ const broken: [string, string, string][] = [
 
 for (const [what, text, status] of broken) {
   for (const form of ['plain', 'streamed'] as const) {
-    overSocket(`${what} behind a valid request takes nothing of its ${form} answer, and is refused after it`, {}, async (stage) => {
+    overSocket(`${what} after a valid request does not affect its ${form} response, and is refused after it`, {}, async (stage) => {
       const { origin, gateway } = stage;
       let sink: ResponseSink | undefined;
       gateway.answer = (_, given) =>
@@ -42,22 +42,22 @@ for (const [what, text, status] of broken) {
       const answers = rawExchange(origin, post('fast') + text + post('vendor/one'));
       while (sink === undefined) await new Promise(setImmediate);
       await turns();
-      sink.end(Buffer.from('the whole answer'));
+      sink.end(Buffer.from('the whole response'));
       const got = await answers;
       assert.deepEqual(statuses(got), ['200', status]);
-      assert.ok(got.indexOf('the whole answer') < got.indexOf(`HTTP/1.1 ${status}`));
+      assert.ok(got.indexOf('the whole response') < got.indexOf(`HTTP/1.1 ${status}`));
       assert.match(got, /connection: close[^]*"code":"invalid_request"/i);
-      assert.equal(gateway.requests.length, 1, 'what comes after it is not looked at');
+      assert.equal(gateway.requests.length, 1, 'later requests are ignored');
     });
   }
 }
 
-overSocket('the answers before a malformed request are all sent', {}, async ({ origin }) => {
+overSocket('all responses before a malformed request are sent', {}, async ({ origin }) => {
   const got = await rawExchange(origin, post('fast') + post('vendor/one') + post('fast') + 'NONSENSE\r\n\r\n');
   assert.deepEqual(statuses(got), ['200', '200', '200', '400']);
 });
 
-overSocket('requests sent at once on a connection are worked on one at a time', {}, async ({ origin, gateway }) => {
+overSocket('pipelined requests on a connection are handled one at a time', {}, async ({ origin, gateway }) => {
   const sinks: ResponseSink[] = [];
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);
@@ -73,7 +73,7 @@ overSocket('requests sent at once on a connection are worked on one at a time', 
   assert.deepEqual(statuses(await answers), ['200', '200', '200']);
 });
 
-overSocket(`no more is read of a connection while more than ${PIPELINED_MAX} requests wait on it`, {}, async ({ origin, gateway }) => {
+overSocket(`a connection is not read while more than ${PIPELINED_MAX} requests wait on it`, {}, async ({ origin, gateway }) => {
   const sinks: ResponseSink[] = [];
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);

@@ -1,10 +1,10 @@
-/** The headers by which a request shows that a reverse proxy, load balancer or CDN passed it on. */
+/** Headers that show that a request came through a reverse proxy, load balancer or CDN. */
 import type { Exchange } from './exchange.ts';
 
-/** `x-forwarded-for` and its family. */
+/** `x-forwarded-for` and related headers. */
 const forwardedPrefix = 'x-forwarded';
 
-/** Set by proxies and not by clients. A caller can add one, but behind a proxy it can't take all of them away. */
+/** Set by proxies, not by clients. A caller can add them, but cannot remove those of a proxy. */
 const names = [
   'forwarded',
   'via',
@@ -40,7 +40,7 @@ const names = [
   'akamai-origin-hop',
 ] as const;
 
-/** The name of the first header that only a proxy adds; null: the request has none. */
+/** The first header that only a proxy adds; null: none. */
 export function proxyMark(exchange: Pick<Exchange, 'header' | 'hasHeaderLike'>): string | null {
   for (const name of names) if (exchange.header(name) !== undefined) return name;
   return exchange.hasHeaderLike(forwardedPrefix) ? `${forwardedPrefix}-*` : null;

@@ -1,6 +1,6 @@
 /**
- * Answers to what is not valid HTTP. After one nothing more is read from its connection: where one request ends and the next begins
- * is not known any more. The requests before it keep their answers, which are sent whole and first.
+ * Responses to invalid HTTP. Afterwards the connection is not read any more, since the boundary between requests is unknown. Responses to
+ * earlier requests are sent completely before.
  */
 import type { HeaderPairs } from '../core/headers.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -10,44 +10,44 @@ import { systemClock } from '../gateway/system-clock.ts';
 import { CallerLeft } from './exchange.ts';
 import { openExchanges, type TrackedSocket } from './node-exchange.ts';
 
-/** A whole answer that is made without a request. */
+/** A complete response without a request. */
 export interface BareAnswer {
   readonly status: number;
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
 }
 
-/** `hasLeft`: the caller seems to be gone, and its request is no rejected one. */
+/** `hasLeft`: the caller has probably disconnected, so its request does not count as rejected. */
 export type AnswerBroken = (status: number, message: string, hasLeft?: boolean) => BareAnswer;
 
-/** How long the refused caller may take to read its refusal, in milliseconds. */
+/** How long a caller may take to read the refusal, in milliseconds. */
 export const readRefusalMs = 1000;
 
 const refused = Symbol('refused');
 type RefusedSocket = TrackedSocket & { [refused]?: boolean };
 
-/** A request before this one on its connection was not valid: this one is not looked at. */
+/** An earlier request on the connection was invalid: this one is ignored. */
 export function refusesMore(request: IncomingMessage): boolean {
   return (request.socket as RefusedSocket)[refused] === true;
 }
 
-/** Refuses a request whose head was read and must not be acted on, and ends its connection. */
+/** Refuses a request because of its head, and closes the connection. */
 export function refuseHead(request: IncomingMessage, response: ServerResponse, { status, headers, body }: BareAnswer): void {
   (request.socket as RefusedSocket)[refused] = true;
   response.writeHead(status, [...headers, 'connection', 'close']).end(body);
 }
 
-/** Refuses to change to another protocol, and names the one that is served. */
+/** Refuses a protocol upgrade. */
 export function refuseUpgrade(request: IncomingMessage, response: ServerResponse, answerBroken: AnswerBroken): void {
   refuseHead(request, response, upgradeRefusal(answerBroken));
 }
 
 export function upgradeRefusal(answerBroken: AnswerBroken): BareAnswer {
-  const { status, headers, body } = answerBroken(426, 'this server speaks HTTP/1.1 only: send the request without an Upgrade header');
+  const { status, headers, body } = answerBroken(426, 'this server supports HTTP/1.1 only: send the request without an Upgrade header');
   return { status, headers: [...headers, 'upgrade', 'HTTP/1.1'], body };
 }
 
-/** Refuses what the parser could not read, in its turn, and ends the connection. */
+/** Refuses invalid input after all earlier responses, and closes the connection. */
 export function refuseBroken(error: { readonly code?: string }, socket: Socket, answerBroken: AnswerBroken): void {
   const broken = socket as RefusedSocket;
   if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -57,24 +57,24 @@ export function refuseBroken(error: { readonly code?: string }, socket: Socket, 
   if (broken[refused] === true) return;
   broken[refused] = true;
   const { status, message } = faultOf(error.code);
-  // Closed in the middle of a request.
+  // The connection was closed during a request.
   const hasLeft = error.code === 'HPE_INVALID_EOF_STATE';
   const last = broken[openExchanges].at(-1);
   if (last === undefined) writeRefusal(socket, answerBroken(status, message, hasLeft));
-  // What could not be read belongs to this request, so that the refusal is its answer.
+  // The invalid input belongs to this request, so the refusal is its response.
   else if (!last.isReceived) last.stopBody(hasLeft ? new CallerLeft() : new BreakwaterError('invalid_request', message, { status }));
   else last.onceSent(() => writeRefusal(socket, answerBroken(status, message, hasLeft)));
 }
 
-/** By the code of the parser, of node:http, or of our own. */
+/** `code`: of the parser, of node:http, or `CONNECT`, `CONNECTIONS`. */
 export function faultOf(code: string | undefined): { readonly status: number; readonly message: string } {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return { status: 408, message: 'the request did not come in time' };
+      return { status: 408, message: 'the request was not received in time' };
     case 'HPE_HEADER_OVERFLOW':
       return { status: 431, message: 'the request head is too large' };
     case 'CONNECT':
-      return { status: 400, message: 'CONNECT is not supported: this is no proxy' };
+      return { status: 400, message: 'CONNECT is not supported: this is not a proxy' };
     case 'CONNECTIONS':
       return { status: 503, message: 'too many connections are open' };
     default:
@@ -89,13 +89,13 @@ const reasons: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** Writes a refusal as the last thing on its connection. */
+/** Writes a refusal and closes the connection. */
 export function writeRefusal(socket: Socket, { status, headers, body }: BareAnswer): void {
   if (!socket.writable) return;
   let head = `HTTP/1.1 ${status} ${reasons[status] ?? 'Refused'}\r\nconnection: close\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${Buffer.from(body).toString('latin1')}`, 'latin1');
-  // Not the socket's own timeout, which starts anew with whatever the caller sends. Sockets are the system's, whatever clock the engine uses.
+  // Not the socket's own timeout, which every received byte restarts. Sockets use system time, independent of the engine's clock.
   const timer = systemClock.schedule(readRefusalMs, () => socket.destroy());
   socket.once('close', () => timer.cancel());
 }

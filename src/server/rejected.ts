@@ -7,7 +7,7 @@ const operations: Readonly<Record<string, Operation>> = {
   '/v1/embeddings': 'embeddings',
 };
 
-/** A request of which no more is known than its head: the server turns it away before its body is read. */
+/** A request that is rejected by its head, before its body is read. */
 export function rejectedByHead(head: Omit<RejectedRequest, 'operation' | 'model'>): RejectedRequest {
   return { ...head, operation: operations[head.path] ?? 'bytes', model: null };
 }

@@ -29,7 +29,7 @@ for (const pair of repeated) {
   });
 }
 
-overSocket('headers that may be repeated are taken', {}, async ({ origin }) => {
+overSocket('headers that may be repeated are accepted', {}, async ({ origin }) => {
   const answer = await rawExchange(origin, ask('Accept: a/b', 'Accept: c/d', 'X-Other: 1', 'X-Other: 2', 'Cookie: a=1', 'Cookie: b=2'));
   assert.match(answer, /^HTTP\/1\.1 200 /);
 });

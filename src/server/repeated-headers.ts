@@ -1,6 +1,6 @@
 /**
- * Headers that we act on and that are sent twice. Node keeps the first of some, joins others, and servers behind us may keep the last: what
- * we decide by would not be what they do.
+ * Detects significant headers that are sent twice. Node.js keeps the first of some and joins others, while upstream servers may use the last,
+ * so that both would act on different values.
  */
 import type { JudgedHead } from './request-head.ts';
 
@@ -9,9 +9,9 @@ const ONCE: ReadonlySet<string> = new Set([
   'x-stainless-timeout', 'x-stainless-read-timeout', 'anthropic-version', 'traceparent',
 ]); // prettier-ignore
 
-/** The header that is given twice; null: none of those that have to stand once. */
+/** The first significant header that occurs twice; null: none. */
 export function repeatedHeader({ rawHeaders, headers }: Pick<JudgedHead, 'headers' | 'rawHeaders'>): string | null {
-  // Nearly no request repeats any, and then there are as many names as values.
+  // Fast path: without repetitions there are as many names as values.
   let names = 0;
   for (const _ in headers) names++;
   if (names * 2 === rawHeaders.length) return null;

@@ -1,10 +1,10 @@
 import type { Random } from '../core/random.ts';
 
-/** Base-36 characters of the prefix, about 100 bits: ids of other processes can't be guessed. */
+/** Base-36 characters of the prefix, about 100 bits, so that ids of other processes can't be guessed. */
 const prefixDraws = 3;
 const charsPerDraw = 7;
 
-/** Makes `req_` ids: a prefix that is drawn once per process, and a counter. */
+/** Creates `req_` ids: a random prefix per process, and a counter. */
 export function createRequestIds(random: Random): () => string {
   let prefix = 'req_';
   for (let draw = 0; draw < prefixDraws; draw++) {

@@ -58,7 +58,7 @@ bothWays(
   },
 );
 
-bothWays('without clients any priority may be asked for', {}, async ({ fetch, gateway }) => {
+bothWays('without clients any priority may be requested', {}, async ({ fetch, gateway }) => {
   await fetch('/v1/chat/completions', chat({}, { 'x-breakwater-priority': 'high' }));
   await fetch('/v1/chat/completions', chat({ service_tier: 'priority' }));
   await fetch('/v1/chat/completions', chat({ service_tier: 'default' }));
@@ -70,8 +70,8 @@ bothWays('without clients any priority may be asked for', {}, async ({ fetch, ga
 
 const deadlines: [string, Record<string, string>, number][] = [
   ['the policy’s', {}, 20_000],
-  ['asked for by header', { 'x-breakwater-deadline-ms': '1500' }, 1500],
-  ['longer than the policy’s if asked for', { 'x-breakwater-deadline-ms': '25000' }, 25_000],
+  ['set by header', { 'x-breakwater-deadline-ms': '1500' }, 1500],
+  ['longer than that of the policy if requested', { 'x-breakwater-deadline-ms': '25000' }, 25_000],
   ['cut to maxDeadline', { 'x-breakwater-deadline-ms': '3600000' }, 30_000],
   ['a second before the SDK gives up', { 'x-stainless-timeout': '20' }, 19_000],
   ['5 % before the SDK gives up', { 'x-stainless-timeout': '10' }, 9500],
@@ -99,7 +99,7 @@ for (const [story, headers, expected] of deadlines) {
 const streams: [string, Record<string, string>, number, number | null][] = [
   ['gets keep-alives before its caller stops to read', { 'x-stainless-read-timeout': '10' }, 20_000, 8000],
   ['gets them however little its caller waits, but not without end', { 'x-stainless-read-timeout': '0.001' }, 20_000, 250],
-  ['keeps the deadline that was asked for', { 'x-breakwater-deadline-ms': '15000', 'x-stainless-read-timeout': '10' }, 15_000, 8000],
+  ['keeps the requested deadline', { 'x-breakwater-deadline-ms': '15000', 'x-stainless-read-timeout': '10' }, 15_000, 8000],
   ['gets them as the policy says where nothing is known', {}, 20_000, null],
   ['has the deadline of the whole timeout', { 'x-stainless-timeout': '10' }, 9500, null],
 ];
@@ -112,7 +112,7 @@ for (const [story, headers, deadline, keepAliveMaxMs] of streams) {
   });
 }
 
-bothWays('fallback is on unless it is turned off', {}, async ({ fetch, gateway }) => {
+bothWays('fallback is on by default', {}, async ({ fetch, gateway }) => {
   for (const headers of [{}, { 'x-breakwater-fallback': 'on' }, { 'x-breakwater-fallback': 'off', 'x-breakwater-cache': 'refresh' }]) {
     await fetch('/v1/chat/completions', chat({}, headers));
   }
@@ -132,7 +132,7 @@ const senseless: [string, string][] = [
 ];
 
 for (const [name, value] of senseless) {
-  bothWays(`${name}: ${value} is refused by name`, {}, async ({ fetch, gateway }) => {
+  bothWays(`${name}: ${value} is refused with the name of the header`, {}, async ({ fetch, gateway }) => {
     const response = await fetch('/v1/chat/completions', chat({}, { [name]: value }));
     assert.equal(response.status, 400);
     const { error } = (await response.json()) as { error: { code: string; param: string; message: string } };
@@ -142,7 +142,7 @@ for (const [name, value] of senseless) {
   });
 }
 
-bothWays('headers that may travel on do, others stay', {}, async ({ fetch, gateway }) => {
+bothWays('only permitted headers are forwarded', {}, async ({ fetch, gateway }) => {
   const headers = {
     traceparent: '00-a-b-01',
     'openai-organization': 'org',
@@ -161,7 +161,7 @@ bothWays('headers that may travel on do, others stay', {}, async ({ fetch, gatew
   ]);
 });
 
-bothWays('headers of ours that mean nothing are passed on by name, to be noted', {}, async ({ fetch, gateway }) => {
+bothWays('unknown x-breakwater headers are passed to the engine by name', {}, async ({ fetch, gateway }) => {
   const headers = { 'x-breakwater-prority': 'high', 'x-breakwater-cache': 'off', 'x-breakwater-timeout': '5' };
   assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
   assert.deepEqual(gateway.requests[0]?.unknownHeaders, ['x-breakwater-prority', 'x-breakwater-timeout']);

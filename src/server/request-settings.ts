@@ -1,4 +1,4 @@
-/** What a caller may wish for in headers (design 2.3). */
+/** Request settings in headers (design 2.3). */
 import type { Policy } from '../gateway/config/index.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { PRIORITIES, SCHEDULING_CLASSES, type Priority, type RequestFacts, type SchedulingClass } from '../core/request.ts';
@@ -7,32 +7,32 @@ import type { AgentRole } from '../wire/agent-role.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface RequestSettings {
-  /** Asked for by header; null: not asked for. */
+  /** From the header; null: not set. */
   readonly priority: SchedulingClass | null;
   readonly deadlineMs: number;
-  /** False: `deadlineMs` is the policy's own. */
+  /** False: `deadlineMs` is the policy's. */
   readonly deadlineGiven: boolean;
-  /** `x-breakwater-deadline-ms` names it, which goes before what an SDK says. */
+  /** The deadline is from `x-breakwater-deadline-ms`, which takes precedence over SDK timeouts. */
   readonly isDeadlineAsked: boolean;
-  /** How long the caller waits for the next byte, in milliseconds; null: that is not known. */
+  /** The read timeout of the caller, in milliseconds; null: unknown. */
   readonly readTimeoutMs: number | null;
-  /** False: only the first tier. */
+  /** False: only the first tier is used. */
   readonly fallback: boolean;
   readonly cache: 'on' | 'off' | 'refresh';
-  /** Null: none was given. */
+  /** Null: not set. */
   readonly idempotencyKey: string | null;
-  /** `x-breakwater-*` headers that mean nothing here. */
+  /** Unknown `x-breakwater-*` headers. */
   readonly unknownHeaders: readonly string[];
 }
 
-/** A longer idempotency key is refused, in characters. */
+/** The longest idempotency key, in characters. */
 const KEY_LENGTH_MAX = 255;
 
 const DEADLINE_HEADER = 'x-breakwater-deadline-ms';
 
 type DeadlinePolicy = Pick<Policy, 'deadline' | 'maxDeadline'>;
 
-/** Reads the headers; throws `invalid_request` for a value that means nothing. */
+/** Reads the headers; throws `invalid_request` for an invalid value. */
 export function readSettings(exchange: Exchange, policy: DeadlinePolicy): RequestSettings {
   const cache = oneOf(exchange, 'x-breakwater-cache', ['off', 'refresh']) ?? 'on';
   const idempotencyKey = readKey(exchange);
@@ -57,7 +57,7 @@ export function readSettings(exchange: Exchange, policy: DeadlinePolicy): Reques
 const ownPrefix = 'x-breakwater-';
 const ownHeaders: ReadonlySet<string> = new Set(['priority', 'deadline-ms', 'fallback', 'cache'].map((name) => ownPrefix + name));
 const none: readonly string[] = [];
-/** More of them are not named. */
+/** The most that are reported. */
 const namedMax = 10;
 
 function unknownHeaders(exchange: Exchange): readonly string[] {
@@ -68,7 +68,7 @@ function unknownHeaders(exchange: Exchange): readonly string[] {
     .slice(0, namedMax);
 }
 
-/** Only what changes something can be repeated by mistake: a key with any other method means nothing. */
+/** A key applies to POST only, since repeating other methods has no side effects. */
 function readKey(exchange: Exchange): string | null {
   const name = 'idempotency-key';
   const key = exchange.header(name);
@@ -78,17 +78,17 @@ function readKey(exchange: Exchange): string | null {
 }
 
 /**
- * The header's, else what the service tier means, else the client's, which the part that the request has in an agent's run may change;
- * never above what the client may have.
+ * The priority from the header, else from the service tier, else the client's, adjusted for the role of the request in an agent run; never
+ * above the client's maximum.
  */
 export function choosePriority(
-  asked: SchedulingClass | null,
+  requested: SchedulingClass | null,
   facts: RequestFacts,
   client: KnownClient,
   role: AgentRole | null,
   agents: Policy['agents'],
 ): SchedulingClass {
-  if (asked !== null) return allowed(asked, client);
+  if (requested !== null) return allowed(requested, client);
   const own = allowed(priorityOfTier(facts.serviceTier) ?? client.priority, client);
   return role === null ? own : allowed(priorityOfRole(own, agents[role]), client);
 }
@@ -97,7 +97,7 @@ function allowed(wish: SchedulingClass, { maxPriority }: KnownClient): Schedulin
   return SCHEDULING_CLASSES.indexOf(wish) < SCHEDULING_CLASSES.indexOf(maxPriority) ? maxPriority : wish;
 }
 
-/** A sub-agent of a class that none is below stays in it: the class of jobs is for those who ask for it. */
+/** A sub-agent of the lowest priority keeps it, since the class `job` must be requested explicitly. */
 function priorityOfRole(own: SchedulingClass, setting: Policy['agents'][AgentRole]): SchedulingClass {
   if (setting === 'client') return own;
   const below = PRIORITIES[SCHEDULING_CLASSES.indexOf(own) + 1];
@@ -116,12 +116,12 @@ function deadlineWish(exchange: Exchange, policy: DeadlinePolicy): number | null
   return Math.min(Number(text), policy.maxDeadline);
 }
 
-/** The official SDKs tell when they give up; our answer has to come a little before that. */
+/** The deadline for the timeout that official SDKs send, slightly earlier so that the response arrives in time. */
 function sdkTimeout(exchange: Exchange, policy: DeadlinePolicy): number | null {
   return shorterThan(secondsOf(exchange, 'x-stainless-timeout'), policy.deadline);
 }
 
-/** In milliseconds; null: the header is missing, or no positive number of seconds. */
+/** In milliseconds; null: the header is missing or not a positive number of seconds. */
 function secondsOf(exchange: Exchange, name: string): number | null {
   const timeoutMs = Number(exchange.header(name) ?? Number.NaN) * 1000;
   return timeoutMs > 0 && timeoutMs < Infinity ? timeoutMs : null;
@@ -134,20 +134,20 @@ function shorterThan(timeoutMs: number | null, deadlineMs: number): number | nul
   return wishMs < deadlineMs ? wishMs : null;
 }
 
-/** The shortest interval of keep-alives that a caller can ask for, in milliseconds. */
+/** The shortest interval of keep-alives that a caller can request, in milliseconds. */
 const KEEP_ALIVE_MIN_MS = 250;
-/** Keep-alives come after this share of what the caller waits for the next byte. */
+/** The interval of keep-alives, as a share of the caller's read timeout. */
 const KEEP_ALIVE_SHARE = 0.8;
 
-/** What the caller's read timeout means for its request, once it is known whether it asks for a stream. */
+/** The effect of the caller's read timeout, which depends on whether the response is streamed. */
 export interface Waiting extends Pick<RequestSettings, 'deadlineMs' | 'deadlineGiven'> {
-  /** A stream must not be silent for longer, in milliseconds; null: the policy decides. */
+  /** The longest interval of keep-alives in a stream, in milliseconds; null: that of the policy. */
   readonly keepAliveMaxMs: number | null;
 }
 
 /**
- * A caller with a read timeout gives up when it hears nothing for that long. A plain answer is silent until it is whole, so that is
- * its deadline, unless `x-breakwater-deadline-ms` says another; a stream gets keep-alives sooner.
+ * A caller with a read timeout gives up after that long without a byte. A non-streaming response sends nothing before it is complete, so the
+ * read timeout is its deadline, unless `x-breakwater-deadline-ms` is set; a stream gets more frequent keep-alives.
  */
 export function waitingOf(settings: RequestSettings, isEventStream: boolean): Waiting {
   const { deadlineMs, deadlineGiven, isDeadlineAsked, readTimeoutMs } = settings;

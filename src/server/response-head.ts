@@ -1,4 +1,4 @@
-/** The head of a response as it is written to the socket. */
+/** Serializes the head of a response. */
 import type { HeaderPairs } from '../core/headers.ts';
 import { STATUS_CODES } from 'node:http';
 import { systemClock } from '../gateway/system-clock.ts';
@@ -6,7 +6,7 @@ import { systemClock } from '../gateway/system-clock.ts';
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 
-/** How the body ends: `length` stands in the headers, or is none at all; `chunked`; or with the connection. */
+/** How the body is delimited: by content-length or without a body, by chunks, or by the end of the connection. */
 export type BodyEnd = 'length' | 'chunked' | 'close';
 
 const statusLines = new Map<number, string>();
@@ -20,7 +20,7 @@ function statusLine(status: number): string {
 let dateSecond = -1;
 let dateLine = '';
 
-/** Made once a second. */
+/** Updated once per second. */
 function currentDateLine(): string {
   const ms = systemClock.epochMs();
   const second = Math.floor(ms / 1000);
@@ -33,12 +33,12 @@ function currentDateLine(): string {
 
 export interface HeadEnd {
   readonly body: BodyEnd;
-  /** The connection serves again after this response. */
+  /** The connection stays open after this response. */
   readonly keepsAlive: boolean;
   readonly keepAliveSeconds: number;
 }
 
-/** Headers that can't stand in a head are left out. */
+/** Omits headers with invalid characters. */
 export function headText(status: number, headers: HeaderPairs, { body, keepsAlive, keepAliveSeconds }: HeadEnd): string {
   let text = statusLine(status);
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,7 +1,7 @@
-/** The Responses API around a request: what a later request refers to, and what was answered before. */
+/** The Responses API: stores responses for later requests, and serves stored ones. */
 import { BreakwaterError } from '../core/errors.ts';
-import { KEPT_BYTES_MAX } from '../gateway/response-history.ts';
-import type { KeptResponse } from '../gateway/response-store.ts';
+import { STORED_BYTES_MAX } from '../gateway/response-history.ts';
+import type { StoredTurn } from '../gateway/response-store.ts';
 import { isBackgroundId } from '../jobs/responses/background.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
@@ -15,45 +15,45 @@ import { keepBody } from './kept-sink.ts';
 import { submitBytes } from './pass-through.ts';
 
 const dialect = DIALECTS['openai-responses'];
-const asked = { dialect, operation: 'chat', path: '/responses' } as const;
-/** Items that one page of a list holds. */
+const inference = { dialect, operation: 'chat', path: '/responses' } as const;
+/** The default page size of lists. */
 const PAGE_SIZE = 20;
 const PAGE_SIZE_MAX = 100;
-/** When a caller who found no room may well find it, in milliseconds. */
+/** The Retry-After if the memory is full, in milliseconds. */
 const ROOM_RETRY_MS = 1_000;
 
 export function createResponse(call: Call): Promise<void> {
   return withBody(call, async (bytes, arrival) => {
-    const decoding = decodeBody(call, asked, bytes);
+    const decoding = decodeBody(call, inference, bytes);
     const decoded = requireSound(call, decoding instanceof Promise ? await decoding : decoding);
     const { members } = decoded.body;
     const isBackground = members.findLast(({ name }) => name === 'background');
     if (isBackground !== undefined && readBoolean(bytes, isBackground) === true) return background.create(call, decoded, arrival);
-    // What is large is not kept.
-    if (bytes.byteLength > KEPT_BYTES_MAX) return submitDecoded(call, asked, decoded, arrival);
+    // Large requests are not stored.
+    if (bytes.byteLength > STORED_BYTES_MAX) return submitDecoded(call, inference, decoded, arrival);
     return submitKept(call, bytes, decoded, arrival);
   });
 }
 
-/** Keeps the response for requests that refer to it, and follows what this one refers to. */
+/** Stores the response for later requests, and loads the conversation that this one refers to. */
 async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, arrival: Arrival): Promise<void> {
   const referring = RESPONSE_HISTORY.readHistoryReference(bytes);
   const wrap = referring.wantsStored
     ? (sink: ResponseSink) =>
-        keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
+        keepBody(sink, STORED_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
     : undefined;
   const room = new HistoryRoom(call, arrival);
   try {
     const history: GatewayRequest['history'] = await call.gateway.history.follow(call.client!.name, bytes, referring, (more) =>
       room.hold(more),
     );
-    return await submitDecoded(call, { ...asked, history, wrap }, decoded, arrival);
+    return await submitDecoded(call, { ...inference, history, wrap }, decoded, arrival);
   } finally {
     room.release();
   }
 }
 
-/** Room for the conversation that a request refers to, which may be a multiple of its own body. */
+/** Counts the memory of the conversation that a request refers to, which may be several times its own body. */
 class HistoryRoom {
   readonly #call: Call;
   readonly #reserve: number;
@@ -68,7 +68,7 @@ class HistoryRoom {
   hold(bytes: number): void {
     const { gateway, holder } = this.#call;
     if (!gateway.tryHoldBytes(bytes, holder, this.#reserve, this.#held))
-      throw new BreakwaterError('queue_full', 'no room for the conversation that the request refers to: too many bytes are waiting', {
+      throw new BreakwaterError('queue_full', 'too many bytes are buffered to load the conversation that the request refers to', {
         retryAfterMs: ROOM_RETRY_MS,
       });
     this.#held += bytes;
@@ -82,7 +82,7 @@ class HistoryRoom {
 
 function keep(
   call: Call,
-  { previous, input }: Pick<KeptResponse, 'previous' | 'input'>,
+  { previous, input }: Pick<StoredTurn, 'previous' | 'input'>,
   body: Uint8Array,
   header: (name: string) => string | null,
   length: number,
@@ -93,7 +93,7 @@ function keep(
   call.gateway.responses.put(call.client!.name, String(response['id']), { previous, input, response, maker }, length);
 }
 
-/** `POST /v1/responses/compact` and `/input_tokens`: of providers that have them. */
+/** `POST /v1/responses/compact` and `/input_tokens`, forwarded to providers that support them. */
 export function passResponses(call: Call): Promise<void> {
   return withBody(call, (bytes, arrival) => submitBytes(call, dialect, bytes, arrival));
 }
@@ -102,7 +102,7 @@ export async function showResponse(call: Call): Promise<void> {
   const id = call.place.rest;
   if (isBackgroundId(id)) return background.show(call);
   if (new URLSearchParams(call.place.query).get('stream') === 'true')
-    throw new BreakwaterError('invalid_request', 'only a background response can be streamed again', { param: 'stream' });
+    throw new BreakwaterError('invalid_request', 'only a background response can be streamed', { param: 'stream' });
   call.sendJson(200, (await find(call, id)).response);
 }
 
@@ -139,8 +139,8 @@ function pageOf(items: readonly unknown[], query: URLSearchParams) {
   const ordered = query.get('order') === 'asc' ? named : named.toReversed();
   const after = query.get('after');
   const start = after === null ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
-  const asked = Number(query.get('limit') ?? PAGE_SIZE);
-  const limit = Number.isInteger(asked) && asked >= 1 && asked <= PAGE_SIZE_MAX ? asked : PAGE_SIZE;
+  const requested = Number(query.get('limit') ?? PAGE_SIZE);
+  const limit = Number.isInteger(requested) && requested >= 1 && requested <= PAGE_SIZE_MAX ? requested : PAGE_SIZE;
   const data = ordered.slice(start, start + limit);
   return {
     object: 'list',
@@ -151,9 +151,8 @@ function pageOf(items: readonly unknown[], query: URLSearchParams) {
   };
 }
 
-async function find(call: Call, id: string): Promise<KeptResponse> {
+async function find(call: Call, id: string): Promise<StoredTurn> {
   const kept = await call.gateway.responses.get(call.client!.name, id);
-  if (kept === null)
-    throw new BreakwaterError('not_found', `there is no response ${JSON.stringify(id.slice(0, 200))} here`, { param: 'id' });
+  if (kept === null) throw new BreakwaterError('not_found', `unknown response ${JSON.stringify(id.slice(0, 200))}`, { param: 'id' });
   return kept;
 }

@@ -1,18 +1,18 @@
-/** Finds what a request's target stands for. A path that is spelled as in the table costs one look-up. */
+/** Matches request targets to routes. A path in its canonical form needs one lookup. */
 import type { Place } from './call.ts';
 import { parseTarget, withVersion } from './path.ts';
 import type { Route } from './routes.ts';
 
-/** The routes of one path, by method; null: no such path. */
+/** A match: the routes of a path, for all methods; null: unknown path. */
 export interface Match {
   readonly routes: readonly Route[] | null;
   readonly place: Place;
-  /** The path as it came, decoded and normal. */
+  /** The path as received, decoded and normalized. */
   readonly path: string;
 }
 
 export interface Router {
-  /** Throws `invalid_request` where the target can't be read. */
+  /** Throws `invalid_request` for an invalid target. */
   match(target: string): Match;
 }
 

@@ -1,4 +1,4 @@
-/** Every path that is answered. API paths (`/v1/…`) also answer without `/v1`, and with it doubled. */
+/** The route table. API paths (`/v1/…`) also match without `/v1`, and with `/v1` repeated. */
 import * as admin from './admin.ts';
 import { showUsage } from './usage.ts';
 import * as batches from './batches.ts';
@@ -16,12 +16,12 @@ import { listModels, showModel } from './models.ts';
 import { showPage, showPageFile } from './page.ts';
 import { passBytes } from './pass-through.ts';
 
-/** `open`: anybody; `client`: a client's key, or looking local; `operator`: the admin key, or looking local; `page`: as `operator`, or any browser where an admin key is set; `scraper`: see `/metrics`. */
+/** `open`: no authorization; `client`: a client key, or a local caller; `operator`: the admin key, or a local caller; `page`: as `operator`, or any browser if an admin key is set; `scraper`: see `/metrics`. */
 export type Access = 'open' | 'client' | 'operator' | 'page' | 'scraper';
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** One `*` stands for any text, slashes included, and is found in `place.rest`. */
+  /** One `*` matches any text, including slashes, which is in `place.rest`. */
   readonly path: string;
   readonly access: Access;
   readonly run: (call: Call) => void | Promise<void>;

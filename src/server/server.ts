@@ -13,11 +13,11 @@ export interface Server {
   /** `http://127.0.0.1:4747`. */
   readonly url: string;
   readonly port: number;
-  /** Refuses what is new, lets what runs end within `server.drainTimeout`, and closes gateway and listener. */
+  /** Refuses new requests, waits up to `server.drainTimeout` for running ones, and closes gateway and listener. */
   drain(): Promise<void>;
 }
 
-/** Listens where the gateway's config says; rejects with Node's own error where that can't be. */
+/** Listens on the configured address; rejects with the error of Node.js. */
 export async function startServer({ clock, ...options }: ServerOptions): Promise<Server> {
   const { gateway } = options;
   const { port } = gateway.config.server;
@@ -38,7 +38,7 @@ export async function startServer({ clock, ...options }: ServerOptions): Promise
   let draining: Promise<void> | null = null;
 
   if (kind === 'sockets' && loadHttpParser() === null)
-    warn('the HTTP parser of this Node is not the expected one: node:http and undici are used, which need more CPU time');
+    warn('the HTTP parser of this Node.js version is not supported: node:http and undici are used, which need more CPU time');
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`,

@@ -2,7 +2,7 @@ import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 const name = 'x-breakwater-simulated';
 
-/** The same sink, whose every answer says that it is simulated. */
+/** Wraps a sink and marks every response as simulated. */
 export function markSimulated(sink: ResponseSink): ResponseSink {
   return {
     head: (status, headers) => sink.head(status, headers.includes(name) ? headers : [...headers, name, 'true']),

@@ -1,13 +1,13 @@
 /**
- * One connection from a caller: reads requests, gives each its turn, and ends in good order.
+ * One connection from a caller: reads requests and handles them one at a time.
  *
  * ## Turns
- * Requests that are sent one behind the other are worked on one at a time: the next begins when the response before it has been handed to the
- * system, after a turn of the event loop. So a connection takes no more of the process than one that waits for its responses.
+ * Pipelined requests are handled one at a time: the next starts when the previous response was passed to the operating system, after a turn
+ * of the event loop. So pipelining gives a connection no larger share of the process.
  *
- * ## What ends it
- * A response that says so, the caller (whose closed side is probed: docs/decisions/008), time, or a request that is not valid: nothing
- * after that is read, for where it ends is not known.
+ * ## End
+ * A response with `connection: close`, the caller (a half-closed side is probed: docs/decisions/008), a timeout, or an invalid request,
+ * after which nothing is read, since its end is unknown.
  */
 import type { Socket } from 'node:net';
 import { BreakwaterError } from '../core/errors.ts';
@@ -22,19 +22,19 @@ import { headFault, wantedProtocol } from './request-head.ts';
 import { readHeaders } from './request-headers.ts';
 import { SocketExchange, type ExchangeConnection, type SocketRequest } from './socket-exchange.ts';
 
-/** A request whose head is larger is refused, in bytes. */
+/** The largest head of a request, in bytes. */
 const HEAD_BYTES_MAX = 16 * 1024;
-/** A request with more headers is refused. */
+/** The most headers of a request. */
 const HEADERS_MAX = 1000;
-/** Beyond this many requests that wait for their turn nothing more is read. */
+/** The most waiting requests; beyond it the connection is not read. */
 const PIPELINED_MAX = 16;
-/** As node:http recognises it. */
+/** The pattern of node:http. */
 const continueExpectation = /(?:^|\W)100-continue(?:$|\W)/i;
-/** A caller that closed its side between two turns is looked at again after so long, in milliseconds. */
+/** Delay of the probe of a caller that closed its side between two turns, in milliseconds. */
 const probeAgainMs = 100;
 const noBytes = new Uint8Array(0);
 
-/** What a connection has to know of its listener. */
+/** The part of a listener that a connection depends on. */
 export interface ConnectionHost {
   readonly parsers: HttpParsers;
   readonly handle: ExchangeHandler;
@@ -47,32 +47,32 @@ export interface ConnectionHost {
 export class SocketConnection implements ParserOwner, ExchangeConnection {
   readonly socket: Socket;
   readonly place: CallerPlace;
-  /** Null: on this machine. */
+  /** Null: a local caller. */
   readonly address: string | null;
   readonly remoteAddress: string | undefined;
   readonly #host: ConnectionHost;
   readonly #parser: HttpParser;
-  /** Their responses are owed, in order. */
+  /** Exchanges with pending responses, in order. */
   readonly #owed: SocketExchange[] = [];
-  /** Refusals of heads that wait for their turn. */
+  /** Refusals of invalid heads, waiting for their turn. */
   readonly #headRefusals = new Map<SocketExchange, BareAnswer>();
-  /** Whose turn it is, until its response has been handed to the system. */
+  /** The current exchange, until its response was passed to the operating system. */
   #current: SocketExchange | null = null;
-  /** The next turn begins soon. */
+  /** The start of the next turn is scheduled. */
   #turnScheduled = false;
-  /** Whose body is being read. */
+  /** The exchange whose body is being read. */
   #receiving: SocketExchange | null = null;
-  /** What was sent is not valid: nothing more is looked at. */
+  /** The input was invalid: everything further is ignored. */
   #isRefused = false;
-  /** To be written once every owed response is out. */
+  /** Written after all pending responses. */
   #lastRefusal: BareAnswer | null = null;
   #isHalfClosed = false;
-  /** Its time to flush an ended response is limited. */
+  /** A time limit applies to flushing an ended response. */
   #flushLimited = false;
-  /** When what is being received began, by the clock; -1: nothing is. */
+  /** The start of the message that is being received; -1: none. */
   #messageAt: number;
   #headCame = false;
-  /** Reading is held by us. */
+  /** Reading is paused. */
   #isHeld = false;
 
   constructor(host: ConnectionHost, socket: Socket) {
@@ -96,7 +96,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     return this.#host.windingDown;
   }
 
-  /** No response is owed on it. */
+  /** No pending responses. */
   get isIdle(): boolean {
     return this.#owed.length === 0;
   }
@@ -105,9 +105,9 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     return this.#current === exchange;
   }
 
-  /** Bytes that the caller's side has taken. */
+  /** Bytes sent to the caller. */
   get takenBytes(): number {
-    // As net's own timeouts do, for of a large write nothing else tells what is left.
+    // Like the timeouts of node:net, since only the queue size shows the rest of a large write.
     const { _handle: handle } = this.socket as unknown as { _handle: { writeQueueSize?: number } | null };
     return this.socket.bytesWritten - this.socket.writableLength - (handle?.writeQueueSize ?? 0);
   }
@@ -169,11 +169,11 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     return 'normal';
   }
 
-  /** What is said to a head that must not be acted on; null: nothing is wrong with it. */
+  /** The refusal of an invalid head; null: valid. */
   #headRefusal(request: SocketRequest, expects: boolean): BareAnswer | null {
     const { answerBroken } = this.#host;
     if (expects && !request.awaitsContinue) return answerBroken(417, `expectation not supported: ${request.headers['expect']}`);
-    // The parser knows methods of RTSP too.
+    // The parser also accepts RTSP methods.
     if (request.method === '') return answerBroken(400, 'the request is not valid HTTP');
     if (request.rawHeaders.length > HEADERS_MAX * 2) return answerBroken(431, 'the request head is too large');
     const fault = headFault(request);
@@ -205,13 +205,13 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     if (error !== null) this.refuse(error.code);
   }
 
-  /** Its response is whole, or broken off: nothing more will be written to it. */
+  /** The response is complete or aborted: nothing more is written to it. */
   settle(exchange: SocketExchange): void {
     const index = this.#owed.indexOf(exchange);
     if (index >= 0) this.#owed.splice(index, 1);
   }
 
-  /** The last of its response has been written; looks when all of it has been handed to the system. */
+  /** The whole response is written; waits until it was passed to the operating system. */
   answered(exchange: SocketExchange): void {
     if (this.socket.writableLength === 0) this.#flushed(exchange);
     else this.socket.write(noBytes, () => this.#flushed(exchange));
@@ -233,7 +233,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   #nextTurn(): void {
     this.#turnScheduled = true;
-    // Sockets are the system's, whatever clock the engine goes by.
+    // Sockets use system time, independent of the engine's clock.
     systemClock.schedule(0, () => {
       this.#turnScheduled = false;
       const next = this.#owed[0];
@@ -243,17 +243,17 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     });
   }
 
-  /** Refuses what can't be read, in its turn, and ends the connection. `code`: of the parser, of time, or of our own. */
+  /** Refuses invalid input after all earlier responses, and closes the connection. `code`: see `faultOf`. */
   refuse(code: string): void {
     if (!this.socket.writable) return void this.socket.destroy();
     if (this.#isRefused) return;
     this.#isRefused = true;
     const { status, message } = faultOf(code);
-    // Closed in the middle of a request.
+    // The connection was closed during a request.
     const hasLeft = code === 'HPE_INVALID_EOF_STATE';
     const receiving = this.#receiving;
     this.#receiving = null;
-    // What could not be read belongs to this request, so that the refusal is its response.
+    // The invalid input belongs to this request, so the refusal is its response.
     if (receiving !== null && !receiving.body.isReceived && !receiving.hasEnded) {
       return receiving.stopBody(hasLeft ? new CallerLeft() : new BreakwaterError('invalid_request', message, { status }));
     }
@@ -262,7 +262,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     else this.#lastRefusal = refusal;
   }
 
-  /** Looks whether what is being received has taken too long. */
+  /** Refuses a message that takes too long. */
   checkTime(now: number): void {
     if (this.#messageAt < 0 || this.#isHeld || this.#isRefused) return;
     const ageMs = now - this.#messageAt;
@@ -282,9 +282,9 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     else if (error === null && this.#current === null) this.socket.end();
   }
 
-  /** A caller that closed its side may still read; any other has let its time pass. */
+  /** Probes a caller that closed its side, since it may still read; any other has timed out. */
   #probeOrClose(): void {
-    // Between two turns nothing can be written to any of them.
+    // Between two turns no response can be written to.
     if (this.#isHalfClosed && (this.#turnScheduled || this.#current?.hasEnded === true)) return void this.socket.setTimeout(probeAgainMs);
     if (!this.#isHalfClosed || !probeCaller(this.socket, this.#owed)) this.socket.destroy();
   }

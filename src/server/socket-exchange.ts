@@ -1,6 +1,6 @@
 /**
- * One request and its response on a socket of ours. A whole response leaves in one write; what is written to a stream in one turn of the
- * loop leaves in one write and one chunk, with the head before it if that is still owed.
+ * One request and its response on a plain socket. A non-streaming response is one write; everything that is written to a stream in one turn
+ * of the event loop is one write and one chunk, including the head if it was not sent yet.
  */
 import type { HeaderPairs } from '../core/headers.ts';
 import type { Socket } from 'node:net';
@@ -14,43 +14,43 @@ import type { RequestHeaders } from './request-headers.ts';
 import { headText, type BodyEnd } from './response-head.ts';
 import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
-/** Up to this size what is written at once is copied into one buffer, in bytes. */
+/** Writes up to this size are copied into one buffer, in bytes. */
 const JOINED_BYTES_MAX = 16 * 1024;
-/** A whole body up to this size leaves in one string with its head, in bytes. */
+/** A whole body up to this size is written in one string with its head, in bytes. */
 const TEXT_BYTES_MAX = 4096;
 const keepAliveSeconds = keepAliveTimeoutMs / 1000;
 const noBytes = new Uint8Array(0);
-/** What is written to a stream is always whole events, so a comment can stand anywhere. */
+/** Writes to a stream are always whole events, so a comment is valid between any two. */
 const probeComment = Buffer.from(':\n\n');
 
-/** What an exchange needs of its connection. */
+/** The part of a connection that an exchange depends on. */
 export interface ExchangeConnection extends BodySource {
   readonly socket: Socket;
   readonly place: CallerPlace;
   readonly address: string | null;
   readonly isWindingDown: boolean;
-  /** Bytes that the caller's side has taken. */
+  /** Bytes sent to the caller. */
   readonly takenBytes: number;
   isTurnOf(exchange: SocketExchange): boolean;
   writeInterim(status: string): void;
-  /** The response is whole, or broken off: nothing more will be written to it. */
+  /** The response is complete or aborted: nothing more is written to it. */
   settle(exchange: SocketExchange): void;
-  /** The last of the response has been written. */
+  /** The whole response is written. */
   answered(exchange: SocketExchange): void;
-  /** What is left to be flushed is given so much time. */
+  /** Limits the time to flush the rest. */
   limitFlush(ms: number): void;
 }
 
-/** The head of a request, as it came. */
+/** The head of a request, as received. */
 export interface SocketRequest {
   readonly httpVersion: string;
   readonly method: string;
   readonly url: string;
   readonly headers: RequestHeaders;
   readonly rawHeaders: readonly string[];
-  /** By what its head says the connection may serve again. */
+  /** Whether the head allows further requests on the connection. */
   readonly keepsAlive: boolean;
-  /** It sends its body only when told to. */
+  /** The caller waits for `100 Continue` before sending the body. */
   readonly awaitsContinue: boolean;
 }
 
@@ -67,20 +67,20 @@ export class SocketExchange implements Exchange, AnswerOutlet {
   #over = false;
   #left = false;
   #isChunked = false;
-  /** The connection ends with this response. */
+  /** The connection is closed after this response. */
   closesConnection = false;
-  /** Written in this turn of the loop. */
+  /** Written in this turn of the event loop. */
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #pendingHead = '';
   #flushScheduled = false;
-  /** Bytes of its connection that the caller had taken when it was last asked. */
+  /** Bytes of the connection sent at the last call of `readerMoved`. */
   #takenSeen = -1;
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #charge: ByteCharge | null = null;
   #unread: UnreadAnswer | null = null;
-  /** Why the body can't be had whole; null: it can. */
+  /** Why the body is incomplete; null: no error. */
   #bodyError: Error | null = null;
 
   constructor(connection: ExchangeConnection, request: SocketRequest) {
@@ -184,7 +184,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     return isRoomy;
   }
 
-  /** What has not been handed to the system yet. */
+  /** Bytes that were not passed to the operating system yet. */
   get #unsentBytes(): number {
     return this.#connection.socket.writableLength + this.#pendingBytes;
   }
@@ -195,12 +195,12 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#pendingBytes += bytes.length;
   }
 
-  /** What was written in this turn of the loop has not left yet. */
+  /** Writes of this turn are still pending. */
   get owesFlush(): boolean {
     return this.#flushScheduled && !this.#left;
   }
 
-  /** Writes what has come together in this turn of the loop. */
+  /** Sends the writes of this turn. */
   flush(isLast = false): void {
     this.#flushScheduled = false;
     const { socket } = this.#connection;
@@ -220,7 +220,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
       socket.uncork();
     } else if (bytes > 0) socket.write(joined(before, pieces, bytes, after));
     else if (before !== '' || after !== '') socket.write(before + after, 'latin1');
-    // Where all of it went to the system at once, no event tells the writer of it.
+    // If everything was passed to the operating system at once, there is no drain event.
     if (this.#onDrain !== null && !socket.writableNeedDrain) this.drained();
   }
 
@@ -235,7 +235,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#unread.set(bytes);
   }
 
-  /** It has been read, or broken off. */
+  /** The response was read by the caller, or aborted. */
   answerOver(): void {
     this.#unread?.set(0);
   }
@@ -244,10 +244,10 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#connection.socket.destroy();
   }
 
-  /** Writes what says nothing; false: nothing can be written now. */
+  /** Writes something without content; false: not possible now. */
   probe(): boolean {
     if (!this.#connection.isTurnOf(this) || this.isHttp10) return false;
-    // Every client knows this interim answer, and may simply discard it (RFC 9110 15.2.1).
+    // Every client must be able to parse this interim response, and may discard it (RFC 9110 15.2).
     if (!this.#started) this.#connection.writeInterim('102 Processing');
     else if (this.#headers?.some(isEventStream) === true) {
       this.#add(probeComment);
@@ -257,7 +257,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
   }
 
   readerMoved(): boolean {
-    // A response that waits for another one on its connection can't move.
+    // A response that waits for another one on its connection cannot progress.
     if (!this.#connection.isTurnOf(this)) return true;
     const taken = this.takenBytes;
     const moved = taken !== this.#takenSeen;
@@ -291,7 +291,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     if (this.#over) return;
     const { socket } = this.#connection;
     this.#finish();
-    // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
+    // Without chunked encoding only a reset distinguishes an aborted response from a complete one (RFC 9112 6.3).
     if (this.#started && this.isHttp10) socket.resetAndDestroy();
     else if (!this.#started || socket.writableNeedDrain) {
       socket.destroy();
@@ -308,13 +308,13 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#over = true;
     this.body.fail(new CallerLeft());
     this.answerOver();
-    const tell = this.onLeave;
+    const { onLeave } = this;
     this.onLeave = null;
-    tell?.();
+    onLeave?.();
     this.#wakeWriter();
   }
 
-  /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
+  /** Limits the time to flush the rest of an ended response. */
   #limitFlush(): void {
     this.#chargeUnread();
     this.#connection.limitFlush(UNREAD_MAX_MS);
@@ -333,7 +333,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.flush(true);
   }
 
-  /** `bodyBytes`: the length of the whole body, -1 where it is not known yet. */
+  /** `bodyBytes`: the length of the whole body; -1: unknown. */
   #start(bodyBytes: number): void {
     this.#started = true;
     const headers = this.#headers ?? [];

@@ -1,4 +1,4 @@
-/** The listener on plain sockets with Node's parser: the faster of the two, and the one that is used where it can be. */
+/** The listener on plain sockets with the parser of Node.js, which is faster than node:http. */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Timer } from '../core/clock.ts';
 import { systemClock } from '../gateway/system-clock.ts';
@@ -7,12 +7,12 @@ import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
 import type { Listener, ListenerOptions } from './listener-parts.ts';
 import { SocketConnection, type ConnectionHost } from './socket-connection.ts';
 
-/** How often heads and requests that take too long are looked for, in milliseconds. */
+/** The interval of checks for messages that take too long, in milliseconds. */
 const lookAfterMs = 10_000;
 
 export function listenOverSockets(options: ListenerOptions, parsers: HttpParsers): Promise<Listener> {
   const listening = new SocketListener(options, parsers);
-  // `end` is acted on by the connection itself: a caller that closes its side may still read.
+  // The connection handles `end` itself: a caller that closes its side may still read.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => listening.take(socket));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -29,7 +29,7 @@ class SocketListener implements ConnectionHost {
   readonly parsers: HttpParsers;
   windingDown = false;
   readonly #shares: ConnectionShares<SocketConnection>;
-  /** Those that are refused or give way too. */
+  /** Including refused and displaced ones. */
   readonly #open = new Set<SocketConnection>();
   #look: Timer | null = null;
 
@@ -92,13 +92,13 @@ class SocketListener implements ConnectionHost {
     };
   }
 
-  /** Ends every connection on which no response is owed, once it has flushed the last one. */
+  /** Closes every connection without pending responses, after flushing. */
   #closeIdle(): void {
     for (const connection of this.#shares.all) if (connection.isIdle) connection.socket.destroySoon();
   }
 }
 
-/** It can be closed at once: idle, and no part of a response is left to flush. */
+/** Idle, and with nothing left to flush. */
 function isDisposable(connection: SocketConnection): boolean {
   return connection.isIdle && connection.socket.writableLength === 0;
 }

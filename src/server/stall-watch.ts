@@ -1,26 +1,26 @@
 /**
- * Bytes that are held for a caller who may have stopped: a body that is being sent, an answer that is not read. One timer for all of
- * them: nearly every body is here, and nearly every answer taken, before a timer of its own would be set.
+ * Supervises bytes that are buffered for callers that may have stalled: uploads, and responses that are not read. One timer serves all, since
+ * nearly all of them complete before a timer of their own would fire.
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { RunningList, type Running } from '../pipeline/request/running-list.ts';
 
-/** How often they are looked at, in milliseconds: what they are bounded by may last that much longer. */
+/** The interval of checks, in milliseconds, and so the precision of time limits. */
 const lookAfterMs = 250;
 
-/** When a caller who gave up its room for others may well find some, in milliseconds. */
+/** The Retry-After of a stalled request that was ended, in milliseconds. */
 const roomRetryMs = 1000;
 
 export interface Stallable extends Running {
-  /** Whose share it is counted in. */
+  /** The holder that the bytes count for. */
   readonly holder: string;
   readonly heldBytes: number;
-  /** When its caller last did something. */
+  /** The last progress of the caller. */
   readonly movedAt: Instant;
-  /** Without a move for so long it gives way to others where memory is short, in milliseconds. */
+  /** After this long without progress it may be ended when memory is needed, in milliseconds. */
   readonly givesWayAfterMs: number;
-  /** Notes what its caller did, and ends it where it has used up its time. */
+  /** Records progress, and ends it if its time is up. */
   look(now: Instant): void;
 }
 
@@ -42,7 +42,7 @@ export class StallWatch {
     this.#watched.remove(each);
   }
 
-  /** Ends the one that has stood still longest, of this holder or of anybody (null). False: none may be ended. */
+  /** Ends the request that has stalled longest, of this holder or of any (null). False: none may be ended. */
   makeRoom(holder: string | null): boolean {
     const now = this.#clock.now();
     let found: Stallable | null = null;
@@ -51,7 +51,7 @@ export class StallWatch {
       if (now - each.movedAt < each.givesWayAfterMs) continue;
       if (found === null || each.movedAt < found.movedAt) found = each;
     }
-    found?.stop(new BreakwaterError('queue_full', 'memory is short, and this request stood still', { retryAfterMs: roomRetryMs }));
+    found?.stop(new BreakwaterError('queue_full', 'memory is low, and this request had stalled', { retryAfterMs: roomRetryMs }));
     return found !== null;
   }
 

@@ -23,7 +23,7 @@ function open(t: TestContext, { origin }: Stage, text: string): Raw {
   return { socket, received: () => received, closed: () => isClosed };
 }
 
-/** Lets sockets and promises go on until it is so. */
+/** Waits until the condition holds, while sockets and promises continue. */
 async function until(isSo: () => boolean, what: string): Promise<void> {
   for (let turn = 0; turn < 20_000; turn++) {
     if (isSo()) return;
@@ -37,14 +37,14 @@ function upload(announced: number, sent: number, ...headers: string[]): string {
   return `${head.join('\r\n')}\r\n\r\n${' '.repeat(sent)}`;
 }
 
-overSocket('bytes of a body are charged as they arrive, not as announced', {}, async (stage, t) => {
+overSocket('bytes of a body are counted as they arrive, not by content-length', {}, async (stage, t) => {
   for (let i = 0; i < 8; i++) open(t, stage, upload(64 * 1024 ** 2, 1));
   await until(() => stage.gateway.heldBytes === 8, 'eight bytes');
   stage.gateway.heldBytesMax = 1000;
   assert.equal((await stage.fetch('/v1/chat/completions', chat())).status, 200);
 });
 
-overSocket('uploads that stand still give their room to another body', {}, async (stage, t) => {
+overSocket('stalled uploads are ended when another body needs memory', {}, async (stage, t) => {
   const { gateway } = stage;
   const first = open(t, stage, upload(90_000, 50_000));
   await until(() => gateway.heldBytes === 50_000, 'the first half');
@@ -53,17 +53,17 @@ overSocket('uploads that stand still give their room to another body', {}, async
   await until(() => gateway.heldBytes === 90_000, 'the second');
   gateway.heldBytesMax = 90_000;
   gateway.clock.advance(900);
-  assert.equal((await stage.fetch('/v1/chat/completions', chat())).status, 429, 'both have moved within two seconds');
+  assert.equal((await stage.fetch('/v1/chat/completions', chat())).status, 429, 'both have made progress within two seconds');
   gateway.clock.advance(100);
   assert.equal((await stage.fetch('/v1/chat/completions', chat())).status, 200);
   await until(() => first.closed(), 'the end of the first');
   assert.match(first.received(), /^HTTP\/1\.1 429 [^]*retry-after: 1[^]*"code":"queue_full"/);
   assert.equal(gateway.heldBytes, 40_000);
   second.socket.write(' '.repeat(50_000));
-  await until(() => second.received().includes('HTTP/1.1 400 '), 'the answer to the second');
+  await until(() => second.received().includes('HTTP/1.1 400 '), 'the response to the second');
 });
 
-overSocket('a body must bring 64 KB a minute', {}, async (stage, t) => {
+overSocket('an upload slower than 64 KB per minute is ended', {}, async (stage, t) => {
   const { gateway } = stage;
   const slow = open(t, stage, upload(1_000_000, 10));
   const steady = open(t, stage, upload(1_000_000, 10));
@@ -82,7 +82,7 @@ overSocket('a body must bring 64 KB a minute', {}, async (stage, t) => {
   assert.equal(gateway.heldBytes, 10 + 59 * 1500);
 });
 
-overSocket('a body that has come whole does not stand still while it is decoded', {}, async (stage, t) => {
+overSocket('a complete body does not count as stalled while it is decoded', {}, async (stage, t) => {
   const { gateway } = stage;
   const body = gzipSync(`{"model":"fast","messages":[]${' '.repeat(4 * 1024 ** 2)}}`);
   const raw = open(t, stage, upload(body.length, 0, 'Content-Encoding: gzip'));
@@ -112,7 +112,7 @@ overSocket(
 
 const large = Buffer.alloc(24 * 1024 ** 2, 'x');
 
-overSocket('an answer that is not read is counted, and broken off after two minutes', {}, async (stage, t) => {
+overSocket('a response that is not read is counted, and aborted after two minutes', {}, async (stage, t) => {
   const { gateway } = stage;
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);
@@ -132,7 +132,7 @@ overSocket('an answer that is not read is counted, and broken off after two minu
   assert.ok(raw.received().length < large.length);
 });
 
-overSocket('an answer that is read, however slowly, is sent whole', {}, async (stage, t) => {
+overSocket('a response that is read slowly is sent completely', {}, async (stage, t) => {
   const { gateway } = stage;
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);
@@ -147,14 +147,14 @@ overSocket('an answer that is read, however slowly, is sent whole', {}, async (s
   for (let minute = 0; minute < 3; minute++) {
     const before = count;
     raw.socket.resume();
-    await until(() => count > before + 4_000_000, 'a part of the answer');
+    await until(() => count > before + 4_000_000, 'a part of the response');
     raw.socket.pause();
     gateway.clock.advance(100_000);
-    assert.ok(gateway.heldBytes < seen, 'what was read is held no longer');
+    assert.ok(gateway.heldBytes < seen, 'read bytes are released');
     seen = gateway.heldBytes;
   }
   raw.socket.resume();
-  await until(() => count > large.length, 'the whole answer');
+  await until(() => count > large.length, 'the whole response');
   await until(() => gateway.heldBytes === 0, 'nothing held');
 });
 
@@ -171,11 +171,11 @@ overSocket('a stream that is not read is counted until it is read', {}, async (s
   raw.socket.pause();
   await until(() => gateway.heldBytes > 0, 'what the socket does not take');
   raw.socket.resume();
-  await until(() => raw.received().length > large.length, 'the whole answer');
+  await until(() => raw.received().length > large.length, 'the whole response');
   await until(() => gateway.heldBytes === 0, 'nothing held');
 });
 
-overSocket('where memory is short an answer that nobody has read for ten seconds makes room', {}, async (stage, t) => {
+overSocket('when memory is needed a response that was not read for ten seconds is aborted', {}, async (stage, t) => {
   const { gateway } = stage;
   const answer = gateway.answer;
   gateway.answer = (_, sink) => {

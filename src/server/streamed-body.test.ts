@@ -25,15 +25,15 @@ function stage() {
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-  await new Promise(() => {}); // nothing more ever comes
+  await new Promise(() => {}); // nothing more is sent
 }
 
-test('a sender that says nothing for a minute is ended; one that waits for us is not', async () => {
+test('a sender that is silent for a minute is ended; one that waits for the server is not', async () => {
   const { clock, stopped, body } = stage();
   const pieces = body.watched(once(new Uint8Array(1)));
   await pieces.next();
   await clock.advanceAsync(300_000);
-  assert.equal(stopped.length, 0, 'the piece is being worked on');
+  assert.equal(stopped.length, 0, 'the chunk is being processed');
   void pieces.next();
   await clock.advanceAsync(59_000);
   assert.equal(stopped.length, 0);
@@ -43,10 +43,10 @@ test('a sender that says nothing for a minute is ended; one that waits for us is
   assert.deepEqual([error.status, stopped.length], [408, 1]);
   body.close();
   await clock.advanceAsync(300_000);
-  assert.equal(stopped.length, 1, 'it is not looked at any more');
+  assert.equal(stopped.length, 1, 'it is no longer checked');
 });
 
-test('what is held is counted beyond a quarter of a megabyte, refused without room, and given back', () => {
+test('bytes beyond a quarter of a megabyte are counted, refused beyond the limit, and released', () => {
   const { room, body } = stage();
   body.holds(256 * 1024);
   assert.equal(room.held, 0);
@@ -62,7 +62,7 @@ test('what is held is counted beyond a quarter of a megabyte, refused without ro
   assert.equal(room.held, 0);
 });
 
-test('one that stands still gives its room to others, once', async () => {
+test('a stalled upload is ended once when memory is needed', async () => {
   const { clock, room, body, call, stopped } = stage();
   body.holds(1024 * 1024);
   await clock.advanceAsync(3_000);
@@ -70,6 +70,6 @@ test('one that stands still gives its room to others, once', async () => {
   assert.deepEqual([room.held, stopped.length], [0, 1]);
   assert.equal(call.stalls.makeRoom(null), false);
   body.holds(1024 * 1024);
-  assert.equal(room.held, 0, 'what it still works on takes no room again');
+  assert.equal(room.held, 0, 'bytes that are still processed do not count again');
   body.close();
 });

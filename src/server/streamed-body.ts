@@ -1,4 +1,4 @@
-/** A body that goes on as it comes: bounded in time, and in what is held of it. */
+/** A body that is processed as a stream, with limits on time and buffered bytes. */
 import { Readable, pipeline } from 'node:stream';
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
@@ -7,14 +7,14 @@ import { decoderOf } from './body.ts';
 import type { Call } from './call.ts';
 import type { Stallable } from './stall-watch.ts';
 
-/** Without a byte for so long its sender has stopped, in milliseconds. */
+/** The longest silence of the sender, in milliseconds. */
 const SILENCE_MAX_MS = 60_000;
-/** So much of it may be held without being counted, in bytes. */
+/** Buffered bytes below this are not counted. */
 const UNCOUNTED_BYTES = 256 * 1024;
-/** When a caller who found no room may well find it, in milliseconds. */
+/** The Retry-After if the memory is full, in milliseconds. */
 const ROOM_RETRY_MS = 1_000;
 
-/** What is held of one body that is being received. `close` once, on every path. */
+/** Accounts for one body that is being received. `close` is called once on every path. */
 export class StreamedBody implements Stallable {
   older: Running | null = null;
   newer: Running | null = null;
@@ -23,7 +23,7 @@ export class StreamedBody implements Stallable {
   heldBytes = 0;
   readonly #call: Call;
   #stoppedBy: BreakwaterError | null = null;
-  /** Its sender is waited for; false: what came is being worked on. */
+  /** True: waiting for the sender; false: processing a chunk. */
   #isAwaited = false;
 
   constructor(call: Call) {
@@ -36,20 +36,20 @@ export class StreamedBody implements Stallable {
     return this.#call.holder;
   }
 
-  /** So many bytes of it are held now. Throws `queue_full`. */
+  /** Sets the number of buffered bytes. Throws `queue_full`. */
   holds(bytes: number): void {
     const { gateway } = this.#call;
     const counted = this.#stoppedBy !== null ? 0 : Math.max(0, bytes - UNCOUNTED_BYTES);
     const more = counted - this.heldBytes;
     if (more < 0) gateway.releaseBytes(-more, this.holder);
     else if (more > 0 && !gateway.tryHoldBytes(more, this.holder, 0, this.heldBytes))
-      throw new BreakwaterError('queue_full', 'no room for another request body: too many bytes are waiting', {
+      throw new BreakwaterError('queue_full', 'too many bytes are buffered to accept another request body', {
         retryAfterMs: ROOM_RETRY_MS,
       });
     this.heldBytes = counted;
   }
 
-  /** The pieces as they come, or the decoded ones. */
+  /** Passes the chunks through, and supervises the sender. */
   async *watched(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     this.#await();
     for await (const piece of pieces) {
@@ -68,7 +68,7 @@ export class StreamedBody implements Stallable {
 
   look(now: Instant): void {
     if (this.#stoppedBy === null && this.#isAwaited && now - this.movedAt >= SILENCE_MAX_MS)
-      this.stop(new BreakwaterError('invalid_request', 'the request body came too slowly: nothing for a minute', { status: 408 }));
+      this.stop(new BreakwaterError('invalid_request', 'the request body was sent too slowly: nothing for a minute', { status: 408 }));
   }
 
   stop(error: BreakwaterError): void {
@@ -83,7 +83,7 @@ export class StreamedBody implements Stallable {
   }
 }
 
-/** The body without its encoding. Throws `invalid_request` where it can't be decoded, and `CallerLeft`. */
+/** The decoded body. Throws `invalid_request` if it can't be decoded, and `CallerLeft`. */
 export function decodedPieces({ exchange }: Call, body: StreamedBody): AsyncGenerator<Uint8Array> {
   const encoding = exchange.header('content-encoding')?.trim().toLowerCase() ?? '';
   const pieces = body.watched(exchange.bodyPieces());
@@ -105,7 +105,7 @@ async function* decode(pieces: AsyncGenerator<Uint8Array>, encoding: string): As
       throw error;
     }
   };
-  // What fails is thrown by the loop.
+  // Errors are thrown by the loop below.
   pipeline(Readable.from(read(), { objectMode: false }), decoder, () => {});
   try {
     for await (const piece of decoder as AsyncIterable<Uint8Array>) yield piece;

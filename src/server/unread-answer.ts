@@ -1,15 +1,15 @@
-/** What of one answer its caller has not read yet, beyond what a socket takes at once. Counted until it is read or broken off. */
+/** Counts the bytes of a response that its caller has not read yet, beyond the socket buffers, until they are read or the response is aborted. */
 import type { Instant } from '../core/clock.ts';
 import type { Running } from '../pipeline/request/running-list.ts';
 import type { StallWatch, Stallable } from './stall-watch.ts';
 
-/** An ended answer of which nothing is read for so long is broken off, in milliseconds. The engine bounds one that goes on. */
+/** A complete response that is not read for this long is aborted, in milliseconds. The pipeline limits streams that are still running. */
 export const UNREAD_MAX_MS = 120_000;
 
-/** What a connection's own buffers hold at most: so much unread is not counted, in bytes. */
+/** Unread bytes up to the size of socket buffers are not counted. */
 export const UNCOUNTED_MAX = 128 * 1024;
 
-/** Where unread bytes are counted: for the client of one request. */
+/** The account of unread bytes: that of the request's client. */
 export interface ByteCharge {
   readonly holder: string;
   readonly stalls: StallWatch;
@@ -18,11 +18,11 @@ export interface ByteCharge {
   release(bytes: number): void;
 }
 
-/** The way to the caller. */
+/** The connection to the caller. */
 export interface AnswerOutlet {
-  /** Bytes that the caller's side has taken since the connection began. */
+  /** Bytes sent on the connection since it was opened. */
   readonly takenBytes: number;
-  /** Nothing more is written to this answer. */
+  /** The response is complete. */
   readonly hasEnded: boolean;
   /** Closes the connection. */
   breakOff(): void;
@@ -49,7 +49,7 @@ export class UnreadAnswer implements Stallable {
     return this.#charge.holder;
   }
 
-  /** So many bytes wait for the caller now. */
+  /** Sets the number of unread bytes. */
   set(bytes: number): void {
     const before = this.heldBytes;
     this.heldBytes = bytes;

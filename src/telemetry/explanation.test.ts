@@ -89,7 +89,7 @@ test('a rejected request shows only its reason', () => {
     at: 0,
     status: 401,
     code: 'invalid_api_key',
-    message: 'the API key is not known here',
+    message: 'unknown API key',
     method: 'POST',
     path: '/v1/chat/completions',
     protocol: 'openai',
@@ -101,8 +101,8 @@ test('a rejected request shows only its reason', () => {
     'req-1',
     explain({ received: received(), events: [rejected], finished: finished({ outcome: 'refused', usage: null }) }),
   );
-  assert.equal(lines[0], 'req-1: rejected with 401 (invalid_api_key) before a target was chosen: the API key is not known here');
-  assert.equal(lines[2], '  0 ms  POST /v1/chat/completions: 401 the API key is not known here');
+  assert.equal(lines[0], 'req-1: rejected with 401 (invalid_api_key) before a target was chosen: unknown API key');
+  assert.equal(lines[2], '  0 ms  POST /v1/chat/completions: 401 unknown API key');
 });
 
 test('the cost of calls whose response was not used is shown separately', () => {

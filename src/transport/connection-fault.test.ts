@@ -4,7 +4,7 @@ import { connectFailure } from './connection-fault.ts';
 
 const coded = (code: string, more: object = {}) => Object.assign(new Error('m'), { code, ...more });
 
-test('a fault that no repetition mends is marked, and names cause and cure', () => {
+test('a permanent fault is marked, with cause and fix', () => {
   const cases = [
     ['DEPTH_ZERO_SELF_SIGNED_CERT', /^no connection: self-signed certificate: set NODE_EXTRA_CA_CERTS/],
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /NODE_EXTRA_CA_CERTS/],
@@ -21,7 +21,7 @@ test('a fault that no repetition mends is marked, and names cause and cure', () 
   }
 });
 
-test('a fault that may pass is not marked', () => {
+test('a temporary fault is not marked', () => {
   for (const code of ['ECONNREFUSED', 'EAI_AGAIN', 'ETIMEDOUT', 'ECONNRESET', 'EHOSTUNREACH', 'EWHATEVER']) {
     const failure = connectFailure(coded(code));
     assert.equal(failure.code, null);

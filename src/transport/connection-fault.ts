@@ -46,11 +46,11 @@ const PERMANENT: Readonly<Record<string, string>> = {
 
 const PASSING: Readonly<Record<string, string>> = {
   ECONNREFUSED: `connection refused: is the server running, and the port of baseUrl right?`,
-  EAI_AGAIN: 'the DNS does not answer',
-  ETIMEDOUT: 'no answer to the attempt to connect: is a firewall or proxy in the way?',
-  UND_ERR_CONNECT_TIMEOUT: 'no answer to the attempt to connect: is a firewall or proxy in the way?',
-  EHOSTUNREACH: 'the host can not be reached: is the network up?',
-  ENETUNREACH: 'the network can not be reached: is it up?',
+  EAI_AGAIN: 'the DNS does not respond',
+  ETIMEDOUT: 'no response to the attempt to connect: is a firewall or proxy in the way?',
+  UND_ERR_CONNECT_TIMEOUT: 'no response to the attempt to connect: is a firewall or proxy in the way?',
+  EHOSTUNREACH: 'the host cannot be reached: is the network up?',
+  ENETUNREACH: 'the network cannot be reached: is it up?',
   ECONNRESET: 'the server closed the connection while it was opened: does it speak the protocol of baseUrl?',
   EPROTO: `the TLS handshake failed: ${BASE_URL}, http or https`,
 };
@@ -62,7 +62,7 @@ export function connectFailure(error: Error): Failure {
   return createFailure('connect', 'connect', `no connection: ${text}`, isPermanent ? { code: 'permanent_connect_failure' } : {});
 }
 
-/** A refusal of our credentials counts as one of the provider's; else the target can't be used, as without a connection. */
+/** A rejection of the credentials by their issuer counts as one by the provider; otherwise the target is unusable, as without a connection. */
 function credentialFailure({ message, refusal }: CredentialError): Failure {
   if (refusal === null) return createFailure('connect', 'connect', message);
   return createFailure('status', 'connect', message, { status: 401, code: refusal, type: 'authentication_error' });

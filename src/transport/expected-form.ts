@@ -40,8 +40,8 @@ const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
 /**
- * A whole JSON body in the requested form, or why it is no valid response. `known`: its outline, if it was made while the body arrived;
- * `folded`: the facts of the stream that it was folded from; null: it came whole.
+ * A whole JSON body in the requested form, or why it is not a valid response. `known`: its outline, if it was made while the body arrived;
+ * `folded`: the facts of the stream that it was folded from; null: not folded.
  */
 export function judgeWhole(
   form: ExpectedForm,
@@ -52,7 +52,10 @@ export function judgeWhole(
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
-    return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
+    return {
+      failure: createFailure('malformed', 'answer', 'the response is not a stream, and too large to be converted to one'),
+      usage: null,
+    };
   }
   const read = form.read(whole, outline, folded !== null);
   const own = read.converted ?? whole;
@@ -104,13 +107,13 @@ function isBlank(byte: number): boolean {
 export function contentTypeFault(contentType: string | undefined): string | null {
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
   if (type === 'text/event-stream' || isEventStream(type) || type.endsWith('json') || GENERIC_TYPES.has(type)) return null;
-  return `the answer has the content type ${type.slice(0, 100)}`;
+  return `the response has the content type ${type.slice(0, 100)}`;
 }
 
 /** The same for a response in bytes: any type but a web page. */
 export function pageFault(contentType: string | undefined): string | null {
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
-  return type === 'text/html' || type === 'application/xhtml+xml' ? `the answer has the content type ${type}` : null;
+  return type === 'text/html' || type === 'application/xhtml+xml' ? `the response has the content type ${type}` : null;
 }
 
 /** True if the content type is JSON. */

@@ -30,7 +30,7 @@ export function hiddenFailure(bytes: Uint8Array, contentType: string | undefined
   const error = findError(value);
   if (error !== null) return failureFromErrorValue(error, 'answer', bytes);
   const media = MEDIA.exec(contentType ?? '')?.[1];
-  return media === undefined ? null : createFailure('malformed', 'answer', `the answer is a JSON object, and no ${media.toLowerCase()}`);
+  return media === undefined ? null : createFailure('malformed', 'answer', `the response is a JSON object, not ${media.toLowerCase()}`);
 }
 
 function parse(bytes: Uint8Array): unknown {

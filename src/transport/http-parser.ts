@@ -123,7 +123,7 @@ function parserClass(bindingClass: BindingClass): new (owner: ParserOwner) => In
       while (outcome !== rest.length) {
         if (typeof outcome !== 'number') return outcome;
         if (!this.offersUpgrade || outcome <= 0 || outcome > rest.length) {
-          return Object.assign(new Error('what follows the offer of another protocol is not valid'), { code: 'HPE_INVALID_UPGRADE' });
+          return Object.assign(new Error('the data after a protocol upgrade is invalid'), { code: 'HPE_INVALID_UPGRADE' });
         }
         rest = rest.subarray(outcome);
         this.offersUpgrade = false;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createBypass, proxyFaults } from './proxy-env.ts';
 
-test('a proxy without a scheme is a fault that does not show it', () => {
+test('a proxy without a scheme is a fault without its value', () => {
   assert.deepEqual(proxyFaults({ HTTPS_PROXY: 'http://proxy:3128', http_proxy: '' }), []);
   for (const value of ['proxy:3128', 'user:hidden@proxy:3128', '10.0.0.1', 'socks5://proxy', 'http://']) {
     const faults = proxyFaults({ HTTPS_PROXY: value });

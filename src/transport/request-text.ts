@@ -30,7 +30,7 @@ export function requestText({ method, path, headers, body }: UpstreamRequest, ho
     if (!token.test(name)) throw new Error(`invalid header name: ${JSON.stringify(name)}`);
     if (notInValue.test(value)) throw new Error(`invalid value of the header ${name}`);
     const lower = name.toLowerCase();
-    if (ours.has(lower)) throw new Error(`the header ${name} can not be set`);
+    if (ours.has(lower)) throw new Error(`the header ${name} cannot be set`);
     if (lower === 'host') ownHost = value;
     else lines += `${name}: ${value}\r\n`;
   }

@@ -65,7 +65,7 @@ const held = new HeldBytes(() => Infinity);
 
 const oddReader = { push: throwing, end: throwing, isComplete: false, facts: {} } as unknown as StreamReader;
 
-test('a reader that throws over a stream makes a failure of the answer, and the fault is told', () => {
+test('an exception in a stream reader fails the response, and is reported', () => {
   const { told, failures, listener } = listen();
   const guard = new ResponseGuard(createManualClock(), formOf({ wants: 'stream', createReader: () => oddReader }), limits, listener, held);
   guard.onSent();
@@ -77,7 +77,7 @@ test('a reader that throws over a stream makes a failure of the answer, and the 
   assert.equal(failures[0]!.kind, 'malformed');
 });
 
-test('so does one that throws over a whole answer, at its end or when time is over', () => {
+test('so does one in a reader of a non-streaming response, at its end or at a timeout', () => {
   for (const end of ['end', 'silence']) {
     const clock = createManualClock();
     const { told, failures, listener } = listen();
@@ -97,7 +97,7 @@ test('so does one that throws over a whole answer, at its end or when time is ov
   }
 });
 
-test('who throws when told of a failure hears that nothing else will be told', () => {
+test('after an exception in `onFailure` no other callback follows', () => {
   const { told, listener } = listen({ onFailure: throwing });
   const guard = new ResponseGuard(createManualClock(), formOf({}), limits, listener, held);
   guard.onSent();
@@ -106,7 +106,7 @@ test('who throws when told of a failure hears that nothing else will be told', (
   assert.deepEqual(told, ['sent', 'thrown, over']);
 });
 
-test('a complete stream that is too large for a plain answer fails once, and by no fault of ours', () => {
+test('a complete stream that is too large for a non-streaming response fails once, without an internal fault', () => {
   const { told, failures, listener } = listen();
   const form = formOf({
     createReader: () => createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1e8 }),
@@ -118,5 +118,5 @@ test('a complete stream that is too large for a plain answer fails once, and by 
   const last = '"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}';
   guard.onData(Buffer.from(`data: {"x":[${'0,'.repeat(100_000)}0],${last}\n\ndata: [DONE]\n\n`));
   assert.deepEqual(told, ['sent', 'failure']);
-  assert.equal(failures[0]!.message, 'a stream of this size is no plain answer');
+  assert.equal(failures[0]!.message, 'a stream of this size cannot be converted');
 });

@@ -140,7 +140,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     const encoding = firstValue(headers['content-encoding']);
     if (!isIdentity(encoding) && (this.#isError || this.#form.wants !== 'bytes')) {
       this.#decoder = createContentDecoder(encoding!, this);
-      if (this.#decoder === null) return this.#fail('malformed', 'the answer has an unknown content encoding');
+      if (this.#decoder === null) return this.#fail('malformed', 'the response has an unknown content encoding');
     }
     if (this.#isError) return;
     const type = firstValue(headers['content-type']);
@@ -169,10 +169,10 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
     if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
-      this.#fail('exhausted', `this machine has no room for another connection (${named})`);
+      this.#fail('exhausted', `this machine has no resources for another connection (${named})`);
     } else if (this.#phase === 'connect') this.#failWith(connectFailure(error));
     else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
-    else this.#fail('cut', `the connection broke within the answer (${named})`);
+    else this.#fail('cut', `the connection broke during the response (${named})`);
   }
 
   onDecoded(chunk: Uint8Array): void {
@@ -192,8 +192,8 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   }
 
   onUndecodable(cutOff: boolean): void {
-    if (cutOff) this.#fail('cut', 'the encoded answer ended before it was complete');
-    else this.#fail('malformed', 'the answer can not be decoded as its content encoding says');
+    if (cutOff) this.#fail('cut', 'the encoded response ended before it was complete');
+    else this.#fail('malformed', 'the response does not match its content encoding');
   }
 
   onDecoderFull(full: boolean): void {
@@ -212,10 +212,10 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** Some servers respond in another form than requested, or with a wrong content type, so the form is detected from the body. */
   #takeFirst(chunk: Uint8Array): void {
     const found = sniff(chunk);
-    if (found === 'page') return this.#fail('malformed', 'the answer is a page, and no JSON');
+    if (found === 'page') return this.#fail('malformed', 'the response is a web page, not JSON');
     if (found === null) {
       this.#deliver([chunk]);
-      if (this.buffer.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the answer begins with blanks without end');
+      if (this.buffer.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the response starts with too many blanks');
       return;
     }
     this.#readAs(found);
@@ -244,7 +244,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     }
     this.buffer.addText(chunk);
     if (this.#form.wants === 'stream') {
-      if (this.buffer.isTooLarge) this.#fail('malformed', 'one text of this size is no stream');
+      if (this.buffer.isTooLarge) this.#fail('malformed', 'a response of this size is not a stream');
       return;
     }
     if (!this.buffer.isFull) return;
@@ -273,8 +273,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (!this.#isCandidate && this.buffer.canRelease(push, this.contentAt)) this.#becomeCandidate();
     if (push.hasContent && this.#phase === 'first_content') this.#phase = 'answer';
     if (push.done) this.#complete();
-    else if (this.buffer.since === null && this.buffer.bytes > PREAMBLE_MAX)
-      this.#fail('malformed', 'the stream has a preamble without end');
+    else if (this.buffer.since === null && this.buffer.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has an endless preamble');
   }
 
   /** Events for a non-streaming response, buffered until complete. Not through `#fail`, which ends a complete stream and returns here. */
@@ -283,7 +282,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#fold ??= this.#form.createFold();
     for (const chunk of push.pieces) this.#fold.push(chunk);
     if (this.buffer.isTooLarge || this.#fold.isTooLarge)
-      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
+      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size cannot be converted', { status: this.#status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish(), this.#reader!.facts);
   }
 
@@ -308,7 +307,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), null);
     const hidden = this.#mayBeJson ? hiddenFailure(this.buffer.peek(), firstValue(this.#headers['content-type'])) : null;
     if (hidden !== null) return this.#failWith(hidden);
-    if (this.#form.judgesBytes && !this.facts.hasContent && this.buffer.bytes === 0) return this.#fail('empty', 'the answer has no body');
+    if (this.#form.judgesBytes && !this.facts.hasContent && this.buffer.bytes === 0) return this.#fail('empty', 'the response has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
@@ -334,7 +333,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts) && this.#form.mayBeEmpty !== true) {
       this.#watch.stop();
       this.#endEmitted = true;
-      // Without a choice that ended it is no response that could be returned.
+      // Without a finished choice there is no response to return.
       const body = this.facts.finishReason === null ? null : this.buffer.peek();
       return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
     }
@@ -375,7 +374,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** An internal fault. The callers (a socket, a decoder or a timer) do not catch it. */
   #thrown(error: unknown): void {
     this.#listener.onThrown(error, this.#ended);
-    this.#failWith(createFailure('malformed', this.#phase, 'the answer could not be read', { status: this.#status }));
+    this.#failWith(createFailure('malformed', this.#phase, 'the response could not be parsed', { status: this.#status }));
   }
 
   limitAt(now: Instant): PhaseLimit {

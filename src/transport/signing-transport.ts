@@ -1,9 +1,9 @@
-/** Signs requests at the moment they are sent. One whose signer has nothing to sign with yet waits, no longer than for a connection. */
+/** Signs requests when they are sent. A request without credentials yet waits for them, at most as long as for a connection. */
 import type { Clock, Timer } from '../core/clock.ts';
 import { CredentialError } from './credential-error.ts';
 import type { RequestSigner, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
-/** Of the time for a connection; the rest is for the connection itself, and for the reason to be reported instead of a timeout. */
+/** The share of the connect timeout to wait for credentials; the rest is for the connection, and so that the cause is reported, not a timeout. */
 const WAITING_SHARE = 0.9;
 
 export class SigningTransport implements Transport {
@@ -63,7 +63,7 @@ class WaitingCall implements UpstreamCall {
     return this.#signer.whenReady((error) => (error === null ? this.#begin() : this.#fail(error)));
   }
 
-  /** The body may be hashed while the credentials are still awaited. */
+  /** Sends the request; waits again if the credentials are not available yet after the body was hashed. */
   #begin(): void {
     if (this.#isOver) return;
     this.#call = this.#send();

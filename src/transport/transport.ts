@@ -17,22 +17,22 @@ export interface UpstreamRequest {
   readonly body: Uint8Array | readonly Uint8Array[] | null;
   /** Until the connection is open, TLS included, in milliseconds. */
   readonly connectTimeoutMs: number;
-  /** Signs it when it is sent; null or absent: its headers are all that it needs. */
+  /** Signs the request when it is sent; null or absent: no signature. */
   readonly signer?: RequestSigner | null;
 }
 
-/** What authenticates requests where no fixed headers can: a signature of each, or a token that is renewed. */
+/** Authenticates requests with a signature, or a token that is renewed, instead of fixed headers. */
 export interface CredentialSigner {
-  /** Signs one request. */
+  /** Returns the signer of one request. */
   begin(): RequestSigner;
 }
 
 export interface RequestSigner {
-  /** Headers to add to the request, names and values in turn; null: there is nothing to sign with yet. */
+  /** Headers to add to the request, as alternating names and values; null: no credentials yet. */
   sign(request: UpstreamRequest, epochMs: number): readonly string[] | null;
-  /** Calls back once, later: null when there is something to sign with, or why there is not. Gives back what takes the listener away. */
+  /** Calls back once, asynchronously: null when credentials are available, or the error. Returns a function that removes the listener. */
   whenReady(listener: (error: Error | null) => void): () => void;
-  /** The request was refused as it was signed. True: there is or will be something newer to sign with. */
+  /** The request was rejected with its signature. True: newer credentials are available or being loaded. */
   renew(): boolean;
 }
 

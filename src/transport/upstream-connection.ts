@@ -198,7 +198,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     const call = this.#call;
     if (call === null || call.isOver) return 'stop';
     if (status === 101 || isUpgrade) {
-      this.#break(brokenBy('the response changes the protocol, which was not asked for', 'HPE_UPGRADE'), false);
+      this.#break(brokenBy('the response changes the protocol, which was not requested', 'HPE_UPGRADE'), false);
       return 'stop';
     }
     // Interim responses are ignored (RFC 9110 15.2).

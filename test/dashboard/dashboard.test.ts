@@ -240,7 +240,7 @@ describe('dashboard', { skip }, () => {
     const field = page.getByLabel('Admin key');
     await field.fill('operator-key-2');
     await page.keyboard.press('Enter');
-    await page.getByRole('alert').getByText('this is not the admin key').waitFor();
+    await page.getByRole('alert').getByText('wrong admin key').waitFor();
     assert.deepEqual(await violations(page), []);
     await field.fill('operator-key-1');
     await page.keyboard.press('Enter');

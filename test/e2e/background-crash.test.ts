@@ -1,52 +1,20 @@
 /** kill -9 while background responses run and message batches are received: nothing is lost, and finished work is not repeated. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import Anthropic from '@anthropic-ai/sdk';
-import OpenAI from 'openai';
 import type { Response, ResponseStreamEvent } from 'openai/resources/responses/responses';
-import { startStorm, type Storm } from '../../src/storm/index.ts';
+import { startStorm } from '../../src/storm/index.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
-import { startCli } from '../cli/run-cli.ts';
+import { stageCrashes } from './crash-stage.ts';
 
 const FINAL = ['completed', 'failed', 'incomplete', 'cancelled'];
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function stage(t: TestContext, storm: Storm) {
-  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-crash-'));
-  t.after(() => rm(cwd, { recursive: true, force: true }));
-  const config = {
-    server: { port: 0 },
-    providers: { a: { protocol: 'openai', baseUrl: storm.url, apiKey: 'sk-test' } },
-    models: { fast: ['a/storm-large'] },
-    telemetry: { logs: { level: 'error' } },
-  };
-  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify(config));
-  return async () => {
-    const cli = startCli(['serve'], { cwd });
-    t.after(() => cli.child.kill('SIGKILL'));
-    const [, base] = await cli.until('stdout', /listening on (\S+)/);
-    return {
-      base: base!,
-      openai: new OpenAI({ baseURL: `${base}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 20_000 }),
-      anthropic: new Anthropic({ baseURL: base!, apiKey: 'unused', maxRetries: 0 }),
-      async kill() {
-        cli.child.kill('SIGKILL');
-        await cli.ended;
-      },
-    };
-  };
-}
 
 test('kill -9: every background response ends once, and a stream continues after its last event', async (t) => {
   const random = createSeededRandom(3);
   const storm = await startStorm({ timing: { tokens: 40, tokensPerSecond: 40 }, keepBodies: 10_000 });
   t.after(() => storm.close());
-  const start = await stage(t, storm);
+  const start = await stageCrashes(t, { baseUrl: storm.url }, 'a/storm-large');
   let gateway = await start();
   const plain: string[] = [];
   /** All events by response id, over all readers. */
@@ -121,7 +89,7 @@ test('kill -9: every background response ends once, and a stream continues after
 test('kill -9 while a message batch is received leaves nothing; once it is taken, it runs to its end', async (t) => {
   const storm = await startStorm({ timing: { plainMs: 50 } });
   t.after(() => storm.close());
-  const start = await stage(t, storm);
+  const start = await stageCrashes(t, { baseUrl: storm.url }, 'a/storm-large');
   let gateway = await start();
   const line = (n: number): string =>
     JSON.stringify({

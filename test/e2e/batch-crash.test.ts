@@ -1,48 +1,20 @@
 /** kill -9 at twenty random moments of one batch: nothing is lost, nothing is done twice but what was running, and that is marked. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import OpenAI, { toFile } from 'openai';
+import { toFile } from 'openai';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
-import { startCli } from '../cli/run-cli.ts';
 import { chatLine, readLines, startBatchProvider } from './batch-provider.ts';
+import { stageCrashes } from './crash-stage.ts';
 
 const ITEMS = 2_500;
 const KILLS = 20;
-
-async function stage(t: TestContext, url: string) {
-  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-crash-'));
-  t.after(() => rm(cwd, { recursive: true, force: true }));
-  const config = {
-    server: { port: 0 },
-    providers: { a: { protocol: 'openai', baseUrl: url, apiKey: 'sk-test', limits: { concurrency: 12 } } },
-    models: { fast: ['a/m'] },
-    telemetry: { logs: { level: 'error' } },
-  };
-  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify(config));
-  return async () => {
-    const cli = startCli(['serve'], { cwd });
-    t.after(() => cli.child.kill('SIGKILL'));
-    const [, base] = await cli.until('stdout', /listening on (\S+)/);
-    return {
-      openai: new OpenAI({ baseURL: `${base}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 20_000 }),
-      async kill() {
-        cli.child.kill('SIGKILL');
-        await cli.ended;
-      },
-    };
-  };
-}
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('kill -9 at twenty moments: one result for each item, and no completed item is sent again', async (t) => {
   const random = createSeededRandom(7);
   const provider = await startBatchProvider(t, () => ({ ms: 20 + random.next() * 100 }));
-  const start = await stage(t, provider.url);
+  const start = await stageCrashes(t, { baseUrl: provider.url, limits: { concurrency: 12 } }, 'a/m');
   const filler = 'x'.repeat(1_000);
   const text = Array.from({ length: ITEMS }, (_, n) => chatLine(`c${n}`, `p${n} ${filler}`)).join('\n');
   let kills = 0;

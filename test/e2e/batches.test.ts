@@ -85,7 +85,7 @@ test('a malformed form is refused, and stores nothing', async (t) => {
     fetch(`${url}/v1/files`, { method: 'POST', headers: { 'content-type': type }, body });
   const part = (name: string, value: string): string => `--x\r\ncontent-disposition: form-data; name="${name}"${value}\r\n`;
   for (const [body, message] of [
-    [`${part('file', '; filename="a"\r\n\r\nabc')}`, /ends before its last boundary/],
+    [`${part('file', '; filename="a"\r\n\r\nabc')}`, /ends before its final boundary/],
     [`${part('purpose', '\r\n\r\nbatch')}--x--\r\n`, /file is missing/],
     [`${part('file', '; filename="a"\r\n\r\nabc')}--x--\r\n`, /purpose is missing/],
     [`${part('file', '\r\n\r\nabc')}--x--\r\n`, /must be a file/],

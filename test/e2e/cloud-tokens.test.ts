@@ -143,7 +143,7 @@ describe('access tokens', () => {
     const upstreamCalls = world.bearers.length;
     const refused = await world.answerTo({}, { 'x-breakwater-deadline-ms': '20000' });
     assert.ok(refused.status >= 500, String(refused.status));
-    assert.match(refused.text, /no access token: token\.test answered 503 temporarily_unavailable/);
+    assert.match(refused.text, /no access token: token\.test responded with 503 temporarily_unavailable/);
     assert.ok(refused.endAtMs <= 20_000);
     assert.equal(world.bearers.length, upstreamCalls);
     assert.ok(world.tokenCalls.length - asked <= 2, `${world.tokenCalls.length - asked} calls to the token server`);
@@ -178,7 +178,7 @@ describe('access tokens', () => {
     assert.equal(world.bearers.length, 0);
     const [attempt] = world.eventsOf('attempt_end');
     assert.equal(attempt!.reason, 'auth');
-    assert.match(JSON.stringify(attempt), /token\.test answered 400 invalid_grant: Account not found/);
+    assert.match(JSON.stringify(attempt), /token\.test responded with 400 invalid_grant: Account not found/);
   });
 
   it('that the provider refuses are renewed once, and the request is repeated at the expense of no budget', async (t) => {

@@ -137,7 +137,7 @@ test('a model that the config does not know is told as the provider would', asyn
   const world = await startWorld(t, { storms: { a: {} } });
   const seen = await world.ask({ model: 'local/other' });
   assert.equal(seen.status, 404);
-  assert.match(seen.text, /no local model local\/other/);
+  assert.match(seen.text, /unknown local model local\/other/);
 });
 
 test('what stands in for an answer is kept for nobody: the cache asks again, and the provider is heard when it is back', async (t) => {

@@ -264,7 +264,7 @@ describe('the ending of a message', () => {
       );
       const { status, text: got } = await world.post({ ...chat, stream }, {}, '/v1/chat/completions');
       assert.equal(status, 502);
-      assert.match(got, /nothing in the response has a place/);
+      assert.match(got, /nothing in the response has an equivalent/);
       assert.equal(world.upstream.calls.length, 2);
     });
   }

@@ -28,7 +28,7 @@ test('out of file descriptors: a warning with the cure, running connections go o
     sockets.push(socket);
   }
   t.after(() => sockets.forEach((socket) => socket.destroy()));
-  const [warning] = await cli.until('stderr', /[^\n]*no file descriptor is free \(EMFILE\)[^\n]*/);
+  const [warning] = await cli.until('stderr', /[^\n]*out of file descriptors \(EMFILE\)[^\n]*/);
   assert.match(warning, /"level":"warn"/);
   assert.match(warning, /ulimit -n/);
 
@@ -38,6 +38,6 @@ test('out of file descriptors: a warning with the cure, running connections go o
   assert.match(answer.toString(), /^HTTP\/1\.1 200/);
 
   for (const socket of sockets) socket.destroy();
-  await cli.until('stderr', /file descriptors are free again/);
+  await cli.until('stderr', /file descriptors are available again/);
   assert.equal((await fetch(`${url}/health/live`)).status, 200);
 });

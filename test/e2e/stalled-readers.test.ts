@@ -145,7 +145,7 @@ describe('streams that their caller does not read', () => {
       const { code, message } = errorOf(refused.text);
       assert.equal(code, 'rate_limited');
       assert.doesNotMatch(message, /would have sufficed/, message);
-      assert.match(message, /running calls hold every place of a concurrency limit/);
+      assert.match(message, /running calls hold every slot of a concurrency limit/);
     }
   });
 });

@@ -1,6 +1,6 @@
 /**
- * What the simulator tells is worth what it has in common with real sockets: the same scenario, played by a gateway, two Storms
- * and an open-loop load client in real time, and by the simulator, has to come out alike.
+ * The simulator is only useful as far as it agrees with real sockets. The same scenario, run in real time with a gateway, two Storms and an
+ * open-loop load client, and run by the simulator, must have the same results.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,19 +10,19 @@ import { quantile } from './observed.ts';
 import { playReal, playSimulated, type Outcome, type TwinScenario } from './two-worlds.ts';
 
 const SEED = 1;
-/** Chance moves a run by more than a simulator has to be trusted with: the median of so many is what reality is held against. */
+/** Random variation between runs exceeds the tolerance, so reality is compared with the median of this many simulations. */
 const SIMULATED_RUNS = 9;
 const SUCCESS_TOLERANCE = 0.01;
 const STARTS_TOLERANCE = 0.03;
 const WAIT_TOLERANCE = 0.15;
-/** A wait is not told more exactly than so, in milliseconds: timers and sockets of a busy machine. */
+/** The precision of a wait, in milliseconds: timers and sockets of a busy machine. */
 const NOISE_MS = 100;
-/** A process whose timers come so late, at their 99th percentile, has not played the scenario that was meant. */
+/** A process whose timers are this late, at their 99th percentile, has not run the intended scenario. */
 const LATE_MS_MAX = 50;
 
 const kind = { model: 'fast', inputTokens: { p50: 120, p95: 300 }, outputBound: { p50: 40, p95: 100 } };
 
-/** Waves that swell to one and a half times of what both providers allow, and ebb: the queue fills and drains. */
+/** Load waves of up to one and a half times what both providers allow: the queue fills and drains. */
 const load: Load = {
   durationMs: 42_000,
   requestsPerMinute: 60 * 21,
@@ -58,7 +58,7 @@ const scenario: TwinScenario = {
   config: { models: { fast: { targets: ['a/m', 'b/m'], patience: '200ms' } }, policy: { queue: { minShare: { low: 0.1, normal: 0.2 } } } },
 };
 
-/** In what the two differ by more than they may; empty: they agree. */
+/** The differences beyond the tolerance; empty: they agree. */
 function differences(real: Outcome, simulated: Outcome): string[] {
   const found: string[] = [];
   const compare = (what: string, one: number, other: number, toleranceAbsolute: number): void => {
@@ -71,7 +71,7 @@ function differences(real: Outcome, simulated: Outcome): string[] {
   return found;
 }
 
-function told({ success, requests, outcomes, starts, waitMs, waitMsOf, violations }: Outcome): string {
+function summary({ success, requests, outcomes, starts, waitMs, waitMsOf, violations }: Outcome): string {
   const waits = Object.entries(waitMsOf).map(([priority, ms]) => `${priority} ${Math.round(ms)}`);
   return `${success} of ${requests} served ${JSON.stringify(outcomes)}, starts ${JSON.stringify(starts)}, p95 wait ${Math.round(waitMs)} ms (${waits.join(', ')}), ${violations} over a limit`;
 }
@@ -92,18 +92,18 @@ test('real sockets and the simulator agree', { timeout: 175_000 }, async (t) => 
   const runs: Outcome[] = [];
   for (let i = 0; i < SIMULATED_RUNS; i++) runs.push(await playSimulated({ ...scenario, seed: SEED + i }));
   const simulated = medianOf(runs);
-  t.diagnostic(`simulated: ${told(simulated)}`);
+  t.diagnostic(`simulated: ${summary(simulated)}`);
   assert.ok(simulated.waitMs > 1_000, 'the scenario must make callers wait');
   const compare = async (): Promise<{ readonly found: readonly string[]; readonly lateMs: number }> => {
     const real = await playReal(scenario);
     const found = differences(real, simulated);
-    t.diagnostic(`real: ${told(real)}; timers ${real.lateMs.toFixed(1)} ms late at p99`);
+    t.diagnostic(`real: ${summary(real)}; timers ${real.lateMs.toFixed(1)} ms late at p99`);
     return { found, lateMs: real.lateMs };
   };
   let { found, lateMs } = await compare();
   if (found.length > 0) {
-    const why = lateMs > LATE_MS_MAX ? 'this machine was too busy to play in real time' : 'it may have been chance';
-    t.diagnostic(`they differ (${found.join('; ')}): ${why}, once more`);
+    const why = lateMs > LATE_MS_MAX ? 'this machine was too busy to play in real time' : 'it may be random variation';
+    t.diagnostic(`they differ (${found.join('; ')}): ${why}; running once more`);
     ({ found, lateMs } = await compare());
   }
   assert.deepEqual(found, []);

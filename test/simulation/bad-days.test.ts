@@ -1,6 +1,6 @@
 /**
- * An hour of bad days beside one good client, in virtual time: each kind of trouble alone, and all together. The good client asks a pair of
- * targets, one of which has a dead key, and a lone one.
+ * An hour of trouble beside one good client, in virtual time: each kind of trouble alone, and all together. The good client uses a pair of
+ * targets, one of which has a dead key, and a single target.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,11 +10,11 @@ import { observe, percent } from './observed.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What goes wrong. */
+/** The kinds of trouble. */
 const TROUBLES = ['random429s', 'poison500s', 'poison429s', 'slowReaders', 'deadKey'] as const;
 type Trouble = (typeof TROUBLES)[number];
 
-/** Of all requests of the good client, so many are to be served. */
+/** The share of the good client's requests that must be served. */
 const SERVED_MIN = 0.99;
 const RANDOM_429S: SimulatedFault = { kind: 'rate_limit', probability: 0.02 };
 
@@ -44,7 +44,7 @@ function kindsOf(troubles: ReadonlySet<Trouble>): LoadKind[] {
 async function hourOf(troubles: ReadonlySet<Trouble>) {
   const kinds = kindsOf(troubles);
   const faults = troubles.has('random429s') ? [RANDOM_429S] : [];
-  const { told, calls } = await observe({
+  const { records, calls } = await observe({
     config: {
       providers: { a: provider('a', 2), b: provider('b'), c: provider('c') },
       models: { pair: ['a/m', 'b/m'], lone: ['c/m'] },
@@ -53,7 +53,7 @@ async function hourOf(troubles: ReadonlySet<Trouble>) {
     providers: { a: { faults, deadKeys: troubles.has('deadKey') ? [1] : [] }, b: { faults }, c: { faults } },
     load: { durationMs: HOUR_MS, requestsPerMinute: kinds.reduce((sum, { weight }) => sum + weight!, 0), kinds },
   });
-  const good = told.filter(({ received }) => received.client === 'good');
+  const good = records.filter(({ received }) => received.client === 'good');
   const served = good.filter(({ finished }) => finished.outcome === 'success');
   const lone = good.filter(({ received }) => received.model === 'lone');
   return {
@@ -71,7 +71,7 @@ const days: readonly (readonly [string, readonly Trouble[]])[] = [
 ];
 
 for (const [name, troubles] of days) {
-  test(`an hour of bad days, ${name}: the good client is served`, { timeout: 300_000 }, async (t) => {
+  test(`an hour of trouble, ${name}: the good client is served`, { timeout: 300_000 }, async (t) => {
     const { asked, served, loneServed, calls, dead } = await hourOf(new Set(troubles));
     t.diagnostic(
       `${percent(served, 1)} of ${asked} served, ${percent(loneServed, 1)} at the lone target; ${calls} calls, ${dead} with the dead key`,

@@ -1,6 +1,7 @@
 /**
- * Whole batches beside callers, in virtual time: the runner, the job store (whose calls are slow, fail, and lose their outcome), and a
- * provider with real limits and faults. One result for each item, callers wait no longer than without the batch, and what is left is used.
+ * Whole batches beside interactive callers, in virtual time: the runner, the job store (whose calls are slow, fail, and lose their
+ * outcome), and a provider with real limits and faults. Each item has one result, callers wait no longer than without the batch, and the
+ * remaining capacity is used.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -35,7 +36,7 @@ function flaky(jobs: JobStore, clock: ManualClock, seed: number): JobStore {
       return async (...args: never[]) => {
         await sleep(random.next() * 20);
         const draw = random.next();
-        if (draw < 0.005) throw new StoreFailure('io_error', 'the disk is tired');
+        if (draw < 0.005) throw new StoreFailure('io_error', 'the disk failed');
         const outcome = await method.apply(target, args);
         if (draw < 0.01) throw new StoreFailure('io_error', 'the outcome is lost');
         return outcome;
@@ -134,7 +135,7 @@ async function play({ seed, limits, items, callers, minutes, faults = [] }: Scen
 
 async function createBatch({ gateway, clock }: Awaited<ReturnType<typeof createSimulation>>, items: number): Promise<string> {
   const { files, batches } = gateway.jobs!;
-  /** What meets a fault of the store is done again, as a client would. */
+  /** Operations that fail because of the store are repeated, as a client would. */
   const insist = async <T>(act: () => Promise<T>): Promise<T> => {
     for (;;) {
       let settled: { value: T } | { failed: true } | null = null;
@@ -157,17 +158,17 @@ async function createBatch({ gateway, clock }: Awaited<ReturnType<typeof createS
   return id;
 }
 
-/** Each item has one result, and was answered once. */
+/** Each item has one result, and was called once. */
 function assertOneEach({ results, calls, state }: Played, items: number): void {
   assert.equal(state, 'completed');
   assert.deepEqual(new Set(results), new Set(Array.from({ length: items }, (_, n) => `c${n} true`)));
   assert.equal(results.length, items);
-  const answered = new Map<string, number>();
-  for (const { request, fate } of calls) if (fate === null) answered.set(request.id, (answered.get(request.id) ?? 0) + 1);
-  for (let n = 0; n < items; n++) assert.equal(answered.get(`item ${n}`), 1, `item ${n}`);
+  const callCounts = new Map<string, number>();
+  for (const { request, fate } of calls) if (fate === null) callCounts.set(request.id, (callCounts.get(request.id) ?? 0) + 1);
+  for (let n = 0; n < items; n++) assert.equal(callCounts.get(`item ${n}`), 1, `item ${n}`);
 }
 
-/** The share of the limit that was used within these minutes. */
+/** The used share of the limit within these minutes. */
 function shareUsed(calls: readonly ProviderCall[], fromMinute: number, toMinute: number): number {
   const within = calls.filter(({ at }) => at >= fromMinute * MINUTE_MS && at < toMinute * MINUTE_MS);
   return within.length / (PER_MINUTE * (toMinute - fromMinute));
@@ -179,7 +180,7 @@ const faults = [{ kind: 'server_error', probability: 0.03 }, { kind: 'reset', pr
 const MINUTES = 3;
 
 for (const seed of [1]) {
-  test(`a batch alone uses the limit, beside faults of provider and store (seed ${seed})`, async (t) => {
+  test(`a batch alone uses the limit, despite faults of provider and store (seed ${seed})`, async (t) => {
     const items = MINUTES * PER_MINUTE;
     const played = await play({ seed, limits: requests, items, callers: false, minutes: MINUTES, faults });
     assertOneEach(played, items);
@@ -191,9 +192,9 @@ for (const seed of [1]) {
 
   for (const [name, limits] of [
     ['a limit of requests', requests],
-    ['a limit of calls at once', { concurrency: 20 }],
+    ['a concurrency limit', { concurrency: 20 }],
   ] as const) {
-    test(`beside a batch callers wait no longer, and the rest is used, with ${name} (seed ${seed})`, async (t) => {
+    test(`beside a batch callers wait no longer, and the remaining capacity is used, with ${name} (seed ${seed})`, async (t) => {
       const minutes = MINUTES;
       const items = minutes * PER_MINUTE;
       const alone = await play({ seed, limits, items: 0, callers: true, minutes });

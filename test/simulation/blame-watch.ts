@@ -1,30 +1,30 @@
-/** No client's requests take more than its share of evidence from another: what one alone meets closes and pauses no target to the others. */
+/** Checks that one client's failures alone neither open a breaker nor pause a target for others. */
 import type { BreakwaterEvent, EventOf } from '../../src/core/events.ts';
 import type { Simulation } from '../../src/testing/simulation.ts';
 
-/** Others that were answered within this time count, in milliseconds: the window of the breaker, and less than that where calls overlap. */
+/** Others that were served within this time count, in milliseconds: the window of the breaker, less some time for overlapping calls. */
 const WINDOW_MS = 30_000;
 const OVERLAP_MS = 1_000;
-/** Refusals in a row of one client alone that may pause a target for all: before it is known, and while its calls overlap. */
+/** Consecutive refusals of one client alone that may pause a target for all: until it is known, and while its calls overlap. */
 const REFUSALS_MAX = 8;
 
 type Fault = (what: string, request: string | null) => void;
 
 interface TimedPhase {
-  /** Failures of the last window, and those in a row: when, and whose. */
+  /** Failures of the last window, and the current run of them: when, and of which client. */
   failures: { readonly at: number; readonly client: string }[];
-  /** When each client was last answered, and anybody. */
+  /** When each client, and any client, was last served. */
   readonly servedAt: Map<string, number>;
   lastServedAt: number;
-  /** It opened at this instant, by the attempt whose end is told next; -1: it did not. */
+  /** It opened at this instant, because of the attempt whose end event follows; -1: it did not. */
   openedAt: number;
   /** When each client was last refused by a rate limit. */
   readonly refusedAt: Map<string, number>;
-  /** Pauses in a row that one client alone has brought about, while others were answered between. */
+  /** Consecutive pauses that one client alone has caused, while others were served in between. */
   refused: { client: string; count: number } | null;
 }
 
-/** Attempts that say nothing of the target's health. */
+/** Attempts without evidence about the target's health. */
 const NEUTRAL: ReadonlySet<string> = new Set(['rate_limited', 'busy', 'cancelled', 'empty', 'quality', 'conflict', 'quota', 'auth']);
 
 export class BlameWatch {
@@ -60,13 +60,13 @@ export class BlameWatch {
     watched.openedAt = -1;
   }
 
-  /** The pause that was just told is this one's. */
+  /** The last reported pause was caused by this client. */
   #onRefusal(watched: TimedPhase, target: string, client: string, at: number, requestId: string): void {
     watched.refusedAt.set(client, at);
     if (this.#pausedAt !== at) return;
     if (watched.refused?.client !== client) watched.refused = { client, count: 0 };
     if (!this.#servesOthers(watched, client, at)) return;
-    // Others are refused with it.
+    // Others are refused as well.
     if (hasOther(watched.refusedAt, client, at - OVERLAP_MS)) return;
     if (++watched.refused.count <= REFUSALS_MAX) return;
     this.#fault(`blame: ${client} alone is refused at ${target}, and has paused it ${watched.refused.count} times for all`, requestId);
@@ -78,7 +78,7 @@ export class BlameWatch {
     const clients = new Set(watched.failures.map((failure) => failure.client));
     const [only] = clients;
     if (clients.size !== 1 || !this.#servesOthers(watched, only!, at)) return;
-    this.#fault(`blame: ${target} is open by the failures of ${only} alone, while others were answered`, null);
+    this.#fault(`blame: ${target} is open by the failures of ${only} alone, while others were served`, null);
   }
 
   #servesOthers({ servedAt }: TimedPhase, client: string, at: number): boolean {
@@ -96,7 +96,7 @@ export class BlameWatch {
   }
 }
 
-/** Another client's instant is no earlier than `since`. */
+/** The instant of another client is no earlier than `since`. */
 function hasOther(instants: ReadonlyMap<string, number>, client: string, since: number): boolean {
   for (const [other, at] of instants) if (other !== client && at >= since) return true;
   return false;

@@ -1,6 +1,6 @@
 /**
- * Clients whose requests the providers refuse as if the key were at fault, beside a client that does nothing wrong. The others lose
- * nothing by it: they are all answered, by as many calls and as soon as without the poison.
+ * Clients whose requests the providers refuse as if the key were at fault, beside a client that does nothing wrong. The others are not
+ * affected: all their requests are served, with as many calls and as soon as without the poison.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -37,7 +37,7 @@ const KIND = { model: 'fast', inputTokens: 200, outputTokens: { p50: 60, p95: 15
 
 interface Scene {
   readonly what: string;
-  /** Keys by provider. */
+  /** The number of keys by provider. */
   readonly keys: Readonly<Record<string, number>>;
   readonly faults: readonly SimulatedFault[];
   readonly poisoners: readonly string[];
@@ -45,12 +45,12 @@ interface Scene {
 
 const SCENES: readonly Scene[] = [
   {
-    what: 'words about the request, from two clients, over four keys of two providers',
+    what: 'messages about the request, from two clients, over four keys of two providers',
     keys: { a: 2, b: 2 },
     faults: WORDS,
     poisoners: ['bad', 'worse'],
   },
-  { what: 'words about the request, from two clients, over one key', keys: { a: 1 }, faults: WORDS, poisoners: ['bad', 'worse'] },
+  { what: 'messages about the request, from two clients, over one key', keys: { a: 1 }, faults: WORDS, poisoners: ['bad', 'worse'] },
   { what: 'a bare status, from one client, over four keys of two providers', keys: { a: 2, b: 2 }, faults: BARE, poisoners: ['bad'] },
   { what: 'a bare status, from one client, over one key', keys: { a: 1 }, faults: BARE, poisoners: ['bad'] },
 ];
@@ -58,7 +58,7 @@ const SCENES: readonly Scene[] = [
 async function play({ keys, faults, poisoners }: Scene, seed: number, poisonWeight: number) {
   const names = Object.keys(keys);
   const played = inTurn(faults);
-  const { told, calls, cooldowns } = await observe({
+  const { records, calls, cooldowns } = await observe({
     config: {
       providers: Object.fromEntries(names.map((name) => [name, provider(name, keys[name]!)])),
       models: { fast: names.map((name) => `${name}/m`) },
@@ -75,8 +75,8 @@ async function play({ keys, faults, poisoners }: Scene, seed: number, poisonWeig
       ],
     },
   });
-  const good = told.filter(({ received }) => received.client === 'good');
-  const poisoned = told.length - good.length;
+  const good = records.filter(({ received }) => received.client === 'good');
+  const poisoned = records.length - good.length;
   return {
     good: good.length,
     served: good.filter(({ finished }) => finished.outcome === 'success').length,
@@ -87,12 +87,14 @@ async function play({ keys, faults, poisoners }: Scene, seed: number, poisonWeig
     ),
     poisoned,
     refused: calls.filter(({ fate }) => fate === 'refusal').length,
-    // One that holds for the poisoner alone costs the others nothing.
+    // A quarantine for the poisoning client alone does not affect others.
     quarantines: cooldowns.filter(({ kind, why }) => kind === 'bench' && !why!.includes(' for one client and model alone')),
   };
 }
 
-/** Two clients that are refused alike look like a dead key: an answer to a trial proves that it is not, and then they count no more. */
+/**
+ * Two clients that are refused alike look like a dead key: a response to a trial disproves that, and then their refusals no longer count.
+ */
 const PAIR: Scene = { what: 'a bare status, from two clients, over one key', keys: { a: 1 }, faults: BARE, poisoners: ['bad', 'worse'] };
 
 for (const seed of SEEDS) {
@@ -102,7 +104,7 @@ for (const seed of SEEDS) {
       `${percent(seen.served, seen.good)} of ${seen.good} served by ${seen.attempts} calls, p50 ${seen.p50.toFixed(0)} ms; ${seen.poisoned} poisoned requests, ${seen.quarantines.length} quarantines`,
     );
     assert.ok(seen.served >= 0.99 * seen.good, `${seen.served} of ${seen.good}`);
-    assert.ok(seen.quarantines.length <= 3, 'clients that were wrong once are no witnesses for a while');
+    assert.ok(seen.quarantines.length <= 3, 'refusals of clients that were wrong once are ignored for a while');
     assert.ok(seen.p50 < 2_000, `${seen.p50} ms`);
   });
 }
@@ -116,11 +118,11 @@ for (const scene of SCENES) {
         `${percent(seen.served, seen.good)} of ${seen.good} served by ${seen.attempts} calls, p50 ${seen.p50.toFixed(0)} ms (${calm.p50.toFixed(0)} ms without); ${seen.poisoned} poisoned requests, ${seen.refused} calls refused`,
       );
       assert.ok(seen.poisoned > 2_000, 'there is poison');
-      assert.equal(seen.served, seen.good, 'everybody else is served');
-      assert.equal(seen.attempts, seen.good, 'by one call each');
+      assert.equal(seen.served, seen.good, 'all other requests are served');
+      assert.equal(seen.attempts, seen.good, 'with one call each');
       assert.deepEqual(seen.quarantines, []);
       assert.ok(seen.p50 <= calm.p50 * 1.1, `${seen.p50} ms, ${calm.p50} ms without`);
-      assert.ok(seen.refused <= 2 * seen.poisoned, 'a poisoned request meets two keys at most');
+      assert.ok(seen.refused <= 2 * seen.poisoned, 'a poisoned request tries at most two keys');
     });
   }
 }

@@ -1,4 +1,4 @@
-/** Who of a tier is asked: by weight among equals, less where it fails or is slow; and how many calls that takes. */
+/** Choice within a tier: by weight among equals, less for a target that fails or is slow; and the number of calls that this takes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
@@ -15,7 +15,7 @@ interface Wish {
 
 async function play({ targets, a = {}, requestsPerMinute = 300 }: Wish) {
   const provider = (name: string) => ({ protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: 'k' });
-  const { told, calls, breakers } = await observe({
+  const { records, calls, breakers } = await observe({
     config: { providers: { a: provider('a'), b: provider('b') }, models: { fast: targets } },
     providers: { a },
     load: {
@@ -27,12 +27,12 @@ async function play({ targets, a = {}, requestsPerMinute = 300 }: Wish) {
   const toFirst = calls.filter(({ provider: name }) => name === 'a').length;
   return {
     share: toFirst / calls.length,
-    amplification: calls.length / told.length,
-    served: told.filter(({ finished }) => finished.outcome === 'success').length / told.length,
+    amplification: calls.length / records.length,
+    served: records.filter(({ finished }) => finished.outcome === 'success').length / records.length,
     opened: breakers.filter(({ to }) => to === 'open').length,
     firstContent: (q: number) =>
       quantile(
-        told.map(({ finished }) => finished.firstContentMs ?? finished.durationMs),
+        records.map(({ finished }) => finished.firstContentMs ?? finished.durationMs),
         q,
       ),
   };
@@ -62,7 +62,7 @@ test('two providers whose usual latencies differ keep their weights', async (t) 
   assert.ok(Math.abs(share - 0.5) <= 0.05, `${share}`);
 });
 
-test('a target that is far slower gets little', async (t) => {
+test('a target that is far slower gets little traffic', async (t) => {
   const { share, firstContent } = await play({ targets: tier(1, 1), a: { firstTokenMs: { p50: 4_000, p95: 12_000 } } });
   t.diagnostic(`${percent(share, 1)}, first content after ${Math.round(firstContent(0.5))} ms`);
   assert.ok(share < 0.15, `${share}`);
@@ -76,7 +76,7 @@ test('a target that fails three calls in ten loses weight, and its breaker stays
   t.diagnostic(`${percent(share, 1)} of the calls, ${amplification.toFixed(3)} for each request`);
   assert.ok(share > 0.15 && share < 0.4, `${share}`);
   assert.ok(amplification <= 1.15, `${amplification}`);
-  assert.ok(opened <= 5, `once it is known how often it fails, five in a row are no news: ${opened}`);
+  assert.ok(opened <= 5, `once its failure rate is known, five in a row do not open the breaker: ${opened}`);
   assert.equal(served, 1);
 });
 
@@ -96,7 +96,10 @@ for (const f of [0.1, 0.3, 0.5]) {
       assert.ok(amplification <= 1 / (1 - f) + 0.05, `${amplification}`);
       if (name !== 'alone') assert.equal(served, 1);
       else if (f <= 0.3)
-        assert.ok(served >= 1 - f + 0.9 * Math.min(f, 0.2) * (1 - f) - 0.02, `${served}: what the retry budget allows is made good`);
+        assert.ok(
+          served >= 1 - f + 0.9 * Math.min(f, 0.2) * (1 - f) - 0.02,
+          `${served}: retries make up for failures within the retry budget`,
+        );
     });
   }
 }

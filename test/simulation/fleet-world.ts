@@ -1,4 +1,7 @@
-/** Instances that share limits through a virtual store, and a provider that counts: no gateway around them, so that hundreds of seeds take seconds. */
+/**
+ * Instances that share limits through a virtual store, and a provider that counts; without gateways, so that hundreds of seeds take
+ * seconds.
+ */
 import type { Leasable } from '../../src/core/lease.ts';
 import { WHEN_SETTLED, type Need, type Resource } from '../../src/core/resource.ts';
 import { LeaseAgent } from '../../src/cluster/lease-agent.ts';
@@ -37,18 +40,18 @@ export interface FleetWorld {
   join(): Promise<FleetInstance>;
 }
 
-/** A provider's own count, of requests and tokens: a full bucket, or a sliding minute. Calls arrive a moment after they left. */
+/** The provider's own count of requests and tokens: a full bucket, or a sliding minute. Calls arrive shortly after they are sent. */
 export class CountingProvider {
   readonly #clock: ManualClock;
   readonly #limits: FleetLimits;
   readonly calls: { at: number; tokens: number }[] = [];
   readonly #levels: [number, number];
   #at = 0;
-  /** Of a sliding minute. */
+  /** For a sliding minute. */
   #oldest = 0;
   #recentTokens = 0;
   running = 0;
-  /** By how much a limit was exceeded, at most, as a share of it. */
+  /** The most by which a limit was exceeded, as a share of it. */
   overshoot = 0;
   tokens = 0;
 

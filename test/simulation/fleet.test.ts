@@ -1,4 +1,4 @@
-/** Four instances and one provider, in virtual time: what the provider counts, and what the limits are used for. */
+/** Four instances and one provider, in virtual time: what the provider counts, and how much of the limits is used. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Random } from '../../src/core/random.ts';
@@ -6,7 +6,7 @@ import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { createFleet, type FleetInstance, type FleetLimits, type FleetWorld } from './fleet-world.ts';
 
 const MINUTE_MS = 60_000;
-/** Of each kind; together 201. */
+/** Of each kind; 201 in total. */
 const SEEDS = 67;
 /** Uneven: most of the load is at one instance. */
 const SHARES = [0.7, 0.2, 0.08, 0.02];
@@ -62,7 +62,7 @@ for (const [name, limits, usedMin] of KINDS) {
   });
 }
 
-void test('at 20 starts a second and more for each instance, a request costs at most 0.1 exchanges', async () => {
+void test('at 20 starts per second and more for each instance, a request costs at most 0.1 exchanges', async () => {
   const random = createSeededRandom(3);
   const world = await startFleet({ requests: 12_000, tokens: 10_000_000 }, random);
   const asking = world.instances.map((instance) => evenly(world, instance, 25));
@@ -85,7 +85,7 @@ function evenly({ clock }: FleetWorld, instance: FleetInstance, perSecond: numbe
   return () => void (isOver = true);
 }
 
-void test('a newcomer has a part within a second, though the others use all there is', async () => {
+void test('a new instance gets a part within a second, although the others use the whole limit', async () => {
   const random = createSeededRandom(5);
   const world = createFleet({ requests: 600, tokens: 100_000, burst: 0.05 }, random);
   for (let i = 0; i < 3; i++) await world.join();
@@ -105,7 +105,7 @@ const OUTAGES: readonly (readonly [name: string, begin: (world: FleetWorld) => v
   ['frozen', ({ store }) => void (store.isFrozen = true), ({ store }) => void (store.isFrozen = false)],
   ['500 ms slow', ({ store }) => void (store.delayMs = 500), ({ store }) => void (store.delayMs = 1)],
   [
-    'gone, and empty when it is back',
+    'unavailable, and empty when it is back',
     ({ store }) => void (store.isGone = true),
     ({ store }) => {
       store.clear();
@@ -115,7 +115,7 @@ const OUTAGES: readonly (readonly [name: string, begin: (world: FleetWorld) => v
 ];
 
 for (const [name, begin, end] of OUTAGES) {
-  void test(`a store that is ${name} stops nobody, and the provider sees at most one share too much`, async () => {
+  void test(`a store that is ${name} blocks no instance, and the provider gets at most one share too much`, async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = createSeededRandom(seed);
       const limits = { requests: 600, tokens: 100_000, burst: 0.1 };
@@ -125,7 +125,7 @@ for (const [name, begin, end] of OUTAGES) {
       begin(world);
       const before = world.instances.map(({ started }) => started);
       await world.clock.advanceAsync(30_000);
-      // Whoever asks is served, at its share of a quarter at least.
+      // Every instance with load starts requests, at its share of a quarter at least.
       world.instances.forEach(({ started, queue }, i) =>
         assert.ok(started - before[i]! >= 0.9 * 0.25 * 300 || queue.length < 10, `seed ${seed}: ${i}`),
       );

@@ -1,4 +1,4 @@
-/** What must hold at every instant of every simulation (design section 8). What does not is told with its instant and its request. */
+/** The invariants of every simulation at every instant (design section 8). A violation is reported with its instant and its request. */
 import type { Instant } from '../../src/core/clock.ts';
 import type { BreakerState, BreakwaterEvent, EventOf } from '../../src/core/events.ts';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../../src/core/request.ts';
@@ -15,12 +15,12 @@ export interface Rules {
   readonly probes: number;
   readonly retryRatio: number;
   readonly retryPerSecond: number;
-  /** Hedges for each request; 0: hedging is off. */
+  /** Hedges per request; 0: hedging is off. */
   readonly hedgeBudget: number;
   readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   /** How long a breaker stays open the first time. */
   readonly openForMs: number;
-  /** Providers whose limits are not configured: they are found out, and that costs some refusals. */
+  /** Providers whose limits are not configured: learning those costs some refusals. */
   readonly unknown: ReadonlyMap<string, Unknown>;
 }
 
@@ -29,28 +29,28 @@ interface Story {
   attempts: number;
   attemptsEnded: number;
   readonly targets: Set<string>;
-  /** Targets that it waits for; null: it does not wait. */
+  /** The targets that it waits for; null: it does not wait. */
   waitsFor: ReadonlySet<string> | null;
   isCommitted: boolean;
   outcome: string | null;
 }
 
-/** Timers run at their instant, but sums of fractions round. */
+/** Timers fire at their instant, but sums of fractions round. */
 const TOLERANCE_MS = 1;
 const FAULTS_MAX = 20;
-/** A breaker needs some failures before it opens, and calls that were under way come in late. */
+/** A breaker needs some failures before it opens, and running calls end late. */
 const OUTAGE_GRACE_MS = 20_000;
 const OUTAGE_SLACK = 12;
 /** Starts of higher classes that a waiting class may see: several times what its share promises. */
 const PASSES_PER_SHARE = 3;
 const PASSES_SLACK = 40;
 
-/** Sums of shares round, and what the budget has saved up at the beginning is a repeat at least. */
+/** Sums of shares round, and the budget starts with at least one retry. */
 const REPEATS_SLACK = 2;
 
-/** Refusals by limits that nobody has configured: some at first, and then a share of all calls. */
-const UNKNOWN_SLACK = { told: 10, silent: 40 } as const;
-const UNKNOWN_SHARE = { told: 0.07, silent: 0.25 } as const;
+/** Refusals by limits that are not configured: some at first, then a share of all calls. */
+const UNKNOWN_SLACK = { advertised: 10, silent: 40 } as const;
+const UNKNOWN_SHARE = { advertised: 0.07, silent: 0.25 } as const;
 
 export class Invariants {
   readonly faults: string[] = [];
@@ -62,16 +62,16 @@ export class Invariants {
   readonly #firstAttempts = new Map<string, number>();
   readonly #repeats = new Map<string, number>();
   readonly #callsById = new Map<string, number>();
-  /** Since when a provider fails everything, and the calls it saw after the grace. */
+  /** Since when a provider fails every call, and the calls it got after the grace period. */
   readonly #outages = new Map<string, { readonly since: number; calls: number }>();
   readonly #waiting = new Map<SchedulingClass, Set<Story>>(SCHEDULING_CLASSES.map((priority) => [priority, new Set()]));
   readonly #passed = new Map<SchedulingClass, number>();
-  /** The last instant at which a class that waits had been passed no oftener than its share allows. */
+  /** The last instant at which a waiting class was passed no more often than its share allows. */
   readonly #withinAt = new Map<SchedulingClass, Instant>();
   readonly #probeAttempts = new Set<string>();
   #requestsSent = 0;
   #hedges = 0;
-  /** Whose last attempt on a target was refused by a rate limit: who comes back when that is over is no repeat. */
+  /** The requests whose last attempt on a target was refused by a rate limit: their next attempt after the pause is not a retry. */
   readonly #sentAway = new Set<string>();
 
   constructor(simulation: Simulation, rules: Rules) {
@@ -82,7 +82,7 @@ export class Invariants {
     simulation.events.onAny((event) => this.#onEvent(event));
   }
 
-  /** Every request that the engine accepted has ended. */
+  /** True if every accepted request has ended. */
   get accepted(): number {
     return this.#stories.size;
   }
@@ -102,13 +102,13 @@ export class Invariants {
     if (fault !== null) this.#fault(`answer: ${fault}`, caller.request.id);
   }
 
-  /** Everything is over and time has passed: what was taken has come back. */
+  /** All requests have ended and time has passed: everything that was taken must be back. */
   checkRest(): void {
     const { gateway, providers } = this.#simulation;
     for (const [id, story] of this.#stories) if (story.outcome === null) this.#fault('end: accepted and never finished', id);
     const { resources, inFlight, heldBytes, queueLength } = gateway.snapshot();
     for (const { id, limit, available } of resources) {
-      if (limit === null || id.endsWith(':paced')) continue; // which is a rate, and holds a part of it at most
+      if (limit === null || id.endsWith(':paced')) continue; // that is a rate, of which it holds a part at most
       if (Math.abs(available - limit) > limit * 1e-6 + 1e-3 && !isPartial(available, limit, id, gateway.config)) {
         this.#fault(`permits: ${id} has ${available} of ${limit} at rest`, null);
       }
@@ -185,7 +185,7 @@ export class Invariants {
     this.#watchShares(story, event.target);
   }
 
-  /** They are a share of all requests at any time, take what nobody waits for, and go where all is well. */
+  /** They are a share of all requests at any time, use only free capacity, and start only on healthy targets. */
   #watchHedges({ attempt, race, target, requestId }: EventOf<'attempt'>): void {
     if (attempt === 1) this.#requestsSent++;
     if (race === null) return;
@@ -199,7 +199,7 @@ export class Invariants {
 
   #watchBreaker({ target, probe, requestId, attempt }: EventOf<'attempt'>): void {
     const state = this.#breakers.get(target) ?? 'closed';
-    if (state === 'open' || state === 'isolated') this.#fault(`breaker: ${target} was asked while ${state}`, requestId);
+    if (state === 'open' || state === 'isolated') this.#fault(`breaker: ${target} was called while ${state}`, requestId);
     if (!probe) return;
     const probing = (this.#probing.get(target) ?? 0) + 1;
     this.#probing.set(target, probing);
@@ -228,7 +228,7 @@ export class Invariants {
     const lateMs = event.at - this.#deadlineOf(story);
     if (!story.isCommitted && lateMs > TOLERANCE_MS) this.#fault(`deadline: ended ${lateMs.toFixed(1)} ms after it`, event.requestId);
     if (story.attemptsEnded !== story.attempts) this.#fault('attempts: one has not ended', event.requestId);
-    if (event.attempts !== story.attempts) this.#fault(`attempts: ${event.attempts} told, ${story.attempts} made`, event.requestId);
+    if (event.attempts !== story.attempts) this.#fault(`attempts: ${event.attempts} reported, ${story.attempts} made`, event.requestId);
   }
 
   #deadlineOf({ received }: Story): number {
@@ -244,7 +244,7 @@ export class Invariants {
     if (waiting.size === 0) this.#passed.set(priority, 0);
   }
 
-  /** A class that waits is passed by higher ones only so often; one that starts at the same instant has not waited for them. */
+  /** Higher classes pass a waiting class only a limited number of times; a request that starts at the same instant has not waited. */
   #watchShares(starter: Story, target: string): void {
     const now = this.#simulation.clock.now();
     const rank = SCHEDULING_CLASSES.indexOf(starter.received.priority);
@@ -269,7 +269,7 @@ export class Invariants {
     return false;
   }
 
-  /** A provider that fails everything is left alone but for probes, once its breakers have had time to open. */
+  /** A provider that fails every call gets only probes, once its breakers have had time to open. */
   #watchOutage(provider: string, isOut: boolean, call: ProviderCall): void {
     if (!isOut) return void this.#outages.delete(provider);
     let outage = this.#outages.get(provider);
@@ -291,11 +291,14 @@ export class Invariants {
     for (const [target, repeats] of this.#repeats) {
       const allowed = retryRatio * (this.#firstAttempts.get(target) ?? 0) + retryPerSecond * (seconds + 10) + REPEATS_SLACK;
       if (repeats > allowed)
-        this.#fault(`attempts: ${target} was asked again ${repeats} times, its budget allows ${Math.floor(allowed)}`, null);
+        this.#fault(`attempts: ${target} was called again ${repeats} times, its budget allows ${Math.floor(allowed)}`, null);
     }
   }
 
-  /** What nobody has configured is found out by few refusals. Of places at once a provider tells nothing: those are not counted. */
+  /**
+   * Limits that are not configured are learned with few refusals. Concurrency limits are not reported by providers: their refusals are not
+   * counted.
+   */
   #checkUnknown(): void {
     for (const [name, unknown] of this.#rules.unknown) {
       const { calls, violationsBy } = this.#simulation.providers.get(name)!.count;

@@ -1,4 +1,4 @@
-/** Limits and knees that nobody configured have to be found out. Each test prints its figures. */
+/** Limits and knees that are not configured have to be learned. Each test prints its figures. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
@@ -26,7 +26,7 @@ function coldStart(behaviour: ProviderBehaviour, more: Partial<ScenarioParts> = 
   });
 }
 
-/** The larger of the shares of its two limits that a provider gave out. */
+/** The larger of the used shares of a provider's two limits. */
 function usedOf(calls: Observed['calls'], fromMs: number, untilMs: number): number {
   const minutes = (untilMs - fromMs) / MINUTE_MS;
   const starts = startsOf(calls, fromMs, untilMs);
@@ -34,25 +34,25 @@ function usedOf(calls: Observed['calls'], fromMs: number, untilMs: number): numb
   return Math.max(starts.length / (LIMITS.requestsPerMinute * minutes), tokens / (LIMITS.tokensPerMinute * minutes));
 }
 
-test('a cold start against limits that are told in headers', { timeout: 170_000 }, async (t) => {
-  const { calls, told } = await coldStart({ advertise: true });
+test('a cold start against limits that are advertised in headers', { timeout: 170_000 }, async (t) => {
+  const { calls, records } = await coldStart({ advertise: true });
   const [first, later] = [refusalsOf(calls, 0, MINUTE_MS).length, refusalsOf(calls, MINUTE_MS, 11 * MINUTE_MS).length];
-  const served = told.filter(({ finished }) => finished.outcome === 'success').length;
+  const served = records.filter(({ finished }) => finished.outcome === 'success').length;
   t.diagnostic(
-    `${first} rate-limit answers in the first minute, ${later} in the next ten; ${percent(usedOf(calls, MINUTE_MS, 11 * MINUTE_MS), 1)} used; ${percent(served, told.length)} served`,
+    `${first} rate-limit responses in the first minute, ${later} in the next ten; ${percent(usedOf(calls, MINUTE_MS, 11 * MINUTE_MS), 1)} used; ${percent(served, records.length)} served`,
   );
-  await t.test('at most 3 rate-limit answers in the first minute', () => assert.ok(first <= 3, `${first}`));
+  await t.test('at most 3 rate-limit responses in the first minute', () => assert.ok(first <= 3, `${first}`));
   await t.test('none in the next ten', () => assert.equal(later, 0));
 });
 
-test('a cold start against limits of which nothing is told', { timeout: 170_000 }, async (t) => {
+test('a cold start against limits that are not advertised', { timeout: 170_000 }, async (t) => {
   const { calls } = await coldStart({ advertise: false, hints: 'none' });
   const [from, until] = [2 * MINUTE_MS, 11 * MINUTE_MS];
   const refused = refusalsOf(calls, from, until).length;
   const all = refused + startsOf(calls, from, until).length;
   const used = usedOf(calls, from, until);
-  t.diagnostic(`${percent(refused, all)} rate-limit answers after two minutes, ${percent(used, 1)} of the capacity used`);
-  await t.test('less than 2 % rate-limit answers after two minutes', () => {
+  t.diagnostic(`${percent(refused, all)} rate-limit responses after two minutes, ${percent(used, 1)} of the capacity used`);
+  await t.test('less than 2 % rate-limit responses after two minutes', () => {
     assert.ok(refused < 0.02 * all, percent(refused, all));
   });
   await t.test('at 90 % of the capacity used', () => assert.ok(used >= 0.9, percent(used, 1)));
@@ -60,13 +60,13 @@ test('a cold start against limits of which nothing is told', { timeout: 170_000 
 
 test('a cold start under ten times what the limits allow', { timeout: 170_000 }, async (t) => {
   const load = { durationMs: 2 * MINUTE_MS, requestsPerMinute: 1_200, kinds: LOAD_KINDS };
-  const { calls, told } = await coldStart({ advertise: true }, { load });
+  const { calls, records } = await coldStart({ advertise: true }, { load });
   const [first, later] = [refusalsOf(calls, 0, MINUTE_MS).length, refusalsOf(calls, MINUTE_MS, 5 * MINUTE_MS).length];
-  t.diagnostic(`${told.length} requests: ${first} rate-limit answers in the first minute, ${later} after it`);
+  t.diagnostic(`${records.length} requests: ${first} rate-limit responses in the first minute, ${later} after it`);
   assert.ok(first <= 3 && later === 0, `${first} and ${later}`);
 });
 
-test('a token limit of which nothing is told', { timeout: 170_000 }, async (t) => {
+test('a token limit that is not advertised', { timeout: 170_000 }, async (t) => {
   const limits = { tokensPerMinute: 20_000 };
   const load = { durationMs: 8 * MINUTE_MS, requestsPerMinute: 160, kinds: LOAD_KINDS };
   const { calls } = await coldStart({ advertise: false, hints: 'none', limits }, { load });
@@ -75,27 +75,27 @@ test('a token limit of which nothing is told', { timeout: 170_000 }, async (t) =
   const starts = startsOf(calls, from, until);
   const tokens = starts.reduce((sum, { request }) => sum + request.inputTokens + 80, 0);
   t.diagnostic(
-    `${percent(refused, refused + starts.length)} rate-limit answers after two minutes, about ${percent(tokens, 20_000 * 6)} used`,
+    `${percent(refused, refused + starts.length)} rate-limit responses after two minutes, about ${percent(tokens, 20_000 * 6)} used`,
   );
   assert.ok(refused < 0.02 * (refused + starts.length), `${refused} of ${starts.length}`);
   assert.ok(tokens >= 0.9 * 20_000 * 6, `${tokens}`);
 });
 
-test('a provider without limits is not held back', { timeout: 170_000 }, async (t) => {
+test('a provider without limits is not slowed down', { timeout: 170_000 }, async (t) => {
   const load = { durationMs: 3 * MINUTE_MS, requestsPerMinute: 3_000, shape: [0.2, 1, 0.1, 2], kinds: LOAD_KINDS };
-  const { told, simulation } = await coldStart({ limits: {}, advertise: false }, { load });
-  const waited = told.map(({ finished }) => finished.queueMs).filter((ms) => ms > 0);
+  const { records, simulation } = await coldStart({ limits: {}, advertise: false }, { load });
+  const waited = records.map(({ finished }) => finished.queueMs).filter((ms) => ms > 0);
   const { learned } = simulation.gateway.targets()[0]!;
   t.diagnostic(
-    `${told.length} requests: ${waited.length} waited, ${Math.round(Math.max(0, ...waited))} ms at most; ${JSON.stringify(learned)}`,
+    `${records.length} requests: ${waited.length} waited, ${Math.round(Math.max(0, ...waited))} ms at most; ${JSON.stringify(learned)}`,
   );
   assert.deepEqual([learned.concurrency, learned.limits], [null, []]);
-  assert.ok(waited.length <= 0.001 * told.length, `${waited.length}`);
+  assert.ok(waited.length <= 0.001 * records.length, `${waited.length}`);
 });
 
 const KNEE = 20;
 
-/** How many calls run at a provider that slows down above its knee, over the time after three minutes. */
+/** The number of running calls at a provider that slows down above its knee, over the time after three minutes. */
 async function runningAtKnee(longShare: number): Promise<number[]> {
   const running: number[] = [];
   await observe({
@@ -127,7 +127,7 @@ test('concurrency settles at the knee of a provider that slows down', { timeout:
     `median of running calls ${alone} with prompts of 1k, ${together} with one in ten of 100k; p5 to p95 ${quantile(short, 0.05)} to ${quantile(short, 0.95)}; the knee is at ${KNEE}`,
   );
   await t.test('at 15 to 25 within three minutes', () => assert.ok(alone >= 15 && alone <= 25, `${alone}`));
-  await t.test('and a mixture of prompts moves it by less than 10 %', () => {
+  await t.test('a mixture of prompts moves it by less than 10 %', () => {
     assert.ok(alone <= 25 && Math.abs(together - alone) < 0.1 * alone, `${alone} and ${together}`);
   });
 });

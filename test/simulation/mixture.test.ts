@@ -1,6 +1,6 @@
 /**
- * Texts of a kilobyte, images of a megabyte and cached prompts of 100,000 tokens share one token limit. Whether a provider counts what it has
- * cached stands in its preset, or is found out from what it tells of its limits.
+ * Texts of a kilobyte, images of a megabyte and cached prompts of 100,000 tokens share one token limit. Whether a provider counts cached
+ * input is stated in its preset, or inferred from the limits that it reports.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,24 +22,24 @@ interface Mixture {
 }
 
 const MIXTURES: Readonly<Record<string, Mixture>> = {
-  'which tells what remains, and does not count what is cached': {
+  'that reports what remains, and does not count cached input': {
     behaviour: { cached: CACHED },
-    // About 1.2 times what it allows, by its own count; so in all of them.
+    // About 1.2 times what it allows, by its own count.
     requestsPerMinute: 530,
     countsCached: false,
   },
-  'which tells nothing, and is known not to count what is cached': {
+  'that reports nothing, and is known not to count cached input': {
     behaviour: { cached: CACHED, advertise: false },
     provider: { preset: 'groq' },
     requestsPerMinute: 530,
     countsCached: false,
   },
-  'which tells what remains, and counts what is cached': {
+  'that reports what remains, and counts cached input': {
     behaviour: { cached: { ...CACHED, counts: true } },
     requestsPerMinute: 69,
     countsCached: true,
   },
-  'which tells what remains, and counts what is cached although its preset says no': {
+  'that reports what remains, and counts cached input although its preset says no': {
     behaviour: { cached: { ...CACHED, counts: true } },
     provider: { preset: 'groq', headers: {} },
     requestsPerMinute: 69,
@@ -53,7 +53,7 @@ for (const [what, { behaviour, provider, requestsPerMinute, countsCached }] of O
     let tokensAtWarm = 0;
     let tokensAtEnd = 0;
     const tokensOf = ({ inputTokens, outputTokens }: { inputTokens: number; outputTokens: number }): number => inputTokens + outputTokens;
-    const { told, calls, simulation } = await observe({
+    const { records, calls, simulation } = await observe({
       config: {
         providers: { a: { protocol: 'openai', baseUrl: 'http://a.invalid/v1', apiKey: 'k', limits, ...provider } },
         models: { fast: ['a/m'] },
@@ -77,14 +77,14 @@ for (const [what, { behaviour, provider, requestsPerMinute, countsCached }] of O
     });
     const used = tokensAtEnd - tokensAtWarm;
     const allowed = TOKENS_PER_MINUTE * (MINUTES - WARM_MS / 60_000);
-    const failed = told.filter(({ finished }) => finished.outcome !== 'success');
+    const failed = records.filter(({ finished }) => finished.outcome !== 'success');
     const { learned } = simulation.gateway.targets()[0]!;
     t.diagnostic(
-      `${told.length} requests: ${percent(used, allowed)} of the token limit used, ${failed.length} not served, ${refusalsOf(calls, 0, Infinity).length} over the limit; ${percent(learned.cachedShare ?? 0, 1)} of the input cached`,
+      `${records.length} requests: ${percent(used, allowed)} of the token limit used, ${failed.length} not served, ${refusalsOf(calls, 0, Infinity).length} over the limit; ${percent(learned.cachedShare ?? 0, 1)} of the input cached`,
     );
     await t.test('the provider counts no violation', () => assert.equal(refusalsOf(calls, 0, Infinity).length, 0));
-    await t.test('nobody is refused who could be served', () => assert.equal(failed.length, 0));
-    await t.test('at least 90 % of the token limit are used', () => assert.ok(used >= 0.9 * allowed, percent(used, allowed)));
-    await t.test('and it is known whether what is cached counts', () => assert.equal(learned.countsCached, countsCached));
+    await t.test('no request is refused that could be served', () => assert.equal(failed.length, 0));
+    await t.test('at least 90 % of the token limit is used', () => assert.ok(used >= 0.9 * allowed, percent(used, allowed)));
+    await t.test('it is known whether cached input counts', () => assert.equal(learned.countsCached, countsCached));
   });
 }

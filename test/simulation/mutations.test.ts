@@ -1,15 +1,15 @@
-/** A simulation that finds nothing proves nothing: each of these faults, put into the source, has to be found by its invariant. */
+/** A simulation that finds nothing proves nothing: each of these faults in the source must violate its invariant. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MUTATIONS } from './mutations.ts';
 import { runSeeds } from './pool.ts';
 import { SET_SCENES } from './set-scenes.ts';
 
-/** Within so many seeds; most are found in the first few. */
+/** Within this many seeds; most faults are found in the first few. */
 const SEEDS_MAX = 60;
 const drawn = Array.from({ length: SEEDS_MAX }, (_, i) => i + 1);
 
-test('nothing is wrong in the scenes that are set', { timeout: 300_000 }, async () => {
+test('the fixed scenes have no violations without a mutation', { timeout: 300_000 }, async () => {
   const reports = await runSeeds({ seeds: SET_SCENES });
   assert.deepEqual(
     reports.flatMap(({ faults }) => faults),
@@ -18,7 +18,7 @@ test('nothing is wrong in the scenes that are set', { timeout: 300_000 }, async 
 });
 
 for (const [name, { foundBy, scene }] of Object.entries(MUTATIONS)) {
-  test(`the simulation finds it: ${name}`, { timeout: 300_000 }, async (t) => {
+  test(`the simulation finds: ${name}`, { timeout: 300_000 }, async (t) => {
     const isFound = (faults: readonly string[]): boolean => faults.some((fault) => foundBy.test(fault));
     const reports = await runSeeds({
       seeds: scene === undefined ? drawn : [scene],

@@ -1,20 +1,20 @@
 /**
- * Faults put into the source as it is loaded, to see that the simulation finds them. Nothing of this is in the product: a loader
- * replaces a few words of one file, and fails where they are not there any more.
+ * Faults that are put into the source while it is loaded, to check that the simulation finds them. They are not part of the product: a
+ * loader replaces some text of one file, and throws if that text is not there.
  */
 import { existsSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 
 export interface Mutation {
-  /** What is broken, in words. */
+  /** The faulty part. */
   readonly what: string;
   /** Below src. */
   readonly file: string;
   readonly from: string;
   readonly to: string;
-  /** The invariant that has to find it: how its messages begin. */
+  /** The invariant that must be violated: the start of its messages. */
   readonly foundBy: RegExp;
-  /** The scene (`set-scenes.ts`) or the seed to look in; absent: all seeds. */
+  /** The scene (`set-scenes.ts`) or the seed to run; absent: all seeds. */
   readonly scene?: number;
 }
 
@@ -26,7 +26,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     to: '(options.limit * 1.2) / options.windowMs,',
     foundBy: /^limit: /,
   },
-  'limiter: gives back what has flowed over': {
+  'limiter: refunds tokens that overflowed': {
     what: 'limiter',
     file: 'policy/rate-limiter/lagged-level.ts',
     from: 'Math.min(amount, this.#capacity - fullest)',
@@ -54,7 +54,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     to: 'return;',
     foundBy: /^breaker: /,
   },
-  'breaker: lets everybody through': {
+  'breaker: admits every call while open': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
     from: 'return Math.max(now, this.#probeAt(now, need));',
@@ -76,7 +76,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     foundBy: /^blame: /,
     scene: -5,
   },
-  'blame: nobody is ever contradicted': {
+  'blame: no source is ever contradicted': {
     what: 'blame',
     file: 'core/blame.ts',
     from: 'if (suspect.streak > 0 && !isOf(suspect, source)) suspect.contradicted = true;',
@@ -84,7 +84,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     foundBy: /^blame: /,
     scene: -6,
   },
-  'permit: a cancelled one keeps what it took': {
+  'permit: a cancelled one returns nothing': {
     what: 'permit',
     file: 'core/permit.ts',
     from: 'this.resources[i]!.cancel(now, this.#tickets[i]!, this.need);',
@@ -126,62 +126,62 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     to: 'retry.attempts > active.route.maxAttempts',
     foundBy: /^attempts: /,
   },
-  'attempts: the retry budget has no end': {
+  'attempts: the retry budget is unlimited': {
     what: 'attempts',
     file: 'policy/retry-budget.ts',
-    from: 'return this.balance(now) >= 1 + this.#keptFrom(now, client) - EPSILON;',
+    from: 'return this.balance(now) >= 1 + this.#reservedAgainst(now, client) - EPSILON;',
     to: 'return true;',
-    foundBy: /^attempts: .* was asked again/,
+    foundBy: /^attempts: .* was called again/,
   },
-  'queue: whoever leaves keeps the place': {
+  'queue: a cancelled request keeps its place': {
     what: 'permit',
     file: 'pipeline/admission/admission.ts',
     from: 'this.#scheduler.cancel(this.#clock.now(), applicant);',
     to: '',
     foundBy: /invariant broken|^permits: /,
   },
-  'hedges: nobody pays for them': {
+  'hedges: they are not charged to the budget': {
     what: 'hedges',
     file: 'pipeline/group/attempt-group.ts',
     from: 'hedgeBudget.take();',
     to: '',
     foundBy: /^hedges: /,
   },
-  'hedges: the one that is outrun goes on': {
+  'hedges: the attempt that lost the race continues': {
     what: 'hedges',
     file: 'pipeline/group/attempt-group.ts',
     from: 'for (const attempt of remaining) end(attempt);',
     to: '',
     foundBy: /^commit: while another attempt runs/,
   },
-  'attempts: who waits for a repeat has not paid for it': {
+  'attempts: a retry that waits is not charged to the budget': {
     what: 'attempts',
     file: 'pipeline/retry/next-attempt.ts',
     from: '!held.some((one) => one.budget === budget)',
     to: 'held.length > 0',
-    foundBy: /^attempts: .* was asked again/,
+    foundBy: /^attempts: .* was called again/,
     scene: 185,
   },
-  'ramp: a target that comes back gets everything at once': {
+  'ramp: a recovered target gets full load at once': {
     what: 'ramp',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'this.#allowed = this.#options.probes + 1;',
-    to: 'this.#allowed = Infinity;',
+    from: 'this.#limit = this.#options.probes + 1;',
+    to: 'this.#limit = Infinity;',
     foundBy: /^ramp: /,
   },
-  'ramp: answers widen it tenfold': {
+  'ramp: responses raise its limit tenfold': {
     what: 'ramp',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'this.#allowed += by;',
-    to: 'this.#allowed += 10 * by;',
+    from: 'this.#limit += by;',
+    to: 'this.#limit += 10 * by;',
     foundBy: /^ramp: /,
   },
-  'recovery: a target that is missed is asked no sooner': {
+  'recovery: a target with demand is probed no sooner': {
     what: 'recovery',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'return this.#isMissed ? this.#missedUntil : this.#openUntil;',
+    from: 'return this.#hasDemand ? this.#probeWithDemandAt : this.#openUntil;',
     to: 'return this.#openUntil;',
-    foundBy: /^choice: .* not asked/,
+    foundBy: /^choice: .* not called/,
     scene: -4,
   },
   'choice: weights are ignored': {
@@ -208,7 +208,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     foundBy: /^choice: .* slower/,
     scene: -3,
   },
-  'commit: a broken stream ends as if it were whole': {
+  'commit: a broken stream ends as if it were complete': {
     what: 'commit',
     file: 'pipeline/delivery/relay.ts',
     from: 'downstream.fail(error);',
@@ -217,7 +217,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
 };
 
-/** Loads the mutated file in place of its own from now on, in this thread. Throws where the words to replace are gone. */
+/** Loads the mutated file instead of its own from now on, in this thread. Throws if the text to replace is missing. */
 export function applyMutation(name: string): void {
   const mutation = MUTATIONS[name];
   if (mutation === undefined) throw new Error(`there is no mutation ${name}`);

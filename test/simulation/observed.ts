@@ -1,4 +1,4 @@
-/** One scenario played, with what its callers, the gateway and the providers saw of it. */
+/** Runs one scenario, and returns what its callers, the gateway and the providers observed. */
 import type { EventOf } from '../../src/core/events.ts';
 import type { Priority } from '../../src/core/request.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
@@ -7,8 +7,8 @@ import type { ProviderBehaviour, ProviderCall } from '../../src/testing/simulate
 import { createSimulation, type Simulation } from '../../src/testing/simulation.ts';
 import { generateLoad, type Load } from '../../src/testing/workload.ts';
 
-/** One request from the gateway's side. */
-export interface Told {
+/** One request as seen by the gateway. */
+export interface RequestRecord {
   readonly received: EventOf<'received'>;
   readonly startedAt: readonly number[];
   readonly finished: EventOf<'finished'>;
@@ -19,7 +19,7 @@ export interface SeenCall extends ProviderCall {
 }
 
 export interface Observed {
-  readonly told: readonly Told[];
+  readonly records: readonly RequestRecord[];
   readonly calls: readonly SeenCall[];
   readonly breakers: readonly EventOf<'breaker'>[];
   readonly cooldowns: readonly EventOf<'cooldown'>[];
@@ -41,7 +41,7 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
   const calls: SeenCall[] = [];
   const onCall = (provider: string, call: ProviderCall): void => void calls.push({ ...call, provider });
   const simulation = await createSimulation({ config, providers, seed, onCall });
-  const told: Told[] = [];
+  const records: RequestRecord[] = [];
   const open = new Map<string, { received: EventOf<'received'>; startedAt: number[] }>();
   const breakers: EventOf<'breaker'>[] = [];
   simulation.events.on('received', (received) => void open.set(received.requestId, { received, startedAt: [] }));
@@ -54,7 +54,7 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
   const cooldowns: EventOf<'cooldown'>[] = [];
   simulation.events.on('cooldown', (event) => void cooldowns.push(event));
   simulation.events.on('finished', (finished) => {
-    told.push({ ...open.get(finished.requestId)!, finished });
+    records.push({ ...open.get(finished.requestId)!, finished });
     open.delete(finished.requestId);
   });
   if (everySecond !== undefined) {
@@ -64,7 +64,7 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
   }
   await simulation.play(generateLoad(load, createSeededRandom(seed + 0.25)));
   await simulation.close();
-  return { told, calls, breakers, cooldowns, beside, simulation };
+  return { records, calls, breakers, cooldowns, beside, simulation };
 }
 
 export function quantile(values: readonly number[], share: number): number {
@@ -72,7 +72,7 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }
 
-/** Calls that a provider let in, within a stretch of time. */
+/** Calls that a provider admitted within a period. */
 export function startsOf(calls: readonly SeenCall[], fromMs: number, untilMs: number): SeenCall[] {
   return calls.filter(({ fate, at }) => !isRefusal(fate) && at >= fromMs && at < untilMs);
 }
@@ -85,8 +85,8 @@ function isRefusal(fate: string | null): boolean {
   return fate !== null && (/PerMinute$|PerSecond$|PerDay$/.test(fate) || fate === 'concurrency');
 }
 
-export function ofPriority(told: readonly Told[], priority: Priority): Told[] {
-  return told.filter(({ received }) => received.priority === priority);
+export function ofPriority(records: readonly RequestRecord[], priority: Priority): RequestRecord[] {
+  return records.filter(({ received }) => received.priority === priority);
 }
 
 export function percent(part: number, whole: number): string {

@@ -7,13 +7,13 @@ export interface PoolOptions {
   readonly seeds: readonly number[];
   /** Applied to the source before it is loaded; see `mutations.ts`. */
   readonly mutation?: string;
-  /** True: no further seed is begun. */
+  /** True: no further seed is started. */
   readonly isEnough?: (report: SeedReport) => boolean;
-  /** Default: two, or one where there is one core only. */
+  /** Default: two, or one on a machine with a single core. */
   readonly threads?: number;
 }
 
-/** The reports in the order in which they came. */
+/** The reports in the order of arrival. */
 export async function runSeeds({ seeds, mutation, isEnough = () => false, threads }: PoolOptions): Promise<SeedReport[]> {
   const waiting = [...seeds];
   const reports: SeedReport[] = [];

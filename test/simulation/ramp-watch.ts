@@ -1,14 +1,14 @@
-/** A target that has come back is loaded step by step: what may run at it at once is what its good answers have earned. */
+/** Checks that the load of a recovered target rises step by step: its concurrent calls are bounded by its successful responses. */
 import type { EventOf } from '../../src/core/events.ts';
 import type { Simulation } from '../../src/testing/simulation.ts';
 
 /** By then a ramp may be over. */
 const GOOD_ENOUGH = 10;
-/** Answers are proven before they are committed, and judged in between. */
+/** Responses start before they are committed, and may be rejected in between. */
 const SLACK = 3;
 
 interface Ramp {
-  /** Requests that have started since it was closed. */
+  /** Requests that have started since it closed. */
   readonly running: Set<string>;
   begun: number;
   good: number;
@@ -40,7 +40,7 @@ export class RampWatch {
     ramp.running.add(`${requestId} ${attempt}`);
     const earned = this.#probes + 1 + ramp.begun + ramp.good + SLACK;
     if (ramp.running.size <= earned) return;
-    this.#fault(`ramp: ${ramp.running.size} at once at ${target}, which has come back and given ${ramp.good} good answers`, requestId);
+    this.#fault(`ramp: ${ramp.running.size} at once at ${target}, which has recovered and given ${ramp.good} good responses`, requestId);
     this.#ramps.delete(target);
   }
 

@@ -1,6 +1,6 @@
 /**
- * A provider refuses a share of calls at random, whatever their rate, with and without a limit behind it of which nothing is reported.
- * Each test prints its figures. `SEED=2` plays another seed.
+ * A provider refuses a share of calls at random, whatever their rate, with and without an unadvertised limit. Each test prints its figures.
+ * `SEED=2` runs another seed.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -16,7 +16,7 @@ interface Scenario {
   readonly minutes: number;
   readonly retryAfterMs?: number;
   readonly untilMs?: number;
-  /** The limit behind it. */
+  /** The limit in addition. */
   readonly requestsPerMinute?: number;
 }
 
@@ -65,17 +65,17 @@ for (const scenario of RANDOM) {
   const { share, perSecond, retryAfterMs, untilMs } = scenario;
   const asked = retryAfterMs === undefined ? '' : ' with Retry-After: 1';
   const until = untilMs === undefined ? '' : ' for a minute';
-  test(`callers lose nothing by random refusals of ${share * 100} % of ${perSecond} calls a second${asked}${until}`, async (t) => {
-    const { told, calls } = await play(scenario);
-    const good = told.filter(({ finished }) => finished.outcome === 'success').length;
-    const waits = told.map(({ finished }) => finished.queueMs);
+  test(`random refusals of ${share * 100} % of ${perSecond} calls a second${asked}${until} cost callers nothing`, async (t) => {
+    const { records, calls } = await play(scenario);
+    const good = records.filter(({ finished }) => finished.outcome === 'success').length;
+    const waits = records.map(({ finished }) => finished.queueMs);
     const [p50, p95] = [quantile(waits, 0.5), quantile(waits, 0.95)];
     t.diagnostic(
-      `${percent(good, told.length)} served, ${(calls.length / told.length).toFixed(3)} calls each; wait p50 ${Math.round(p50)}, p95 ${Math.round(p95)} ms`,
+      `${percent(good, records.length)} served, ${(calls.length / records.length).toFixed(3)} calls each; wait p50 ${Math.round(p50)}, p95 ${Math.round(p95)} ms`,
     );
-    assert.ok(good >= 0.99 * told.length, percent(good, told.length));
+    assert.ok(good >= 0.99 * records.length, percent(good, records.length));
     assert.ok(p50 < 50, `${p50} ms`);
-    assert.ok(calls.length <= 1.2 * told.length, `${calls.length} calls for ${told.length}`);
+    assert.ok(calls.length <= 1.2 * records.length, `${calls.length} calls for ${records.length}`);
   });
 }
 
@@ -99,17 +99,17 @@ for (const scenario of LIMITED) {
   });
 }
 
-test('calls below a limit lose nothing by random refusals', async (t) => {
-  const { told, calls } = await play({ share: 0.05, perSecond: 8, minutes: 4, requestsPerMinute: 600 });
-  const good = told.filter(({ finished }) => finished.outcome === 'success').length;
+test('random refusals cost callers nothing below a limit', async (t) => {
+  const { records, calls } = await play({ share: 0.05, perSecond: 8, minutes: 4, requestsPerMinute: 600 });
+  const good = records.filter(({ finished }) => finished.outcome === 'success').length;
   const p50 = quantile(
-    told.map(({ finished }) => finished.queueMs),
+    records.map(({ finished }) => finished.queueMs),
     0.5,
   );
   t.diagnostic(
-    `${percent(good, told.length)} served; wait p50 ${Math.round(p50)} ms; ${refusalsOf(calls, 0, Infinity).length} over the limit`,
+    `${percent(good, records.length)} served; wait p50 ${Math.round(p50)} ms; ${refusalsOf(calls, 0, Infinity).length} over the limit`,
   );
-  assert.ok(good >= 0.99 * told.length, percent(good, told.length));
+  assert.ok(good >= 0.99 * records.length, percent(good, records.length));
   assert.ok(p50 < 50, `${p50} ms`);
   assert.equal(refusalsOf(calls, 0, Infinity).length, 0);
 });

@@ -1,4 +1,4 @@
-/** What rescues cost and bring over two thousand requests with the defaults: hung calls cost seconds, slow ones a few calls more. */
+/** Costs and benefits of rescues over two thousand requests with the defaults: hung calls cost seconds, slow ones a few more calls. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chatResponse, silence } from '../../src/testing/simulated-chat.ts';
@@ -13,7 +13,7 @@ const EVERY_MS = 500;
 const BODY = { max_tokens: 60 };
 
 const cases: { name: string; odd: () => SimulatedResponse; share: number; extraMax: number; longestMaxMs: number }[] = [
-  // From the start: nothing is learned yet, and the guess is 31.5 s.
+  // From the start: nothing is learned yet, and the assumed limit is 31.5 s.
   { name: 'one in a hundred hangs silently', odd: silence, share: 0.01, extraMax: 0.02, longestMaxMs: 35_000 },
   {
     name: 'one in a hundred is healthy and takes 40 s',
@@ -54,7 +54,7 @@ for (const { name, odd, share, extraMax, longestMaxMs } of cases) {
     const won = world.eventsOf('committed').filter(({ race }) => race === 'rescue').length;
     const extra = world.upstream.calls.length - REQUESTS;
     t.diagnostic(
-      `${extra} calls more (${percent(extra, REQUESTS)}), all of them rescues: ${rescues}, of which ${won} answered; p50 ${quantile(waits, 0.5).toFixed(0)} ms, p99 ${quantile(waits, 0.99).toFixed(0)} ms, longest ${Math.max(...waits).toFixed(0)} ms`,
+      `${extra} calls more (${percent(extra, REQUESTS)}), all of them rescues: ${rescues}, of which ${won} won; p50 ${quantile(waits, 0.5).toFixed(0)} ms, p99 ${quantile(waits, 0.99).toFixed(0)} ms, longest ${Math.max(...waits).toFixed(0)} ms`,
     );
     assert.ok(seen.every(({ status }) => status === 200));
     assert.equal(extra, rescues);

@@ -1,4 +1,4 @@
-/** One seed from its beginning to its end, with what was wrong in it. */
+/** Runs one seed from start to end, and reports what was wrong in it. */
 import type { Random } from '../../src/core/random.ts';
 import { createFaultyDisk, openFaultyStore } from '../../src/testing/faulty-store.ts';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
@@ -20,7 +20,7 @@ export interface SeedReport {
   readonly cpuMs: number;
 }
 
-/** Whatever was spent has come back after this long: buckets and windows are a minute, breakers may need a probe that never comes. */
+/** Everything taken is back after this long: buckets and windows take a minute, breakers may need a probe that never comes. */
 const REST_MS = 130_000;
 
 export async function runSeed(seed: number): Promise<SeedReport> {
@@ -47,7 +47,7 @@ export async function runSeed(seed: number): Promise<SeedReport> {
         invariants?.onCall(provider, call);
       },
     });
-    // Opening takes time on a slow disk, and nobody lets it pass before there is a simulation.
+    // Opening takes time on a slow disk, and virtual time does not pass before there is a simulation.
     disk.setFaults(scene.storeFaults ?? {});
     const { policy } = simulation.gateway.config;
     invariants = new Invariants(simulation, {
@@ -79,7 +79,7 @@ export async function runSeed(seed: number): Promise<SeedReport> {
   return { seed, faults, requests: requests.length, seen, calls, cpuMs: (user + system) / 1000 };
 }
 
-/** What a person types to see it again. */
+/** The command that runs it again. */
 export function commandOf(seed: number): string {
   return `SEED=${seed} npm test -- test/simulation/seeds.test.ts`;
 }

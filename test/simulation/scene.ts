@@ -1,4 +1,4 @@
-/** What a seed stands for: a config, providers with their faults, and ten minutes of requests. */
+/** The scene of a seed: a config, providers with their faults, and ten minutes of requests. */
 import type { Random } from '../../src/core/random.ts';
 import type { Priority } from '../../src/core/request.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
@@ -14,25 +14,25 @@ export interface Scene {
   readonly config: ConfigInput;
   readonly providers: Readonly<Record<string, ProviderBehaviour>>;
   readonly load: Load;
-  /** Requests that always fail, of a client or in a conversation of their own; null: none. */
+  /** Requests that always fail, of one client or one conversation; null: none. */
   readonly poison: Load | null;
-  /** Providers whose limits nobody has configured: they tell them in headers, or nothing of them. */
+  /** Providers whose limits are not configured: they advertise them in headers, or not at all. */
   readonly unknown: ReadonlyMap<string, Unknown>;
-  /** How often the end of one answer makes another caller leave at that very instant: between a decision and what follows from it. */
+  /** How often the end of one response makes another caller leave at that very instant, between a decision and its consequences. */
   readonly jostling: number;
-  /** Null: a store that does as it should. */
+  /** Null: a store without faults. */
   readonly storeFaults: Partial<StoreFaults> | null;
 }
 
-export type Unknown = 'told' | 'silent';
+export type Unknown = 'advertised' | 'silent';
 
 export const SCENE_MS = 600_000;
-/** Every seed has at least a thousand requests; a Poisson count varies, so a little more is asked for. */
+/** Every seed has at least a thousand requests; a Poisson count varies, so slightly more are planned. */
 const REQUESTS_MIN = 1_120;
 
 export const MIN_SHARE = { low: 0.05, normal: 0.2 } as const;
 
-/** One number or another, from one seed. */
+/** Random choices from one seed. */
 class Dice {
   readonly random: Random;
 
@@ -102,7 +102,7 @@ const POISONS: readonly Poison[] = [
   { kind: 'reset' },
 ];
 
-/** From a dice of its own, so that the other requests are what they were without it. */
+/** From a separate random source, so that the other requests do not change. */
 function poisonOf(dice: Dice, hasClients: boolean): Load | null {
   if (!dice.hits(0.3)) return null;
   const who = hasClients ? { client: POISON_CLIENT.name } : { session: 'poison' };
@@ -123,15 +123,15 @@ function limitsOf(dice: Dice, requestsPerMinute: number): ProviderLimits {
   };
 }
 
-/** Drawn apart, so that the other scenes stay as they are. */
+/** From a separate random source, so that the other scenes do not change. */
 function unknownOf(seed: number, names: readonly string[]): ReadonlyMap<string, Unknown> {
   const dice = new Dice(createSeededRandom(seed + 0.375));
   if (!dice.hits(0.25)) return new Map();
-  return new Map(names.filter(() => dice.hits(0.7)).map((name) => [name, dice.one(['told', 'silent'] as const)]));
+  return new Map(names.filter(() => dice.hits(0.7)).map((name) => [name, dice.one(['advertised', 'silent'] as const)]));
 }
 
 function tellingOf(behaviour: ProviderBehaviour, unknown: Unknown | undefined): ProviderBehaviour {
-  return unknown === undefined ? behaviour : { ...behaviour, advertise: unknown === 'told' };
+  return unknown === undefined ? behaviour : { ...behaviour, advertise: unknown === 'advertised' };
 }
 
 function providerOf(name: string, limits: ProviderLimits | null) {
@@ -146,7 +146,7 @@ function behaviourOf(dice: Dice, limits: ProviderLimits): ProviderBehaviour {
   return {
     limits,
     networkMs: dice.whole(1, 60),
-    // Within what the gateway reckons with for a call's travel.
+    // Within the network delay that the gateway assumes.
     jitterMs: { samples: [0, 1, 5, 20, 60] },
     hints: dice.one(['header', 'header', 'text', 'none'] as const),
     advertise: dice.hits(0.7),
@@ -164,7 +164,7 @@ const RARER: readonly SimulatedFaultKind[] = ['error_event', 'empty'];
 function faultsOf(dice: Dice): SimulatedFault[] {
   const faults: SimulatedFault[] = [];
   if (dice.hits(0.4)) {
-    // A whole outage, that ends.
+    // A complete outage that ends.
     const fromMs = dice.between(30_000, 300_000);
     const kind = dice.one(['server_error', 'overloaded', 'refused', 'reset', 'silence', 'rate_limit'] as const);
     const untilMs = fromMs + dice.between(20_000, 200_000);
@@ -184,7 +184,7 @@ function modelsOf(dice: Dice, names: readonly string[], unknown: ReadonlyMap<str
   return {
     fast: { targets: tiered, patience: dice.one(['0ms', '1s', '5s']) },
     wide: { targets: [names.map((name, i) => ({ target: `${name}/m`, weight: i + 1 }))] },
-    // That two models share a limit of which nobody knows costs more refusals than can be promised.
+    // Two models that share an unadvertised limit cost more refusals than the invariants allow.
     sole: [`${names.at(-1)}/${unknown.has(names.at(-1)!) ? 'm' : 'n'}`],
   };
 }
@@ -204,7 +204,7 @@ function policyOf(dice: Dice): NonNullable<ConfigInput['policy']> {
   };
 }
 
-/** From a dice of its own, so that the scenes are what they were without it. */
+/** From a separate random source, so that the scenes do not change. */
 function hedgeOf(dice: Dice) {
   return {
     enabled: dice.hits(0.4),

@@ -1,10 +1,10 @@
-/** One thread of the pool: takes seeds, gives reports. */
+/** One thread of the pool: receives seeds, returns reports. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { applyMutation } from './mutations.ts';
 
 const { mutation } = workerData as { readonly mutation: string | null };
 if (mutation !== null) applyMutation(mutation);
-// Loaded only now, so that what is mutated is mutated before anything uses it.
+// Imported only now, so that mutations apply before anything uses the mutated file.
 const { runSeed } = await import('./run-seed.ts');
 
 parentPort!.on('message', (seed: number) => {

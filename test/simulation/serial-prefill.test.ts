@@ -1,6 +1,6 @@
 /**
- * A provider without limits that processes prompts one after the other: a burst of them is slow to begin, however many calls run. What
- * that seems to show must not keep out the calls that would disprove it. `SEED=2` plays another seed.
+ * A provider without limits that processes prompts one after the other: a burst of them starts slowly, however many calls run. A limit
+ * inferred from that must not exclude the calls that would disprove it. `SEED=2` runs another seed.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -43,13 +43,13 @@ const BURSTS: readonly Burst[] = [
 for (const one of BURSTS) {
   const configured = one.concurrency === undefined ? '' : ` and ${one.concurrency} allowed at once`;
   test(`streams of two minutes, ${one.perSecond} a second for ${one.seconds} s${configured}, all start within seconds`, async (t) => {
-    const { told, calls } = await burst(one);
-    const served = told.filter(({ finished }) => finished.outcome === 'success').length;
-    const waits = told.map(({ finished }) => finished.queueMs);
+    const { records, calls } = await burst(one);
+    const served = records.filter(({ finished }) => finished.outcome === 'success').length;
+    const waits = records.map(({ finished }) => finished.queueMs);
     t.diagnostic(
-      `${served} of ${told.length} served with ${calls.length} calls; wait p50 ${Math.round(quantile(waits, 0.5))}, p99 ${Math.round(quantile(waits, 0.99))} ms, ${Math.round(Math.max(...waits))} at most`,
+      `${served} of ${records.length} served with ${calls.length} calls; wait p50 ${Math.round(quantile(waits, 0.5))}, p99 ${Math.round(quantile(waits, 0.99))} ms, ${Math.round(Math.max(...waits))} at most`,
     );
-    assert.equal(served, told.length);
+    assert.equal(served, records.length);
     assert.ok(Math.max(...waits) < 10_000, `${Math.max(...waits)} ms`);
     if (one.perSecond <= 100) assert.ok(quantile(waits, 0.5) < 50, `${quantile(waits, 0.5)} ms`);
   });

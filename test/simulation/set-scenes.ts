@@ -1,4 +1,7 @@
-/** Scenes that are set and not drawn, for what can be told over many requests only: who was chosen, and when who comes back. Seeds below 0. */
+/**
+ * Fixed scenes, for properties that only show over many requests: the choice of targets, and the time of a recovery. Their seeds are below
+ * 0.
+ */
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
 import type { LoadKind, Poison } from '../../src/testing/workload.ts';
@@ -11,9 +14,9 @@ interface SetScene {
   readonly weights?: readonly [number, number];
   readonly a: ProviderBehaviour;
   readonly minutes: number;
-  /** Beside the others, on the first target alone. */
+  /** In addition to the others, on the first target alone. */
   readonly poison?: Poison;
-  /** What is wrong; null: nothing. */
+  /** The violation; null: none. */
   readonly faultOf: (observed: Observed, share: number) => string | null;
 }
 
@@ -36,17 +39,17 @@ const SCENES: Readonly<Record<number, SetScene>> = {
     minutes: 18,
     faultOf: ({ calls }) => {
       const back = calls.find(({ provider, at, fate }) => provider === 'a' && at >= 16 * MINUTE_MS && fate === null);
-      return back !== undefined && back.at <= 17 * MINUTE_MS ? null : 'and was not asked within a minute of its recovery';
+      return back !== undefined && back.at <= 17 * MINUTE_MS ? null : 'and was not called within a minute of its recovery';
     },
   },
   [-5]: { a: {}, minutes: 5, poison: { kind: 'server_error' }, faultOf: goodIsServed },
   [-6]: { a: {}, minutes: 5, poison: { kind: 'rate_limit', retryAfterMs: 20_000 }, faultOf: goodIsServed },
 };
 
-function goodIsServed({ told, breakers }: Observed): string | null {
+function goodIsServed({ records, breakers }: Observed): string | null {
   const opened = breakers.filter(({ to }) => to === 'open').length;
   if (opened > 0) return `blame: the breaker has opened ${opened} times by the failures of one client alone`;
-  const good = told.filter(({ received }) => received.client === 'good');
+  const good = records.filter(({ received }) => received.client === 'good');
   const served = good.filter(({ finished }) => finished.outcome === 'success').length;
   return served >= 0.95 * good.length
     ? null
@@ -59,7 +62,7 @@ const CLIENTS = ['good', 'poison'].map((name) => ({ name, key: `k-${name}` }));
 
 export const SET_SCENES = Object.keys(SCENES).map(Number);
 
-/** What is wrong in it, in words that begin with `choice: ` or `blame: `. */
+/** The violations, whose texts start with `choice: ` or `blame: `. */
 export async function faultsOfScene(number: number): Promise<string[]> {
   const { weights, a, minutes, poison, faultOf } = SCENES[number]!;
   const provider = (name: string) => ({ protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: 'k' });

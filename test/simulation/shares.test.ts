@@ -1,11 +1,11 @@
 /**
- * A client that asks for several times what the provider allows keeps the queue full, with lower priority or with the same. It takes
- * nothing from another class or client: their requests find a place and are answered.
+ * A client that requests several times what the provider allows keeps the queue full, with a lower priority or the same one. Other classes
+ * and clients are not affected: their requests get places and are served.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Priority } from '../../src/core/request.ts';
-import { observe, percent, type Told } from './observed.ts';
+import { observe, percent, type RequestRecord } from './observed.ts';
 
 const CAPACITY_PER_MINUTE = 600;
 const PLACES = 100;
@@ -21,7 +21,7 @@ interface Flood {
   readonly greedyDeadlineMs: { readonly p50: number; readonly p95: number };
 }
 
-function flood({ seed, greedy, modest, places, greedyDeadlineMs }: Flood): Promise<{ told: readonly Told[] }> {
+function flood({ seed, greedy, modest, places, greedyDeadlineMs }: Flood): Promise<{ records: readonly RequestRecord[] }> {
   const limits = { requestsPerMinute: CAPACITY_PER_MINUTE };
   const kind = { model: 'fast', inputTokens: { p50: 150, p95: 400 }, outputBound: 200, outputTokens: { p50: 60, p95: 150 } };
   return observe({
@@ -54,9 +54,9 @@ for (const [greedy, modest] of [
 ] as const) {
   for (const seed of [1, 2]) {
     test(`a ${greedy} client that keeps the queue full takes nothing from a ${modest} one (seed ${seed})`, async (t) => {
-      const { told } = await flood({ seed, greedy, modest, places: PLACES, greedyDeadlineMs: { p50: 300_000, p95: 600_000 } });
-      const of = (name: string): Told[] => told.filter(({ received }) => received.client === name);
-      const failed = (name: string): Told[] => of(name).filter(({ finished }) => finished.outcome !== 'success');
+      const { records } = await flood({ seed, greedy, modest, places: PLACES, greedyDeadlineMs: { p50: 300_000, p95: 600_000 } });
+      const of = (name: string): RequestRecord[] => records.filter(({ received }) => received.client === name);
+      const failed = (name: string): RequestRecord[] => of(name).filter(({ finished }) => finished.outcome !== 'success');
       const full = failed('greedy').filter(({ finished }) => finished.code === 'queue_full').length;
       t.diagnostic(
         `greedy: ${of('greedy').length} requests, ${percent(failed('greedy').length, of('greedy').length)} fail, ${full} of them at the full queue; ` +
@@ -76,13 +76,13 @@ for (const [greedy, modest] of [
 }
 
 for (const seed of [1, 2]) {
-  test(`a client whose requests are all more urgent does not have another one's refused (seed ${seed})`, async (t) => {
+  test(`a client whose requests are all more urgent does not cause those of another one to be refused (seed ${seed})`, async (t) => {
     const urgent = { p50: 20_000, p95: 40_000 };
-    const { told } = await flood({ seed, greedy: 'normal', modest: 'normal', places: 10_000, greedyDeadlineMs: urgent });
+    const { records } = await flood({ seed, greedy: 'normal', modest: 'normal', places: 10_000, greedyDeadlineMs: urgent });
     const failed = (name: string): number =>
-      told.filter(({ received, finished }) => received.client === name && finished.outcome !== 'success').length;
+      records.filter(({ received, finished }) => received.client === name && finished.outcome !== 'success').length;
     t.diagnostic(`greedy: ${failed('greedy')} fail; modest: ${failed('modest')}; third: ${failed('third')}`);
-    assert.ok(failed('greedy') > 1_000, 'the greedy client asks for far more than its share');
+    assert.ok(failed('greedy') > 1_000, 'the greedy client requests far more than its share');
     assert.deepEqual([failed('modest'), failed('third')], [0, 0]);
   });
 }

@@ -1,4 +1,4 @@
-/** One scenario played twice: over real sockets in real time, with Storms as providers, and in the simulator. */
+/** Runs one scenario twice: over real sockets in real time, with Storms as providers, and in the simulator. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BreakwaterEvent, FinishedEvent } from '../../src/core/events.ts';
@@ -13,7 +13,7 @@ import { bodyOf, type SimulatedRequest } from '../../src/testing/workload.ts';
 import { startGateway } from '../e2e/harness.ts';
 import { quantile } from './observed.ts';
 
-/** A provider as both worlds understand it. */
+/** A provider in terms of both worlds. */
 export interface TwinProvider {
   readonly limits: { readonly requestsPerMinute: number; readonly tokensPerMinute?: number; readonly concurrency?: number };
   readonly enforce: 'bucket' | 'sliding';
@@ -27,17 +27,17 @@ export interface TwinProvider {
 export interface TwinScenario {
   readonly providers: Readonly<Record<string, TwinProvider>>;
   readonly config: Omit<ConfigInput, 'providers'>;
-  /** With an output bound each: that is how long their answers are. */
+  /** Each with an output limit, which is the length of its response. */
   readonly requests: readonly SimulatedRequest[];
   readonly seed: number;
 }
 
-/** What came of it. */
+/** The result. */
 export interface Outcome {
   readonly requests: number;
   readonly success: number;
   readonly outcomes: Readonly<Record<string, number>>;
-  /** Calls that each provider saw, by its own count. */
+  /** The calls that each provider got, by its own count. */
   readonly starts: Readonly<Record<string, number>>;
   /** By the providers' own count. */
   readonly violations: number;
@@ -47,13 +47,13 @@ export interface Outcome {
 }
 
 export interface RealOutcome extends Outcome {
-  /** 99th percentile by which this process came late to its own timers, in milliseconds. */
+  /** The 99th percentile of the lateness of this process's own timers, in milliseconds. */
   readonly lateMs: number;
 }
 
-/** Longer than any answer: every byte count of an answer is its caller's bound. */
+/** Longer than any response: every response is as long as the output limit of its caller. */
 const ENDLESS_TOKENS = 100_000;
-/** What loopback takes, one way. */
+/** The one-way delay of loopback. */
 const LOOPBACK_MS = 0.5;
 const STORM_FAULTS = { server_error: '500', reset: 'reset' } as const satisfies Partial<Record<SimulatedFaultKind, string>>;
 /** The z-values of the 95th and the 99th percentile of a normal distribution. */
@@ -93,7 +93,7 @@ export async function playReal(scenario: TwinScenario): Promise<RealOutcome> {
   return { ...outcomeOf(gateway.events.filter(isFinished), counts), lateMs: late.percentile(99) / 1e6 };
 }
 
-/** Each at its instant, whatever became of those before it. */
+/** Each at its instant, whatever the state of those before it. */
 async function sendAll(requests: readonly SimulatedRequest[], url: string): Promise<void> {
   const startedAt = performance.now();
   const underWay: Promise<void>[] = [];
@@ -110,7 +110,7 @@ async function send(request: SimulatedRequest, url: string): Promise<void> {
   if (request.priority !== null) headers['x-breakwater-priority'] = request.priority;
   if (request.deadlineMs !== null) headers['x-breakwater-deadline-ms'] = String(request.deadlineMs);
   const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body: bodyOf(request) });
-  // A broken answer is told in the events.
+  // A broken response is recorded in the events.
   await response.text().catch(() => '');
 }
 

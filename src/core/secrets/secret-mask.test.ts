@@ -7,12 +7,12 @@ const KEY = 'sk-live/verysecret+1';
 const stars = (text: string): string => '*'.repeat(text.length);
 const mask = new SecretMask([KEY, 'team-token-0001', 'short', '']);
 
-test('a secret becomes as many asterisks, wherever it stands', () => {
+test('a secret is replaced with as many asterisks, anywhere in the text', () => {
   assert.equal(mask.text(`${KEY} and "${KEY}"`), `${stars(KEY)} and "${stars(KEY)}"`);
   assert.equal(mask.text('x-team: team-token-0001'), `x-team: ${stars('team-token-0001')}`);
 });
 
-test('without a secret the very same bytes come back', () => {
+test('without a secret the same object is returned', () => {
   const bytes = Buffer.from('{"content":"sk-live is a prefix, \\u0073 an escape, short is short"}');
   assert.equal(mask.bytes(bytes), bytes);
   assert.equal(new SecretMask([]).bytes(bytes), bytes);
@@ -37,7 +37,7 @@ test('a secret with quotes and backslashes is found in JSON', () => {
   assert.doesNotMatch(new SecretMask([odd]).text(JSON.stringify({ raw: json })), /ass|word-77/);
 });
 
-test('a thousand secrets are found as one is', () => {
+test('a thousand secrets are found like one', () => {
   const keys = Array.from({ length: 1000 }, (_, i) => `client-key-${i}-${(i * 7919).toString(36)}`);
   const many = new SecretMask(keys);
   for (const key of keys) assert.equal(many.text(`a ${key} b`).replace(/\*+/, '*'), 'a * b');
@@ -61,7 +61,7 @@ function through(stream: StreamMask, parts: readonly string[]): { byPart: number
   return { byPart, text: out.join('') };
 }
 
-test('a secret split over two events at any place is masked, but for three characters at its start', () => {
+test('a secret split over two events at any place is masked, except for three characters at its start', () => {
   for (let cut = 1; cut < KEY.length; cut++) {
     const { text } = through(events(), [event(`so ${KEY.slice(0, cut)}`), event(`${KEY.slice(cut)} it is`), 'data: [DONE]\n\n']);
     const shown = cut <= 3 ? KEY.slice(0, cut) : stars(KEY.slice(0, cut));
@@ -75,19 +75,19 @@ test('a secret split over many events, with others between, is masked', () => {
   assert.equal(text, `${event('*****')}${other}${event('*******')}${event('******')}${other}${event('**')}`);
 });
 
-test('a secret split over two events that come as one part is masked', () => {
+test('a secret split over two events in one part is masked', () => {
   const { text } = through(events(), [event('sk-live/') + event('verysecret+1')]);
   assert.equal(text, event('********') + event('************'));
 });
 
-test('only an event that ends like the beginning of a secret waits, and for a few events at most', () => {
+test('only an event that ends with the beginning of a secret is held back, for a few events at most', () => {
   const parts = [event('this'), event('a sk-l'), event('ine'), event('1'), event('2'), event('3'), event('4')];
   const { byPart, text } = through(events(), parts);
   assert.deepEqual(byPart, [1, 0, 0, 0, 0, 5, 1]);
   assert.equal(text, parts.join(''));
 });
 
-test('most of a secret that the stream ends with is masked', () => {
+test('a partial secret at the end of the stream is mostly masked', () => {
   assert.equal(through(events(), [event('sk-live/verysec')]).text, event(stars('sk-live/verysec')));
   assert.equal(through(events(), [event('sk-li')]).text, event('sk-li'));
 });
@@ -97,21 +97,21 @@ test('held events are bounded', () => {
   assert.deepEqual(through(events(), [event('sk-li'), big]).byPart, [0, 2]);
 });
 
-test('a part whose every event looks like the start of a secret is read once, not once per event', () => {
+test('a part with a possible secret in every event is read once, not once per event', () => {
   const many = event('a sk-l').repeat(20_000);
   const startedAt = performance.now();
   const { byPart, text } = through(events(), [many, event('ive/verysecret+1'), event('more')]);
   assert.ok(performance.now() - startedAt < 2000);
   assert.deepEqual(byPart, [1, 1, 1]);
-  assert.equal(text, many + event('ive/verysecret+1') + event('more'), 'passed on before the rest came: more than 64 KB is not held');
+  assert.equal(text, many + event('ive/verysecret+1') + event('more'), 'passed on before the rest, since at most 64 KB are held');
 });
 
-test('of several starts in one part each is masked when the rest comes', () => {
+test('several starts in one part are all masked when the rest follows', () => {
   const { text } = through(events(), [event('a sk-l') + event('b sk-l'), event('ive/verysecret+1')]);
   assert.equal(text, event('a ****') + event('b ****') + event(stars('ive/verysecret+1')));
 });
 
-test('bytes cut anywhere are masked', () => {
+test('secrets are masked for all part sizes', () => {
   const whole = `{"echo":"${KEY}","again":"${KEY}"}`;
   for (let size = 1; size < whole.length; size++) {
     const parts = whole.match(new RegExp(`.{1,${size}}`, 'gs'))!;
@@ -119,7 +119,7 @@ test('bytes cut anywhere are masked', () => {
   }
 });
 
-test('bytes that end like a secret come out at the end', () => {
+test('bytes that look like a secret at the end are passed on at the end', () => {
   const { byPart, text } = through(new ByteStreamMask(mask), ['all is', ' well, sk-li', 'ne']);
   assert.deepEqual(byPart, [1, 1, 1]);
   assert.equal(text, 'all is well, sk-line');

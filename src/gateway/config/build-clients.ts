@@ -1,4 +1,4 @@
-/** Clients as written → clients with the hash of their key and all rights filled in. */
+/** Builds clients from their input, with the hash of their key and all rights filled in. */
 import { createHash } from 'node:crypto';
 import { PRIORITIES } from '../../core/request.ts';
 import { buildLimits } from './build-limits.ts';
@@ -7,7 +7,7 @@ import type { ClientConfig } from './config.ts';
 import { valueAt, type FaultList, type Path } from './faults.ts';
 import type { ClientInput } from './schema.ts';
 
-/** How a client's key is kept and compared: `sha256:` and 64 lower-case hex digits. */
+/** The stored form of a client's key: `sha256:` and 64 lower-case hex digits. */
 export function hashKey(key: string): string {
   return `sha256:${createHash('sha256').update(key).digest('hex')}`;
 }
@@ -21,9 +21,9 @@ export function buildClients(inputs: readonly ClientInput[], providers: Readonly
     const client = buildClient(input, path, faults);
     checkFallback(client, path, providers, faults);
     const sameName = names.get(client.name);
-    if (sameName !== undefined) faults.add([...path, 'name'], `is the name of clients[${sameName}] too`);
+    if (sameName !== undefined) faults.add([...path, 'name'], `is also the name of clients[${sameName}]`);
     const sameKey = hashes.get(client.keyHash);
-    if (sameKey !== undefined) faults.add([...path, input.key === undefined ? 'keyHash' : 'key'], `is the key of clients[${sameKey}] too`);
+    if (sameKey !== undefined) faults.add([...path, input.key === undefined ? 'keyHash' : 'key'], `is also the key of clients[${sameKey}]`);
     if (client.keyHash !== '') hashes.set(client.keyHash, sameKey ?? index);
     names.set(client.name, sameName ?? index);
     return client;
@@ -65,12 +65,12 @@ function checkFallback({ budget }: ClientConfig, path: Path, providers: Readonly
 }
 
 function checkKey(key: string | undefined, path: Path, faults: FaultList): void {
-  // Asked of the config as written: a key that is there and of the wrong form has its fault already.
+  // Checked in the raw input: a key of the wrong type already has a fault.
   const isWritten = (name: string) => (valueAt(faults.input, [...path, name]) ?? null) !== null;
-  if (!isWritten('key') && !isWritten('keyHash')) faults.add([...path, 'key'], 'is missing; write key, or keyHash: sha256:…');
-  else if (isWritten('key') && isWritten('keyHash')) faults.add([...path, 'keyHash'], 'must not stand beside key; write one of them');
+  if (!isWritten('key') && !isWritten('keyHash')) faults.add([...path, 'key'], 'is missing; set key, or keyHash: sha256:…');
+  else if (isWritten('key') && isWritten('keyHash')) faults.add([...path, 'keyHash'], 'must not be combined with key; use one of them');
   else if (key === '') faults.add([...path, 'key'], 'must not be empty');
   else if (key !== undefined && /[^\x21-\x7e]/.test(key)) {
-    faults.add([...path, 'key'], 'must hold printable ASCII characters only, without spaces');
+    faults.add([...path, 'key'], 'must contain only printable ASCII characters without spaces');
   }
 }

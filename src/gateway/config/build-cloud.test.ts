@@ -16,7 +16,7 @@ function faultsOf(name: string, input: object, env: Environment = {}): string[] 
   return result.ok ? [] : result.faults.map(({ message }) => message);
 }
 
-test('azure takes its address, key and version from its variables', () => {
+test('azure reads its address, key and version from its environment variables', () => {
   const env = { AZURE_OPENAI_ENDPOINT: 'https://r.openai.azure.com/', AZURE_OPENAI_API_KEY: 'key-1', OPENAI_API_VERSION: '2024-10-21' };
   const azure = build('azure', {}, env);
   assert.deepEqual([azure.baseUrl, azure.apiKeys], ['https://r.openai.azure.com', ['key-1']]);
@@ -27,7 +27,7 @@ test('azure takes its address, key and version from its variables', () => {
   assert.deepEqual(preview.address, { name: 'azure', style: 'v1', apiVersion: 'preview' });
 });
 
-test('keys and credentials of the environment go to no host but the cloud itself', () => {
+test('keys and credentials from the environment are sent only to hosts of the cloud', () => {
   const env = {
     AZURE_OPENAI_API_KEY: 'azure-key-1',
     AZURE_TENANT_ID: 't',
@@ -50,7 +50,7 @@ test('keys and credentials of the environment go to no host but the cloud itself
   assert.match(faultsOf('vertex', { baseUrl: 'https://evil.example', project: 'p' }, env)[0]!, /google: is missing/);
 });
 
-test('bedrock is addressed by region and service, and asked with a key, a signature or a profile', () => {
+test('bedrock is addressed by region and service, and authenticated with a key, a signature or a profile', () => {
   const region = { AWS_REGION: 'eu-central-1' };
   const runtime = build('bedrock', { apiKey: 'k' }, region);
   assert.equal(runtime.baseUrl, 'https://bedrock-runtime.eu-central-1.amazonaws.com');
@@ -77,7 +77,7 @@ test('bedrock is addressed by region and service, and asked with a key, a signat
   assert.deepEqual([fromEnv.profile, fromEnv.credentialsFile, fromEnv.configFile], ['dev', '/c', '/d']);
 });
 
-test('vertex is addressed by project and location, and asked with a key file, the metadata server or an API key', () => {
+test('vertex is addressed by project and location, and authenticated with a key file, the metadata server or an API key', () => {
   const env = { GOOGLE_CLOUD_PROJECT: 'p-1', GOOGLE_APPLICATION_CREDENTIALS: '/key.json' };
   const vertex = build('vertex', {}, env);
   assert.deepEqual(
@@ -99,29 +99,29 @@ test('vertex is addressed by project and location, and asked with a key file, th
 });
 
 const FAULTS: readonly (readonly [string, object, Environment, RegExp])[] = [
-  [
-    'azure',
-    { apiKey: 'k' },
-    {},
-    /^providers\.azure\.baseUrl: is missing; write the address of the resource.* or set AZURE_OPENAI_ENDPOINT/,
-  ],
-  ['azure', { baseUrl: 'https://r.openai.azure.com' }, {}, /apiKey: is missing; write one, or set AZURE_OPENAI_API_KEY, or write entra/],
+  ['azure', { apiKey: 'k' }, {}, /^providers\.azure\.baseUrl: is missing; set the address of the resource.* or AZURE_OPENAI_ENDPOINT/],
+  ['azure', { baseUrl: 'https://r.openai.azure.com' }, {}, /apiKey: is missing; set it, or AZURE_OPENAI_API_KEY, or entra/],
   ['azure', { baseUrl: 'https://r.openai.azure.com/openai/deployments/d', apiKey: 'k' }, {}, /the deployment is the name of the model/],
   ['azure', { baseUrl: 'https://r.openai.azure.com', apiKey: 'k', apiVersion: '?x=1' }, {}, /apiVersion: must be a version/],
-  ['bedrock', { apiKey: 'k' }, {}, /^providers\.bedrock\.region: is missing; write one, or set AWS_REGION/],
+  ['bedrock', { apiKey: 'k' }, {}, /^providers\.bedrock\.region: is missing; set it, or AWS_REGION/],
   ['bedrock', {}, { AWS_REGION: 'us-east-1' }, /apiKey: is missing; .*AWS_BEARER_TOKEN_BEDROCK.*AWS_PROFILE/],
   ['bedrock', { apiKey: 'k', region: 'evil.example/' }, {}, /region: must be a region such as us-east-1/],
-  ['bedrock', { region: 'us-east-1', aws: { accessKeyId: 'a' } }, {}, /aws\.secretAccessKey: is missing beside the other half/],
-  ['bedrock', { region: 'us-east-1', apiKey: 'k', aws: { profile: 'a' } }, {}, /aws: must not stand beside a key/],
-  ['vertex', { google: { metadata: true } }, {}, /^providers\.vertex\.project: is missing; write one, or set GOOGLE_CLOUD_PROJECT/],
+  [
+    'bedrock',
+    { region: 'us-east-1', aws: { accessKeyId: 'a' } },
+    {},
+    /aws\.secretAccessKey: is missing; an access key needs both accessKeyId and secretAccessKey/,
+  ],
+  ['bedrock', { region: 'us-east-1', apiKey: 'k', aws: { profile: 'a' } }, {}, /aws: must not be combined with a key/],
+  ['vertex', { google: { metadata: true } }, {}, /^providers\.vertex\.project: is missing; set it, or GOOGLE_CLOUD_PROJECT/],
   ['vertex', { project: 'p' }, {}, /google: is missing; .*GOOGLE_APPLICATION_CREDENTIALS/],
   ['vertex', { project: 'p/../q', google: { metadata: true } }, {}, /project: must be the id of a project/],
   ['vertex', { project: 'p', location: 'evil.example', google: { metadata: true } }, {}, /location: must be a location/],
-  ['vertex', { project: 'p', google: { metadata: true, keyFile: 'k' } }, {}, /must say one of keyFile, key and metadata/],
-  ['openai', { apiKey: 'k', region: 'us-east-1' }, {}, /region: is a setting of bedrock; write preset: bedrock/],
+  ['vertex', { project: 'p', google: { metadata: true, keyFile: 'k' } }, {}, /must have only one of keyFile, key and metadata/],
+  ['openai', { apiKey: 'k', region: 'us-east-1' }, {}, /region: is a setting of bedrock; set preset: bedrock/],
 ];
 for (const [name, input, env, message] of FAULTS) {
-  test(`${name} ${JSON.stringify(input)} is refused with what is missing`, () => {
+  test(`${name} ${JSON.stringify(input)} is refused with a message about the fault`, () => {
     const faults = faultsOf(name, input, env);
     assert.ok(
       faults.some((fault) => message.test(fault)),
@@ -130,7 +130,7 @@ for (const [name, input, env, message] of FAULTS) {
   });
 }
 
-test('the effective config shows how a cloud is addressed, and no secret', () => {
+test('the effective config shows the address of a cloud and no secret', () => {
   const secrets = ['the-secret-access-key-1', 'the-session-token-1', 'the-client-secret-1', 'the-private-key-1'];
   const providers = {
     bedrock: {
@@ -153,6 +153,6 @@ test('the effective config shows how a cloud is addressed, and no secret', () =>
     ['runtime', 'us-east-1', 'invoke'],
   );
   assert.equal((shown['azure']!['entra'] as Record<string, unknown>)['tenantId'], 't-1');
-  assert.equal(shown['vertex']!['protocol'], undefined, 'written, it would hold for Claude too');
+  assert.equal(shown['vertex']!['protocol'], undefined, 'an explicit protocol would apply to Claude too');
   assert.deepEqual([shown['vertex']!['project'], shown['vertex']!['location']], ['p-1', 'global']);
 });

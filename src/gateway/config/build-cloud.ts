@@ -1,4 +1,4 @@
-/** The settings of a cloud, with what its own variables say: its address, and as whom it is asked. */
+/** Address and credentials of a cloud provider, from its settings and its own environment variables. */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DIRECT, type EndpointSettings } from '../../endpoint/settings.ts';
@@ -17,17 +17,17 @@ export interface CloudContext {
 
 export interface Cloud {
   readonly address: EndpointSettings;
-  /** Null: it is missing, which has been said, or is not the cloud's matter. */
+  /** Null: missing, which is reported already, or not determined by the cloud. */
   readonly baseUrl: string | null;
-  /** Null: keys say it. */
+  /** Null: requests are authenticated with keys. */
   readonly identity: IdentityConfig | null;
-  /** Its credentials may come from the environment: they go to the cloud itself. */
+  /** True: credentials may come from the environment, since the address is the cloud's own. */
   readonly takesEnvironment: boolean;
-  /** A key from its variables; empty: there is none. */
+  /** The key from its environment variables; empty: none. */
   readonly envKey: string;
 }
 
-/** By the way of addressing: the settings of `cloud-schema.ts` that it has. */
+/** The settings of `cloud-schema.ts` that each kind of endpoint has. */
 const OWN_SETTINGS: Readonly<Record<EndpointSettings['name'], readonly CloudSetting[]>> = {
   direct: [],
   azure: ['apiVersion', 'entra'],
@@ -41,10 +41,7 @@ export function buildCloud(name: EndpointSettings['name'], context: CloudContext
     if (owner === name) continue;
     for (const setting of settings) {
       if (context.input[setting] !== undefined)
-        context.faults.add(
-          [...context.path, setting],
-          `is a setting of ${owner}; write preset: ${owner}, if that is what this provider is`,
-        );
+        context.faults.add([...context.path, setting], `is a setting of ${owner}; set preset: ${owner} if this provider is one`);
     }
   }
   if (name === 'azure') return buildAzure(context);
@@ -53,7 +50,7 @@ export function buildCloud(name: EndpointSettings['name'], context: CloudContext
   return { address: DIRECT, baseUrl: null, identity: null, takesEnvironment: false, envKey: '' };
 }
 
-/** What a cloud lacks to be used by its variables alone; null: nothing; undefined: they do not ask for it. */
+/** What is missing to configure a cloud from its variables alone; null: nothing; undefined: the cloud is not requested. */
 export function missingInEnvironment(name: EndpointSettings['name'], env: Environment): string | null | undefined {
   if (name === 'azure' && read(env, 'AZURE_OPENAI_API_KEY', 'AZURE_OPENAI_AD_TOKEN') !== '')
     return read(env, 'AZURE_OPENAI_ENDPOINT') === '' ? 'AZURE_OPENAI_ENDPOINT is not set' : null;
@@ -91,7 +88,7 @@ function buildAzure({ input, env, path, faults }: CloudContext): Cloud {
   if (baseUrl === '')
     faults.add(
       [...path, 'baseUrl'],
-      'is missing; write the address of the resource, https://NAME.openai.azure.com, or set AZURE_OPENAI_ENDPOINT',
+      'is missing; set the address of the resource, https://NAME.openai.azure.com, or AZURE_OPENAI_ENDPOINT',
     );
   else if (/\/deployments(?:\/|$)/.test(baseUrl))
     faults.add([...path, 'baseUrl'], 'must be the address of the resource; the deployment is the name of the model');
@@ -113,7 +110,7 @@ function buildAzure({ input, env, path, faults }: CloudContext): Cloud {
 }
 
 function readEntra(input: ProviderInput, env: Environment, path: Path, faults: FaultList): IdentityConfig | null {
-  if (input.entra !== undefined && hasKeys(input)) faults.add([...path, 'entra'], 'must not stand beside a key');
+  if (input.entra !== undefined && hasKeys(input)) faults.add([...path, 'entra'], 'must not be combined with a key');
   if (hasKeys(input)) return null;
   const tenantId = input.entra?.tenantId ?? read(env, 'AZURE_TENANT_ID');
   const clientId = input.entra?.clientId ?? read(env, 'AZURE_CLIENT_ID');
@@ -141,9 +138,9 @@ function buildBedrock(context: CloudContext): Cloud {
   const envKey = takesEnvironment ? read(env, 'AWS_BEARER_TOKEN_BEDROCK') : '';
   const identity =
     hasKeys(input) || (envKey !== '' && input.aws === undefined) ? null : readAws(context, region, takesEnvironment ? env : {});
-  if (input.aws !== undefined && hasKeys(input)) faults.add([...path, 'aws'], 'must not stand beside a key');
+  if (input.aws !== undefined && hasKeys(input)) faults.add([...path, 'aws'], 'must not be combined with a key');
   if (region === '' && (identity !== null || input.baseUrl === undefined))
-    faults.add([...path, 'region'], 'is missing; write one, or set AWS_REGION');
+    faults.add([...path, 'region'], 'is missing; set it, or AWS_REGION');
   const domain = service === 'mantle' ? 'api.aws' : region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
   const baseUrl = input.baseUrl ?? `https://bedrock-${service}.${region}.${domain}`;
   const address: EndpointSettings = { name: 'bedrock', service, claude: input.claudeApi ?? 'invoke' };
@@ -152,11 +149,14 @@ function buildBedrock(context: CloudContext): Cloud {
 
 function readAws({ input, env: all, directory, path, faults }: CloudContext, region: string, env: Environment): IdentityConfig | null {
   const { aws = {} } = input;
-  // The services have names of their own in a signature.
+  // The service names in a signature differ from those in the address.
   const signed = { region, service: input.service === 'mantle' ? 'bedrock-mantle' : 'bedrock' };
   const { accessKeyId, secretAccessKey, sessionToken = null } = aws;
   if ((accessKeyId === undefined) !== (secretAccessKey === undefined))
-    faults.add([...path, 'aws', accessKeyId === undefined ? 'accessKeyId' : 'secretAccessKey'], 'is missing beside the other half');
+    faults.add(
+      [...path, 'aws', accessKeyId === undefined ? 'accessKeyId' : 'secretAccessKey'],
+      'is missing; an access key needs both accessKeyId and secretAccessKey',
+    );
   if (accessKeyId !== undefined && secretAccessKey !== undefined)
     return { kind: 'aws', ...signed, accessKeyId, secretAccessKey, sessionToken };
   if (input.aws === undefined) {
@@ -185,7 +185,7 @@ function buildVertex({ input, env, directory, path, faults }: CloudContext): Clo
   const written = input.project?.trim() ?? read(env, ...PROJECTS);
   const isExpress = identity === null && written === '' && hasKeys(input);
   const project = isExpress ? null : written;
-  if (project === '') faults.add([...path, 'project'], 'is missing; write one, or set GOOGLE_CLOUD_PROJECT');
+  if (project === '') faults.add([...path, 'project'], 'is missing; set it, or GOOGLE_CLOUD_PROJECT');
   else if (project !== null && !/^[\w.:-]{1,100}$/.test(project)) faults.add([...path, 'project'], 'must be the id of a project', project);
   const location = input.location?.trim() ?? (read(env, ...LOCATIONS) || 'global');
   if (!/^[a-z]+(?:-[a-z]+\d{1,2})?$/.test(location))
@@ -201,10 +201,10 @@ function vertexHost(location: string): string {
 
 function readGoogle(input: ProviderInput, env: Environment, directory: string, path: Path, faults: FaultList): IdentityConfig | null {
   const { google } = input;
-  if (google !== undefined && hasKeys(input)) faults.add([...path, 'google'], 'must not stand beside a key');
+  if (google !== undefined && hasKeys(input)) faults.add([...path, 'google'], 'must not be combined with a key');
   if (hasKeys(input)) return null;
   const given = [google?.keyFile, google?.key, google?.metadata === true ? 'metadata' : undefined].filter((one) => one !== undefined);
-  if (given.length > 1) faults.add([...path, 'google'], 'must say one of keyFile, key and metadata');
+  if (given.length > 1) faults.add([...path, 'google'], 'must have only one of keyFile, key and metadata');
   if (google?.metadata === true) {
     const host = read(env, 'GCE_METADATA_HOST') || 'metadata.google.internal';
     return { kind: 'google-metadata', origin: `http://${host}` };
@@ -214,7 +214,7 @@ function readGoogle(input: ProviderInput, env: Environment, directory: string, p
   if (file !== '') return { kind: 'google-key', file: resolve(directory, file), json: null };
   faults.add(
     google === undefined ? [...path, 'google'] : [...path, 'google', 'keyFile'],
-    'is missing; write google.keyFile or google.metadata: true, set GOOGLE_APPLICATION_CREDENTIALS, or write an apiKey',
+    'is missing; set google.keyFile, google.metadata: true, GOOGLE_APPLICATION_CREDENTIALS or an apiKey',
   );
   return null;
 }

@@ -1,4 +1,4 @@
-/** The settings of a provider that runs its models on this machine. */
+/** Builds the engine settings of a provider whose models run on this machine. */
 import { resolve } from 'node:path';
 import { record } from './record.ts';
 import type { EngineConfig, LocalModelConfig } from './config.ts';
@@ -19,15 +19,15 @@ const onlyLocalModel = ['weights', 'hub', 'task', 'dtype', 'contextSize', 'maxTo
 const notLocal = ['baseUrl', 'apiKey', 'apiKeys', 'headers'] as const;
 
 const maxHeapDefault = 1024 ** 3;
-/** What it reads is bounded, and V8 takes what it may before it collects. */
+/** Its input is bounded, but V8 uses the whole limit before it collects garbage. */
 const extractHeapDefault = 256 * 1024 ** 2;
 const maxTokensDefault = 512;
-/** The model of `extract`, which is all it has. */
+/** The only model of engine `extract`. */
 const extractModel = 'extract';
-/** What a summarizer is called whose weights nobody named; it is used where it lies on this machine already. */
+/** The default summarizer, used if it is already downloaded. */
 const summarizer = { name: 'summarize', hub: 'Xenova/distilbart-cnn-6-6' };
 
-/** Null: its models run elsewhere. */
+/** Null: the models are remote. */
 export function buildEngine(input: ProviderInput, preset: PresetName | null, isLocal: boolean, context: Context): EngineConfig | null {
   const { path, faults, directory } = context;
   if (!isLocal) {
@@ -37,9 +37,9 @@ export function buildEngine(input: ProviderInput, preset: PresetName | null, isL
     }
     return null;
   }
-  refuse(input, notLocal, path, faults, 'has no meaning with protocol local: nothing is sent anywhere');
+  refuse(input, notLocal, path, faults, 'has no effect with protocol local, which sends no requests');
   const name = input.engine ?? (preset === 'local' ? 'extract' : undefined);
-  if (name === undefined) faults.add([...path, 'engine'], 'is missing; write transformers, llama or extract');
+  if (name === undefined) faults.add([...path, 'engine'], 'is missing; set transformers, llama or extract');
   const models = record(Object.entries(input.models ?? {}), (model, key) => buildModel(key, model, name ?? 'extract', context));
   if (name === 'extract') models[extractModel] ??= model({});
   if (name === 'transformers') {
@@ -72,18 +72,18 @@ function model(parts: Partial<LocalModelConfig>): LocalModelConfig {
 function buildModel(name: string, input: ModelInput, engine: EngineConfig['name'], { directory, path, faults }: Context): LocalModelConfig {
   const at = [...path, 'models', name];
   if (engine === 'extract') {
-    refuse(input, onlyLocalModel, at, faults, 'has no meaning with engine extract, which has no weights');
-    if (name !== extractModel) faults.add(at, `is no model of engine extract, which has ${extractModel} only`);
+    refuse(input, onlyLocalModel, at, faults, 'has no effect with engine extract, which has no weights');
+    if (name !== extractModel) faults.add(at, `is not a model of engine extract; its only model is ${extractModel}`);
     return model({});
   }
-  if (input.weights !== undefined && input.hub !== undefined) faults.add([...at, 'hub'], 'must not stand beside weights');
+  if (input.weights !== undefined && input.hub !== undefined) faults.add([...at, 'hub'], 'must not be combined with weights');
   if (engine === 'llama') refuse(input, ['task', 'dtype'], at, faults, 'is for engine transformers only');
   if (engine === 'llama' && input.weights === undefined && input.hub === undefined)
-    faults.add([...at, 'weights'], 'is missing; write the path of a .gguf file, or hub');
+    faults.add([...at, 'weights'], 'is missing; set the path of a .gguf file, or hub');
   const isSummarizer = engine === 'transformers' && name === summarizer.name;
   const hub = input.hub ?? (isSummarizer && input.weights === undefined ? summarizer.hub : null);
   if (engine === 'transformers' && input.weights === undefined && hub === null)
-    faults.add([...at, 'weights'], 'is missing; write the folder of the model, or hub');
+    faults.add([...at, 'weights'], 'is missing; set the folder of the model, or hub');
   return model({
     task: input.task ?? (isSummarizer ? 'summarization' : 'text-generation'),
     weights: input.weights === undefined ? null : resolve(directory, input.weights),

@@ -2,10 +2,10 @@ import type { LimitsConfig } from './config.ts';
 import type { ProviderTraits } from './presets.ts';
 import type { LimitsInput } from './provider-schema.ts';
 
-/** The burst of a provider that counts in slices of a second: a sixtieth of a minute's worth. */
+/** The burst of a provider that enforces limits per second: a sixtieth of the limit per minute. */
 const perSecondBurst = 1 / 60;
 
-/** Limits with `burst` and `window` filled in from the way the provider enforces them. */
+/** Limits with defaults for `burst` and `window` by how the provider enforces them. */
 export function buildLimits(input: LimitsInput | undefined, enforce: ProviderTraits['enforce'] = 'bucket'): LimitsConfig {
   const given = Object.fromEntries(Object.entries(input ?? {}).filter(([, value]) => value !== undefined));
   return {

@@ -1,4 +1,4 @@
-/** Models as written → routes: tiers of targets whose providers are known. */
+/** Builds routes from the model input: tiers of targets with known providers. */
 import { gatherPolicy } from './build-policy.ts';
 import { record } from './record.ts';
 import type { ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
@@ -7,7 +7,7 @@ import { nearest } from './faults.ts';
 import { isModelName, modelNameCharsMax } from './model-names.ts';
 import { defaultPatienceMs, type ModelInput, type TargetInput } from './model-schema.ts';
 
-/** `provider/model` at the first slash; the model may hold more. Null when a side is missing. */
+/** Splits `provider/model` at the first slash; the model may contain more. Null: a part is missing. */
 export function splitTarget(target: string): { readonly provider: string; readonly model: string } | null {
   const slash = target.indexOf('/');
   if (slash < 1 || slash === target.length - 1) return null;
@@ -15,9 +15,9 @@ export function splitTarget(target: string): { readonly provider: string; readon
 }
 
 export interface ModelContext {
-  /** Every name under `providers`, the faulty ones too: a fault there is none here. */
+  /** Every name under `providers`, including invalid ones, so that an error there is not reported here again. */
   readonly providerNames: ReadonlySet<string>;
-  /** The sound providers. */
+  /** The valid providers. */
   readonly providers: Readonly<Record<string, ProviderConfig>>;
   readonly faults: FaultList;
 }
@@ -25,7 +25,7 @@ export interface ModelContext {
 export function buildModel(name: string, input: ModelInput, context: ModelContext): ModelConfig {
   const path: Path = ['models', name];
   const isPattern = name.includes('*');
-  if (name.trim() !== name || name === '') context.faults.add(path, 'must have a name without spaces around it', name);
+  if (name.trim() !== name || name === '') context.faults.add(path, 'must have a name without leading or trailing spaces', name);
   else if (!isModelName(name))
     context.faults.add(path, `must have a name of at most ${modelNameCharsMax} characters, without control characters`, name);
   if (name.split('*').length > 2) context.faults.add(path, 'must have at most one * in its name', name);
@@ -55,20 +55,20 @@ function buildTarget(input: TargetInput, path: Path, isPattern: boolean, context
     const meant = nearest(provider, context.providerNames);
     context.faults.add(at, `names a provider that is not configured${meant === null ? '' : `; did you mean ${meant}?`}`);
   } else if (model.includes('*') && !isPattern) {
-    context.faults.add(at, 'must not hold *, as the name of its model has none to take the place from');
+    context.faults.add(at, 'must not contain *, since the name of its model has none');
   }
   for (const field of ['model', 'stream'] as const) {
     if (Object.hasOwn(written.set ?? {}, field))
-      context.faults.add([...path, 'set', field], `must not set ${field}: that is not the target's to change`);
+      context.faults.add([...path, 'set', field], `must not set ${field}: a target cannot change it`);
     const dropped = written.drop?.indexOf(field) ?? -1;
-    if (dropped >= 0) context.faults.add([...path, 'drop', dropped], `must not drop ${field}: that is not the target's to change`);
+    if (dropped >= 0) context.faults.add([...path, 'drop', dropped], `must not drop ${field}: a target cannot change it`);
   }
   const known = context.providers[provider];
   const here = known?.engine?.models;
   if (here !== undefined && model !== '' && !model.includes('*') && !Object.hasOwn(here, model)) {
     const there = Object.keys(here);
     const others = there.length === 0 ? '' : `; it has ${there.join(', ')}`;
-    context.faults.add(at, `names a model that is not written under providers.${provider}.models${others}`);
+    context.faults.add(at, `names a model that is not under providers.${provider}.models${others}`);
   }
   return {
     provider,

@@ -5,21 +5,21 @@ import { overlay } from './resolve-policy.ts';
 
 const policyNames = Object.keys(policySettings.defaults) as (keyof Policy)[];
 
-/** The policy blocks of a provider or a model: those that stand directly in it and those under `policy`. */
+/** Merges the policy blocks of a provider or model: its own keys and those under `policy`. */
 export function gatherPolicy(
   input: PolicyOverrides & { policy?: PolicyOverrides | undefined },
   path: Path,
   faults: FaultList,
 ): PolicyOverrides {
   const direct: Record<string, unknown> = {};
-  // A request has its priority before its model or provider is known.
-  if (input.agents !== undefined) faults.add([...path, 'agents'], 'is one for all models and providers: set it under the top-level policy');
+  // The priority of a request is determined before its model or provider.
+  if (input.agents !== undefined) faults.add([...path, 'agents'], 'applies to all models and providers; set it under the top-level policy');
   if (input.policy?.agents !== undefined)
-    faults.add([...path, 'policy', 'agents'], 'is one for all models and providers: set it under the top-level policy');
+    faults.add([...path, 'policy', 'agents'], 'applies to all models and providers; set it under the top-level policy');
   for (const name of policyNames) {
     if (input[name] === undefined) continue;
     direct[name] = input[name];
-    if (input.policy?.[name] !== undefined) faults.add([...path, 'policy', name], `stands twice; ${name} is also given without policy`);
+    if (input.policy?.[name] !== undefined) faults.add([...path, 'policy', name], `is set twice: ${name} is also set outside policy`);
   }
   return overlay(direct, input.policy) as PolicyOverrides;
 }
@@ -41,7 +41,7 @@ function read(policy: object, path: readonly string[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], policy);
 }
 
-/** Reports settings that contradict each other, at whichever place `given` sets one of them. `resolved` is what then holds. */
+/** Reports contradictory settings, if `given` sets one of them. `resolved`: the effective policy. */
 export function checkPolicy(given: Frozen<PolicyOverrides>, resolved: Frozen<Policy>, path: Path, faults: FaultList): void {
   for (const [lesser, greater] of ordered) {
     if (Number(read(resolved, lesser)) <= Number(read(resolved, greater))) continue;
@@ -51,6 +51,6 @@ export function checkPolicy(given: Frozen<PolicyOverrides>, resolved: Frozen<Pol
   }
   const { low, normal } = resolved.queue.minShare;
   if (low + normal >= 1 && given.queue?.minShare !== undefined) {
-    faults.add([...path, 'queue', 'minShare'], 'must sum to less than 1, or nothing is left for high', low + normal);
+    faults.add([...path, 'queue', 'minShare'], 'must sum to less than 1, to leave a share for high', low + normal);
   }
 }

@@ -1,4 +1,4 @@
-/** The provider that needs no config: `local`, whose model `extract` makes summaries without weights. */
+/** The built-in provider `local`, whose model `extract` makes extractive summaries without weights. */
 import { buildProvider } from './build-provider.ts';
 import type { Config, ProviderConfig } from './config.ts';
 import { FaultList } from './faults.ts';
@@ -11,7 +11,7 @@ export const builtinProvider: ProviderConfig = buildProvider(
   { env: {}, directory: process.cwd(), faults: new FaultList({}, new Set()) },
 )!;
 
-/** A provider by its name; undefined: there is none. */
+/** A configured or built-in provider by name. */
 export function providerNamed(providers: Config['providers'], name: string): ProviderConfig | undefined {
   return providers[name] ?? (name === builtinProviderName ? builtinProvider : undefined);
 }

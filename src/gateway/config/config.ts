@@ -1,4 +1,4 @@
-/** The config that the gateway is built from: complete, checked, frozen. Durations are in ms, sizes in bytes. */
+/** The config that the gateway is built from: complete, validated, frozen. Durations are in ms, sizes in bytes. */
 import type { Price } from '../../core/price.ts';
 import type { Priority } from '../../core/request.ts';
 import type { BudgetPeriod } from '../../policy/budget/money-budget.ts';
@@ -19,7 +19,7 @@ export type Frozen<T> = T extends (...args: never) => unknown
       ? { readonly [K in keyof T]: Frozen<T[K]> }
       : T;
 
-/** Limits; an absent kind is not limited (or learned). */
+/** Limits; a missing kind is unlimited, or learned. */
 export interface LimitsConfig {
   readonly requestsPerSecond?: number;
   readonly requestsPerMinute?: number;
@@ -29,16 +29,16 @@ export interface LimitsConfig {
   readonly inputTokensPerMinute?: number;
   readonly outputTokensPerMinute?: number;
   readonly concurrency?: number;
-  /** The share of a window's limit that may be spent at once, in (0, 1]. */
+  /** The share of a window's limit that may be used at once, in (0, 1]. */
   readonly burst: number;
   readonly window: 'bucket' | 'sliding';
 }
 
 export interface ProviderModelConfig {
   readonly limits: LimitsConfig;
-  /** What it speaks; null: what the provider and its name say. */
+  /** Null: determined by the provider and the model name. */
   readonly protocol: ModelProtocol | null;
-  /** It continues a partial answer. */
+  /** It continues a partial response. */
   readonly prefill: boolean;
 }
 
@@ -48,9 +48,9 @@ export type ModelProtocol = ConfiguredProtocol | 'converse';
 /** A model that runs on this machine. */
 export interface LocalModelConfig {
   readonly task: LocalTask;
-  /** Absolute; null: not from a path. */
+  /** Absolute path; null: not from a path. */
   readonly weights: string | null;
-  /** Its name at the hub; null: not from there. */
+  /** Its name in the hub; null: not from the hub. */
   readonly hub: string | null;
   readonly mayDownload: boolean;
   readonly dtype: string | null;
@@ -58,34 +58,34 @@ export interface LocalModelConfig {
   readonly maxTokens: number;
 }
 
-/** What runs the models of a provider with protocol local. */
+/** The engine of a provider with protocol local. */
 export interface EngineConfig {
   readonly name: EngineName;
   readonly warm: boolean;
-  /** Null: all of the machine's but one. */
+  /** Null: all processors but one. */
   readonly threads: number | null;
   /** In bytes. */
   readonly maxHeap: number;
   readonly cacheDir: string;
-  /** The folder of the config, from which the engine's package is looked for too. */
+  /** The folder of the config; the engine's package is resolved from it too. */
   readonly directory: string;
   /** By name, a record without prototype. */
   readonly models: Readonly<Record<string, LocalModelConfig>>;
 }
 
-/** A provider, with what its preset knows filled in. */
+/** A provider, with the defaults of its preset. */
 export interface ProviderConfig extends ProviderTraits {
   readonly name: string;
   readonly preset: PresetName | null;
   readonly protocol: ConfiguredProtocol;
-  /** Without a slash at its end; empty for protocol local. */
+  /** Without a trailing slash; empty for protocol local. */
   readonly baseUrl: string;
-  /** Its credentials; none: requests go without; `caller`: the caller's own is forwarded. */
+  /** Empty: requests have no credential; `caller`: the caller's credential is forwarded. */
   readonly apiKeys: readonly string[] | 'caller';
   readonly address: EndpointSettings;
-  /** Signs its requests, or gets their tokens; null: the keys do. */
+  /** For signed requests or access tokens; null: keys are used. */
   readonly identity: IdentityConfig | null;
-  /** It serves models of several makers: a model's name says what it speaks, where nothing else does. */
+  /** It serves models of several makers: unless configured, the protocol of a model follows from its name. */
   readonly knowsMakers: boolean;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
@@ -98,39 +98,39 @@ export interface ProviderConfig extends ProviderTraits {
   readonly policy: Frozen<PolicyOverrides>;
 }
 
-/** One target of a tier, with what is adapted for it. */
+/** One target of a tier, with its request adjustments. */
 export interface TargetSpec {
   readonly provider: string;
   /** The model as the provider names it. */
   readonly model: string;
-  /** Its part of its tier, above 0. */
+  /** Its weight in its tier, above 0. */
   readonly weight: number;
-  /** Top-level request fields that are set. */
+  /** Top-level request fields to set. */
   readonly set: Readonly<Record<string, unknown>>;
-  /** Top-level request fields that are left out. */
+  /** Top-level request fields to remove. */
   readonly drop: readonly string[];
-  /** Its embeddings equal those of the other targets. */
+  /** Its embeddings are interchangeable with those of the other targets. */
   readonly equivalent: boolean;
-  /** It continues a partial answer. */
+  /** It continues a partial response. */
   readonly prefill: boolean;
 }
 
-/** A route: tiers in order, each shared by weight. */
+/** A route: ordered tiers of weighted targets. */
 export interface ModelConfig {
   readonly name: string;
   readonly tiers: readonly (readonly TargetSpec[])[];
   /** In ms. */
   readonly patience: number;
-  /** False: it is the default, which does not go for a last resort. */
+  /** False: `patience` is the default, which does not apply before a last resort. */
   readonly patienceGiven: boolean;
   readonly policy: Frozen<PolicyOverrides>;
 }
 
 export interface ClientConfig {
   readonly name: string;
-  /** The key as written; null where only its hash is known. */
+  /** The key; null: only its hash is configured. */
   readonly key: string | null;
-  /** `sha256:` and 64 lower-case hex digits, always there. */
+  /** `sha256:` and 64 lower-case hex digits, always present. */
   readonly keyHash: string;
   readonly priority: Priority;
   readonly maxPriority: Priority;
@@ -160,12 +160,12 @@ export type StoreConfig =
   | { readonly kind: 'sqlite'; readonly path: string }
   | { readonly kind: 'redis'; readonly url: string };
 
-/** An empty `adminKey` means that there is none. */
+/** An empty `adminKey`: none. */
 export type ServerConfig = Frozen<Omit<typeof serverSettings.defaults, 'passThrough'>> & {
   readonly passThrough: readonly PassThroughConfig[];
 };
 
-/** An empty `requests.file` or `traces.endpoint` means that it is off. */
+/** An empty `requests.file` or `traces.endpoint`: off. */
 export type TelemetryConfig = Frozen<typeof telemetrySettings.defaults>;
 
 export interface Config {
@@ -181,6 +181,6 @@ export interface Config {
   readonly store: StoreConfig;
   readonly batch: Frozen<typeof batchSettings.defaults>;
   readonly telemetry: TelemetryConfig;
-  /** Every value that must not be shown, logged or passed on (`secrets.ts`); no setting of its own. */
+  /** Every value that must not be shown, logged or passed on (`secrets.ts`); derived, not a setting. */
   readonly secrets: readonly string[];
 }

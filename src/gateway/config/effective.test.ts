@@ -44,7 +44,7 @@ const full = {
   telemetry: { logs: { level: 'warn' } },
 };
 
-test('no secret is in the effective config, at most the last four characters of it', () => {
+test('the effective config shows at most the last four characters of a secret', () => {
   const text = JSON.stringify(effectiveConfig(read(full)));
   assert.doesNotMatch(text, /secret/);
   assert.doesNotMatch(text, /short/);
@@ -64,7 +64,7 @@ test('users and passwords in URLs are masked', () => {
   assert.deepEqual((shown['telemetry'] as Config['telemetry']).traces, { endpoint: 'https://****@h/v1?api_key=****', sample: 1 });
 });
 
-test('defaults are filled in, with units', () => {
+test('defaults are included, with units', () => {
   const shown = effectiveConfig(read({})) as Record<string, Record<string, Record<string, unknown>>>;
   assert.deepEqual(shown['policy']?.['timeouts'], { connect: '3s', headers: 'auto', firstContent: 'auto', idle: '2m', attempt: '10m' });
   assert.equal(shown['policy']?.['stream']?.['maxEventSize'], '16mb');
@@ -72,7 +72,7 @@ test('defaults are filled in, with units', () => {
   assert.equal(shown['store'], 'sqlite:/srv/breakwater.db');
 });
 
-test('but for the masks it is a config that means the same', () => {
+test('except for masks, the effective config is an equivalent config', () => {
   const unmask = (text: string) => text.replaceAll('****', 'mask-');
   const config = read(full);
   const again = read(JSON.parse(unmask(JSON.stringify(effectiveConfig(config)))));
@@ -90,7 +90,7 @@ test('but for the masks it is a config that means the same', () => {
   assert.deepEqual(bare(again), bare(config));
 });
 
-test('a short secret shows nothing of itself', () => {
+test('a short secret is masked completely', () => {
   assert.equal(maskSecret('elevenchars'), '****');
   assert.equal(maskSecret('twelve-chars'), '****hars');
   assert.equal(maskSecret(''), '****');

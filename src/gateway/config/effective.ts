@@ -1,4 +1,4 @@
-/** The config as it is in effect, in the form of a config file: defaults filled in, every secret masked. */
+/** The effective config in the form of a config file: with defaults, and every secret masked. */
 import { showPrice } from './build-prices.ts';
 import { SecretMask } from '../../core/secrets/secret-mask.ts';
 import type { ClientConfig, Config, ModelConfig, ProviderConfig, StoreConfig, TargetSpec } from './config.ts';
@@ -14,12 +14,12 @@ const durationKeys = new Set(
 );
 const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxCacheBytes', 'maxEventSize', 'maxBytes']);
 
-/** For `breakwater check` and `GET /admin/config`: plain JSON that a config file could hold, were it not for the masks. */
+/** For `breakwater check` and `GET /admin/config`: JSON in the form of a config file, except for the masks. */
 export function effectiveConfig(config: Config): Record<string, unknown> {
   return withoutSecrets(showConfig(config), new SecretMask(config.secrets)) as Record<string, unknown>;
 }
 
-/** Some may stand in settings that are no secrets by their name: a header, a field that is set. */
+/** Masks secrets in settings that are not secret by name, such as a header or a `set` field. */
 function withoutSecrets(value: unknown, secrets: SecretMask): unknown {
   if (typeof value === 'string') return secrets.text(value);
   if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, secrets));
@@ -47,7 +47,7 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
   const { apiKeys } = provider;
   return {
     ...(provider.preset === null ? {} : { preset: provider.preset }),
-    // Written, it would hold for models of every maker.
+    // An explicit protocol would apply to the models of all makers.
     ...(provider.knowsMakers ? {} : { protocol: provider.protocol }),
     ...(provider.baseUrl === '' ? {} : { baseUrl: maskUrls(provider.baseUrl) }),
     ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
@@ -125,7 +125,7 @@ function showLocalModel({ engine }: ProviderConfig, name: string): Record<string
 
 function showModel(model: ModelConfig): Record<string, unknown> {
   const targets = model.tiers.map((tier) => (tier.length === 1 ? tier.map(showTarget)[0] : tier.map(showTarget)));
-  // The default differs by tier, so only what was written means the same when it is read again.
+  // The default differs by tier, so only an explicit value can be written.
   const patience = model.patienceGiven ? { patience: formatDuration(model.patience) } : {};
   return { targets, ...patience, ...(withUnits(model.policy) as object) };
 }
@@ -137,7 +137,7 @@ function showTarget({ provider, model, set, ...rest }: TargetSpec): Record<strin
 function showClient({ key, keyHash, models, budget, sessionLimits, ...client }: ClientConfig): Record<string, unknown> {
   return {
     ...client,
-    // The hash of a key that was written is not shown: a weak key could be guessed from it.
+    // The hash of a configured key is not shown: a weak key could be guessed from it.
     ...(key === null ? { keyHash } : { key: maskSecret(key) }),
     ...(models === null ? {} : { models }),
     ...(budget === null ? {} : { budget: { ...budget, onExhausted: budget.onExhausted ?? undefined } }),
@@ -154,7 +154,7 @@ function showStore(store: StoreConfig): string {
   return store.kind === 'sqlite' ? `sqlite:${store.path}` : maskUrls(store.url);
 }
 
-/** Numbers under the names of durations and sizes, written with their units. Functions are left out. */
+/** Formats durations and sizes, by their names, with units. Functions are omitted. */
 function withUnits(value: unknown, key = ''): unknown {
   if (typeof value === 'number') return durationKeys.has(key) ? formatDuration(value) : sizeKeys.has(key) ? formatSize(value) : value;
   if (Array.isArray(value)) return value.map((item) => withUnits(item));

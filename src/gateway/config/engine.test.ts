@@ -22,7 +22,7 @@ function faultsOf(provider: object, name = 'offline'): string[] {
   return result.ok ? [] : result.faults.map(({ message }) => message);
 }
 
-test('weights are looked for from the folder of the config, and nothing is downloaded that nobody named', () => {
+test('weights are resolved from the folder of the config, and only a configured hub model is downloaded', () => {
   const { models, cacheDir } = engineOf({
     protocol: 'local',
     engine: 'transformers',
@@ -35,19 +35,19 @@ test('weights are looked for from the folder of the config, and nothing is downl
   assert.equal(cacheDir, resolve(directory, 'models'));
 });
 
-test('a local provider runs one call at a time, and has an engine and nothing to send to', () => {
+test('a local provider has an engine and no address, and runs one call at a time', () => {
   const result = parse({ offline: { protocol: 'local', engine: 'extract' } });
   assert.ok(result.ok);
   assert.equal(result.config.providers['offline']?.limits.concurrency, 1);
   assert.deepEqual(faultsOf({ protocol: 'local' }), [
-    'providers.offline.engine: is missing; write transformers, llama or extract (got nothing)',
+    'providers.offline.engine: is missing; set transformers, llama or extract (got nothing)',
   ]);
   assert.deepEqual(faultsOf({ protocol: 'local', engine: 'extract', apiKey: 'k' }), [
-    'providers.offline.apiKey: has no meaning with protocol local: nothing is sent anywhere',
+    'providers.offline.apiKey: has no effect with protocol local, which sends no requests',
   ]);
 });
 
-test('what is for local models only is refused elsewhere, and what an engine has not is refused there', () => {
+test('settings for local models are refused for other providers, and unsupported ones for each engine', () => {
   const x = { baseUrl: 'http://127.0.0.1:1/v1' };
   assert.match(faultsOf({ ...x, engine: 'llama' })[0]!, /^providers\.offline\.engine: is for protocol local only/);
   assert.match(
@@ -55,7 +55,7 @@ test('what is for local models only is refused elsewhere, and what an engine has
     /^providers\.offline\.models\.m\.weights: is for protocol local only/,
   );
   const local = { protocol: 'local' };
-  assert.match(faultsOf({ ...local, engine: 'extract', models: { other: {} } })[0]!, /has extract only/);
+  assert.match(faultsOf({ ...local, engine: 'extract', models: { other: {} } })[0]!, /its only model is extract/);
   assert.match(faultsOf({ ...local, engine: 'llama', models: { m: {} } })[0]!, /models\.m\.weights: is missing/);
   assert.match(
     faultsOf({ ...local, engine: 'llama', models: { m: { weights: 'm.gguf', dtype: 'q8' } } })[0]!,
@@ -63,11 +63,11 @@ test('what is for local models only is refused elsewhere, and what an engine has
   );
   assert.match(
     faultsOf({ ...local, engine: 'transformers', models: { m: { weights: 'w', hub: 'h' } } })[0]!,
-    /hub: must not stand beside weights/,
+    /hub: must not be combined with weights/,
   );
 });
 
-test('local is there without config as soon as a model names it, and a server that somebody calls local is that server', () => {
+test('the built-in provider local needs no config, and a configured server named local replaces it', () => {
   const x = { baseUrl: 'http://127.0.0.1:1/v1' };
   const named = parse({ x }, { models: { fast: ['x/a', 'local/extract'] } });
   assert.ok(named.ok);
@@ -80,7 +80,7 @@ test('local is there without config as soon as a model names it, and a server th
   assert.equal(listed.config.providers['local']?.engine?.name, 'extract');
 });
 
-test('what is in effect can be written as a config again', () => {
+test('the effective config of an engine is an equivalent config', () => {
   const written = {
     local: {},
     offline: { protocol: 'local', engine: 'transformers', threads: 2, models: { a: { weights: '/w', dtype: 'fp32' }, b: { hub: 'o/b' } } },

@@ -4,7 +4,7 @@ import { configFromEnvironment, type Probe } from './environment.ts';
 
 const nothing: Probe = () => Promise.resolve(null);
 
-test('every known key becomes a provider', async () => {
+test('every known API key variable adds its provider', async () => {
   const env = { OPENAI_API_KEY: 'sk-o', GROQ_API_KEY: 'gsk', MISTRAL_API_KEY: ' ', UNKNOWN_API_KEY: 'x', CO_API_KEY: 'c' };
   const { result, found, skipped } = await configFromEnvironment(env, nothing);
   assert.ok(result.ok);
@@ -39,7 +39,7 @@ test('a cloud whose variables are incomplete is reported as skipped with the mis
   }
 });
 
-test('a cloud whose variables are complete becomes a provider', async () => {
+test('a cloud with complete variables is added as a provider', async () => {
   const env = {
     AZURE_OPENAI_API_KEY: 'azure-key',
     AZURE_OPENAI_ENDPOINT: 'https://r.openai.azure.com/',
@@ -65,7 +65,7 @@ test('a cloud whose variables are complete becomes a provider', async () => {
   assert.deepEqual(vertex!.identity, { kind: 'google-key', file: '/keys/google.json', json: null });
 });
 
-test('local servers that give a model list are picked up, all asked at once', async () => {
+test('local servers with a model list are added, and all are probed in parallel', async () => {
   const asked: string[] = [];
   let running = 0;
   let mostAtOnce = 0;
@@ -93,13 +93,13 @@ test('local servers that give a model list are picked up, all asked at once', as
   assert.deepEqual(found, [{ name: 'ollama', from: 'http://127.0.0.1:11434/v1', models: ['llama3.2', 'qwen3'] }]);
 });
 
-test('nothing found is a sound config without providers', async () => {
+test('without keys or servers the result is a valid config without providers', async () => {
   const { result, found } = await configFromEnvironment({}, nothing);
   assert.ok(result.ok);
   assert.deepEqual(found, []);
 });
 
-test('BREAKWATER_* and the command line hold here too', async () => {
+test('BREAKWATER_* and command-line options apply', async () => {
   const env = { BREAKWATER_HOST: '0.0.0.0', BREAKWATER_PORT: '80', BREAKWATER_KEY: 'sk-client' };
   const { result } = await configFromEnvironment(env, nothing, { port: '81' });
   assert.ok(result.ok);
@@ -109,10 +109,10 @@ test('BREAKWATER_* and the command line hold here too', async () => {
   assert.ok(!open.result.ok);
 });
 
-test('a key that no header can carry is a fault that does not show it', async () => {
+test('a key with characters that are invalid in a header is a fault, and is not shown', async () => {
   const { result } = await configFromEnvironment({ OPENAI_API_KEY: 'sk-with space in it' }, nothing);
   assert.ok(!result.ok);
-  assert.match(result.faults[0]?.message ?? '', /^providers\.openai\.apiKey: must hold printable ASCII [^(]*$/);
+  assert.match(result.faults[0]?.message ?? '', /^providers\.openai\.apiKey: must contain only printable ASCII [^(]*$/);
 });
 
 test('addresses from the environment are used, with and without a key', async () => {

@@ -1,23 +1,23 @@
-/** The config of a start without a config file: whatever keys the environment holds, and whatever model servers run on this machine. */
+/** Builds a config without a file: from API keys in the environment and model servers on this machine. */
 import { missingInEnvironment } from './build-cloud.ts';
 import type { Environment } from './interpolate.ts';
 import { parseConfig, type ConfigResult, type ParseOptions } from './parse-config.ts';
 import { presets, type Preset, type PresetName } from './presets.ts';
 
-/** Asks a server for its models: their names, or null if it gave no model list in time. Rejecting counts as null. */
+/** Fetches the model names of a server; null or a rejection: no model list in time. */
 export type Probe = (url: string, timeoutMs: number) => Promise<readonly string[] | null>;
 
-/** How long a local server may take to answer a probe. */
+/** Timeout of a probe of a local server. */
 export const probeTimeoutMs = 300;
 
-/** The local servers that are looked for on their usual ports. */
+/** The local servers that are probed on their default ports. */
 const probed = ['ollama', 'llamacpp', 'vllm', 'lmstudio'] as const satisfies readonly PresetName[];
 
 export interface FoundProvider {
   readonly name: PresetName;
-  /** The environment variable that holds its key, or the base URL that answered. */
+  /** The environment variable with its key, or the base URL that responded. */
   readonly from: string;
-  /** The models that it listed; empty for one that was not asked. */
+  /** The models that it listed; empty if it was not probed. */
   readonly models: readonly string[];
 }
 
@@ -28,14 +28,14 @@ export interface SkippedProvider {
 }
 
 export interface EnvironmentConfig {
-  /** A config without providers is sound: what to do then is the caller's matter. */
+  /** May be a valid config without providers. */
   readonly result: ConfigResult;
   readonly found: readonly FoundProvider[];
-  /** Keys that were found for providers that lack something else. */
+  /** Providers with a key that lack another setting. */
   readonly skipped: readonly SkippedProvider[];
 }
 
-/** Makes a config out of the environment. All servers are probed at once. */
+/** Builds a config from the environment. Servers are probed in parallel. */
 export async function configFromEnvironment(
   env: Environment,
   probe: Probe,
@@ -61,7 +61,7 @@ export async function configFromEnvironment(
     if (typeof missing === 'string' && address === undefined) skipped.push({ name, from, why: missing });
     else if (address !== undefined) {
       found.push({ name, from, models: [] });
-      // The key is named beside the address on purpose: it goes to whoever the environment says.
+      // The key is set explicitly, as both key and address come from the environment.
       providers[name] = { baseUrl: read(env, address), ...(key !== undefined && { apiKey: read(env, key) }) };
     } else if (preset.baseUrl !== null) {
       found.push({ name, from, models: [] });
@@ -84,7 +84,7 @@ function read(env: Environment, variable: string): string {
   return env[variable]?.trim() ?? '';
 }
 
-/** The variables in which SDKs and tools look for a provider's address: `OPENAI_BASE_URL` beside `OPENAI_API_KEY`. */
+/** The variables that SDKs and tools read a provider's address from: `OPENAI_BASE_URL` along with `OPENAI_API_KEY`. */
 function addressNames(name: PresetName, { keyNames }: Preset): readonly string[] {
   const stems = new Set([...keyNames.map((key) => key.replace(/_(?:API_)?(?:KEY|TOKEN)$/, '')), name.toUpperCase().replace(/\W/g, '_')]);
   return [...stems].flatMap((stem) => [`${stem}_BASE_URL`, `${stem}_API_BASE`]);

@@ -33,7 +33,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [{ server: { allowAnonymous: 'yes' } }, 'server.allowAnonymous: must be true or false (got "yes")'],
   [
     { server: { host: '0.0.0.0' } },
-    'server.host: is open to the network while no client needs a key; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true (got "0.0.0.0")',
+    'server.host: is open to the network without client keys; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true (got "0.0.0.0")',
   ],
   [
     withX({ server: { passThrough: [{ path: 'v1/x', provider: 'x' }] } }),
@@ -50,7 +50,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
 
   // Policies
   [{ policy: { deadline: '10 minutes' } }, `policy.deadline: ${span('1ms', '7d')} (got "10 minutes")`],
-  [{ policy: { deadline: -1 } }, `policy.deadline: has no unit: it ${span('1ms', '7d')} (got -1)`],
+  [{ policy: { deadline: -1 } }, `policy.deadline: has no unit; it ${span('1ms', '7d')} (got -1)`],
   [{ policy: { deadline: '8d' } }, `policy.deadline: ${span('1ms', '7d')} (got "8d")`],
   [{ policy: { deadline: true } }, `policy.deadline: ${span('1ms', '7d')} (got true)`],
   [{ policy: { deadline: '2h' } }, 'policy.deadline: must not be more than maxDeadline (got "2h")'],
@@ -69,9 +69,25 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [{ policy: { queue: { minShare: { low: 2 } } } }, 'policy.queue.minShare.low: must be a share from 0 to 0.9 (got 2)'],
   [
     { policy: { queue: { minShare: { low: 0.5, normal: 0.6 } } } },
-    'policy.queue.minShare: must sum to less than 1, or nothing is left for high (got 1.1)',
+    'policy.queue.minShare: must sum to less than 1, to leave a share for high (got 1.1)',
   ],
   [{ policy: { retry: { budget: { ratio: '20%' } } } }, 'policy.retry.budget.ratio: must be a share from 0 to 1 (got "20%")'],
+  [
+    withX({ clients: [{ name: 'a', key: 'k-1', budget: { usd: 1, per: 'year' } }] }),
+    'clients[0].budget.per: must be hour, day, week or month (got "year")',
+  ],
+  [
+    withX({ clients: [{ name: 'a', key: 'k-1', budget: { usd: 1, per: 'day', onExhausted: 'cheap' } }] }),
+    'clients[0].budget.onExhausted: must be a target, provider/model (got "cheap")',
+  ],
+  [
+    withX({ clients: [{ name: 'a', key: 'k-1', budget: { usd: 1, per: 'day', onExhausted: 'y/cheap' } }] }),
+    'clients[0].budget.onExhausted: names a provider that is not configured (got "y/cheap")',
+  ],
+  [
+    withX({ prices: { m: { input: 1, above: [{ tokens: 1000, input: 2 }] } } }),
+    'prices.m.above[0].tokens: must be one of 32000, 64000, 100000, 128000, 200000, 256000, 272000, 512000',
+  ],
   [{ policy: { retry: { baseDelay: '10s' } } }, 'policy.retry.baseDelay: must not be more than maxDelay (got "10s")'],
   [{ policy: { breaker: { maxOpenFor: '1s' } } }, 'policy.breaker.maxOpenFor: must not be less than openFor (got "1s")'],
   [
@@ -95,21 +111,21 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [{ providers: { x: 'openai' } }, 'providers.x: must be an object'],
   [
     { providers: { 'a/b': x } },
-    'providers["a/b"]: must be named with letters, digits, dots, dashes and underscores, at most 100 (got "a/b")',
+    'providers["a/b"]: must have a name of letters, digits, dots, dashes and underscores, at most 100 characters (got "a/b")',
   ],
   [
     { providers: { opnai: { apiKey: 'k' } } },
-    'providers.opnai.baseUrl: is missing, and opnai is no known provider that would bring one; did you mean openai? (got nothing)',
+    'providers.opnai.baseUrl: is missing, and opnai is not a known provider with a default; did you mean openai? (got nothing)',
   ],
-  [{ providers: { mine: {} } }, 'providers.mine.baseUrl: is missing, and mine is no known provider that would bring one (got nothing)'],
-  [{ providers: { mine: { preset: 'opnai' } } }, 'providers.mine.preset: is not known; did you mean openai? (got "opnai")'],
-  [{ providers: { openai: {} } }, 'providers.openai.apiKey: is missing; write one, or set OPENAI_API_KEY (got nothing)'],
-  [{ providers: { openai: { apiKey: '' } } }, 'providers.openai.apiKey: is missing; write one, or set OPENAI_API_KEY (got "")'],
-  [provider({ apiKey: 'a', apiKeys: ['b'] }), 'providers.x.apiKeys: must not stand beside apiKey; write all keys here (got a list)'],
-  [provider({ apiKeys: [] }), 'providers.x.apiKeys: must hold at least one key (got an empty list)'],
+  [{ providers: { mine: {} } }, 'providers.mine.baseUrl: is missing, and mine is not a known provider with a default (got nothing)'],
+  [{ providers: { mine: { preset: 'opnai' } } }, 'providers.mine.preset: is unknown; did you mean openai? (got "opnai")'],
+  [{ providers: { openai: {} } }, 'providers.openai.apiKey: is missing; set it, or OPENAI_API_KEY (got nothing)'],
+  [{ providers: { openai: { apiKey: '' } } }, 'providers.openai.apiKey: is missing; set it, or OPENAI_API_KEY (got "")'],
+  [provider({ apiKey: 'a', apiKeys: ['b'] }), 'providers.x.apiKeys: must not be combined with apiKey; list all keys here (got a list)'],
+  [provider({ apiKeys: [] }), 'providers.x.apiKeys: must have at least one key (got an empty list)'],
   [provider({ apiKeys: ['same', 'same'] }), 'providers.x.apiKeys[1]: is the same key as apiKeys[0]'],
-  [provider({ apiKeys: ['caller', 'b'] }), 'providers.x.apiKeys[0]: must not be caller beside other keys; write apiKey: caller'],
-  [provider({ apiKey: 'two words of a key' }), 'providers.x.apiKey: must hold printable ASCII characters only, without spaces'],
+  [provider({ apiKeys: ['caller', 'b'] }), 'providers.x.apiKeys[0]: must not be caller among other keys; use apiKey: caller'],
+  [provider({ apiKey: 'two words of a key' }), 'providers.x.apiKey: must contain only printable ASCII characters without spaces'],
   [provider({ apiKey: 123_456_789_012 }), 'providers.x.apiKey: must be a text'],
   [
     provider({ baseUrl: 'api.example.com' }),
@@ -118,24 +134,24 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [provider({ baseUrl: 'ftp://h/v1' }), 'providers.x.baseUrl: must be a URL that starts with http:// or https:// (got "ftp://h/v1")'],
   [
     provider({ baseUrl: 'http://me:pass@h/v1' }),
-    'providers.x.baseUrl: must not hold a user or password; write them as apiKey or in headers (got "http://****@h/v1")',
+    'providers.x.baseUrl: must not contain a user or password; use apiKey or headers (got "http://****@h/v1")',
   ],
-  [provider({ baseUrl: 'http://h/v1?key=abc' }), 'providers.x.baseUrl: must not hold a query or fragment (got "http://h/v1?key=****")'],
+  [provider({ baseUrl: 'http://h/v1?key=abc' }), 'providers.x.baseUrl: must not contain a query or fragment (got "http://h/v1?key=****")'],
   [
     provider({ baseUrl: 'http://h/v1/chat/completions' }),
-    'providers.x.baseUrl: must be the base that the SDK takes, without the path of one call (got "http://h/v1/chat/completions")',
+    'providers.x.baseUrl: must be the base URL for an SDK, without the path of an operation (got "http://h/v1/chat/completions")',
   ],
-  [provider({ headers: { 'x team': 'a' } }), 'providers.x.headers["x team"]: is not the name of a header'],
+  [provider({ headers: { 'x team': 'a' } }), 'providers.x.headers["x team"]: is not a valid header name'],
   [provider({ headers: { Host: 'a' } }), 'providers.x.headers.Host: is a header that Breakwater sets itself'],
   [
     provider({ headers: { authorization: 'Bearer 1234567890\nx' } }),
-    'providers.x.headers.authorization: must not hold control or non-Latin characters',
+    'providers.x.headers.authorization: must not contain control or non-Latin characters',
   ],
   [provider({ headers: { 'x-n': 1 } }), 'providers.x.headers.x-n: must be a text'],
   [provider({ protocol: 'grpc' }), 'providers.x.protocol: must be openai, anthropic, gemini or local (got "grpc")'],
   [
     provider({ limits: { burst: 2 } }),
-    "providers.x.limits.burst: must be above 0 and at most 1: it is the share of a window's limit that may be spent at once (1: a whole minute's worth) (got 2)",
+    "providers.x.limits.burst: must be above 0 and at most 1: the share of a window's limit that may be used at once (got 2)",
   ],
   [
     provider({ limits: { requestsPerMinute: 0 } }),
@@ -146,15 +162,15 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [provider({ models: { big: { limit: {} } } }), 'providers.x.models.big.limit: is an unknown key; did you mean limits?'],
   [
     provider({ timeouts: { idle: '1s' }, policy: { timeouts: { idle: '2s' } } }),
-    'providers.x.policy.timeouts: stands twice; timeouts is also given without policy (got an object)',
+    'providers.x.policy.timeouts: is set twice: timeouts is also set outside policy (got an object)',
   ],
   [
     provider({ policy: { agents: { main: 'low' } } }),
-    'providers.x.policy.agents: is one for all models and providers: set it under the top-level policy (got an object)',
+    'providers.x.policy.agents: applies to all models and providers; set it under the top-level policy (got an object)',
   ],
   [
     withX({ models: { a: { targets: ['x/y'], agents: { main: 'low' } } } }),
-    'models.a.agents: is one for all models and providers: set it under the top-level policy (got an object)',
+    'models.a.agents: applies to all models and providers; set it under the top-level policy (got an object)',
   ],
   [provider({ retry: { maxDelay: '1ms' } }), 'providers.x.retry.maxDelay: must not be less than baseDelay (got "1ms")'],
 
@@ -174,18 +190,18 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   ],
   [
     withX({ models: { a: ['local/y'] } }),
-    'models.a[0]: names a model that is not written under providers.local.models; it has extract (got "local/y")',
+    'models.a[0]: names a model that is not under providers.local.models; it has extract (got "local/y")',
   ],
   [withX({ models: { a: [{ target: 'x/y', weight: 0 }] } }), 'models.a[0].weight: must be a number above 0 (got 0)'],
   [withX({ models: { a: [[{ target: 'x/y', weight: -2 }]] } }), 'models.a[0][0].weight: must be a number above 0 (got -2)'],
   [withX({ models: { a: [{ target: 'x/y', wieght: 2 }] } }), 'models.a[0].wieght: is an unknown key; did you mean weight?'],
   [
     withX({ models: { a: [{ target: 'x/y', set: { model: 'z' } }] } }),
-    `models.a[0].set.model: must not set model: that is not the target's to change (got "z")`,
+    `models.a[0].set.model: must not set model: a target cannot change it (got "z")`,
   ],
   [
     withX({ models: { a: [{ target: 'x/y', drop: ['stream'] }] } }),
-    `models.a[0].drop[0]: must not drop stream: that is not the target's to change (got "stream")`,
+    `models.a[0].drop[0]: must not drop stream: a target cannot change it (got "stream")`,
   ],
   [withX({ models: { 'a-*-*': ['x/*'] } }), 'models["a-*-*"]: must have at most one * in its name (got "a-*-*")'],
   [
@@ -196,7 +212,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     withX({ models: { ['n'.repeat(513)]: ['x/m'] } }),
     `models.${'n'.repeat(513)}: must have a name of at most 512 characters, without control characters (got "${'n'.repeat(80)}…")`,
   ],
-  [withX({ models: { a: ['x/*'] } }), 'models.a[0]: must not hold *, as the name of its model has none to take the place from (got "x/*")'],
+  [withX({ models: { a: ['x/*'] } }), 'models.a[0]: must not contain *, since the name of its model has none (got "x/*")'],
   [withX({ models: { a: { targets: ['x/y'], patience: 'long' } } }), `models.a.patience: ${span('0ms', '1h')} (got "long")`],
 
   // Forwarded headers
@@ -209,13 +225,13 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [provider({ forwardHeaders: ['x-team: blue'] }), 'providers.x.forwardHeaders[0]: is not a valid header name (got "****")'],
 
   // Clients and prices
-  [{ clients: { web: {} } }, 'clients.web.key: is missing; write key, or keyHash: sha256:… (got nothing)'],
+  [{ clients: { web: {} } }, 'clients.web.key: is missing; set key, or keyHash: sha256:… (got nothing)'],
   [{ clients: [{ key: 'k' }] }, 'clients[0].name: must be a text (got nothing)'],
-  [{ clients: [{ name: 'a' }] }, 'clients[0].key: is missing; write key, or keyHash: sha256:… (got nothing)'],
+  [{ clients: [{ name: 'a' }] }, 'clients[0].key: is missing; set key, or keyHash: sha256:… (got nothing)'],
   [client({ key: '' }), 'clients[0].key: must not be empty (got "")'],
   [
     client({ keyHash: `sha256:${'0'.repeat(64)}` }),
-    `clients[0].keyHash: must not stand beside key; write one of them (got "sha256:${'0'.repeat(64)}")`,
+    `clients[0].keyHash: must not be combined with key; use one of them (got "sha256:${'0'.repeat(64)}")`,
   ],
   [{ clients: [{ name: 'a', keyHash: 'md5:00' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits (got "md5:00")'],
   [{ clients: [{ name: 'a', keyHash: 'hunter2' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits'],
@@ -229,7 +245,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
         { name: 'a', key: 'k2' },
       ],
     },
-    'clients[1].name: is the name of clients[0] too (got "a")',
+    'clients[1].name: is also the name of clients[0] (got "a")',
   ],
   [
     {
@@ -238,7 +254,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
         { name: 'b', key: 'sk-1234567890' },
       ],
     },
-    'clients[1].key: is the key of clients[0] too',
+    'clients[1].key: is also the key of clients[0]',
   ],
   [{ prices: { 'x/y': { output: 1 } } }, 'prices["x/y"].input: must be a number from 0 to 1000000 (got nothing)'],
   [{ telemetry: { metrics: 'private' } }, 'telemetry.metrics: must be true, false or public (got "private")'],
@@ -251,7 +267,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [provider({ apiKey: '${NOPE}' }), 'providers.x.apiKey: needs the environment variable NOPE, which is not set (got nothing)'],
   [
     provider({ headers: { 'x-a': '${1NOPE}' } }),
-    'providers.x.headers.x-a: has a ${…} that is neither ${NAME} nor ${NAME:-default}; write $${ for a literal ${ (got nothing)',
+    'providers.x.headers.x-a: has a ${…} that is neither ${NAME} nor ${NAME:-default}; use $${ for a literal ${ (got nothing)',
   ],
 ];
 
@@ -259,7 +275,7 @@ for (const [input, line] of table) {
   test(line.slice(0, 110), () => assert.deepEqual(faultsOf(input), [line]));
 }
 
-test('all faults come at once, whatever their kind, in one line each', () => {
+test('all faults are reported at once, one line each', () => {
   const faults = faultsOf({
     polcy: 1,
     server: { port: -1 },
@@ -288,7 +304,7 @@ test('all faults come at once, whatever their kind, in one line each', () => {
   for (const fault of faults) assert.doesNotMatch(fault, /\n|\bat .*:\d+:\d+/);
 });
 
-test('a secret from the environment is masked wherever it was put', () => {
+test('a secret from the environment is masked in every setting', () => {
   const env = { OPENAI_API_KEY: 'topsecretvalue1234', SHORT_TOKEN: 'abc' };
   const lines = faultsOf(
     { server: { port: '${OPENAI_API_KEY}', host: '0.0.0.0-${SHORT_TOKEN}', drainTimeout: '${SHORT_TOKEN}' } },
@@ -299,7 +315,7 @@ test('a secret from the environment is masked wherever it was put', () => {
   assert.match(lines, /^server\.drainTimeout: [^(]*$/m);
 });
 
-test('a secret under a mistyped key, or in a place that may hold one, is never shown', () => {
+test('a secret under a misspelled key, or in a setting that may contain one, is never shown', () => {
   const secret = 'Zq81-hunter2hunter2';
   const written: unknown[] = [
     provider({ apikey: secret }),
@@ -323,29 +339,29 @@ test('a secret under a mistyped key, or in a place that may hold one, is never s
   }
 });
 
-test('a bare number as a duration is a fault that says so, as a number and as text', () => {
+test('a duration without a unit is reported as such, as a number and as text', () => {
   for (const deadline of [30, 0, '30', '1500']) {
     assert.deepEqual(faultsOf({ policy: { deadline } }), [
-      `policy.deadline: has no unit: it must be a duration from 1ms to 7d, such as 250ms, 30s or 5m (got ${JSON.stringify(deadline)})`,
+      `policy.deadline: has no unit; it must be a duration from 1ms to 7d, such as 250ms, 30s or 5m (got ${JSON.stringify(deadline)})`,
     ]);
   }
-  assert.match(faultsOf({ policy: { timeouts: { headers: 5 } } })[0] ?? '', /headers: has no unit: it must be auto, or a duration/);
-  assert.match(faultsOf({ policy: { hedge: { delay: 5 } } })[0] ?? '', /delay: has no unit: it must be a duration/);
+  assert.match(faultsOf({ policy: { timeouts: { headers: 5 } } })[0] ?? '', /headers: has no unit; it must be auto, or a duration/);
+  assert.match(faultsOf({ policy: { hedge: { delay: 5 } } })[0] ?? '', /delay: has no unit; it must be a duration/);
 });
 
-test('a key in the wrong place is masked by its looks', () => {
+test('a value that looks like a key is masked in any setting', () => {
   const [line] = faultsOf(provider({ baseUrl: 'sk-proj-abcdefghijklmnop' }));
   assert.doesNotMatch(line ?? '', /abcdef|got/);
 });
 
-test('a long or unprintable value is shown cut and clean', () => {
+test('a long value is truncated, and control characters are replaced', () => {
   const [long] = faultsOf({ policy: { deadline: 'y'.repeat(5000) } });
   assert.ok((long ?? '').length < 300);
   const [odd] = faultsOf({ policy: { deadline: 'a\u001b[31m\nb' } });
   assert.doesNotMatch(odd ?? '', /\p{Cc}/u);
 });
 
-test('no config of any kind makes the reader throw', () => {
+test('parsing never throws, for any input', () => {
   const word = fc.constantFrom(
     'providers',
     'models',
@@ -379,12 +395,12 @@ test('no config of any kind makes the reader throw', () => {
   );
 });
 
-test('paths are written as one would in code', () => {
+test('paths are formatted as in code', () => {
   assert.equal(formatPath(['models', 'claude-*', 0, 'target']), 'models["claude-*"][0].target');
   assert.equal(formatPath([]), '');
 });
 
-test('a slip of the pen is recognised, another word is not', () => {
+test('a typo is recognized, a different word is not', () => {
   assert.equal(nearest('opnai', ['openai', 'ollama']), 'openai');
   assert.equal(nearest('OpenAI', ['openai', 'ollama']), 'openai');
   assert.equal(nearest('grqo', ['groq', 'xai']), 'groq');

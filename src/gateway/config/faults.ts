@@ -1,4 +1,4 @@
-/** Faults of a config: one line each, with the path and the value got, secrets masked. */
+/** Faults of a config: one line each, with the path and the actual value, secrets masked. */
 import { isSecretHeader, isSecretVariable, maskSecret, maskUrls } from './mask.ts';
 
 export type Path = readonly (string | number)[];
@@ -6,15 +6,15 @@ export type Path = readonly (string | number)[];
 export interface ConfigFault {
   /** `models.smart.targets[0].weight`; empty for the config as a whole. */
   readonly path: string;
-  /** The whole line: `path: what is wrong (got VALUE)`. */
+  /** The whole line: `path: description (got VALUE)`. */
   readonly message: string;
 }
 
-/** A hash is no secret, but a key that was written in its place is one. */
+/** A hash is not secret, but a key written in its place is. */
 const hashForm = /^[\w-]+:[\da-f]*$/i;
 /** The longest value that is shown. */
 const shownCharsMax = 80;
-/** Shorter secrets are masked only where they are the whole value: they would be found in any text. */
+/** Shorter secrets are masked only as a whole value, since they would match in any text. */
 const secretCharsMin = 4;
 
 /** `models["claude-*"][0].target` of `['models', 'claude-*', 0, 'target']`. */
@@ -28,7 +28,7 @@ export function formatPath(path: Path): string {
   return text;
 }
 
-/** What is at the path, or undefined. Only own properties are followed. */
+/** The value at the path, or undefined. Only own properties are followed. */
 export function valueAt(root: unknown, path: Path): unknown {
   let value = root;
   for (const part of path) {
@@ -38,7 +38,7 @@ export function valueAt(root: unknown, path: Path): unknown {
   return value;
 }
 
-/** Whether the value at the path is a credential, by its place. */
+/** Whether the setting at the path is a credential. */
 export function isSecretPath(path: Path): boolean {
   const last = path.at(-1);
   const above = path.at(-2);
@@ -49,7 +49,7 @@ export function isSecretPath(path: Path): boolean {
 /** Collects the faults of one config. */
 export class FaultList {
   readonly faults: ConfigFault[] = [];
-  /** By number, where clients are written as a map; null: as a list. */
+  /** Names by index, if clients are written as a map; null: as a list. */
   clientNames: readonly string[] | null = null;
   /** The config that the faults are about. */
   readonly input: unknown;
@@ -61,12 +61,12 @@ export class FaultList {
     this.#secrets = secrets;
   }
 
-  /** Adds a fault about a key that has no meaning: what stands under it may be a secret, so it is not shown. */
+  /** Adds a fault about an unknown key; its value may be a secret, so it is not shown. */
   addUnknownKey(path: Path, what: string): void {
     this.#push(path, what, '');
   }
 
-  /** Adds a fault, the first at its path only; the value got is looked up in the input unless it is given. */
+  /** Adds a fault, unless its path already has one; `got` defaults to the value in the input. */
   add(path: Path, what: string, ...got: [value?: unknown]): void {
     const value = got.length > 0 ? got[0] : valueAt(this.input, path);
     const shown = this.#show(path, value);
@@ -79,13 +79,13 @@ export class FaultList {
     this.faults.push({ path: where, message: `${where === '' ? 'config' : where}: ${what}${got}` });
   }
 
-  /** Clients that are written as a map are read as a list. */
+  /** Replaces the index of a client with its name, if clients are written as a map. */
   #named(path: Path): Path {
     const name = path[0] === 'clients' && typeof path[1] === 'number' ? this.clientNames?.[path[1]] : undefined;
     return name === undefined ? path : ['clients', name, ...path.slice(2)];
   }
 
-  /** Containers are named, not printed: they may hold secrets. Null: the value itself may be one. */
+  /** Objects and lists may contain secrets, so only their type is shown. Null: the value itself may be a secret. */
   #show(path: Path, value: unknown): string | null {
     if (value === undefined) return 'nothing';
     if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
@@ -104,12 +104,12 @@ export class FaultList {
 
 const vendorKey = /\b(?:sk|rk|pk|gsk|xai|pplx|csk|fw|r8|hf|nvapi|key|tgp)[-_][\w-]{8,}|\b(?:AIza|AKIA|ASIA)[\w-]{8,}/g;
 
-/** Whatever looks like a provider's key is masked even where it doesn't belong. */
+/** Masks whatever looks like a provider's key, anywhere in the text. */
 function maskKeys(text: string): string {
   return text.replace(vendorKey, maskSecret);
 }
 
-/** A vendor's prefix, or one long run of letters and digits as no word or number is. */
+/** A vendor's key prefix, or a long run of letters and digits that is neither a word nor a number. */
 function looksLikeKey(text: string): boolean {
   if (text.search(vendorKey) >= 0) return true;
   return /(?<![\w+/-])(?=[\w+/-]*\d)(?=[\w+/-]*[A-Za-z])[A-Za-z0-9_+-]{24,}(?![\w+/-])/.test(text);
@@ -120,7 +120,7 @@ function clean(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\uFFFD');
 }
 
-/** The candidate most like the word, if it is like enough to be a slip of the pen. */
+/** The candidate most similar to the word, if it is similar enough for a typo. */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -131,7 +131,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   return best;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that make `a` into `b`. Words above 64 characters are cut. */
+/** Damerau-Levenshtein distance (optimal string alignment). Words are cut to 64 characters. */
 function editDistance(a: string, b: string): number {
   const [left, right] = [a.slice(0, 64), b.slice(0, 64)];
   const rows: number[][] = [Array.from({ length: right.length + 1 }, (_, column) => column)];

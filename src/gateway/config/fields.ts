@@ -1,13 +1,13 @@
 /**
- * The kinds of value that a config holds, as zod schemas.
+ * The kinds of config values, as zod schemas.
  *
- * Each kind has one message for everything that can be wrong with it, which states the whole rule, so that a fault is
- * one line. Numbers and flags are also taken as text: `port: "${PORT}"` arrives as text after the environment was filled in.
+ * Each kind has one message that states the whole rule, so that a fault is one line. Numbers and flags are also accepted as text,
+ * since `port: "${PORT}"` is text after interpolation.
  */
 import * as z from 'zod';
 import { parseDuration, parseNumber, parseSize } from './units.ts';
 
-/** What a JSON Schema must let pass besides the written form, because it is filled in later: `${NAME}`. */
+/** Matches `${NAME}`, which the JSON Schema must also accept. */
 export const templatePattern = String.raw`\$\{.+\}`;
 
 interface Range {
@@ -15,7 +15,7 @@ interface Range {
   readonly max: number;
 }
 
-/** A number, perhaps with a unit. */
+/** A number with an optional unit. */
 function quantity(
   message: string,
   range: Range,
@@ -38,10 +38,10 @@ function quantity(
 
 const durationPattern = String.raw`\d+(\.\d+)?(ms|s|m|h|d)`;
 
-/** A duration, or a word. A bare number is a fault: some would mean seconds by it, some milliseconds. */
+/** A duration, or a word. A bare number is a fault, as it is ambiguous: seconds or milliseconds. */
 function timed<W extends string = never>(message: string, min: string, max: string, words: string, isWord?: (text: string) => text is W) {
   const range = { min: parseDuration(min) ?? 0, max: parseDuration(max) ?? 0 };
-  const withoutUnit = `has no unit: it ${message}`;
+  const withoutUnit = `has no unit; it ${message}`;
   const error = ({ input }: { readonly input?: unknown }): string => (typeof input === 'number' ? withoutUnit : message);
   const pattern = `^(${words}${durationPattern}|.*${templatePattern}.*)$`;
   return z
@@ -56,12 +56,12 @@ function timed<W extends string = never>(message: string, min: string, max: stri
     });
 }
 
-/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`. Gives milliseconds. */
+/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`. Parsed to milliseconds. */
 export function duration(min: string = '0ms', max: string = '7d') {
   return timed(`must be a duration from ${min} to ${max}, such as 250ms, 30s or 5m`, min, max, '');
 }
 
-/** A duration, or one word (`auto`, `none`), which stays as it is. */
+/** A duration, or one word (`auto`, `none`), which is kept. */
 export function durationOr<const W extends string>(word: W, min: string = '1ms', max: string = '7d') {
   const isWord = (given: string): given is W => given === word;
   return timed<W>(`must be ${word}, or a duration from ${min} to ${max}, such as 250ms, 30s or 5m`, min, max, `${word}|`, isWord);
@@ -70,13 +70,13 @@ export function durationOr<const W extends string>(word: W, min: string = '1ms',
 /** `p50` to `p99`. */
 export type Quantile = `p${number}`;
 
-/** A duration, or a quantile, which stays as it is. */
+/** A duration, or a quantile, which is kept. */
 export function durationOrQuantile(min: string, max: string) {
   const isWord = (given: string): given is Quantile => /^p[5-9]\d$/.test(given);
   return timed<Quantile>('must be a duration such as 500ms, or a quantile from p50 to p99', min, max, String.raw`p[5-9]\d|`, isWord);
 }
 
-/** A size: `512b`, `16kb`, `64mb`, `1gb`; a bare number means bytes. Gives bytes. */
+/** A size: `512b`, `16kb`, `64mb`, `1gb`; a bare number means bytes. Parsed to bytes. */
 export function size(min: string, max: string) {
   const range = { min: parseSize(min) ?? 0, max: parseSize(max) ?? 0 };
   const message = `must be a size from ${min} to ${max}, such as 64kb or 16mb`;
@@ -90,7 +90,7 @@ export function count(min: number, max: number) {
   return quantity(message, { min, max }, parseNumber, { pattern: String.raw`\d+`, whole: true });
 }
 
-/** A share from 0 to 1; `message` replaces the usual one where it needs explaining. */
+/** A share from 0 to 1; `message` replaces the default message. */
 export function ratio(min: number = 0, max: number = 1, message: string = `must be a share from ${min} to ${max}`) {
   return amount(min, max, message);
 }
@@ -100,7 +100,7 @@ export function amount(min: number, max: number, message: string = `must be a nu
   return quantity(message, { min, max }, parseNumber, { pattern: String.raw`\d+(\.\d+)?` });
 }
 
-/** true or false, or one of some words, which stay as they are. */
+/** true, false, or one of the given words, which are kept. */
 export function flag<const W extends string = never>(...words: readonly W[]) {
   const message = `must be ${listOf(['true', 'false', ...words])}`;
   const pattern = `^(true|false|${[...words, templatePattern].join('|')})$`;
@@ -114,12 +114,12 @@ export function flag<const W extends string = never>(...words: readonly W[]) {
   });
 }
 
-/** One word out of a set. */
+/** One word of a set. */
 export function word<const W extends readonly [string, ...string[]]>(...words: W) {
   return z.enum(words, { error: `must be ${listOf(words)}` });
 }
 
-/** A text that is not empty. */
+/** A non-empty string. */
 export function text() {
   return z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
 }
@@ -129,13 +129,13 @@ export function listOf(words: readonly string[]): string {
   return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
-/** A setting: how it is checked, and the value that holds where nobody sets it. A block of settings is a setting too. */
+/** A setting: its schema and its default. A block of settings is also a setting. */
 export interface Setting<Full, S extends z.ZodType> {
   readonly schema: S;
   readonly defaults: Full;
 }
 
-/** A single setting with its default, given as it would be written in a file. */
+/** A single setting with its default, in the form of a config file. */
 export function setting<S extends z.ZodType>(schema: S, fallback: z.input<S>, text: string): Setting<z.output<S>, S> {
   const shown = typeof fallback === 'string' && fallback !== '' ? fallback : JSON.stringify(fallback);
   return {
@@ -148,7 +148,7 @@ type Settings = Readonly<Record<string, Setting<unknown, z.ZodType>>>;
 type FullOf<T> = T extends Setting<infer Full, z.ZodType> ? Full : never;
 type SchemaOf<T> = T extends Setting<unknown, infer S> ? S : never;
 
-/** A block of settings, each of which may be left out; `id` names it in the JSON Schema. */
+/** A block of optional settings; `id` is its name in the JSON Schema. */
 export function block<const T extends Settings>(id: string, description: string, settings: T) {
   const shape: Record<string, z.ZodType> = {};
   const defaults: Record<string, unknown> = {};

@@ -1,4 +1,4 @@
-/** As whom a provider is asked where no fixed key says it. */
+/** The identity that requests to a provider are signed with, or that access tokens are issued to, instead of a fixed key. */
 export type IdentityConfig =
   | {
       readonly kind: 'aws';
@@ -17,7 +17,7 @@ export type IdentityConfig =
       readonly credentialsFile: string;
       readonly configFile: string;
     }
-  /** `file` is absolute; of `file` and `json` one is given. */
+  /** Either `file`, an absolute path, or `json` is set. */
   | { readonly kind: 'google-key'; readonly file: string | null; readonly json: string | null }
   | { readonly kind: 'google-metadata'; readonly origin: string }
   | { readonly kind: 'entra'; readonly tokenUrl: string; readonly clientId: string; readonly clientSecret: string; readonly scope: string };

@@ -1,4 +1,4 @@
-/** The configuration of Breakwater: a contents page for the other rooms. */
+/** The configuration of Breakwater: the exports for other folders. */
 export type { ClientConfig, Config, LimitsConfig, PassThroughConfig, ProviderConfig, TargetSpec } from './config.ts';
 export { patternFlags, type Policy } from './policy-schema.ts';
 export type { ConfigInput } from './schema.ts';
@@ -10,7 +10,7 @@ export { hashKey } from './build-clients.ts';
 export { effectiveConfig } from './effective.ts';
 export { configFromEnvironment } from './environment.ts';
 export { findConfigFile, loadConfigFile } from './load-config.ts';
-export { isThinkingModel } from './model-names.ts';
+export { isReasoningModel } from './model-names.ts';
 export { isLoopbackHost } from './loopback.ts';
 export { maskUrls } from './mask.ts';
 export { parseConfig } from './parse-config.ts';

@@ -6,7 +6,7 @@ import { interpolate } from './interpolate.ts';
 const env = { NAME: 'value', EMPTY: '', TRICKY: 'a: {b: ["${NAME}"]}\n- c', API_KEY: 'sk-1' };
 const fill = (text: string) => interpolate(text, env).value;
 
-test('variables and defaults are filled in, alone and inside a text', () => {
+test('variables and defaults are replaced, alone and inside a text', () => {
   const cases: [string, string][] = [
     ['${NAME}', 'value'],
     ['a-${NAME}-b-${NAME}', 'a-value-b-value'],
@@ -35,21 +35,21 @@ test('a missing variable is a fault with its path', () => {
   ]);
 });
 
-test('what looks like a template and is none is a fault, not passed on', () => {
+test('a malformed template is a fault', () => {
   for (const text of ['${', '${}', '${NAME', '${NA ME}', '${NAME-x}', '${1}']) assert.equal(interpolate(text, env).faults.length, 1, text);
 });
 
-test('names of the language are no variables', () => {
+test('names of built-in properties are not variables', () => {
   assert.equal(interpolate('${constructor}', {}).faults.length, 1);
   assert.equal(interpolate('${__proto__}', {}).faults.length, 1);
 });
 
-test('keys, numbers, flags and nothing are left alone', () => {
+test('keys, numbers, booleans and null are unchanged', () => {
   const input = { '${NAME}': 1, b: true, c: null };
   assert.deepEqual(interpolate(input, env).value, input);
 });
 
-test('the values of variables with secret names are remembered', () => {
+test('the values of variables with secret names are collected', () => {
   assert.deepEqual([...interpolate(['${API_KEY}', '${NAME}'], env).secrets], ['sk-1']);
 });
 
@@ -57,7 +57,7 @@ test('without templates nothing changes', () => {
   fc.assert(fc.property(fc.jsonValue(), (input) => assert.deepEqual(interpolate(input, null).value, input)));
 });
 
-test('bottomless nesting is a fault', () => {
+test('nesting beyond the limit is a fault', () => {
   let deep: unknown = 'x';
   for (let level = 0; level < 100; level++) deep = { a: deep };
   assert.match(interpolate(deep, env).faults[0]?.what ?? '', /nested deeper/);

@@ -1,4 +1,4 @@
-/** `${NAME}` and `${NAME:-default}` in the text values of a config. Filled in after parsing, so that a value can't add structure. */
+/** Replaces `${NAME}` and `${NAME:-default}` in the text values of a config, after parsing, so that a value can't add structure. */
 import type { Path } from './faults.ts';
 import { isSecretVariable } from './mask.ts';
 
@@ -7,27 +7,27 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Interpolated {
   readonly value: unknown;
   readonly faults: readonly { readonly path: Path; readonly what: string }[];
-  /** Values of variables that hold secrets, by their name. */
+  /** Values of variables that are secret by name. */
   readonly secrets: ReadonlySet<string>;
-  /** Every value of a variable that was filled in. */
+  /** Every inserted value. */
   readonly inserted: readonly Inserted[];
 }
 
-/** The value of a variable, and where it stands. */
+/** The value of a variable, and its place in the config. */
 export interface Inserted {
   readonly variable: string;
   readonly value: string;
   readonly path: Path;
 }
 
-/** Nested deeper than this, a config is refused. */
+/** The deepest nesting of a config. */
 const depthMax = 64;
 
 const template = /\$\$\{|\$\{([^}]*)\}?/g;
 
 /**
- * Fills in every text value; keys are left alone. `$${` stands for a literal `${`. As in shells, `:-` also takes the
- * default where the variable is set but empty. Without an environment the input is only copied.
+ * Replaces variables in every text value, not in keys. `$${` is a literal `${`. As in shells, `:-` also applies to an empty variable.
+ * Without an environment the input is only copied.
  */
 export function interpolate(input: unknown, env: Environment | null): Interpolated {
   const faults: { path: Path; what: string }[] = [];
@@ -40,7 +40,7 @@ export function interpolate(input: unknown, env: Environment | null): Interpolat
       if (body === undefined) return '${';
       const [, name, fallback] = /^([A-Za-z_]\w*)(?::-([\s\S]*))?$/.exec(body) ?? [];
       if (name === undefined || !whole.endsWith('}')) {
-        faults.push({ path, what: 'has a ${…} that is neither ${NAME} nor ${NAME:-default}; write $${ for a literal ${' });
+        faults.push({ path, what: 'has a ${…} that is neither ${NAME} nor ${NAME:-default}; use $${ for a literal ${' });
         return '';
       }
       const value = Object.hasOwn(env, name) ? env[name] : undefined;

@@ -5,12 +5,12 @@ import { configJsonSchema } from './json-schema.ts';
 
 type Node = { [key: string]: unknown };
 
-test('the committed JSON Schema is the one that the config schema gives', () => {
+test('the committed JSON Schema is up to date with the config schema', () => {
   const committed: unknown = JSON.parse(readFileSync(new URL('../../../breakwater.schema.json', import.meta.url), 'utf8'));
   assert.deepEqual(committed, JSON.parse(JSON.stringify(configJsonSchema())), 'run: node scripts/write-schema.mjs');
 });
 
-test('every key is described', () => {
+test('every key has a description', () => {
   const bare: string[] = [];
   const definitions = (configJsonSchema()['$defs'] ?? {}) as Record<string, Node>;
   for (const [id, definition] of Object.entries(definitions)) {
@@ -22,7 +22,7 @@ test('every key is described', () => {
   assert.deepEqual(bare, []);
 });
 
-test('a value that comes from the environment passes in an editor, whatever its kind', () => {
+test('the JSON Schema accepts a value from the environment for every kind of setting', () => {
   const definitions = configJsonSchema()['$defs'] as Record<string, { properties: Record<string, unknown> }>;
   for (const [id, key] of [
     ['Server', 'port'],
@@ -37,7 +37,7 @@ test('a value that comes from the environment passes in an editor, whatever its 
   }
 });
 
-/** Enough of a validator for single texts. */
+/** Validates a single string. */
 function accepts(schema: Node, text: string): boolean {
   const branches = schema['anyOf'] as Node[] | undefined;
   if (branches !== undefined) return branches.some((branch) => accepts(branch, text));

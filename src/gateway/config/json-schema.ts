@@ -3,13 +3,13 @@ import * as z from 'zod';
 import { templatePattern } from './fields.ts';
 import { configSchema } from './schema.ts';
 
-/** The schema of what may be written in a file, draft 2020-12. */
+/** The JSON Schema of a config file, draft 2020-12. */
 export function configJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     unrepresentable: 'any',
     override: ({ jsonSchema, zodSchema }) => {
-      // A function can be one of several things that a setting takes; only the library can give it.
+      // A setting may accept a function, which only the library can pass.
       if (jsonSchema.anyOf !== undefined) jsonSchema.anyOf = jsonSchema.anyOf.filter((branch) => Object.keys(branch).length > 0);
       const fallback = z.globalRegistry.get(zodSchema)?.['default'];
       if (fallback !== undefined && jsonSchema.$ref === undefined) jsonSchema.default = fallback;
@@ -27,7 +27,7 @@ function allowMapOfClients(schema: z.core.JSONSchema.BaseSchema): void {
   if (typeof clients !== 'object' || typeof client !== 'object') return;
   const { name: _name, ...properties } = client.properties ?? {};
   const { id: _id, ...rest } = client;
-  schema.$defs!['NamedClient'] = { ...rest, properties, required: [], description: 'With which key and rights the client may call.' };
+  schema.$defs!['NamedClient'] = { ...rest, properties, required: [], description: 'The key and rights of a client.' };
   const { description, ...list } = clients;
   schema.properties!['clients'] = {
     description,
@@ -35,7 +35,7 @@ function allowMapOfClients(schema: z.core.JSONSchema.BaseSchema): void {
   } as typeof clients;
 }
 
-/** What has to be one of some words, or of some form, may also come from the environment. */
+/** Lets an enum or a pattern also match `${NAME}`. */
 function allowTemplate(schema: z.core.JSONSchema.BaseSchema): void {
   if (typeof schema.pattern === 'string' && !schema.pattern.includes(templatePattern)) {
     schema.pattern = `(?:${schema.pattern})|${templatePattern}`;

@@ -25,7 +25,7 @@ test('the file in the working directory is found: yaml, then yml, then json', as
   assert.equal(await findConfigFile(all, {}), join(all, 'breakwater.yaml'));
 });
 
-test('BREAKWATER_CONFIG comes first, and is not forgotten when its file is missing', async (context) => {
+test('BREAKWATER_CONFIG takes precedence, even if its file is missing', async (context) => {
   const path = await folder(context, { 'breakwater.yaml': '' });
   assert.equal(await findConfigFile(path, { BREAKWATER_CONFIG: 'other.yaml' }), join(path, 'other.yaml'));
   assert.equal(await findConfigFile(path, { BREAKWATER_CONFIG: '' }), join(path, 'breakwater.yaml'));
@@ -33,16 +33,16 @@ test('BREAKWATER_CONFIG comes first, and is not forgotten when its file is missi
   assert.deepEqual(missing, { ok: false, faults: [{ path: '', message: `${join(path, 'other.yaml')}: can't be read (got ENOENT)` }] });
 });
 
-test('a file that holds no settings is a fault that names it and shows nothing of it', async (context) => {
+test('a file without settings is a fault with its name and without its content', async (context) => {
   const path = await folder(context, { 'word.yaml': 'sk-some-secret', 'list.json': '["sk-some-secret"]' });
   for (const name of ['word.yaml', 'list.json']) {
     const result = await loadConfigFile(join(path, name), {});
-    const message = `${join(path, name)}: must hold settings in YAML or JSON, such as "providers: ..."`;
+    const message = `${join(path, name)}: must contain settings in YAML or JSON, such as "providers: ..."`;
     assert.deepEqual(result, { ok: false, faults: [{ path: '', message }] });
   }
 });
 
-test('a whole file is read, its variables filled in and its paths taken from its folder', async (context) => {
+test('variables in a file are replaced, and paths are resolved from its folder', async (context) => {
   const path = await folder(context, {
     'breakwater.yaml': `
 server: { port: "\${PORT}" }
@@ -65,7 +65,7 @@ store: sqlite:./state.db
   assert.deepEqual(result.config.store, { kind: 'sqlite', path: join(path, 'state.db') });
 });
 
-test('JSON is read as it is, tabs included', async (context) => {
+test('JSON is accepted, including tabs', async (context) => {
   const path = await folder(context, { 'breakwater.json': '{\n\t"server": {\n\t\t"port": 1\n\t},\n\t"$schema": "x"\n}\n' });
   const result = await loadConfigFile(join(path, 'breakwater.json'), {});
   assert.ok(result.ok, JSON.stringify(result));
@@ -77,7 +77,7 @@ test('an empty file is an empty config', async (context) => {
   assert.ok((await loadConfigFile(join(path, 'breakwater.yaml'), {})).ok);
 });
 
-test('errors of syntax name line and column', () => {
+test('syntax errors have line and column', () => {
   assert.deepEqual(syntaxFaults('server:\n  port: 1\n bad: 2\n'), [
     'c.yaml: line 3, column 1: All mapping items must start at the same column',
   ]);
@@ -88,7 +88,7 @@ test('errors of syntax name line and column', () => {
   assert.match(syntaxFaults('a: !env X\n')[0] ?? '', /line 1, column 4: Unresolved tag/);
 });
 
-test('errors of syntax never quote the file, which may hold keys', () => {
+test('syntax errors never quote the file, which may contain keys', () => {
   for (const text of [
     'apiKey: sk-verysecret: x\n',
     '} sk-verysecret',
@@ -103,10 +103,10 @@ test('errors of syntax never quote the file, which may hold keys', () => {
   }
 });
 
-test('aliases that unfold without end are a fault', () => {
+test('aliases that expand without limit are a fault', () => {
   const bomb = [
     'a: &a [x,x,x,x,x,x,x,x,x]',
     ...'bcdefghi'.split('').map((key, at) => `${key}: &${key} [${`*${'abcdefgh'[at]},`.repeat(9)}]`),
   ];
-  assert.deepEqual(syntaxFaults(`${bomb.join('\n')}\n`), ['c.yaml: has aliases that are not defined, or that unfold to too much']);
+  assert.deepEqual(syntaxFaults(`${bomb.join('\n')}\n`), ['c.yaml: has undefined aliases, or aliases that expand to too much']);
 });

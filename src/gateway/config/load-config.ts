@@ -1,4 +1,4 @@
-/** From a file to a config. */
+/** Loads a config from a file. */
 import { access, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LineCounter, parseDocument, type YAMLError } from 'yaml';
@@ -6,15 +6,15 @@ import type { ConfigFault } from './faults.ts';
 import type { Environment } from './interpolate.ts';
 import { parseConfig, type ConfigResult, type ParseOptions } from './parse-config.ts';
 
-/** The names that are looked for, in this order. */
+/** The default names, in order of precedence. */
 export const configFileNames = ['breakwater.yaml', 'breakwater.yml', 'breakwater.json'] as const;
 
-/** A larger file is no config. */
+/** The largest config file. */
 const fileBytesMax = 16 * 1024 * 1024;
 
 /**
- * The config file to use where the command line names none: `$BREAKWATER_CONFIG` (whether it exists or not: one that was asked for and
- * is missing must not go unnoticed), else the first of `configFileNames` in the folder; null if there is none.
+ * The config file to use without an argument: `$BREAKWATER_CONFIG` (even if it does not exist, so that a missing file is reported), else
+ * the first of `configFileNames` in the folder; null: none.
  */
 export async function findConfigFile(directory: string, env: Environment): Promise<string | null> {
   const named = env['BREAKWATER_CONFIG'];
@@ -33,7 +33,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Reads and checks a config file (YAML, or JSON as a part of it). A file that can't be read is a fault like any other. */
+/** Reads and validates a config file (YAML, which includes JSON). A file that can't be read is reported as a fault. */
 export async function loadConfigFile(path: string, env: Environment, overrides: ParseOptions['overrides'] = {}): Promise<ConfigResult> {
   const full = resolve(path);
   let text: string;
@@ -45,16 +45,16 @@ export async function loadConfigFile(path: string, env: Environment, overrides: 
   }
   const parsed = parseYaml(text, basename(path));
   if (!parsed.ok) return parsed;
-  if (!holdsSettings(parsed.value)) return failed(path, 'must hold settings in YAML or JSON, such as "providers: ..."');
+  if (!holdsSettings(parsed.value)) return failed(path, 'must contain settings in YAML or JSON, such as "providers: ..."');
   return parseConfig(parsed.value, { env, source: 'file', directory: dirname(full), overrides });
 }
 
-/** Content that is none of it, such as one word or a list, is not shown: the file may be one of secrets. An empty file holds defaults. */
+/** Other content, such as one word or a list, is not shown, as it may be secret. An empty file means all defaults. */
 function holdsSettings(value: unknown): boolean {
   return value === null || (typeof value === 'object' && !Array.isArray(value));
 }
 
-/** The value of a YAML text, or a fault with line and column for everything that is wrong with it. */
+/** The value of a YAML text, or its faults, each with line and column. */
 export function parseYaml(
   text: string,
   name: string,
@@ -66,11 +66,11 @@ export function parseYaml(
   try {
     return { ok: true, value: document.toJS() };
   } catch {
-    return failed(name, 'has aliases that are not defined, or that unfold to too much');
+    return failed(name, 'has undefined aliases, or aliases that expand to too much');
   }
 }
 
-/** Without a quotation of the text: the line that is wrong may hold a key. */
+/** Does not quote the text, as the line may contain a key. */
 function describe(problem: YAMLError, name: string, lineCounter: LineCounter): ConfigFault {
   const { line, col } = lineCounter.linePos(problem.pos[0]);
   const what =

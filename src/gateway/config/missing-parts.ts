@@ -1,11 +1,11 @@
-/** What a config needs of the machine that it is started on. Apart from `parseConfig`, which looks at nothing but the config. */
+/** Checks what a config needs on this machine. Separate from `parseConfig`, which depends on the config only. */
 import { existsSync, readFileSync } from 'node:fs';
 import { googleKeyFault } from '../identity/google.ts';
 import { missingPeer } from '../../local/peers.ts';
 import type { Config, ProviderConfig } from './config.ts';
 import type { ConfigFault } from './faults.ts';
 
-/** Packages and weights of local models, and modules of own checks, that are not there, as faults of the config. */
+/** Missing packages, weights, key files and check modules, as faults of the config. */
 export function missingParts(config: Config): ConfigFault[] {
   return [
     ...Object.values(config.providers).flatMap((provider) => [...missingPartsOf(provider), ...missingKeyOf(provider)]),
@@ -21,7 +21,7 @@ function missingChecks({ policy, providers, models }: Config): ConfigFault[] {
   ];
   return owners.flatMap(([path, { quality }]) => {
     const check = quality?.check;
-    return typeof check !== 'string' || existsSync(check) ? [] : [fault(`${path}.quality.check`, `there is nothing at ${check}`)];
+    return typeof check !== 'string' || existsSync(check) ? [] : [fault(`${path}.quality.check`, `${check} does not exist`)];
   });
 }
 
@@ -31,7 +31,7 @@ function missingPartsOf({ name, engine }: ProviderConfig): ConfigFault[] {
   const faults = missing === null ? [] : [fault(`providers.${name}.engine`, missing)];
   for (const [model, { weights }] of Object.entries(engine.models)) {
     if (weights === null || existsSync(weights)) continue;
-    faults.push(fault(`providers.${name}.models.${model}.weights`, `there is nothing at ${weights}`));
+    faults.push(fault(`providers.${name}.models.${model}.weights`, `${weights} does not exist`));
   }
   return faults;
 }
@@ -39,7 +39,7 @@ function missingPartsOf({ name, engine }: ProviderConfig): ConfigFault[] {
 function missingKeyOf({ name, identity }: ProviderConfig): ConfigFault[] {
   if (identity?.kind !== 'google-key') return [];
   const path = `providers.${name}.google.${identity.file === null ? 'key' : 'keyFile'}`;
-  if (identity.file !== null && !existsSync(identity.file)) return [fault(path, `there is nothing at ${identity.file}`)];
+  if (identity.file !== null && !existsSync(identity.file)) return [fault(path, `${identity.file} does not exist`)];
   const why = googleKeyFault(identity.json ?? readFileSync(identity.file!, 'utf8'));
   return why === null ? [] : [fault(path, `${identity.file ?? 'the key'} ${why}`)];
 }

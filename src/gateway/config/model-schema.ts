@@ -1,4 +1,4 @@
-/** The shapes of `models`, as they are written: lists of targets in tiers. */
+/** The input schema of `models`: lists of targets in tiers. */
 import * as z from 'zod';
 import { amount, duration, flag, text } from './fields.ts';
 import { policyKeys } from './provider-schema.ts';
@@ -10,19 +10,19 @@ const targetName = z
 const targetSchema = z
   .strictObject({
     target: targetName.describe('provider/model'),
-    weight: amount(Number.MIN_VALUE, 1e6, 'must be a number above 0').describe('Its part of its tier, above 0. Default: 1.').optional(),
+    weight: amount(Number.MIN_VALUE, 1e6, 'must be a number above 0').describe('Its weight in its tier, above 0. Default: 1.').optional(),
     set: z
       .record(z.string(), z.unknown(), { error: 'must be an object of request fields' })
-      .describe('Top-level request fields set for this target. Default: none.')
+      .describe('Top-level request fields to set for this target. Default: none.')
       .optional(),
     drop: z
       .array(text(), { error: 'must be a list of request fields' })
-      .describe('Top-level request fields left out for this target. Default: none.')
+      .describe('Top-level request fields to remove for this target. Default: none.')
       .optional(),
-    equivalent: flag<never>().describe('Its embeddings equal those of the other targets. Default: false.').optional(),
-    prefill: flag<never>().describe("Whether it continues a partial answer. Default: the provider's.").optional(),
+    equivalent: flag<never>().describe('Its embeddings are interchangeable with those of the other targets. Default: false.').optional(),
+    prefill: flag<never>().describe("Whether it continues a partial response. Default: the provider's.").optional(),
   })
-  .meta({ id: 'Target', description: 'A target, with what is adapted for it.' });
+  .meta({ id: 'Target', description: 'A target, with its request adjustments.' });
 
 const oneTarget = z.union([targetName, targetSchema], { error: 'must be a target: provider/model, or an object with target' });
 const tier = z.array(oneTarget).min(1, { error: 'must not be an empty tier' }).max(1000);
@@ -34,7 +34,7 @@ const targets = z
   .max(1000, { error: 'must name at most 1000 targets' })
   .meta({ id: 'Targets', description: 'Tried in order; a nested list is one tier, shared by weight.' });
 
-/** How long a better tier is worth waiting for, where a model does not say: 1 s. */
+/** The default of `patience`. */
 export const defaultPatienceMs = 1000;
 
 const modelObject = z
@@ -42,12 +42,12 @@ const modelObject = z
     targets,
     patience: duration('0ms', '1h')
       .describe(
-        'Wait this long for a better tier before using a worse one. Default: 1s; before a local tier below others, as long as the deadline allows.',
+        'How long to wait for a better tier before using a worse one. Default: 1s; before a local tier below remote ones, until the deadline.',
       )
       .optional(),
     ...policyKeys,
   })
-  .meta({ id: 'Model', description: 'A route: tiers of targets, and policies of its own.' });
+  .meta({ id: 'Model', description: 'A route: tiers of targets, and its own policies.' });
 
 export const modelSchema = z.union([targets, modelObject], { error: 'must be a list of targets, or an object with targets' });
 

@@ -26,7 +26,7 @@ const cases: [baseUrl: string, host: string | undefined, port: number | undefine
   ['http://127.0.0.1:4747/v1', undefined, 0, false],
 ];
 for (const [baseUrl, host, port, isOwn] of cases) {
-  test(`${baseUrl} beside ${host}:${port} ${isOwn ? 'is' : 'is not'} the gateway's own address`, () => {
+  test(`${baseUrl} with a gateway at ${host}:${port} ${isOwn ? 'is' : 'is not'} the gateway's own address`, () => {
     const faults = faultsOf(baseUrl, host, port);
     assert.equal(faults.length, isOwn ? 1 : 0);
     if (isOwn) assert.match(faults[0]!, /^providers\.a\.baseUrl: \S+ is Breakwater's own address; /);

@@ -1,10 +1,10 @@
-/** Providers whose address is the gateway's own: each request would come back to it, over and over. */
+/** Detects providers whose address is the gateway's own, which would cause request loops. */
 import { networkInterfaces } from 'node:os';
 import type { Config } from './config.ts';
 import type { ConfigFault } from './faults.ts';
 import { isLoopbackHost } from './loopback.ts';
 
-/** Loops over another host name, or through another proxy, are not found. */
+/** Loops through another host name or proxy are not detected. */
 export function ownAddressFaults({ server, providers }: Config): ConfigFault[] {
   if (server.port === 0) return [];
   const loops = Object.values(providers).filter(({ baseUrl }) => baseUrl !== '' && isOwn(new URL(baseUrl), server));
@@ -13,7 +13,7 @@ export function ownAddressFaults({ server, providers }: Config): ConfigFault[] {
     const { host } = new URL(baseUrl);
     return {
       path,
-      message: `${path}: ${host} is Breakwater's own address; write the provider's, or unset the variable that holds this one`,
+      message: `${path}: ${host} is Breakwater's own address; set the address of the provider, or unset the variable with this one`,
     };
   });
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { completeRates } from '../../core/price.ts';
 import { parseConfig, type ParseOptions } from './parse-config.ts';
 import { policySettings } from './policy-schema.ts';
 import type { Config } from './config.ts';
@@ -12,7 +13,7 @@ function read(input: unknown, options: Partial<ParseOptions> = {}): Config {
 
 const backup = { baseUrl: 'http://127.0.0.1:9001/v1', apiKey: 'sk-test' };
 
-test('an empty config is complete, with the defaults that are written in the documents', () => {
+test('an empty config has the documented defaults', () => {
   for (const input of [{}, null, undefined, { policy: {}, server: {} }]) {
     const config = read(input);
     assert.deepEqual(config.policy, policySettings.defaults);
@@ -36,7 +37,7 @@ test('an empty config is complete, with the defaults that are written in the doc
   }
 });
 
-test('the defaults are accepted when they are written out, those of unbuilt things too', () => {
+test('explicit defaults are accepted, including those of unavailable settings', () => {
   const config = read({
     policy: {
       deadline: '10m',
@@ -50,7 +51,7 @@ test('the defaults are accepted when they are written out, those of unbuilt thin
   assert.deepEqual(config.policy, policySettings.defaults);
 });
 
-test('a known provider needs a name and a key only', () => {
+test('a known provider needs only a name and a key', () => {
   const { openai } = read({ providers: { openai: { apiKey: 'sk-1' } } }).providers;
   assert.equal(openai?.baseUrl, 'https://api.openai.com/v1');
   assert.equal(openai?.protocol, 'openai');
@@ -59,7 +60,7 @@ test('a known provider needs a name and a key only', () => {
   assert.equal(openai?.countsOutput, true);
 });
 
-test('a preset serves a provider of any other name', () => {
+test('a preset can be used under any name', () => {
   const { fast } = read({ providers: { fast: { preset: 'groq', apiKeys: ['a', 'b'] } } }).providers;
   assert.equal(fast?.baseUrl, 'https://api.groq.com/openai/v1');
   assert.deepEqual(fast?.apiKeys, ['a', 'b']);
@@ -72,7 +73,7 @@ test("a known provider's key is taken from the environment, but never sent to an
   assert.deepEqual(read({ providers: { openai: { baseUrl: 'http://other/v1' } } }, { env }).providers['openai']?.apiKeys, []);
 });
 
-test('a provider that no preset knows gets the safe ways of counting', () => {
+test('a provider without a preset has conservative defaults', () => {
   const config = read({ providers: { backup: { ...backup, baseUrl: 'http://127.0.0.1:9001/v1/' } } });
   const provider = config.providers['backup'];
   assert.equal(provider?.baseUrl, 'http://127.0.0.1:9001/v1');
@@ -82,11 +83,11 @@ test('a provider that no preset knows gets the safe ways of counting', () => {
   assert.deepEqual(provider?.limits, { burst: 1, window: 'bucket' });
 });
 
-test("caller stands for the caller's own credential", () => {
+test("caller means the caller's own credential", () => {
   assert.equal(read({ providers: { openai: { apiKey: 'caller' } } }).providers['openai']?.apiKeys, 'caller');
 });
 
-test('limits keep what is given and nothing else', () => {
+test('only the given limits are set', () => {
   const provider = read({
     providers: {
       backup: {
@@ -100,7 +101,7 @@ test('limits keep what is given and nothing else', () => {
   assert.deepEqual(provider?.models['big']?.limits, { requestsPerMinute: 60, burst: 1, window: 'bucket' });
 });
 
-test('a provider that counts by the second has a burst of a sixtieth of a minute, unless the config says another', () => {
+test('a provider with per-second enforcement has a burst of a sixtieth, unless configured', () => {
   assert.equal(read({ providers: { together: { apiKey: 'k' } } }).providers['together']?.limits.burst, 1 / 60);
   assert.equal(read({ providers: { together: { apiKey: 'k', limits: { burst: 1 } } } }).providers['together']?.limits.burst, 1);
 });
@@ -112,7 +113,7 @@ test('header names are lower case', () => {
   );
 });
 
-test('targets are read in the short and the long form', () => {
+test('targets may have the short or the long form', () => {
   const { models } = read({
     providers: { backup, openai: { apiKey: 'k' } },
     models: {
@@ -156,14 +157,14 @@ test('targets are read in the short and the long form', () => {
   assert.deepEqual(models['smart']?.policy, { timeouts: { idle: 15_000 }, deadline: 20_000 });
 });
 
-test('policy blocks stand in a provider directly or under policy', () => {
+test('policy blocks may be set directly or under policy', () => {
   const provider = read({
     providers: { backup: { ...backup, timeouts: { connect: '2s' }, maxAttempts: 2, policy: { retry: { budget: { ratio: 0 } } } } },
   }).providers['backup'];
   assert.deepEqual(provider?.policy, { timeouts: { connect: 2000 }, maxAttempts: 2, retry: { budget: { ratio: 0 } } });
 });
 
-test('numbers, flags and durations may come as text from the environment', () => {
+test('numbers, booleans and durations from the environment are parsed from text', () => {
   const config = read(
     {
       server: { port: '${PORT}', allowAnonymous: '${OPEN}' },
@@ -189,7 +190,7 @@ test('clients may be a map from name to settings', () => {
   assert.deepEqual(map.clients, list.clients);
 });
 
-test('a key without a value counts as left out', () => {
+test('a key without a value counts as unset', () => {
   const config = read({
     server: null,
     policy: { timeouts: null, retry: { baseDelay: null } },
@@ -198,7 +199,7 @@ test('a key without a value counts as left out', () => {
   assert.deepEqual(config.policy, policySettings.defaults);
 });
 
-test('clients have the hash of their key and all rights filled in', () => {
+test('clients have the hash of their key and default rights', () => {
   const hash = 'ABCDEF0123456789'.repeat(4);
   const [web, nightly] = read({
     clients: [
@@ -218,16 +219,21 @@ test('clients have the hash of their key and all rights filled in', () => {
     models: null,
     limits: { burst: 1, window: 'bucket' },
     budget: null,
+    sessionLimits: null,
   });
 });
 
-test('prices fill in what is usual', () => {
+test('missing prices have defaults', () => {
   const { prices } = read({ prices: { 'backup/big': { input: 2.5, cachedInput: 1.25, output: 10 }, embedder: { input: 0.1 } } });
-  assert.deepEqual(prices['backup/big'], { input: 2.5, cachedInput: 1.25, cacheWrite: 2.5, output: 10 });
-  assert.deepEqual(prices['embedder'], { input: 0.1, cachedInput: 0.1, cacheWrite: 0.1, output: 0 });
+  const none = { above: [], tiers: {} };
+  assert.deepEqual(prices['backup/big'], {
+    ...{ input: 2.5, cachedInput: 1.25, cacheWrite: 2.5, cacheWrite1h: 2.5, audioInput: 2.5, imageInput: 2.5, output: 10, audioOutput: 10 },
+    ...none,
+  });
+  assert.deepEqual(prices['embedder'], { ...completeRates({ input: 0.1 }), ...none });
 });
 
-test('the store is sqlite beside a file and memory otherwise', () => {
+test('the default store is sqlite with a config file and memory otherwise', () => {
   assert.deepEqual(read({}, { source: 'library' }).store, { kind: 'memory' });
   assert.deepEqual(read({}, { source: 'environment' }).store, { kind: 'memory' });
   assert.deepEqual(read({ store: 'memory:' }).store, { kind: 'memory' });
@@ -238,7 +244,7 @@ test('the store is sqlite beside a file and memory otherwise', () => {
   });
 });
 
-test('BREAKWATER_* stand in for what a file leaves unset, and only for that', () => {
+test('BREAKWATER_* apply only to settings that the file does not set', () => {
   const env = { BREAKWATER_HOST: '0.0.0.0', BREAKWATER_PORT: '80', BREAKWATER_KEY: 'sk-client', BREAKWATER_ADMIN_KEY: 'sk-admin' };
   const unset = read({ server: { adminKey: '${ADMIN_KEY:-}' } }, { env });
   assert.equal(unset.server.host, '0.0.0.0');
@@ -254,7 +260,7 @@ test('BREAKWATER_* stand in for what a file leaves unset, and only for that', ()
   assert.deepEqual([library.server.host, library.clients.length], ['127.0.0.1', 0]);
 });
 
-test('the command line comes before the file and the environment', () => {
+test('the command line takes precedence over file and environment', () => {
   const config = read(
     { server: { port: 1, host: '::1' }, telemetry: { logs: { prompts: false } } },
     { env: { BREAKWATER_PORT: '2' }, overrides: { host: 'localhost', port: '3', logLevel: 'debug' } },
@@ -263,21 +269,21 @@ test('the command line comes before the file and the environment', () => {
   assert.deepEqual(config.telemetry.logs, { level: 'debug', prompts: false });
 });
 
-test('the library takes text as it is, the file fills in ${NAME}', () => {
+test('${NAME} is replaced in a file, not in the library', () => {
   const input = { providers: { backup: { ...backup, headers: { 'x-a': '${HOME_TEAM}' } } } };
   const env = { HOME_TEAM: 'blue' };
   assert.equal(read(input, { env }).providers['backup']?.headers['x-a'], 'blue');
   assert.equal(read(input, { env, source: 'library' }).providers['backup']?.headers['x-a'], '${HOME_TEAM}');
 });
 
-test('a config is frozen, and the input is not touched', () => {
+test('a config is frozen, and the input is not modified', () => {
   const input = { policy: { timeouts: null }, providers: { backup: { ...backup } } };
   const config = read(input, { source: 'library' });
   assert.throws(() => Object.assign(config.policy.timeouts, { idle: 1 }), TypeError);
   assert.deepEqual(input, { policy: { timeouts: null }, providers: { backup } });
 });
 
-test('names of the language are no names of the config', () => {
+test('names of built-in properties are not names in the config', () => {
   const config = read({ providers: { backup }, models: { a: ['backup/a'] } });
   for (const name of ['constructor', 'toString', '__proto__', 'hasOwnProperty']) {
     assert.equal(config.models[name], undefined);
@@ -285,7 +291,7 @@ test('names of the language are no names of the config', () => {
   }
 });
 
-test('another address than loopback may be bound with a client key or knowingly', () => {
+test('a non-loopback address may be bound with a client key or allowAnonymous', () => {
   read({ server: { host: '0.0.0.0' }, clients: [{ name: 'a', key: 'k' }] });
   read({ server: { host: '0.0.0.0', allowAnonymous: true } });
   for (const host of ['127.0.0.1', '127.8.8.8', '::1', '[::1]', 'localhost']) read({ server: { host } });

@@ -1,4 +1,4 @@
-/** A config as written → the config that the gateway is built from, or every fault in it. */
+/** Parses input to the config that the gateway is built from, or to a list of all faults. */
 import { resolve } from 'node:path';
 import { buildClients } from './build-clients.ts';
 import { buildModel } from './build-models.ts';
@@ -20,16 +20,16 @@ import { secretsOf } from './secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
 
 export interface ParseOptions {
-  /** Where `${NAME}` and providers' keys are looked up. Default: nowhere. */
+  /** For `${NAME}` and providers' keys. Default: empty. */
   readonly env?: Environment;
   /**
-   * `file`: `${NAME}` is filled in, `BREAKWATER_*` stand in for what is left unset, and the default store is sqlite.
-   * `environment`: the same without `${NAME}`, and the default store is memory. `library`: none of these.
+   * `file`: `${NAME}` is replaced, `BREAKWATER_*` apply to unset settings, and the default store is sqlite. `environment`: the same
+   * without `${NAME}`, and the default store is memory. `library`: none of these.
    */
   readonly source: 'file' | 'environment' | 'library';
-  /** The folder that relative paths start from: the config file's. Default: the working directory. */
+  /** The folder that relative paths are resolved against: that of the config file. Default: the working directory. */
   readonly directory?: string;
-  /** What the command line says; it comes before everything else. */
+  /** From the command line; takes precedence over everything else. */
   readonly overrides?: {
     readonly host?: string | undefined;
     readonly port?: number | string | undefined;
@@ -39,7 +39,7 @@ export interface ParseOptions {
 
 export type ConfigResult = { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly faults: readonly ConfigFault[] };
 
-/** Checks a config and fills in everything that it leaves open. Never throws for what the config holds. */
+/** Validates a config and fills in defaults. Never throws because of the input. */
 export function parseConfig(input: unknown, options: ParseOptions): ConfigResult {
   const env = options.env ?? {};
   const filled = interpolate(input ?? {}, options.source === 'file' ? env : null);
@@ -59,7 +59,7 @@ export function parseConfig(input: unknown, options: ParseOptions): ConfigResult
   return faults.faults.length > 0 ? { ok: false, faults: faults.faults } : { ok: true, config: freeze(config) };
 }
 
-/** Clients that are written as a map become a list, in its order: their names; null: they are not a map. */
+/** Converts a map of clients to a list, in its order; returns their names, or null if they are not a map. */
 function listClients(value: unknown): readonly string[] | null {
   const root = value as Record<string, unknown> | null;
   const clients = typeof root === 'object' ? root?.['clients'] : null;
@@ -70,7 +70,7 @@ function listClients(value: unknown): readonly string[] | null {
   return Object.keys(clients);
 }
 
-/** The same object with what the command line and `BREAKWATER_*` say put in place. */
+/** Applies the command line and `BREAKWATER_*` to the given object, and returns it. */
 function withStandIns(value: unknown, options: ParseOptions): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const root = value as Record<string, unknown>;
@@ -111,7 +111,7 @@ function otlpEndpoint(env: Environment): string | undefined {
   return env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
 }
 
-/** A block of the config to add to: empty if it is left out, null if something else stands in its place. */
+/** A block of the config: empty if missing, null if it is not an object. */
 function section(root: Record<string, unknown>, key: string): Record<string, unknown> | null {
   const value = root[key] ?? {};
   return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
@@ -144,11 +144,11 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
   checkPolicies(config, parsed, faults);
   checkExposure(config, faults);
   if (config.server.cors.origins.length > 0 && config.clients.length === 0)
-    faults.add(['server', 'cors'], 'needs clients: without keys every page could spend your money');
+    faults.add(['server', 'cors'], 'requires clients: without keys any web page could spend your money');
   return config;
 }
 
-/** Modules of checks are named relative to the config, wherever a policy may stand. */
+/** Resolves the paths of check modules, in every policy, against the folder of the config. */
 function resolveChecks(parsed: ParsedInput, directory: string): void {
   const owners = [...Object.values(parsed.providers ?? {}), ...Object.values(parsed.models ?? {})];
   const policies = owners.flatMap((owner) => (Array.isArray(owner) ? [] : [owner, owner.policy ?? {}]));
@@ -207,12 +207,12 @@ function checkPolicies(config: Config, parsed: ParsedInput, faults: FaultList): 
   }
 }
 
-/** A gateway that anybody on the network may use spends its operator's money: that has to be said knowingly. */
+/** A gateway that is open to the network can spend the operator's money, so it requires an explicit setting. */
 function checkExposure({ server, clients }: Config, faults: FaultList): void {
   if (isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
   faults.add(
     ['server', 'host'],
-    'is open to the network while no client needs a key; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true',
+    'is open to the network without client keys; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true',
   );
 }
 

@@ -1,8 +1,8 @@
 /**
- * What is known of providers, so that a name and a key are enough to use one.
+ * Known providers, which need only a name and a key.
  *
- * Base URLs, authentication, headers and ways of counting were read in the providers' documents or SDKs; what stands
- * under an "assumed" comment is general knowledge that was not checked against the provider.
+ * Base URLs, authentication, headers and counting rules come from the providers' documentation or SDKs; values with an "assumed" comment
+ * are general knowledge, not verified with the provider.
  */
 import type { EndpointSettings } from '../../endpoint/settings.ts';
 import { ATTRIBUTION_HEADERS } from '../../wire/forwarded-headers.ts';
@@ -10,10 +10,10 @@ import type { protocols } from './provider-schema.ts';
 
 export type ConfiguredProtocol = (typeof protocols)[number];
 
-/** How a credential is sent: `Authorization: Bearer`, or a header of its own. */
+/** How a credential is sent: `Authorization: Bearer`, or the named header. */
 export type AuthStyle = 'bearer' | 'api-key' | 'x-api-key' | 'x-goog-api-key';
 
-/** The family of rate-limit headers in answers; `none`: the provider sends none. */
+/** The family of rate-limit headers in responses; `none`: the provider sends none. */
 export type RateLimitDialect =
   | 'openai'
   | 'groq'
@@ -26,49 +26,49 @@ export type RateLimitDialect =
   | 'anthropic'
   | 'none';
 
-/** The facts about a provider that the config does not ask for. */
+/** Properties of a provider that are not configured. */
 export interface ProviderTraits {
   readonly auth: AuthStyle;
-  /** What a learned limit belongs to: the whole credential, or one model of it. */
+  /** The scope of a learned limit: the credential, or one model of it. */
   readonly limitScope: 'credential' | 'model';
-  /** Whether the caller's bound on output is counted when a request is admitted. */
+  /** Whether the requested output limit (max_tokens) counts when a request is admitted. */
   readonly countsOutput: boolean;
-  /** Whether input that it has cached counts like any other. */
+  /** Whether cached input tokens count toward limits. */
   readonly countsCached: boolean;
-  /** How the provider enforces limits: refilled continuously, over a sliding minute, or in slices of a second. */
+  /** How the provider enforces limits: refilled continuously, in a sliding minute, or per second. */
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
   readonly rateLimitHeaders: RateLimitDialect;
-  /** Whether it understands `stream_options.include_usage`. */
+  /** Whether it supports `stream_options.include_usage`. */
   readonly includeUsage: boolean;
-  /** Headers that it takes beside those that every provider gets, in lower case. */
+  /** Headers to forward in addition to those for every provider, in lower case. */
   readonly forwardHeaders: readonly string[];
-  /** Whether it runs on the operator's own machine: slow first tokens are normal, money is not at stake. */
+  /** Whether it is self-hosted: slow first tokens are normal, and requests cost nothing. */
   readonly local: boolean;
-  /** Whether it continues a partial answer given as the last message. */
+  /** Whether it continues a partial response in the last message. */
   readonly prefill: boolean;
-  /** How it is addressed: as its protocol says, or in a cloud's own way. */
+  /** Its kind of endpoint: that of its protocol (`direct`), or a cloud's. */
   readonly endpoint: EndpointSettings['name'];
 }
 
 export interface Preset extends ProviderTraits {
   readonly protocol: ConfiguredProtocol;
-  /** As the provider's own SDK takes it; null where it differs for each customer and has to be configured. */
+  /** As in the provider's SDK; null: it differs per customer and has to be configured. */
   readonly baseUrl: string | null;
-  /** Environment variables that hold its key, the first found wins; none where no key is needed. */
+  /** Environment variables for its key, in order of precedence; empty if no key is needed. */
   readonly keyNames: readonly string[];
-  /** Whether it refuses to work without a key. */
+  /** Whether a key is required. */
   readonly needsKey: boolean;
-  /** Names of the models that it makes itself; `*` stands for anything. */
+  /** Names of its own models; `*` matches anything. */
   readonly owns: readonly string[];
-  /** Names, as it takes them, of other makers' models that it serves. */
+  /** Names, in its own form, of other makers' models that it serves. */
   readonly carries: readonly string[];
   /** The prefix under which OpenRouter lists its own models by the same name; null: the names differ, or it has none. */
   readonly openrouterPrefix: string | null;
-  /** Models worth showing before its own list is known. */
+  /** Models to show before its own list is known. */
   readonly models: readonly string[];
 }
 
-/** What holds for a provider that no preset describes: whatever is safest. */
+/** The traits of a provider without a preset: the safest values. */
 const unknownTraits: ProviderTraits = {
   auth: 'bearer',
   limitScope: 'credential',
@@ -83,7 +83,7 @@ const unknownTraits: ProviderTraits = {
   endpoint: 'direct',
 };
 
-/** The same for each protocol. */
+/** The default traits of each protocol. */
 export const traitsOf: Readonly<Record<ConfiguredProtocol, ProviderTraits>> = {
   openai: unknownTraits,
   local: unknownTraits,
@@ -91,7 +91,7 @@ export const traitsOf: Readonly<Record<ConfiguredProtocol, ProviderTraits>> = {
   gemini: { ...unknownTraits, auth: 'x-goog-api-key', countsOutput: false, rateLimitHeaders: 'none' },
 };
 
-/** Names written side by side. */
+/** Splits space-separated names. */
 function namesOf(...lines: readonly string[]): readonly string[] {
   return lines.flatMap((line) => line.split(' '));
 }
@@ -118,7 +118,7 @@ const localServer = {
 
 // Assumed throughout: the names of environment variables (except OpenAI's, Anthropic's and Azure's), the model names under
 // `owns`, `carries` and `models`, the OpenRouter prefixes, `limitScope` (documented for Azure and Anthropic), and `countsOutput`
-// where nothing else is said: unknown counts as yes, the careful way.
+// without a comment: unknown counts as true, the cautious choice.
 export const presets = {
   openai: {
     ...hosted,
@@ -191,7 +191,7 @@ export const presets = {
     baseUrl: 'https://api.mistral.ai/v1',
     keyNames: ['MISTRAL_API_KEY'],
     rateLimitHeaders: 'mistral',
-    includeUsage: false, // assumed: it refuses unknown request fields with 422, and sends usage in the last chunk unasked
+    includeUsage: false, // assumed: it rejects unknown request fields with 422, and always sends usage in the last chunk
     owns: namesOf('mistral-* ministral-* magistral-* codestral-* devstral-* pixtral-* voxtral-* open-mistral-* open-mixtral-*'),
     openrouterPrefix: 'mistralai',
     models: ['mistral-large-latest', 'mistral-small-latest', 'codestral-latest', 'mistral-embed'],

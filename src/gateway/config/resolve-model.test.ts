@@ -13,7 +13,7 @@ function configOf(input: { providers?: Record<string, object>; models?: Record<s
   return result.config;
 }
 
-/** `rule: tier | tier`, each tier its targets with `+` between; null where nothing is found. */
+/** `rule: tier | tier`, with the targets of a tier joined by `+`; null: not found. */
 function route(config: Config, name: string, lists?: ModelLists): string | null {
   const resolved = resolveModel(config, name, lists);
   if (resolved === null) return null;
@@ -21,13 +21,13 @@ function route(config: Config, name: string, lists?: ModelLists): string | null 
   return `${resolved.by}: ${tiers.join(' | ')}`;
 }
 
-test('a configured model comes first, even where its name looks like a target', () => {
+test('a configured model takes precedence, even if its name looks like a target', () => {
   const config = configOf({ models: { fast: ['p/a', 'q/b'], 'p/a': ['q/c'] } });
   assert.equal(route(config, 'fast'), 'model: p/a | q/b');
   assert.equal(route(config, 'p/a'), 'model: q/c');
 });
 
-test('NAME/rest is split at the first slash where NAME is a provider', () => {
+test('NAME/rest is split at the first slash if NAME is a provider', () => {
   const config = configOf({ models: { '*': ['p/*'] } });
   assert.equal(route(config, 'q/meta-llama/llama-3'), 'target: q/meta-llama/llama-3');
   assert.equal(route(config, 'meta-llama/llama-3'), 'pattern: p/meta-llama/llama-3');
@@ -36,7 +36,7 @@ test('NAME/rest is split at the first slash where NAME is a provider', () => {
   assert.equal(route(configOf({}), 'q'), null);
 });
 
-test('the most specific pattern wins, and what * matched is carried over', () => {
+test('the most specific pattern wins, and the matched text replaces * in its targets', () => {
   const config = configOf({
     models: { '*': ['p/any-*'], 'claude-*': ['p/anthropic.claude-*', 'q/fixed'], 'claude-*-mini': ['q/*'], '*-claude': ['q/x'] },
   });
@@ -46,7 +46,7 @@ test('the most specific pattern wins, and what * matched is carried over', () =>
   assert.equal(route(config, 'my-claude'), 'pattern: q/x');
 });
 
-test('among patterns of the same length the longer beginning wins, then the first written', () => {
+test('among patterns of the same length the longest prefix wins, then the first', () => {
   const config = configOf({ models: { '*-abc': ['p/1'], 'abc-*': ['p/2'], 'ab*c-': ['p/3'] } });
   assert.equal(route(config, 'abc-abc'), 'pattern: p/2');
   assert.equal(route(config, 'abc-x'), 'pattern: p/2');
@@ -59,18 +59,18 @@ test('a pattern that would leave a target without a model does not match', () =>
   assert.equal(route(config, 'x'), 'pattern: q/ok');
 });
 
-test('a pattern is no model of its own name', () => {
+test('the name of a pattern is not a model', () => {
   assert.equal(route(configOf({ models: { 'x-*': ['p/fixed'] } }), 'x-*'), 'pattern: p/fixed');
 });
 
-test("the model's owner comes first, those that carry it next", () => {
+test("the model's maker comes first, then other providers that serve it", () => {
   const config = configOf({
     providers: { openrouter: { apiKey: 'k' }, openai: { apiKey: 'k' }, second: { preset: 'openai', apiKey: 'l' } },
   });
   assert.equal(route(config, 'gpt-4o-mini'), 'preset: openai/gpt-4o-mini + second/gpt-4o-mini | openrouter/openai/gpt-4o-mini');
 });
 
-test('without its owner a model is asked for where it is carried', () => {
+test('without its maker a model is requested from providers that serve it', () => {
   const config = configOf({ providers: { openrouter: { apiKey: 'k' }, deepinfra: { apiKey: 'k' }, groq: { apiKey: 'k' } } });
   assert.equal(route(config, 'gpt-4o-mini'), 'preset: openrouter/openai/gpt-4o-mini');
   assert.equal(route(config, 'anthropic/claude-sonnet-4.5'), 'preset: openrouter/anthropic/claude-sonnet-4.5');
@@ -79,14 +79,14 @@ test('without its owner a model is asked for where it is carried', () => {
   assert.equal(route(config, 'claude-sonnet-4-5'), null);
 });
 
-test('what a provider lists itself comes before what is believed of it', () => {
+test('the list of a provider takes precedence over its preset', () => {
   const config = configOf({ providers: { openrouter: { apiKey: 'k' }, deepinfra: { apiKey: 'k' } } });
   const name = 'meta-llama/llama-3';
   assert.equal(route(config, name), 'preset: openrouter/meta-llama/llama-3 + deepinfra/meta-llama/llama-3');
   assert.equal(route(config, name, new Map([['openrouter', new Set(['other'])]])), 'preset: deepinfra/meta-llama/llama-3');
 });
 
-test("last, a name is looked for in the providers' lists and among their configured models", () => {
+test("last, a name is looked up in the providers' lists and configured models", () => {
   const config = configOf({ providers: { p: local, q: { ...local, models: { 'my-model': {} } }, ollama: {} } });
   const lists = new Map([
     ['ollama', new Set(['llama3.2', 'my-model'])],
@@ -98,18 +98,18 @@ test("last, a name is looked for in the providers' lists and among their configu
   assert.equal(route(config, 'constructor', lists), null);
 });
 
-test('patience and policy come from the configured model, else the usual ones', () => {
+test('patience and policy are those of the configured model, else the defaults', () => {
   const config = configOf({ models: { slow: { targets: ['p/a'], patience: '5s', policy: { deadline: '20s' } } } });
   assert.deepEqual([resolveModel(config, 'slow')?.patience, resolveModel(config, 'slow')?.policy], [5000, { deadline: 20_000 }]);
   assert.deepEqual([resolveModel(config, 'p/a')?.patience, resolveModel(config, 'p/a')?.policy], [1000, {}]);
 });
 
-test('names that no provider can have are not found', () => {
+test('invalid names are not found', () => {
   const config = configOf({ models: { '*': ['p/*'] } });
   for (const name of ['', 'a\r\nx-injected: 1', 'p/\u0000', 'x'.repeat(513)]) assert.equal(route(config, name), null);
 });
 
-test('whatever is asked for, a route has no empty tier and only known providers', () => {
+test('for any name, a route has no empty tier and only known providers', () => {
   const config = configOf({
     providers: { p: local, openai: { apiKey: 'k' }, openrouter: { apiKey: 'k' }, groq: { apiKey: 'k' } },
     models: { a: [['p/x', 'p/y'], 'p/z'], 'a*': ['p/*'], '*b': ['p/b-*'], 'gpt-*': ['openai/gpt-*'] },
@@ -139,7 +139,7 @@ test('whatever is asked for, a route has no empty tier and only known providers'
   );
 });
 
-test('the part that * matched and the rest of the pattern make up the name again', () => {
+test('the matched text and the rest of the pattern form the name', () => {
   const word = fc.stringMatching(/^[a-z0-9.-]{0,8}$/);
   fc.assert(
     fc.property(word, word, word, (head, middle, tail) => {
@@ -149,7 +149,7 @@ test('the part that * matched and the rest of the pattern make up the name again
   );
 });
 
-test('a client without a list may use everything, one with a list what it says', () => {
+test('a client without a list may use everything, one with a list only its models', () => {
   const { providers } = configOf({});
   assert.equal(isModelAllowed(null, 'anything', providers), true);
   assert.equal(isModelAllowed([], 'fast', providers), false);
@@ -158,7 +158,7 @@ test('a client without a list may use everything, one with a list what it says',
   assert.equal(isModelAllowed(['fast', 'claude-*'], 'slow', providers), false);
 });
 
-test('a client with a list may name a target only where the list speaks of targets', () => {
+test('a client with a list may request a target only if the list contains targets', () => {
   const { providers } = configOf({ providers: { p: local, 'gpt-cheap': local } });
   assert.equal(isModelAllowed(['gpt-*'], 'gpt-cheap/x', providers), false);
   assert.equal(isModelAllowed(['gpt-*'], 'gpt-other/x', providers), true);

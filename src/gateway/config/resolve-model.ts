@@ -1,32 +1,32 @@
-/** From the name that a client asks for to the tiers of targets that may answer. */
+/** Resolves a requested model name to tiers of targets. */
 import { splitTarget } from './build-models.ts';
 import { providerNamed } from './builtin-provider.ts';
 import type { Config, Frozen, ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
-import { carriedAs, isModelName, isOwner, matchesPattern } from './model-names.ts';
+import { servedAs, isModelName, isOwner, matchesPattern } from './model-names.ts';
 import { defaultPatienceMs } from './model-schema.ts';
 import type { PolicyOverrides } from './policy-schema.ts';
 
-/** By what rule a name was found: a configured model, `provider/model`, a configured pattern, a preset's knowledge, a provider's own list. */
+/** The rule that matched: a configured model, `provider/model`, a configured pattern, a preset, or a provider's own list. */
 export type ResolvedBy = 'model' | 'target' | 'pattern' | 'preset' | 'list';
 
 export interface ResolvedModel {
-  /** The name asked for. */
+  /** The requested name. */
   readonly name: string;
   readonly by: ResolvedBy;
-  /** Never empty, and no tier is. */
+  /** Not empty, and no tier is empty. */
   readonly tiers: readonly (readonly TargetSpec[])[];
   /** In ms. */
   readonly patience: number;
-  /** False: it is the default, which does not go for a last resort. */
+  /** False: `patience` is the default, which does not apply before a last resort. */
   readonly patienceGiven: boolean;
-  /** What the model's block overrides. */
+  /** The overrides of the model. */
   readonly policy: Frozen<PolicyOverrides>;
 }
 
-/** What each provider's own `/models` listed last, by provider name; a provider that was not asked yet is absent. */
+/** The latest `/models` list of each provider, by provider name; providers without one yet are absent. */
 export type ModelLists = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Finds the route of a name, by the first rule that knows it; null if none does. Pure. */
+/** Resolves a name by the first rule that matches; null: unknown. Pure. */
 export function resolveModel(
   config: Pick<Config, 'models' | 'providers'>,
   name: string,
@@ -68,7 +68,7 @@ function targetOf(provider: ProviderConfig, model: string): TargetSpec {
   };
 }
 
-/** The pattern with most text of its own wins; among equals the longer beginning, then the one written first. */
+/** The longest pattern wins; among equals the one with the longer prefix, then the first. */
 function fromPattern(models: Config['models'], name: string): ResolvedModel | null {
   let best: { model: ModelConfig; tiers: ResolvedModel['tiers']; head: number } | null = null;
   for (const model of Object.values(models)) {
@@ -82,13 +82,13 @@ function fromPattern(models: Config['models'], name: string): ResolvedModel | nu
   return best === null ? null : fromModel(name, 'pattern', best.model, best.tiers);
 }
 
-/** The tiers with what `*` matched in place of their `*`; null where that leaves a target without a model. */
+/** The tiers with `*` replaced by the matched text; null: a target would have no model. */
 function carryOver(tiers: ModelConfig['tiers'], matched: string): ModelConfig['tiers'] | null {
   const carried = tiers.map((tier) => tier.map((target) => ({ ...target, model: target.model.replaceAll('*', () => matched) })));
   return carried.some((tier) => tier.some((target) => target.model === '')) ? null : carried;
 }
 
-/** The model's owners, then those that are known to carry it. What a provider listed itself comes before what we believe of it. */
+/** The model's makers, then providers known to serve it. A provider's own list takes precedence over its preset. */
 function presetTiers(providers: readonly ProviderConfig[], name: string, lists: ModelLists): TargetSpec[][] {
   const owners: TargetSpec[] = [];
   const carriers: TargetSpec[] = [];
@@ -98,7 +98,7 @@ function presetTiers(providers: readonly ProviderConfig[], name: string, lists: 
       owners.push(targetOf(provider, name));
       continue;
     }
-    const carried = carriedAs(provider.preset, name);
+    const carried = servedAs(provider.preset, name);
     if (carried !== null && (lists.get(provider.name)?.has(carried) ?? true)) carriers.push(targetOf(provider, carried));
   }
   return [owners, carriers];
@@ -112,8 +112,8 @@ function listTiers(providers: readonly ProviderConfig[], name: string, lists: Mo
 }
 
 /**
- * Whether a client whose `models` are these may ask for the name; null allows everything. `provider/model` is allowed only where
- * an entry speaks of it: it holds a `/` itself, or is `*`.
+ * Whether a client with this `models` list may request the name; null allows everything. `provider/model` is allowed only by an entry
+ * that contains a `/` itself, or is `*`.
  */
 export function isModelAllowed(allowed: readonly string[] | null, name: string, providers: Config['providers']): boolean {
   if (allowed === null) return true;

@@ -17,19 +17,19 @@ test("a value is the model's, else the provider's, else the global one, key by k
   assert.deepEqual(policy.breaker, defaults.breaker);
 });
 
-test('a falsy value overrides too, and an undefined one does not', () => {
+test('a falsy value overrides, an undefined one does not', () => {
   const policy = resolvePolicy(defaults, { quality: { rejectEmpty: false }, timeouts: { idle: undefined } }, { queue: { maxSize: 0 } });
   assert.equal(policy.quality.rejectEmpty, false);
   assert.equal(policy.queue.maxSize, 0);
   assert.equal(policy.timeouts.idle, defaults.timeouts.idle);
 });
 
-test('lists are taken whole, not mixed', () => {
+test('lists are replaced, not merged', () => {
   const policy = resolvePolicy(defaults, { quality: { mustMatch: ['a', 'b'] } }, { quality: { mustMatch: ['c'] } });
   assert.deepEqual(policy.quality.mustMatch, ['c']);
 });
 
-test('nothing given leaves the global policy, and no layer is changed', () => {
+test('without overrides the global policy applies, and no layer is modified', () => {
   const provider = Object.freeze({ timeouts: Object.freeze({ idle: 5 }) });
   assert.deepEqual(resolvePolicy(defaults), defaults);
   assert.deepEqual(resolvePolicy(defaults, null, null), defaults);

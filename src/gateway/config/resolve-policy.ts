@@ -3,7 +3,7 @@ import type { Policy, PolicyOverrides } from './policy-schema.ts';
 
 type Layer = object | null | undefined;
 
-/** The later layers' values over the earlier ones', key by key through nested objects; lists are taken whole. */
+/** Merges layers, later ones first, key by key through nested objects; lists are replaced as a whole. */
 export function overlay<T extends object>(base: T, ...layers: readonly Layer[]): T {
   const result = { ...base } as Record<string, unknown>;
   for (const layer of layers) {
@@ -20,7 +20,7 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The policy of one target: the model's value, else the provider's, else the global one, key by key. Made once, at build time. */
+/** The policy of one target: per key the model's value, else the provider's, else the global one. */
 export function resolvePolicy(
   global: Frozen<Policy>,
   provider?: Frozen<PolicyOverrides> | null,

@@ -1,4 +1,4 @@
-/** The whole config as it is written: one schema for the file and the library. Unknown keys are faults. */
+/** The input schema of the config, for files and the library. Unknown keys are faults. */
 import * as z from 'zod';
 import { PROMPT_SIZES } from '../../core/price.ts';
 import { PRIORITIES } from '../../core/request.ts';
@@ -8,7 +8,7 @@ import { modelSchema } from './model-schema.ts';
 import { policySettings } from './policy-schema.ts';
 import { limitsSchema, providerSchema } from './provider-schema.ts';
 
-/** The port that Breakwater listens on where nobody says another. */
+/** The default port. */
 export const defaultPort = 4747;
 
 const optionalText = z.string({ error: 'must be a text' });
@@ -18,8 +18,8 @@ const passThrough = z.array(
     path: z
       .string({ error: 'must be a path' })
       .regex(/^\/\S*$/, { error: 'must be a path that starts with /' })
-      .describe('The path, from its first /.'),
-    provider: text().describe('The provider that it goes to.'),
+      .describe('The path, starting with /.'),
+    provider: text().describe('The provider to forward to.'),
     clients: z.array(text(), { error: 'must be a list of client names' }).describe('The clients that may use it. Default: all.').optional(),
   }),
   { error: 'must be a list of { path, provider, clients }' },
@@ -44,53 +44,53 @@ const otlpUrl = z
 
 export const serverSettings = block('Server', 'The listener.', {
   host: setting(text(), '127.0.0.1', 'The address to bind.'),
-  port: setting(count(0, 65_535), defaultPort, 'The port; 0 takes any free one.'),
-  maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decoding.'),
+  port: setting(count(0, 65_535), defaultPort, 'The port; 0: any free port.'),
+  maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decompression.'),
   maxBufferedBytes: setting(
     size('1mb', '1024gb'),
     '512mb',
-    'The most that bodies and answers in memory may hold; beyond it a new body is refused: queue_full.',
+    'The most memory for request bodies and responses; beyond it a new body is refused with queue_full.',
   ),
   maxCacheBytes: setting(
     size('1kb', '1024gb'),
     '64mb',
-    'The most that kept answers may hold in memory: the cache, and as much for idempotency keys.',
+    'The most memory for stored responses: for the cache, and the same again for idempotency keys.',
   ),
-  drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may take to end when the process is asked to stop.'),
-  adminKey: setting(optionalText, '', 'The bearer for /admin and /metrics. Empty: none, and they answer on loopback only.'),
-  allowAnonymous: setting(flag<never>(), false, 'Whether another address than loopback may be bound although no client needs a key.'),
-  cors: block('Cors', 'Web pages that may call the API, with a key of a client. Default: none.', {
+  drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may continue when the process is stopped.'),
+  adminKey: setting(optionalText, '', 'The bearer token for /admin and /metrics. Empty: none; they are available on loopback only.'),
+  allowAnonymous: setting(flag<never>(), false, 'Whether a non-loopback address may be bound without client keys.'),
+  cors: block('Cors', 'Web pages that may call the API, with the key of a client. Default: none.', {
     origins: setting(corsOrigins, [], 'Their origins, such as https://app.example; * allows every page.'),
   }),
-  passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
+  passThrough: setting(passThrough, [], 'Additional paths that are forwarded unchanged.'),
   listener: setting(
     word('sockets', 'node'),
     'node',
-    'What takes requests. sockets: plain sockets with the HTTP parser of Node, the faster one; node: node:http, which also stands in where the parser can not be used.',
+    'The HTTP server. sockets: plain sockets with the HTTP parser of Node.js, which is faster; node: node:http, which is also the fallback if the parser is not available.',
   ),
   httpClient: setting(
     word('sockets', 'undici'),
     'undici',
-    'What sends requests to providers. sockets: plain sockets with the HTTP parser of Node, the faster one; undici takes its place behind a proxy.',
+    'The HTTP client for providers. sockets: plain sockets with the HTTP parser of Node.js, which is faster; behind a proxy undici is used instead.',
   ),
 });
 
-export const batchSettings = block('Batch', 'Files and batches, which are kept in the store.', {
-  retention: setting(duration('1h', '365d'), '30d', 'How long files, finished batches and their results are kept.'),
-  maxBytes: setting(size('1mb', '1024gb'), '10gb', 'The most that the store may take before new files and batches are refused.'),
-  maxOpen: setting(count(1, 100_000), 1_000, 'Batches of all clients that are not finished.'),
+export const batchSettings = block('Batch', 'Files and batches, which are stored in the store.', {
+  retention: setting(duration('1h', '365d'), '30d', 'How long files, finished batches and their results are retained.'),
+  maxBytes: setting(size('1mb', '1024gb'), '10gb', 'The largest size of the store; beyond it new files and batches are refused.'),
+  maxOpen: setting(count(1, 100_000), 1_000, 'The most unfinished batches, over all clients.'),
 });
 
-export const telemetrySettings = block('Telemetry', 'What is written about requests.', {
+export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.', {
   logs: block('Logs', 'JSON lines on stderr.', {
-    level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is written.'),
-    prompts: setting(flag<never>(), false, 'Whether prompts may be logged.'),
+    level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is logged.'),
+    prompts: setting(flag<never>(), false, 'Whether prompts are logged.'),
   }),
   requests: block('Requests', 'One JSON line per finished request.', {
-    file: setting(optionalText, '', "The file, relative to the config's folder. Empty: none."),
-    bodies: setting(flag<never>(), false, 'Whether the lines hold the bodies too.'),
+    file: setting(optionalText, '', 'The file, relative to the folder of the config. Empty: none.'),
+    bodies: setting(flag<never>(), false, 'Whether lines include request and response bodies.'),
   }),
-  metrics: setting(flag('public'), true, 'Prometheus at /metrics. public: without the admin key on every address.'),
+  metrics: setting(flag('public'), true, 'Prometheus metrics at /metrics. public: without the admin key, on every address.'),
   traces: block('Traces', 'OpenTelemetry traces over OTLP/HTTP.', {
     endpoint: setting(otlpUrl, '', 'The OTLP endpoint, to which /v1/traces is appended. Empty: none. Unset: OTEL_EXPORTER_OTLP_ENDPOINT.'),
     sample: setting(amount(0, 1), 1, 'The share of requests traced whose caller sends no traceparent; otherwise its flag decides.'),
@@ -108,14 +108,14 @@ const clientSchema = z
       .describe('The SHA-256 of its key, instead of the key.')
       .optional(),
     priority: word(...PRIORITIES)
-      .describe('What its requests have unless they say otherwise. Default: normal.')
+      .describe('The default priority of its requests. Default: normal.')
       .optional(),
     maxPriority: word(...PRIORITIES)
-      .describe('The most that its requests may ask for. Default: its priority.')
+      .describe('The highest priority that its requests may have. Default: its priority.')
       .optional(),
     models: z
       .array(text(), { error: 'must be a list of model names and patterns' })
-      .describe('The models that it may use; * stands for anything. Default: all.')
+      .describe('The models that it may use; * matches anything. Default: all.')
       .optional(),
     limits: limitsSchema.optional(),
     budget: z
@@ -126,7 +126,7 @@ const clientSchema = z
           .describe('A cheaper target, provider/model, for requests that the budget has no room for. Default: they are refused.')
           .optional(),
       })
-      .describe('The money that it may spend. Default: no limit.')
+      .describe('Its spending limit. Default: unlimited.')
       .optional(),
     sessionLimits: z
       .strictObject({
@@ -137,7 +137,7 @@ const clientSchema = z
       .describe('Limits of one session, a conversation or run of an agent, so that a loop ends. Default: none.')
       .optional(),
   })
-  .meta({ id: 'Client', description: 'Who may call, with which key and rights.' });
+  .meta({ id: 'Client', description: 'A client, with its key and rights.' });
 
 const usdPerMillion = () => amount(0, 1e6);
 const rates = {
@@ -175,32 +175,32 @@ const priceSchema = z
 
 export const configSchema = z
   .strictObject({
-    $schema: z.string().describe('Where the JSON Schema is, for editors.').optional(),
+    $schema: z.string().describe('The location of the JSON Schema, for editors.').optional(),
     server: serverSettings.schema.optional(),
     providers: z
       .record(z.string(), providerSchema, { error: 'must be an object of provider names' })
-      .describe('By name. The name of a known preset is enough to have its base URL, protocol and authentication.')
+      .describe('By name. The name of a known preset implies its base URL, protocol and authentication.')
       .optional(),
     models: z
       .record(z.string(), modelSchema, { error: 'must be an object of model names' })
-      .describe('By the name that clients ask for. One * makes the name a pattern; the part that it matched replaces * in the targets.')
+      .describe('By the name that clients request. A name with one * is a pattern; the matched text replaces * in the targets.')
       .optional(),
     policy: policySettings.schema.optional(),
     clients: z
       .array(clientSchema, { error: 'must be a list of clients' })
       .max(10_000, { error: 'must have at most 10000 clients' })
-      .describe('A list, or a map from name to settings. Default: none; then no key is asked for, and only loopback may be bound.')
+      .describe('A list, or a map from name to settings. Default: none; then no key is required, and only loopback may be bound.')
       .optional(),
     prices: z
       .record(z.string(), priceSchema, { error: 'must be an object of targets' })
-      .describe('By provider/model, or by model for every provider. They come before the built-in table.')
+      .describe('By provider/model, or by model for every provider. They take precedence over the built-in table.')
       .optional(),
     store: z
       .string({ error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
       .regex(/^(memory:|sqlite:.+|(?:rediss?|valkeys?):\/\/.+)$/, { error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
       .meta({
         description:
-          'Where state is kept: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a file, else memory:.',
+          'Where state is stored: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a file, else memory:.',
       })
       .optional(),
     batch: batchSettings.schema.optional(),
@@ -210,12 +210,12 @@ export const configSchema = z
 
 type WrittenConfig = z.input<typeof configSchema>;
 type WrittenClient = NonNullable<WrittenConfig['clients']>[number];
-/** A config as it may be written, in a file or for the library. */
+/** The input form of a config, in a file or for the library. */
 export type ConfigInput = Omit<WrittenConfig, 'clients'> & {
   /** A list, or a map from name to settings. */
   readonly clients?: WrittenConfig['clients'] | Readonly<Record<string, Omit<WrittenClient, 'name'>>>;
 };
-/** The same with its values read (ms, bytes), before presets and defaults are filled in. */
+/** The same with parsed values (ms, bytes), before presets and defaults are applied. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;
 export type PriceInput = z.output<typeof priceSchema>;

@@ -49,7 +49,7 @@ test('keys of providers, clients and the operator, and configured headers, are s
   );
 });
 
-test('what is short, trivial or public by its meaning is no secret', () => {
+test('short, trivial and public values are not secrets', () => {
   const headers = {
     'x-debug': 'true',
     'x-version': '2024-10-21',
@@ -65,19 +65,19 @@ test('what is short, trivial or public by its meaning is no secret', () => {
   assert.deepEqual(read({}, { headers, apiKey: 'not-needed' }).secrets, []);
 });
 
-test('a variable is a secret where it stands in what is sent, and by its name; addresses and model names are none', () => {
+test('a variable is secret by name or in a setting that is sent; addresses and model names are not', () => {
   const models: ConfigInput['models'] = { fast: [{ target: 'a/${MODEL}', set: { user: '${TENANT}', who: '${WHO}' } }] };
   const { secrets } = read({ models, server: { host: '${BIND}' } }, { baseUrl: '${UPSTREAM}/${PATH_PART}' });
   assert.deepEqual([...secrets].toSorted(), ['p4th-5ecret-value', 'sk-from-the-environment', 'tenant-4711-xyz']);
 });
 
-test('the password of an address is a secret, the address is none', () => {
+test('the password of an address is a secret, the address is not', () => {
   const models: ConfigInput['models'] = { fast: [{ target: 'a/m', set: { user: '${PROXY}' } }] };
   const { secrets } = read({ models }, { apiKey: 'short' });
   assert.deepEqual([...secrets].toSorted(), ['hidden-key-1', 'pass%2Fword-1', 'pass/word-1']);
 });
 
-test('the effective config shows no secret in whatever setting it stands', () => {
+test('the effective config masks secrets in every setting', () => {
   const models: ConfigInput['models'] = { fast: [{ target: 'a/m', set: { user: '${TENANT}' } }] };
   const text = JSON.stringify(effectiveConfig(read({ models }, { headers: { 'x-team': 'team-blue-77' } })));
   assert.doesNotMatch(text, /tenant-4711|team-blue-77|from-the-env/);

@@ -1,14 +1,14 @@
-/** The one list of what must not be shown, logged or passed on: keys, configured headers, and variables that may hold a secret. */
+/** Collects all values that must not be shown, logged or passed on: keys, configured headers, and variables that may be secret. */
 import type { Config } from './config.ts';
 import type { Path } from './faults.ts';
 import type { Inserted } from './interpolate.ts';
 import type { IdentityConfig } from './identity.ts';
 import { isSecretHeader, isSecretVariable } from './mask.ts';
 
-/** Shorter values stand in ordinary text. */
+/** Shorter values occur in ordinary text. */
 const lengthMin = 8;
 
-/** Headers whose values are public by their meaning. */
+/** Headers with public values. */
 const publicHeaders = new Set(
   (
     'accept accept-charset accept-language cache-control content-language content-type from http-referer origin referer user-agent x-title ' +
@@ -16,7 +16,7 @@ const publicHeaders = new Set(
   ).split(' '),
 );
 
-/** What people write where a key is asked for and none is needed. */
+/** Common placeholders for a key that is not needed. */
 const placeholder =
   /^(?:(?:sk-)?no[-_ ]?(?:api[-_ ]?)?key(?:[-_ ]?(?:required|needed))?|not[-_ ]?(?:needed|required|used)|lm-studio|placeholder|anything|whatever)$/i;
 
@@ -48,7 +48,7 @@ function identitySecrets(identity: IdentityConfig): readonly string[] {
   }
 }
 
-/** The secret members of a key in JSON, its private key by lines as well, as they may be quoted without their ends. */
+/** The secret members of a JSON key; each line of a private key separately too, since lines may be quoted alone. */
 export function secretsInKey(json: string): readonly string[] {
   let value: unknown;
   try {
@@ -76,25 +76,25 @@ function addHeader(to: Set<string>, name: string, value: string): void {
   else if (!isWord(value)) addKey(to, value);
 }
 
-/** The password of `basic` credentials; empty: it is none. */
+/** The password of `basic` credentials; empty: not a `user:password` pair. */
 function passwordOf(credential: string): string {
   const decoded = Buffer.from(credential, 'base64').toString();
   return /^[\x20-\x7e]+:[\x20-\x7e]+$/.test(decoded) ? decoded.slice(decoded.indexOf(':') + 1) : '';
 }
 
-/** A variable is a secret by its name, or by standing where a secret may be. */
+/** A variable is secret by its name, or by its place in the config. */
 function addInserted(to: Set<string>, { variable, value, path }: Inserted): void {
   if (URL.canParse(value) && value.includes('://')) addUrl(to, value);
   else if (isSecretVariable(variable)) addKey(to, value);
   else if (mayHoldSecret(path) && !isWord(value)) addKey(to, value);
 }
 
-/** Free text that goes to a provider. Names of models, hosts, paths and numbers are none. */
+/** Settings whose free text is sent to a provider, unlike model names, hosts, paths and numbers. */
 function mayHoldSecret(path: Path): boolean {
   return path.some((part) => part === 'set' || part === 'baseUrl' || part === 'endpoint');
 }
 
-/** The password of a URL, its user where there is no password, and what its query calls a key. */
+/** The password of a URL, or its user if there is no password, and keys in its query. */
 function addUrl(to: Set<string>, text: string): void {
   if (!URL.canParse(text)) return;
   const { username, password, searchParams } = new URL(text);
@@ -105,7 +105,7 @@ function addUrl(to: Set<string>, text: string): void {
   for (const [name, value] of searchParams) if (isSecretVariable(name)) addKey(to, value);
 }
 
-/** With several hosts it is no URL by the standard. */
+/** With several hosts it is not a standard URL. */
 function addStoreUrl(to: Set<string>, text: string): void {
   addUrl(to, text);
   const login = /^[a-z]+:\/\/([^@/?]*)@/i.exec(text)?.[1] ?? '';
@@ -121,13 +121,13 @@ function decoded(part: string): string {
   }
 }
 
-/** Too short, a number or date, a flag, an address, a media type. */
+/** Too short, or a number, date, flag, address or media type. */
 function isTrivial(value: string): boolean {
   if (value.length < lengthMin || /^[\d.:+\-TZ ]+$/.test(value)) return true;
   return /^(?:true|false|[a-z][a-z\d+.-]*:\/\/\S*|(?:application|text|audio|image|multipart)\/\S+|localhost(?::\d+)?)$/i.test(value);
 }
 
-/** One word of ordinary text. */
+/** A single ordinary word. */
 function isWord(value: string): boolean {
   return /^[A-Za-z]{1,15}$/.test(value);
 }

@@ -1,17 +1,17 @@
-/** Checks the shape of a config and reports every fault of it, then goes on with the sound part, so that all faults come at once. */
+/** Validates the shape of a config and reports every fault, then continues with the valid part, so that all faults are reported at once. */
 import type * as z from 'zod';
 import type { FaultList, Path } from './faults.ts';
 import { nearest, valueAt } from './faults.ts';
 import { configSchema, type ParsedInput } from './schema.ts';
 
-/** Sections of named or numbered entries, of which a faulty one is left out whole. */
+/** Sections of named or numbered entries; an invalid entry is removed as a whole. */
 const entrySections = new Set<unknown>(['providers', 'models', 'clients', 'prices']);
 
 type Issue = z.core.$ZodIssue;
 
 /**
- * Reads the values of a config and reports what does not fit. Gives the part that does; null if it is no config at all.
- * `value` is changed: a key without a value (`timeouts:`) counts as left out, and faulty parts are removed.
+ * Parses the values of a config and reports invalid ones. Returns the valid part; null: not a config at all. Modifies `value`: keys
+ * without a value (`timeouts:`) and invalid parts are removed.
  */
 export function readShape(value: unknown, faults: FaultList): ParsedInput | null {
   const first = parse(value);
@@ -35,7 +35,7 @@ function parse(value: unknown) {
   return configSchema.safeParse(value, { error: wording });
 }
 
-/** The words for what the schemas leave unsaid. For unknown keys: the key that was probably meant, a line for each. */
+/** Messages for issues without one in the schema. For unknown keys: the most similar known key, one line each. */
 function wording(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys((issue.inst as z.ZodObject | undefined)?._zod.def.shape ?? {});
@@ -46,7 +46,7 @@ function wording(issue: z.core.$ZodRawIssue): string | undefined {
   return undefined;
 }
 
-/** A failed union as the issues of the branch that was meant; as one issue if none was. */
+/** Replaces a failed union with the issues of the branch that matches the type; one issue if none does. */
 function flatten(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union') return [issue];
   const meant = issue.errors.filter((branch) => !branch.some((inner) => inner.path.length === 0 && isWrongKind(inner)));
@@ -77,10 +77,10 @@ function report(issue: Issue, faults: FaultList): void {
   }
 }
 
-/** Blocks that hold keys. */
+/** Sections with keys. */
 const keyHolders = new Set<unknown>(['providers', 'clients', 'server']);
 
-/** A text where a block of settings belongs is often the key that belongs into it. */
+/** A string in place of a block of settings is often the key that belongs in it. */
 function standsForBlock(issue: Issue, { input }: FaultList): boolean {
   return (
     issue.code === 'invalid_type' &&
@@ -90,7 +90,7 @@ function standsForBlock(issue: Issue, { input }: FaultList): boolean {
   );
 }
 
-/** Removes the faulty setting, or where it can't be missed the whole entry that it stands in. */
+/** Removes the invalid setting, or if it is required, the whole entry. */
 function prune(value: unknown, issue: Issue, isWholeEntry: boolean): void {
   const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
   for (const path of paths as Path[]) {
@@ -103,7 +103,7 @@ function prune(value: unknown, issue: Issue, isWholeEntry: boolean): void {
   }
 }
 
-/** A faulty client makes way for one that is sound and like no other, so that the rest keep their numbers. */
+/** Replaces an invalid client with a unique valid one, so that the others keep their index. */
 function removeEntry(value: unknown, path: Path): void {
   const parent = valueAt(value, path.slice(0, -1));
   const index = path.at(-1);

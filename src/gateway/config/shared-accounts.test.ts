@@ -10,7 +10,7 @@ function warnings(providers: Record<string, object>): string[] {
 
 const at = (baseUrl: string, keys: object) => ({ protocol: 'openai', baseUrl, ...keys });
 
-test('two providers with the same address and key are named, and the key is not', () => {
+test('two providers with the same address and key are reported, without the key', () => {
   const [warning, ...more] = warnings({
     a: at('https://api.example.com/v1', { apiKey: 'sk-very-secret' }),
     b: at('https://API.example.com:443/v1/', { apiKeys: ['sk-other', 'sk-very-secret'] }),
@@ -21,7 +21,7 @@ test('two providers with the same address and key are named, and the key is not'
   assert.deepEqual(more, []);
 });
 
-test('other addresses, other keys, and the keys of callers are no account in common', () => {
+test('different addresses, different keys, and keys of callers are not a shared account', () => {
   assert.deepEqual(
     warnings({
       a: at('https://api.example.com/v1', { apiKey: 'sk-1' }),
@@ -34,12 +34,12 @@ test('other addresses, other keys, and the keys of callers are no account in com
   );
 });
 
-test('a server without a key that is configured twice is one server', () => {
+test('a server without a key that is configured twice is reported', () => {
   const found = warnings({ a: at('http://127.0.0.1:9/v1', {}), b: at('http://127.0.0.1:9/v1', {}) });
   assert.match(found.join(), /the same baseUrl and no key/);
 });
 
-test('providers that ask as someone share an account only where that and the project are the same', () => {
+test('providers with the same identity share an account only if the project is also the same', () => {
   const vertex = (project: string, key: string) => ({
     preset: 'vertex',
     project,

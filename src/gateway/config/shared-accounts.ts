@@ -1,8 +1,8 @@
-/** Providers that are one account at their vendor: what one of them uses, the other lacks, and neither counts it. */
+/** Detects providers that use one account: they share its limits, but each counts only its own usage. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, ProviderConfig } from './config.ts';
 
-/** A sentence for each pair with the same address and key. No key is in it. */
+/** A warning for each pair with the same address and key, without the key. */
 export function sharedAccounts({ providers }: Pick<Config, 'providers'>): string[] {
   const found: string[] = [];
   const all = Object.values(providers).filter(({ baseUrl }) => baseUrl !== '');
@@ -17,16 +17,16 @@ export function sharedAccounts({ providers }: Pick<Config, 'providers'>): string
 }
 
 function warningOf(one: string, other: string, how: string): string {
-  return `providers.${one} and providers.${other} have the same baseUrl and ${how}: their limits are shared at the vendor, but each is counted alone here; make them one provider`;
+  return `providers.${one} and providers.${other} have the same baseUrl and ${how}: their limits are shared at the vendor but counted separately here; merge them into one provider`;
 }
 
-/** Of a cloud the project belongs to it as well. */
+/** For Vertex, the address includes project and location. */
 function addressOf({ baseUrl, address }: ProviderConfig): string {
   const place = address.name === 'vertex' ? ` ${address.project} ${address.location}` : '';
   return new URL(baseUrl).href.replace(/\/+$/, '') + place;
 }
 
-/** Null: they have different keys, or the callers' own. */
+/** What two providers have in common; null: different keys, or keys of callers. */
 function sharedKey(one: ProviderConfig, other: ProviderConfig): string | null {
   if (one.apiKeys === 'caller' || other.apiKeys === 'caller') return null;
   if (one.identity !== null || other.identity !== null)

@@ -1,12 +1,12 @@
 /**
- * The one list of what the schema knows and this version can't do yet. Such a setting is refused, never ignored.
- * Whoever builds the thing deletes its line here.
+ * The settings in the schema that this version does not support yet. They are refused, never ignored. A rule is deleted when its setting
+ * is implemented.
  */
 import type { FaultList, Path } from './faults.ts';
 import { valueAt } from './faults.ts';
 
 interface Rule {
-  /** Where: keys with `*` for any one. */
+  /** The path; `*` matches any key. */
   readonly at: string;
   readonly refuses: (value: unknown) => boolean;
 }
@@ -14,17 +14,17 @@ interface Rule {
 const isTrue = (value: unknown) => value === true;
 
 const rules: readonly Rule[] = [
-  // Answers are kept for a model, whoever gave them.
+  // The cache applies to a model, over all its providers.
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
   { at: 'telemetry.logs.prompts', refuses: isTrue },
   { at: 'telemetry.requests.bodies', refuses: isTrue },
 ];
 
-/** The phrase of every such refusal. */
+/** The message of every such fault. */
 const notAvailable = 'not available in this version';
 
-/** Adds a fault for every setting that would switch on something that is not built. `config` has its values read. */
+/** Adds a fault for every setting that enables something unsupported. `config`: with parsed values. */
 export function refuseUnavailable(config: object, faults: FaultList): void {
   for (const { at, refuses } of rules) {
     for (const path of pathsOf(config, at.split('.'))) {
@@ -34,7 +34,7 @@ export function refuseUnavailable(config: object, faults: FaultList): void {
   }
 }
 
-/** The existing paths that fit a pattern. */
+/** The existing paths that match a pattern. */
 function pathsOf(root: unknown, pattern: readonly string[], at: Path = []): Path[] {
   const [next, ...rest] = pattern;
   if (next === undefined) return [at];

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatDuration, formatSize, parseDuration, parseNumber, parseSize } from './units.ts';
 
-test('durations are read in every unit, fractions included', () => {
+test('durations are parsed in every unit, including fractions', () => {
   const cases: [string, number][] = [
     ['250ms', 250],
     ['30s', 30_000],
@@ -16,12 +16,12 @@ test('durations are read in every unit, fractions included', () => {
   for (const [text, ms] of cases) assert.equal(parseDuration(text), ms, text);
 });
 
-test('what is no duration is refused, not guessed', () => {
+test('an invalid duration is refused, not guessed', () => {
   for (const text of ['', '30', 's', '30 s', '-1s', '1h30m', '1e3s', '30S', '1w', 'Infinitys'])
     assert.equal(parseDuration(text), null, text);
 });
 
-test('sizes are read in powers of 1024 and any case', () => {
+test('sizes are parsed in powers of 1024, in any case', () => {
   const cases: [string, number][] = [
     ['512b', 512],
     ['16kb', 16_384],
@@ -33,13 +33,13 @@ test('sizes are read in powers of 1024 and any case', () => {
   for (const text of ['', '64', '64mib', '-1kb', 'mb']) assert.equal(parseSize(text), null, text);
 });
 
-test('numbers as text are read only where they are nothing but a number', () => {
+test('a text is parsed as a number only as a whole', () => {
   assert.equal(parseNumber(' 8080 '), 8080);
   assert.equal(parseNumber('0.25'), 0.25);
   for (const text of ['', '0x10', '1,000', '8080a', 'NaN', 'Infinity']) assert.equal(parseNumber(text), null, text);
 });
 
-test('what is written for a duration or size reads as the same value', () => {
+test('a formatted duration or size parses to the same value', () => {
   fc.assert(
     fc.property(fc.nat(), (value) => {
       assert.equal(parseDuration(formatDuration(value)), value);

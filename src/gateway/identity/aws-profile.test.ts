@@ -22,14 +22,11 @@ test('a profile is read from the credentials file, else from the config file und
   assert.equal((await loadAwsProfile(identityOf(t, { credentials, config }, 'dev'))).value.accessKeyId, 'D');
 });
 
-test('what is missing is said to callers without paths and names, and to the operator with them', async (t) => {
+test('errors for missing credentials have paths and names for the operator, but not for callers', async (t) => {
   const cases: readonly (readonly [Parameters<typeof identityOf>[1], string])[] = [
-    [{}, 'no AWS credentials: there are no shared files'],
+    [{}, 'no AWS credentials: the shared files do not exist'],
     [{ credentials: '[other]\n' }, 'no AWS credentials: the profile has no access key'],
-    [
-      { config: '[profile dev]\nsso_session = x\n' },
-      'no AWS credentials: the profile gets its credentials by sso_session, which is not supported',
-    ],
+    [{ config: '[profile dev]\nsso_session = x\n' }, 'no AWS credentials: the profile uses sso_session, which is not supported'],
   ];
   for (const [files, message] of cases) {
     const identity = identityOf(t, files, 'dev');

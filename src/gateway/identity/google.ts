@@ -1,18 +1,18 @@
-/** Google's access tokens: for the key of a service account (RFC 7523), for a signed-in user, or from the metadata server of a machine. */
+/** Google access tokens: with the key of a service account (RFC 7523), a user's refresh token, or from the metadata server. */
 import { createSign } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CredentialError } from '../../transport/credential-error.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import { secretsInKey } from '../config/secrets.ts';
-import type { Loaded } from './renewed.ts';
+import type { Loaded } from './renewed-value.ts';
 import type { AskToken, TokenRequest } from './token-request.ts';
 
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
 const TOKEN_URL = 'https://oauth2.googleapis.com/token';
 const ASSERTION_S = 3600;
 
-/** The key is read anew for each token: its file may have been replaced. */
+/** Reads the key for each token, as its file may have been replaced. */
 export async function loadGoogleToken(
   identity: Extract<IdentityConfig, { kind: 'google-key' }>,
   ask: AskToken,
@@ -38,7 +38,7 @@ async function readKey(file: string): Promise<string> {
     return await readFile(file, 'utf8');
   } catch (error) {
     const code = (error as { code?: string }).code ?? 'unknown';
-    throw new CredentialError(`no access token: the key file can not be read (${code})`, null, file);
+    throw new CredentialError(`no access token: the key file cannot be read (${code})`, null, file);
   }
 }
 
@@ -63,7 +63,7 @@ function assertionOf(key: Readonly<Record<string, string>>, url: string, place: 
   try {
     return `${text}.${createSign('RSA-SHA256').update(text).sign(privateKey!, 'base64url')}`;
   } catch {
-    throw new CredentialError('no access token: the private_key is no key in PEM', 'invalid_key', place);
+    throw new CredentialError('no access token: the private_key is not a PEM key', 'invalid_key', place);
   }
 }
 
@@ -72,21 +72,21 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   authorized_user: ['client_id', 'client_secret', 'refresh_token'],
 };
 
-/** What is wrong with a key in JSON, without any of its values; null: nothing that can be seen. */
+/** Describes what is wrong with a JSON key, without any of its values; null: nothing found. */
 export function googleKeyFault(json: string): string | null {
   let key: unknown;
   try {
     key = JSON.parse(json);
   } catch {
-    return 'is no JSON';
+    return 'is not JSON';
   }
-  if (!isRecord(key)) return 'is no JSON object';
+  if (!isRecord(key)) return 'is not a JSON object';
   const type = key['type'];
   const members = typeof type === 'string' && Object.hasOwn(MEMBERS, type) ? MEMBERS[type]! : null;
   if (members === null)
-    return `is of the type ${JSON.stringify(type ?? null).slice(0, 60)}; known are ${Object.keys(MEMBERS).join(' and ')}`;
+    return `has the type ${JSON.stringify(type ?? null).slice(0, 60)}; supported types: ${Object.keys(MEMBERS).join(' and ')}`;
   const missing = members.find((name) => typeof key[name] !== 'string' || key[name] === '');
   if (missing !== undefined) return `lacks ${missing}`;
   const url = key['token_uri'];
-  return url === undefined || (typeof url === 'string' && URL.canParse(url)) ? null : 'has a token_uri that is no URL';
+  return url === undefined || (typeof url === 'string' && URL.canParse(url)) ? null : 'has a token_uri that is not a URL';
 }

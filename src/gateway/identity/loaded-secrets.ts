@@ -1,11 +1,11 @@
 import { SecretMask } from '../../core/secrets/secret-mask.ts';
 
-/** Of earlier ones the last are kept: they may still be quoted. */
+/** The most secrets kept, newest first; older ones may still be quoted. */
 const SECRETS_MAX = 2_000;
-/** Shorter texts stand in ordinary text. */
+/** Shorter secrets occur in ordinary text. */
 const LENGTH_MIN = 8;
 
-/** Tokens and keys that were loaded while the gateway runs: they are masked as those of the config are. */
+/** Tokens and keys that are loaded at runtime and masked like those of the config. */
 export class LoadedSecrets {
   readonly #onChange: () => void;
   #secrets: readonly string[] = [];

@@ -38,7 +38,7 @@ function requestOf(body: UpstreamRequest['body']): Omit<UpstreamRequest, 'signer
   return { origin: 'https://bedrock.example', path: '/model/m/invoke', method: 'POST', headers, body, connectTimeoutMs: 3000 };
 }
 
-/** What the request has to carry for its body. */
+/** The expected body hash header. */
 function expected(body: Uint8Array, epochMs: number): string[] {
   const bodyHash = createHash('sha256').update(body).digest('hex');
   const headers = ['host', 'bedrock.example', 'content-type', 'application/json'];
@@ -52,7 +52,7 @@ test('a small body is signed and sent at once', () => {
   assert.deepEqual(sent[0]!.headers.slice(4), expected(body, clock.epochMs()));
 });
 
-test('a large body, whole or in pieces, is hashed in steps and signed with the time at which it is sent', async () => {
+test('a large body, whole or in chunks, is hashed in slices and signed with the time of sending', async () => {
   const large = Buffer.alloc(5_000_001, 'ab');
   for (const body of [large, [large.subarray(0, 7), large.subarray(7, 3_000_000), large.subarray(3_000_000)]]) {
     const { clock, sent, errors, listener, transport, signer } = setUp();
@@ -64,14 +64,14 @@ test('a large body, whole or in pieces, is hashed in steps and signed with the t
   }
 });
 
-test('a request that is given up while its body is hashed is not sent, and leaves nothing behind', async () => {
+test('a request that is aborted while its body is hashed is not sent, and leaves no timers', async () => {
   const { clock, sent, errors, listener, transport, signer } = setUp();
   transport.send({ ...requestOf(Buffer.alloc(50_000_000)), signer: signer.begin() }, listener).abort();
   await clock.advanceAsync(10_000);
   assert.deepEqual([sent.length, errors.length, clock.pendingTimers], [0, 0, 0]);
 });
 
-test('a request waits for credentials no longer than for a connection', async () => {
+test('a request waits for credentials at most as long as its connect timeout', async () => {
   const { clock, sent, errors, listener, transport } = setUp();
   const never = { sign: () => null, whenReady: () => () => {}, renew: () => false };
   transport.send({ ...requestOf(null), signer: never }, listener);

@@ -1,4 +1,4 @@
-/** Makes the signer for each identity of the configuration. */
+/** Creates the signer for each identity of the configuration. */
 import type { Clock } from '../../core/clock.ts';
 import type { SlicedWork } from '../../core/sliced-work.ts';
 import { BodyHash } from '../../endpoint/body-hash.ts';
@@ -9,7 +9,7 @@ import type { Transport, UpstreamRequest } from '../../transport/transport.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import { loadAwsProfile } from './aws-profile.ts';
 import { loadGoogleToken, metadataTokenRequest } from './google.ts';
-import { Renewed, type Loaded, type Source } from './renewed.ts';
+import { RenewedValue, type Loaded, type Source } from './renewed-value.ts';
 import { createTokenAsker } from './token-request.ts';
 
 export interface ClosableSigner extends CredentialSigner {
@@ -21,18 +21,18 @@ export interface SignersOptions {
   readonly clock: Clock;
   /** For the hashes of large bodies. */
   readonly slices: SlicedWork;
-  /** Of every secret that was loaded: it must not be shown. */
+  /** Called with every loaded secret, which must be masked. */
   readonly onSecret: (secret: string) => void;
   readonly onTrouble: (message: string) => void;
 }
 
 export type CreateSigner = (identity: IdentityConfig) => ClosableSigner;
 
-/** What is loaded is loaded at once, before the first request needs it. */
+/** Credentials are loaded at once, before the first request needs them. */
 export function createSigners({ transport, clock, slices, onSecret, onTrouble }: SignersOptions): CreateSigner {
   const ask = createTokenAsker(transport, clock);
-  const renewed = <T>(load: () => Promise<Loaded<T>>, secretsOf: (value: T) => readonly string[]): Renewed<T> => {
-    const made = new Renewed({
+  const renewed = <T>(load: () => Promise<Loaded<T>>, secretsOf: (value: T) => readonly string[]): RenewedValue<T> => {
+    const made = new RenewedValue({
       clock,
       load,
       onLoaded: (value) => secretsOf(value).forEach(onSecret),
@@ -125,7 +125,7 @@ class AwsSigner implements ClosableSigner {
   }
 }
 
-/** A larger body is hashed while others are served, in bytes. */
+/** Larger bodies are hashed in slices, in bytes. */
 const HASHED_AT_ONCE_MAX = 1024 * 1024;
 
 class AwsRequestSigner implements RequestSigner {
@@ -165,7 +165,7 @@ function lengthOf(body: UpstreamRequest['body']): number {
   return body === null ? 0 : body instanceof Uint8Array ? body.byteLength : body.reduce((length, piece) => length + piece.byteLength, 0);
 }
 
-/** Only headers that no proxy on the way changes are signed. */
+/** Signs only headers that proxies do not change. */
 function signHeaders(
   { method, origin, path, headers }: UpstreamRequest,
   bodyHash: string,

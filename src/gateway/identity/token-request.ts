@@ -1,11 +1,11 @@
-/** Asks a token server for an access token. */
+/** Requests access tokens from a token server. */
 import { Buffer } from 'node:buffer';
 import type { Clock } from '../../core/clock.ts';
 import { CredentialError } from '../../transport/credential-error.ts';
 import type { Transport } from '../../transport/transport.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
-import type { Loaded } from './renewed.ts';
+import type { Loaded } from './renewed-value.ts';
 
 export interface TokenRequest {
   readonly url: string;
@@ -14,10 +14,10 @@ export interface TokenRequest {
   readonly form: Readonly<Record<string, string>> | null;
 }
 
-const ANSWER_WITHIN_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 const BODY_MAX = 64 * 1024;
-/** Where the server does not say how long its token is good for. */
-const USUAL_MS = 60 * 60_000;
+/** The lifetime of a token if the server does not report it, in milliseconds. */
+const DEFAULT_LIFETIME_MS = 60 * 60_000;
 
 export type AskToken = (request: TokenRequest) => Promise<Loaded<string>>;
 
@@ -30,12 +30,12 @@ export function createTokenAsker(transport: Transport, clock: Clock): AskToken {
   };
 }
 
-interface Answered {
+interface TokenResponse {
   readonly status: number;
   readonly body: Buffer;
 }
 
-function exchange(transport: Transport, clock: Clock, { url, headers = [], form }: TokenRequest): Promise<Answered> {
+function exchange(transport: Transport, clock: Clock, { url, headers = [], form }: TokenRequest): Promise<TokenResponse> {
   const { origin, host, pathname, search } = new URL(url);
   const unavailable = (why: string): CredentialError => new CredentialError(`no access token: ${host} ${why}`);
   return new Promise((resolve, reject) => {
@@ -47,9 +47,9 @@ function exchange(transport: Transport, clock: Clock, { url, headers = [], form 
       if (error === null) resolve({ status, body: Buffer.concat(chunks) });
       else reject(error);
     };
-    const timer = clock.schedule(ANSWER_WITHIN_MS, () => {
+    const timer = clock.schedule(TIMEOUT_MS, () => {
       call.abort();
-      end(unavailable(`did not answer within ${ANSWER_WITHIN_MS} ms`));
+      end(unavailable(`did not respond within ${TIMEOUT_MS} ms`));
     });
     const typed = form === null ? [] : ['content-type', 'application/x-www-form-urlencoded'];
     const call = transport.send(
@@ -59,7 +59,7 @@ function exchange(transport: Transport, clock: Clock, { url, headers = [], form 
         method: form === null ? 'GET' : 'POST',
         headers: [...headers, ...typed, 'accept', 'application/json', 'accept-encoding', 'identity', 'user-agent', 'breakwater'],
         body: form === null ? null : Buffer.from(new URLSearchParams(form).toString()),
-        connectTimeoutMs: ANSWER_WITHIN_MS,
+        connectTimeoutMs: TIMEOUT_MS,
       },
       {
         onSent() {},
@@ -69,22 +69,22 @@ function exchange(transport: Transport, clock: Clock, { url, headers = [], form 
           bytes += chunk.byteLength;
           if (bytes <= BODY_MAX) return;
           call.abort();
-          end(unavailable('sent too much'));
+          end(unavailable('sent a response that is too large'));
         },
         onEnd: () => end(null),
-        onError: (error) => end(unavailable(`can not be reached (${(error as { code?: string }).code ?? error.name})`)),
+        onError: (error) => end(unavailable(`cannot be reached (${(error as { code?: string }).code ?? error.name})`)),
       },
     );
   });
 }
 
-/** What it says of us is a refusal; what it says of itself is trouble that may pass. */
+/** A 4xx other than 408 and 429 is a permanent rejection (with a code); anything else may be temporary. */
 function refusalOf(host: string, status: number, body: Buffer): CredentialError {
   const { code, message } = readErrorBody(body);
   const named = errorWord(body) ?? code;
   const words = [named, message].filter((one) => one !== null && one !== '').join(': ');
   const isRefusal = status >= 400 && status < 500 && status !== 408 && status !== 429;
-  const text = `no access token: ${host} answered ${status}${words === '' ? '' : ` ${words}`}`;
+  const text = `no access token: ${host} responded with ${status}${words === '' ? '' : ` ${words}`}`;
   return new CredentialError(text, isRefusal ? (named ?? String(status)) : null);
 }
 
@@ -98,9 +98,10 @@ function errorWord(body: Buffer): string | null {
 function readToken(host: string, body: Buffer): Loaded<string> {
   const value = parse(body);
   const { access_token: token, expires_in: seconds } = isRecord(value) ? value : {};
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) throw new CredentialError(`no access token: ${host} sent none`);
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
+    throw new CredentialError(`no access token: the response of ${host} contains none`);
   const forS = Number(seconds);
-  return { value: token, forMs: Number.isFinite(forS) && forS > 0 ? forS * 1000 : USUAL_MS };
+  return { value: token, forMs: Number.isFinite(forS) && forS > 0 ? forS * 1000 : DEFAULT_LIFETIME_MS };
 }
 
 function parse(body: Buffer): unknown {

@@ -12,7 +12,6 @@ import { isRecord } from '../../wire/json-values.ts';
 import type { ClientConfig } from '../config/index.ts';
 
 const COLLECTION = 'budget';
-const SAVE_EVERY_MS = 250;
 /** Instances that share a store read each other's spending this often, in milliseconds. */
 const READ_EVERY_MS = 2_000;
 /** A month, and a day for clocks that differ. */
@@ -37,7 +36,6 @@ export class ClientMoney {
   /** What was saved last, by client. */
   readonly #saved = new Map<string, number>();
   #timer: Timer | null = null;
-  #readAt = -Infinity;
 
   constructor(store: Store, clock: Clock, process: string) {
     this.#store = store;
@@ -79,7 +77,7 @@ export class ClientMoney {
       Array.from(this.#budgets, ([name, budget]) => [
         name,
         {
-          usd: budget.limit,
+          usd: budget.usd,
           per: budget.per,
           spentUsd: rounded(budget.spentUsd(now)),
           remainingUsd: rounded(Math.max(0, budget.remainingUsd(now))),
@@ -95,7 +93,7 @@ export class ClientMoney {
     return Array.from(this.#budgets.values(), (budget) => ({
       id: budget.id,
       kind: budget.kind,
-      limit: budget.limit,
+      limit: budget.usd,
       available: rounded(Math.max(0, budget.remainingUsd(now))),
     }));
   }
@@ -105,11 +103,11 @@ export class ClientMoney {
     await this.#read();
   }
 
+  /** Reads the spending of other instances from time to time, where there are any. */
   start(): void {
-    this.#timer = this.#clock.schedule(SAVE_EVERY_MS, () => {
-      this.save();
-      if (this.#store.shared !== undefined && this.#budgets.size > 0 && this.#clock.now() - this.#readAt >= READ_EVERY_MS)
-        void this.#read();
+    if (this.#store.shared === undefined) return;
+    this.#timer = this.#clock.schedule(READ_EVERY_MS, () => {
+      if (this.#budgets.size > 0) void this.#read();
       this.start();
     });
   }
@@ -117,7 +115,6 @@ export class ClientMoney {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    this.save();
   }
 
   save(): void {
@@ -136,7 +133,6 @@ export class ClientMoney {
   }
 
   async #read(): Promise<void> {
-    this.#readAt = this.#clock.now();
     const stored = await this.#store.getAll(COLLECTION);
     const now = this.#clock.now();
     for (const [name, budget] of this.#budgets) {

@@ -1,7 +1,7 @@
 /** Everything about money: the usage ledger, budgets, session limits, and warnings about models that end soon. */
 import type { Clock, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
-import type { EventBus } from '../../core/events.ts';
+import type { EventBus, FinishedEvent } from '../../core/events.ts';
 import type { Client, GatewayRequest } from '../../pipeline/request/gateway-request.ts';
 import type { Route } from '../../pipeline/route/route.ts';
 import type { SessionRefusal } from '../../policy/budget/session-limits.ts';
@@ -14,7 +14,11 @@ import { UsageLedger } from './usage-ledger.ts';
 import { usageReport } from './usage-report.ts';
 import type { UsageGroup, UsageReport } from './usage-report.ts';
 
-/** A running gateway repeats its warnings about ends of life this often, in milliseconds. */
+/** Usage and spending are saved this long after a request ended, in milliseconds. */
+const SAVE_AFTER_MS = 250;
+/** The same where other instances write to the store too. */
+const SAVE_AFTER_SHARED_MS = 2_000;
+/** Warnings about ends of life are repeated this often, in milliseconds. */
 const WARN_EVERY_MS = 86_400_000;
 
 export interface MoneyOptions {
@@ -33,7 +37,9 @@ export class Money {
   readonly #warn: (message: string) => void;
   /** Routes with a last tier for requests over budget. */
   readonly #routes = new WeakMap<Route, Map<string, Route>>();
-  #warnTimer: Timer | null = null;
+  readonly #saveAfterMs: number;
+  #saveTimer: Timer | null = null;
+  #warnAt = -Infinity;
 
   constructor({ store, clock, events, config, warn }: MoneyOptions) {
     const process = uniqueName();
@@ -42,7 +48,8 @@ export class Money {
     this.#clock = clock;
     this.#config = config;
     this.#warn = warn;
-    events.on('finished', (event) => this.#ledger.record(event));
+    this.#saveAfterMs = store.shared === undefined ? SAVE_AFTER_MS : SAVE_AFTER_SHARED_MS;
+    events.on('finished', (event) => this.#record(event));
   }
 
   async start(): Promise<void> {
@@ -52,9 +59,22 @@ export class Money {
   }
 
   stop(): void {
-    this.#warnTimer?.cancel();
     this.clients.stop();
+    this.#save();
+  }
+
+  #record(event: FinishedEvent): void {
+    if (event.calls === undefined) return;
+    this.#ledger.record(event);
+    this.#saveTimer ??= this.#clock.schedule(this.#saveAfterMs, () => this.#save());
+  }
+
+  #save(): void {
+    this.#saveTimer?.cancel();
+    this.#saveTimer = null;
     this.#ledger.save();
+    this.clients.save();
+    if (this.#clock.now() >= this.#warnAt) this.#warnOfEnds();
   }
 
   /** Why the session of the request may not start another one; null: it may. Counts the request. */
@@ -86,8 +106,8 @@ export class Money {
   }
 
   #warnOfEnds(): void {
+    this.#warnAt = this.#clock.now() + WARN_EVERY_MS;
     for (const message of endOfLifeWarnings(this.#config(), this.#clock.epochMs())) this.#warn(message);
-    this.#warnTimer = this.#clock.schedule(WARN_EVERY_MS, () => this.#warnOfEnds());
   }
 }
 

@@ -4,7 +4,7 @@
  * Each process writes rows of its own, under keys that hold its random id, and never reads them back to continue: a store that is away at the start
  * or shared by several instances loses and overwrites nothing. A report sums all of them.
  */
-import type { Clock, Timer } from '../../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { FinishedEvent } from '../../core/events.ts';
 import type { Store } from '../../store/store.ts';
 import { addCall, classOf, emptyCounts, keyText, readRow } from './usage-row.ts';
@@ -23,11 +23,9 @@ export class UsageLedger {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #process: string;
-  readonly #saveEveryMs: number;
   /** Rows of this process: those of today, and older ones that are not saved. */
   readonly #rows = new Map<string, UsageRow>();
   readonly #unsaved = new Set<string>();
-  #timer: Timer | null = null;
   #day = '';
   #dayEndsMs = -Infinity;
   #rowsToday = 0;
@@ -37,11 +35,10 @@ export class UsageLedger {
     this.#store = store;
     this.#clock = clock;
     this.#process = process;
-    this.#saveEveryMs = store.shared === undefined ? 250 : 2_000;
   }
 
-  record({ client, model, calls }: FinishedEvent): void {
-    if (calls === undefined) return;
+  /** Counts the calls of a request; `save` stores them. */
+  record({ client, model, calls = [] }: FinishedEvent): void {
     const day = this.#today();
     for (const call of calls) {
       const id = { day, client, model: short(model), target: short(call.target), ...classOf(call) };
@@ -59,13 +56,10 @@ export class UsageLedger {
       addCall(row, call);
       this.#unsaved.add(key);
     }
-    this.#timer ??= this.#clock.schedule(this.#saveEveryMs, () => this.save());
   }
 
   /** Passes unsaved rows to the store. */
   save(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
     const today = this.#today();
     for (const key of this.#unsaved) {
       const row = this.#rows.get(key)!;

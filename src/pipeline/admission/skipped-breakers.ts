@@ -10,7 +10,7 @@ export function noteSkipped(tiers: Tiers, started: Start<RouteTarget> | null): b
     for (const target of tier) {
       const { breaker } = target.state;
       // Credentials of one model are adjacent and share one breaker.
-      if (breaker.state === 'open' && breaker !== last?.state.breaker && breaker.miss()) mayProbeSooner = true;
+      if (breaker.state === 'open' && breaker !== last?.state.breaker && breaker.noteSkipped()) mayProbeSooner = true;
       last = target;
     }
     if (started !== null && tier.includes(started.target)) break;

@@ -347,9 +347,9 @@ export class Attempt implements GuardListener, GuardLimits {
   onCandidate(): void {
     this.firstContentAt = this.#guard.buffer.since ?? this.#clock.now();
     this.#isAwaited = false;
-    this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
+    this.options.target.state.firstContent.responded(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
-    this.options.target.state.rescueBudget.noteAnswer();
+    this.options.target.state.rescueBudget.noteResponse();
     this.#settleDecision();
   }
 

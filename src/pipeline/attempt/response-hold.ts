@@ -7,7 +7,7 @@ import type { TargetQuality } from '../route/target-quality.ts';
 /** Null: the policy checks nothing that the beginning of a stream could show. */
 export function createResponseHold({ response, stream }: Dialect, { buffer, rules }: TargetQuality): StreamHold | null {
   if (buffer) return new WholeHold(response.createFold());
-  return rules.looksAtOpenings ? new OpeningHold(rules, stream.createOpeningReader()) : null;
+  return rules.checksOpenings ? new OpeningHold(rules, stream.createOpeningReader()) : null;
 }
 
 /** Holds the whole stream. It is parsed incrementally, so that its end does not cost the parsing of a whole response. */

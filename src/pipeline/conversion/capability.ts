@@ -1,4 +1,4 @@
-/** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
+/** Determines which targets can serve a request: other dialects do not support all of its features. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Operation } from '../../core/request.ts';
 import { convertRequest, isConversionCached, speaks } from '../../wire/conversion.ts';
@@ -7,10 +7,10 @@ import type { GatewayRequest } from '../request/gateway-request.ts';
 import { callerBody, isConverted } from './sent-body.ts';
 import type { Route, RouteTarget, TargetState, Tiers } from '../route/route.ts';
 
-/** A target that can't be asked, and why. */
+/** A target that can't serve the request, and why. */
 export interface Incapable {
   readonly target: RouteTarget;
-  /** The member that the target has no place for; null: it does not serve the operation. */
+  /** The unsupported member; null: the operation is not supported. */
   readonly field: string | null;
   readonly message: string;
 }
@@ -23,8 +23,8 @@ export interface Capable {
 const NONE: readonly Incapable[] = [];
 
 /**
- * Those of `tiers` that can carry the request. While a better tier holds a target that needs no conversion, a worse one is not examined:
- * `whyIncapable` does so when it is chosen.
+ * The targets of `tiers` that can serve the request. Below a tier with a target that needs no conversion, tiers are not examined until they
+ * are used (`whyIncapable`).
  */
 export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
   const areAllSpeaking = route.areAllSpeaking(request.dialect);
@@ -53,57 +53,57 @@ function firstTiers(request: GatewayRequest, tiers: Tiers): readonly RouteTarget
   return (last < 0 ? tiers : tiers.slice(0, last + 1)).flat();
 }
 
-/** A smaller prompt without tools fits everywhere. */
+/** A smaller prompt without tools is supported by every target. */
 const MODEST_TOKENS = 4_000;
 
 function isModest({ facts }: GatewayRequest): boolean {
   return !facts.hasTools && facts.inputTokens <= MODEST_TOKENS;
 }
 
-/** Our estimate of the input is at most so many times too high. */
+/** The factor by which the estimate of input tokens may be too high. */
 const ESTIMATE_SLACK = 2;
 
-/** Models that are known to be too small for the prompt, or to call no tools, as long as another one is left: what is known may be wrong. */
+/** Models whose known context is too small for the prompt, or that do not support tools, unless no other is left, as this may be wrong. */
 function unlikely(request: GatewayRequest, targets: readonly RouteTarget[], unable: readonly Incapable[]): readonly Incapable[] {
   const { facts } = request;
   const left = targets.filter((target) => !unable.some((other) => other.target === target));
   const unfit = left.flatMap((target): Incapable[] => {
     const { name, contextTokens, callsTools } = target.state;
-    if (facts.hasTools && !callsTools) return [{ target, field: 'tools', message: `${name} is known to call no tools` }];
+    if (facts.hasTools && !callsTools) return [{ target, field: 'tools', message: `${name} does not support tools` }];
     if (contextTokens === null || facts.inputTokens / ESTIMATE_SLACK <= contextTokens) return [];
-    return [{ target, field: null, message: `the prompt is larger than the ${contextTokens} tokens that ${name} takes` }];
+    return [{ target, field: null, message: `the prompt is larger than the context of ${contextTokens} tokens of ${name}` }];
   });
   const isUnfit = (target: RouteTarget): boolean => unfit.some((other) => other.target === target);
   return unfit.length > 0 && left.some((target) => !isUnfit(target) && whyIncapableNow(request, target) === null) ? unfit : NONE;
 }
 
-/** False: the target speaks the dialect, but not this part of it. */
+/** Whether the target supports this operation of its dialect. */
 export function serves({ endpoint }: TargetState, operation: Operation, path: string): boolean {
   return endpoint.serves === undefined || endpoint.serves(operation, path);
 }
 
-/** True if the target gets the request as it came. */
+/** True if the request is sent to the target without conversion. */
 export function takesAsItIs({ dialect, facts, path }: GatewayRequest, state: TargetState): boolean {
   return speaks(dialect, state) && serves(state, facts.operation, path);
 }
 
-/** True if the request can be sent to the target at once: it needs no conversion, or one that is small or made already. */
+/** True if the request can be sent to the target at once: it needs no conversion, or the conversion is small or cached. */
 export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): boolean {
   return isExaminedAtOnce(request, target) && whyIncapable(request, target) === null;
 }
 
-/** Its conversion is not to be made on the event loop: it is none, small, or made already. */
+/** True if no large conversion is needed: none, a small one, or a cached one. */
 function isExaminedAtOnce(request: GatewayRequest, { state }: RouteTarget): boolean {
   const body = callerBody(request, state);
   return takesAsItIs(request, state) || !isLarge(body) || isConversionCached(body, state.wire.key);
 }
 
-/** As `whyIncapable`; null too where that is not known without a large conversion. */
+/** As `whyIncapable`; also null if that requires a large conversion. */
 function whyIncapableNow(request: GatewayRequest, target: RouteTarget): Incapable | null {
   return isExaminedAtOnce(request, target) ? whyIncapable(request, target) : null;
 }
 
-/** Why the target can't carry the request; null: it can. */
+/** Why the target can't serve the request; null: it can. */
 export function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
   const { wire, name } = target.state;
   if (takesAsItIs(request, target.state)) return null;
@@ -112,10 +112,10 @@ export function whyIncapable(request: GatewayRequest, target: RouteTarget): Inca
   if (!converted.ok) return { target, field: converted.field, message: converted.message };
   const [field] = target.policy.conversion === 'strict' ? converted.dropped : [];
   if (field === undefined) return null;
-  return { target, field, message: `'${field}' would be left out for a provider of another protocol, and policy.conversion is strict` };
+  return { target, field, message: `'${field}' would be dropped for a provider of another protocol, and policy.conversion is strict` };
 }
 
-/** No target of the route can carry the request. */
+/** The error if no target of the route can serve the request. */
 export function incapableError(route: Route, incapable: readonly Incapable[]): BreakwaterError {
   const names = [...new Set(incapable.map(({ target }) => target.state.name))].join(', ');
   const { field, message } = incapable[0]!;

@@ -15,12 +15,12 @@ port.on('message', ({ id, from, to, bytes, stream, can }: ConversionQuestion) =>
       ? { id, converted: { ...converted, echo: {}, tools: converted.tools.map(nameOnly) }, echo: JSON.stringify(converted.echo) }
       : { ...reply, converted };
   } catch {
-    // The request is converted where it is used, and its own error is reported there.
+    // The request is converted again where it is used, which reports the error.
   }
   port.postMessage(reply);
 });
 
-/** Schemas and formats may hold exact numbers, which can't be copied; responses need none of them. */
+/** Removes schemas and formats, which may contain exact numbers that can't be cloned; responses do not need them. */
 function nameOnly(tool: ModelTool): ModelTool {
   if (tool.type === 'function') return { ...tool, schema: null };
   return tool.type === 'custom' ? { ...tool, format: null } : tool;

@@ -1,7 +1,7 @@
 /**
- * Large requests are converted in a thread of their own: parsing and writing 16 MB takes half a second, in which the event loop would
- * serve no other caller. One conversion runs at a time; clients take turns. `convertRequest` then returns the conversion made. A request
- * whose conversion fails in the thread is converted where it is used.
+ * Converts large requests in a worker thread: parsing and writing 16 MB takes half a second, which would block the event loop. One
+ * conversion runs at a time; clients take turns. `convertRequest` then returns the cached result. If a conversion fails in the thread, the
+ * request is converted where it is used.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -15,14 +15,14 @@ import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { Tiers } from '../route/route.ts';
 import type { ConversionQuestion, ConversionReply } from './messages.ts';
 
-/** A smaller request is converted where it is used, within some 10 ms. */
+/** Smaller requests are converted where they are used, in about 10 ms. */
 const LARGE_BYTES = 512 * 1024;
 
 const WORKER = new URL(`./conversion-worker${extname(import.meta.url)}`, import.meta.url);
 
 /** The conversions of one request. */
 export interface Preparation {
-  /** All are made, failed or were cancelled. Never rejects. */
+  /** Resolves when all are done, failed or cancelled. Never rejects. */
   readonly done: Promise<void>;
   readonly isDone: boolean;
   cancel(): void;
@@ -68,7 +68,7 @@ export class LargeConversions {
   #running: { readonly id: number; readonly task: Task; readonly wire: TargetWire } | null = null;
   #lastHolder: string | null = null;
 
-  /** Starts the conversions for all targets that need one; null: there is nothing to convert in advance. */
+  /** Starts the conversions for all targets that need one; null: none needed in advance. */
   prepare(request: GatewayRequest, tiers: Tiers): Preparation | null {
     const { facts, dialect } = request;
     const body = request.history?.body ?? request.body;
@@ -109,7 +109,7 @@ export class LargeConversions {
     this.#running = { id, task, wire };
   }
 
-  /** The oldest task of another client than the last one, if there is one; cancelled tasks are dropped. */
+  /** The oldest task of a different client than the last one, else the oldest; cancelled tasks are dropped. */
   #takeTask(): Task | null {
     for (let i = this.#waiting.length - 1; i >= 0; i--) if (this.#waiting[i]!.isDone) this.#waiting.splice(i, 1);
     const other = this.#waiting.findIndex(({ holder }) => holder !== this.#lastHolder);

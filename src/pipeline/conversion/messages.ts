@@ -2,7 +2,7 @@ import type { DialectName } from '../../wire/model.ts';
 import type { ConvertedRequest } from '../../wire/conversion.ts';
 import type { TargetCapabilities } from '../../wire/conversion-loss.ts';
 
-/** To the worker: a request that was decoded before. */
+/** To the worker: a request that was decoded successfully. */
 export interface ConversionQuestion {
   readonly id: number;
   readonly from: DialectName;
@@ -12,10 +12,10 @@ export interface ConversionQuestion {
   readonly can: TargetCapabilities;
 }
 
-/** From the worker; null: it could not be converted there. */
+/** From the worker; `converted` null: the conversion failed. */
 export interface ConversionReply {
   readonly id: number;
   readonly converted: ConvertedRequest | null;
-  /** Its `echo` as JSON: exact numbers can't be copied. */
+  /** `echo` as JSON, since exact numbers can't be cloned. */
   readonly echo: string;
 }

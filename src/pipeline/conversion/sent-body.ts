@@ -1,4 +1,4 @@
-/** The request as the target's dialect has it, before it is edited for the target. */
+/** The request in the target's dialect, before it is edited for the target. */
 import { convertRequest, speaks } from '../../wire/conversion.ts';
 import type { ConvertedRequest } from '../../wire/conversion.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
@@ -7,12 +7,12 @@ import type { TargetState } from '../route/route.ts';
 
 export type Converted = Extract<ConvertedRequest, { ok: true }>;
 
-/** True if the target speaks another dialect than the caller. */
+/** True if the target has a different dialect than the caller. */
 export function isConverted({ dialect, facts }: GatewayRequest, state: TargetState): boolean {
   return facts.operation === 'chat' && !speaks(dialect, state);
 }
 
-/** Null: the target gets the request as it came. */
+/** The converted request; null: sent without conversion. */
 export function conversionFor(request: GatewayRequest, state: TargetState): Converted | null {
   if (!isConverted(request, state)) return null;
   const converted = convertRequest(request.dialect, callerBody(request, state), request.facts.stream, state.wire);

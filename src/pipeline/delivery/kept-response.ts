@@ -4,7 +4,7 @@
  */
 import type { Failure } from '../../core/facts.ts';
 import type { Shortfall } from '../../core/quality.ts';
-import { realLength } from '../../policy/quality/quality.ts';
+import { usableLength } from '../../policy/quality/quality.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { addCostHeader, ownHeaders, metadataComment, metadataHeaders } from './response-headers.ts';
 import type { Attempt } from '../attempt/attempt.ts';
@@ -20,7 +20,7 @@ export function keepEmpty(output: Output, attempt: Attempt, failure: Failure): v
 
 /** Keeps a complete response that failed its quality check, unless a better one is kept. */
 export function keepFailedQuality(output: Output, attempt: Attempt, shortfall: Shortfall): void {
-  const length = realLength(attempt.readChoices(), shortfall);
+  const length = usableLength(attempt.readChoices(), shortfall);
   if (output.kept === null || length > output.kept.length)
     output.keep(keptResponse(output, attempt, attempt.takeWhole(), shortfall, length));
   else attempt.drop();
@@ -28,7 +28,7 @@ export function keepFailedQuality(output: Output, attempt: Attempt, shortfall: S
 
 /** True if the response is empty and the policy accepts that. */
 export function isAcceptedEmpty(attempt: Attempt, failure: Failure): boolean {
-  return failure.kind === 'empty' && failure.body !== null && attempt.options.target.quality.rules.welcomesEmpty;
+  return failure.kind === 'empty' && failure.body !== null && attempt.options.target.quality.rules.acceptsEmpty;
 }
 
 /** Responds with an accepted empty response. */

@@ -55,7 +55,7 @@ function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
 function budgetError({ active }: Output, now: Instant): BreakwaterError {
   const budget = active.request.client.budget!;
   const nextPeriod = budget.nextPeriod(now);
-  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.limit)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
+  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.usd)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
   return new BreakwaterError('budget_exceeded', text, { retryAfterMs: nextPeriod - now });
 }
 
@@ -63,11 +63,11 @@ function usd(amount: number): string {
   return `$${Number(amount.toPrecision(6))}`;
 }
 
-const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
+const UNKNOWN_END = ': running calls hold every slot of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
 
 /**
- * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited in vain, or callers that
- * do not read their responses hold places.
+ * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited too long, or callers that
+ * do not read their responses hold slots.
  */
 function waitsForUnknownEnd({ engine, active, retry }: Output, { why, blockers }: Refusal): boolean {
   if (why === 'expired' && active.queueMs + ROUNDING_MS >= active.route.maxWaitMs) return false; // its own limit

@@ -104,7 +104,7 @@ export class StalledReaders {
     this.#interruptedAt.set(reader.client, now);
     if (this.#interruptedAt.size > CLIENTS_MAX) this.#interruptedAt.delete(this.#interruptedAt.keys().next().value!);
     reader.interrupt(
-      new BreakwaterError('stream_interrupted', 'the caller did not read its response while other requests waited for its place'),
+      new BreakwaterError('stream_interrupted', 'the caller did not read its response while other requests waited for its slot'),
     );
   }
 }

@@ -1,6 +1,6 @@
-/** The opaque pieces in a request, and which targets can read them. */
+/** Finds the opaque items in a request (signatures, encrypted reasoning, ids), and which targets can read them. */
 import { hash } from 'node:crypto';
-import type { MakerBook, Place, Reading } from '../../policy/opaque/maker-book.ts';
+import type { PieceOrigins, Place, Reading } from '../../policy/opaque/piece-origins.ts';
 import { NOTHING_OPAQUE, UNREADABLE, UNSIGNED, UNSIGNED_CALL } from '../../wire/opaque/opaque.ts';
 import type { Cut, OpaqueInBody, OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
@@ -8,29 +8,30 @@ import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { TargetState } from '../route/route.ts';
 
 /**
- * - `foreign`: what others have made, or the target has refused
- * - `unknown`: also what it is not known to have made, and reasoning that led to nothing
- * - `all`: its own pieces too
+ * The items to remove for a target:
+ * - `foreign`: items of other makers, or that the target has refused
+ * - `unknown`: also items without a known maker, and reasoning without a following item
+ * - `all`: also its own items
  */
 export const STRIP_LEVELS = ['foreign', 'unknown', 'all'] as const;
 export type StripLevel = (typeof STRIP_LEVELS)[number];
 
-/** What is left out of a body for one target. */
+/** The parts of a body that are removed for one target. */
 export interface BodyCut {
   readonly level: StripLevel;
   readonly removed: readonly OpaquePiece[];
   readonly cuts: readonly Cut[];
-  /** Top-level members that go with them. */
+  /** Top-level members that are removed with them. */
   readonly drop: readonly string[];
-  /** What is left out, for people, each once. */
+  /** The names of the removed parts for logs, each once. */
   readonly fields: readonly string[];
 }
 
 const found = new WeakMap<RequestBody, OpaqueInBody>();
 
 /**
- * Looks into bodies only whose scan has come across names of such pieces, once into each. A conversation that is written out holds what it
- * refers to itself.
+ * The opaque items of a request, found once per body, and only if its scan has found names of such items. An expanded conversation contains
+ * the items it refers to.
  */
 export function piecesIn(request: GatewayRequest): OpaqueInBody {
   const { dialect } = request;
@@ -41,29 +42,29 @@ export function piecesIn(request: GatewayRequest): OpaqueInBody {
   return pieces;
 }
 
-/** The body whose pieces count. */
+/** The body with the relevant items: the expanded conversation, if there is one. */
 export function writtenOut({ body, history }: GatewayRequest): RequestBody {
   return history?.body ?? body;
 }
 
-/** Looks into a body whatever its scan has come across. */
+/** Makes `piecesIn` search the body regardless of its scan. */
 export function lookInto(request: GatewayRequest): void {
   (writtenOut(request) as { opaque?: boolean }).opaque = true;
 }
 
-/** Who makes and reads pieces at a target: with the callers' own keys each caller has an account of its own. */
+/** The maker and reader of items at a target: with forwarded keys each caller has its own account. */
 export function placeOf({ callerCredential }: GatewayRequest, { provider, model, credential }: TargetState): Place {
   const isOwn = credential.auth !== 'caller' || callerCredential === null;
   const account = isOwn ? credential.id : `${credential.id}:${hash('sha256', callerCredential, 'hex').slice(0, 16)}`;
   return { provider, account, model };
 }
 
-/** Signing nothing is a habit of a provider, whatever the account and the model. */
+/** Whether calls are signed depends on the provider only, not on account and model. */
 export function unsignedAt({ provider }: Place): Place {
   return { provider, account: provider, model: '' };
 }
 
-export function readingOf(book: MakerBook, nowMs: number, { kind, id }: OpaquePiece, place: Place): Reading {
+export function readingOf(book: PieceOrigins, nowMs: number, { kind, id }: OpaquePiece, place: Place): Reading {
   if (id === UNREADABLE) return 'foreign';
   if (id === UNSIGNED_CALL) return book.reading(nowMs, id, place) === 'foreign' ? 'foreign' : 'unknown';
   if (id === UNSIGNED) return book.reading(nowMs, id, unsignedAt(place)) === 'own' ? 'own' : 'foreign';
@@ -73,7 +74,7 @@ export function readingOf(book: MakerBook, nowMs: number, { kind, id }: OpaquePi
   return makers.some(({ account }) => account === place.account) ? 'own' : 'foreign';
 }
 
-/** True if signed reasoning stands in the request, and is valid only while this member stays as it is. */
+/** True if the request contains signed reasoning that becomes invalid if this member changes. */
 export function isBound(request: GatewayRequest, field: string): boolean {
   return request.dialect.opaque.bound.has(field) && piecesIn(request).pieces.some(({ kind }) => kind === 'reasoning');
 }

@@ -1,4 +1,4 @@
-/** Where a request that holds opaque pieces goes: to their maker while it can serve, and nowhere else for what one account holds. */
+/** Routes requests with opaque items: preferably to the maker of the items, and only there for state that one account holds. */
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { without } from '../conversion/capability.ts';
@@ -8,7 +8,7 @@ import { piecesIn, placeOf, readingOf } from './pieces.ts';
 
 const NONE: readonly RouteTarget[] = [];
 
-/** Those of `tiers` that made some of the pieces, the maker of the latest first. */
+/** The targets of `tiers` that made some of the items, the maker of the latest first. */
 export function makersAmong(engine: Engine, request: GatewayRequest, tiers: Tiers): readonly RouteTarget[] {
   const { pieces } = piecesIn(request);
   const { history } = request;
@@ -28,7 +28,7 @@ export function makersAmong(engine: Engine, request: GatewayRequest, tiers: Tier
   return makers;
 }
 
-/** Leaves out the targets that don't hold what the request names by its id. */
+/** Removes targets that do not hold the state that the request references by id. */
 export function holdingOnly(engine: Engine, request: GatewayRequest, route: Route, capable: Capable): Capable {
   const states = piecesIn(request).pieces.filter(({ kind }) => kind === 'state');
   if (states.length === 0) return capable;
@@ -39,7 +39,7 @@ export function holdingOnly(engine: Engine, request: GatewayRequest, route: Rout
     const holders = engine.makers.makers(nowMs, piece.id);
     if (holders.length === 0) continue;
     const isHeld = (target: RouteTarget): boolean => readingOf(engine.makers, nowMs, piece, placeOf(request, target.state)) === 'own';
-    // A provider whose keys were replaced since holds it under one of the others.
+    // If the provider's keys were replaced since, it holds the state under a different key.
     const holds = targets.some(isHeld) ? isHeld : ({ state }: RouteTarget) => holders.some(({ provider }) => provider === state.provider);
     for (const target of targets) {
       if (holds(target) || incapable.some((other) => other.target === target)) continue;
@@ -51,7 +51,7 @@ export function holdingOnly(engine: Engine, request: GatewayRequest, route: Rout
   return { tiers: without(route, capable.tiers, removed), incapable: [...capable.incapable, ...incapable] };
 }
 
-/** True if the request names something by its id that this account is not known to hold: another one may. */
+/** True if the request references state by id that this account is not known to hold, so that another one may. */
 export function mayBeHeldElsewhere({ engine, request }: { engine: Engine; request: GatewayRequest }, { state }: RouteTarget): boolean {
   const place = placeOf(request, state);
   return piecesIn(request).pieces.some(

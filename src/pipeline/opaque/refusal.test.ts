@@ -6,7 +6,7 @@ import { missesPiece, refusesOpaque } from './refusal.ts';
 
 const status = (message: string, found: object = {}) => createFailure('status', 'headers', message, { status: 400, ...found });
 
-describe('a refusal of an opaque piece', () => {
+describe('a rejection of an opaque item', () => {
   for (const message of [
     'messages.1.content.0: Invalid `signature` in `thinking` block',
     'The model returned the following errors: messages.3.content.0: Invalid `signature` in `thinking` block',
@@ -23,10 +23,10 @@ describe('a refusal of an opaque piece', () => {
     'Failed to verify the signature of a reasoning item',
     'The reasoning item could not be decrypted',
   ]) {
-    it(`is known by: ${message}`, () => assert.ok(refusesOpaque(status(message))));
+    it(`is recognized by: ${message}`, () => assert.ok(refusesOpaque(status(message))));
   }
 
-  it('is known by its code, and by what a relay passes on of it', () => {
+  it('is recognized by its code, also within the error of a relay', () => {
     assert.ok(refusesOpaque(status('no', { code: 'invalid_encrypted_content' })));
     const raw = JSON.stringify({
       error: { message: 'Provider returned error', metadata: { raw: '{"error":{"code":"invalid_encrypted_content"}}' } },
@@ -42,11 +42,11 @@ describe('a refusal of an opaque piece', () => {
     'prompt is too long',
     'The request signature we calculated does not match the signature you provided',
   ]) {
-    it(`is none: ${message}`, () =>
+    it(`is not recognized in: ${message}`, () =>
       assert.ok(!refusesOpaque(status(message, { status: message.includes('AWS') || message.includes('calculated') ? 403 : 400 }))));
   }
 
-  it('is told from a piece that is missing', () => {
+  it('is distinguished from a missing item', () => {
     for (const message of [
       'Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly.',
       'messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block.',
@@ -55,7 +55,7 @@ describe('a refusal of an opaque piece', () => {
     assert.ok(!missesPiece(status('Invalid `signature` in `thinking` block')));
   });
 
-  it('is none where the answer broke off', () => {
+  it('is not recognized in an interrupted response', () => {
     assert.ok(!refusesOpaque(createFailure('cut', 'answer', 'Invalid `signature` in `thinking` block')));
   });
 });

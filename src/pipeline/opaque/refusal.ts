@@ -1,8 +1,8 @@
-/** Refusals of opaque pieces, in whatever words. */
+/** Recognizes rejections of opaque items by their error messages. */
 import type { Failure } from '../../core/facts.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
 
-/** In a code, or in what a relay passes on of it. */
+/** Error codes, also within the error of a relay. */
 const CODES = /\b(invalid_encrypted_content|invalid_(thinking|thought|reasoning)_signature|thinking_signature_invalid)\b/i;
 
 const TEXTS: readonly RegExp[] = [
@@ -18,32 +18,32 @@ const TEXTS: readonly RegExp[] = [
   /(thinking|thought|reasoning)\b.{0,40}\b(could not|can ?not|can't) be (verified|validated|decrypted|decoded)/i,
   /\bitem\b.{0,120}\bnot found\b.{0,40}\bnot persisted\b|\b(reasoning )?item with id\b.{0,80}\bnot found/is,
   /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
-  // What an agent keeps of a response that broke off may end with its reasoning.
+  // An agent's copy of an interrupted response may end with its reasoning.
   /\breasoning\W{0,3}was provided without its required following item/i,
 ];
 
-/** What is left of a turn does not open with reasoning. */
+/** A turn does not start with reasoning. */
 const UNOPENED = /expected\W{1,3}(redacted_)?thinking\b.{0,80}\bfound\b|must (start|begin) with a\W{1,3}thinking\W{1,3}block/is;
 
 /** A call without a signature. */
 const UNSIGNED = /missing (a\W{1,3})?thought[ _]?signature/i;
 
-/** As much of an error is searched, in characters. */
+/** The most characters of an error that are searched. */
 const SEARCHED_LENGTH = 4_096;
 
-/** True if the provider refuses a piece that it can't read. Asked only about requests that hold some. */
+/** True if the provider rejects an item that it can't read. Used only for requests with opaque items. */
 export function refusesOpaque(failure: Failure): boolean {
   const text = textOf(failure);
   return CODES.test(text) || TEXTS.some((words) => words.test(text));
 }
 
-/** True if the provider misses reasoning at the beginning of a turn, or the signature of a call. */
+/** True if the provider requires reasoning at the beginning of a turn, or the signature of a call. */
 export function missesPiece(failure: Failure): boolean {
   const text = textOf(failure);
   return UNOPENED.test(text) || UNSIGNED.test(text);
 }
 
-/** All that the provider says; empty where it refuses the key or the rate, or says nothing. */
+/** The whole error text; empty: none, or a rejection of the key or rate. */
 function textOf({ kind, status, code, type, message, body }: Failure): string {
   if (kind !== 'error' && (kind !== 'status' || status === 401 || status === 403 || status === 429)) return '';
   return `${code ?? ''} ${type ?? ''} ${message} ${body === null ? '' : errorTexts(body)}`.slice(0, SEARCHED_LENGTH);

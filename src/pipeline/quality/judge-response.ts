@@ -51,13 +51,13 @@ export function judgeCandidate(
   const hasMore = facts.choices > 1;
   const isCutOff = hasMore || isAtLimit(attempt.facts.finishReason);
   const mayBeReasoningOnly = hasMore || attempt.facts.onlyReasoning === true || (facts.stream && quality.buffer);
-  const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsThoughts && mayBeReasoningOnly);
+  const readsByRules = rules.readsAll || (rules.readsTruncated && isCutOff) || (rules.readsReasoning && mayBeReasoningOnly);
   const readsFormat = quality.jsonSchema && facts.hasResponseFormat;
   const readsByCheck = quality.check !== null && isNested !== true && active.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
   const choices = attempt.readChoices();
   const shortfall = readsByRules ? judgeByRules(active, attempt, choices) : null;
-  if (shortfall === null && rules.readsThoughts && choices.length < facts.choices) return 'short';
+  if (shortfall === null && rules.readsReasoning && choices.length < facts.choices) return 'short';
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
   return judgeFormatAndCheck(engine, active, attempt, choices, readsFormat, readsByCheck);
 }

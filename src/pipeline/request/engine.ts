@@ -6,7 +6,7 @@ import type { Random } from '../../core/random.ts';
 import type { SlicedWork } from '../../core/sliced-work.ts';
 import type { Pace } from '../../core/pace.ts';
 import type { SecretMask } from '../../core/secrets/secret-mask.ts';
-import type { MakerBook } from '../../policy/opaque/maker-book.ts';
+import type { PieceOrigins } from '../../policy/opaque/piece-origins.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { Admission } from '../admission/admission.ts';
 import type { TargetState } from '../route/route.ts';
@@ -22,7 +22,7 @@ export interface Engine {
   readonly simulated: boolean;
   readonly running: RunningList;
   /** Which target made which opaque piece of a conversation. */
-  readonly makers: MakerBook;
+  readonly makers: PieceOrigins;
   /** Accounts for request bodies and responses held in memory. */
   readonly held: HeldBytes;
   /** Checks a credential that was refused to one request, by a call of its own to the provider. */

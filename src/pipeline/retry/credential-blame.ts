@@ -7,8 +7,8 @@ import type { CooldownEvent } from '../../core/events.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { Need } from '../../core/resource.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
-import type { BenchCause } from '../../policy/cooldown/bench.ts';
-import type { Witness } from '../../policy/cooldown/suspicion.ts';
+import type { QuarantineCause } from '../../policy/cooldown/quarantine.ts';
+import type { RefusedRequest } from '../../policy/cooldown/suspicion.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { waitUntil } from '../../wire/retry-hints.ts';
 import type { Attempt } from '../attempt/attempt.ts';
@@ -71,7 +71,7 @@ export function confirmSuspicion(engine: Engine, state: TargetState, failure: Fa
   engine.admission.pump();
 }
 
-function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: BenchCause): CooldownEvent {
+function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: QuarantineCause): CooldownEvent {
   const subject = `${state.provider}#${state.credential.number}`;
   const why = `${describeCause(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
   return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
@@ -84,19 +84,19 @@ function quarantineTime(engine: Engine, failure: Failure, judgement: Judgement):
   return { benchMs: judgement.benchMs, floorMs: failure.retryAfterMs ?? 0 };
 }
 
-function causeOf(failure: Failure, judgement: Judgement): BenchCause {
+function causeOf(failure: Failure, judgement: Judgement): QuarantineCause {
   const { status, code, type, message } = failure;
   return { reason: judgement.reason === 'quota' ? 'quota' : 'auth', status, code: code ?? type, message };
 }
 
 /** The cause in words for callers: of the provider's own words only the error code. `the provider refuses the key, 401 invalid_api_key` */
-export function describeCause({ reason, status, code }: BenchCause): string {
+export function describeCause({ reason, status, code }: QuarantineCause): string {
   const what = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
   const parts = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
   return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;
 }
 
-function witnessOf({ request, source }: ActiveRequest, { options }: Attempt): Witness {
+function witnessOf({ request, source }: ActiveRequest, { options }: Attempt): RefusedRequest {
   return { client: source.client, model: options.target.state.model, body: digestOf(request.body.bytes) };
 }
 

@@ -1,6 +1,6 @@
 /** Selects the targets that a request may try next, and when (design 4.3). */
 import type { Instant } from '../../core/clock.ts';
-import type { RepeatTaken, RetryBudget } from '../../policy/retry-budget.ts';
+import type { RetryTaken, RetryBudget } from '../../policy/retry-budget.ts';
 import { requestPermit } from './request-applicant.ts';
 import type { AdmissionResult } from '../admission/admission.ts';
 import { isOutOfOrder } from '../route/route.ts';
@@ -81,7 +81,7 @@ async function permitAfterFailure(retry: RetryState, waitUntil: Instant): Promis
 async function permitForRetry(retry: RetryState, again: readonly RouteTarget[], waitUntil: Instant): Promise<AdmissionResult> {
   const { active } = retry;
   const { clock } = active.engine;
-  const held: { readonly budget: RetryBudget; readonly taken: RepeatTaken }[] = [];
+  const held: { readonly budget: RetryBudget; readonly taken: RetryTaken }[] = [];
   for (const target of again) {
     const budget = target.state.retryBudget;
     // The credentials of a model share one budget, and only one of them is retried.

@@ -202,7 +202,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
 function pauseAlone(retry: RetryState, attempt: Attempt, cooldown: Cooldown, level: BlameLevel, forMs: number): null {
   const { active } = retry;
   const now = active.engine.clock.now();
-  cooldown.holdAlone(now, active.source, level, now + forMs);
+  cooldown.pauseSource(now, active.source, level, now + forMs);
   active.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
   return null;
 }

@@ -1,6 +1,6 @@
 /**
  * Repairs requests after a target refuses an edit made by Breakwater, or a single field (design 4.2): the same target is retried at once
- * without it, free of any budget. The result is stored per target (`repair-book.ts`), so that it costs one refusal, not one per request.
+ * without it, free of any budget. The result is stored per target (`known-repairs.ts`), so that it costs one refusal, not one per request.
  *
  * An error leads to a repair if it names an edit, the caller's output limit under a name that the target does not support, or an unsupported
  * field. An error that names nothing leads to one if the request has an edit that the target has not accepted recently. If the same error
@@ -11,7 +11,7 @@ import { drop, rename } from '../../policy/repair/repair.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import { REPAIRED, errorStatusOf } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
-import { fieldOf } from '../../policy/verdict/callers-fault.ts';
+import { fieldOf } from '../../policy/verdict/caller-error.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt/attempt.ts';
@@ -218,7 +218,7 @@ function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, ju
   if (edits.length === 0) return null;
   if (judgement.reason === 'server_error') {
     const isFirst = !retry.failures.some((failed) => failed.target.state.name === target.state.name);
-    const isSuspect = edits.some(({ key }) => book.knows(key)) || (isFirst && book.isVagueAgain(now));
+    const isSuspect = edits.some(({ key }) => book.has(key)) || (isFirst && book.isVagueAgain(now));
     if (errorStatusOf(failure) !== 500 || !isSuspect) return null;
   } else if (judgement.reason !== 'refused') return null;
   return { repairs: edits, suppressed: NOTHING, isNamed: false };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Priority } from '../../core/request.ts';
 import { ConcurrencyLimiter } from '../../policy/concurrency-limiter/concurrency-limiter.ts';
-import { Bench } from '../../policy/cooldown/bench.ts';
+import { Quarantine } from '../../policy/cooldown/quarantine.ts';
 import { SilenceRecord } from '../../policy/latency/silence.ts';
 import { Scheduler } from '../../policy/scheduler/scheduler.ts';
 import { InputEstimate, OutputEstimate } from '../../policy/token-estimate.ts';
@@ -32,7 +32,7 @@ function world() {
       countsCached: true,
       rates: null,
       breaker: { state: 'closed' },
-      credential: { bench: new Bench('p#1') },
+      credential: { bench: new Quarantine('p#1') },
       cooldown: { remainingMs: () => 0 },
       overload: { remainingMs: () => 0 },
       input: new InputEstimate(),

@@ -26,8 +26,8 @@ export function withSecondOpinion(retry: RetryState, attempt: Attempt, failure: 
   }
   if (!isUnknown) return judgement;
   const { refusals } = target.state;
-  if (refusals.isNews(now, signature)) active.log(`unknown error: ${failure.status ?? 'no status'} ${failure.message}`, target, 'warn');
-  return refusals.isCallers(now, signature) ? CONFIRMED_REFUSAL : judgement;
+  if (refusals.shouldLog(now, signature)) active.log(`unknown error: ${failure.status ?? 'no status'} ${failure.message}`, target, 'warn');
+  return refusals.isCallerError(now, signature) ? CONFIRMED_REFUSAL : judgement;
 }
 
 /** True for a refusal of the request itself, not of its key, rate or model. What a local model can't do is no evidence. */

@@ -14,14 +14,14 @@ import type { Source } from '../../core/source.ts';
 import type { CircuitBreaker } from '../../policy/circuit-breaker/circuit-breaker.ts';
 import type { CachePolicy } from '../../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../../policy/concurrency-limiter/adaptive-concurrency.ts';
-import type { Bench } from '../../policy/cooldown/bench.ts';
+import type { Quarantine } from '../../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../../policy/cooldown/cooldown.ts';
 import type { HedgeBudget, HedgeQuantile, RescueBudget } from '../../policy/hedge.ts';
 import type { SilenceRecord } from '../../policy/latency/silence.ts';
 import type { RetryBudget } from '../../policy/retry-budget.ts';
 import type { FirstContentEstimate } from '../../policy/selection/first-content.ts';
-import type { RepairBook } from '../../policy/repair/repair-book.ts';
-import type { RefusalBook } from '../../policy/second-opinion/refusal-book.ts';
+import type { KnownRepairs } from '../../policy/repair/known-repairs.ts';
+import type { ConfirmedRefusals } from '../../policy/second-opinion/confirmed-refusals.ts';
 import type { InputEstimate, OutputEstimate } from '../../policy/token-estimate.ts';
 import type { Health } from '../../policy/selection/health.ts';
 import type { Weighted } from '../../policy/selection/selection.ts';
@@ -55,7 +55,7 @@ export interface Credential {
   readonly auth: readonly string[] | 'caller';
   /** Signs each request, beside `auth`; null: nothing does. */
   readonly signer: CredentialSigner | null;
-  readonly bench: Bench;
+  readonly bench: Quarantine;
 }
 
 /**
@@ -118,9 +118,9 @@ export interface TargetState {
   readonly firstContent: FirstContentEstimate;
   readonly health: Health;
   /** Learned repairs: edits that the target refuses. */
-  readonly repairs: RepairBook;
+  readonly repairs: KnownRepairs;
   /** Refusals that match no rule. */
-  readonly refusals: RefusalBook;
+  readonly refusals: ConfirmedRefusals;
   /** Null: not known. */
   readonly price: Price | null;
   /** The breaker state last emitted; one object for all credentials. */

@@ -17,7 +17,7 @@ export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void
   const now = clock.now();
   settleFirstContent(active.engine, permit);
   learnReading(active.engine, attempt);
-  state.refusals.answered();
+  state.refusals.responded();
   const wasFull = state.concurrency.earliest(now) !== now;
   state.concurrency.served(now, attempt.startedAt, attempt.running);
   if (request.facts.stream && attempt.streamedFirstMs !== null) {

@@ -52,7 +52,8 @@ export class MoneyBudget implements Resource {
     this.#toEpochMs = toEpochMs;
   }
 
-  get limit(): number {
+  /** The amount of one period. Not a `limit` of the scheduler, which leaves shares of those to other classes. */
+  get usd(): number {
     return this.#usd;
   }
 

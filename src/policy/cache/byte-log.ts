@@ -1,26 +1,26 @@
 /**
- * Small things that are kept for a while in great numbers and hardly ever looked at: the oldest go first. They lie one behind the other in
- * the bytes of a few generations, of which the oldest goes as a whole: objects of their own, or one large map out of which things are
- * taken one by one, would cost more than the requests that they belong to.
+ * A bounded log of many small entries that are rarely read; the oldest are dropped first. Entries are stored one after another in the byte
+ * arrays of a few generations, and the oldest generation is dropped as a whole. Separate objects, or deletions from one large map, would
+ * cost more than the requests that the entries belong to.
  */
 
-/** Generations that share the bounds; one of them is lost at a time. */
+/** Generations that share the bounds; one is dropped at a time. */
 const GENERATIONS = 8;
-/** Before each entry stands its length. */
+/** Each entry is preceded by its length. */
 const LENGTH_BYTES = 4;
 
 interface Generation {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   used: number;
-  /** Where the entry of a key begins. */
+  /** The offset of each key's entry. */
   readonly starts: Map<string, number>;
 }
 
 export class ByteLog {
   readonly #entriesMax: number;
   #bytesMax: number;
-  /** The newest first. */
+  /** Newest first. */
   #generations: Generation[] = [];
   #bytes = 0;
 
@@ -33,18 +33,18 @@ export class ByteLog {
     return this.#generations.reduce((sum, { starts }) => sum + starts.size, 0);
   }
 
-  /** Held in generations, full or not. */
+  /** Allocated, whether filled or not. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Another bound from now on; what is too much goes at once. */
+  /** Changes the bound; drops the excess at once. */
   resize(bytesMax: number): void {
     this.#bytesMax = bytesMax;
     this.#makeRoom(0);
   }
 
-  /** The bytes, which nobody overwrites; null: there are none. */
+  /** A view of the stored bytes, which are never overwritten; null: there is no such entry. */
   get(key: string): Uint8Array | null {
     for (const { starts, view, bytes } of this.#generations) {
       const start = starts.get(key);
@@ -53,7 +53,7 @@ export class ByteLog {
     return null;
   }
 
-  /** Keeps a copy of both parts, one behind the other. False: they are larger than everything that may be kept. */
+  /** Stores a copy of both parts as one entry. False: they exceed the bound of the whole log. */
   set(key: string, head: Uint8Array, body: Uint8Array): boolean {
     this.delete(key);
     const length = head.byteLength + body.byteLength;

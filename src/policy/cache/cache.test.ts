@@ -5,14 +5,14 @@ import { ByteLog } from './byte-log.ts';
 import { freshnessOf } from './freshness.ts';
 import { RecentEntries } from './recent-entries.ts';
 
-test('an answer is fresh, then stale, then gone; a clock set back makes it no older', () => {
+test('a response is fresh, then stale, then gone; a clock that was set back makes it no older', () => {
   const policy = { ttl: 100, staleIfError: 50 };
   const at = [-5, 0, 99, 100, 149, 150].map((ageMs) => freshnessOf(ageMs, policy));
   assert.deepEqual(at, ['fresh', 'fresh', 'fresh', 'stale', 'stale', 'gone']);
   assert.equal(freshnessOf(100, { ttl: 100, staleIfError: 0 }), 'gone');
 });
 
-test('what nobody asked for longest goes first, by number and by size', () => {
+test('the least recently used entry is dropped first, by number and by size', () => {
   const entries = new RecentEntries<string>(3, 100);
   for (const key of ['a', 'b', 'c']) entries.set(key, key, 30);
   entries.get('a');
@@ -21,14 +21,14 @@ test('what nobody asked for longest goes first, by number and by size', () => {
   entries.set('e', 'e', 80);
   assert.deepEqual([entries.size, entries.bytes, entries.get('e')], [1, 80, 'e']);
   assert.equal(entries.set('huge', 'h', 101), false);
-  assert.equal(entries.get('e'), 'e', 'what is too large pushes nobody out');
+  assert.equal(entries.get('e'), 'e', 'an entry that is too large evicts nothing');
   entries.resize(10);
   assert.deepEqual([entries.size, entries.bytes], [0, 0]);
 });
 
 const bytes = (text: string) => Buffer.from(text);
 
-test('a log of bytes gives back what was put in, the newest of a key', () => {
+test('a byte log returns what was stored, the newest entry of a key', () => {
   const log = new ByteLog(10, 10_000);
   log.set('a', bytes('head '), bytes('body'));
   log.set('b', bytes(''), bytes(''));
@@ -40,7 +40,7 @@ test('a log of bytes gives back what was put in, the newest of a key', () => {
   assert.deepEqual([log.get('a'), log.size], [null, 1]);
 });
 
-test('property: a log of bytes stays within its bounds, and forgets only what is older than what it has', () => {
+test('property: a byte log stays within its bounds, and drops the oldest entries first', () => {
   const write = fc.record({ key: fc.integer({ min: 0, max: 30 }), size: fc.integer({ min: 0, max: 700_000 }) });
   fc.assert(
     fc.property(fc.array(write, { maxLength: 60 }), (writes) => {
@@ -55,7 +55,11 @@ test('property: a log of bytes stays within its bounds, and forgets only what is
         assert.ok(log.bytes <= 1_000_000 && log.size <= 12);
         assert.ok(Buffer.from(log.get(name)!).toString('latin1').startsWith(`${i} `), 'the newest is there');
         const kept = written.map((each) => log.get(each) !== null);
-        assert.equal(kept.lastIndexOf(false) < (kept.indexOf(true) < 0 ? Infinity : kept.indexOf(true)), true, 'the oldest go first');
+        assert.equal(
+          kept.lastIndexOf(false) < (kept.indexOf(true) < 0 ? Infinity : kept.indexOf(true)),
+          true,
+          'the oldest are dropped first',
+        );
       }
     }),
     { numRuns: 60 },

@@ -1,19 +1,19 @@
-/** What a kept answer is still good for. */
+/** What a cached response may be used for. */
 
 export interface CachePolicy {
   readonly enabled: boolean;
-  /** How long an answer is fresh, in milliseconds. */
+  /** How long a response is fresh, in milliseconds. */
   readonly ttl: number;
-  /** How long after that it may stand in when every target fails, in milliseconds. */
+  /** How long after that it may be served when every target fails, in milliseconds. */
   readonly staleIfError: number;
-  /** Identical requests in flight share one answer. */
+  /** Identical requests in flight share one response. */
   readonly coalesce: boolean;
 }
 
-/** `stale`: only where nobody can be asked for another; `gone`: for nothing. */
+/** `stale`: usable only when no target can respond; `gone`: not usable. */
 export type Freshness = 'fresh' | 'stale' | 'gone';
 
-/** `ageMs`: since the answer was whole. A clock that was set back makes no answer older. */
+/** `ageMs`: since the response was complete; negative where the clock was set back. */
 export function freshnessOf(ageMs: number, { ttl, staleIfError }: Pick<CachePolicy, 'ttl' | 'staleIfError'>): Freshness {
   if (ageMs < ttl) return 'fresh';
   return ageMs < ttl + staleIfError ? 'stale' : 'gone';

@@ -1,6 +1,6 @@
-/** What is kept within a number and a size; the one that nobody asked for longest goes first. */
+/** A cache bounded by number and size; the least recently used entry is dropped first. */
 
-/** So much is freed at once: to find the first of a map from which the first ones were taken takes as long as many were. */
+/** This share is freed at once: finding the first entry of a map costs time in proportion to the deletions at its front. */
 const FREED_SHARE = 0.02;
 
 interface Sized<T> {
@@ -27,13 +27,13 @@ export class RecentEntries<T> {
     return this.#bytes;
   }
 
-  /** Another bound from now on; what is too much goes at once. */
+  /** Changes the bound; drops the excess at once. */
   resize(bytesMax: number): void {
     this.#bytesMax = bytesMax;
     this.#makeRoom();
   }
 
-  /** The value, which counts as asked for now. */
+  /** The value, which is now the most recently used. */
   get(key: string): T | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
@@ -42,7 +42,7 @@ export class RecentEntries<T> {
     return entry.value;
   }
 
-  /** False: it is larger than everything that may be kept, and is not. */
+  /** False: it exceeds the bound of the whole cache and is not stored. */
   set(key: string, value: T, bytes: number): boolean {
     this.delete(key);
     if (bytes > this.#bytesMax) return false;

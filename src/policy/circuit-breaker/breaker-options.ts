@@ -1,27 +1,27 @@
 import type { Random } from '../../core/random.ts';
 
 export interface BreakerOptions {
-  /** The stretch over which the failure ratio is taken, in milliseconds. */
+  /** The period over which the failure ratio is measured, in milliseconds. */
   readonly windowMs: number;
   readonly failureRatio: number;
-  /** The ratio says nothing before this many outcomes. */
+  /** Fewer outcomes than this in the window never open the breaker by ratio. */
   readonly minRequests: number;
   readonly consecutiveFailures: number;
-  /** How long it opens the first time; doubles with every failed probe, in milliseconds. */
+  /** The first open time, in milliseconds; each failed probe doubles it. */
   readonly openForMs: number;
   readonly maxOpenForMs: number;
-  /** Attempts let through at once while half-open. */
+  /** Concurrent attempts admitted while half-open. */
   readonly probes: number;
 }
 
-/** Open times are longer by up to this share, so that many instances don't probe in step. */
+/** Open times are lengthened at random by up to this share, so that many instances do not probe in step. */
 const JITTER = 0.2;
 
 export function drawJitter(random: Random): number {
   return 1 + JITTER * random.next();
 }
 
-/** The open time after so many openings in a row, in milliseconds. */
+/** The open time after this many consecutive openings, in milliseconds. */
 export function grownOpenMs({ openForMs, maxOpenForMs }: BreakerOptions, openings: number): number {
   return Math.min(maxOpenForMs, openForMs * 2 ** (openings - 1));
 }

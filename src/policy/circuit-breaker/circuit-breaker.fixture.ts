@@ -1,4 +1,4 @@
-/** Breakers in the states that their tests begin with. */
+/** Breakers in the states that their tests start from. */
 import assert from 'node:assert/strict';
 import { CONTRACT_NEED as NEED } from '../../core/resource.contract.ts';
 import type { Settlement } from '../../core/resource.ts';
@@ -46,7 +46,7 @@ export function recovered(options: Partial<BreakerOptions> = {}, now = 5000): Ci
   return breaker;
 }
 
-/** How many it lets through at once. */
+/** Starts as many attempts as are admitted at once; returns their tickets. */
 export function startAll(breaker: CircuitBreaker, now: number): number[] {
   const tickets: number[] = [];
   while (tickets.length < 1000 && breaker.earliest(now) === now) tickets.push(breaker.reserve(now, NEED));

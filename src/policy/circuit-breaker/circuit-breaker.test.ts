@@ -14,7 +14,7 @@ testResourceContract('an open breaker', (now) => {
   return breaker;
 });
 
-test('opens after so many failures in a row', () => {
+test('opens after this many consecutive failures', () => {
   const breaker = makeBreaker();
   attempts(breaker, 0, 'failure', 4);
   attempt(breaker, 0, 'success');
@@ -24,7 +24,7 @@ test('opens after so many failures in a row', () => {
   assert.equal(breaker.state, 'open');
 });
 
-test('opens by ratio once enough was seen in the window', () => {
+test('opens by ratio once the window has enough outcomes', () => {
   const breaker = makeBreaker();
   for (let i = 0; i < 4; i++) {
     attempt(breaker, i, 'success');
@@ -36,7 +36,7 @@ test('opens by ratio once enough was seen in the window', () => {
   assert.equal(breaker.state, 'open');
 });
 
-test('failures in a row that come by chance open nothing; more of them than chance brings do', () => {
+test('a run of failures that occurs by chance does not open it; a longer one does', () => {
   const breaker = makeBreaker();
   const random = createSeededRandom(1);
   for (let i = 0; i < 300; i++) {
@@ -45,7 +45,7 @@ test('failures in a row that come by chance open nothing; more of them than chan
   assert.equal(breaker.state, 'closed');
   attempt(breaker, 15_000, 'success');
   attempts(breaker, 15_000, 'failure', 5);
-  assert.equal(breaker.state, 'closed', 'a target that fails three in ten does that every few hundred calls');
+  assert.equal(breaker.state, 'closed', 'at a failure ratio of 30 % that happens every few hundred calls');
   attempts(breaker, 15_000, 'failure', 5);
   assert.equal(breaker.state, 'open');
   const busy = makeBreaker();
@@ -60,7 +60,7 @@ test('failures in a row that come by chance open nothing; more of them than chan
   assert.ok(opened <= 5, `${opened} times in 5,000 calls`);
 });
 
-test('what lies further back than the window no longer counts', () => {
+test('outcomes older than the window do not count', () => {
   const breaker = makeBreaker({ consecutiveFailures: 100 });
   attempts(breaker, 0, 'failure', 9);
   attempts(breaker, 31_000, 'success', 8);
@@ -75,7 +75,7 @@ test('one failure in fifty never opens it', () => {
   assert.equal(breaker.state, 'closed');
 });
 
-test('what says nothing about the target changes nothing: a hundred faults of callers', () => {
+test('neutral outcomes change nothing: a hundred errors of callers', () => {
   const breaker = makeBreaker();
   attempts(breaker, 0, 'failure', 4);
   attempts(breaker, 0, 'neutral', 100);
@@ -84,7 +84,7 @@ test('what says nothing about the target changes nothing: a hundred faults of ca
   assert.equal(breaker.state, 'open');
 });
 
-test('open, it holds back until its time, then lets a probe through and nobody else', () => {
+test('while open it blocks until its time, then admits one probe at a time', () => {
   const breaker = opened();
   assert.equal(breaker.earliest(1000), 5000);
   assert.equal(breaker.openForMs(1000), 4000);
@@ -95,18 +95,18 @@ test('open, it holds back until its time, then lets a probe through and nobody e
   assert.equal(breaker.openForMs(5001), null);
 });
 
-test('a probe that succeeds closes it with a clean record', () => {
+test('a successful probe closes it and clears its history', () => {
   const breaker = recovered();
   assert.equal(breaker.state, 'closed');
   assert.equal(breaker.failureRatio(5000), 0);
 });
 
-test('open times are spread upwards by at most a fifth', () => {
+test('open times are lengthened by at most a fifth', () => {
   assert.equal(opened({}, { next: () => 0.5 }).openForMs(0), 5500);
   assert.ok(opened({}, { next: () => 0.999 }).openForMs(0)! < 6000);
 });
 
-test('a longer pause asked for extends it, a shorter one changes nothing', () => {
+test('a longer pause that the target asks for extends the open time, a shorter one changes nothing', () => {
   const breaker = opened();
   breaker.extend(3000);
   assert.equal(breaker.openForMs(0), 5000);
@@ -117,7 +117,7 @@ test('a longer pause asked for extends it, a shorter one changes nothing', () =>
   assert.equal(closed.earliest(0), 0);
 });
 
-test('a probe comes back on every path: cancelled, nothing learned, failed, succeeded', () => {
+test('a probe is returned on every path: cancelled, neutral, failed, succeeded', () => {
   const breaker = opened();
   breaker.cancel(5000, breaker.reserve(5000, NEED));
   assert.equal(breaker.earliest(5000), 5000);
@@ -129,7 +129,7 @@ test('a probe comes back on every path: cancelled, nothing learned, failed, succ
   assert.equal(breaker.earliest(15_000), 15_000);
 });
 
-test('results of an earlier state are ignored', () => {
+test('outcomes from an earlier state are ignored', () => {
   const breaker = makeBreaker();
   const late = [breaker.reserve(0, NEED), breaker.reserve(0, NEED), breaker.reserve(0, NEED)];
   attempts(breaker, 0, 'failure', 5);
@@ -139,10 +139,10 @@ test('results of an earlier state are ignored', () => {
   breaker.settle(5001, late[1]!, NEED, { usage: null, health: 'success' });
   breaker.cancel(5001, late[2]!);
   assert.equal(breaker.state, 'half-open');
-  assert.equal(breaker.earliest(5001), WHEN_SETTLED, 'the probe still runs');
+  assert.equal(breaker.earliest(5001), WHEN_SETTLED, 'the probe is still running');
 });
 
-test('of several probes the first verdict decides, the others no longer count', () => {
+test('of several probes the first outcome decides, the others do not count', () => {
   const breaker = opened({ probes: 3 });
   const probes = [1, 2, 3].map(() => breaker.reserve(5000, NEED));
   assert.equal(breaker.earliest(5000), WHEN_SETTLED);
@@ -152,7 +152,7 @@ test('of several probes the first verdict decides, the others no longer count', 
   assert.equal(breaker.openForMs(5001), 10_000);
 });
 
-test('isolated by hand it stays so until it is reset', () => {
+test('isolated by hand, it stays open until it is reset', () => {
   const breaker = makeBreaker();
   const running = breaker.reserve(0, NEED);
   breaker.isolate();
@@ -163,7 +163,7 @@ test('isolated by hand it stays so until it is reset', () => {
   assert.equal(breaker.earliest(1e9), 1e9);
 });
 
-test('open and isolated survive a restart; a probe that was under way is due again', () => {
+test('open and isolated survive a restart; a running probe is due again', () => {
   const breaker = opened();
   const record = breaker.save(1000, 500_000)!;
   assert.deepEqual(record, { state: 'open', openUntilEpochMs: 504_000, missedUntilEpochMs: 504_000, openings: 1 });
@@ -171,7 +171,7 @@ test('open and isolated survive a restart; a probe that was under way is due aga
   again.restore(70, 502_000, record);
   assert.equal(again.openForMs(70), 2000);
   attempt(again, 2070, 'failure');
-  assert.equal(again.openForMs(2070), 10_000, 'the open time goes on growing');
+  assert.equal(again.openForMs(2070), 10_000, 'the open time keeps growing');
   breaker.isolate();
   again.restore(80, 503_000, breaker.save(1000, 500_000)!);
   assert.equal(again.state, 'isolated');
@@ -190,7 +190,7 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('extend' as const), ms: fc.integer({ min: 0, max: 20_000 }) }),
 );
 
-test('property: never more than `probes` at once while half-open, none sent while open, and no probe is ever lost', () => {
+test('property: never more than `probes` at once while half-open, none while open, and no probe is lost', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 200 }), (probes, steps) => {
       const breaker = makeBreaker({ probes, consecutiveFailures: 2 });

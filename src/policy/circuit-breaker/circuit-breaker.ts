@@ -14,49 +14,56 @@ import { SourceCircuits } from './source-circuits.ts';
 export type { BreakerOptions } from './breaker-options.ts';
 
 /**
- * A target that is missed is asked again after this long, however long its open time has grown, in milliseconds. What makes a rare
- * probe worth having is that every probe costs somebody an attempt; where many go without the target, it is the other way round.
+ * A target with demand is probed again after this long, however long its open time has grown, in milliseconds. Every probe costs one
+ * request an attempt, so probes are rare; but while many requests skip the target, the outage costs more than a probe.
  */
-const MISSED_OPEN_MS = 25_000;
-/** It is missed once so many requests have gone without it, now or the last time: about one in so many of them pays for a probe. */
-const MISSED_MIN = 20;
+const SKIPPED_OPEN_MS = 25_000;
+/**
+ * A target has demand once this many requests have skipped it, in this open period or the last: about one in so many then pays for a probe.
+ */
+const SKIPPED_MIN = 20;
 
-/** So many failures in a row as come by chance more often than this are no sign of anything new. */
-const CHANCE_MAX = 0.05;
+/** A run of failures whose probability by chance is above this, at the failure ratio before it, is no new evidence. */
+const CHANCE_PROBABILITY_MAX = 0.05;
 
-/** What a good answer adds to what may run at once, from the first failure of a ramp on: it may have come near to what the target can take. */
+/** From the first failure of a ramp on, each success raises the limit by this much only: the target may be near its capacity. */
 const CAREFUL_STEP = 0.75;
-/** In a ramp fewer failures tell: the ratio counts from so many on. */
+/** During a ramp the failure ratio counts from this many failures on. */
 const RAMP_FAILURES_MIN = 3;
 
-/** So long a source that fails leaves a probe to others who were answered of late, in milliseconds. */
-const YIELD_MS = 1_000;
-/** Opened by the failures of one source alone, it is asked by another one after so long, in milliseconds. */
-const SECOND_WITNESS_MS = 1_000;
+/** A failing source leaves a probe to recently served sources for this long, in milliseconds. */
+const YIELD_PROBE_MS = 1_000;
+/** Opened by the failures of a single source, the target may be probed by another source after this long, in milliseconds. */
+const SECOND_SOURCE_MS = 1_000;
 
-/** A ramp ends after so many good answers, and one for each place, in which it held nobody back. */
-const GOOD_MIN = 10;
+/** A ramp ends after this many successes, plus one for each admitted call, during which the limit was not reached. */
+const RAMP_SUCCESSES_MIN = 10;
 
 export interface BreakerRecord {
   readonly state: 'open' | 'isolated';
   readonly openUntilEpochMs: number;
-  /** When it is asked again if it is missed. */
+  /** When it may be probed if it has demand. */
   readonly missedUntilEpochMs: number;
   readonly openings: number;
 }
 
 /**
- * A circuit breaker as a resource: it takes nothing, but holds back while open, lets `probes` through while half-open,
- * and learns from settlements. A ticket is the generation of the state in which an attempt began; results of an
- * earlier generation are ignored.
+ * A circuit breaker as a resource. It has no capacity of its own: it blocks every start while open, admits `probes` attempts while
+ * half-open, and learns from settlements. A ticket is the generation of the state in which an attempt started; outcomes from an earlier
+ * generation are ignored.
  *
- * Closed by a probe, it ramps: each answer that begins and each that ends well lets one more through at once, each failure one
- * less, so that a target which has just come up is not hit with all who waited for it, and one that breaks down under them sees no
- * more. It is open again when its failures reach the ratio, or all that was let through has failed, and for longer than before: only
- * the end of the ramp forgives.
+ * ## Recovery
  *
- * One source's failures (a client's, a request's) are held against that source alone where others are answered: then the source is held,
- * and the state stays closed (`source-circuits.ts`). A negative ticket is that of a source's trial.
+ * Closing after a probe starts a ramp: a limit on concurrent calls that rises by one with each response that starts and each that succeeds,
+ * and falls by one with each failure. A target that has just recovered is therefore not hit by every waiting request at once, and one that
+ * fails under the load gets no more. The ramp opens the breaker again when its failures reach the ratio, or when all admitted calls have
+ * failed. Open times keep growing until a ramp completes.
+ *
+ * ## Sources
+ *
+ * Failures that only one source has (a client, or a request that is repeated) count against that source alone while other sources are
+ * served: the source is then blocked and the breaker stays closed (`source-circuits.ts`). A negative ticket belongs to a trial of a blocked
+ * source.
  */
 export class CircuitBreaker implements Resource {
   readonly id: string;
@@ -68,31 +75,34 @@ export class CircuitBreaker implements Resource {
   #state: BreakerState = 'closed';
   #generation = 1;
   #openUntil: Instant = -Infinity;
-  /** The same, once it is missed; never later. */
-  #missedUntil: Instant = -Infinity;
-  /** Requests that went without it since it opened. */
-  #missed = 0;
-  #isMissed = false;
-  /** Openings in a row, until a ramp has come to its end. */
+  /** The same while it has demand; never later. */
+  #probeWithDemandAt: Instant = -Infinity;
+  /** Requests that skipped it since it opened. */
+  #skipped = 0;
+  #hasDemand = false;
+  /** Consecutive openings, until a ramp completes. */
   #openings = 0;
   #consecutive = 0;
-  /** The number of the present row of failures. */
-  #row = 0;
-  /** The source that was held in place of opening, while no other source has been answered since: a failure of another one opens it. */
-  #doubted: Suspect<unknown> | null = null;
-  /** The client whose failures alone opened it; null: there were several. */
+  /** Identifies the current run of failures. */
+  #run = 0;
+  /**
+   * The source that was blocked instead of opening, until another source is served; a failure of another source before that opens the
+   * breaker.
+   */
+  #blockedInstead: Suspect<unknown> | null = null;
+  /** The client whose failures alone opened it; null: several clients. */
   #openedBy: string | null = null;
   #openedAt: Instant = -Infinity;
-  /** How many might run at once when these failures began. */
-  #allowedBefore = Infinity;
-  /** Attempts of this generation that have not ended. */
+  /** The limit when the current run of failures began. */
+  #limitBefore = Infinity;
+  /** Running attempts of this generation. */
   #running = 0;
-  /** How many may run at once while closed; Infinity: it does not ramp. */
-  #allowed = Infinity;
-  /** A ramp without a failure so far grows fast. */
-  #careful = false;
-  /** Good answers that are still wanted: since it was last full. */
-  #wanted = 0;
+  /** The limit of concurrent calls while closed; Infinity: no ramp. */
+  #limit = Infinity;
+  /** A failure has occurred in this ramp; until then it grows fast. */
+  #isCautious = false;
+  /** Successes still needed to end the ramp; restarts whenever the limit is reached. */
+  #successesNeeded = 0;
 
   constructor(id: string, options: BreakerOptions, random: Random) {
     this.id = id;
@@ -106,9 +116,9 @@ export class CircuitBreaker implements Resource {
     return this.#state;
   }
 
-  /** It has come back and is being loaded again, step by step. */
+  /** True while it is closed but admits a limited number of calls after a recovery. */
   get isRamping(): boolean {
-    return this.#state === 'closed' && this.#allowed < Infinity;
+    return this.#state === 'closed' && this.#limit < Infinity;
   }
 
   /** Milliseconds until a probe may start; null while not open. */
@@ -122,20 +132,20 @@ export class CircuitBreaker implements Resource {
 
   earliest(now: Instant, need?: Need): Instant {
     const at = this.#earliest(now, need);
-    return at === WHEN_SETTLED ? at : Math.max(at, this.#sources.heldUntil(need?.source));
+    return at === WHEN_SETTLED ? at : Math.max(at, this.#sources.blockedUntil(need?.source));
   }
 
   reserve(now: Instant, { source }: Need): number {
     const isTrial = this.#sources.reserve(now, source);
     if (this.#state === 'open') this.#enter('half-open');
-    if (++this.#running >= this.#allowed) this.#wanted = this.#allowed + GOOD_MIN;
+    if (++this.#running >= this.#limit) this.#successesNeeded = this.#limit + RAMP_SUCCESSES_MIN;
     return isTrial ? -this.#generation : this.#generation;
   }
 
   onFirstContent(now: Instant, ticket: number, need?: Need): boolean {
     this.#sources.blame.began(now, need?.source);
-    if (this.#doubted !== null && !isOf(this.#doubted, need?.source)) this.#doubted = null;
-    return Math.abs(ticket) === this.#generation && !this.#careful && this.#widen(1);
+    if (this.#blockedInstead !== null && !isOf(this.#blockedInstead, need?.source)) this.#blockedInstead = null;
+    return Math.abs(ticket) === this.#generation && !this.#isCautious && this.#raiseLimit(1);
   }
 
   settle(now: Instant, ticket: number, { source }: Need, { health }: Settlement): void {
@@ -152,50 +162,56 @@ export class CircuitBreaker implements Resource {
     if (Math.abs(ticket) === this.#generation) this.#running--;
   }
 
-  /** The failures of its request, or of its client, say nothing of the target: others are served. Null: they count. */
+  /**
+   * Not null: failures of this source's request, or of its client, do not count against the target because others are served. Null: they
+   * count.
+   */
   soleCauseLevel(source: Source): BlameLevel | null {
     return this.#sources.blame.soleCauseLevel(source);
   }
 
-  /** How long the source is still held though others are not, in milliseconds; 0: it is not. */
+  /** How much longer this source alone is blocked, in milliseconds; 0: it is not. */
   heldForMs(now: Instant, source: Source | undefined): number {
-    return Math.max(0, this.#sources.heldUntil(source) - now);
+    return Math.max(0, this.#sources.blockedUntil(source) - now);
   }
 
-  /** A request that would have had it goes without, or waits. True if it may be asked sooner by that. */
-  miss(): boolean {
+  /** A request skips this target, or waits, because it is open. True if a probe is allowed sooner because of it. */
+  noteSkipped(): boolean {
     if (this.#state !== 'open') return false;
-    if (++this.#missed < MISSED_MIN || this.#isMissed) return false;
-    this.#isMissed = true;
-    return this.#missedUntil < this.#openUntil;
+    if (++this.#skipped < SKIPPED_MIN || this.#hasDemand) return false;
+    this.#hasDemand = true;
+    return this.#probeWithDemandAt < this.#openUntil;
   }
 
-  /** The target itself asked for a longer pause; a shorter one changes nothing. */
+  /** The target asked for a longer pause; a shorter one changes nothing. */
   extend(until: Instant): void {
     if (this.#state !== 'open') return;
     this.#openUntil = Math.max(this.#openUntil, until);
-    this.#missedUntil = Math.max(this.#missedUntil, until);
+    this.#probeWithDemandAt = Math.max(this.#probeWithDemandAt, until);
   }
 
-  /** Held open by hand, until `reset`. */
+  /** Opens it by hand, until `reset`. */
   isolate(): void {
     this.#enter('isolated');
   }
 
-  /** Closed by hand, with a clean record. */
+  /** Closes it by hand and clears its history. */
   reset(): void {
     this.#openings = 0;
     this.#sources.blame.clear();
     this.#close();
   }
 
-  /** What is worth keeping over a restart; null while closed. Nobody will hear of a probe that is under way: it is due again. */
+  /**
+   * The state to restore after a restart; null while closed. A running probe cannot be awaited over a restart, so half-open is saved as
+   * open and due.
+   */
   save(now: Instant, epochMs: number): BreakerRecord | null {
     const openings = this.#openings;
     if (this.#state === 'closed') return null;
     if (this.#state === 'isolated') return { state: 'isolated', openUntilEpochMs: 0, missedUntilEpochMs: 0, openings };
     const openUntilEpochMs = epochMs + (this.#openUntil - now);
-    const missedUntilEpochMs = epochMs + (this.#missedUntil - now);
+    const missedUntilEpochMs = epochMs + (this.#probeWithDemandAt - now);
     return { state: 'open', openUntilEpochMs, missedUntilEpochMs, openings };
   }
 
@@ -204,18 +220,18 @@ export class CircuitBreaker implements Resource {
     this.#openings = record.openings;
     const latest = now + this.#options.maxOpenForMs;
     this.#openUntil = Math.min(now + (record.openUntilEpochMs - epochMs), latest);
-    this.#missedUntil = Math.min(now + (record.missedUntilEpochMs - epochMs), this.#openUntil);
+    this.#probeWithDemandAt = Math.min(now + (record.missedUntilEpochMs - epochMs), this.#openUntil);
   }
 
   /**
-   * Another instance has found out how the target is: its record, as saved at `epochMs`; null: it is closed, and ramps here too. A probe is
-   * that instance's own first: here it waits `laterMs` longer.
+   * Applies the state that another instance has found, as saved at `epochMs`; null: it is closed, so this one closes and ramps. That
+   * instance may probe first: here a probe is allowed `laterMs` later.
    */
   adopt(now: Instant, epochMs: number, record: BreakerRecord | null, laterMs: number): void {
     if (record !== null) {
       this.restore(now, epochMs, record);
       this.#openUntil += laterMs;
-      this.#missedUntil += laterMs;
+      this.#probeWithDemandAt += laterMs;
       return;
     }
     if (this.#state === 'closed') return;
@@ -224,13 +240,13 @@ export class CircuitBreaker implements Resource {
   }
 
   get #opensAt(): Instant {
-    return this.#isMissed ? this.#missedUntil : this.#openUntil;
+    return this.#hasDemand ? this.#probeWithDemandAt : this.#openUntil;
   }
 
   #earliest(now: Instant, need: Need | undefined): Instant {
     switch (this.#state) {
       case 'closed':
-        return this.#running < this.#allowed ? now : WHEN_SETTLED;
+        return this.#running < this.#limit ? now : WHEN_SETTLED;
       case 'open':
         return Math.max(now, this.#probeAt(now, need));
       case 'half-open':
@@ -240,58 +256,61 @@ export class CircuitBreaker implements Resource {
     }
   }
 
-  /** A probe comes from a source that does not fail, where there is one. Without a source: the earliest over all sources. */
+  /** A probe preferably comes from a source that does not fail. Without a source: the earliest instant over all sources. */
   #probeAt(now: Instant, need: Need | undefined): Instant {
     const at = this.#opensAt;
     if (need === undefined) return at;
     const { source } = need;
-    if (this.#openedBy !== null && this.#openedBy !== source?.client) return Math.min(at, this.#openedAt + SECOND_WITNESS_MS);
-    return now < at + YIELD_MS && this.#sources.shouldYield(now, source) ? at + YIELD_MS : at;
+    if (this.#openedBy !== null && this.#openedBy !== source?.client) return Math.min(at, this.#openedAt + SECOND_SOURCE_MS);
+    return now < at + YIELD_PROBE_MS && this.#sources.shouldYield(now, source) ? at + YIELD_PROBE_MS : at;
   }
 
   /** True if one client's failures opened it, and this source is another client that probes it early. */
-  #isSecondWitness(now: Instant, source: Source | undefined): boolean {
+  #isSecondSource(now: Instant, source: Source | undefined): boolean {
     return source !== undefined && this.#openedBy !== null && this.#openedBy !== source.client && now < this.#opensAt;
   }
 
-  #settleClosed(now: Instant, source: Source | undefined, isGood: boolean): void {
-    if (isGood) {
+  #settleClosed(now: Instant, source: Source | undefined, isSuccess: boolean): void {
+    if (isSuccess) {
       this.#sources.served(now, source);
       this.#window.record(now, false);
       this.#consecutive = 0;
-      this.#row++;
-      if (this.#doubted !== null && !isOf(this.#doubted, source)) this.#doubted = null;
-      return this.#noteGood();
+      this.#run++;
+      if (this.#blockedInstead !== null && !isOf(this.#blockedInstead, source)) this.#blockedInstead = null;
+      return this.#recordSuccess();
     }
-    if (!this.#sources.failed(now, source, this.#window, this.#row)) return this.#sources.holdIfFailing(now, source);
+    if (!this.#sources.failed(now, source, this.#window, this.#run)) return this.#sources.blockIfFailing(now, source);
     this.#window.record(now, true);
-    if (++this.#consecutive === 1) this.#allowedBefore = this.#allowed;
-    this.#allowed = Math.max(1, this.#allowed - 1);
-    this.#careful = true;
-    if (this.#doubted !== null && !isOf(this.#doubted, source)) {
-      this.#doubted = this.#sources.holdClientOf(now, this.#doubted, source, this.#window);
-      return this.#doubted === null ? this.#open(now) : undefined;
+    if (++this.#consecutive === 1) this.#limitBefore = this.#limit;
+    this.#limit = Math.max(1, this.#limit - 1);
+    this.#isCautious = true;
+    if (this.#blockedInstead !== null && !isOf(this.#blockedInstead, source)) {
+      this.#blockedInstead = this.#sources.blockClientOf(now, this.#blockedInstead, source, this.#window);
+      return this.#blockedInstead === null ? this.#open(now) : undefined;
     }
     if (!this.#mustOpen(now)) return;
     const { consecutiveFailures } = this.#options;
-    const isByRow = this.#consecutive >= Math.max(consecutiveFailures, this.isRamping ? this.#allowedBefore : 0);
-    const suspect = this.#sources.holdOnlyWitness(now, { window: this.#window, consecutive: this.#consecutive, row: this.#row, isByRow });
+    const isByRun = this.#consecutive >= Math.max(consecutiveFailures, this.isRamping ? this.#limitBefore : 0);
+    const suspect = this.#sources.blockOnlySource(now, { window: this.#window, consecutive: this.#consecutive, run: this.#run, isByRun });
     if (suspect === null) return this.#open(now);
-    this.#consecutive -= this.#sources.rowFailuresOf(suspect, this.#row);
-    this.#doubted = suspect;
+    this.#consecutive -= this.#sources.runFailuresOf(suspect, this.#run);
+    this.#blockedInstead = suspect;
   }
 
-  /** One source that is known to fail says little: another one finds out how the target is. Two of them open it again. */
-  #settleProbe(now: Instant, source: Source | undefined, isGood: boolean): void {
-    if (isGood) return this.#closeByProbe(now, source);
+  /**
+   * A probe of a source that was already failing is weak evidence: that source is blocked, and another one probes. A second failing source
+   * opens the breaker again.
+   */
+  #settleProbe(now: Instant, source: Source | undefined, isSuccess: boolean): void {
+    if (isSuccess) return this.#closeByProbe(now, source);
     const wasFailing = this.#sources.shouldYield(now, source);
-    const isCounted = this.#sources.failed(now, source, this.#window, this.#row);
-    if (this.#doubted !== null && isOf(this.#doubted, source)) return;
-    if (this.#doubted === null && (wasFailing || !isCounted)) {
-      this.#doubted = this.#sources.hold(now, source);
+    const isCounted = this.#sources.failed(now, source, this.#window, this.#run);
+    if (this.#blockedInstead !== null && isOf(this.#blockedInstead, source)) return;
+    if (this.#blockedInstead === null && (wasFailing || !isCounted)) {
+      this.#blockedInstead = this.#sources.block(now, source);
       return;
     }
-    if (this.#isSecondWitness(now, source)) this.#openings--; // no second outage
+    if (this.#isSecondSource(now, source)) this.#openings--; // the same outage
     if (source?.client !== this.#openedBy) this.#openedBy = null;
     this.#reopen(now);
   }
@@ -300,43 +319,43 @@ export class CircuitBreaker implements Resource {
     this.#close();
     this.#sources.served(now, source);
     this.#window.record(now, false);
-    this.#sources.holdContradicted(now);
+    this.#sources.blockContradicted(now);
     this.#ramp();
   }
 
   #ramp(): void {
-    this.#allowed = this.#options.probes + 1;
-    this.#wanted = GOOD_MIN;
+    this.#limit = this.#options.probes + 1;
+    this.#successesNeeded = RAMP_SUCCESSES_MIN;
   }
 
-  #noteGood(): void {
-    if (!this.#widen(this.#careful ? CAREFUL_STEP : 1)) return;
-    if (--this.#wanted > 0) return;
-    this.#allowed = Infinity;
+  #recordSuccess(): void {
+    if (!this.#raiseLimit(this.#isCautious ? CAREFUL_STEP : 1)) return;
+    if (--this.#successesNeeded > 0) return;
+    this.#limit = Infinity;
     this.#openings = 0;
   }
 
-  #widen(by: number): boolean {
+  #raiseLimit(by: number): boolean {
     if (!this.isRamping) return false;
-    this.#allowed += by;
+    this.#limit += by;
     return true;
   }
 
   #mustOpen(now: Instant): boolean {
     const { consecutiveFailures, failureRatio, minRequests } = this.#options;
-    const isTold = this.#window.failureRatio(now) >= failureRatio;
+    const isAboveRatio = this.#window.failureRatio(now) >= failureRatio;
     if (!this.isRamping)
-      return (this.#consecutive >= consecutiveFailures && !this.#isChance(now)) || (isTold && this.#window.count(now) >= minRequests);
-    if (this.#consecutive >= Math.max(consecutiveFailures, this.#allowedBefore)) return true;
-    return isTold && this.#window.failures >= RAMP_FAILURES_MIN;
+      return (this.#consecutive >= consecutiveFailures && !this.#isChance(now)) || (isAboveRatio && this.#window.count(now) >= minRequests);
+    if (this.#consecutive >= Math.max(consecutiveFailures, this.#limitBefore)) return true;
+    return isAboveRatio && this.#window.failures >= RAMP_FAILURES_MIN;
   }
 
-  /** A target that fails three calls in ten fails five in a row every few hundred calls. */
+  /** At a failure ratio of 30 % a run of five failures occurs by chance every few hundred calls. */
   #isChance(now: Instant): boolean {
     const before = this.#window.count(now) - this.#consecutive;
     if (before < this.#options.minRequests) return false;
     const failureRatio = (this.#window.failures - this.#consecutive) / before;
-    return before * failureRatio ** this.#consecutive > CHANCE_MAX;
+    return before * failureRatio ** this.#consecutive > CHANCE_PROBABILITY_MAX;
   }
 
   #open(now: Instant): void {
@@ -345,24 +364,24 @@ export class CircuitBreaker implements Resource {
   }
 
   #reopen(now: Instant): void {
-    this.#doubted = null;
+    this.#blockedInstead = null;
     this.#sources.clearContradictions();
     this.#openedAt = now;
     this.#openings++;
-    this.#isMissed = this.#openings > 1 && this.#missed >= MISSED_MIN;
-    this.#missed = 0;
+    this.#hasDemand = this.#openings > 1 && this.#skipped >= SKIPPED_MIN;
+    this.#skipped = 0;
     const { openForMs } = this.#options;
     const grownMs = grownOpenMs(this.#options, this.#openings);
     const jitter = drawJitter(this.#random);
     this.#openUntil = now + grownMs * jitter;
-    this.#missedUntil = now + Math.min(grownMs, Math.max(openForMs, MISSED_OPEN_MS)) * jitter;
+    this.#probeWithDemandAt = now + Math.min(grownMs, Math.max(openForMs, SKIPPED_OPEN_MS)) * jitter;
     this.#enter('open');
   }
 
   #close(): void {
     this.#consecutive = 0;
-    this.#row++;
-    this.#openedBy = this.#doubted = null;
+    this.#run++;
+    this.#openedBy = this.#blockedInstead = null;
     this.#window.clear();
     this.#sources.clearCounted();
     this.#enter('closed');
@@ -372,7 +391,7 @@ export class CircuitBreaker implements Resource {
     this.#state = state;
     this.#generation++;
     this.#running = 0;
-    this.#allowed = Infinity;
-    this.#careful = false;
+    this.#limit = Infinity;
+    this.#isCautious = false;
   }
 }

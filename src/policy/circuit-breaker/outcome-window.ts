@@ -2,12 +2,12 @@ import type { Instant } from '../../core/clock.ts';
 
 const SLICES = 10;
 
-/** Successes and failures of the last stretch of time, counted in ten slices. */
+/** Successes and failures of the last `windowMs`, counted in ten slices. */
 export class OutcomeWindow {
   readonly #sliceMs: number;
   readonly #successes = new Uint32Array(SLICES);
   readonly #failures = new Uint32Array(SLICES);
-  /** The running number of the newest slice. */
+  /** The absolute number of the newest slice. */
   #newest = 0;
 
   constructor(windowMs: number) {
@@ -25,18 +25,18 @@ export class OutcomeWindow {
     return sum(this.#successes) + sum(this.#failures);
   }
 
-  /** Of those that `count` or `failureRatio` has counted last. */
+  /** Failures in the window as of the last `count` or `failureRatio`. */
   get failures(): number {
     return sum(this.#failures);
   }
 
-  /** 0 where nothing was counted. */
+  /** 0 where there are no outcomes. */
   failureRatio(now: Instant): number {
     const count = this.count(now);
     return count === 0 ? 0 : sum(this.#failures) / count;
   }
 
-  /** Takes out what another window of the same length has counted, and this one with it. */
+  /** Subtracts the outcomes of another window of the same length, which are a subset of these. */
   subtract(now: Instant, other: OutcomeWindow): void {
     this.#advance(now);
     other.#advance(now);

@@ -1,4 +1,4 @@
-/** How a breaker comes back: who is asked again when, and how it is loaded then. */
+/** Recovery of a breaker: when it is probed, and how its load is ramped up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CONTRACT_NEED as NEED, testResourceContract } from '../../core/resource.contract.ts';
@@ -8,7 +8,7 @@ import { attempt, attempts, opened, recovered, startAll } from './circuit-breake
 
 testResourceContract('a breaker that ramps', (now) => recovered({}, now));
 
-test('closed by a probe, it lets two through, and more with every answer that begins or ends well', () => {
+test('closed by a probe, it admits two calls, and one more with every response that starts or succeeds', () => {
   const breaker = recovered();
   assert.equal(breaker.isRamping, true);
   let running = startAll(breaker, 5000);
@@ -28,7 +28,7 @@ test('closed by a probe, it lets two through, and more with every answer that be
   assert.deepEqual(sizes, [2, 4, 8, 16]);
 });
 
-test('a ramp is over when enough was answered and there is room to spare', () => {
+test('a ramp ends after enough successes below its limit', () => {
   const breaker = recovered();
   attempts(breaker, 5000, 'success', 9);
   assert.equal(breaker.isRamping, true);
@@ -37,7 +37,7 @@ test('a ramp is over when enough was answered and there is room to spare', () =>
   assert.equal(startAll(breaker, 5000).length, 1000);
 });
 
-test('a ramp goes on as long as it holds somebody back, wave by wave or one by one', () => {
+test('a ramp continues while its limit is reached, by bursts or by single calls', () => {
   for (const wave of [true, false]) {
     const breaker = recovered();
     const running = startAll(breaker, 5000);
@@ -49,7 +49,7 @@ test('a ramp goes on as long as it holds somebody back, wave by wave or one by o
   }
 });
 
-test('failures narrow a ramp, and open it when they are half of all, for longer than the last time', () => {
+test('failures lower the limit of a ramp, and open the breaker when they are half of all, for longer than before', () => {
   const breaker = recovered();
   attempts(breaker, 5000, 'success', 2);
   assert.equal(startAll(breaker, 5000).length, 4);
@@ -65,7 +65,7 @@ test('failures narrow a ramp, and open it when they are half of all, for longer 
   assert.equal(opening.openForMs(5000), 10_000);
 });
 
-test('a ramp under which everything breaks down sees no more than was let through', () => {
+test('a target that fails completely during a ramp gets no more calls than were admitted', () => {
   const breaker = recovered();
   for (let round = 0; round < 4; round++)
     for (const ticket of startAll(breaker, 5000)) breaker.settle(5000, ticket, NEED, { usage: null, health: 'success' });
@@ -78,7 +78,7 @@ test('a ramp under which everything breaks down sees no more than was let throug
   assert.equal(breaker.state, 'open');
 });
 
-test('a ramp comes to its end although three in ten fail, most times', () => {
+test('a ramp usually completes although 30 % of calls fail', () => {
   let ended = 0;
   const random = createSeededRandom(3);
   for (let run = 0; run < 100; run++) {
@@ -89,13 +89,13 @@ test('a ramp comes to its end although three in ten fail, most times', () => {
   assert.ok(ended >= 70, `${ended} of 100`);
 });
 
-test('what says nothing about the target neither widens nor narrows a ramp', () => {
+test('neutral outcomes neither raise nor lower the limit of a ramp', () => {
   const breaker = recovered();
   attempts(breaker, 5000, 'neutral', 20);
   assert.equal(startAll(breaker, 5000).length, 2);
 });
 
-test('every failed probe doubles the open time up to its maximum, the end of a ramp starts over', () => {
+test('every failed probe doubles the open time up to its maximum; the end of a ramp resets it', () => {
   const breaker = opened({ maxOpenForMs: 18_000 });
   let now = 0;
   for (const expected of [5000, 10_000, 18_000, 18_000]) {
@@ -108,7 +108,7 @@ test('every failed probe doubles the open time up to its maximum, the end of a r
   assert.equal(breaker.openForMs(now + 18_000), 5000);
 });
 
-test('a target that is missed is asked again after 25 seconds, however long its open time has grown', () => {
+test('a target with demand is probed after 25 seconds, however long its open time has grown', () => {
   const breaker = opened({ maxOpenForMs: 300_000 });
   let now = 0;
   for (let probes = 0; probes < 5; probes++) {
@@ -116,26 +116,26 @@ test('a target that is missed is asked again after 25 seconds, however long its 
     attempt(breaker, now, 'failure');
   }
   assert.equal(breaker.openForMs(now), 160_000);
-  for (let i = 0; i < 19; i++) assert.equal(breaker.miss(), false);
-  assert.equal(breaker.openForMs(now), 160_000, 'a few go without it: a probe would cost them more');
-  assert.equal(breaker.miss(), true);
+  for (let i = 0; i < 19; i++) assert.equal(breaker.noteSkipped(), false);
+  assert.equal(breaker.openForMs(now), 160_000, 'few requests skip it: a probe would cost more');
+  assert.equal(breaker.noteSkipped(), true);
   assert.equal(breaker.openForMs(now), 25_000);
-  assert.equal(breaker.miss(), false, 'that is no news any more');
+  assert.equal(breaker.noteSkipped(), false, 'the probe is not moved a second time');
   attempt(breaker, now + 25_000, 'failure');
-  assert.equal(breaker.openForMs(now + 25_000), 25_000, 'it will be missed again');
+  assert.equal(breaker.openForMs(now + 25_000), 25_000, 'demand is assumed to continue');
   attempt(breaker, now + 50_000, 'failure');
-  assert.equal(breaker.openForMs(now + 50_000), 300_000, 'nobody has missed it meanwhile');
+  assert.equal(breaker.openForMs(now + 50_000), 300_000, 'no request has skipped it meanwhile');
 });
 
-test('missing it makes no open time longer, and no pause that was asked for shorter', () => {
+test('demand neither lengthens an open time nor shortens a requested pause', () => {
   const short = opened();
-  for (let i = 0; i < 20; i++) assert.equal(short.miss(), false);
+  for (let i = 0; i < 20; i++) assert.equal(short.noteSkipped(), false);
   assert.equal(short.openForMs(0), 5000);
   const long = opened({ openForMs: 60_000 });
-  for (let i = 0; i < 20; i++) long.miss();
+  for (let i = 0; i < 20; i++) long.noteSkipped();
   assert.equal(long.openForMs(0), 60_000);
   const asked = opened({ maxOpenForMs: 300_000 });
   asked.extend(200_000);
-  for (let i = 0; i < 20; i++) asked.miss();
+  for (let i = 0; i < 20; i++) asked.noteSkipped();
   assert.equal(asked.openForMs(0), 200_000);
 });

@@ -1,4 +1,4 @@
-/** Who is held for whose failures: a client's or a request's own are held against it alone where others are answered. */
+/** Which source is blocked for which failures: those of one client or request are its own while others are served. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -18,7 +18,7 @@ function ends(breaker: CircuitBreaker, now: number, need: Need, health: Health, 
   for (let i = 0; i < count; i++) breaker.settle(now, breaker.reserve(now, need), need, { usage: null, health });
 }
 
-/** A client whose requests fail, each another one, beside one that is answered: it is held, and nobody else is. */
+/** A client whose distinct requests fail while another client is served: only the first one is blocked. */
 function held(now = 0): CircuitBreaker {
   const breaker = makeBreaker();
   ends(breaker, now, GOOD, 'success');
@@ -28,17 +28,17 @@ function held(now = 0): CircuitBreaker {
 
 testResourceContract('a breaker that holds a client', (now) => held(now));
 
-test('five failures in a row of one client hold that client, where another one is answered', () => {
+test('five consecutive failures of one client block that client, where another one is served', () => {
   const breaker = held();
   assert.equal(breaker.state, 'closed');
   assert.equal(breaker.earliest(0, POISON), 5000);
   assert.equal(breaker.earliest(0, GOOD), 0);
   assert.equal(breaker.earliest(0, of('third', 3)), 0);
   assert.equal(breaker.heldForMs(1000, POISON.source), 4000);
-  assert.equal(breaker.failureRatio(0), 0, 'what it has brought is evidence against nobody else');
+  assert.equal(breaker.failureRatio(0), 0, 'its failures do not count against other sources');
 });
 
-test('a request that is sent again and again is held alone, and its client is not', () => {
+test('a request that is repeated is blocked alone, and its client is not', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, of('app', 1), 'success');
   ends(breaker, 0, of('app', 2), 'failure', 5);
@@ -47,21 +47,21 @@ test('a request that is sent again and again is held alone, and its client is no
   assert.equal(breaker.earliest(0, of('app', 3)), 0);
 });
 
-test('where there is one client, different requests that fail open it as ever', () => {
+test('with a single client, failures of different requests open the breaker', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, of('app', 1), 'success', 20);
   for (let i = 0; i < 5; i++) ends(breaker, 31_000, of('app', 10 + i), 'failure');
   assert.equal(breaker.state, 'open');
 });
 
-test('where there is one request, it opens as ever', () => {
+test('with a single request, its failures open the breaker', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, of('app', 1), 'success', 20);
   ends(breaker, 31_000, of('app', 1), 'failure', 5);
   assert.equal(breaker.state, 'open');
 });
 
-test('an outage under several clients is found out by five failures', () => {
+test('an outage under several clients is detected by five failures', () => {
   const breaker = makeBreaker();
   for (const client of ['a', 'b', 'c']) ends(breaker, 0, of(client, 1), 'success');
   ends(breaker, 1, of('a', 2), 'failure', 3);
@@ -71,14 +71,14 @@ test('an outage under several clients is found out by five failures', () => {
   assert.equal(breaker.state, 'open');
 });
 
-test('an outage under one dominant client: it is held after five failures, and the first of another one opens for all', () => {
+test('an outage under one dominant client: that client is blocked after five failures, and the first failure of another one opens the breaker', () => {
   const breaker = held();
   ends(breaker, 1, GOOD, 'failure');
   assert.equal(breaker.state, 'open');
   assert.equal(breaker.openForMs(1), 5000);
 });
 
-test('once another client was answered, it takes five failures of others to open', () => {
+test('once another client was served, it takes five failures of others to open', () => {
   const breaker = held();
   ends(breaker, 1, GOOD, 'success');
   ends(breaker, 2, GOOD, 'failure', 4);
@@ -87,7 +87,7 @@ test('once another client was answered, it takes five failures of others to open
   assert.equal(breaker.state, 'open');
 });
 
-test('a held source gets one trial for each hold, ever rarer up to 25 seconds, and is free when one is answered', () => {
+test('a blocked source gets one trial per block, at growing intervals of up to 25 seconds, and is unblocked when one succeeds', () => {
   const breaker = held();
   let now = 0;
   for (const expected of [5000, 10_000, 20_000, 25_000, 25_000]) {
@@ -103,10 +103,10 @@ test('a held source gets one trial for each hold, ever rarer up to 25 seconds, a
   assert.equal(breaker.earliest(now, of('poison', 99)), now);
 });
 
-test('a trial never keeps the next one away for good: lost, given up, or not sent', () => {
+test('a trial never prevents the next one for good: lost, cancelled, or not sent', () => {
   const breaker = held();
   breaker.reserve(5000, POISON);
-  assert.equal(breaker.earliest(5000, POISON), 15_000, 'nothing more was heard of it');
+  assert.equal(breaker.earliest(5000, POISON), 15_000, 'its outcome was never reported');
   const trial = breaker.reserve(15_000, POISON);
   breaker.settle(15_001, trial, POISON, { usage: null, health: 'neutral' });
   assert.equal(breaker.earliest(15_001, POISON), 20_001);
@@ -114,17 +114,17 @@ test('a trial never keeps the next one away for good: lost, given up, or not sen
   assert.equal(breaker.earliest(20_001, POISON), 20_001);
 });
 
-test('a trial outlives a change of state: its end still counts for its source', () => {
+test('a trial survives a change of state: its outcome still counts for its source', () => {
   const breaker = held();
   const trial = breaker.reserve(5000, POISON);
   breaker.isolate();
   breaker.reset();
-  assert.equal(breaker.earliest(5000, POISON), 5000, 'a reset by hand forgets everything');
+  assert.equal(breaker.earliest(5000, POISON), 5000, 'a reset by hand clears everything');
   breaker.settle(5001, trial, POISON, { usage: null, health: 'failure' });
   assert.equal(breaker.state, 'closed');
 });
 
-test('opened by one client before anybody else came, another one asks after a second; answered, it closes, and the first one is held', () => {
+test('opened by the first client alone, it is probed by another client after a second; a success closes it and blocks the first client', () => {
   const breaker = makeBreaker();
   for (let i = 0; i < 5; i++) ends(breaker, 0, of('poison', 10 + i), 'failure');
   assert.equal(breaker.state, 'open');
@@ -136,7 +136,7 @@ test('opened by one client before anybody else came, another one asks after a se
   assert.equal(breaker.heldForMs(1000, POISON.source), 5000);
 });
 
-test('opened by one client before anybody else came: refused to another one too, it stays open as long as ever', () => {
+test('opened by the first client alone and confirmed by another one, it stays open for its full time', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, POISON, 'failure', 5);
   ends(breaker, 1000, GOOD, 'failure');
@@ -144,7 +144,7 @@ test('opened by one client before anybody else came: refused to another one too,
   for (const need of [POISON, GOOD, of('third', 3)]) assert.equal(breaker.earliest(1000, need), 6000);
 });
 
-test('a probe comes from a source that does not fail, where one was answered of late', () => {
+test('a probe comes from a source that does not fail, where one was served recently', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, GOOD, 'success');
   for (const need of [P1, P2, P1, P2, P1]) ends(breaker, 0, need, 'failure');
@@ -153,21 +153,21 @@ test('a probe comes from a source that does not fail, where one was answered of 
   assert.equal(breaker.earliest(5000, GOOD), 5000);
 });
 
-test('a probe that fails for a source that failed before leaves the target to others', () => {
+test('a failed probe of a source that failed before leaves the target to others', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, GOOD, 'success');
   for (const need of [P1, P2, P1, P2, P1]) ends(breaker, 0, need, 'failure');
   ends(breaker, 6000, P1, 'failure');
   assert.equal(breaker.state, 'half-open');
-  assert.ok(breaker.earliest(6000, P1) > 6000, 'it is held itself');
+  assert.ok(breaker.earliest(6000, P1) > 6000, 'it is blocked itself');
   assert.equal(breaker.earliest(6000, GOOD), 6000);
   const probe = breaker.reserve(6000, GOOD);
   assert.equal(breaker.earliest(6000, of('third', 3)), WHEN_SETTLED);
   breaker.settle(6001, probe, GOOD, { usage: null, health: 'failure' });
-  assert.equal(breaker.state, 'open', 'one that did not fail before says something');
+  assert.equal(breaker.state, 'open', 'a failure of a source that did not fail before counts');
 });
 
-test('probes that fail for two sources open it again, though an answer that began before the outage contradicted both', () => {
+test('failed probes of two sources open it again, even though a response from before the outage contradicted both', () => {
   const breaker = makeBreaker();
   const late = breaker.reserve(0, GOOD);
   for (let i = 0; i < 3; i++) for (const need of [P1, P2]) ends(breaker, 0, need, 'failure');
@@ -179,7 +179,7 @@ test('probes that fail for two sources open it again, though an answer that bega
   assert.equal(breaker.state, 'open');
 });
 
-test('in a ramp the failures of a source that failed before neither narrow nor open', () => {
+test('during a ramp, failures of a source that failed before neither lower the limit nor open the breaker', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, GOOD, 'success');
   for (const need of [P1, P2, P1, P2, P1]) ends(breaker, 0, need, 'failure');
@@ -189,7 +189,7 @@ test('in a ramp the failures of a source that failed before neither narrow nor o
   assert.equal(breaker.state, 'closed');
 });
 
-test('property: whatever one client sends, while another one is answered every few seconds the target is never closed to that one', () => {
+test('property: whatever one client sends, the target is never closed to another client that is served every few seconds', () => {
   const outcome = fc.record({
     request: fc.integer({ min: 100, max: 140 }),
     health: fc.constantFrom<Health>('failure', 'failure', 'failure', 'success', 'neutral'),

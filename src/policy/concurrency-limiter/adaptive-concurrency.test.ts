@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { testResourceContract } from '../../core/resource.contract.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
-/** Reproducible noise, close to normal. */
+/** Reproducible noise, nearly normal. */
 function noiseOf(seed: number): () => number {
   let state = seed;
   const next = (): number => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
@@ -21,7 +21,7 @@ interface Play {
   readonly fromMs?: number;
 }
 
-/** Keeps as many calls running as are wanted and allowed, each for about three seconds; returns how many ran, once a second. */
+/** Keeps as many calls running as wanted and allowed, each for about three seconds; returns how many ran, once a second. */
 function play({ limiter, wanted, minutes, firstMs, kinds = [10], spread = 0.4, fromMs = 0 }: Play): number[] {
   const noise = noiseOf(7);
   const ran: number[] = [];
@@ -58,7 +58,7 @@ testResourceContract('a concurrency that was refused', (now) => {
   return limiter;
 });
 
-test('sets no limit without a sign of overload, however many run', () => {
+test('sets no limit without a sign of overload, however many calls run', () => {
   const limiter = new AdaptiveConcurrency('p');
   const ran = play({ limiter, wanted: 300, minutes: 10, firstMs: () => 400 });
   assert.equal(limiter.limit, Infinity);
@@ -78,26 +78,26 @@ test('a mixture of short and long prompts settles at the same limit', () => {
   assert.ok(Math.abs(mixed - short) <= Math.max(2, 0.1 * short), `${short} and ${mixed}`);
 });
 
-test('later long prompts are no sign of overload', () => {
+test('a shift to long prompts is no sign of overload', () => {
   const limiter = new AdaptiveConcurrency('p');
   play({ limiter, wanted: 40, minutes: 3, firstMs: knee(1000) });
   play({ limiter, wanted: 60, minutes: 3, firstMs: knee(1000), kinds: [10, 17], fromMs: 180_000 });
   assert.equal(limiter.limit, Infinity);
 });
 
-test('a target that becomes slower for other reasons is not limited for long', () => {
+test('a target that becomes slower for another reason is not limited for long', () => {
   const limiter = new AdaptiveConcurrency('p');
   play({ limiter, wanted: 40, minutes: 5, firstMs: () => 400 });
   const ran = play({ limiter, wanted: 40, minutes: 12, firstMs: () => 1200, fromMs: 300_000 });
   assert.ok(median(ran.slice(-120)) >= 36, `${median(ran.slice(-120))}`);
 });
 
-test('a refusal lowers the limit by a fifth, and refusals of calls running at the time by no more', () => {
+test('a refusal lowers the limit by a fifth, and refusals of calls that ran at the time lower it no further', () => {
   const limiter = new AdaptiveConcurrency('p');
   for (let i = 0; i < 50; i++) limiter.reserve(0);
   for (let i = 0; i < 10; i++) limiter.refused(100 + i, 0, 50);
   assert.equal(limiter.limit, 40);
-  assert.equal(limiter.earliest(200), 1000, 'but for one a second');
+  assert.equal(limiter.earliest(200), 1000, 'except for one a second');
 });
 
 test('a single refusal at low load hardly limits a target', () => {
@@ -151,7 +151,7 @@ test('a dip ends in time, even without further observations', () => {
   assert.equal(room(now + 6000), limiter.limit);
 });
 
-/** Starts this many calls at once that never end and begin after `firstMs`. */
+/** Starts this many calls at once that never end and whose first content comes after `firstMs`. */
 function startLong(limiter: AdaptiveConcurrency, now: number, count: number, firstMs: (running: number) => number): void {
   for (let i = 0; i < count; i++) {
     limiter.reserve(now);
@@ -176,7 +176,7 @@ test('a rise of the time to first content is no sign of overload while it stays 
   assert.ok(slowedDown(4000).limit < 200);
 });
 
-test('one call a second is admitted whatever runs', () => {
+test('one call a second is admitted regardless of the limit', () => {
   const limiter = slowedDown(4000);
   const start = limiter.earliest(20_000);
   limiter.reserve(start);
@@ -184,7 +184,7 @@ test('one call a second is admitted whatever runs', () => {
   assert.equal(limiter.earliest(start + 1000), start + 1000);
 });
 
-test('trials that are fast although as many calls run as at the sign disprove it; the next sign has to wait', () => {
+test('fast trials at the concurrency of the sign disprove it; the next sign is ignored for a while', () => {
   const limiter = slowedDown(4000);
   const { limit, inUse } = limiter;
   assert.ok(limit < inUse, `${limit} of ${inUse}`);
@@ -213,7 +213,7 @@ test('the limit is at least the number of calls that were served at once', () =>
   assert.equal(limiter.limit, 51);
 });
 
-test('beside a configured limit neither latency nor silence is a sign, and an overload is', () => {
+test('where a limit is configured neither latency nor silence is a sign, but an overload is', () => {
   const limiter = new AdaptiveConcurrency('p');
   limiter.configure(true);
   for (let now = 0; now < 20_000; now += 1000) startLong(limiter, now, 10, (running) => 20 * running);
@@ -229,7 +229,7 @@ test('a limit inferred from latency is dropped when the config sets one', () => 
   assert.equal(limiter.limit, Infinity);
 });
 
-test('a limit without a new sign expires after ten minutes, even while calls wait and none begins', () => {
+test('a limit without a new sign expires after ten minutes, even while calls wait and none starts', () => {
   const limiter = new AdaptiveConcurrency('p');
   for (let i = 0; i < 50; i++) limiter.reserve(0);
   limiter.refused(100, 0, 50);
@@ -239,7 +239,7 @@ test('a limit without a new sign expires after ten minutes, even while calls wai
   assert.equal(limiter.limit, Infinity);
 });
 
-test('a call whose caller reads nothing takes no place after five seconds, until it reads again or ends', () => {
+test('a call whose caller reads nothing does not count after five seconds, until it reads again or ends', () => {
   const limiter = new AdaptiveConcurrency('p');
   const tickets = Array.from({ length: 50 }, () => limiter.reserve(0));
   limiter.refused(100, 0, 50);

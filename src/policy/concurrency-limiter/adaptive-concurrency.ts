@@ -1,27 +1,33 @@
 /**
- * How many calls a target takes at once, inferred from its responses.
+ * The number of calls that a target can run at once, inferred from its responses.
  *
- * There is no limit until there is a sign of overload. There are two. After an overload response (overloaded, busy, silence beyond the
- * limit) the limit is four fifths of the running calls. And where the time to first content rises with the number of running calls, and
- * only then, the limit falls until the rise is a twentieth. A target that is slow for other reasons is slow with few calls too; short
- * dips in concurrency tell the two apart. The duration of a whole response is no sign: it depends on its length. A rise that stays under
- * a second is no sign unless the target has reported an overload, and no rise is where the config sets a limit.
+ * ## Signs of overload
  *
- * The limit grows by one for as many responses as it admits calls, and only while requests wait for it; up to where the last refusal came
- * it grows by one for each response.
+ * There is no limit until one of two signs appears. After an overload response (overloaded, busy, or silence beyond the timeout) the limit
+ * is four fifths of the running calls. And where the time to first content rises with the number of running calls, the limit falls until
+ * that rise is 5 %. A target that is slow for another reason is slow with few calls too; short dips in concurrency distinguish the two. The
+ * duration of a whole response is no sign, because it depends on its length. A rise below a second is no sign unless the target has
+ * reported an overload. Where the config sets a limit, no rise is a sign.
  *
- * A limit must not exclude the calls that would disprove it. So one call a second is admitted whatever runs; if as many run as when the
- * time to first content had risen, and these trials are as fast as with few calls, the rise had another cause, such as a burst of prompts
- * that are processed one after the other. A limit without a new sign expires. Calls whose caller reads nothing take no place.
+ * ## Growth
+ *
+ * The limit grows only while requests wait for it: by one for every `limit` responses, and by one for each response until it is near the
+ * concurrency of the last refusal.
+ *
+ * ## Correction
+ *
+ * A limit must not prevent the calls that would disprove it. So one call a second is admitted regardless of the limit. If as many calls run
+ * as at the sign, and these trials are as fast as calls under low load, the rise had another cause, such as a burst of prompts that were
+ * processed one after the other. A limit without a new sign expires. Calls whose caller has stopped reading do not count.
  */
 import { assert } from '../../core/assert.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { Resource } from '../../core/resource.ts';
 import { LatencyByLoad } from './latency-by-load.ts';
 
-/** After a refusal. */
+/** Factor after a refusal. */
 const BACK_OFF = 0.8;
-/** A refusal with far fewer calls than allowed is weak evidence: the limit falls to no less than this share. */
+/** A refusal at a concurrency far below the limit is weak evidence: the limit falls to no less than this share. */
 const FEWEST = 0.5;
 /** A single refusal may have any cause: the limit falls to no less than this. */
 const FIRST_FLOOR = 8;
@@ -29,54 +35,56 @@ const FIRST_FLOOR = 8;
 const TOGETHER_MS = 60_000;
 /** A rise alone lowers the limit to no less than this. */
 const RISE_FLOOR = 4;
-/** The targeted rise, as a logarithm: a twentieth. */
-const AIM = 0.05;
+/** The rise to aim for, as a logarithm: 5 %. */
+const AIM_RISE = 0.05;
 const GAIN = 0.5;
 const STEP_MAX = 0.4;
-/** Without a limit: the least rise that is a sign, beyond three standard errors. */
-const SIGN = Math.log(1.3);
-const ERRORS = 3;
+/** Without a limit: the least rise that is a sign, in addition to three standard errors. */
+const SIGN_RISE = Math.log(1.3);
+const SIGN_ERRORS = 3;
 /**
- * With a limit: standard errors beyond the target that count as a rise. Low, yet noise must not wear down the limit of a healthy target.
+ * With a limit: the standard errors above the aim that count as a rise. Low, but high enough that noise does not erode the limit of a
+ * healthy target.
  */
 const ERRORS_LIMITED = 0.4;
 /** Observations for one decision: half as many as calls run, within these bounds. */
 const BATCH_MIN = 12;
 const BATCH_MAX = 60;
-/** Observations that the comparison needs. */
+/** Observations that the baseline needs. */
 const BASE_MIN = 20;
-/** The comparison: observations with fewer running calls than this share. */
+/** The baseline: observations below this share of the running calls. */
 const FEWER = 0.8;
-/** Growth with each decision without a rise; where there are no decisions, with each response, but at least one for all running calls. */
+/** Growth per decision without a rise; without decisions, per response, but then by at least one for every `limit` responses. */
 const GROWTH = 0.03;
 /** A decision is valid for this long. */
 const DECISION_MS = 30_000;
 /**
- * With at most this share of the calls at the sign, the rise must have fallen by this part of what it would if load were its only cause.
+ * At up to this share of the concurrency at the sign, the rise must have fallen by this part of what it would fall by if load were its only
+ * cause.
  */
 const PROOF_SHARE = 0.6;
 const PROOF_FALL = 0.3;
-/** Concurrency from this share of the limit up counts as at the limit. */
-const NEAR = 0.85;
-/** Interval and longest duration of dips. */
+/** From this share of the limit on, concurrency counts as at the limit. */
+const NEAR_SHARE = 0.85;
+/** The interval between dips, and their longest duration. */
 const DIP_EVERY_MS = 20_000;
 const DIP_MS = 5_000;
 const DIP_SHARE = 0.7;
 const DIP_SAMPLES = 8;
-/** A limit without a new sign expires after this. */
+/** A limit without a new sign expires after this long. */
 const FORGET_MS = 10 * 60_000;
 /** A shorter time to first content is no sign of overload. */
 const FIRST_CONTENT_FLOOR_MS = 1_000;
-/** After this long without a start one call is admitted whatever runs. */
+/** After this long without a start one call is admitted regardless of the limit. */
 const TRIAL_EVERY_MS = 1_000;
-/** This many trials, with nearly as many calls as at the sign, disprove the limit if at most this part of the rise is left. */
+/** This many trials, at nearly the concurrency of the sign, disprove the limit if at most this part of the rise remains. */
 const TRIALS = 3;
 const TRIAL_RUNNING_SHARE = 0.8;
 const TRIAL_RISE_LEFT = 0.3;
 /** After that a rise is no sign for this long, doubled each time. */
 const DISTRUST_MS = 60_000;
 const DISTRUST_MAX_MS = 15 * 60_000;
-/** A call whose caller has read nothing for this long takes no place. */
+/** A call whose caller has read nothing for this long does not count. */
 const UNREAD_MS = 5_000;
 
 export interface ConcurrencyLevel {
@@ -91,14 +99,14 @@ export class AdaptiveConcurrency implements Resource {
   #inUse = 0;
   #lastTicket = 0;
   #lastStartAt: Instant = -Infinity;
-  /** The last start before the newest ticket, which may be cancelled. */
+  /** The last start before the newest ticket, restored if that one is cancelled. */
   #startBefore: Instant = -Infinity;
-  /** Since when callers of running calls read nothing, by ticket, the longest first. */
+  /** Since when callers of running calls have stopped reading, by ticket, the longest first. */
   readonly #unread = new Map<number, Instant>();
   /** The config sets a limit, so latency is no sign. */
   #isConfigured = false;
   readonly #latency = new LatencyByLoad();
-  /** Concurrency at the last refusal: the limit grows fast until near it. */
+  /** Concurrency at the last refusal; growth is fast until near it. */
   #refusedAt = 0;
   #servedSince = true;
   #changedAt: Instant = -Infinity;
@@ -114,12 +122,12 @@ export class AdaptiveConcurrency implements Resource {
   /** Concurrency and excess latency when a rise set the limit. */
   #riseRunning = 0;
   #riseExcess = 0;
-  /** Trials since then with nearly as many calls. */
+  /** Trials since then at nearly that concurrency. */
   #trials = 0;
   #trialExcess = 0;
   #distrustMs = 0;
   #distrustedUntil: Instant = -Infinity;
-  /** The last decision found at least the targeted rise. */
+  /** The last decision found at least the rise to aim for. */
   #isRisen = false;
   /** The limit is based on a rise, not on refusals alone. */
   #isByRise = false;
@@ -127,7 +135,7 @@ export class AdaptiveConcurrency implements Resource {
   /** Concurrency and excess latency when a rise first set a limit; 0: it was confirmed, or there was none. */
   #signRunning = 0;
   #signExcess = 0;
-  /** The comparison lacks observations. */
+  /** The baseline lacks observations. */
   #lacksBase = false;
   #dipSince: Instant | null = null;
   #dipCount = 0;
@@ -156,7 +164,7 @@ export class AdaptiveConcurrency implements Resource {
     if (isConfigured && this.#isByRise) this.reset();
   }
 
-  /** Running calls whose callers read. */
+  /** Running calls whose callers are reading. */
   running(now: Instant): number {
     let unread = 0;
     for (const since of this.#unread.values()) {
@@ -200,34 +208,34 @@ export class AdaptiveConcurrency implements Resource {
     else if (!this.#unread.has(ticket)) this.#unread.set(ticket, now);
   }
 
-  /** A response has begun. `running`: how many calls ran when its call started, itself included. */
+  /** A response has started. `running`: how many calls ran when its call started, including it. */
   served(now: Instant, startedAt: Instant, running = 0): void {
     if (this.#limit === Infinity) return;
-    // That many can run after all.
+    // The target can run that many after all.
     if (!this.#isByRise && startedAt > this.#changedAt) this.#limit = Math.max(this.#limit, running);
     if (startedAt > this.#changedAt) this.#servedSince = true;
-    if (this.#limit < NEAR * this.#refusedAt) this.#grow(1);
+    if (this.#limit < NEAR_SHARE * this.#refusedAt) this.#grow(1);
     else if (now - this.#decidedAt > DECISION_MS) this.#grow(Math.max(1 / this.#limit, GROWTH));
     if (this.#isForgotten(now)) this.reset();
   }
 
   /**
-   * A stream's first content has come. `kind`: calls of a kind take similarly long, below 64; `running`: how many calls ran when it
-   * started, itself included.
+   * The first content of a stream has arrived. `kind`: a group of calls with similar latency, below 64; `running`: how many calls ran when
+   * its call started, including it.
    */
   began(now: Instant, startedAt: Instant, kind: number, running: number, firstContentMs: number): void {
     if (this.#isConfigured) return;
     const excess = this.#latency.record(kind, running, firstContentMs);
     this.#dip(now, running);
     if (this.#isRiseDisproved(now, startedAt, running, excess)) return;
-    if (this.#limit !== Infinity && (startedAt <= this.#changedAt || running < NEAR * this.#limit)) return;
+    if (this.#limit !== Infinity && (startedAt <= this.#changedAt || running < NEAR_SHARE * this.#limit)) return;
     this.#batchExcess += excess;
     this.#batchRunning += running;
     this.#batchLogMs += Math.log(Math.max(1, firstContentMs));
     if (++this.#batchCount >= Math.min(BATCH_MAX, Math.max(BATCH_MIN, running / 2))) this.#decide(now);
   }
 
-  /** The target reports an overload, or is silent beyond the limit, which is evidence like latency. */
+  /** The target reports an overload, or is silent beyond the timeout, which is evidence like latency. */
   refused(now: Instant, startedAt: Instant, running: number, isSilence = false): void {
     if (startedAt <= this.#changedAt || (isSilence && this.#isConfigured)) return;
     if (running > this.limit) {
@@ -236,7 +244,7 @@ export class AdaptiveConcurrency implements Resource {
     }
     const isFirst = now - this.#lastRefusalAt > TOGETHER_MS;
     this.#lastRefusalAt = now;
-    // In a series of refusals without any response the first shows the limit; the others are an outage.
+    // In a series of refusals without any response only the first shows the limit; the others are an outage.
     if (!this.#servedSince) return;
     const at = this.#limit === Infinity ? Math.max(1, running) : Math.min(this.#limit, Math.max(1, running, FEWEST * this.#limit));
     this.#refusedAt = at;
@@ -276,7 +284,7 @@ export class AdaptiveConcurrency implements Resource {
   }
 
   #release(ticket: number): void {
-    assert(this.#inUse > 0, 'a concurrency place is given back once');
+    assert(this.#inUse > 0, 'a concurrency slot is released once');
     this.#inUse--;
     this.#unread.delete(ticket);
   }
@@ -285,7 +293,7 @@ export class AdaptiveConcurrency implements Resource {
     return now - this.#lastSignAt > FORGET_MS;
   }
 
-  /** Nearly as many calls run as at the sign, and new ones are as fast as with few: load did not cause the rise. */
+  /** Nearly as many calls run as at the sign, and new ones are as fast as under low load: load did not cause the rise. */
   #isRiseDisproved(now: Instant, startedAt: Instant, running: number, excess: number): boolean {
     if (this.#riseRunning === 0 || startedAt <= this.#changedAt || running < TRIAL_RUNNING_SHARE * this.#riseRunning) return false;
     this.#trialExcess += excess;
@@ -315,7 +323,7 @@ export class AdaptiveConcurrency implements Resource {
     const error = this.#latency.noise * Math.sqrt(1 / count + 1 / Math.max(1, weight));
     const rise = excess - mean;
     if (this.#limit === Infinity) {
-      if (weight < BASE_MIN || rise < SIGN + ERRORS * error || now < this.#distrustedUntil) return;
+      if (weight < BASE_MIN || rise < SIGN_RISE + SIGN_ERRORS * error || now < this.#distrustedUntil) return;
       if (usualMs < FIRST_CONTENT_FLOOR_MS && now - this.#lastRefusalAt > FORGET_MS) return;
       this.#isByRise = true;
       this.#riseRunning = running;
@@ -325,11 +333,11 @@ export class AdaptiveConcurrency implements Resource {
       this.#dippedAt = now;
       this.#signRunning = running;
       this.#signExcess = excess;
-      return this.#set(now, Math.max(RISE_FLOOR, running * Math.exp(AIM - rise)));
+      return this.#set(now, Math.max(RISE_FLOOR, running * Math.exp(AIM_RISE - rise)));
     }
-    this.#binding = wasBinding && this.#inUse >= NEAR * this.#limit;
+    this.#binding = wasBinding && this.#inUse >= NEAR_SHARE * this.#limit;
     this.#lacksBase = weight < BASE_MIN;
-    const tooMuch = rise - AIM - ERRORS_LIMITED * error;
+    const tooMuch = rise - AIM_RISE - ERRORS_LIMITED * error;
     this.#isRisen = !this.#lacksBase && tooMuch > 0;
     if (this.#isDisproved(running, excess)) return this.#startOver();
     if (!this.#lacksBase) this.#decidedAt = now;
@@ -337,12 +345,12 @@ export class AdaptiveConcurrency implements Resource {
     this.#lastSignAt = now;
     if (this.#limit <= RISE_FLOOR) return;
     this.#isByRise = true;
-    this.#refusedAt = 0; // the last refusal came above the limit that is right
+    this.#refusedAt = 0; // the last refusal came above the right limit
     this.#set(now, Math.max(RISE_FLOOR, this.#limit * Math.exp(-Math.min(STEP_MAX, GAIN * tooMuch))));
     this.#binding = wasBinding;
   }
 
-  /** Far fewer calls run than at the sign, and latency is the same: load does not cause it. */
+  /** Far fewer calls run than at the sign, and latency is the same: load is not the cause. */
   #isDisproved(running: number, excess: number): boolean {
     if (this.#signRunning === 0 || running > PROOF_SHARE * this.#signRunning) return false;
     const fall = PROOF_FALL * Math.log(this.#signRunning / running);

@@ -7,7 +7,7 @@ import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
 testResourceContract('a concurrency limiter', () => new ConcurrencyLimiter('p#1:concurrency', 3));
 
-test('admits the limit at once, and the next call when one has ended', () => {
+test('admits up to the limit, and the next call when one has ended', () => {
   const limiter = new ConcurrencyLimiter('p#1:concurrency', 2);
   limiter.reserve();
   limiter.reserve();
@@ -17,13 +17,13 @@ test('admits the limit at once, and the next call when one has ended', () => {
   assert.deepEqual([limiter.inUse, limiter.available()], [1, 1]);
 });
 
-test('a place given back twice is a broken invariant', () => {
+test('releasing a slot twice is a broken invariant', () => {
   const limiter = new ConcurrencyLimiter('p#1:concurrency', 2);
   limiter.reserve();
   limiter.cancel();
   assert.throws(() => limiter.settle(), AssertionError);
 });
 
-test('a limit of zero is never waited for', () => {
+test('requests never wait for a limit of zero', () => {
   assert.equal(new ConcurrencyLimiter('p#1:concurrency', 0).earliest(0), Infinity);
 });

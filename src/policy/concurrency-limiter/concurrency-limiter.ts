@@ -19,7 +19,7 @@ export class ConcurrencyLimiter implements Resource {
     return this.#limit;
   }
 
-  /** Calls beyond a lower limit run to their end. */
+  /** With a lower limit, running calls above it continue. */
   setLimit(limit: number): void {
     this.#limit = limit;
   }
@@ -51,7 +51,7 @@ export class ConcurrencyLimiter implements Resource {
   }
 
   #release(): void {
-    assert(this.#inUse > 0, 'a concurrency place is given back once');
+    assert(this.#inUse > 0, 'a concurrency slot is released once');
     this.#inUse--;
   }
 }

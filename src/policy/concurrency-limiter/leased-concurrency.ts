@@ -5,10 +5,10 @@ import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
-/** An instance asks again in so long if nothing else is known, in milliseconds. */
+/** An instance asks again after this long if nothing else is known, in milliseconds. */
 const ASK_AGAIN_MS = 50;
 
-/** One instance's part of a number of places: whole places, of which those in use can't be given away. */
+/** One instance's part of a concurrency limit: whole calls, of which those in use cannot be given back. */
 export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
   readonly #meter: DemandMeter;
   readonly #places: LeasedPlaces;
@@ -21,7 +21,7 @@ export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
     this.#onShort = onShort;
   }
 
-  /** Of the whole limit; what it holds of it is `limit`. */
+  /** The whole limit; `limit` is the part held by this instance. */
   get wholeLimit(): number {
     return this.#places.whole;
   }
@@ -45,19 +45,19 @@ export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
 
   claim(now: Instant, members: number): LeaseClaim | null {
     const claim = this.#places.claim(now, members, this.#meter, this.inUse, 500);
-    this.#follow();
+    this.#applyHeld();
     return claim;
   }
 
   granted(_now: Instant, grant: LeaseGrant): boolean {
     const isMore = this.#places.granted(grant);
-    this.#follow();
+    this.#applyHeld();
     return isMore;
   }
 
   detach(_now: Instant, members: number): void {
     this.#places.detach(members);
-    this.#follow();
+    this.#applyHeld();
   }
 
   leave(): LeaseClaim {
@@ -66,8 +66,8 @@ export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
     return claim;
   }
 
-  /** Parts of a place are no place. */
-  #follow(): void {
+  /** A fraction of a call admits nothing. */
+  #applyHeld(): void {
     super.setLimit(Math.floor(this.#places.held + 1e-9));
   }
 }

@@ -1,21 +1,21 @@
-/** What kind of text breaks off where: prose, code or JSON, in the middle of a sentence or at its end. */
+/** The context in which a text breaks off: prose, code or JSON; within a sentence or at its end. */
 
 export interface Context {
-  /** Inside a fenced block of code, or in a text of as many signs as code has. */
+  /** Inside a fenced code block, or in text with as much punctuation as code. */
   readonly inCode: boolean;
-  /** The line that breaks off, without its beginning white space. */
+  /** The unfinished last line, without leading white space. */
   readonly lastLine: string;
-  /** Where a new paragraph may follow without a full stop: a heading, an item of a list, a row of a table. */
+  /** A new paragraph may follow without a full stop: a heading, a list item, a table row. */
   readonly isLoose: boolean;
 }
 
 /*
- * Texts are long, and some are one run without a space (base64, DNA, Chinese, a model that has gone mad), so no pattern here may
- * look at a run again from each of its characters: patterns begin where a run begins, or see the end of the text alone.
+ * Texts are long, and some are one run without a space (base64, DNA, Chinese, degenerate model output), so no pattern here may rescan a run
+ * from each of its characters: patterns start where a run starts, or see only the end of the text.
  */
 
 const FENCE = /^[^\S\n]*(?:```|~~~)/gm;
-/** Links, mail addresses and tags: repeated for a good reason, and of no language. */
+/** Links, mail addresses and tags: often repeated, and not part of any language. */
 export const ADDRESS = /\b(?:https?:\/\/|www\.)\S+|(?<!\S)\S+@\S+|<[^<>\n]{1,200}>/g;
 const TAIL_CHARS = 200;
 const SIGNS_CHARS = 300;
@@ -28,19 +28,19 @@ export function contextOf(text: string): Context {
   return { inCode: isInFence(text) || hasSignsOfCode(text), lastLine, isLoose: LOOSE_LINE.test(lastLine) };
 }
 
-/** True if a fenced block of code is open at the end. */
+/** True if a fenced code block is open at the end. */
 export function isInFence(text: string): boolean {
   return (text.match(FENCE)?.length ?? 0) % 2 === 1;
 }
 
-/** Judged by the paragraph that breaks off, so that prose behind a block of code is prose. */
+/** Decided by the unfinished paragraph, so that prose after a code block is prose. */
 function hasSignsOfCode(text: string): boolean {
   const from = Math.max(text.lastIndexOf('\n\n'), text.lastIndexOf('\n```'), text.length - SIGNS_CHARS);
   const end = text.slice(Math.max(0, from));
   return (end.match(/[{}()[\];=<>|&$\\]/g)?.length ?? 0) > Math.max(SIGNS_MIN, end.length * SIGNS_SHARE);
 }
 
-/** The end of a text, with its last word: what is longer is no word. */
+/** The end of a text, long enough to contain its last word. */
 export function tailOf(text: string): string {
   return text.slice(-TAIL_CHARS);
 }
@@ -52,7 +52,7 @@ export function wordsOf(text: string): string[] {
 
 const UNSPACED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u;
 
-/** True for a character of a script that puts no spaces between words. */
+/** True for a character of a script without spaces between words. */
 export function isUnspaced(char: string): boolean {
   return UNSPACED.test(char);
 }
@@ -63,7 +63,7 @@ export function isMostlyUnspaced(text: string): boolean {
   return letters.filter(isUnspaced).length * 2 > letters.length;
 }
 
-/** What is language in a text: without code, addresses, markup and numbers. */
+/** The prose of a text: without code, addresses, markup and numbers. */
 export function proseOf(text: string, startsInCode = false): string {
   const open = startsInCode ? `\`\`\`\n${text}` : text;
   return open
@@ -76,7 +76,7 @@ export function proseOf(text: string, startsInCode = false): string {
     .trim();
 }
 
-/** Letters, those of scripts whose letter is about a word counted three times. */
+/** The number of letters; those of scripts with about one letter per word count three times. */
 export function weightOf(text: string): number {
   let weight = 0;
   for (const letter of text.match(/\p{L}/gu) ?? []) weight += isUnspaced(letter) ? 3 : 1;

@@ -1,33 +1,33 @@
-/** Whether a text goes on in the language of another: by its script, and by the words that every sentence of a language has. */
+/** Whether a text continues in the language of another one, by its script and by the most common words of the language. */
 import { isMostlyUnspaced, proseOf, tailOf, weightOf, wordsOf } from './context.ts';
 
-/** As much of the text before is looked at, in characters from its end. */
-const TOLD_CHARS = 1_500;
-/** Letters that a detector needs. */
-const TOLD_WEIGHT_MIN = 16;
+/** This much of the preceding text is used, in characters from its end. */
+const DELIVERED_CHARS = 1_500;
+/** The least number of letters for detection. */
+const DELIVERED_WEIGHT_MIN = 16;
 const WORDLESS_CHARS = 200;
 const NEXT_WEIGHT_MIN = 20;
 const LONG_WEIGHT = 50;
 
-/** `none`: there is no prose in it; `unknown`: there is too little, and it could be. */
-export function sameLanguage(told: string, next: string, nextInCode: boolean, isAll: boolean): 'yes' | 'no' | 'none' | 'unknown' {
-  const before = proseOf(told).slice(-TOLD_CHARS);
+/** `none`: it contains no prose; `unknown`: too little to decide. */
+export function sameLanguage(delivered: string, next: string, nextInCode: boolean, isAll: boolean): 'yes' | 'no' | 'none' | 'unknown' {
+  const before = proseOf(delivered).slice(-DELIVERED_CHARS);
   const after = proseOf(next, nextInCode);
   const weight = weightOf(after);
-  // A long text without prose is code, numbers or a table: no language will tell.
-  if (weightOf(before) < TOLD_WEIGHT_MIN) return told.length > WORDLESS_CHARS ? 'yes' : 'unknown';
+  // A long text without prose is code, numbers or a table: it has no language.
+  if (weightOf(before) < DELIVERED_WEIGHT_MIN) return delivered.length > WORDLESS_CHARS ? 'yes' : 'unknown';
   if (hasOtherScript(before, after)) return 'no';
   if (!/\p{L}/u.test(next)) return 'yes';
   if (weight === 0) return 'none';
-  // Where more will come, more is waited for.
-  if (weight < (isAll ? NEXT_WEIGHT_MIN : LONG_WEIGHT)) return isAll && areKnown(told, next) ? 'yes' : 'unknown';
+  // While the response is incomplete, wait for more text.
+  if (weight < (isAll ? NEXT_WEIGHT_MIN : LONG_WEIGHT)) return isAll && areKnown(delivered, next) ? 'yes' : 'unknown';
   if (isMostlyUnspaced(before)) return 'yes';
   return sameWords(before, after);
 }
 
 /**
- * The commonest short words of languages that share a script. A text in a language that is not listed counts as unknown, unless its script
- * has no other.
+ * The most common short words of languages that share a script. A text in a language that is not listed is `unknown`, unless its script is
+ * used by no listed one.
  */
 const COMMON_WORDS: Readonly<Record<string, string>> = {
   en: 'the and of to in is it that are be was for with on as by at from this have not or but which they their can so you we i has will would were been its',
@@ -48,20 +48,20 @@ const COMMON_WORDS: Readonly<Record<string, string>> = {
   bg: 'и в не на че с по това като но от за до у се той тя те е са да при или където което',
 }; // prettier-ignore
 const LANGUAGES = Object.values(COMMON_WORDS).map((words) => new Set(words.split(' ')));
-/** Scripts of several listed languages: Latin and Cyrillic. Any other script is taken for one language. */
+/** Scripts of several listed languages: Latin and Cyrillic. Any other script counts as one language. */
 const SHARED_SCRIPT = /[\p{sc=Latin}\p{sc=Cyrillic}]/u;
 
 function sameWords(before: string, after: string): 'yes' | 'no' | 'unknown' {
   if (!SHARED_SCRIPT.test(before)) return 'yes';
-  const [told, next] = [countsOf(before), countsOf(after)];
-  const expected = told.indexOf(Math.max(...told));
+  const [delivered, next] = [countsOf(before), countsOf(after)];
+  const expected = delivered.indexOf(Math.max(...delivered));
   const others = Math.max(...next.filter((_, language) => language !== expected));
-  const isUnclear = told[expected] === 0 || told.filter((count) => count === told[expected]).length > 1;
+  const isUnclear = delivered[expected] === 0 || delivered.filter((count) => count === delivered[expected]).length > 1;
   if (isUnclear || next[expected] === others) return 'unknown';
   return next[expected]! > others ? 'yes' : 'no';
 }
 
-/** How many common words of each language a text holds. */
+/** The number of common words of each language in a text. */
 function countsOf(text: string): number[] {
   const words = wordsOf(text);
   return LANGUAGES.map((common) => words.filter((word) => common.has(word)).length);
@@ -73,7 +73,7 @@ const SCRIPT_PATTERNS = SCRIPTS.map((script) =>
   script === 'Kana' ? /[\p{sc=Hiragana}\p{sc=Katakana}]/gu : new RegExp(`\\p{sc=${script}}`, 'gu'),
 );
 
-/** Most letters are of a script that hardly occurred, or kana come or go between Chinese and Japanese. */
+/** Most letters are of a script that was rare before, or kana appear or disappear between Chinese and Japanese. */
 function hasOtherScript(before: string, after: string): boolean {
   const [old, now] = [shares(before), shares(after)];
   if (now.some((share, at) => share > 0.5 && old[at]! < 0.05)) return true;
@@ -86,11 +86,11 @@ function shares(text: string): number[] {
   return counts.map((count) => (all === 0 ? 0 : count / all));
 }
 
-/** Every word was said before, the one that broke off too. */
-function areKnown(told: string, next: string): boolean {
-  const fragment = /[\p{L}\p{M}\p{N}]*$/u.exec(tailOf(told))![0];
-  // A single letter is a word here and the beginning of one there.
+/** Every word has occurred before, including the one that was broken off. */
+function areKnown(delivered: string, next: string): boolean {
+  const fragment = /[\p{L}\p{M}\p{N}]*$/u.exec(tailOf(delivered))![0];
+  // A single letter may be a whole word, or the start of one.
   if (fragment.length === 1 && /^\s/.test(next)) return false;
-  const known = new Set(wordsOf(told.slice(0, told.length - fragment.length)));
+  const known = new Set(wordsOf(delivered.slice(0, delivered.length - fragment.length)));
   return wordsOf(fragment + next).every((word) => known.has(word));
 }

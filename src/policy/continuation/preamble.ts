@@ -1,9 +1,9 @@
-/** Finds out whether a text talks about the answer instead of being it: `Sure! Here is the rest:`. */
+/** Whether a text comments on the response instead of continuing it: `Sure! Here is the rest:`. */
 
-/** What may stand before the first word. */
+/** Characters that may precede the first word. */
 const LEAD = /^[\s"'`“”‘’„«»*_#>()[\]\-–—:.…]*/u;
 
-/** Polite openings. A capital tells them from words in the middle of a sentence, except where the script has none. */
+/** Polite openings. A capital distinguishes them from words within a sentence, except in scripts without capitals. */
 const OPENINGS = [
   "Sure|Certainly|Of course|Absolutely|Definitely|Okay|OK|Ok|Alright|All right|Got it|Understood|No problem|Great|Right|Yes|Thanks|Thank you|You're right",
   'Hello|Hi|Hey|Greetings|Dear user|Welcome back',
@@ -21,7 +21,7 @@ const OPENINGS = [
 const OPENING = new RegExp(`^(?:${OPENINGS})(?![\\p{L}\\p{N}])`, 'u');
 const UNCASED =
   /^(?:(?:好的?|当然|當然|沒問題|没问题)[，,。！!：:\s]|(?:以下是|这是|這是|下面是|继续|繼續|接着|接下来[，,:：]|抱歉|对不起|明白|了解|はい|もちろん|承知|かしこまり|わかりました|了解|では[、,]|続き|以下(?:は|が|に)|申し訳|すみません|네[,.!\s]|물론|알겠|계속|다음은|죄송|بالطبع|بالتأكيد|حسن|إليك|آسف|ज़रूर|बेशक|ठीक है|क्षमा))/u;
-/** Said of an answer, wherever it stands near the beginning. */
+/** Phrases about the response itself, anywhere near the beginning. */
 const ABOUT =
   /left off|was (?:cut off|interrupted)|(?:here(?:'|’)?s|here is) (?:the|a) (?:rest|continuation|remain|remaining|next)|continu(?:e|ing|ation) (?:from|of) (?:where|the (?:text|answer|response|previous))|previous (?:message|response|answer)|let me (?:continue|finish|start (?:over|again)|complete|try again)|as an ai\b|以下是(?:后续|後續|剩余|接下来)|続きを(?:書|述|お)|wo (?:ich|wir) aufgehört|où (?:je|nous) (?:m'étais|nous étions)|donde (?:lo )?(?:dejé|dejamos)|вот продолжение|hier (?:ist|geht|folgt) (?:die|der|es) (?:fortsetzung|rest|weiter)|voici la suite/iu;
 const ABOUT_CHARS = 160;

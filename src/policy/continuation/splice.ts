@@ -1,8 +1,8 @@
 /**
- * Whether what a target says to a partial answer is its continuation, and where it begins. Models asked to go on may begin
- * again, repeat the last words, talk about going on, or answer in another language, and a wrong splice is worse than none:
- * nobody sees it. So nothing is taken on trust: a text is held back until there is enough of it, and where a doubt remains it
- * is refused. The caller gets an honest error then.
+ * Whether the output of a target that was given a partial response continues it, and where the new text begins. Models that are asked to
+ * continue may start over, repeat the last words, comment on the task, or change the language, and a wrong splice is worse than none
+ * because it goes unnoticed. So the new text is held back until there is enough of it to decide, and in case of doubt it is refused; the
+ * caller then gets an error.
  */
 import { contextOf, isInFence } from './context.ts';
 import { JsonPrefix } from '../../core/json-prefix.ts';
@@ -13,42 +13,42 @@ import { hasPreamble } from './preamble.ts';
 import { startsOver } from './starts-over.ts';
 
 /**
- * - `starts_over`: it tells again what was told
- * - `repeats`: it repeats the last words, and how many can't be told
- * - `preamble`: it talks about the answer
- * - `language`: it changes the language, or it can't be told
- * - `break`: it does not fit to where the text broke off
- * - `nothing`: it says nothing more
- * - `other_content`: it holds something other than text
+ * - `starts_over`: it repeats the response from an earlier point
+ * - `repeats`: it repeats the last words, to an unclear extent
+ * - `preamble`: it comments on the response
+ * - `language`: it changes the language, or the language is unclear
+ * - `break`: it does not fit the point where the text broke off
+ * - `nothing`: it is empty
+ * - `other_content`: it contains something other than text
  */
 export const SPLICE_REFUSALS = ['starts_over', 'repeats', 'preamble', 'language', 'break', 'nothing', 'other_content'] as const;
 export type SpliceRefusal = (typeof SPLICE_REFUSALS)[number];
 
 export type SpliceDecision =
   | { readonly kind: 'wait' }
-  /** The text goes on, but for its first `drop` characters. */
+  /** The text continues after its first `drop` characters. */
   | { readonly kind: 'join'; readonly drop: number }
   | { readonly kind: 'refuse'; readonly why: SpliceRefusal };
 
-/** So much of the new text is held back, in characters beyond what it repeats. */
+/** This much of the new text is held back, in characters beyond what it repeats. */
 export const HELD_CHARS = 240;
-/** The same at most, where code comes first and no language shows yet; a longer block of code is trusted. */
+/** The maximum where the new text starts with code and its language is still unknown; a longer code block is accepted. */
 export const HELD_CHARS_MAX = 2_000;
-/** With less than this nobody can say what goes on with it, in characters without white space. */
+/** A shorter text, in characters without white space, gives too little evidence to check a continuation. */
 const CONTINUABLE_CHARS_MIN = 24;
 
 const WAIT: SpliceDecision = { kind: 'wait' };
 
-/** True if it can be told what goes on with a text: there is enough of it, and it does not break off within a character. */
-export function isContinuable(told: string): boolean {
-  return told.replaceAll(/\s/g, '').length >= CONTINUABLE_CHARS_MIN && !/[\ud800-\udbff\ufffd]$/.test(told);
+/** True if a continuation of this text can be checked: it is long enough, and does not end within a character. */
+export function isContinuable(delivered: string): boolean {
+  return delivered.replaceAll(/\s/g, '').length >= CONTINUABLE_CHARS_MIN && !/[\ud800-\udbff\ufffd]$/.test(delivered);
 }
 
-/** `told`: the text that went out. `next`: what the target says to it, so far; `isAll`: that is all it says. */
-export function decideSplice(told: string, next: string, isAll: boolean): SpliceDecision {
+/** `delivered`: the delivered text. `next`: the output of the target so far; `isAll`: it is complete. */
+export function decideSplice(delivered: string, next: string, isAll: boolean): SpliceDecision {
   if (next.length < HELD_CHARS && !isAll) return WAIT;
   if (next.trim() === '') return refuse('nothing');
-  const sent = told.trimEnd();
+  const sent = delivered.trimEnd();
   const { inCode } = contextOf(sent);
   if (hasPreamble(next)) return refuse('preamble');
   const repeated = repeatedTail(sent, next);
@@ -60,13 +60,13 @@ export function decideSplice(told: string, next: string, isAll: boolean): Splice
   if (repeated > 0 && hasPreamble(rest)) return refuse('preamble');
   const json = JsonPrefix.of(sent);
   const isJson = json !== null && !json.isComplete;
-  if (isJson ? !json.read(rest) || (isAll && !json.isComplete) : !isJoinable(told, rest)) return refuse('break');
-  const language = sameLanguage(told, rest, isInFence(sent), isAll);
+  if (isJson ? !json.read(rest) || (isAll && !json.isComplete) : !isJoinable(delivered, rest)) return refuse('break');
+  const language = sameLanguage(delivered, rest, isInFence(sent), isAll);
   if ((language === 'unknown' || language === 'none') && !isAll && next.length < HELD_CHARS_MAX) return WAIT;
-  // Code and JSON have few words, and those of no language.
+  // Code and JSON contain few words of any language.
   const isWordless = isJson || (inCode && !isInFence(sent));
   if (language === 'no' || (language === 'unknown' && isAll && !isWordless)) return refuse('language');
-  return { kind: 'join', drop: repeated + knownSpace(told.slice(sent.length), rest) };
+  return { kind: 'join', drop: repeated + knownSpace(delivered.slice(sent.length), rest) };
 }
 
 function refuse(why: SpliceRefusal): SpliceDecision {

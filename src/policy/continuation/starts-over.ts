@@ -1,41 +1,41 @@
-/** Finds out whether a text tells again, in the same or similar words, what was told before. */
+/** Whether a text repeats, in the same or similar words, what was delivered before. */
 import { ADDRESS, isMostlyUnspaced, wordsOf } from './context.ts';
 
-/** Characters that nobody says twice by chance; code does. */
+/** So many identical characters are no coincidence; in code more are needed. */
 const EXACT_CHARS = 40;
 const EXACT_CHARS_IN_CODE = 100;
-/** An address is no sentence. */
+/** An address is not a sentence. */
 const WORDS_MIN = 4;
-/** Neighbouring words (or characters, where words have no spaces) that make one shingle. */
+/** Consecutive words (or characters, in scripts without spaces) that form one shingle. */
 const WORDS_IN_SHINGLE = 3;
 const CHARS_IN_SHINGLE = 4;
-/** The fewest shingles that say anything. */
+/** The fewest shingles that count. */
 const SHINGLES_MIN = 12;
-/** The share of shingles known from the text before, from which on it is told again. */
+/** From this share of known shingles on, the text is a repetition. */
 const KNOWN_MAX = 0.2;
 const KNOWN_MAX_IN_CODE = 0.6;
-/** The first of the new text are judged by themselves too. */
+/** The beginning of the new text is also checked by itself. */
 const HEAD_CHARS = 100;
 const KNOWN_MAX_AT_HEAD = 0.3;
-/** The same for words of some length that stand together in one place of the text before. */
+/** The same for longer words that occur close together in the preceding text. */
 const LONG_WORD = 4;
 const LONG_WORDS_MIN = 8;
 const LONG_KNOWN_MAX = 0.5;
 
-export function startsOver(told: string, next: string, inCode: boolean): boolean {
-  if (repeatsExactly(told, next.trimStart(), inCode ? EXACT_CHARS_IN_CODE : EXACT_CHARS)) return true;
+export function startsOver(delivered: string, next: string, inCode: boolean): boolean {
+  if (repeatsExactly(delivered, next.trimStart(), inCode ? EXACT_CHARS_IN_CODE : EXACT_CHARS)) return true;
   const head = next.trimStart().replaceAll(ADDRESS, ' ');
-  const known = shinglesOf(told.replaceAll(ADDRESS, ' '), isMostlyUnspaced(head));
+  const known = shinglesOf(delivered.replaceAll(ADDRESS, ' '), isMostlyUnspaced(head));
   const max = inCode ? KNOWN_MAX_IN_CODE : KNOWN_MAX;
   if (knownShare(known, head) > max || knownShare(known, head.slice(0, HEAD_CHARS)) > Math.max(max, KNOWN_MAX_AT_HEAD)) return true;
-  return !inCode && isRetold(told, head);
+  return !inCode && isRetold(delivered, head);
 }
 
-function repeatsExactly(told: string, head: string, count: number): boolean {
+function repeatsExactly(delivered: string, head: string, count: number): boolean {
   if (head.length < count) return false;
   const begin = head.slice(0, count);
   const says = isMostlyUnspaced(begin) || wordsOf(begin.replaceAll(/\S*[/@<>=]\S*/g, ' ')).length >= WORDS_MIN;
-  return says && told.includes(begin);
+  return says && delivered.includes(begin);
 }
 
 function knownShare(known: { readonly unspaced: boolean; readonly shingles: ReadonlySet<string> }, next: string): number {
@@ -60,11 +60,11 @@ function charShingles(text: string): string[] {
   return chars.slice(CHARS_IN_SHINGLE - 1).map((_, index) => chars.slice(index, index + CHARS_IN_SHINGLE).join(''));
 }
 
-/** Most of the longer words stand close together somewhere in the text before: the same in other words. */
-function isRetold(told: string, next: string): boolean {
+/** Most of the longer words occur close together in the preceding text: a paraphrase. */
+function isRetold(delivered: string, next: string): boolean {
   const after = new Set(longWords(next));
   if (after.size < LONG_WORDS_MIN) return false;
-  const before = longWords(told);
+  const before = longWords(delivered);
   const span = Math.ceil(after.size * 1.5);
   const counts = new Map<string, number>();
   let known = 0;

@@ -13,7 +13,7 @@ function cooling(until: number, seed = 1): Cooldown {
   return cooldown;
 }
 
-/** Starts as soon as each may; the instants. */
+/** Starts each request as soon as allowed; returns the instants. */
 function herd(cooldown: Cooldown, count: number, from: number): number[] {
   const starts: number[] = [];
   for (let now = from; starts.length < count;) {
@@ -31,7 +31,7 @@ testResourceContract('a cooldown that runs', (now) => {
 });
 testResourceContract('a cooldown that never ran', () => new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1)));
 
-test('holds everything back until its end', () => {
+test('blocks every start until its end', () => {
   const cooldown = cooling(5000);
   assert.equal(cooldown.earliest(1000), 5000);
   assert.equal(cooldown.remainingMs(1000), 4000);
@@ -46,7 +46,7 @@ test('a shorter one changes nothing, a longer one extends', () => {
   assert.equal(cooldown.earliest(0), 8000);
 });
 
-test('a new one shorter than the gap after the last start does not shorten that gap', () => {
+test('a new one that ends before the gap after the last start does not shorten that gap', () => {
   const cooldown = cooling(5000);
   cooldown.reserve(5000);
   const next = cooldown.earliest(5000);
@@ -54,7 +54,7 @@ test('a new one shorter than the gap after the last start does not shorten that 
   assert.equal(cooldown.earliest(5000), next);
 });
 
-test('it names its cause: that of the cooldown that rules, or the usual one', () => {
+test('it reports its cause: that of the longest cooldown, or the default', () => {
   const cooldown = cooling(5000);
   cooldown.coolUntil(8000, 'bench');
   assert.equal(cooldown.kind, 'bench');
@@ -64,13 +64,13 @@ test('it names its cause: that of the cooldown that rules, or the usual one', ()
   assert.equal(cooldown.kind, 'cooldown');
 });
 
-test('a reset frees at once and spreads nothing', () => {
+test('a reset unblocks at once and spaces nothing', () => {
   const cooldown = cooling(5000);
   cooldown.reset();
   assert.deepEqual(herd(cooldown, 3, 1000), [1000, 1000, 1000]);
 });
 
-test('a cooldown that began after a reservation outlives its cancellation', () => {
+test('a cooldown that began after a reservation survives its cancellation', () => {
   const cooldown = cooling(5000);
   const ticket = cooldown.reserve(5000);
   cooldown.coolUntil(9000);
@@ -78,7 +78,7 @@ test('a cooldown that began after a reservation outlives its cancellation', () =
   assert.equal(cooldown.earliest(5001), 9000);
 });
 
-test('property: a herd released by one cooldown is spread: first slowly, then faster, and over within seconds', () => {
+test('property: the starts after a cooldown are spread: slow at first, then faster, and done within seconds', () => {
   fc.assert(
     fc.property(fc.integer(), (seed) => {
       const starts = herd(cooling(5000, seed), 100, 0);
@@ -102,7 +102,7 @@ function refusedTo(source: Source): Cooldown {
   return cooldown;
 }
 
-/** Starts an attempt and ends it; its answer begins and ends well, or it is refused. */
+/** Starts an attempt and ends it, served or refused. */
 function attempt(cooldown: Cooldown, now: number, source: Source, isServed: boolean): void {
   const need = needOf(source);
   assert.equal(cooldown.earliest(now, need), now);
@@ -118,24 +118,24 @@ testResourceContract('a pause that rests on the word of one client', (now) => {
   return cooldown;
 });
 
-test('what one client is refused pauses all; after a second another client tests it, one at a time', () => {
+test('a refusal of one client pauses all; after a second another client tests it, one at a time', () => {
   const cooldown = refusedTo(POISON);
   assert.equal(cooldown.earliest(0, needOf(POISON)), 30_000);
-  assert.equal(cooldown.earliest(0, needOf({ client: 'poison', request: 3 })), 30_000, 'another request of it does not');
+  assert.equal(cooldown.earliest(0, needOf({ client: 'poison', request: 3 })), 30_000, 'not by another request of that client');
   assert.equal(cooldown.earliest(0, needOf(GOOD)), 1000);
   cooldown.reserve(1000, needOf(GOOD));
   assert.equal(cooldown.earliest(1000, needOf(GOOD)), 6000);
   assert.equal(cooldown.remainingMs(1000), 29_000);
 });
 
-test('a test that is answered ends the pause for all but its cause, whose further refusals are its own', () => {
+test('a test that is served ends the pause for all but its cause, whose further refusals are its own', () => {
   const cooldown = refusedTo(POISON);
   attempt(cooldown, 1000, GOOD, true);
   assert.equal(cooldown.remainingMs(1000), 0);
   assert.equal(cooldown.earliest(1100, needOf(GOOD)), 1100);
   assert.equal(cooldown.earliest(1100, needOf(POISON)), 30_000);
   assert.equal(cooldown.soleCauseLevel({ client: 'poison', request: 99 }), 'client');
-  cooldown.holdAlone(30_000, POISON, 'client', 60_000);
+  cooldown.pauseSource(30_000, POISON, 'client', 60_000);
   assert.equal(cooldown.earliest(30_000, needOf(GOOD)), 30_000);
   assert.equal(cooldown.earliest(30_000, needOf(POISON)), 60_000);
 });
@@ -148,27 +148,27 @@ test('a test that is refused confirms the pause for all, and the next pause is t
   assert.equal(cooldown.earliest(100_000, needOf(GOOD)), 102_000);
 });
 
-test('another request of the same client tests a pause only where nothing else could serve it, and after three seconds', () => {
+test('another request of the same client tests a pause only where no other target could serve it, after three seconds', () => {
   const cooldown = refusedTo(POISON);
   const other: Source = { client: 'poison', request: 3 };
   assert.equal(cooldown.earliest(0, needOf(other)), 30_000);
   assert.equal(cooldown.earliest(0, needOf(other, true)), 3000);
-  assert.equal(cooldown.earliest(0, needOf(POISON, true)), 30_000, 'the same one never');
+  assert.equal(cooldown.earliest(0, needOf(POISON, true)), 30_000, 'the same request never does');
 });
 
-test('of a source held alone one request tries for each pause, until one is served', () => {
+test('after its own pause a source starts one request per pause, until one is served', () => {
   const cooldown = refusedTo(POISON);
   attempt(cooldown, 1000, GOOD, true);
   cooldown.reserve(30_000, needOf(POISON));
   assert.equal(cooldown.earliest(30_000, needOf(POISON)), 59_000);
-  cooldown.holdAlone(30_001, POISON, 'client', 34_001);
+  cooldown.pauseSource(30_001, POISON, 'client', 34_001);
   assert.equal(cooldown.earliest(30_001, needOf(POISON)), 59_000);
   const ticket = cooldown.reserve(59_000, needOf(POISON));
   cooldown.settle(59_001, ticket, needOf(POISON), { usage: null, health: 'success' });
   assert.equal(cooldown.earliest(60_000, needOf(POISON)), 60_000);
 });
 
-test('refusals in a row of one client between which others are served become its own', () => {
+test('consecutive refusals of one client while others are served become its own', () => {
   const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
   for (const at of [0, 1000]) {
     assert.equal(cooldown.soleCauseLevel(POISON), null);
@@ -179,25 +179,25 @@ test('refusals in a row of one client between which others are served become its
   assert.equal(cooldown.soleCauseLevel(POISON), 'request');
 });
 
-test('sources that are held alone are bounded', () => {
+test('the number of paused sources is bounded', () => {
   const cooldown = refusedTo(POISON);
-  for (let i = 0; i < 1000; i++) cooldown.holdAlone(0, { client: `c${i}`, request: i }, 'client', 1000 + i);
+  for (let i = 0; i < 1000; i++) cooldown.pauseSource(0, { client: `c${i}`, request: i }, 'client', 1000 + i);
   const held = Array.from({ length: 1000 }, (_, i) => cooldown.earliest(0, needOf({ client: `c${i}`, request: i })) > 1000);
   cooldown.reset();
   assert.ok(held.filter(Boolean).length >= 32);
   assert.equal(cooldown.earliest(0, needOf({ client: 'c999', request: 999 })), 0);
 });
 
-test('a request that was never sent does not hold its source back again', () => {
+test('a request that was never sent does not block its source again', () => {
   const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
   const need: Need = { ...CONTRACT_NEED, source: { client: 'a', request: 1 } };
-  cooldown.holdAlone(0, need.source!, 'client', 5000);
+  cooldown.pauseSource(0, need.source!, 'client', 5000);
   const ticket = cooldown.reserve(5000, need);
-  assert.equal(cooldown.earliest(5000, need), 10_000, 'one request for each pause');
+  assert.equal(cooldown.earliest(5000, need), 10_000, 'one request per pause');
   cooldown.cancel(5001, ticket, need);
   assert.equal(cooldown.earliest(5001, need), 5001);
   cooldown.reserve(5001, need);
-  cooldown.holdAlone(5002, need.source!, 'client', 9000);
+  cooldown.pauseSource(5002, need.source!, 'client', 9000);
   cooldown.cancel(5003, cooldown.reserve(5003, need), need);
-  assert.equal(cooldown.earliest(5003, need), 9000, 'a pause that was asked for stays');
+  assert.equal(cooldown.earliest(5003, need), 9000, 'a requested pause stays');
 });

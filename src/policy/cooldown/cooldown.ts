@@ -8,98 +8,100 @@ import { EvidenceSources } from '../../core/evidence-sources.ts';
 import { SourcePauses } from './source-pauses.ts';
 
 /**
- * When a cooldown ends, everybody who waited for it would start at once and be refused again. The first starts
- * after one are therefore spaced: this far apart at first, jittered, each gap a little shorter than the last.
+ * When a cooldown ends, all requests that waited for it would start at once and be refused again. The first starts after one are therefore
+ * spaced: by this gap at first, with jitter, and each gap is a little shorter than the one before.
  */
 const FIRST_GAP_MS = 50;
 const GAP_SHRINKS_TO = 0.95;
 const LAST_GAP_MS = 5;
 
 /**
- * A pause that rests on what one client, or one request, was answered is put to the test by another one after this long, in milliseconds;
- * by another request of the same client only where nothing else could serve it. Each refusal that confirms a pause makes the next test
- * wait twice as long: where limits are real, tests are refusals.
+ * A pause caused by the refusals of one client, or of one request, is tested by another client after this long, in milliseconds; by another
+ * request of the same client only where no other target could serve it. Each refusal that confirms a pause doubles the wait before the next
+ * test: where the limit is real, every test is one more refusal.
  */
 const TEST_AFTER_MS: Readonly<Record<BlameLevel, number>> = { client: 1_000, request: 3_000 };
 const TEST_AFTER_MAX_MS = 30_000;
-/** A test that has shown nothing is followed by another one after this long, in milliseconds. */
+/** An inconclusive test is followed by another one after this long, in milliseconds. */
 const TEST_AGAIN_MS = 5_000;
 
 /**
- * A pause that a target asked for, or a credential that is out of order (kind `bench`). Takes nothing; it only holds back.
+ * A pause that a target requested, or that follows its errors (kind `bench`). It has no capacity; it only blocks.
  *
- * Who asked for it matters: what one source (a client, a request) is refused is no proof that others would be. The pause holds everybody
- * back, but another source may soon test it; if that one is answered, the pause is its cause's alone, and so are further refusals of the
- * same source, until others are refused too (core/blame.ts). A negative ticket is that of a test.
+ * It depends on who was refused: a refusal of one source (a client, a request) does not prove that others would be refused. The pause
+ * blocks every source, but another one may soon test it. If the test is served, the pause applies to its cause alone, and so do further
+ * refusals of the same source until other sources are refused too (`core/blame.ts`). A negative ticket belongs to a test.
  */
 export class Cooldown implements Resource {
   readonly id: string;
-  readonly #usually: 'cooldown' | 'bench';
+  readonly #defaultKind: 'cooldown' | 'bench';
   readonly #random: Random;
   readonly #blame = new Blame();
   readonly #pauses = new SourcePauses();
   #kind: 'cooldown' | 'bench';
   #until: Instant = -Infinity;
-  /** The sources whose refusals caused the pause; null: it can't be tested. */
-  #word: EvidenceSources | null = null;
-  /** From when another client, or another request of the same client, may test it. */
+  /** The sources whose refusals caused the pause; null: it cannot be tested. */
+  #evidence: EvidenceSources | null = null;
+  /** When another client, or another request of the same client, may test it. */
   readonly #testAt: Record<BlameLevel, Instant> = { client: Infinity, request: Infinity };
-  /** Factor on the wait before a test; grows as refusals confirm the pause. */
-  #patience = 1;
+  /** Factor of the wait before a test; grows with each refusal that confirms a pause. */
+  #testDelayFactor = 1;
   #gapMs = 0;
   #nextStart: Instant = -Infinity;
-  /** The newest ticket, and how things stood before it: so that it can be taken back if nothing came after. */
+  /** The newest ticket, and the state before it, so that it can be undone while no other start follows. */
   #ticket = 0;
   #before = { nextStart: -Infinity, gapMs: 0 };
 
   constructor(id: string, kind: 'cooldown' | 'bench', random: Random) {
     this.id = id;
-    this.#usually = kind;
+    this.#defaultKind = kind;
     this.#kind = kind;
     this.#random = random;
   }
 
-  /** `cooldown` while a rate limit is the cause, `bench` for anything else. */
+  /** `cooldown` while a rate limit is the cause, `bench` for any other cause. */
   get kind(): 'cooldown' | 'bench' {
     return this.#kind;
   }
 
-  /** What the source is refused concerns its request, or its client, alone: others are served meanwhile. Null: it concerns everybody. */
+  /**
+   * Not null: the source's refusals concern its request, or its client, alone, because others are served. Null: they concern every source.
+   */
   soleCauseLevel(source: Source): BlameLevel | null {
     return this.#blame.soleCauseLevel(source);
   }
 
-  /** Refusals of the source in a row. */
+  /** Consecutive refusals of the source. */
   streakOf(source: Source): number {
     return this.#blame.streakOf(source);
   }
 
-  /** Holds everything back until `until`; never shortens a cooldown that runs. */
-  coolUntil(until: Instant, kind: 'cooldown' | 'bench' = this.#usually): void {
-    this.#word = null;
+  /** Blocks every source until `until`; never shortens a running cooldown. */
+  coolUntil(until: Instant, kind: 'cooldown' | 'bench' = this.#defaultKind): void {
+    this.#evidence = null;
     this.#extend(until, kind);
   }
 
-  /** The same for what one source was answered: another one may test it. */
-  refused(now: Instant, source: Source, until: Instant, kind: 'cooldown' | 'bench' = this.#usually): void {
+  /** The same for a refusal of one source: another source may test it. */
+  refused(now: Instant, source: Source, until: Instant, kind: 'cooldown' | 'bench' = this.#defaultKind): void {
     this.#blame.failed(now, source);
     if (now >= this.#until) this.#begin(now, source);
     else this.#confirm(source);
     this.#extend(until, kind);
   }
 
-  /** The source was refused, and that pauses nobody. */
+  /** Records a refusal of the source that causes no pause. */
   blame(now: Instant, source: Source): void {
     this.#blame.failed(now, source);
   }
 
-  /** Holds back the source's request or client alone. */
-  holdAlone(now: Instant, source: Source, level: BlameLevel, until: Instant): void {
+  /** Blocks only the source's request or client. */
+  pauseSource(now: Instant, source: Source, level: BlameLevel, until: Instant): void {
     this.#blame.failed(now, source);
     this.#pauses.add(now, level, source[level], until);
   }
 
-  /** Ends it at once, by hand or because the target has answered. */
+  /** Ends it at once, by hand or because the target has served a request. */
   reset(): void {
     this.#blame.clear();
     this.#pauses.clear();
@@ -120,7 +122,7 @@ export class Cooldown implements Resource {
   reserve(now: Instant, need?: Need): number {
     this.#pauses.reserve(now, need?.source);
     if (now < this.#until) {
-      const level = this.#word?.contradictedBy(need?.source);
+      const level = this.#evidence?.contradictedBy(need?.source);
       if (level != null) this.#testAt[level] = now + TEST_AGAIN_MS;
       return -++this.#ticket;
     }
@@ -149,7 +151,7 @@ export class Cooldown implements Resource {
   cancel(now: Instant, ticket: number, need?: Need): void {
     this.#pauses.cancel(now, need?.source);
     if (ticket < 0) this.#testAt.client = this.#testAt.request = now;
-    if (ticket !== this.#ticket) return; // others have been spaced after it: its gap stays
+    if (ticket !== this.#ticket) return; // later starts were spaced after it: its gap stays
     this.#nextStart = this.#before.nextStart;
     this.#gapMs = this.#before.gapMs;
     this.#ticket++;
@@ -165,44 +167,44 @@ export class Cooldown implements Resource {
   }
 
   #begin(now: Instant, source: Source): void {
-    this.#word = new EvidenceSources(source.client, source.request);
-    for (const level of BLAME_LEVELS) this.#testAt[level] = now + Math.min(TEST_AFTER_MAX_MS, this.#patience * TEST_AFTER_MS[level]);
+    this.#evidence = new EvidenceSources(source.client, source.request);
+    for (const level of BLAME_LEVELS) this.#testAt[level] = now + Math.min(TEST_AFTER_MAX_MS, this.#testDelayFactor * TEST_AFTER_MS[level]);
   }
 
-  /** Another source is refused as well: the pause is not the fault of the first one alone. */
+  /** A refusal of another source: the pause is not caused by the first source alone. */
   #confirm(source: Source): void {
-    if (this.#word === null || this.#word.contradictedBy(source) === null) return;
-    this.#word.add(source);
+    if (this.#evidence === null || this.#evidence.contradictedBy(source) === null) return;
+    this.#evidence.add(source);
     this.#blame.clearContradictions();
-    this.#patience = Math.min(2 * this.#patience, TEST_AFTER_MAX_MS / TEST_AFTER_MS.client);
+    this.#testDelayFactor = Math.min(2 * this.#testDelayFactor, TEST_AFTER_MAX_MS / TEST_AFTER_MS.client);
   }
 
-  /** Without a source: the earliest over all sources. */
+  /** Without a source: the earliest instant over all sources. */
   #testableFrom(need: Need | undefined): Instant {
-    if (this.#word === null || need === undefined) return Infinity;
+    if (this.#evidence === null || need === undefined) return Infinity;
     const { source } = need;
-    if (source === undefined) return this.#word.isSettled ? Infinity : Math.min(this.#testAt.client, this.#testAt.request);
-    const level = this.#word.contradictedBy(source);
+    if (source === undefined) return this.#evidence.isSettled ? Infinity : Math.min(this.#testAt.client, this.#testAt.request);
+    const level = this.#evidence.contradictedBy(source);
     if (level === null || (level === 'request' && need.hasNoAlternative !== true)) return Infinity;
     return this.#testAt[level];
   }
 
-  /** A test was answered: the pause is its cause's alone. */
+  /** A test was served: the pause applies to its cause alone. */
   #contradict(now: Instant, ticket: number, source: Source | undefined): boolean {
-    if (ticket >= 0 || now >= this.#until || this.#word === null) return false;
-    const level = this.#word.contradictedBy(source);
+    if (ticket >= 0 || now >= this.#until || this.#evidence === null) return false;
+    const level = this.#evidence.contradictedBy(source);
     if (level === null) return false;
-    const key = this.#word[level]!;
+    const key = this.#evidence[level]!;
     this.#pauses.add(now, level, key, this.#until);
     this.#blame.confirmCause(now, level, key);
-    this.#patience = 1;
+    this.#testDelayFactor = 1;
     this.#end(now, FIRST_GAP_MS);
     return true;
   }
 
   #end(at: Instant, gapMs: number): void {
     this.#until = -Infinity;
-    this.#word = null;
+    this.#evidence = null;
     this.#nextStart = at;
     this.#gapMs = gapMs;
     this.#ticket++;

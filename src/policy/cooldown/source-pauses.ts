@@ -2,23 +2,25 @@ import { isOf } from '../../core/blame.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { BlameLevel, Source } from '../../core/source.ts';
 
-/** Beyond this many, the pause that ends first is forgotten. */
+/** With this many, the pause that ends first is dropped for a new one. */
 const PAUSES_MAX = 32;
 
 interface SourcePause {
   readonly level: BlameLevel;
   readonly key: string | number;
   until: Instant;
-  /** How long it was at its beginning. */
+  /** Its duration when it was set. */
   forMs: number;
   /** After its end: when the next request may start unless the last one is served; -Infinity: none has started. */
   nextAt: Instant;
 }
 
-/** So long after its end a pause is forgotten, in milliseconds. */
+/** A pause is dropped this long after its end, in milliseconds. */
 const FORGET_MS = 60_000;
 
-/** Pauses that hold back one client or one request each. When one is over, its source tries one request for each pause, until it is served. */
+/**
+ * Pauses that block one client or one request each. After a pause its source may start one request per pause duration, until one is served.
+ */
 export class SourcePauses {
   #list: SourcePause[] = [];
 
@@ -35,7 +37,7 @@ export class SourcePauses {
     this.#list.push({ level, key, until, forMs, nextAt: -Infinity });
   }
 
-  /** A request of the source starts: the next one comes a pause later, unless this one is served. */
+  /** A request of the source starts: the next one may start a pause duration later, or once this one is served. */
   reserve(now: Instant, source: Source | undefined): void {
     if (this.#list.length === 0 || source === undefined) return;
     for (const pause of this.#list) {
@@ -43,26 +45,26 @@ export class SourcePauses {
     }
   }
 
-  /** A request of the source was not sent: another one may start in its place. */
+  /** A request of the source was not sent: another one may start instead. */
   cancel(now: Instant, source: Source | undefined): void {
     if (this.#list.length === 0 || source === undefined) return;
     for (const pause of this.#list) if (isOf(pause, source)) pause.nextAt = Math.min(pause.nextAt, now);
   }
 
-  /** Until when the source is held back; -Infinity: it is not. */
+  /** Until when the source is blocked; -Infinity: it is not. */
   until(now: Instant, source: Source): Instant {
     let until = -Infinity;
     for (const pause of this.#list) if (endOf(pause) > now && isOf(pause, source)) until = Math.max(until, endOf(pause));
     return until;
   }
 
-  /** The source was answered. True if it was held back. */
+  /** A request of the source was served. True if it was blocked. */
   served(source: Source | undefined): boolean {
     if (this.#list.length === 0 || source === undefined) return false;
     const left = this.#list.filter((pause) => !isOf(pause, source));
-    const isNews = left.length < this.#list.length;
+    const wasBlocked = left.length < this.#list.length;
     this.#list = left;
-    return isNews;
+    return wasBlocked;
   }
 
   clear(): void {

@@ -1,82 +1,89 @@
 /**
- * A credential under suspicion: one request was refused in a way that may be the credential's fault or the request's own. A second,
- * different request that is refused for the same reason, with no success between, confirms it; a success ends it. Several bodies of one
- * client for one model confirm it for that client and model alone: the cause may be the credential, or what that client sends.
+ * A suspected credential: one request was refused in a way that may be the credential's fault or the request's own. A second, different
+ * request that is refused for the same reason, with no success between them, confirms the suspicion; a success clears it. Several different
+ * bodies of one client for one model confirm it for that client and model alone, because the cause may be the credential or what that
+ * client sends.
  */
 import type { Instant } from '../../core/clock.ts';
 
-/** How long a first refusal waits for a second one, in milliseconds. */
+/** How long a refusal can be confirmed by a second one, in milliseconds. */
 export const SUSPICION_MS = 10 * 60_000;
 
-/** For so long after a refusal other credentials that can start are preferred, in milliseconds: no caller pays for finding out. */
+/** After a refusal, other credentials that can start are preferred for this long, in milliseconds, so that no second caller is refused. */
 export const AVOIDED_MS = 5_000;
 
-/** The refused request, by what distinguishes two requests. */
-export interface Witness {
+/** What distinguishes one refused request from another. */
+export interface RefusedRequest {
   readonly client: string;
   readonly model: string;
   /** Equal for equal bodies. */
   readonly body: string;
 }
 
-/** What a refusal confirms: `all`: the credential is refused whoever asks; `sole`: one client is refused for one model; null: nothing yet. */
+/**
+ * What a refusal confirms. `all`: the credential is refused for every client; `sole`: one client is refused for one model; null: nothing
+ * yet.
+ */
 export type Confirmed = 'all' | 'sole' | null;
 
-/** One client's refused bodies for one model that confirm the suspicion for that client and model alone. */
-export const SOLE_BODIES = 3;
+/** Different refused bodies of one client for one model that confirm the suspicion for that client and model. */
+export const SOLE_BODIES_MIN = 3;
 
-/** They must span this time, in milliseconds: meanwhile the requests of other clients decide. */
+/** They must span this time, in milliseconds; meanwhile requests of other clients may decide. */
 export const SOLE_AFTER_MS = 5_000;
 
-/** Where another client was answered so lately, in milliseconds, other clients are there to decide. */
+/** Where another client was served within this time, in milliseconds, the decision is left to other clients. */
 export const SOLE_QUIET_MS = 60_000;
 
-/** A client alone is a second witness only with another body for another model: it may send many bodies with one fault. */
-export function isSecondWitness(first: Witness, second: Witness): boolean {
+/**
+ * Whether the second refusal confirms the first. For the same client both body and model must differ: one client may repeat one mistake in
+ * many bodies.
+ */
+export function areIndependent(first: RefusedRequest, second: RefusedRequest): boolean {
   return first.client !== second.client || (first.body !== second.body && first.model !== second.model);
 }
 
 export class Suspicion {
-  #first: Witness | null = null;
+  #first: RefusedRequest | null = null;
   #reason: string | null = null;
   #since: Instant = -Infinity;
   #refusedAt: Instant = -Infinity;
-  /** Different bodies of the first witness's client for its model that were refused; at most `SOLE_BODIES`. */
+  /** Different refused bodies of the first request's client for its model; at most `SOLE_BODIES_MIN`. */
   readonly #bodies = new Set<string>();
-  /** The client that was last answered, when, and when any other client was. */
+  /** The client that was served last, when, and when any other client was. */
   #served: string | undefined;
   #servedAt: Instant = -Infinity;
   #otherServedAt: Instant = -Infinity;
-  /** Clients whose refusals have once led to a quarantine that an answer disproved. */
+  /** Clients whose refusals led to a quarantine that a response disproved. */
   #discredited: readonly string[] = [];
   #discreditedUntil: Instant = -Infinity;
 
-  /** Records a refusal, and says whether it confirms earlier ones. */
-  testify(now: Instant, witness: Witness, reason: string): Confirmed {
+  /** Records a refusal; returns what it confirms together with earlier ones. */
+  record(now: Instant, request: RefusedRequest, reason: string): Confirmed {
     this.#refusedAt = now;
-    if (this.#discredited.includes(witness.client) && now < this.#discreditedUntil) return null;
-    if (this.isRaised(now) && this.#reason === reason) return this.#compare(now, witness);
-    this.#first = witness;
+    if (this.#discredited.includes(request.client) && now < this.#discreditedUntil) return null;
+    if (this.isRaised(now) && this.#reason === reason) return this.#compare(now, request);
+    this.#first = request;
     this.#reason = reason;
     this.#since = now;
     this.#bodies.clear();
-    this.#bodies.add(witness.body);
+    this.#bodies.add(request.body);
     return null;
   }
 
-  #compare(now: Instant, witness: Witness): Confirmed {
-    if (isSecondWitness(this.#first!, witness)) return 'all';
-    if (witness.model !== this.#first!.model) return null;
-    if (this.#bodies.size < SOLE_BODIES) this.#bodies.add(witness.body);
-    if (this.#bodies.size < SOLE_BODIES) return null;
-    return now - this.#since >= SOLE_AFTER_MS && now - this.#servedBesides(witness.client) > SOLE_QUIET_MS ? 'sole' : null;
+  #compare(now: Instant, request: RefusedRequest): Confirmed {
+    if (areIndependent(this.#first!, request)) return 'all';
+    if (request.model !== this.#first!.model) return null;
+    if (this.#bodies.size < SOLE_BODIES_MIN) this.#bodies.add(request.body);
+    if (this.#bodies.size < SOLE_BODIES_MIN) return null;
+    return now - this.#since >= SOLE_AFTER_MS && now - this.#otherClientServedAt(request.client) > SOLE_QUIET_MS ? 'sole' : null;
   }
 
-  #servedBesides(client: string): Instant {
+  #otherClientServedAt(client: string): Instant {
     return client === this.#served ? this.#otherServedAt : this.#servedAt;
   }
 
-  /** A request of this client was answered: what was refused before is no fault of the credential. */
+  /** A request of this client was served: earlier refusals are no fault of the credential. */
   served(now: Instant, client: string | undefined): void {
     if (client !== this.#served) {
       this.#otherServedAt = this.#servedAt;
@@ -87,7 +94,7 @@ export class Suspicion {
   }
 
   /** The first refusal; null: there is none. */
-  get first(): Witness | null {
+  get first(): RefusedRequest | null {
     return this.#first;
   }
 
@@ -95,12 +102,12 @@ export class Suspicion {
     return this.#first !== null && now - this.#since < SUSPICION_MS;
   }
 
-  /** Refused a moment ago, and not answered since. */
+  /** Refused within the last moments, and not served since. */
   isFresh(now: Instant): boolean {
     return now - this.#refusedAt < AVOIDED_MS;
   }
 
-  /** An answer has disproved what these clients' refusals led to: their refusals are ignored for a while. */
+  /** A response has disproved what these clients' refusals led to: their refusals are ignored for a while. */
   discredit(now: Instant, clients: readonly string[]): void {
     this.#discredited = clients;
     this.#discreditedUntil = now + SUSPICION_MS;

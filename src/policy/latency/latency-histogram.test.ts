@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { LatencyHistogram } from './latency-histogram.ts';
 
-test('knows nothing at first', () => {
+test('an empty histogram reports zero', () => {
   const histogram = new LatencyHistogram();
   assert.equal(histogram.count, 0);
   assert.equal(histogram.quantile(0.99), 0);
 });
 
-test('property: a quantile is right to ten percent, from a millisecond to an hour', () => {
+test('property: a quantile is exact to ten percent, from a millisecond to an hour', () => {
   const durations = fc.array(fc.double({ min: 1, max: 3_600_000, noNaN: true }), { minLength: 1, maxLength: 500 });
   fc.assert(
     fc.property(durations, fc.constantFrom(0.01, 0.5, 0.9, 0.95, 0.99, 1), (observed, q) => {
@@ -22,7 +22,7 @@ test('property: a quantile is right to ten percent, from a millisecond to an hou
   );
 });
 
-test('what is out of range counts at its ends', () => {
+test('durations out of range count in the first and the last step', () => {
   const histogram = new LatencyHistogram();
   histogram.record(0);
   assert.equal(histogram.quantile(1), 1);
@@ -30,7 +30,7 @@ test('what is out of range counts at its ends', () => {
   assert.ok(histogram.quantile(1) >= 3_600_000 && Number.isFinite(histogram.quantile(1)));
 });
 
-test('a target that has become faster is believed in time', () => {
+test('quantiles follow a target that has become faster', () => {
   const histogram = new LatencyHistogram();
   for (let i = 0; i < 5000; i++) histogram.record(1000);
   for (let i = 0; i < 20_000; i++) histogram.record(100);

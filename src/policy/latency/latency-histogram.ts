@@ -1,6 +1,6 @@
 /**
- * Quantiles of durations in bounded memory: counts in logarithmic steps of 10 %, from 1 ms to about an hour.
- * Old observations fade: when the total reaches the cap, all counts are halved.
+ * Quantiles of durations in bounded memory: counts in logarithmic steps of 10 %, from 1 ms to about an hour. Old observations decay: when
+ * the total reaches the cap, all counts are halved.
  */
 
 const STEP = Math.log(1.1);
@@ -13,12 +13,12 @@ export class LatencyHistogram {
   #seen = 0;
   #longest = 0;
 
-  /** How many durations were ever recorded. */
+  /** The number of durations ever recorded. */
   get count(): number {
     return this.#seen;
   }
 
-  /** The longest duration ever recorded, in milliseconds, as it was; 0 if there is none. */
+  /** The longest duration ever recorded, exact, in milliseconds; 0: none. */
   get longest(): number {
     return this.#longest;
   }
@@ -33,7 +33,7 @@ export class LatencyHistogram {
     for (let i = 0; i < BUCKETS; i++) this.#total += this.#counts[i]! /= 2;
   }
 
-  /** The duration in milliseconds below which the share `q` of observations lies (rounded up to its step); 0 if there are none. */
+  /** The duration in milliseconds below which the share `q` of observations lies, rounded up to its step; 0: no observations. */
   quantile(q: number): number {
     let left = this.#total * q;
     if (left <= 0) return 0;

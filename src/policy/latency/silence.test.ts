@@ -8,12 +8,12 @@ const PLAIN: CallKind = { stream: false, usesReasoning: false, local: false, out
 const STREAM: CallKind = { ...PLAIN, stream: true };
 const limits = (call: CallKind): number[] => [headersLimitMs(AUTO, call), firstContentLimitMs(AUTO, call)];
 
-test('left to itself it waits a minute for a stream and five for a plain answer', () => {
+test('the automatic limit is a minute for a stream and five minutes for a non-streaming response', () => {
   assert.deepEqual(limits(STREAM), [60_000, 60_000]);
   assert.deepEqual(limits(PLAIN), [300_000, 300_000]);
 });
 
-test('thinking, servers of one\u2019s own and large prompts lengthen both limits, and headers are never due before content', () => {
+test('reasoning, the operator’s own servers and large prompts lengthen both limits, and headers are never due before content', () => {
   for (const longer of [{ usesReasoning: true }, { local: true }, { ownServer: true }]) {
     assert.deepEqual(limits({ ...STREAM, ...longer }), [300_000, 300_000]);
     assert.deepEqual(limits({ ...PLAIN, ...longer }), [600_000, 600_000]);
@@ -30,7 +30,7 @@ test('an automatic limit is never shorter than the configured one beside it', ()
   assert.equal(firstContentLimitMs({ headers: 5_000, firstContent: 'auto' }, STREAM), 60_000);
 });
 
-test('a configured duration is taken as it is', () => {
+test('a configured duration applies as it is', () => {
   const configured = { headers: 5000, firstContent: 7000 };
   for (const call of [PLAIN, STREAM, { ...STREAM, usesReasoning: true, local: true }]) {
     assert.equal(headersLimitMs(configured, call), 5000);
@@ -38,11 +38,11 @@ test('a configured duration is taken as it is', () => {
   }
 });
 
-test('while somebody else is untried, three fifths of what remains may be silent', () => {
+test('while another target is untried, three fifths of the remaining time may be silent', () => {
   assert.equal(silenceShareMs(10_000), 6000);
 });
 
-test('slow is said only after fifty answers of that kind, and never below ten seconds', () => {
+test('a call is slow only after fifty responses of its kind, and never within ten seconds', () => {
   const record = new SilenceRecord();
   for (let i = 0; i < 49; i++) record.record(STREAM, 300);
   assert.equal(record.slowAfterMs(STREAM), Infinity);
@@ -52,7 +52,7 @@ test('slow is said only after fifty answers of that kind, and never below ten se
   assert.equal(record.slowAfterMs(PLAIN), Infinity);
 });
 
-test('slow is five times what the target takes for calls of that length', () => {
+test('slow is five times the usual latency of calls of that length', () => {
   const record = new SilenceRecord();
   for (let i = 0; i < 50; i++) record.record(PLAIN, 20_000);
   const limit = record.slowAfterMs({ ...PLAIN, outputBound: 900 });
@@ -61,7 +61,7 @@ test('slow is five times what the target takes for calls of that length', () => 
   assert.equal(record.slowAfterMs({ ...PLAIN, outputBound: null }), Infinity);
 });
 
-test('a quantile is told only after fifty answers of that kind', () => {
+test('a quantile is known only after fifty responses of its kind', () => {
   const record = new SilenceRecord();
   for (let i = 1; i < 50; i++) record.record(STREAM, i * 10);
   assert.equal(record.quantileMs(STREAM, 0.95), null);
@@ -71,7 +71,7 @@ test('a quantile is told only after fifty answers of that kind', () => {
   assert.equal(record.quantileMs(PLAIN, 0.95), null);
 });
 
-test('a target of which nothing is known is rescued after 20 s for a stream, and 30 s and its writing for a plain answer', () => {
+test('an unknown target is rescued after 20 s for a stream, and after 30 s plus the generation time for a non-streaming response', () => {
   const record = new SilenceRecord();
   assert.equal(record.rescueAfterMs(STREAM), 20_000);
   assert.equal(record.rescueAfterMs(PLAIN), 55_000);
@@ -84,7 +84,7 @@ test('a target of which nothing is known is rescued after 20 s for a stream, and
   assert.equal(record.rescueAfterMs({ ...STREAM, inputTokens: 30_000 }), 30_000);
 });
 
-test('from ten answers on three times the longest is enough, from fifty on what is learned', () => {
+test('from ten responses on three times the longest is enough, from fifty on the learned limit applies', () => {
   const record = new SilenceRecord();
   for (let i = 0; i < 9; i++) record.record(STREAM, 300);
   assert.equal(record.rescueAfterMs(STREAM), 20_000);
@@ -95,7 +95,7 @@ test('from ten answers on three times the longest is enough, from fifty on what 
   assert.equal(quick.rescueAfterMs(STREAM), 5_000);
   const slow = new SilenceRecord();
   for (let i = 0; i < 10; i++) slow.record(STREAM, 9_000);
-  assert.equal(slow.rescueAfterMs(STREAM), 20_000, 'never longer than where nothing is known');
+  assert.equal(slow.rescueAfterMs(STREAM), 20_000, 'never longer than for an unknown target');
   for (let i = 0; i < 40; i++) quick.record(STREAM, 300);
   assert.equal(quick.rescueAfterMs(STREAM), 10_000);
 });

@@ -24,7 +24,7 @@ const NOBODY: LeaseClaim = {
 };
 const WAITING: Partial<LeaseClaim> = { wantCapacity: 100, wantRate: 0.01, wantTokens: 100, first: 1 };
 
-/** A ledger of 100 requests and 0.01 a millisecond, and members that keep what they are granted. */
+/** A ledger of 100 requests and 0.01 per millisecond, and members that keep what they are granted. */
 function fleet(over: Partial<LeaseClaim> = {}) {
   const ledger = createLedger(0, over.capacity ?? NOBODY.capacity, 1);
   const held = new Map<string, LeaseGrant>();
@@ -42,22 +42,22 @@ function fleet(over: Partial<LeaseClaim> = {}) {
   };
 }
 
-test('a lone member that waits is given all', () => {
+test('a lone member that waits gets everything', () => {
   const { capacity, rate, tokens, lacks } = fleet().claim(0, 'a', WAITING);
   assert.deepEqual([capacity, rate, tokens, lacks], [100, 0.01, 100, false]);
 });
 
-test('what one member holds another does not get, and is told its fair part', () => {
+test('what one member holds is not granted to another, which learns its fair share', () => {
   const { claim } = fleet();
   claim(0, 'a', WAITING);
   const granted = claim(10, 'b', WAITING);
   assert.deepEqual([granted.capacity, granted.rate, granted.tokens, granted.lacks], [0, 0, 0, true]);
-  const told = claim(20, 'a', WAITING);
-  assert.ok(told.isContested);
-  assert.equal(told.fairRate, 0.005);
+  const result = claim(20, 'a', WAITING);
+  assert.ok(result.isContested);
+  assert.equal(result.fairRate, 0.005);
 });
 
-test('what a member gives back the one that waits has with its next claim', () => {
+test('what a member gives back is granted to the waiting one at its next claim', () => {
   const { claim } = fleet();
   claim(0, 'a', WAITING);
   claim(10, 'b', WAITING);
@@ -68,13 +68,13 @@ test('what a member gives back the one that waits has with its next claim', () =
   assert.ok(granted.tokens > 0);
 });
 
-test('unequal wants are met as far as the smaller one goes, and the rest is the larger one’s', () => {
+test('of unequal demands the smaller one is met in full, and the larger one gets the rest', () => {
   const { claim } = fleet();
   claim(0, 'a', { wantRate: 0.002, wantCapacity: 10 });
   assert.equal(claim(1, 'b', WAITING).rate, 0.008);
 });
 
-test('a dead member’s part is free again, but not the tokens that it had', () => {
+test('the part of a dead member is free again, but not the tokens that it had', () => {
   const { claim, dead, ledger } = fleet();
   claim(0, 'a', WAITING);
   dead.add('a');
@@ -83,7 +83,7 @@ test('a dead member’s part is free again, but not the tokens that it had', () 
   assert.equal(ledger.parts.has('a'), false);
 });
 
-test('what a dead member used of a window stays reserved until the provider forgets it', () => {
+test('what a dead member used of a window stays reserved until it no longer counts at the provider', () => {
   const { claim, dead } = fleet({ rate: 0, countedMs: 60_000 });
   const wants = { wantCapacity: 100, first: 1 };
   claim(0, 'a', { ...wants, heldCapacity: 80 });
@@ -92,13 +92,13 @@ test('what a dead member used of a window stays reserved until the provider forg
   assert.equal(claim(62_000, 'b', wants).capacity, 100);
 });
 
-test('a ledger that was lost begins no higher than a member knew it last', () => {
+test('a ledger that was lost restarts no higher than the last level that a member knew', () => {
   const { claim, ledger } = fleet();
   claim(0, 'a', { ...WAITING, epoch: 77, poolLevel: 3 });
   assert.ok(ledger.level <= 3);
 });
 
-test('where a member can’t have two requests, refill stays in the pool and whole requests go to who waited longest', () => {
+test('where members cannot each have two requests, refill stays in the pool and whole requests go to the member that has waited longest', () => {
   const { claim } = fleet({ capacity: 2, rate: 0.001 });
   const waiting = { ...WAITING, wantCapacity: 2, wantRate: 0.001, wantTokens: 2 };
   claim(0, 'a', { ...waiting, heldCapacity: 0 });
@@ -114,7 +114,7 @@ test('where a member can’t have two requests, refill stays in the pool and who
   assert.ok(again.tokens >= 1);
 });
 
-test('a higher class goes before one that has waited longer', () => {
+test('a higher class goes before a member that has waited longer', () => {
   const { claim } = fleet({ capacity: 10, rate: 0.001 });
   claim(0, 'busy', { wantCapacity: 10, wantTokens: 10, first: 1, wantRate: 0.001 });
   claim(1, 'low', { ...WAITING, first: 4, rank: 2, wantCapacity: 10, wantTokens: 10 });

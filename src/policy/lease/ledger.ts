@@ -1,19 +1,22 @@
 /**
- * The ledger of one limit that several instances (members) share: who holds which part of it.
+ * The ledger of one limit that several instances (members) share: which part of it each of them holds.
  *
- * ## The choice made
+ * ## The division
  *
- * A token bucket of capacity C and rate r can be divided into buckets whose capacities add up to at most C, whose rates add up to at
- * most r, and whose levels were taken out of it: together they never let through more than the whole one. So each member spends a
- * bucket of its own, in memory, without asking anybody, and keeps it while the store is away. What no member holds is the pool, a bucket
- * like the others. An exchange moves capacity, rate and tokens between one member and the pool. A sliding window, or a number of places,
+ * A token bucket of capacity C and rate r can be divided into buckets whose capacities add up to at most C, whose rates add up to at most
+ * r, and whose levels were taken out of the original one. Together they never admit more than it. So each member spends its own bucket in
+ * memory, without a round trip, and keeps it while the store is unreachable. The part that no member holds is the pool, a bucket like the
+ * others. An exchange moves capacity, rate and tokens between one member and the pool. A sliding window, or a number of concurrent calls,
  * is divided in the same way, without rate and tokens.
  *
- * Parts follow demand: each member says what it wants, and the pool is filled up to what max-min fairness gives each. A member that holds
- * more than that, while another waits, gives back before it says so: what a lost reply leaves open is never spent twice.
+ * ## Fairness
  *
- * The waiting member that has waited longest comes first with what its first request needs, so that parts too small for one request end
- * up in one place. Where a limit is too small to be divided, refill stays in the pool, and whoever comes first is given whole requests.
+ * Parts follow demand: each member reports its demand, and gets up to its max-min fair share from the pool. A member that holds more
+ * while another one waits gives the excess back before it reports this, so a lost reply never leads to amounts that are spent twice.
+ *
+ * The member that has waited longest is served first, with what its first request needs, so that parts too small for one request are
+ * collected in one place. Where a limit is too small to be divided, the refill stays in the pool, and the first member in order is granted
+ * whole requests.
  *
  * The Redis driver runs the same arithmetic as a script; a test compares the two.
  */
@@ -28,33 +31,33 @@ export interface LedgerPart {
   first: number;
   rank: number;
   since: Instant;
-  /** When its member spoke last; for a dead one, until when it counts. */
+  /** The last exchange of its member; for a dead member, when its part expires. */
   at: Instant;
 }
 
 export interface Ledger {
   epoch: number;
   at: Instant;
-  /** Of the pool; below zero after a debt. */
+  /** The level of the pool; below zero after a debt. */
   level: number;
   readonly parts: Map<string, LedgerPart>;
 }
 
-/** A limit of which each member can't have so many of the largest waiting request is not divided: its refill stays in the pool. */
+/** A limit is not divided if the members cannot each have this many of the largest waiting request: its refill stays in the pool. */
 const DIVISIBLE_MIN = 2;
 
-/** A member may have started something for so long after it spoke last, in milliseconds. */
+/** A member may have started calls for this long after its last exchange, in milliseconds. */
 const LAST_STARTS_MS = 2_000;
 
 export function createLedger(now: Instant, capacity: number, epoch: number): Ledger {
   return { epoch, at: now, level: capacity, parts: new Map() };
 }
 
-/** `isLive`: whether a member still belongs to the fleet. */
+/** One exchange of the member `me`. `isLive`: whether a member still belongs to the fleet. */
 export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
   const { parts } = ledger;
   advance(ledger, claim, now);
-  for (const [name, part] of parts) if (name !== me && !isLive(name)) bury(parts, name, part, claim, now);
+  for (const [name, part] of parts) if (name !== me && !isLive(name)) retire(parts, name, part, claim, now);
   if (claim.epoch !== 0 && claim.epoch !== ledger.epoch) ledger.level = Math.min(ledger.level, claim.poolLevel);
   const before = parts.get(me);
   const others = sumOfOthers(parts, me);
@@ -71,14 +74,14 @@ export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Ins
   };
   parts.set(me, part);
   const room = claim.capacity - others.capacity - part.capacity;
-  // What it did not refill while it was cut off is to be had only if nobody else was given its part meanwhile.
+  // Refill that it missed while it was disconnected is available only if its part was not granted to another member meanwhile.
   const debt = before !== undefined && claim.epoch === ledger.epoch ? claim.debt : Math.max(0, claim.debt);
   ledger.level = clamp(ledger.level + claim.returned - debt, -claim.capacity, room);
   return grant(ledger, me, part, claim, others);
 }
 
-/** Its member is dead, or has left: what it used is given back once the provider has forgotten it, all else at once. */
-export function bury(parts: Map<string, LedgerPart>, name: string, part: LedgerPart, { countedMs }: LeaseClaim, now: Instant): void {
+/** Its member is dead or has left: the used amount is returned once it no longer counts at the provider, the rest at once. */
+export function retire(parts: Map<string, LedgerPart>, name: string, part: LedgerPart, { countedMs }: LeaseClaim, now: Instant): void {
   if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) parts.delete(name);
   else Object.assign(part, { wantCapacity: part.capacity, first: 0 });
 }
@@ -99,13 +102,13 @@ function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, 
   const isWaiting = part.first > 0;
   const oldest = oldestWaiting(parts);
   const isDivided = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
-  // Without refill it may be places, of which there are no parts: who comes first has the whole one.
+  // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
   const evenCapacity = fairShare(parts, me, claim.capacity, oldest, 'wantCapacity');
   const fairRate = isDivided ? fairShare(parts, me, claim.rate, null, 'wantRate') : 0;
   const freeRate = claim.rate - others.rate - part.rate;
   part.rate = isDivided ? part.rate + clamp(fairRate - part.rate, 0, freeRate) : part.rate;
   const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided }) : 0;
-  // Undivided, room without tokens in it would be taken from the pool's.
+  // Where the limit is undivided, capacity without tokens would reduce that of the pool.
   const fairCapacity = !isDivided && claim.rate > 0 ? claim.level + tokens : claim.rate > 0 ? evenCapacity : Math.ceil(evenCapacity - 1e-9);
   const freeCapacity = claim.capacity - others.capacity - part.capacity;
   const neededCapacity = Math.max(fairCapacity, claim.level + tokens);
@@ -136,10 +139,10 @@ function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, 
 interface Sums {
   capacity: number;
   rate: number;
-  /** Members that wait, and those that have too little for their next request. */
+  /** Other members that wait, and those that have too little for their next request. */
   waiting: number;
   starved: number;
-  /** The largest request that is first somewhere. */
+  /** The largest of the first waiting requests. */
   first: number;
 }
 
@@ -156,7 +159,7 @@ function sumOfOthers(parts: ReadonlyMap<string, LedgerPart>, me: string): Sums {
   return sums;
 }
 
-/** By class, then by how long it has waited, then by name, so that all agree. */
+/** By class, then by waiting time, then by name, so that all members agree. */
 function oldestWaiting(parts: ReadonlyMap<string, LedgerPart>): string | null {
   let oldest: string | null = null;
   for (const [name, part] of parts) {
@@ -172,7 +175,7 @@ function oldestWaiting(parts: ReadonlyMap<string, LedgerPart>): string | null {
   return oldest;
 }
 
-/** Max-min fairness: everybody gets the same, but not more than it wants. `ahead`: has what its first needs before that. */
+/** Max-min fairness: equal shares, but none above the demand of its member. `ahead`: the member whose first request is served before that. */
 function fairShare(
   parts: ReadonlyMap<string, LedgerPart>,
   me: string,
@@ -194,7 +197,7 @@ function fairShare(
   return own + Math.min(Math.max(0, parts.get(me)![want] - own), level);
 }
 
-/** Of the pool's level: what the one that comes first needs is its own; the rest is shared by those who wait. */
+/** The tokens from the pool: the first member in order gets what it needs; the rest is divided among the waiting members. */
 function tokensFor(ledger: Ledger, me: string, claim: LeaseClaim, who: Waiting): number {
   if (claim.wantTokens <= 0 || ledger.level <= 0) return 0;
   const isFirst = who.oldest === null || who.oldest === me;
@@ -202,7 +205,7 @@ function tokensFor(ledger: Ledger, me: string, claim: LeaseClaim, who: Waiting):
   const missing = Math.max(0, claim.first - claim.level);
   const needed = isFirst && missing <= free ? missing : 0;
   const tokens = Math.min(claim.wantTokens, Math.max(free / (who.others + 1), needed));
-  // Without refill of its own, less than a whole request would lie idle.
+  // Without refill of its own, a part of less than a whole request would be useless.
   return who.isDivided || (claim.first > 0 && tokens >= missing) ? tokens : 0;
 }
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { isAtLimit } from '../../core/finish-reason.ts';
-import { QualityRules, realLength } from './quality.ts';
+import { QualityRules, usableLength } from './quality.ts';
 import type { QualitySettings } from './quality.ts';
 
 const nothing: QualitySettings = {
@@ -31,13 +31,13 @@ const said = (text: string, change: Partial<AnswerChoice> = {}): AnswerChoice =>
 const called = (callArguments: string, change: Partial<AnswerChoice> = {}) => said('', { callsTool: true, callArguments, ...change });
 
 const cases: readonly (readonly [name: string, settings: Partial<QualitySettings>, choice: AnswerChoice, expected: string | null])[] = [
-  ['anything, where nothing is asked', {}, said(LOOP, { finishReason: 'length' }), null],
-  ['nothing at all', {}, said(''), 'empty'],
-  ['nothing at all, where that is welcome', { rejectEmpty: false }, said(''), null],
-  ['thoughts alone', {}, said('', { reasoning: 'hm' }), 'empty'],
-  ['thoughts that the limit cut off', {}, said('', { reasoning: 'hm', finishReason: 'length' }), null],
+  ['any response, without checks', {}, said(LOOP, { finishReason: 'length' }), null],
+  ['an empty response', {}, said(''), 'empty'],
+  ['an empty response, where that is accepted', { rejectEmpty: false }, said(''), null],
+  ['reasoning alone', {}, said('', { reasoning: 'hm' }), 'empty'],
+  ['reasoning cut off by the limit', {}, said('', { reasoning: 'hm', finishReason: 'length' }), null],
   [
-    'thoughts that the limit cut off, where it may not',
+    'reasoning cut off by the limit, where that is rejected',
     { rejectTruncated: true },
     said('', { reasoning: 'hm', finishReason: 'length' }),
     'truncated',
@@ -45,46 +45,51 @@ const cases: readonly (readonly [name: string, settings: Partial<QualitySettings
   ['a tool call without content', {}, called('{}'), null],
   ['a refusal without content', {}, said('', { refusal: 'No.' }), null],
   ['audio without content', {}, said('', { hasMedia: true }), null],
-  ['an answer that a filter emptied', {}, said('', { finishReason: 'content_filter' }), null],
-  ['an answer that ended by itself', { rejectTruncated: true }, said('Done.'), null],
-  ['an answer that ended at its limit', { rejectTruncated: true }, said('Not d', { finishReason: 'length' }), 'truncated'],
-  ['the same in the words of other providers', { rejectTruncated: true }, said('Not d', { finishReason: 'max_tokens' }), 'truncated'],
+  ['a response without content because of a filter', {}, said('', { finishReason: 'content_filter' }), null],
+  ['a response that ended normally', { rejectTruncated: true }, said('Done.'), null],
+  ['a response that ended at its limit', { rejectTruncated: true }, said('Not d', { finishReason: 'length' }), 'truncated'],
+  ['the same as other providers report it', { rejectTruncated: true }, said('Not d', { finishReason: 'max_tokens' }), 'truncated'],
   ['a tool call that ended at its limit', { rejectTruncated: true }, called('{"a":', { finishReason: 'length' }), 'truncated'],
   ['a loop at the limit', { rejectRepetition: true }, said(LOOP, { finishReason: 'length' }), 'repetition'],
-  ['a loop that ended by itself', { rejectRepetition: true }, said(LOOP), null],
-  ['a loop of thoughts', { rejectRepetition: true }, said('', { reasoning: LOOP, finishReason: 'length' }), 'repetition'],
+  ['a loop that ended normally', { rejectRepetition: true }, said(LOOP), null],
+  ['a loop in the reasoning', { rejectRepetition: true }, said('', { reasoning: LOOP, finishReason: 'length' }), 'repetition'],
   ['a loop in the arguments of a tool', { rejectRepetition: true }, called(`{"a":"${LOOP}`, { finishReason: 'length' }), 'repetition'],
-  ['a loop is the graver fault', { rejectRepetition: true, rejectTruncated: true }, said(LOOP, { finishReason: 'length' }), 'repetition'],
+  [
+    'a loop is the more serious failure',
+    { rejectRepetition: true, rejectTruncated: true },
+    said(LOOP, { finishReason: 'length' }),
+    'repetition',
+  ],
   ['a refusal in its field', { rejectRefusal: true }, said('', { refusal: 'No.' }), 'refused'],
-  ['a refusal in words', { rejectRefusal: true }, said("I'm sorry, I can't assist with that."), 'refused'],
-  ['an answer that was withheld', { rejectRefusal: true }, said('', { finishReason: 'content_filter' }), 'refused'],
+  ['a refusal in the text', { rejectRefusal: true }, said("I'm sorry, I can't assist with that."), 'refused'],
+  ['a response that was withheld', { rejectRefusal: true }, said('', { finishReason: 'content_filter' }), 'refused'],
   ['words of refusal beside a tool call', { rejectRefusal: true }, called('{}', { text: "I can't help with that." }), null],
   ['a short text', { minLength: 10 }, said('123456789'), 'short'],
   ['a text that is just long enough', { minLength: 10 }, said('1234567890'), null],
-  ['blanks around a text', { minLength: 10 }, said(`  12345 ${'\n'.repeat(20)}`), 'short'],
+  ['white space around a text', { minLength: 10 }, said(`  12345 ${'\n'.repeat(20)}`), 'short'],
   ['characters of two code units', { minLength: 10 }, said('🌩'.repeat(9)), 'short'],
   ['enough of them', { minLength: 10 }, said('🌩'.repeat(10)), null],
   ['a tool call, which has no length', { minLength: 10 }, called('{}'), null],
   ['a picture, which has no length', { minLength: 10 }, said('', { hasMedia: true }), null],
   ['a text that matches', { mustMatch: ['^A', 'z$'] }, said('A to z'), null],
   ['a text that matches one of two', { mustMatch: ['^A', 'z$'] }, said('A to y'), 'mismatch'],
-  ['a text that holds what it must not', { mustNotMatch: ['b', 'LOREM'] }, said('a LOREM'), 'mismatch'],
-  ['a text without it', { mustNotMatch: ['b', 'LOREM'] }, said('a'), null],
-  ['a text too long to be searched', { mustNotMatch: ['a'] }, said('a'.repeat(200_001)), null],
+  ['a text that contains a forbidden pattern', { mustNotMatch: ['b', 'LOREM'] }, said('a LOREM'), 'mismatch'],
+  ['a text without one', { mustNotMatch: ['b', 'LOREM'] }, said('a'), null],
+  ['a text too long to be matched', { mustNotMatch: ['a'] }, said('a'.repeat(200_001)), null],
 ];
 
-describe('an answer is judged by what the policy asks', () => {
+describe('a response is checked as the policy requires', () => {
   for (const [name, settings, choice, expected] of cases) {
-    test(`${name}: ${expected ?? 'good enough'}`, () => assert.equal(rules(settings).judge([choice]), expected));
+    test(`${name}: ${expected ?? 'passes'}`, () => assert.equal(rules(settings).judge([choice]), expected));
   }
 
-  test('one poor choice among several is enough', () => {
+  test('one failing choice among several is enough', () => {
     assert.equal(rules({ minLength: 3 }).judge([said('long enough'), said('no')]), 'short');
     assert.equal(rules({ minLength: 3 }).judge([]), null);
   });
 });
 
-describe('a stream that has begun', () => {
+describe('a stream that has started', () => {
   test('is undecided until its text is long enough', () => {
     const five = rules({ minLength: 5 });
     assert.deepEqual(
@@ -102,41 +107,41 @@ describe('a stream that has begun', () => {
     );
   });
 
-  test('is of no interest where nothing is asked that its beginning could tell', () => {
-    assert.equal(rules({ rejectTruncated: true, mustMatch: ['a'] }).looksAtOpenings, false);
-    assert.equal(rules({ minLength: 1 }).looksAtOpenings, true);
+  test('is not held back where no check concerns its opening', () => {
+    assert.equal(rules({ rejectTruncated: true, mustMatch: ['a'] }).checksOpenings, false);
+    assert.equal(rules({ minLength: 1 }).checksOpenings, true);
   });
 
-  test('is never undecided once it can be judged good (any text, by any cut)', () => {
+  test('is never undecided once it can be judged good (any text, any split)', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1, maxLength: 400 }), fc.nat(60), (text, minLength) => {
         const both = rules({ rejectRefusal: true, minLength });
         const released = Array.from({ length: text.length + 1 }, (_, end) => text.slice(0, end)).find((begun) => !both.isUndecided(begun));
-        // What was let go is never found too short, or a refusal, in the end.
+        // Text that was released is never found too short, or a refusal, in the end.
         if (released !== undefined) assert.equal(both.judge([said(text.trimEnd().length < text.length ? `${text}.` : text)]), null);
       }),
     );
   });
 });
 
-test('what an answer ended at', () => {
+test('the reasons for which a response ended', () => {
   assert.deepEqual(['length', 'MAX_TOKENS', 'stop', null, 'tool_calls'].map(isAtLimit), [true, true, false, false, false]);
 });
 
-test('empty answers are welcome only where nothing is asked of their text', () => {
-  assert.equal(rules({ rejectEmpty: false }).welcomesEmpty, true);
-  assert.equal(rules({ rejectEmpty: false, minLength: 1 }).welcomesEmpty, false);
-  assert.equal(rules().welcomesEmpty, false);
+test('empty responses are accepted only where no check concerns their text', () => {
+  assert.equal(rules({ rejectEmpty: false }).acceptsEmpty, true);
+  assert.equal(rules({ rejectEmpty: false, minLength: 1 }).acceptsEmpty, false);
+  assert.equal(rules().acceptsEmpty, false);
 });
 
-describe('how much of a poor answer is real', () => {
-  test('a text counts by its length', () => assert.equal(realLength([said('12345')], 'short'), 5));
+describe('the useful content of a failed response', () => {
+  test('a text counts by its length', () => assert.equal(usableLength([said('12345')], 'short'), 5));
   test('a loop does not count', () => {
-    const real = realLength([said(`Once upon a time. ${LOOP}`, { finishReason: 'length' })], 'repetition');
+    const real = usableLength([said(`Once upon a time. ${LOOP}`, { finishReason: 'length' })], 'repetition');
     assert.ok(real < 100, String(real));
   });
-  test('a refusal counts less than any answer, and more than none', () => {
-    assert.equal(realLength([said('', { refusal: 'No, and for a long reason.' })], 'refused'), 1);
-    assert.equal(realLength([said('', { finishReason: 'content_filter' })], 'refused'), 0);
+  test('a refusal counts less than any other response, and more than an empty one', () => {
+    assert.equal(usableLength([said('', { refusal: 'No, and for a long reason.' })], 'refused'), 1);
+    assert.equal(usableLength([said('', { finishReason: 'content_filter' })], 'refused'), 0);
   });
 });

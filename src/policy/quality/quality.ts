@@ -1,11 +1,14 @@
-/** What an answer must be before it is sent on (design 4.6): pure rules on a whole answer, made once for each target of a route. */
+/**
+ * The checks that a response must pass before it is sent on (design 4.6): pure rules on a complete response, compiled once per target of a
+ * route.
+ */
 import { isAtLimit, isWithheld } from '../../core/finish-reason.ts';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
 import { isRefusal, mayBeRefusal } from './refusal.ts';
 import { loopLength } from './repetition.ts';
 
-/** The settings that these rules follow. Lengths in characters, patterns as regular expressions. */
+/** The configured checks. Lengths in characters, patterns as regular expressions. */
 export interface QualitySettings {
   readonly rejectEmpty: boolean;
   readonly rejectTruncated: boolean;
@@ -16,27 +19,27 @@ export interface QualitySettings {
   readonly mustNotMatch: readonly string[];
 }
 
-/** Longer texts are not searched with patterns: not every expression is done in reasonable time. In characters. */
+/** Longer texts are not matched against patterns, because some expressions take too long; in characters. */
 export const PATTERN_TEXT_MAX = 200_000;
 
-/** A stream is not held back for longer than this to see whether its text is long enough, in characters. */
+/** At most this much of a stream is held back to check its minimum length, in characters. */
 export const OPENING_MAX = 4_000;
 
 export class QualityRules {
   readonly #settings: QualitySettings;
   readonly #mustMatch: readonly RegExp[];
   readonly #mustNotMatch: readonly RegExp[];
-  /** An answer has to be read for these rules, however it ended. */
+  /** These rules need the content of every response. */
   readonly readsAll: boolean;
-  /** An answer has to be read if it ended at its limit. */
-  readonly readsCutOff: boolean;
-  /** An answer has to be read if there may be nothing but thoughts in one of its choices. */
-  readonly readsThoughts: boolean;
+  /** These rules need the content of responses that ended at their length limit. */
+  readonly readsTruncated: boolean;
+  /** These rules need the content of responses some of whose choices may contain nothing but reasoning. */
+  readonly readsReasoning: boolean;
   readonly hasPatterns: boolean;
-  /** The opening of a stream does not tell all that these rules ask. */
+  /** These rules need more than the opening of a stream. */
   readonly readsBeyondOpenings: boolean;
 
-  /** `flags` of the patterns. */
+  /** `flags`: of the patterns. */
   constructor(settings: QualitySettings, flags: string) {
     this.#settings = settings;
     this.#mustMatch = settings.mustMatch.map((source) => new RegExp(source, flags));
@@ -44,33 +47,33 @@ export class QualityRules {
     this.hasPatterns = settings.mustMatch.length + settings.mustNotMatch.length > 0;
     this.readsBeyondOpenings = this.hasPatterns || settings.minLength > OPENING_MAX;
     this.readsAll = settings.rejectRefusal || settings.minLength > 0 || this.hasPatterns;
-    this.readsCutOff = settings.rejectTruncated || settings.rejectRepetition;
-    this.readsThoughts = settings.rejectEmpty;
+    this.readsTruncated = settings.rejectTruncated || settings.rejectRepetition;
+    this.readsReasoning = settings.rejectEmpty;
   }
 
-  /** True if nothing is asked that an empty answer can't be. */
-  get welcomesEmpty(): boolean {
+  /** True if an empty response can pass. */
+  get acceptsEmpty(): boolean {
     const { rejectEmpty, minLength } = this.#settings;
     return !rejectEmpty && minLength === 0 && this.#mustMatch.length === 0;
   }
 
-  /** The first fault that any of the choices has, the gravest first; null: good enough. */
+  /** The most serious failed check of any choice; null: all passed. */
   judge(choices: readonly AnswerChoice[]): Shortfall | null {
     for (const [shortfall, isSo] of this.#faults) if (choices.some(isSo)) return shortfall;
     return null;
   }
 
   /**
-   * Of a stream that has only begun, with `text` of its first choice: true if the rest decides whether a refusal or too short a text
-   * is on its way, so that it is held back a while.
+   * For a stream that has just started, with the text of its first choice: true if the check for refusals or for length is still undecided,
+   * so that the stream is held back.
    */
   isUndecided(text: string): boolean {
     const { rejectRefusal, minLength } = this.#settings;
     return !isLongEnough(text, Math.min(minLength, OPENING_MAX)) || (rejectRefusal && mayBeRefusal(text));
   }
 
-  /** True if `isUndecided` can ever be. */
-  get looksAtOpenings(): boolean {
+  /** True if `isUndecided` can ever be true. */
+  get checksOpenings(): boolean {
     return this.#settings.rejectRefusal || this.#settings.minLength > 0;
   }
 
@@ -90,10 +93,10 @@ export class QualityRules {
 }
 
 /**
- * How much of an answer is real content, in characters, to find the best of several poor ones: without the loop that it ended in. A refusal
- * counts as 1: it says more than nothing, and less than any answer.
+ * The amount of useful content of a response, in characters, without the loop in which it ended: the basis for choosing among responses
+ * that all failed a check. A refusal counts as 1, more than an empty response and less than any other.
  */
-export function realLength(choices: readonly AnswerChoice[], shortfall: Shortfall): number {
+export function usableLength(choices: readonly AnswerChoice[], shortfall: Shortfall): number {
   let length = 0;
   for (const choice of choices)
     length += choice.text.length + choice.callArguments.length - (shortfall === 'repetition' ? loopIn(choice) : 0);
@@ -106,23 +109,26 @@ function refuses({ refusal, finishReason, callsTool, text }: AnswerChoice): bool
   return !callsTool && isRefusal(text);
 }
 
-/** Reasoning or white space alone is no answer, and of several choices each is to be one. What the length limit or a filter ended is judged as such. */
+/**
+ * Each choice must contain more than reasoning or white space. Choices that ended at a length limit or a filter are covered by other
+ * checks.
+ */
 function isEmpty({ text, refusal, callsTool, hasMedia, finishReason }: AnswerChoice): boolean {
   if (!isBlankText(text) || refusal !== '' || callsTool || hasMedia) return false;
   return !isAtLimit(finishReason) && !isWithheld(finishReason);
 }
 
-/** In what it says last: arguments, else text, else thoughts. */
+/** Checks what was generated last: arguments, else text, else reasoning. */
 function loopIn({ text, callArguments, reasoning }: AnswerChoice): number {
   return loopLength(callArguments !== '' ? callArguments : text !== '' ? text : reasoning);
 }
 
-/** A tool call, a picture or a refusal has no text that could be short or wrong. */
+/** A tool call, media or a refusal has no text that could be short or mismatched. */
 function isText({ callsTool, hasMedia, refusal }: AnswerChoice): boolean {
   return !callsTool && !hasMedia && refusal === '';
 }
 
-/** In characters as people count them, blanks around it left out. */
+/** In code points, without surrounding white space. */
 function isLongEnough(text: string, min: number): boolean {
   if (min === 0) return true;
   const said = text.trim();

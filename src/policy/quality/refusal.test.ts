@@ -58,20 +58,20 @@ const ANSWERS = [
   '{"answer": "I can\'t help with that."}',
 ];
 
-describe('a refusal is known by its opening', () => {
+describe('a refusal is recognised by its opening', () => {
   for (const text of REFUSALS) test(text.trim(), () => assert.equal(isRefusal(text), true));
 });
 
-describe('an answer is no refusal', () => {
+describe('a normal response is no refusal', () => {
   for (const text of ANSWERS) test(text === '' ? 'nothing' : text, () => assert.equal(isRefusal(text), false));
 });
 
-test('a refusal may be one from its first letter on', () => {
+test('any text may be a refusal from its first letter on', () => {
   for (const text of REFUSALS)
     for (let end = 0; end <= text.length; end++) assert.equal(mayBeRefusal(text.slice(0, end)), true, text.slice(0, end));
 });
 
-test('most answers are known to be none after a few letters', () => {
+test('most responses are recognised as no refusal after a few letters', () => {
   for (const [text, letters] of [
     ['Here is the summary', 4],
     ['The model answered', 3],
@@ -82,7 +82,7 @@ test('most answers are known to be none after a few letters', () => {
   }
 });
 
-test('an opening that never becomes a refusal is one no longer when enough of it is there', () => {
+test('an opening that never becomes a refusal is none once there is enough of it', () => {
   assert.equal(mayBeRefusal(`I'm sorry to hear that. ${'Here is what may help you. '.repeat(12)}`), false);
 });
 

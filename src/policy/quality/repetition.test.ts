@@ -57,13 +57,13 @@ const LOOPS: Readonly<Record<string, string>> = {
   'a Japanese sentence': '風が変わった。'.repeat(30),
   'a table row': `| a | b |\n|---|---|\n${'| 0 | 0 |\n'.repeat(80)}`,
   'line ends of both kinds': Array.from({ length: 60 }, (_, i) => `The storm came back.${i % 2 ? '\r\n' : '\n'}`).join(''),
-  'blanks without end, as in JSON mode': `{"answer":${' \n'.repeat(400)}`,
+  'endless white space, as in JSON mode': `{"answer":${' \n'.repeat(400)}`,
   'two sentences in no order': Array.from({ length: 120 }, (_, i) =>
     (i * i * 7) % 5 > 2 ? 'I will try again. ' : 'Let me think about it. ',
   ).join(''),
 };
 
-describe('an honest text that was cut off is no loop', () => {
+describe('a normal text that was cut off is no loop', () => {
   for (const [name, text] of Object.entries(HONEST)) {
     test(name, () => assert.equal(loopLength(text), 0));
   }
@@ -80,7 +80,7 @@ describe('a loop is found', () => {
   }
 });
 
-test('any piece that is said often enough is a loop, whatever came before', () => {
+test('any fragment that is repeated often enough is a loop, whatever came before', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 5, maxLength: 60 }), fc.string({ maxLength: 200 }), (piece, before) => {
       assert.ok(loopLength(before + `${piece}.`.repeat(200)) > 0);
@@ -100,7 +100,7 @@ test('words drawn at random are no loop', () => {
   );
 });
 
-test('only the end of a huge text is looked at', () => {
+test('only the end of a huge text is examined', () => {
   const started = process.cpuUsage();
   assert.equal(loopLength(`${'x'.repeat(20_000_000)}\n${here('src/policy/verdict.ts').slice(0, 12_000)}`), 0);
   assert.ok(process.cpuUsage(started).user < 500_000);

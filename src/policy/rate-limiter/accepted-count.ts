@@ -2,23 +2,23 @@ import type { Instant } from '../../core/clock.ts';
 
 const SLOT_MS = 5_000;
 const SLOTS = 12;
-/** A rate is averaged over at least this. */
+/** A rate is averaged over at least this, in milliseconds. */
 const SHORTEST_MS = 1_000;
 const MINUTE_MS = SLOT_MS * SLOTS;
 
 /**
- * Starts that were not refused within about the last minute, in slots of five seconds. Starts that ended badly count too: providers count
- * most of them.
+ * Starts of about the last minute that were not refused, in slots of five seconds. Starts that failed for other reasons are included,
+ * because providers count most of them.
  */
 export class AcceptedCount {
   readonly #amounts = new Float64Array(SLOTS);
   readonly #calls = new Float64Array(SLOTS);
   /** The absolute number of the newest slot. */
   #slot = -Infinity;
-  /** Since when there were starts without a pause of a minute. */
+  /** Since when there have been starts without a pause of a minute. */
   #since: Instant = 0;
 
-  /** Below zero: earlier starts were refused, or never sent. */
+  /** Negative amounts remove starts that were refused or never sent. */
   add(now: Instant, amount: number, calls: number): void {
     this.#advance(now);
     this.#amounts[this.#slot % SLOTS]! += amount;
@@ -34,7 +34,7 @@ export class AcceptedCount {
     return this.#rate(now, this.#calls);
   }
 
-  /** The same in slots, oldest first, each at its end. */
+  /** The amount of each slot, oldest first, with the end of the slot. */
   lately(now: Instant): { at: Instant; amount: number }[] {
     this.#advance(now);
     const parts: { at: Instant; amount: number }[] = [];

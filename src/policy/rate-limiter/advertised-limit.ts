@@ -6,12 +6,12 @@ import { guardMs } from './token-bucket.ts';
 import { WindowedLevel } from './windowed-level.ts';
 import type { SavedSlot } from './windowed-level.ts';
 
-/** What a token limit counts; a request limit always `all`. */
+/** What a token limit counts; `all` for request limits. */
 export type CountedAs = 'all' | 'input' | 'output';
 
 /** One limit as a provider advertises it. */
 export interface AdvertisedValue {
-  /** Distinguishes the limits of one provider, however similar. */
+  /** Identifies the limit among those of one provider. */
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
@@ -21,7 +21,7 @@ export interface AdvertisedValue {
   readonly remaining: number | null;
 }
 
-/** A configured limit, as far as an advertised one is compared with it. */
+/** A configured limit, as far as it is compared with an advertised one. */
 export interface ConfiguredLimit {
   readonly limit: number;
   readonly windowMs: number;
@@ -30,20 +30,21 @@ export interface ConfiguredLimit {
   available(now: Instant): number;
 }
 
-/** How the provider enforces a window's limit: as a bucket, over any window of its length, or in slices of a second. */
+/** How the provider enforces a limit per window: as a token bucket, as a sliding window, or in slices of one second. */
 export interface EnforcementShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
 }
 
 const SECOND_MS = 1_000;
-/** A level that differs by less than this share of the limit is the same: values are rounded and slightly old. */
+/** Levels that differ by less than this share of the limit are equal: reported values are rounded and slightly old. */
 const SAME_SHARE = 0.005;
 /**
- * Beside a configured limit that is no wider, an advertised one applies only where this much less remains: values are rounded and late.
+ * Beside a configured limit with the same window that is no larger, an advertised one applies only where this much less remains, because
+ * values are rounded and late.
  */
-const SLACK_SHARE = 0.05;
-const SLACK_MIN = 5;
-const SLACK_SHARE_MAX = 0.25;
+const TOLERANCE_SHARE = 0.05;
+const TOLERANCE_MIN = 5;
+const TOLERANCE_SHARE_MAX = 0.25;
 
 export interface AdvertisedLevel {
   readonly family: number;
@@ -52,13 +53,13 @@ export interface AdvertisedLevel {
   readonly limit: number;
   readonly isGuess: boolean;
   readonly level: number;
-  /** Of a sliding window: what still counts. */
+  /** Of a sliding window: the amounts that still count. */
   readonly taken?: readonly SavedSlot[];
   readonly epochMs: number;
   readonly confirmedEpochMs: number;
 }
 
-/** A limit from rate-limit headers. Its level follows the remaining amount that they report. */
+/** A limit from rate-limit headers. Its level follows the reported remaining amounts. */
 export class AdvertisedLimit {
   readonly family: number;
   readonly counts: CountedAs;
@@ -66,23 +67,23 @@ export class AdvertisedLimit {
   readonly limit: number;
   /** Only remaining amounts were sent: the limit is the largest of them. */
   readonly isGuess: boolean;
-  /** Earlier starts do not count in it. */
+  /** Earlier starts do not count against it. */
   readonly since: Instant;
   confirmedAt: Instant;
-  /** A refusal has come since it was advertised, so implausible values are believed too. */
+  /** A refusal has come since it was advertised, so implausible values are accepted too. */
   isProven = false;
-  /** When a call was admitted although nothing was left; -Infinity: never. */
+  /** When a call was admitted although nothing remained; -Infinity: never. */
   probedAt: Instant = -Infinity;
-  /** How many of those were served. */
+  /** How many of those calls were served. */
   contradictions = 0;
   /** The last reported amount; Infinity: none. */
   remaining = Infinity;
-  /** A configured limit that is no wider. */
+  /** A configured limit with the same window that is no larger; null: none. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
-  /** The refill rate; 0 for a sliding window, which has none. */
+  /** The refill rate; 0 for a sliding window. */
   readonly #ratePerMs: number;
-  readonly #slack: number;
+  readonly #tolerance: number;
 
   constructor(value: Omit<AdvertisedValue, 'remaining'>, limit: number, { enforce }: EnforcementShape, now: Instant, countsFirst = false) {
     const { windowMs } = value;
@@ -91,10 +92,10 @@ export class AdvertisedLimit {
     this.windowMs = windowMs;
     this.limit = limit;
     this.isGuess = value.limit === null;
-    // Known starts at this very instant count.
+    // With `countsFirst`, starts at this very instant count.
     this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
-    this.#slack = Math.min(SLACK_SHARE_MAX * limit, Math.max(SLACK_MIN, SLACK_SHARE * limit));
+    this.#tolerance = Math.min(TOLERANCE_SHARE_MAX * limit, Math.max(TOLERANCE_MIN, TOLERANCE_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
     const share = enforce === 'perSecond' ? Math.min(1, SECOND_MS / windowMs) : 1;
     const capacity = Math.max(limit * share, Math.min(1, limit));
@@ -105,13 +106,13 @@ export class AdvertisedLimit {
   }
 
   /**
-   * True where a configured limit is no wider and has no more left than this one. This one then does not apply, so that requests wait in
-   * one queue for both. It applies where others use up what is left.
+   * True where a configured limit is no larger and no more is available of it than of this one. This limit then does not apply, so that
+   * requests wait in a single queue. It does apply where other users of the key use up the remaining amount.
    */
   isCovered(now: Instant): boolean {
     const { configured } = this;
     if (configured === null) return false;
-    return this.#atMost(now) + this.#slack >= configured.available(now);
+    return this.#atMost(now) + this.#tolerance >= configured.available(now);
   }
 
   get isWindow(): boolean {
@@ -126,15 +127,15 @@ export class AdvertisedLimit {
     return this.#level.at(now);
   }
 
-  /** The same limit, with only a remaining amount. */
+  /** A value of the same limit, with only a remaining amount. */
   valueOf(remaining: number): AdvertisedValue {
     const { family, counts, windowMs } = this;
     return { family, counts, windowMs, limit: null, remaining };
   }
 
   /**
-   * When an amount can be taken. One above the burst starts on a full bucket, and so does one above the limit until a refusal proves the
-   * limit.
+   * When an amount can be taken. An amount above the burst starts on a full bucket; so does one above the limit until a refusal confirms
+   * the limit.
    */
   earliest(now: Instant, amount: number): Instant {
     if (amount <= 0) return now;
@@ -144,7 +145,7 @@ export class AdvertisedLimit {
     return wanted - this.#level.at(now) <= epsilon ? now : this.#level.reaches(now, wanted);
   }
 
-  /** When an amount can be taken after another amount that goes before it. */
+  /** When an amount can be taken after another amount that is ahead of it. */
   earliestAfter(now: Instant, before: number, amount: number): Instant {
     const at = this.earliest(now, amount);
     if (amount <= 0 || before <= 0 || at === Infinity) return at;
@@ -168,9 +169,9 @@ export class AdvertisedLimit {
   }
 
   /**
-   * Applies a remaining amount from the response to a call that started at `startedAt`. The provider may have counted at the arrival of
-   * the call or at the end of its response, so there are two bounds: at most what remains and what flowed in since; at least what remains
-   * less everything that started meanwhile. The level is moved to within them. Returns by how much.
+   * Applies a remaining amount from the response to a call that started at `startedAt`. The provider may have counted the call on arrival
+   * or at the end of its response, so the report implies two bounds: at most the remaining amount plus the refill since the start; at least
+   * the remaining amount less everything that started meanwhile. The level is moved into these bounds. Returns the change.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
     this.remaining = remaining;
@@ -190,7 +191,7 @@ export class AdvertisedLimit {
     return this.#level instanceof WindowedLevel ? this.#level.atMost(now) : this.#level.at(now);
   }
 
-  /** The same limit as a sliding window; `recent`: what was taken of it within a window, as far as known. */
+  /** Converts the limit to a sliding window. `recent`: the known amounts taken within the last window. */
   asWindow(now: Instant, recent: readonly { readonly at: Instant; readonly amount: number }[]): AdvertisedLimit {
     const { family, counts, windowMs, limit, isGuess, configured, remaining, confirmedAt } = this;
     const window = new AdvertisedLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
@@ -207,11 +208,11 @@ export class AdvertisedLimit {
     this.#level.set(now, Math.min(level, this.#level.capacity));
   }
 
-  /** Unchanged while nothing happens, so that it is not written again and again. */
+  /** Returns equal values while nothing happens, so that they are not written again. */
   save(now: Instant, epochMs: number): AdvertisedLevel {
     const { family, counts, windowMs, limit, isGuess } = this;
     const level = this.#level.at(now);
-    // The two clocks drift by fractions.
+    // The two clocks drift by fractions of a second.
     const confirmedEpochMs = Math.round((epochMs - (now - this.confirmedAt)) / SECOND_MS) * SECOND_MS;
     return {
       family,

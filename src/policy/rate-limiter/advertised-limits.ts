@@ -1,6 +1,7 @@
 /**
- * The advertised limits of one kind. Headers may be outdated, describe a sliding window instead of a bucket, or be wrong altogether;
- * whatever they say, one call a minute is tried.
+ * The advertised limits of one kind (requests or tokens). Headers may be outdated, wrong, or describe a sliding window as if it were a
+ * bucket. So a limit is dropped when responses disprove it or no longer confirm it, a bucket is turned into a sliding window when refusals
+ * show that it is one, and one call a minute is always tried, whatever the headers report.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
@@ -10,29 +11,31 @@ import type { ConfiguredLimit, AdvertisedLevel, EnforcementShape, AdvertisedValu
 
 export interface AdvertisedOptions extends EnforcementShape {
   readonly kind: 'requests' | 'tokens';
-  /** Configured limits of any kind. */
+  /** All configured limits, of any kind. */
   readonly configured: readonly ConfiguredLimit[];
 }
 
-/** What was taken recently, oldest first, each part at its end. */
+/** Amounts taken recently, oldest first, each with its end. */
 export type Recent = readonly { readonly at: Instant; readonly amount: number }[];
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** Limits that no response has confirmed for this long are outdated. */
+/** Limits that no response has confirmed for this long are dropped. */
 const STALE_MS = 15 * MINUTE_MS;
-/** The most limits of one kind for a provider. */
+/** The most limits of one kind per provider. */
 const ADVERTISED_MAX = 4;
-/** The longest that advertised values alone block a request. */
+/** The longest time that advertised values alone block a request. */
 const PROBE_MS = MINUTE_MS;
-/** Limits below this a minute are not believed before a refusal. */
-const BELIEVED_MIN = { requests: 3, tokens: 1_000 } as const;
-/** A response to this many times the limit disproves it; estimates are not exact. */
+/** Smaller limits per minute are not plausible and apply only after a refusal. */
+const PLAUSIBLE_MIN = { requests: 3, tokens: 1_000 } as const;
+/** A response to a call for this many times the limit disproves it; less may be an inexact estimate. */
 const DISPROVED = 1.5;
 /** A sliding window refuses when about this share of its limit was taken within a minute. */
 const WINDOW_SHARE_MIN = 0.85;
 const WINDOW_SHARE_MAX = 1.1;
-/** Corrections of this share of the limit disprove a sliding window; not counted while what it began with may still count. */
+/**
+ * Upward corrections that add up to this share of the limit disprove a sliding window; ignored while its initial amounts may still count.
+ */
 const WINDOW_WRONG_SHARE = 0.5;
 const WINDOW_SETTLED_MS = 1.1 * MINUTE_MS;
 const SLIDING: EnforcementShape = { enforce: 'sliding' };
@@ -45,15 +48,15 @@ export class AdvertisedLimits {
   #all: readonly AdvertisedLimit[] = [];
   readonly #starts = new StartHistory();
   #lastStartAt: Instant = -Infinity;
-  /** Families of limits that were disproved, one bit each. */
-  #distrusted = 0;
-  /** Limits a minute were found to be sliding windows. */
+  /** The families of disproved limits, one bit each. */
+  #disproved = 0;
+  /** Limits per minute are sliding windows, as inferred from a refusal. */
   #isWindow = false;
-  /** That was disproved, and is not tried again. */
+  /** That inference was disproved, and is not repeated. */
   #isBucket = false;
-  /** The sum of upward corrections since. */
+  /** The sum of upward corrections since then. */
   #corrected = 0;
-  /** Requests may start sooner than known; reset by the reader. */
+  /** Requests may start sooner than was known; reset by the caller that reads it. */
   hasOpened = false;
 
   constructor(options: AdvertisedOptions) {
@@ -83,12 +86,12 @@ export class AdvertisedLimits {
     return at;
   }
 
-  /** Advertised values may be wrong, so a call is tried after this. */
+  /** Advertised values may be wrong, so one call is tried at this instant. */
   #probeAt(one: AdvertisedLimit): Instant {
     return Math.max(this.#lastStartAt, one.since) + PROBE_MS;
   }
 
-  /** Requests above the limit would never reveal a larger limit: one is tried after a while. */
+  /** While requests above the limit wait, a larger limit would never be noticed: one is tried after a while. */
   #tooLargeUntil(one: AdvertisedLimit, now: Instant): Instant {
     return now - Math.max(this.#lastStartAt, one.confirmedAt) > staleMs(one) ? now : Infinity;
   }
@@ -113,7 +116,7 @@ export class AdvertisedLimits {
     }
   }
 
-  /** Gives back what was reserved in excess; below zero: takes the excess usage. */
+  /** Returns what was reserved in excess; negative amounts take excess usage. */
   giveBack(now: Instant, takenAt: Instant, input: number, output: number): void {
     this.#starts.giveBack(input, output);
     for (const one of this.#all) {
@@ -123,16 +126,16 @@ export class AdvertisedLimits {
     }
   }
 
-  /** The smallest limit that counts input; 0: there is none. */
+  /** The smallest limit that counts input; 0: none. */
   get inputLimit(): number {
     let least = 0;
     for (const { counts, limit } of this.#all) if (counts !== 'output' && (least === 0 || limit < least)) least = limit;
     return least;
   }
 
-  /** Returns by how much more remains than was known; below zero: less. */
+  /** Returns how much more remains than was known; negative: less. */
   advertise(now: Instant, startedAt: Instant, value: AdvertisedValue): number {
-    if ((this.#distrusted & (1 << value.family)) !== 0) return 0;
+    if ((this.#disproved & (1 << value.family)) !== 0) return 0;
     let one = this.#all.find((other) => other.family === value.family);
     const limit = value.limit ?? Math.max(one?.limit ?? 0, value.remaining ?? 0);
     if (limit > 0 && (one?.limit !== limit || one.windowMs !== value.windowMs)) one = this.#learn(now, value, limit, one);
@@ -144,7 +147,7 @@ export class AdvertisedLimits {
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
     for (const one of this.#all) {
       if (one.family !== family) continue;
-      // Without an advertised limit, a remaining amount above the largest one is a larger limit.
+      // Without an advertised limit, a remaining amount above the largest one so far is a larger limit.
       if (one.isGuess && remaining > one.limit) return this.advertise(now, startedAt, one.valueOf(remaining));
       one.confirmedAt = now;
       return this.#correct(now, startedAt, one, remaining);
@@ -153,12 +156,12 @@ export class AdvertisedLimits {
   }
 
   served(startedAt: Instant, input: number, output: number): void {
-    for (const one of this.#all) if (isDisproved(one, startedAt, one.amountOf(input, output))) this.#distrust(one);
+    for (const one of this.#all) if (isDisproved(one, startedAt, one.amountOf(input, output))) this.#drop(one);
   }
 
   /**
-   * True if the provider had less left of a limit than the call needed, although our level allowed it. `recent`: what was accepted within
-   * the last minute.
+   * True if less remained of a limit than the call needed, although the level here allowed it. `recent`: the amounts accepted within the
+   * last minute.
    */
   refused(now: Instant, startedAt: Instant, input: number, output: number, recent: Recent): boolean {
     let isExplained = false;
@@ -181,7 +184,7 @@ export class AdvertisedLimits {
 
   reset(): void {
     this.#all = [];
-    this.#distrusted = 0;
+    this.#disproved = 0;
     this.#isWindow = false;
     this.#isBucket = false;
   }
@@ -214,7 +217,7 @@ export class AdvertisedLimits {
     const taken = before === undefined ? (this.#starts.list(now - value.windowMs) ?? []) : [];
     const one = new AdvertisedLimit(value, limit, this.#shape(value.windowMs), taken[0]?.at ?? now, taken.length > 0);
     for (const { at, input, output } of taken) one.take(at, one.amountOf(input, output));
-    // A changed limit without a remaining amount: what was used of the old one is used of the new one.
+    // A changed limit without a remaining amount: what was used of the old one counts against the new one.
     if (before !== undefined) {
       one.set(now, limit - (before.limit - before.available(now)));
       one.probedAt = before.probedAt;
@@ -240,8 +243,9 @@ export class AdvertisedLimits {
   }
 
   /**
-   * A refusal although our level had room may mean a sliding window. That must explain it: about as much as the limit was taken within
-   * the last minute. Not where the config states how the limit is counted: random refusals look the same.
+   * A refusal although the level here allowed the call may mean that the limit is a sliding window. To conclude that, about as much as the
+   * limit must have been taken within the last minute. Not done where the config states how the limit is enforced, because random refusals
+   * look the same.
    */
   #doubtBucket(now: Instant, one: AdvertisedLimit, recent: Recent): void {
     const { enforce, kind } = this.#options;
@@ -253,7 +257,7 @@ export class AdvertisedLimits {
     this.#corrected = 0;
   }
 
-  /** In a sliding window only what was taken a window ago comes back: repeated upward corrections disprove it. */
+  /** In a sliding window only the amounts taken a window ago return: repeated upward corrections disprove it. */
   #doubtWindow(now: Instant, one: AdvertisedLimit, by: number): void {
     this.#corrected += by;
     if (this.#corrected < WINDOW_WRONG_SHARE * one.limit) return;
@@ -264,19 +268,19 @@ export class AdvertisedLimits {
     if (again !== undefined) Object.assign(again, { remaining, confirmedAt });
   }
 
-  /** False where it adds nothing to the configured limit, or is implausibly small and unproven. */
+  /** False where it adds nothing to the configured limit, or is implausibly small and unconfirmed. */
   #applies(one: AdvertisedLimit, now: Instant): boolean {
-    const isCredible = one.isProven || one.limit * Math.max(1, MINUTE_MS / one.windowMs) >= BELIEVED_MIN[this.#options.kind];
+    const isCredible = one.isProven || one.limit * Math.max(1, MINUTE_MS / one.windowMs) >= PLAUSIBLE_MIN[this.#options.kind];
     return isCredible && !one.isCovered(now);
   }
 
-  #distrust(one: AdvertisedLimit): void {
-    this.#distrusted |= 1 << one.family;
+  #drop(one: AdvertisedLimit): void {
+    this.#disproved |= 1 << one.family;
     this.#all = this.#all.filter((other) => other !== one);
     this.hasOpened = true;
   }
 
-  /** Finds the configured limit of the same kind that is no wider. */
+  /** Finds the configured limit of the same kind and window that is no larger. */
   #compare(one: AdvertisedLimit): void {
     const isSame = (other: ConfiguredLimit): boolean => {
       if (other.windowMs !== one.windowMs || other.limit > one.limit) return false;
@@ -291,7 +295,7 @@ function staleMs({ windowMs }: Pick<AdvertisedLimit, 'windowMs'>): number {
   return Math.max(STALE_MS, windowMs);
 }
 
-/** A response to more than the limit, or two to calls for which nothing was left, disproves it. */
+/** A response to a call above the limit, or two to calls for which nothing remained, disproves it. */
 function isDisproved(one: AdvertisedLimit, startedAt: Instant, amount: number): boolean {
   if (one.isGuess) return false;
   if (amount > DISPROVED * one.limit) return true;

@@ -1,18 +1,22 @@
 import type { Instant } from '../../core/clock.ts';
 
 /**
- * The level of a bucket as the provider may see it, up to `lagMs` behind us.
+ * The level of a token bucket as the provider may see it, up to `lagMs` later than this process.
  *
- * The provider counts a call when it arrives, we when it is sent. What arrives in an interval T may have been sent in an interval T +
- * lag; so what is sent in any interval must stay within capacity + rate · (interval − lag). A smaller capacity would do that too, but
- * costs a start of every small limit. Instead refill is counted late: the level is that of a plain bucket `lagMs` ago, less what was
- * taken since. Takes are kept in slots, each counted at its end: late, never early.
+ * ## Late counting
  *
- * What is given back was never taken, as the provider sees it; but a fuller bucket would have been full sooner, and inflow into a full
- * bucket is lost. So no more comes back than had room at the fullest moment since the take.
+ * The provider counts a call when it arrives, this process when it is sent. The calls that arrive within an interval T may have been sent
+ * within an interval T + lag. So what is sent within any interval must stay within capacity + rate · (interval − lag). A smaller capacity
+ * would achieve that too, but would cost every small limit a start. Instead refill is counted late: the level is that of an ordinary bucket
+ * `lagMs` ago, less what was taken since. Takes are grouped into slots, and each counts at the end of its slot, so late and never early.
+ *
+ * ## Refunds
+ *
+ * From the provider's view, a refunded amount was never taken. But without that take the bucket would have been full sooner, and inflow
+ * into a full bucket is lost. So a refund is limited to the free capacity at the fullest moment since the take.
  */
 const SLOTS = 10;
-/** Peaks that are kept; beyond it the oldest count for longer than they should, and less is given back. */
+/** Stored peaks; beyond this the oldest count for too long, and less is refunded. */
 const PEAKS_MAX = 64;
 
 interface Slot {
@@ -26,13 +30,13 @@ export class LaggedLevel {
   #ratePerMs: number;
   readonly #lagMs: number;
   readonly #slotMs: number;
-  /** The plain bucket at `#at`, about `lagMs` ago. */
+  /** The level of the ordinary bucket at `#at`, about `lagMs` ago. */
   #level: number;
   #at: Instant;
-  /** What was taken since, oldest first: at most one more than there are slots. */
+  /** Amounts taken since then, oldest first: at most one more than there are slots. */
   readonly #pending: Slot[] = [];
   #pendingSum = 0;
-  /** Each entry is the highest level since the one before it; levels only fall. */
+  /** Each entry is the highest level since the entry before it; levels decrease along the list. */
   readonly #peaks: { at: Instant; level: number }[] = [];
 
   constructor(capacity: number, ratePerMs: number, lagMs: number, now: Instant) {
@@ -48,7 +52,7 @@ export class LaggedLevel {
     return this.#capacity;
   }
 
-  /** Keeps the level, up to the new capacity, and what can be given back. */
+  /** Keeps the level, up to the new capacity, and the amounts that can be refunded. */
   configure(now: Instant, capacity: number, ratePerMs: number): void {
     this.#advance(now);
     for (const peak of this.#peaks) peak.level += capacity - this.#capacity;
@@ -57,7 +61,7 @@ export class LaggedLevel {
     this.#ratePerMs = ratePerMs;
   }
 
-  /** At most `capacity`; below zero where more was taken than available. */
+  /** At most `capacity`; negative where more was taken than available. */
   at(now: Instant): number {
     this.#advance(now);
     return this.#level - this.#pendingSum;
@@ -70,7 +74,7 @@ export class LaggedLevel {
     let at = this.#at;
     let pending = this.#pendingSum;
     for (const slot of this.#pending) {
-      // Above the capacity the bucket does not refill: it first drains what is still to be counted.
+      // Above the capacity the bucket does not refill until the pending takes have been subtracted.
       if (wanted + pending <= this.#capacity) {
         const reached = at + (wanted + pending - level) / this.#ratePerMs;
         if (reached <= slot.at) return reached + this.#lagMs;
@@ -82,7 +86,7 @@ export class LaggedLevel {
     return at + Math.max(0, wanted - level) / this.#ratePerMs + this.#lagMs;
   }
 
-  /** Returns when it counts as taken, for `giveBack`. */
+  /** Returns the instant at which it counts as taken, for `giveBack`. */
   take(now: Instant, amount: number): Instant {
     this.#advance(now);
     const at = this.ticketAt(now);
@@ -93,7 +97,7 @@ export class LaggedLevel {
     return this.#pending.at(-1)!.at;
   }
 
-  /** Gives back a part of what was taken at `takenAt`; never above the capacity. */
+  /** Gives back a part of what was taken at `takenAt`; never beyond the capacity. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#advance(now);
     for (const slot of this.#pending) {
@@ -104,39 +108,39 @@ export class LaggedLevel {
     }
     let from = 0;
     while (from < this.#peaks.length && this.#peaks[from]!.at <= takenAt) from++;
-    // Peaks only fall: the first since then is the highest.
+    // Peaks decrease: the first one since the take is the highest.
     const fullest = Math.max(this.#level, this.#peaks[from]?.level ?? -Infinity);
     const back = Math.max(0, Math.min(amount, this.#capacity - fullest));
     if (back === 0) return;
     this.#level += back;
-    // With the smaller take, later moments would have been fuller by as much.
+    // With the smaller take, later levels would have been higher by as much.
     const raised = this.#peaks.splice(from);
     for (const { at, level } of raised) this.#notePeak(at, level + back);
   }
 
-  /** Adds to the level, or takes from it, what another instance's part of the bucket gave or got: no call is counted, so it applies at once. */
+  /** Moves an amount between this part of the bucket and other instances. No call is involved, so it applies at once. */
   move(now: Instant, amount: number): void {
     this.#advance(now);
     this.#level += amount;
   }
 
-  /** The level including takes that are not counted yet: a smaller capacity would lose some. */
+  /** The level without pending takes: a smaller capacity would lose some of it. */
   uncounted(now: Instant): number {
     this.#advance(now);
     return this.#level;
   }
 
-  /** What `take` would return for an amount taken at that instant. */
+  /** The ticket that `take` would have returned at that instant. */
   ticketAt(takenAt: Instant): Instant {
     return this.#slotMs === 0 ? takenAt : Math.ceil(takenAt / this.#slotMs) * this.#slotMs;
   }
 
-  /** Sets the level from a better source, which has counted all that was taken already. */
+  /** Sets the level from a better source, which has counted every take so far. */
   set(now: Instant, level: number): void {
     this.restore(now, Math.min(this.capacity, level) - this.#lagMs * this.#ratePerMs, 0);
   }
 
-  /** Starts over from a level saved `passedMs` ago. */
+  /** Restores a level that was saved `passedMs` ago. */
   restore(now: Instant, level: number, passedMs: number): void {
     this.#pending.length = 0;
     this.#pendingSum = 0;

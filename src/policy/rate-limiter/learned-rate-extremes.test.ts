@@ -1,4 +1,4 @@
-/** What an absurd value, and idle time, must not do to a learned rate. */
+/** Extreme values and idle periods must not damage a learned rate. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Need } from '../../core/resource.ts';
@@ -47,7 +47,7 @@ test('a call above a proven limit is tried after a quarter of an hour without co
   assert.equal(rate.earliest(17 * MINUTE, large), 17 * MINUTE);
 });
 
-test('one call above a minute’s amount blocks those after it for a minute, not for hours', () => {
+test('one call above a minute’s amount blocks later ones for a minute, not for hours', () => {
   const rate = make({ kind: 'tokens' });
   for (let at = 0; at <= 20_000; at += 1000) {
     rate.reserve(at, tokens(500));
@@ -62,7 +62,7 @@ test('one call above a minute’s amount blocks those after it for a minute, not
   assert.ok(next > at && next <= at + MINUTE + 5000, `${next - at} ms`);
 });
 
-test('in a cold start one call blocks those after it for a minute at most, whatever its size', () => {
+test('in a cold start one call of any size blocks later ones for at most a minute', () => {
   const rate = make({ kind: 'tokens', startsCarefully: true });
   const ticket = rate.reserve(0, tokens(100, 10_000_000));
   const next = rate.earliest(1, tokens(500));

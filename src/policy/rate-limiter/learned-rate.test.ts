@@ -40,7 +40,7 @@ function advertised(now: number, options: Partial<LearnedRateOptions>, ...words:
   return rate;
 }
 
-/** Calls one after the other, each as soon as it may start; the real limit refuses those that find its bucket empty. */
+/** Consecutive calls, each as soon as it may start; the real limit refuses those that find its bucket empty. */
 function drive(rate: LearnedRate, perMinute: number, fromMs: number, untilMs: number, state = { level: perMinute, at: fromMs }) {
   let [now, served, refused] = [fromMs, 0, 0];
   for (;;) {
@@ -104,18 +104,18 @@ test('a cold start admits a few calls, more each second, and all after the first
   };
   assert.equal(startsAt(0), 16);
   assert.equal(startsAt(1000), 16);
-  assert.ok(rate.served(1200, 0, ONE), 'others may go now');
+  assert.ok(rate.served(1200, 0, ONE), 'other requests may start now');
   assert.equal(startsAt(1200), 1000);
 });
 
-test('a request of any size may be the first', () => {
+test('the first request may have any size', () => {
   const rate = make({ kind: 'tokens', startsCarefully: true });
   assert.equal(rate.earliest(0, tokens(1_000_000)), 0);
   rate.reserve(0, tokens(1_000_000));
   assert.ok(rate.earliest(0, tokens(10)) > 0);
 });
 
-test('the limit and its level are those of the headers', () => {
+test('limit and level are those of the headers', () => {
   const rate = make();
   rate.reserve(0, ONE);
   rate.advertise(500, 0, word(120, 100));
@@ -135,27 +135,27 @@ test('a lower remaining amount is always applied', () => {
   assert.ok(rate.known(200)[0]!.available <= 40.5);
 });
 
-test('a higher remaining amount is applied beyond what uncounted calls explain', () => {
+test('a higher remaining amount is applied as far as uncounted calls do not explain it', () => {
   const rate = advertised(0, { kind: 'tokens' }, word(10_000, 10_000));
   rate.reserve(100, tokens(6000));
   rate.reserve(200, tokens(3000));
   assert.ok(rate.known(300)[0]!.available <= 1100);
-  rate.updateRemaining(300, 200, 0, 9000); // the first used next to nothing: it was cached
+  rate.updateRemaining(300, 200, 0, 9000); // the first used almost nothing: it was cached
   const { available } = rate.known(300)[0]!;
   assert.ok(available >= 5900 && available <= 9100, `${available}`);
 });
 
-test('in a sliding window nothing comes back within a window, except at once what was never taken', () => {
+test('in a sliding window nothing returns within a window, except at once what was never taken', () => {
   const rate = advertised(0, { enforce: 'sliding', kind: 'tokens' }, word(1000, 1000));
   rate.reserve(0, tokens(600));
   rate.reserve(500, tokens(300));
-  rate.updateRemaining(1000, 500, 0, 800); // the first used next to nothing: it was cached
+  rate.updateRemaining(1000, 500, 0, 800); // the first used almost nothing: it was cached
   assert.ok(rate.known(1000)[0]!.available >= 499, `${rate.known(1000)[0]!.available}`);
   assert.ok(rate.known(59_000)[0]!.available <= 501, 'the second still counts');
   assert.ok(rate.known(61_500)[0]!.available >= 999);
 });
 
-test('what others have taken of a sliding window comes back after a window', () => {
+test('usage of a sliding window by others returns after a window', () => {
   const rate = advertised(0, { enforce: 'sliding' }, word(100, 100));
   rate.reserve(0, ONE);
   rate.updateRemaining(500, 0, 0, 10);
@@ -163,7 +163,7 @@ test('what others have taken of a sliding window comes back after a window', () 
   assert.ok(rate.known(61_500)[0]!.available >= 99);
 });
 
-test('what a sliding window has regained since a call started does not count as used by others', () => {
+test('what a sliding window has regained since a call started does not count as usage by others', () => {
   const rate = advertised(0, { enforce: 'sliding' }, word(100, 100));
   for (let i = 0; i < 99; i++) rate.reserve(1000, ONE);
   rate.reserve(60_000, ONE);
@@ -171,7 +171,7 @@ test('what a sliding window has regained since a call started does not count as 
   assert.ok(rate.known(63_000)[0]!.available >= 98, `${rate.known(63_000)[0]!.available}`);
 });
 
-test('property: an advertised sliding window is never exceeded, and all of it is used', () => {
+test('property: an advertised sliding window is never exceeded, and is used completely', () => {
   fc.assert(
     fc.property(fc.integer({ min: 3, max: 300 }), fc.array(fc.nat(3000), { minLength: 20, maxLength: 400 }), (limit, gaps) => {
       const rate = advertised(0, { enforce: 'sliding' }, word(limit, limit));
@@ -223,7 +223,7 @@ test('a limit without confirmation for a quarter of an hour expires', () => {
   assert.equal(rate.known(16 * MINUTE).length, 0);
 });
 
-test('settling gives back the excess of the reservation', () => {
+test('settling returns the excess of the reservation', () => {
   const rate = advertised(0, { kind: 'tokens' }, word(10_000, 10_000));
   const need = tokens(4000, 1000);
   const ticket = rate.reserve(100, need);
@@ -231,7 +231,7 @@ test('settling gives back the excess of the reservation', () => {
   assert.ok(Math.abs(rate.known(100)[0]!.available - 9300) < 20);
 });
 
-test('reservations from before the first headers count in the limit, and are given back to it', () => {
+test('reservations from before the first headers count against the limit, and are returned to it', () => {
   const rate = make({ kind: 'tokens' });
   const ticket = rate.reserve(0, tokens(100, 1000));
   rate.advertise(100, 0, word(5000, 3900));
@@ -241,7 +241,7 @@ test('reservations from before the first headers count in the limit, and are giv
   assert.ok(rate.known(100)[0]!.available > before + 1000);
 });
 
-test('property: whenever headers come, no call exceeds a provider that counts it at its start', () => {
+test('property: whenever headers come, no call exceeds the limit of a provider that counts it at its start', () => {
   const step = fc.record({ gapMs: fc.nat(1500), answersMs: fc.integer({ min: 10, max: 20_000 }) });
   fc.assert(
     fc.property(fc.integer({ min: 5, max: 200 }), fc.array(step, { minLength: 5, maxLength: 300 }), (limit, steps) => {
@@ -264,7 +264,7 @@ test('property: whenever headers come, no call exceeds a provider that counts it
   );
 });
 
-/** A provider that reports what remains, called as often as the limit allows, at most every `gapMs`. */
+/** A provider that reports the remaining amount, called as often as the limit allows, at most every `gapMs`. */
 function driveAdvertised(rate: LearnedRate, limit: number, gapMs: number, minutes: number, enforce: 'sliding' | { burst: number }) {
   let [now, served, refused, level] = [0, 0, 0, enforce === 'sliding' ? 0 : limit * enforce.burst];
   const starts: number[] = [];
@@ -288,7 +288,7 @@ function driveAdvertised(rate: LearnedRate, limit: number, gapMs: number, minute
   }
 }
 
-test('one refusal shows that an advertised limit is a sliding window; all of it is used, and no other refusal follows', () => {
+test('one refusal shows that an advertised limit is a sliding window; all of it is used, without further refusals', () => {
   for (const gapMs of [20, 400]) {
     const rate = make();
     const { served, refused } = driveAdvertised(rate, 120, gapMs, 10, 'sliding');
@@ -316,7 +316,7 @@ test('without headers: few refusals after two minutes, and nearly all of the lim
   }
 });
 
-test('a limit that is gone is outgrown within minutes', () => {
+test('a limit that no longer exists is outgrown within minutes', () => {
   const rate = make();
   drive(rate, 60, 0, 4 * MINUTE);
   assert.equal(rate.known(4 * MINUTE)[0]!.source, 'paced');
@@ -361,7 +361,7 @@ test('a random refusal does not turn a configured bucket into a sliding window',
   }
 });
 
-test('what was learned survives a restart, refilled, and not when it is too old', () => {
+test('learned limits survive a restart, refilled, unless they are too old', () => {
   const rate = advertised(0, {}, word(60, 10));
   const saved = rate.save(0, 1_000_000)!;
   const again = make({ startsCarefully: true });

@@ -1,12 +1,13 @@
 /**
- * The learned limit on requests, or on tokens, where none is configured. It is a resource of every target of its scope from the start,
- * and blocks nothing until something is known. There are three states:
+ * A limit on requests, or on tokens, that is learned where none is configured. Every target has one from the start; it blocks nothing until
+ * something is known. It has three states:
  *
- * - cold: before the first response has begun. A first flight of some calls, and as many more each second, so that a cold start does not
+ * - cold: no response has started yet. A first batch of calls is admitted, and as many more each second, so that a cold start does not
  *   exceed an unknown limit.
- * - advertised: limits from rate-limit headers, with levels that follow the remaining amounts (`advertised-limits.ts`).
- * - paced: an inferred rate that backs off and grows again (`paced-rate.ts`), without headers where refusals depend on the rate
- *   (`refusal-test.ts`), or where the advertised level had room for a refused call because others use the same key.
+ * - advertised: limits from rate-limit headers, whose levels follow the reported remaining amounts (`advertised-limits.ts`).
+ * - paced: an inferred rate, which backs off after refusals and grows again (`paced-rate.ts`). It is used without headers, where refusals
+ *   depend on the rate (`refusal-test.ts`), and beside headers where a call was refused although the advertised limit had room, because
+ *   others use the same key.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
@@ -22,16 +23,16 @@ export interface LearnedRateOptions extends AdvertisedOptions {
   readonly id: string;
   /** Nothing else bounds a cold start. */
   readonly startsCarefully: boolean;
-  /** A limit is configured: refusals infer none beside it. */
+  /** A limit is configured, so refusals infer no other one. */
   readonly isConfigured: boolean;
 }
 
-/** Admitted at once, and again each second, in a cold start. A larger need goes alone, and counts for at most a minute of it. */
-const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
-const FLIGHTS_MAX = 60;
+/** Admitted at once, and again each second, in a cold start. A larger need starts alone, and counts for at most a minute of this. */
+const COLD_BATCH = { requests: 16, tokens: 16_000 } as const;
+const COLD_BATCHES_MAX = 60;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** The smallest rate a minute that refusals without headers infer; the second one for the first inference. */
+/** The lowest rates per minute that refusals without headers infer; the second one applies to the first inference. */
 const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
 const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
 const CALM_PER_MINUTE = 180;
@@ -41,7 +42,7 @@ export interface LearnedLevel {
   readonly paced: PacedLevel | null;
 }
 
-/** One learned limit as shown by the admin API. */
+/** One learned limit, as shown by the admin API. */
 export interface LearnedLimit {
   readonly source: 'told' | 'paced';
   readonly counts: AdvertisedValue['counts'];
@@ -60,7 +61,7 @@ export class LearnedRate implements Resource {
   /** The target has responded. */
   #hasResponded: boolean;
   #firstStartAt: Instant | null = null;
-  #inFirstFlight = 0;
+  #startedCold = 0;
   readonly #refusals = new RefusalTest();
   /** The last refusal agrees with the advertised limits, or there are none. */
   #isExplained = true;
@@ -87,7 +88,7 @@ export class LearnedRate implements Resource {
     const amount = input + output;
     if (amount <= 0) return at;
     const pacedAt = this.#paced === null ? at : Math.max(at, this.#paced.earliest(now, amount));
-    return this.#hasResponded ? pacedAt : Math.max(pacedAt, this.#flightAt(now, amount));
+    return this.#hasResponded ? pacedAt : Math.max(pacedAt, this.#coldStartAt(now, amount));
   }
 
   earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
@@ -107,7 +108,7 @@ export class LearnedRate implements Resource {
     this.#paced?.take(now, input + output);
     if (!this.#hasResponded) {
       this.#firstStartAt ??= now;
-      this.#inFirstFlight += this.#flightPart(input + output);
+      this.#startedCold += this.#coldAmount(input + output);
     }
     return now;
   }
@@ -125,10 +126,10 @@ export class LearnedRate implements Resource {
     this.#paced?.giveBack(now, input + output);
     this.#accepted.add(now, -input - output, -1);
     this.#refusals.cancelled();
-    if (!this.#hasResponded) this.#inFirstFlight -= this.#flightPart(input + output);
+    if (!this.#hasResponded) this.#startedCold -= this.#coldAmount(input + output);
   }
 
-  /** A response has begun, with or without headers. True if other requests may start sooner. */
+  /** A response has started, with or without headers. True if other requests may start sooner. */
   served(now: Instant, startedAt: Instant, need: Need): boolean {
     this.#paced?.advance(now, this.#refusals.isTrying);
     this.#refusals.served(now, startedAt);
@@ -137,7 +138,7 @@ export class LearnedRate implements Resource {
     return this.responded(now);
   }
 
-  /** Any response has come, good or bad, and its headers have been read. True if other requests may start sooner. */
+  /** Any response has arrived and its headers have been applied. True if other requests may start sooner. */
   responded(now: Instant): boolean {
     this.#advertised.forgetStale(now);
     if (this.#paced?.isOutgrown === true) this.#release();
@@ -147,33 +148,33 @@ export class LearnedRate implements Resource {
     return hasOpened;
   }
 
-  /** The smallest advertised limit that counts input; 0: there is none. */
+  /** The smallest advertised limit that counts input; 0: none. */
   get inputLimit(): number {
     return this.#advertised.inputLimit;
   }
 
   /**
-   * Applies advertised values; see `AdvertisedLimit.correct`. `startedAt`: of the call. Returns by how much more remains than was known;
-   * below zero: less.
+   * Applies advertised values; see `AdvertisedLimit.correct`. `startedAt`: the start of the call. Returns how much more remains than was
+   * known; negative: less.
    */
   advertise(now: Instant, startedAt: Instant, value: AdvertisedValue): number {
     if (this.#advertised.isEmpty && this.#paced !== null) this.#release();
     return this.#advertised.advertise(now, startedAt, value);
   }
 
-  /** The fast path for an unchanged limit of which only the remaining amount is new; allocates nothing. */
+  /** The fast path for an unchanged limit with a new remaining amount; allocates nothing. */
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
     return this.#advertised.updateRemaining(now, startedAt, family, remaining);
   }
 
   /**
-   * A rate limit refused a call. Without advertised limits that explain it a rate is inferred, if refusals depend on it. False: the
-   * refusal is one of a few that seem to be random, and the target needs no pause.
+   * The provider refused a call for a rate limit. Where no advertised limit explains it, and refusals depend on the rate, a rate is
+   * inferred. False: it is one of few refusals that seem random, and the target needs no pause.
    */
   refused(now: Instant, startedAt: Instant, need: Need): boolean {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, -input - output, -1);
-    // What others take of an advertised limit is inferred, too.
+    // Usage of an advertised limit by others is inferred, too.
     this.#isExplained = this.#advertised.isEmpty || this.#advertised.refused(now, startedAt, input, output, this.#accepted.lately(now));
     const needsPause = this.#refusals.refused(now, startedAt, this.#accepted.callsPerMinute(now));
     this.#applyRefusals(now);
@@ -194,7 +195,7 @@ export class LearnedRate implements Resource {
 
   #slowDown(now: Instant, isTrial: boolean): void {
     const calls = this.#accepted.callsPerMinute(now);
-    // The last minute may include the content of a full bucket; what a trial has accepted does not.
+    // The last minute may include the burst of a full bucket; the calls accepted by a trial do not.
     const share = isTrial && calls > 0 ? Math.min(1, this.#refusals.acceptedPerMinute / calls) : 1;
     const perMinute = (this.#accepted.perMinute(now) * share) / (1 - this.#refusals.randomShare(now));
     const isFirstSign = this.#paced === null && this.#advertised.isEmpty;
@@ -206,7 +207,7 @@ export class LearnedRate implements Resource {
     this.#refusals.expect((calls * this.#paced.perMinute) / Math.max(1, this.#accepted.perMinute(now)));
   }
 
-  /** So few calls that a requested pause costs little, whether or not refusals are random. */
+  /** So few calls that a requested pause costs little, even if refusals are random. */
   isCalm(now: Instant): boolean {
     return this.#accepted.callsPerMinute(now) < CALM_PER_MINUTE;
   }
@@ -217,7 +218,7 @@ export class LearnedRate implements Resource {
     this.#paced = null;
     this.#hasResponded = !this.#options.startsCarefully;
     this.#firstStartAt = null;
-    this.#inFirstFlight = 0;
+    this.#startedCold = 0;
     this.#refusals.reset();
     this.#accepted.reset();
   }
@@ -231,7 +232,7 @@ export class LearnedRate implements Resource {
     return [...told, { source: 'paced', counts: 'all', windowMs: MINUTE_MS, limit: perMinute, available: this.#paced.level(now) }];
   }
 
-  /** Null: nothing is learned. */
+  /** Null: nothing has been learned. */
   save(now: Instant, epochMs: number): LearnedLevel | null {
     if (this.#advertised.isEmpty && this.#paced === null) return null;
     return { told: this.#advertised.save(now, epochMs), paced: this.#paced?.save() ?? null };
@@ -243,16 +244,16 @@ export class LearnedRate implements Resource {
     if (!this.#advertised.isEmpty || this.#paced !== null) this.#hasResponded = true;
   }
 
-  /** When an amount belongs to the first flight: its bound grows until a response comes. */
-  #flightAt(now: Instant, amount: number): Instant {
-    if (this.#firstStartAt === null || this.#inFirstFlight <= 0) return now;
-    const flight = FIRST_FLIGHT[this.kind];
-    const flown = this.#inFirstFlight + Math.min(amount, flight);
-    return this.#firstStartAt + Math.max(0, flown / flight - 1) * SECOND_MS;
+  /** When an amount may start during a cold start, whose bound grows until a response comes. */
+  #coldStartAt(now: Instant, amount: number): Instant {
+    if (this.#firstStartAt === null || this.#startedCold <= 0) return now;
+    const batch = COLD_BATCH[this.kind];
+    const started = this.#startedCold + Math.min(amount, batch);
+    return this.#firstStartAt + Math.max(0, started / batch - 1) * SECOND_MS;
   }
 
-  #flightPart(amount: number): number {
-    return Math.min(amount, FLIGHTS_MAX * FIRST_FLIGHT[this.kind]);
+  #coldAmount(amount: number): number {
+    return Math.min(amount, COLD_BATCHES_MAX * COLD_BATCH[this.kind]);
   }
 
   #inputOf(need: Need): number {

@@ -29,7 +29,7 @@ function bucket(now = 0, grant: Partial<LeaseGrant> = {}): { bucket: LeasedBucke
   return { bucket: leased, asked: () => asked };
 }
 
-// Of a smaller part the instant is a guess: others may give something sooner.
+// For a smaller part the instant is an estimate: others may give back something sooner.
 testResourceContract('a part that is the whole bucket', (now) => bucket(now, { capacity: 60, rate: 60 / MINUTE, tokens: 60 }).bucket);
 testResourceContract('a part of a window', (now) => {
   const leased = new LeasedWindow(requestLimit(60, MINUTE), now, () => {});
@@ -37,7 +37,7 @@ testResourceContract('a part of a window', (now) => {
   return leased;
 });
 
-test('nothing starts before a part is granted, and it asks for one', () => {
+test('nothing starts before a part is granted, and the bucket asks for one', () => {
   let asked = 0;
   const leased = new LeasedBucket(requestLimit(60, MINUTE), 0, () => void asked++);
   assert.ok(leased.earliest(0, ONE) > 0);
@@ -45,7 +45,7 @@ test('nothing starts before a part is granted, and it asks for one', () => {
   assert.equal(leased.claim(10, 2)!.first, 1);
 });
 
-test('a part is spent without asking, and more is asked for once it is used up', () => {
+test('a part is spent without asking, and more is requested once it is used up', () => {
   const { bucket: leased, asked } = bucket();
   for (let i = 0; i < 10; i++) {
     assert.equal(leased.earliest(0, ONE), 0);
@@ -56,7 +56,7 @@ test('a part is spent without asking, and more is asked for once it is used up',
   assert.equal(asked(), 1);
 });
 
-test('what is given back is not there any more, and nothing else is lost by it', () => {
+test('what was given back is no longer available, and nothing else is lost', () => {
   const { bucket: leased } = bucket(0, { capacity: 60, tokens: 60 });
   for (let i = 0; i < 5; i++) leased.reserve(0, ONE);
   const claim = leased.claim(1_000, 4)!;
@@ -65,7 +65,7 @@ test('what is given back is not there any more, and nothing else is lost by it',
   assert.equal(claim.level, leased.available(1_000));
 });
 
-test('on its own it goes on with its share of the limit, from the level that it has', () => {
+test('detached, it continues with its share of the limit, from its current level', () => {
   const { bucket: leased } = bucket();
   for (let i = 0; i < 10; i++) leased.reserve(0, ONE);
   leased.detach(1_000, 4);
@@ -74,7 +74,7 @@ test('on its own it goes on with its share of the limit, from the level that it 
   assert.ok(Math.abs(leased.available(1_000 + MINUTE) - 15) < 0.5);
 });
 
-test('a part that nobody asks for says nothing, but for a confirmation every minute', () => {
+test('an idle part makes no claims, except for a confirmation every minute', () => {
   const { bucket: leased } = bucket();
   leased.claim(1_000, 2);
   leased.claim(2_000, 2);
@@ -82,7 +82,7 @@ test('a part that nobody asks for says nothing, but for a confirmation every min
   assert.notEqual(leased.claim(70_000, 2), null);
 });
 
-test('on its own, a request above its share starts on a full share and is paid back before the next', () => {
+test('detached, a request above its share starts on a full share and is paid back before the next', () => {
   const { bucket: leased } = bucket();
   leased.detach(0, 12); // a share of five
   const large = { ...ONE, requests: 20 };
@@ -95,7 +95,7 @@ test('on its own, a request above its share starts on a full share and is paid b
   assert.ok(leased.available(next - 1) < 1 && leased.available(next + 200) >= 1);
 });
 
-test('on its own, a request above its share of a window starts when nothing else counts', () => {
+test('detached, a request above its share of a window starts when nothing else counts', () => {
   const leased = new LeasedWindow(requestLimit(60, MINUTE), 0, () => {});
   leased.granted(0, { ...GRANT, rate: 0, tokens: 0 });
   leased.reserve(0, ONE);
@@ -108,7 +108,7 @@ test('on its own, a request above its share of a window starts when nothing else
   assert.ok(leased.earliest(later, ONE) > later);
 });
 
-test('on its own, a new limit gives a new share', () => {
+test('detached, a new limit gives a new share', () => {
   const { bucket: leased } = bucket();
   leased.detach(0, 2);
   leased.setLimit(0, 600, 1);
@@ -119,7 +119,7 @@ test('on its own, a new limit gives a new share', () => {
   assert.equal(window.limit, 300);
 });
 
-test('what is owed at the end is said', () => {
+test('the debt is reported when it leaves', () => {
   const { bucket: leased } = bucket(0, { capacity: 60, rate: 60 / MINUTE, tokens: 60 });
   leased.reserve(0, { ...ONE, requests: 60 });
   leased.reserve(0, { ...ONE, requests: 5 });
@@ -127,7 +127,7 @@ test('what is owed at the end is said', () => {
   assert.deepEqual([returned, debt], [0, 5]);
 });
 
-test('what was spent on its own before a slow answer came is taken off', () => {
+test('what was spent while a delayed reply was on its way is deducted', () => {
   const { bucket: leased } = bucket();
   leased.detach(1_000, 2); // 30 a minute instead of 10
   leased.reserve(1_000, { ...ONE, requests: 10 });
@@ -136,7 +136,7 @@ test('what was spent on its own before a slow answer came is taken off', () => {
   assert.ok(Math.abs(level - leased.available(4_000) - 1) < 1e-6, 'a second of refill at 20 a minute more, three times');
 });
 
-test('so is the share of an instance that began on its own', () => {
+test('so is the share of an instance that started detached', () => {
   const leased = new LeasedBucket(requestLimit(60, MINUTE), 0, () => {});
   leased.claim(0, 2);
   leased.detach(1_000, 2);

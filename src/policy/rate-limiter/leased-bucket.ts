@@ -5,20 +5,20 @@ import type { Need, Settlement } from '../../core/resource.ts';
 import { settledAmount, TokenBucket } from './token-bucket.ts';
 import type { LimitOptions } from './token-bucket.ts';
 
-/** Tokens for so long are kept beside what the refill brings, in milliseconds. */
-const KEPT_MS = 1_000;
-/** A part that is not asked for keeps what so many requests need. */
-const KEPT_UNITS = 4;
-/** A little more refill is wanted than was used, so that use can grow. */
-const HEADROOM = 1.15;
-/** Less than this share of a part is no reason to give it back. */
-const SLACK = 1.02;
-/** An instance asks again in so long if nothing else is known, in milliseconds. */
+/** An instance keeps the tokens for this long in addition to its refill, in milliseconds. */
+const RESERVE_MS = 1_000;
+/** An idle part keeps enough for this many requests. */
+const RESERVE_UNITS = 4;
+/** More refill is requested than was used, by this factor, so that usage can grow. */
+const GROWTH = 1.15;
+/** An excess below this factor is not given back. */
+const EXCESS_TOLERANCE = 1.02;
+/** An instance asks again after this long if nothing else is known, in milliseconds. */
 const ASK_AGAIN_MS = 50;
-/** A part that nothing happens to is confirmed so often, in milliseconds: the ledger forgets what it does not hear of. */
+/** An idle part is confirmed this often, in milliseconds, because the ledger drops parts that are not confirmed. */
 export const CONFIRM_MS = 60_000;
 
-/** One instance's part of a token bucket. Asks for more when it is short, through `onShort`. */
+/** One instance's part of a token bucket. Requests more through `onShort` when it runs short. */
 export class LeasedBucket extends TokenBucket implements Leasable {
   readonly #meter: DemandMeter;
   readonly #options: LimitOptions;
@@ -30,12 +30,12 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   #poolLevel = 0;
   #grantedAt: Instant = 0;
   #members = 1;
-  /** Since when it is on its own; null: it is not. */
+  /** Since when it has no connection to the ledger; null: it is connected. */
   #detachedAt: Instant | null = null;
-  /** What it held then, in units per millisecond. */
+  /** The rate that it held at that time, in units per millisecond. */
   #rateBefore = 0;
-  #isIdle = false;
-  #saidAt: Instant = -Infinity;
+  #wasIdle = false;
+  #claimedAt: Instant = -Infinity;
 
   constructor(options: LimitOptions, now: Instant, onShort: () => void) {
     super(options, now);
@@ -46,7 +46,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.share(now, 0, 0);
   }
 
-  /** Of its part. */
+  /** The capacity of this part. */
   override get capacity(): number {
     return this.#held.capacity;
   }
@@ -55,7 +55,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     super.setLimit(now, limit, burst);
     if (this.#detachedAt === null) this.share(now, this.#held.capacity, this.#held.rate);
     else this.#hold(now, this.wholeCapacity / this.#members, this.#wholeRate / this.#members);
-    this.#saidAt = -Infinity;
+    this.#claimedAt = -Infinity;
   }
 
   override earliest(now: Instant, need: Need): Instant {
@@ -67,20 +67,20 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.#meter.block(now, wanted);
     this.#onShort();
     if (this.#detachedAt !== null && wanted > this.#held.capacity) return this.#earliestBeyondShare(now);
-    // With all refill there is nothing that others could give.
+    // An instance with the whole refill rate has nothing to expect from others.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
   }
 
-  /** On its own: what its share can't hold starts on a full share and takes it below zero, as one above the burst does. */
+  /** Detached, a request above the instance's share starts on a full share and takes it below zero, like one above the burst. */
   #earliestBeyondShare(now: Instant): Instant {
     if (this.isFull(now)) return now;
     return now + Math.max(ASK_AGAIN_MS, (this.#held.capacity - this.available(now)) / this.#held.rate);
   }
 
-  /** What the others have left over, as far as is known; what is there for all is not there for each, but a wrong guess only waits. */
+  /** The tokens left in the pool, as far as known. Others may take them first; a wrong estimate only costs a wait. */
   #pool(now: Instant): number {
     if (this.#detachedAt !== null) return 0;
     if (this.#fair.isContested) return Math.max(0, this.#poolLevel);
@@ -110,30 +110,33 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   claim(now: Instant, members: number): LeaseClaim | null {
     this.#members = members;
-    const isDue = now - this.#saidAt >= CONFIRM_MS || this.#detachedAt !== null;
-    if (!this.#meter.isActive(now) && !isDue && !this.#fair.isContested && this.#isIdle) return null;
-    this.#saidAt = now;
+    const isDue = now - this.#claimedAt >= CONFIRM_MS || this.#detachedAt !== null;
+    if (!this.#meter.isActive(now) && !isDue && !this.#fair.isContested && this.#wasIdle) return null;
+    this.#claimedAt = now;
     const first = Math.min(this.#meter.first(now), this.wholeCapacity);
     const { hasStarted } = this.#meter;
     const rate = this.#meter.read(now);
-    this.#isIdle = rate === 0 && first === 0;
+    this.#wasIdle = rate === 0 && first === 0;
     const isAlone = members <= 1;
     const unit = Math.max(first, this.#meter.unit, Math.min(1, this.limit));
     const isShort = first > 0;
-    const wantRate = isAlone || isShort ? this.#wholeRate : Math.min(this.#wholeRate, rate * HEADROOM);
-    const kept = isAlone
+    const wantRate = isAlone || isShort ? this.#wholeRate : Math.min(this.#wholeRate, rate * GROWTH);
+    const reserve = isAlone
       ? this.wholeCapacity
-      : Math.min(this.wholeCapacity, Math.max(first, rate * KEPT_MS + Math.min(KEPT_UNITS * unit, this.wholeCapacity / (4 * members))));
-    const wantCapacity = isAlone ? this.wholeCapacity : Math.min(this.wholeCapacity, 2 * kept);
-    const returned = this.#giveBack(now, isAlone, { kept, wantCapacity, wantRate });
+      : Math.min(
+          this.wholeCapacity,
+          Math.max(first, rate * RESERVE_MS + Math.min(RESERVE_UNITS * unit, this.wholeCapacity / (4 * members))),
+        );
+    const wantCapacity = isAlone ? this.wholeCapacity : Math.min(this.wholeCapacity, 2 * reserve);
+    const returned = this.#giveBack(now, isAlone, { reserve, wantCapacity, wantRate });
     const level = this.available(now);
     return {
-      ...this.#said(level),
+      ...this.#claimBase(level),
       returned,
       debt: this.#takeDebt(now),
       wantCapacity,
       wantRate,
-      wantTokens: Math.max(0, (isShort ? Math.max(2 * kept, first) : kept) - level),
+      wantTokens: Math.max(0, (isShort ? Math.max(2 * reserve, first) : reserve) - level),
       first,
       rank: 1,
       hasStarted,
@@ -142,7 +145,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   granted(now: Instant, grant: LeaseGrant): boolean {
     const { capacity, rate } = this.#held;
-    this.shift(now, -this.#unsaidDebt(now));
+    this.shift(now, -this.#debtSinceClaim(now));
     this.#detachedAt = null;
     this.#grantedAt = now;
     this.#epoch = grant.epoch;
@@ -170,7 +173,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.shift(now, -level);
     this.#hold(now, 0, 0);
     return {
-      ...this.#said(0),
+      ...this.#claimBase(0),
       returned: level,
       debt: Math.max(0, -available),
       wantCapacity: 0,
@@ -182,7 +185,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     };
   }
 
-  /** Of the whole limit. */
+  /** The capacity of the whole bucket. */
   get wholeCapacity(): number {
     return super.capacity;
   }
@@ -195,7 +198,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     return Math.max(this.#held.rate, this.#wholeRate / Math.max(1, this.#members));
   }
 
-  #said(
+  #claimBase(
     level: number,
   ): Pick<LeaseClaim, 'id' | 'capacity' | 'rate' | 'countedMs' | 'epoch' | 'poolLevel' | 'heldCapacity' | 'heldRate' | 'level'> {
     const { capacity, rate } = this.#held;
@@ -203,19 +206,19 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     return { id: this.id, capacity: this.wholeCapacity, rate: this.#wholeRate, ...known, heldCapacity: capacity, heldRate: rate, level };
   }
 
-  /** Lets go of what it does not want, and, where others wait, of what is more than its fair part. Returns how many tokens that are. */
-  #giveBack(now: Instant, isAlone: boolean, want: { kept: number; wantCapacity: number; wantRate: number }): number {
-    // On its own it keeps its share until it is heard of again.
+  /** Gives up what it does not need and, where others wait, the excess over its fair share. Returns the number of tokens. */
+  #giveBack(now: Instant, isAlone: boolean, want: { reserve: number; wantCapacity: number; wantRate: number }): number {
+    // A detached instance keeps its share until it is connected again.
     if (isAlone || this.#detachedAt !== null) return 0;
     let { capacity, rate } = this.#held;
-    if (rate > want.wantRate * SLACK) rate = want.wantRate;
-    if (capacity > want.wantCapacity * SLACK) capacity = want.wantCapacity;
-    if (this.#fair.isContested && rate > this.#fair.rate * SLACK) rate = this.#fair.rate;
-    if (this.#fair.isContested && capacity > this.#fair.capacity * SLACK) capacity = this.#fair.capacity;
+    if (rate > want.wantRate * EXCESS_TOLERANCE) rate = want.wantRate;
+    if (capacity > want.wantCapacity * EXCESS_TOLERANCE) capacity = want.wantCapacity;
+    if (this.#fair.isContested && rate > this.#fair.rate * EXCESS_TOLERANCE) rate = this.#fair.rate;
+    if (this.#fair.isContested && capacity > this.#fair.capacity * EXCESS_TOLERANCE) capacity = this.#fair.capacity;
     const level = this.available(now);
-    // Undivided: refill stays in the pool, and room is held with tokens only.
+    // Where the limit is undivided, refill stays in the pool, and capacity is held only for tokens.
     if (this.#fair.rate === 0) capacity = Math.min(capacity, Math.max(0, level));
-    const returned = Math.max(0, level - Math.min(capacity, Math.max(want.kept * 1.5, want.kept + 1)));
+    const returned = Math.max(0, level - Math.min(capacity, Math.max(want.reserve * 1.5, want.reserve + 1)));
     if (returned > 0) this.shift(now, -returned);
     this.#hold(now, Math.min(this.#held.capacity, Math.max(capacity, this.shareMin(now))), rate);
     return returned;
@@ -223,16 +226,16 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   #takeDebt(now: Instant): number {
     if (this.#detachedAt === null) return 0;
-    // It took a share of a full bucket without asking: what is left of it, it still holds.
+    // It used a share of a full bucket without a grant; what remains of it is still held.
     if (this.#epoch === 0) return this.wholeCapacity / Math.max(1, this.#members);
     return (this.#held.rate - this.#rateBefore) * (now - this.#detachedAt);
   }
 
-  /** What it spent on its own account since the claim that is answered now. */
-  #unsaidDebt(now: Instant): number {
+  /** What it spent while detached since the claim that is being answered. */
+  #debtSinceClaim(now: Instant): number {
     if (this.#detachedAt === null) return 0;
-    if (this.#epoch === 0 && this.#saidAt < this.#detachedAt) return this.wholeCapacity / Math.max(1, this.#members);
-    return Math.max(0, this.#held.rate - this.#rateBefore) * (now - Math.max(this.#detachedAt, this.#saidAt));
+    if (this.#epoch === 0 && this.#claimedAt < this.#detachedAt) return this.wholeCapacity / Math.max(1, this.#members);
+    return Math.max(0, this.#held.rate - this.#rateBefore) * (now - Math.max(this.#detachedAt, this.#claimedAt));
   }
 
   #hold(now: Instant, capacity: number, rate: number): void {

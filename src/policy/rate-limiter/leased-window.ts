@@ -7,12 +7,12 @@ import { SlidingWindow } from './sliding-window.ts';
 import { guardMs } from './token-bucket.ts';
 import type { LimitOptions } from './token-bucket.ts';
 
-/** An instance asks again in so long if nothing else is known, in milliseconds. */
+/** An instance asks again after this long if nothing else is known, in milliseconds. */
 const ASK_AGAIN_MS = 50;
-/** What is used up comes back a window later; so much of a second's use is wanted beside it, in milliseconds. */
+/** Used amounts return a window later, so the usage of this much time is requested in addition, in milliseconds. */
 const AHEAD_MS = 2_000;
 
-/** One instance's part of a sliding window: it may give away only what it has not used within the window. */
+/** One instance's part of a sliding window: it can give back only what it has not used within the window. */
 export class LeasedWindow extends SlidingWindow implements Leasable {
   readonly #meter: DemandMeter;
   readonly #places: LeasedPlaces;
@@ -27,7 +27,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     this.#counts = (need) => options.measure.of(need);
   }
 
-  /** Of the whole limit; what it holds of it is `limit`. */
+  /** The whole limit; `limit` is the part held by this instance. */
   override get wholeLimit(): number {
     return this.#places.whole;
   }
@@ -45,7 +45,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     this.#meter.block(now, amount);
     this.#onShort();
     if (amount <= this.limit) return at;
-    // On its own: what its share can't hold starts when all of it is free.
+    // Detached, a request above the instance's share starts when all of the share is free.
     return this.#places.isDetached && this.isEmpty(now) ? now : now + ASK_AGAIN_MS;
   }
 

@@ -1,34 +1,35 @@
 import type { Instant } from '../../core/clock.ts';
 
 /**
- * An inferred rate, for providers that advertise no limits.
+ * A rate inferred from refusals, for providers that advertise no limits.
  *
- * After a refusal the rate falls a little below the one at which it came, returns to that within the first half of a period, stays near
- * it, and only then probes more and more (the curve of TCP CUBIC, RFC 9438): near the limit refusals are rare, and a limit that never was
- * or is gone is soon outgrown. A confirmed limit is probed less often.
+ * After a refusal the rate falls slightly below the one at which it came. Within the first half of a period it returns to that rate, stays
+ * near it, and only then grows faster and faster (the curve of TCP CUBIC, RFC 9438). So refusals are rare near the limit, and a limit that
+ * never existed or no longer exists is soon outgrown. A confirmed limit is probed less often.
  *
- * It earns 1 % of refused calls instead of 42 % at a limit that is not advertised, with all of it used (`learning.test.ts`).
+ * Measured at a provider with an unadvertised limit (`learning.test.ts`): 1 % of calls are refused with this, 42 % without, and the whole
+ * limit is used.
  */
 const BACK_OFF = 0.9;
-/** In a trial: a full bucket admits up to twice its refill, so half of what was accepted is within the limit. */
+/** In a trial: a full bucket admits up to twice its refill, so half of the accepted rate is within the limit. */
 const TRIAL_BACK_OFF = 0.5;
 /** The rate doubles in about one and a half periods. Each refusal that confirms the one before doubles the period. */
 const PERIOD_MS = 30_000;
 const CONFIRMED_PERIOD_MS = 150_000;
 const PERIOD_MAX_MS = 15 * 60_000;
-/** Calls between two refusals at a confirmed limit, about. */
+/** The approximate number of calls between two refusals at a confirmed limit. */
 const CALLS_BETWEEN = 500;
-/** Refusals at rates this near to each other confirm each other. */
+/** Refusals at rates within this share of each other confirm each other. */
 const SAME_RATE = 0.25;
 /** The burst, as a part of a minute's amount. */
 const BURST_MS = 3_000;
-/** Calls below this part of the refused rate are not refused by the same limit. */
+/** Refusals of calls below this share of the refused rate have another cause. */
 const SURELY_BELOW = 0.97;
 const CLEAR_MARGIN = 1.1;
-/** Beyond this many times the refused rate there is no limit any more. */
+/** Beyond this many times the refused rate the limit no longer exists. */
 const OUTGROWN = 4;
 const MINUTE_MS = 60_000;
-/** The part of the curve that returns to the refused rate: the cube root of the back-off. */
+/** The part of the curve before it returns to the refused rate: the cube root of the back-off. */
 const RETURN_SHARE = Math.cbrt(1 - BACK_OFF);
 const TRIAL_RETURN_SHARE = Math.cbrt(1 - TRIAL_BACK_OFF);
 
@@ -38,11 +39,11 @@ export interface PacedLevel {
 }
 
 export class PacedRate {
-  /** The rate of the last refusal, a minute. */
+  /** The rate per minute at the last refusal. */
   #refusedAt: number;
   #hitAt: Instant;
   #confirmed = 0;
-  /** Calls a minute at the last refusal. */
+  /** Calls per minute at the last refusal. */
   #callsPerMinute: number;
   #perMinute: number;
   #smallest: number;
@@ -52,7 +53,7 @@ export class PacedRate {
   #level: number;
   #at: Instant;
 
-  /** `smallest`: the least burst. */
+  /** `smallest`: the minimum burst. */
   constructor(perMinute: number, callsPerMinute: number, now: Instant, smallest = 1) {
     this.#refusedAt = perMinute;
     this.#callsPerMinute = callsPerMinute;
@@ -74,17 +75,17 @@ export class PacedRate {
     return this.#perMinute;
   }
 
-  /** It is no faster than what a trial has shown to be free of refusals, or not yet back at the refused rate. */
+  /** The rate is at most what a trial has shown to be free of refusals, or has not yet returned to the refused rate. */
   get isBelow(): boolean {
     return this.#perMinute < this.#clearUntil;
   }
 
-  /** It is so far above the refused rate that it limits nothing. */
+  /** The rate is so far above the refused one that it limits nothing. */
   get isOutgrown(): boolean {
     return this.#perMinute > OUTGROWN * this.#refusedAt;
   }
 
-  /** A call was refused that had started after the last back-off; `sustained`: what was served a minute, as far as known. */
+  /** A call that started after the last back-off was refused. `sustained`: the served amount per minute, as far as known. */
   refused(now: Instant, sustained: number, callsPerMinute: number): void {
     const at = Math.min(this.#perMinute, Math.max(sustained, this.#perMinute / 2));
     this.#confirmed = Math.abs(at - this.#refusedAt) < SAME_RATE * this.#refusedAt ? this.#confirmed + 1 : 0;
@@ -99,7 +100,7 @@ export class PacedRate {
     this.#clearUntil = at * SURELY_BELOW;
   }
 
-  /** Starts a trial: so slow that no refusal comes from a limit, until `advance` ends it. */
+  /** Starts a trial: a rate low enough that no refusal comes from the limit, until `advance` ends it. */
   slowDown(): void {
     this.#isHeld = true;
     this.#returnShare = TRIAL_RETURN_SHARE;
@@ -108,8 +109,8 @@ export class PacedRate {
   }
 
   /**
-   * Moves along the curve, with every response: in between the rate is constant, so that a returned instant stays valid. `isHeld`: a
-   * trial runs.
+   * Moves the rate along the curve, with every response; in between it is constant, so that returned instants stay valid. `isHeld`: a trial
+   * is running.
    */
   advance(now: Instant, isHeld = false): void {
     this.#level = this.level(now);
@@ -134,14 +135,14 @@ export class PacedRate {
     return missing <= 1e-6 ? now : now + (missing * MINUTE_MS) / this.#perMinute;
   }
 
-  /** When an amount can start after the amounts before it. */
+  /** When an amount can start after the amounts ahead of it. */
   earliestAfter(now: Instant, before: number, amount: number): Instant {
     if (amount <= 0 || before <= 0) return this.earliest(now, amount);
     const missing = before + Math.min(amount, this.#capacity) - this.level(now);
     return missing <= 0 ? now : now + (missing * MINUTE_MS) / this.#perMinute;
   }
 
-  /** One call counts for at most a minute's amount, however much it asks for. */
+  /** One call counts for at most a minute's amount, whatever its size. */
   take(now: Instant, amount: number): void {
     this.#level = this.level(now) - Math.min(amount, this.#perMinute);
     this.#at = now;
@@ -160,7 +161,7 @@ export class PacedRate {
     return Math.max(this.#smallest, (this.#perMinute * BURST_MS) / MINUTE_MS);
   }
 
-  /** At a confirmed limit the period covers many calls, however few there are a minute. */
+  /** At a confirmed limit a period covers many calls, even where calls are rare. */
   #periodMs(): number {
     const callsMs = (CALLS_BETWEEN * MINUTE_MS) / Math.max(1, this.#callsPerMinute);
     return Math.min(PERIOD_MAX_MS, Math.max(CONFIRMED_PERIOD_MS, callsMs), PERIOD_MS * 2 ** this.#confirmed);

@@ -56,7 +56,7 @@ test('a few random refusals among many calls need no pause; the first in a minut
   for (let i = 0; i < 20; i++) serve();
   assert.equal(refuse(), false, 'one of many');
   const row = Array.from({ length: 20 }, refuse);
-  assert.equal(row.at(-1), true, 'a row');
+  assert.equal(row.at(-1), true, 'a series');
 });
 
 test('three random refusals within a minute do not slow down a target with a call every three seconds', () => {
@@ -72,7 +72,7 @@ test('three random refusals within a minute do not slow down a target with a cal
   assert.deepEqual(rate.known(1_800_000), []);
 });
 
-test('a limit that refuses half of few calls is found', () => {
+test('a limit that refuses half of few calls is detected', () => {
   const rate = make();
   let refused = 0;
   for (let i = 0; i < 400; i++) {

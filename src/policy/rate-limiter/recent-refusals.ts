@@ -1,9 +1,11 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** The share of refusals is taken over about this long, and over no fewer calls. */
+/** The share of refusals is measured over about this long, and over at least this many calls. */
 const RECENT_MS = 2_000;
 const RECENT_CALLS = 30;
-/** Up to this share, or this many times the known random share, refusals are few; and by chance this times the root of the calls more. */
+/**
+ * Refusals are few up to this share, or up to this many times the known random share, plus this many times the square root of the calls.
+ */
 const FEW_SHARE = 0.2;
 const FEW_TIMES = 2.5;
 const FEW_DEVIATIONS = 0.5;
@@ -18,7 +20,7 @@ export class RecentRefusals {
   #refusedAt: Instant = -Infinity;
 
   started(now: Instant): void {
-    this.#fade(now);
+    this.#decay(now);
     this.#calls++;
   }
 
@@ -26,9 +28,9 @@ export class RecentRefusals {
     this.#calls = Math.max(0, this.#calls - 1);
   }
 
-  /** True: there are many. */
+  /** Records a refusal. True: there are many. */
   refused(now: Instant, randomShare: number): boolean {
-    this.#fade(now);
+    this.#decay(now);
     this.#refused++;
     const isQuiet = now - this.#refusedAt > QUIET_MS;
     this.#refusedAt = now;
@@ -42,7 +44,7 @@ export class RecentRefusals {
     this.#refusedAt = -Infinity;
   }
 
-  #fade(now: Instant): void {
+  #decay(now: Instant): void {
     if (this.#calls > RECENT_CALLS) {
       const kept = Math.max(Math.exp(-Math.max(0, now - this.#at) / RECENT_MS), RECENT_CALLS / this.#calls);
       this.#calls *= kept;

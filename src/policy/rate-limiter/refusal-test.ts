@@ -1,69 +1,71 @@
 /**
- * Whether refusals of calls depend on their rate. Only then are they a sign of a limit: providers also refuse a share of all calls at
- * random, and less traffic does not help against that.
+ * Whether refused calls are a sign of a limit. They are if refusals depend on the rate of calls. Providers also refuse a share of all calls
+ * at random, and against that a lower rate does not help.
  *
- * ## Detection Three one-sided CUSUM tests compare the outcomes with the known share of random refusals, from one for a small lasting
- * rise to one for a steep rise. Each outcome adds its log-likelihood ratio; the sums never fall below zero. Up to about 1.5 % of refusals
- * are never a sign: such a limit costs too little to pace.
+ * ## Detection
  *
- * ## Trial The first detection slows calls down to well below what was accepted. With a real limit refusals end there; random ones keep
- * their share. A sequential probability ratio test (Wald) decides between the two on the calls that start at the lower rate. A share
- * above what random refusals are assumed to have means an even lower limit. Once a limit is confirmed a detection is another sign of it,
- * unless it comes at a rate below it: then there is another trial.
+ * Three one-sided CUSUM tests compare the outcomes of calls with the known share of random refusals: one is tuned for a small lasting rise,
+ * one for a steep rise, and one in between. Each outcome adds its log-likelihood ratio; the sums never fall below zero, and a sum above a
+ * threshold is a detection. Up to about 1.5 % of refusals are never a sign, because such a limit costs less than slowing down.
  *
- * Evidence of random refusals decays, so that it is examined again.
+ * ## Trial
+ *
+ * After the first detection the rate is lowered well below the accepted one. With a real limit the refusals end there; random ones keep
+ * their share. A sequential probability ratio test (Wald) on the calls at the lower rate decides between the two. A share larger than
+ * random refusals are assumed to have means that the limit is even lower. Once a limit is confirmed, further detections count as signs of
+ * it without a trial, unless they come at a rate below it.
+ *
+ * Evidence of random refusals decays, so that the question is examined again.
  */
 import type { Instant } from '../../core/clock.ts';
-import { CallFates } from './call-fates.ts';
-import type { FateListener } from './call-fates.ts';
-import { FadingShare } from './fading-share.ts';
+import { CallOutcomes } from './call-outcomes.ts';
+import type { OutcomeListener } from './call-outcomes.ts';
+import { DecayingRatio } from './decaying-ratio.ts';
 import { RecentRefusals } from './recent-refusals.ts';
 import { likelihood, RefusalTrial } from './refusal-trial.ts';
 
 /**
- * Log-likelihood at which a CUSUM test detects a rise: this far above the logarithm of the calls in this time, so that a false alarm
- * comes less often than once in it; more where random refusals are known and no limit is in force; no more than that logarithm where one
- * is; and no less than the minimum.
+ * The threshold of a CUSUM test is a log-likelihood: the logarithm of the number of calls in `FALSE_ALARM_MS`, so that false alarms are
+ * rarer than one in that time, plus `DETECT_ABOVE`, or plus `DETECT_BESIDE_RANDOM` where random refusals are known and no limit is in
+ * force. While a limit is in force nothing is added. It is never below `DETECT_MIN`.
  */
 const FALSE_ALARM_MS = 100_000;
 const DETECT_ABOVE = 1;
 const DETECT_BESIDE_RANDOM = 3;
 const DETECT_MIN = 5;
-/** Refusals needed without a limit in force. */
+/** Refusals needed for a detection while no limit is in force. */
 const DETECT_REFUSALS = 3;
-/** The time needed, in which pauses and a cold start no longer hide the rate. */
+/** The history needed for a detection, after which pauses and a cold start no longer distort the rate. */
 const DETECT_AFTER_MS = 10_000;
-/** The tested shares of refusals: this much above the random ones; half of all calls. */
+/** The tested shares of refusals: this much above the random share; half of all calls. */
 const SMALL_RISE = 0.03;
 const RISE = 0.12;
 const STEEP_SHARE = 0.5;
-/** Log-likelihood ratio at which a trial ends: in favour of random refusals, of a limit. */
+/** The log-likelihood ratio that ends a trial: in favour of random refusals, of a limit. */
 const DECIDE_RANDOM = 4;
 /** The same where an earlier trial has confirmed a limit. */
 const DECIDE_RANDOM_AT_LIMIT = 7;
 const DECIDE_LIMIT = -6;
-/** A share above this at the lower rate is not random. */
+/** A larger share at the lower rate is not random. */
 const RANDOM_MAX = 0.2;
-/**
- * Calls right after a pause show more room than there is: a trial that ends in favour of random refusals lasts at least this many calls.
- */
+/** Right after a pause a limit admits more than its rate: a trial that ends in favour of random refusals lasts at least this many calls. */
 const TRIAL_CALLS_MIN = 40;
-/** A trial is void if calls were slower than this part of its rate. */
+/** A trial is void if calls were slower than this share of its rate. */
 const BINDING_SHARE = 0.7;
-/** A share is higher if it is by this many standard deviations. */
+/** A share counts as higher if it is higher by this many standard deviations. */
 const LOWER_DEVIATIONS = 0.8;
-/** Without a decision for this long, or after this many calls, the likelier one is taken. */
+/** Without a decision for this long, or after this many calls, a trial ends with the likelier result. */
 const TRIAL_MS = 30_000;
 const TRIAL_CALLS_MAX = 200;
-/** Without a limit in force at least this share counts as random. */
+/** While no limit is in force at least this share counts as random. */
 const FREE_SHARE_MIN = 0.01;
-/** With fewer accepted calls a minute a trial would take minutes. */
+/** With fewer accepted calls per minute a trial would take minutes. */
 const TRIED_PER_MINUTE_MIN = 40;
-/** Outside of trials a larger share than this does not count as random. */
+/** Outside of trials no larger share than this counts as random. */
 const UNTRIED_SHARE_MAX = 0.015;
-/** More consecutive refusals than this are no further evidence: it is an outage, or a full window. */
-const ROW_MAX = 4;
-/** Calls after this long without any start a new history. */
+/** More consecutive refusals than this are no further evidence: they are an outage, or a full window. */
+const CONSECUTIVE_MAX = 4;
+/** A longer pause between calls starts a new history. */
 const QUIET_MS = 60_000;
 
 /**
@@ -73,11 +75,11 @@ const QUIET_MS = 60_000;
  */
 export type RefusalVerdict = 'suspect' | 'limit' | 'random';
 
-export class RefusalTest implements FateListener {
-  readonly #fates = new CallFates(this);
+export class RefusalTest implements OutcomeListener {
+  readonly #fates = new CallOutcomes(this);
   /** Random refusals as measured below a limit, and without any limit. */
-  readonly #tried = new FadingShare();
-  readonly #untried = new FadingShare();
+  readonly #tried = new DecayingRatio();
+  readonly #untried = new DecayingRatio();
   #small = 0;
   #middle = 0;
   #steep = 0;
@@ -85,9 +87,9 @@ export class RefusalTest implements FateListener {
   #runSince: Instant = -Infinity;
   #runCalls = 0;
   #runRefused = 0;
-  /** Accepted calls outside of such a run that are not counted yet. */
+  /** Accepted calls outside of such a run that have not been counted yet. */
   #clean = 0;
-  /** The newest start of a call whose response has begun. */
+  /** The latest start among calls with a response. */
   #servedStart: Instant = -Infinity;
   /** Calls that started before the last detection are no evidence for the time after it. */
   #detectedAt: Instant = -Infinity;
@@ -100,37 +102,37 @@ export class RefusalTest implements FateListener {
   #acceptedPerMinute = Infinity;
   #excess = 1;
   #startedAt: Instant = -Infinity;
-  /** Since when there were calls without a long pause. */
+  /** Since when there have been calls without a long pause. */
   #activeSince: Instant = -Infinity;
   #callsPerMinute = 0;
   #expectedPerMinute = 0;
-  /** Refusals since a call was accepted. */
-  #row = 0;
+  /** Refusals since the last accepted call. */
+  #consecutive = 0;
   /** The same in the order of the starts. */
-  #inRow = 0;
+  #consecutiveByStart = 0;
   readonly #recent = new RecentRefusals();
 
-  /** A trial runs: the rate stays as it is. */
+  /** A trial is running, so the rate stays constant. */
   get isTrying(): boolean {
     return this.#trial !== null;
   }
 
-  /** Refusals beyond the random ones in the last sign of a limit. */
+  /** Refusals in excess of the random ones at the last detection. */
   get excess(): number {
     return this.#excess;
   }
 
-  /** Calls a minute that were accepted in the trial that has shown an even lower limit; Infinity: there was none. */
+  /** Accepted calls per minute in the trial that has shown an even lower limit; Infinity: there was none. */
   get acceptedPerMinute(): number {
     return this.#acceptedPerMinute;
   }
 
   /** The known share of random refusals. */
   randomShare(now: Instant): number {
-    return Math.max(this.#tried.share(now), Math.min(UNTRIED_SHARE_MAX, this.#untried.share(now)));
+    return Math.max(this.#tried.ratio(now), Math.min(UNTRIED_SHARE_MAX, this.#untried.ratio(now)));
   }
 
-  /** `isSlowed`: an inferred rate is in force; `isBelow`: and it is below where refusals began. */
+  /** `isSlowed`: an inferred rate is in force; `isBelow`: it is below the rate at which refusals began. */
   at(now: Instant, isSlowed: boolean, isBelow: boolean): void {
     if (isSlowed === this.#isSlowed && isBelow === this.#isBelow) return;
     this.#countClean(now);
@@ -156,30 +158,30 @@ export class RefusalTest implements FateListener {
     this.#fates.settle(now);
   }
 
-  /** True if the target needs a pause: refusals are a large part of recent calls, whatever the cause, or the first for a while. */
+  /** True if the target needs a pause: refusals are a large share of recent calls, whatever the cause, or this is the first for a while. */
   refused(now: Instant, startedAt: Instant, callsPerMinute: number): boolean {
     this.#callsPerMinute = callsPerMinute;
-    const areMany = this.#recent.refused(now, this.randomShare(now));
+    const isMany = this.#recent.refused(now, this.randomShare(now));
     this.#fates.refused(now, startedAt);
-    this.#row = this.#fates.openUntil(startedAt) > 0 ? 1 : this.#row + 1;
-    if (this.#row > ROW_MAX) return true;
+    this.#consecutive = this.#fates.openUntil(startedAt) > 0 ? 1 : this.#consecutive + 1;
+    if (this.#consecutive > CONSECUTIVE_MAX) return true;
     if (this.#trial !== null && startedAt > this.#detectedAt) return false;
-    return areMany;
+    return isMany;
   }
 
-  /** The rate of the trial that has begun; calls may be slower where fewer arrive. */
+  /** The rate of the trial that has started; calls may be slower where fewer arrive. */
   expect(callsPerMinute: number): void {
     this.#expectedPerMinute = callsPerMinute;
   }
 
-  /** The outcome since the last call; null: none. */
+  /** The outcome since the last call of this method; null: none. */
   takeVerdict(): RefusalVerdict | null {
     const verdict = this.#verdict;
     this.#verdict = null;
     return verdict;
   }
 
-  /** The inferred rate is dropped. */
+  /** The inferred rate was dropped. */
   released(): void {
     this.#trial = null;
     this.#isConfirmed = false;
@@ -196,16 +198,16 @@ export class RefusalTest implements FateListener {
     this.#trial = null;
     this.#isConfirmed = false;
     this.#verdict = null;
-    this.#row = 0;
-    this.#inRow = 0;
+    this.#consecutive = 0;
+    this.#consecutiveByStart = 0;
     this.#recent.reset();
   }
 
-  onFate(now: Instant, startedAt: Instant, isRefused: boolean): void {
-    if (!isRefused) this.#row = 0;
+  onOutcome(now: Instant, startedAt: Instant, isRefused: boolean): void {
+    if (!isRefused) this.#consecutive = 0;
     if (startedAt <= this.#detectedAt) return;
-    this.#inRow = isRefused ? this.#inRow + 1 : 0;
-    if (this.#inRow > ROW_MAX) return;
+    this.#consecutiveByStart = isRefused ? this.#consecutiveByStart + 1 : 0;
+    if (this.#consecutiveByStart > CONSECUTIVE_MAX) return;
     if (this.#trial !== null) this.#try(now, this.#trial, isRefused);
     else this.#watch(now, isRefused);
   }
@@ -234,12 +236,12 @@ export class RefusalTest implements FateListener {
     this.#verdict = 'limit';
   }
 
-  /** The share of random refusals that is assumed: where there are some, a little more does not start a new trial. */
+  /** The assumed share of random refusals: where there are some, slightly more does not start a new trial. */
   #knownShare(now: Instant): number {
-    const share = this.#tried.share(now);
+    const share = this.#tried.ratio(now);
     if (this.#isSlowed) return share;
-    const tried = share > UNTRIED_SHARE_MAX ? this.#tried.likelyMost(now) : 0;
-    return Math.max(FREE_SHARE_MIN, tried, Math.min(UNTRIED_SHARE_MAX, this.#untried.share(now)));
+    const tried = share > UNTRIED_SHARE_MAX ? this.#tried.upperBound(now) : 0;
+    return Math.max(FREE_SHARE_MIN, tried, Math.min(UNTRIED_SHARE_MAX, this.#untried.ratio(now)));
   }
 
   #isDetected(now: Instant, known: number): boolean {
@@ -253,9 +255,9 @@ export class RefusalTest implements FateListener {
     return this.#runRefused >= DETECT_REFUSALS && this.#servedStart > this.#runSince;
   }
 
-  /** A trial would make callers wait for long, and the share is within what random refusals may be. */
+  /** A trial would make callers wait for long, and the share of refusals may be random. */
   get #isTooSlowToTry(): boolean {
-    // The run begins with a refusal.
+    // A run starts with a refusal.
     return this.#callsPerMinute < TRIED_PER_MINUTE_MIN && this.#runRefused - 1 <= RANDOM_MAX * this.#runCalls;
   }
 
@@ -289,7 +291,7 @@ export class RefusalTest implements FateListener {
     this.#suspectBelow(now, trial);
   }
 
-  /** Starts another trial, below what this one has accepted. */
+  /** Starts another trial, below the rate that this one has accepted. */
   #suspectBelow(now: Instant, trial: RefusalTrial): void {
     this.#acceptedPerMinute = trial.acceptedPerMinute(now);
     this.#suspect(now);
@@ -306,7 +308,7 @@ export class RefusalTest implements FateListener {
     this.#clearRun();
   }
 
-  /** Without a sign of a limit the refusals were random. */
+  /** There was no sign of a limit, so the refusals were random. */
   #endRun(now: Instant): void {
     this.#countRandom(now, this.#runCalls + 1, this.#runRefused);
     this.#clearRun();
@@ -319,7 +321,7 @@ export class RefusalTest implements FateListener {
 
   #countRandom(now: Instant, calls: number, refused: number): void {
     if (!this.#isSlowed) this.#untried.add(now, calls, refused);
-    if (this.#isSlowed ? this.#isBelow : this.#tried.share(now) > UNTRIED_SHARE_MAX) this.#tried.add(now, calls, refused);
+    if (this.#isSlowed ? this.#isBelow : this.#tried.ratio(now) > UNTRIED_SHARE_MAX) this.#tried.add(now, calls, refused);
   }
 
   #clearRun(): void {

@@ -3,10 +3,10 @@ import type { Instant } from '../../core/clock.ts';
 /** Random refusals are assumed to be within these shares of all calls. */
 const SHARE_MIN = 0.04;
 const SHARE_MAX = 0.12;
-/** The part of them that a limit leaves at the lower rate. */
+/** The part of the refusals that remains at the lower rate if a limit is the cause. */
 const LIMIT_LEAVES = 0.25;
 
-/** A sequential test on calls at a lower rate: is the share of refusals the random one, or what a limit leaves of it? */
+/** A sequential test on calls at a lower rate: is the share of refusals unchanged (random), or as small as expected with a limit? */
 export class RefusalTrial {
   readonly since: Instant;
   readonly #randomShare: number;
@@ -29,7 +29,7 @@ export class RefusalTrial {
     this.score += likelihood(isRefused, this.#randomShare, this.#limitShare);
   }
 
-  /** Without the time before the first of them: a full window admits nothing, however slow calls are. */
+  /** Without the time before the first accepted call: a full window admits nothing, however slow calls are. */
   acceptedPerMinute(now: Instant): number {
     const ms = now - (this.#acceptedSince ?? now);
     return ms <= 0 ? Infinity : ((this.calls - this.refused) * 60_000) / ms;
@@ -44,7 +44,7 @@ export class RefusalTrial {
   }
 }
 
-/** The log-likelihood ratio of one outcome, for a share of refusals against another. */
+/** The log-likelihood ratio of one outcome: of one share of refusals against another. */
 export function likelihood(isRefused: boolean, share: number, other: number): number {
   return isRefused ? Math.log(share / other) : Math.log((1 - share) / (1 - other));
 }

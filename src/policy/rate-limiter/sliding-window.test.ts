@@ -14,14 +14,14 @@ const tokens = (count: number): Need => ({ requests: 1, inputTokens: count, outp
 testResourceContract('a sliding window of requests', () => new SlidingWindow(requestLimit(20, MINUTE)));
 testResourceContract('a sliding window of tokens', () => new SlidingWindow(tokenLimit(5000, MINUTE)));
 
-test('the limit may start at once, the next a window after the first', () => {
+test('the whole limit may start at once, the next request a window after the first', () => {
   const window = new SlidingWindow(requestLimit(3, MINUTE));
   for (const at of [0, 10, 20]) window.reserve(at, ONE);
   assert.equal(window.earliest(30, ONE), MINUTE + guardMs(MINUTE));
   assert.equal(window.earliest(30, { ...ONE, requests: 2 }), MINUTE + guardMs(MINUTE) + 10);
 });
 
-test('usage settled later counts from the start of its call', () => {
+test('usage that is settled later counts from the start of its call', () => {
   const window = new SlidingWindow(tokenLimit(1000, MINUTE));
   const ticket = window.reserve(0, tokens(100));
   window.settle(50_000, ticket, tokens(100), { usage: { inputTokens: 900, cachedInputTokens: 0, outputTokens: 0 }, health: 'success' });
@@ -39,7 +39,7 @@ test('a settlement after its start has left the window changes nothing', () => {
   assert.equal(window.available(2 * MINUTE), 700);
 });
 
-test('a level survives a restart; earlier permits then correct nothing', () => {
+test('a level survives a restart; earlier permits then change nothing', () => {
   const window = new SlidingWindow(requestLimit(3, MINUTE));
   const ticket = window.reserve(0, ONE);
   window.reserve(20_000, ONE);
@@ -58,7 +58,7 @@ test('a request above the limit can never start', () => {
   assert.equal(new SlidingWindow(tokenLimit(1000, MINUTE)).earliest(0, tokens(1001)), Infinity);
 });
 
-test('property: no window has more than the limit, neither of starts nor of late arrivals', () => {
+test('property: no window exceeds the limit, neither of starts nor of delayed arrivals', () => {
   const step = fc.record({
     pauseMs: fc.integer({ min: 0, max: 3000 }),
     travel: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -91,7 +91,7 @@ test('property: no window has more than the limit, neither of starts nor of late
   );
 });
 
-test('a request that leaves late counts from then on', () => {
+test('a request that is sent late counts from then on', () => {
   const window = new SlidingWindow(requestLimit(1, MINUTE));
   const late = window.reserve(0, ONE);
   const ticket = window.onSent(400, late, ONE);
@@ -100,7 +100,7 @@ test('a request that leaves late counts from then on', () => {
   assert.equal(window.earliest(500, ONE), 500);
 });
 
-test('a request that leaves after its window is over is counted again', () => {
+test('a request that is sent after its window is over is counted again', () => {
   const window = new SlidingWindow(requestLimit(1, MINUTE));
   window.onSent(2 * MINUTE, window.reserve(0, ONE), ONE);
   assert.equal(window.available(2 * MINUTE), 0);

@@ -11,13 +11,13 @@ interface Start {
 const EPSILON = 1e-6;
 
 export interface WindowLevel {
-  /** Amounts still counted, each with the epoch millisecond of its start. */
+  /** Amounts that still count, each with the epoch millisecond of its start. */
   readonly starts: readonly { readonly epochMs: number; readonly amount: number }[];
 }
 
 /**
- * At most `limit` in any interval of `windowMs`, for providers that count a sliding window. Keeps every start of the last window: memory
- * is bounded by the limit itself for requests, and by the requests of a window for tokens.
+ * At most `limit` in any interval of `windowMs`, for providers that enforce a sliding window. Stores every start of the last window: memory
+ * is bounded by the limit itself for requests, and by the requests of one window for tokens.
  */
 export class SlidingWindow implements Resource {
   readonly id: string;
@@ -26,10 +26,10 @@ export class SlidingWindow implements Resource {
   #limit: number;
   readonly #measure: LimitMeasure;
   readonly windowMs: number;
-  /** The window plus our lag behind the provider. */
+  /** The window plus the assumed lag of the provider. */
   readonly #countedMs: number;
   #starts: Start[] = [];
-  /** Index in `#starts` of the oldest that still counts, and its ticket. */
+  /** The index in `#starts` of the oldest start that counts, and its ticket. */
   #head = 0;
   #headTicket = 1;
   #used = 0;
@@ -52,7 +52,7 @@ export class SlidingWindow implements Resource {
     return this.#limit;
   }
 
-  /** Applies from now on, for waiting requests too; what was taken stays taken. */
+  /** Applies at once, for waiting requests too; what was taken stays taken. */
   setLimit(limit: number): void {
     this.#limit = limit;
   }
@@ -129,7 +129,7 @@ export class SlidingWindow implements Resource {
   }
 
   restore(now: Instant, epochMs: number, saved: WindowLevel): void {
-    this.#headTicket += this.#starts.length - this.#head; // earlier tickets are void
+    this.#headTicket += this.#starts.length - this.#head; // invalidates earlier tickets
     this.#starts = saved.starts.map((s) => ({ at: Math.min(now, now - (epochMs - s.epochMs)), amount: s.amount }));
     this.#head = 0;
     this.#used = this.#starts.reduce((sum, s) => sum + s.amount, 0);

@@ -1,24 +1,24 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** Remembered starts. What a provider reports for an older one is outdated. */
+/** The number of stored starts. A report about an older call is outdated. */
 const STARTS_MAX = 128;
 
-/** What was taken since an instant, in two amounts (input and output, or requests and 0). */
+/** The amounts taken since an instant, as two numbers (input and output, or requests and 0). */
 export interface TakenSince {
   /** As reserved. */
   input: number;
   output: number;
-  /** The same, less what was given back meanwhile; below zero where that was more. */
+  /** The same, less what was given back meanwhile; negative where that was more. */
   netInput: number;
   netOutput: number;
 }
 
 /**
- * Recent starts, with which a reported remaining amount, as old as its call, is brought up to date. Small and filled without allocations:
- * every start is recorded here.
+ * Recent starts, used to bring a reported remaining amount up to date, which is as old as its call. Small and free of allocations, because
+ * every start is recorded.
  */
 export class StartHistory {
-  /** Allocated with the first start: most known targets are never called. */
+  /** Allocated with the first start, because most known targets are never called. */
   #at: Float64Array | null = null;
   #sums: Float64Array[] = [];
   #next = 0;
@@ -32,7 +32,7 @@ export class StartHistory {
   take(now: Instant, input: number, output: number): void {
     this.#at ??= this.#open();
     this.#at[this.#next] = now;
-    // The sums before this start: a query since an instant includes everything that started at it.
+    // The sums before this start: a query since an instant includes everything that started at that instant.
     this.#sums[0]![this.#next] = this.#input;
     this.#sums[1]![this.#next] = this.#output;
     this.#sums[2]![this.#next] = this.#netInput;
@@ -50,7 +50,7 @@ export class StartHistory {
     this.#netOutput -= output;
   }
 
-  /** Taken at `since` or later; null where that is before the history. The same object every time. */
+  /** Amounts taken at `since` or later; null: that is before the history. Returns the same object every time. */
   since(since: Instant): TakenSince | null {
     const at = this.#at;
     if (at === null) return this.#fill(this.#input, this.#output, this.#netInput, this.#netOutput);
@@ -67,7 +67,7 @@ export class StartHistory {
     return this.#fill(input![i]!, output![i]!, netInput![i]!, netOutput![i]!);
   }
 
-  /** All starts since an instant, oldest first; null where that is before the history. */
+  /** All starts since an instant, oldest first; null: that is before the history. */
   list(since: Instant): { at: Instant; input: number; output: number }[] | null {
     const at = this.#at;
     if (at === null) return [];

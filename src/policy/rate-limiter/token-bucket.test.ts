@@ -19,7 +19,7 @@ testResourceContract('a request bucket', (now) => new TokenBucket(requestLimit(6
 testResourceContract('a token bucket with a small burst', (now) => new TokenBucket(tokenLimit(10_000, MINUTE, 0.05), now));
 testResourceContract('a bucket for a day', (now) => new TokenBucket(requestLimit(5, 1440 * MINUTE), now));
 
-test('the whole limit may start at once, the next when one is refilled and the provider has counted it', () => {
+test('the whole limit may start at once, the next request when one is refilled and the provider has counted it', () => {
   const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
   for (let i = 0; i < 60; i++) {
     assert.equal(bucket.earliest(0, ONE), 0);
@@ -28,7 +28,7 @@ test('the whole limit may start at once, the next when one is refilled and the p
   assert.equal(bucket.earliest(0, ONE), 1000 + guardMs(MINUTE));
 });
 
-test('a burst below one bounds what starts at once, but one always may', () => {
+test('a burst below one bounds what starts at once, but one request always may', () => {
   const tenth = new TokenBucket(requestLimit(60, MINUTE, 0.1), 0);
   for (let i = 0; i < 6; i++) tenth.reserve(0, ONE);
   assert.ok(tenth.earliest(0, ONE) > 0);
@@ -55,12 +55,12 @@ test('a refund is lost where the bucket would have been full meanwhile', () => {
   // After 20 s 2,000 of the 3,000 are refilled. A provider that counted 500 has long been full.
   bucket.reserve(20_000 + guardMs(MINUTE), tokens(6000));
   bucket.settle(30_000, ticket, tokens(0, 3000), used(0, 500));
-  // The provider's bucket was full when it was emptied: it has what 10 s have refilled, and so has ours.
+  // The provider's bucket was full when it was emptied: it contains the refill of 10 s, and so does this one.
   const has = bucket.available(30_000);
   assert.ok(has <= 1000 && has > 950, `${has}`);
 });
 
-test('whatever is reserved and settled, a provider that knew the real use from the start has at least as much', () => {
+test('whatever is reserved and settled, a provider that counted the real usage from the start has at least as much left', () => {
   const step = fc.record({
     gapMs: fc.nat(9_000),
     reserved: fc.nat(3_000),
@@ -103,7 +103,7 @@ test('whatever is reserved and settled, a provider that knew the real use from t
   );
 });
 
-test('settling gives back the excess of the reservation, and takes the excess usage', () => {
+test('settling returns the excess of the reservation, and takes excess usage', () => {
   const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
   const less = bucket.reserve(0, tokens(1000, 2000));
   bucket.settle(0, less, tokens(1000, 2000), used(1000, 500, 400));
@@ -113,7 +113,7 @@ test('settling gives back the excess of the reservation, and takes the excess us
   assert.equal(bucket.available(0), 6000 - 1100 - 5500);
 });
 
-test('an absurd usage blocks the limit for ten windows at most', () => {
+test('an absurd usage blocks the limit for at most ten windows', () => {
   for (const limiter of [new TokenBucket(tokenLimit(6000, MINUTE), 0), new SlidingWindow(tokenLimit(6000, MINUTE))]) {
     const ticket = limiter.reserve(0, tokens(1000));
     limiter.settle(0, ticket, tokens(1000), used(9_000_000, 0));
@@ -123,7 +123,7 @@ test('an absurd usage blocks the limit for ten windows at most', () => {
   }
 });
 
-test('what is given back never lifts the bucket above its burst', () => {
+test('refunds never raise the bucket above its burst', () => {
   const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
   const ticket = bucket.reserve(0, tokens(5000));
   bucket.settle(2 * MINUTE, ticket, tokens(5000), used(0, 0));
@@ -132,7 +132,7 @@ test('what is given back never lifts the bucket above its burst', () => {
   assert.equal(bucket.available(2 * MINUTE), 0);
 });
 
-test('a level survives a restart, with what was refilled meanwhile', () => {
+test('a level survives a restart, including the refill meanwhile', () => {
   const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
   for (let i = 0; i < 60; i++) bucket.reserve(0, ONE);
   const saved = bucket.save(0, 1_000_000);
@@ -143,7 +143,7 @@ test('a level survives a restart, with what was refilled meanwhile', () => {
   assert.equal(Math.abs(again.available(77)), 0, 'a clock that was set back refills nothing');
 });
 
-/** A provider's bucket: continuous refill, counts on arrival, refuses nothing but reports overdrafts. */
+/** The bucket of a provider: continuous refill, counts on arrival, refuses nothing but reports overdrafts. */
 function worstOverdraft(arrivals: readonly { at: number; amount: number }[], capacity: number, ratePerMs: number): number {
   let level = capacity;
   let at = -Infinity;
@@ -174,7 +174,7 @@ const bucketCase = fc.record({
   ),
 });
 
-test('property: no interval has more starts than burst and refill, and no arrival exceeds the provider’s bucket, however late', () => {
+test('property: no interval has more starts than burst and refill, and no arrival exceeds the provider’s bucket, however delayed', () => {
   fc.assert(
     fc.property(bucketCase, ({ limit, windowMs, burst, steps }) => {
       const bucket = new TokenBucket(tokenLimit(limit, windowMs, burst), 0);
@@ -213,7 +213,7 @@ test('property: late counting costs no throughput: a busy bucket starts its whol
   );
 });
 
-test('property: whatever is reserved, settled and cancelled, the level is what was kept, and never above the burst', () => {
+test('property: whatever is reserved, settled and cancelled, the level matches the net amount, and never exceeds the burst', () => {
   const step = fc.record({
     pauseMs: fc.integer({ min: 0, max: 300 }),
     end: fc.constantFrom('cancel', 'settle', 'leave'),
@@ -237,7 +237,7 @@ test('property: whatever is reserved, settled and cancelled, the level is what w
   );
 });
 
-test('a changed limit applies at once: what was taken stays taken, and what a call did not use is given back to it', () => {
+test('a changed limit applies at once: what was taken stays taken, and unused amounts are returned to it', () => {
   const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
   const ticket = bucket.reserve(0, tokens(6000));
   assert.ok(bucket.earliest(1000, tokens(3000)) > 30_000);

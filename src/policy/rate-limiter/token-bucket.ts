@@ -5,49 +5,49 @@ import { LaggedLevel } from './lagged-level.ts';
 
 /** What a limit counts, and how much of it a request needs or has used. */
 export interface LimitMeasure {
-  /** Taken at the start. */
+  /** The amount to take at the start. */
   of(need: Need): number;
-  /** What the provider counted in the end; null: the reservation stands. */
+  /** The amount that the provider counted in the end; null: the reservation stands. */
   used(usage: TokenUsage, need: Need): number | null;
 }
 
 export interface LimitOptions {
   readonly id: string;
   readonly kind: ResourceKind;
-  /** At most this many in one window. */
+  /** The most in one window. */
   readonly limit: number;
   readonly windowMs: number;
-  /** Share of the window's limit that may be spent at once, in (0, 1]. */
+  /** The share of the window's limit that may be spent at once, in (0, 1]. */
   readonly burst: number;
   readonly measure: LimitMeasure;
 }
 
-/** One call settles at most this many times the limit: a miscounting provider must not block a target for days. */
+/** One call settles at most this many times the limit, so that a wrong usage report does not block a target for days. */
 const SETTLED_LIMITS_MAX = 10;
 
-/** What a settled call counts; null: its reservation stands. */
+/** The amount that a settled call counts for; null: its reservation stands. */
 export function settledAmount(measure: LimitMeasure, limit: number, usage: TokenUsage | null, need: Need): number | null {
   const used = usage === null ? null : measure.used(usage, need);
   return used === null ? null : Math.min(used, limit * SETTLED_LIMITS_MAX);
 }
 
-/** How far the provider's count may lag behind ours: the longest assumed travel of a call. */
+/** How much later than this process the provider may count a call: the longest assumed network delay. */
 const GUARD_MS = 100;
 const GUARD_SHARE_MAX = 0.03;
 
-/** The part of a window by which our count lags behind the provider's. */
+/** The assumed lag of the provider's count, in milliseconds; bounded by a share of the window. */
 export function guardMs(windowMs: number): number {
   return Math.min(GUARD_MS, windowMs * GUARD_SHARE_MAX);
 }
 
-/** Amounts and instants are sums of floats: differences below this share of the limit are none. */
+/** Differences below this share of the limit are rounding errors of float sums. */
 const EPSILON_SHARE = 1e-9;
 
 function epsilonOf(limit: number): number {
   return Math.max(1e-6, limit * EPSILON_SHARE);
 }
 
-/** At least one whole, so that something can start. */
+/** At least one, so that something can start. */
 function capacityOf(limit: number, burst: number): number {
   return Math.max(limit * burst, Math.min(1, limit));
 }
@@ -58,8 +58,8 @@ export interface BucketLevel {
 }
 
 /**
- * Continuous refill up to `limit × burst`. A need above the burst but within the limit starts on a full bucket and takes it below zero;
- * one above the limit can never start.
+ * A token bucket: continuous refill up to `limit × burst`. A need above the burst but within the limit starts on a full bucket and takes it
+ * below zero; one above the limit can never start.
  */
 export class TokenBucket implements Resource {
   readonly id: string;
@@ -90,7 +90,7 @@ export class TokenBucket implements Resource {
     return this.#capacity;
   }
 
-  /** Applies from now on, for waiting requests too; what was taken stays taken. */
+  /** Applies at once, for waiting requests too; what was taken stays taken. */
   setLimit(now: Instant, limit: number, burst: number): void {
     this.#limit = limit;
     this.#epsilon = epsilonOf(limit);
@@ -135,27 +135,27 @@ export class TokenBucket implements Resource {
     this.#level.giveBack(now, Math.max(0, this.#measure.of(need)), ticket);
   }
 
-  /** What could be taken now; below zero after a large request. */
+  /** The amount that could be taken now; negative after a large request. */
   available(now: Instant): number {
     return this.#level.at(now);
   }
 
-  /** From now on this process has a part of the bucket. Below its capacity nothing is lost. */
+  /** Makes this process hold a part of the bucket. At or above `shareMin` no tokens are lost. */
   share(now: Instant, capacity: number, ratePerMs: number): void {
     this.#level.configure(now, capacity, ratePerMs);
   }
 
-  /** Adds what another part of the bucket gave, or takes out what this one returns. */
+  /** Adds tokens received from other parts of the bucket, or removes returned ones. */
   shift(now: Instant, amount: number): void {
     this.#level.move(now, amount);
   }
 
-  /** The smallest capacity at which nothing is lost. */
+  /** The smallest capacity at which no tokens are lost. */
   shareMin(now: Instant): number {
     return Math.max(0, this.#level.uncounted(now));
   }
 
-  /** Nothing is taken: there is nothing to save. */
+  /** True if nothing is taken, so there is nothing to save. */
   isFull(now: Instant): boolean {
     return this.#level.at(now) >= this.#level.capacity - this.#epsilon;
   }

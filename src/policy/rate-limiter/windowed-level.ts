@@ -1,27 +1,27 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** Slots of a window, each counted as if all of it had come with its last start: late, never early. */
+/** The number of slots of a window. A slot counts as if all of it had come with its last start, so late and never early. */
 const SLOTS = 300;
-/** Slots that are saved. */
+/** The number of slots that are saved. */
 const SAVED_SLOTS = 12;
 
 interface Slot {
   readonly number: number;
-  /** Of the last start in it. */
+  /** The instant of the last start in it. */
   at: Instant;
   amount: number;
 }
 
-/** What was taken at an instant and still counts, as it is saved. */
+/** An amount taken at an instant that still counts, as it is saved. */
 export interface SavedSlot {
   readonly epochMs: number;
   readonly amount: number;
 }
 
 /**
- * The level of a limit over any interval of a window's length, as the provider may see it, up to `lagMs` behind us. All that was taken
- * counts for a window; so does what others took, as far as it is reported. Memory and time are bounded by the number of slots, whatever
- * the limit.
+ * The level of a sliding-window limit as the provider may see it, up to `lagMs` later than this process. Every amount counts for one
+ * window, including amounts taken by others as far as they are reported. Memory and time are bounded by the number of slots, whatever the
+ * limit.
  */
 export class WindowedLevel {
   readonly capacity: number;
@@ -31,7 +31,7 @@ export class WindowedLevel {
   /** Oldest first. */
   #slots: Slot[] = [];
   #sum = 0;
-  /** Slots that have left the window, for another window. */
+  /** Slots that left the window, kept for one more window. */
   #past: Slot[] = [];
 
   constructor(limit: number, windowMs: number, lagMs: number) {
@@ -41,7 +41,7 @@ export class WindowedLevel {
     this.#slotMs = windowMs / SLOTS;
   }
 
-  /** Below zero where more was taken than available. */
+  /** Negative where more was taken than available. */
   at(now: Instant): number {
     this.#forget(now);
     return this.capacity - this.#sum;
@@ -84,7 +84,7 @@ export class WindowedLevel {
     }
   }
 
-  /** The level by a finer count: with what is about to come back. */
+  /** The upper bound of the level: including amounts that may already have left the provider's window. */
   atMost(now: Instant): number {
     let level = this.at(now);
     const soon = now - this.#windowMs + this.#slotMs + this.#lagMs;
@@ -92,7 +92,7 @@ export class WindowedLevel {
     return level;
   }
 
-  /** What has come back since an instant at most a window ago. */
+  /** The amount that left the window since an instant at most a window ago. */
   returnedSince(now: Instant, since: Instant): number {
     this.#forget(now);
     let sum = 0;
@@ -100,14 +100,14 @@ export class WindowedLevel {
     return sum;
   }
 
-  /** The slot of an instant. */
+  /** The number of the slot that contains an instant. */
   ticketAt(takenAt: Instant): number {
     return Math.ceil(takenAt / this.#slotMs);
   }
 
   /**
-   * Sets the level from a better source. What others have taken counts as taken now; an excess is removed from what would come back
-   * first, so that no more comes back than possible.
+   * Sets the level from a better source. Usage by others counts as taken now; an excess is subtracted from what would leave the window
+   * first, so that no more returns than possible.
    */
   set(now: Instant, level: number): void {
     let surplus = level - this.at(now);

@@ -1,21 +1,21 @@
-/** One change of a request that makes a target take it. */
+/** A change to a request that makes a target accept it. */
 export interface Repair {
   /**
-   * - `unask`: usage is not asked for (`stream_options`)
-   * - `unset`: a field that the route sets stays as the caller sent it
-   * - `drop`: a field of the caller's is left out
+   * - `unask`: usage is not requested (`stream_options`)
+   * - `unset`: a field that the route sets keeps the caller's value
+   * - `drop`: a field of the caller is omitted
    * - `rename`: a field is sent under the name `to`
    */
   readonly kind: 'unask' | 'unset' | 'drop' | 'rename';
   readonly field: string;
-  /** As JSON, where only this value of the field is refused; null: any. */
+  /** As JSON, where only this value of the field is refused; null: any value. */
   readonly value: string | null;
   readonly to: string | null;
-  /** The same for equal repairs. */
+  /** Equal for equal repairs. */
   readonly key: string;
 }
 
-/** Longer values are not compared: the repair holds for the one request. */
+/** Longer values are not compared: the repair applies to a single request. */
 export const VALUE_LENGTH_MAX = 200;
 
 export const UNASK: Repair = { kind: 'unask', field: 'stream_options', value: null, to: null, key: 'unask' };

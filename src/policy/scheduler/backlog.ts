@@ -1,39 +1,41 @@
 /**
- * The backlog of one class on one resource, for judging newcomers.
+ * The backlog of one class on one resource: what its waiting requests will take. Used to decide whether a new request can start in time.
  *
- * A newcomer must know how much goes before it, and whether it would make others late, without iterating over them. Amounts are therefore
- * summed by deadline, in buckets of a quarter of a second, and by how much each client waits for, in powers of two. Where the sums are
- * too coarse to tell, the answer is the lower bound. Amounts that cannot be served by their deadline do not count: those requests expire.
+ * That depends on how much is ahead of the new request, and on whether it would make waiting requests late. Both must be estimated without
+ * iterating over those. So amounts are summed by deadline, in buckets of 250 ms, and the backlogs of clients are counted by size, in powers
+ * of two. Where these sums are too coarse, the lower bound is used. Amounts that cannot be served by their deadline do not count, because
+ * those requests will expire.
  *
- * It earns the refusal at once: at three times the capacity 3 % of requests wait in vain, without it 64 %. By the sums of clients, one below
- * its fair share is not refused because of more urgent requests of another one (`shares.test.ts`).
+ * Requests that cannot start in time are thus refused at once. Measured at three times the capacity: 3 % of requests are queued and then
+ * expire with this, 64 % without. The counts of clients keep a client below its fair share from being refused because of more urgent
+ * requests of another client (`shares.test.ts`).
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Supply } from './supply.ts';
 
-/** Width of a bucket of deadlines, in milliseconds. */
+/** The width of a bucket, in milliseconds. */
 const BUCKET_MS = 250;
-/** Deadlines further away than this many buckets (17 minutes) share the last one. */
+/** Later deadlines than this many buckets from now (17 minutes) share the last one. */
 const BUCKETS_MAX = 4096;
 const BUCKETS_MIN = 64;
 const BLOCK = 64;
 const SIZES = 40;
-/** Where higher classes may take more than estimated, a newcomer leaves this many times its own need to those before it. */
-const LEEWAY = 2;
+/** Where higher classes may take more than estimated, a new request must leave this many times its own need for those ahead of it. */
+const MARGIN = 2;
 
-/** The bucket of a deadline; kept with the request, so that it is removed from where it was added. */
+/** The bucket of a deadline; stored with the request, so that it is removed from where it was added. */
 export function bucketOf(now: Instant, deadline: Instant): number {
   return Math.floor(Math.max(now, Math.min(deadline, now + (BUCKETS_MAX - 2) * BUCKET_MS)) / BUCKET_MS);
 }
 
-/** Sums of amounts by deadline, in a ring that grows with the span of the deadlines. */
+/** Sums of amounts by deadline, in a ring that grows with the range of the deadlines. */
 class DeadlineSums {
   #size = BUCKETS_MIN;
   #sums = new Float64Array(BUCKETS_MIN);
   #blocks = new Float64Array(BUCKETS_MIN / BLOCK);
   #latest = new Float64Array(BUCKETS_MIN).fill(-Infinity);
   #counts = new Int32Array(BUCKETS_MIN);
-  /** When the ring grew: overdue buckets moved then. */
+  /** Past growths of the ring, which moved the overdue buckets. */
   readonly #grown: { readonly nowBucket: number; readonly size: number }[] = [];
 
   add(nowBucket: number, bucket: number, deadline: Instant, amount: number, sign: 1 | -1): void {
@@ -42,13 +44,13 @@ class DeadlineSums {
     this.#counts[slot]! += sign;
     if (sign === 1) this.#latest[slot] = Math.max(this.#latest[slot]!, deadline);
     else if (this.#counts[slot] === 0) this.#latest[slot] = -Infinity;
-    // Sums of floats: an empty bucket is exactly zero.
+    // Sums of floats: an empty bucket is set to exactly zero.
     const change = this.#counts[slot] === 0 ? -this.#sums[slot]! : sign * amount;
     this.#sums[slot]! += change;
     this.#blocks[Math.floor(slot / BLOCK)]! += change;
   }
 
-  /** The amount that is due before `deadline` and can be served by then, as far as the buckets tell. */
+  /** The amount that is due before `deadline` and can be served by then, at the resolution of the buckets. */
   before(nowBucket: number, bucket: number, deadline: Instant, supply: Supply): number {
     const mask = this.#size - 1;
     const end = deadline >= this.#latest[bucket & mask]! ? bucket + 1 : bucket;
@@ -69,13 +71,13 @@ class DeadlineSums {
   }
 
   /**
-   * When one more request can take `amount` without making another one late; `before` is the amount due before it. Later than its
-   * deadline: the earliest start with a later deadline that fits.
+   * When one more request can take `amount` without making another one late; `before` is the amount due before it. If the result is after
+   * its deadline: the earliest fitting start with a later deadline.
    */
   fit(nowBucket: number, bucket: number, deadline: Instant, before: number, amount: number, supply: Supply): Instant {
     const mask = this.#size - 1;
-    const leeway = supply.isSure ? 0 : LEEWAY * amount;
-    /** The amount served up to here: without the newcomer, and with it where it is placed now. */
+    const margin = supply.isSure ? 0 : MARGIN * amount;
+    /** The amount served up to the current bucket: without the new request, and with it at its current place. */
     let without = before;
     let within = before + amount;
     let at = supply.when(within);
@@ -89,7 +91,7 @@ class DeadlineSums {
       if (this.#counts[slot]! === 0) continue;
       const sum = this.#sums[slot]!;
       const supplied = supply.by(this.#latest[slot]!);
-      if (within + sum + leeway > supplied && (without + sum <= supplied || within > supplied)) {
+      if (within + sum + margin > supplied && (without + sum <= supplied || within > supplied)) {
         without = Math.max(without, Math.min(without + sum, supplied));
         within = without + amount;
         at = Math.max(this.#latest[slot]!, supply.when(within));
@@ -125,7 +127,7 @@ class DeadlineSums {
   }
 }
 
-/** How much one client of a class waits for. */
+/** The total of a client's waiting requests in one class. */
 export interface ClientBacklog {
   backlog: number;
 }
@@ -134,7 +136,7 @@ export class Backlog {
   total = 0;
   #count = 0;
   readonly #sums = new DeadlineSums();
-  /** Clients by the size of their backlog: how many, and how much together. */
+  /** Clients by the size of their backlog: their number, and their total. */
   readonly #clients = new Float64Array(SIZES);
   readonly #weights = new Float64Array(SIZES);
   #clientCount = 0;
@@ -149,9 +151,10 @@ export class Backlog {
   }
 
   /**
-   * When a newcomer can take `amount`: after what goes before it in its class, at least, and without making others late. Before it go its
-   * own client's earlier deadlines, and of every other client as much as its own gets by then. A client below its fair share may make
-   * clients above theirs late; so may, where there is one client only, a session of it before which at most `ahead` goes.
+   * When a new request can take `amount`: at the earliest after what is ahead of it in its class, and without making others late. Ahead of
+   * it are the earlier deadlines of its own client, and of every other client as much as its own client gets by then. A client below its
+   * fair share may make clients above theirs late. With a single client the same applies to its sessions: `ahead` is the most of the
+   * backlog that goes before the request.
    */
   when(now: Instant, deadline: Instant, amount: number, backlog: number, supply: Supply, ahead = Infinity): Instant {
     if (this.#count === 0) return supply.when(amount);
@@ -161,7 +164,7 @@ export class Backlog {
     const isBelowFairShare = !isSole && backlog + amount <= this.total / this.#clientCount;
     const due = this.#sums.before(nowBucket, bucket, deadline, supply);
     if (isSole || !isBelowFairShare) {
-      if (this.total + (1 + LEEWAY) * amount <= supply.by(deadline)) return supply.when(due + amount);
+      if (this.total + (1 + MARGIN) * amount <= supply.by(deadline)) return supply.when(due + amount);
       if (isSole && ahead < Infinity) return supply.when(Math.min(due, ahead) + amount);
       if (isSole) return this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply);
     }
@@ -171,7 +174,7 @@ export class Backlog {
     return isBelowFairShare ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));
   }
 
-  /** A lower bound of the sum over all other clients of their backlogs, each counted up to `limit`. */
+  /** A lower bound of the sum of all other clients' backlogs, each counted up to `limit`. */
   #othersUpTo(limit: number, backlog: number): number {
     if (limit <= 0) return 0;
     const ownSize = sizeOf(backlog);
@@ -194,7 +197,7 @@ export class Backlog {
   }
 }
 
-/** Size n: from 2 ** (n - 1) to below 2 ** n. */
+/** Size n covers 2 ** (n - 1) up to, but not including, 2 ** n. */
 function sizeOf(weight: number): number {
   return weight < 1 ? 0 : Math.min(SIZES - 1, 1 + Math.floor(Math.log2(weight)));
 }

@@ -1,4 +1,4 @@
-/** One class in the queue of one resource: its clients with what they have used, its backlog and its allocation. */
+/** One class in the queue of one resource: its clients and their usage, its backlog and its allocation. */
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
@@ -7,7 +7,7 @@ import { Backlog } from './backlog.ts';
 import { SessionAccounts, timeWithSide } from './session-accounts.ts';
 import type { Applicant } from './types.ts';
 
-/** Absent clients whose usage is remembered; beyond it those at or below the virtual time are dropped first. */
+/** Remembered clients without waiting requests; beyond this those at or below the virtual time are dropped first. */
 const ABSENT_CLIENTS_MAX = 1024;
 
 export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
@@ -20,15 +20,15 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   /** Groups in the queue. */
   length = 0;
   credit = 0;
-  /** What was allocated to it recently, decaying. */
+  /** The amount allocated to it recently, decaying. */
   allocated = 0;
   allocatedAt: Instant = -Infinity;
-  #forgetsAt = ABSENT_CLIENTS_MAX;
+  #dropsAt = ABSENT_CLIENTS_MAX;
 
   flow(client: string): Flow<T, A> {
     let flow = this.flows.get(client);
     if (flow === undefined) {
-      if (this.flows.size >= this.#forgetsAt) this.#forget();
+      if (this.flows.size >= this.#dropsAt) this.#dropAbsent();
       const sessions = new SessionAccounts<QueuePosition<T, A>>();
       flow = {
         client,
@@ -46,8 +46,8 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     return flow;
   }
 
-  /** Keeps the clients in use, and of the absent ones the last that are ahead of the virtual time. */
-  #forget(): void {
+  /** Keeps the clients in use, and the latest of the absent ones that are ahead of the virtual time. */
+  #dropAbsent(): void {
     const kept: Flow<T, A>[] = [];
     let absent: Flow<T, A>[] = [];
     for (const flow of this.flows.values()) {
@@ -56,16 +56,16 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     }
     if (absent.length > ABSENT_CLIENTS_MAX / 2) absent = absent.slice(-ABSENT_CLIENTS_MAX / 2);
     this.flows = new Map([...absent, ...kept].map((flow) => [flow.client, flow]));
-    this.#forgetsAt = ABSENT_CLIENTS_MAX + 2 * kept.length;
+    this.#dropsAt = ABSENT_CLIENTS_MAX + 2 * kept.length;
   }
 }
 
-/** The order of a group among those of its client; then its deadline. */
+/** The key that orders the groups of one client, before their deadlines. */
 export function orderOf<T extends Capacity, A extends Applicant<T>>({ session, group }: QueuePosition<T, A>): number {
   return timeWithSide(session.virtualTime, group.isSide);
 }
 
-/** Swaps the first group with the best of the others if that one goes before it. */
+/** Swaps the first group with the best of the others if that one goes first. */
 export function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): void {
   const { first, others } = flow;
   if (first === null || others === null || others.size === 0 || !isBefore(others.peek()!, first)) return;
@@ -86,7 +86,7 @@ export function arrivedFirst<T extends Capacity, A extends Applicant<T>>(a: Queu
   return a.group.entries.peekTie() < b.group.entries.peekTie();
 }
 
-/** Of clients with the same virtual time and deadline, the earlier arrival. */
+/** Of clients with equal virtual time and deadline, the one that arrived first. */
 function arrivedBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
   return a.first!.group.entries.peekTie() < b.first!.group.entries.peekTie();
 }

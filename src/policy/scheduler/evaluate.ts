@@ -1,6 +1,6 @@
 /**
- * Evaluates one applicant at one instant: whether and where it can start; if it cannot, which queues it waits in and when to evaluate it
- * again. Reads resources and queues, changes neither.
+ * Evaluates one applicant at one instant: whether and on which target it can start, and if it cannot, which queues it waits in and when to
+ * evaluate it again. Reads resources and queues, and changes neither.
  */
 import type { Instant } from '../../core/clock.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
@@ -8,10 +8,10 @@ import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource
 import type { Entry, TargetSet, ResourceQueue, Candidate, QueuePosition } from './target-set.ts';
 import type { Applicant, Choose } from './types.ts';
 
-/** Kinds that a waiting applicant holds against those behind it. */
+/** Kinds of resources that a waiting applicant can reserve ("hold") against those behind it. */
 const HOLDABLE: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency']);
 
-/** Kinds that are not waited for beyond `maxCooldownWaitMs`. */
+/** Kinds that an applicant waits for only up to `maxCooldownWaitMs`. */
 const PAUSES: ReadonlySet<ResourceKind> = new Set(['cooldown', 'bench']);
 
 export function isHoldable(resource: Resource): boolean {
@@ -23,45 +23,45 @@ export function isClosed(resource: Pick<Resource, 'earliest'>, now: Instant, nee
   return at === WHEN_SETTLED || at > now;
 }
 
-/** The result of one evaluation; the same object every time. */
+/** The result of one evaluation; the same object is reused. */
 export interface Evaluation<T extends Capacity, A extends Applicant<T>> {
-  /** Where it can start now; null: nowhere. */
+  /** The target on which it can start now; null: none. */
   candidate: Candidate<T, A> | null;
-  /** False: by what is known it cannot start before its wait ends. */
+  /** False: as far as is known it cannot start before its wait ends. */
   feasible: boolean;
-  /** When to evaluate it again whatever the queues do (patience, backoff); Infinity: never. */
+  /** When to evaluate it again independently of the queues (patience, backoff); Infinity: never. */
   wakeAt: Instant;
   /** The target that it waits for and whose capacity it holds; null: none. */
   waitsFor: Candidate<T, A> | null;
-  /** Where it is expected to start, and when. */
+  /** The target on which it is expected to start first, and when. */
   soonest: Candidate<T, A> | null;
   soonestAt: Instant;
-  /** The scarcest resource there; null: none is scarce. Only for a newcomer. */
+  /** The scarcest resource of that target; null: none is scarce. Only for a new applicant. */
   scarcest: ResourceQueue<T, A> | null;
-  /** Only its client's own limits block it. */
+  /** Only the limits of its own client block it. */
   ownBlocked: boolean;
-  /** Some target is impossible for it, so it waits in no queue of that one. */
+  /** Some target is impossible for it, so it does not wait in the queues of that target. */
   isBarred: boolean;
-  /** The queues it waits in, one for each target that it may start on later. */
+  /** The queues it waits in, one for each target on which it may start later. */
   readonly queues: ResourceQueue<T, A>[];
   /** The target for which it waits there; null: several. */
   readonly candidates: (Candidate<T, A> | null)[];
-  /** When each of the resources opens for it if nothing else is taken; `WHEN_SETTLED`: unknown. */
+  /** When each of these resources opens for it if nothing else is taken; `WHEN_SETTLED`: unknown. */
   readonly opensAt: Instant[];
 }
 
-/** When one target can start an applicant; the same object for every target. */
+/** When one target can start an applicant; the same object is reused. */
 interface Outlook<T extends Capacity, A extends Applicant<T>> {
   /** Infinity: never. A lower bound where `settles`. */
   at: Instant;
-  /** Blocked by something that only another permit's end, or another applicant's start, frees. */
+  /** Blocked by something that only the end of another permit, or the start of another applicant, frees. */
   settles: boolean;
   /** Blocked by the client's own limits, among others. */
   ownBlocked: boolean;
-  /** Only capacity blocks it, so it will use what it holds. */
+  /** Blocked by capacity alone, so the applicant will use what it holds. */
   onlyCapacity: boolean;
   obstacle: ResourceQueue<T, A> | null;
-  /** The scarcest of what a start uses up, and when that is available. */
+  /** The scarcest of the resources that a start consumes, and when that one is available. */
   scarcest: ResourceQueue<T, A> | null;
   scarcestAt: Instant;
 }
@@ -96,7 +96,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   readonly #startable: Candidate<T, A>[] = [];
   #waitsForAt: Instant = Infinity;
   #ownFree = false;
-  /** Requests that wait before it count: it is a newcomer. */
+  /** The applicant is new: the requests that wait ahead of it count. */
   #withBacklog = false;
   /** Some resource may have opened since the last poll. */
   #isOverdue = false;
@@ -107,7 +107,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     this.#queueOf = queueOf;
   }
 
-  /** `isOverdue`: some resource may have opened since the last poll. */
+  /** Evaluates a new applicant. `isOverdue`: some resource may have opened since the last poll. */
   evaluateNewcomer(entry: Entry<T, A>, now: Instant, isOverdue: boolean): Evaluation<T, A> {
     this.#isOverdue = isOverdue;
     const evaluation = this.evaluate(entry, now, true);
@@ -118,7 +118,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   evaluate(entry: Entry<T, A>, now: Instant, withBacklog: boolean): Evaluation<T, A> {
     const { evaluation } = this;
     this.#reset(withBacklog);
-    /** When the soonest of the better tiers can start. */
+    /** When the earliest of the better tiers can start it. */
     let betterAt = Infinity;
     const { tiers } = entry.group.targetSet;
     for (let i = 0; i < tiers.length; i++) {
@@ -141,7 +141,10 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return evaluation;
   }
 
-  /** When a newcomer in its place could start, after those that wait; chooses nothing. `soonest` is null where one could start now. */
+  /**
+   * When a new applicant in the place of this one could start, after those that wait; chooses no target. `soonest` is null if it could
+   * start now.
+   */
   outlook(entry: Entry<T, A>, now: Instant): Evaluation<T, A> {
     const { evaluation } = this;
     this.#reset(true);
@@ -150,7 +153,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return evaluation;
   }
 
-  /** The fast path while the queue is empty: a target of the first tier that can start now; null: none, so evaluate. */
+  /** The fast path while the queue is empty: a target of the first tier that can start now; null: a full evaluation is needed. */
   startable(now: Instant, applicant: A): T | null {
     let found: T | null = null;
     let several: T[] | null = null;
@@ -173,12 +176,13 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   }
 
   /**
-   * True if all requests that wait like this one can start in time on the tiers better than number `i`, at the current rate of starts
-   * there. `waitEnds` is its own limit; those behind it may have more time. A newcomer was judged by the requests before it.
+   * True if all waiting requests like this one can start in time on the tiers before number `i`, at the current rate of starts there.
+   * `waitEnds` is the limit of this one; those behind it may have more time. A new applicant was already checked against the requests ahead
+   * of it.
    */
   #drains(waitEnds: Instant, entry: Entry<T, A>, i: number, now: Instant): boolean {
     if (this.#withBacklog) return true;
-    // Isolated requests count with the group that they were isolated from.
+    // Isolated requests count with the group from which they were isolated.
     const { entries, targetSet, isolated } = entry.group.isolatedFrom ?? entry.group;
     const last = entries.at(entries.size - 1) ?? entry;
     const horizonMs = waitEnds + Math.max(0, last.deadline - entry.deadline) - now;
@@ -199,7 +203,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return starts >= entries.size + isolated;
   }
 
-  /** Fills `#startable` with the targets of the tier that can start now; returns the soonest instant of the others. */
+  /** Collects the targets of the tier that can start now in `#startable`; returns the earliest instant of the others. */
   #searchTier(entry: Entry<T, A>, tier: readonly Candidate<T, A>[], now: Instant): Instant {
     const { evaluation } = this;
     let tierAt = Infinity;
@@ -209,7 +213,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
         this.#startable.push(candidate);
         continue;
       }
-      // A target that is out of order may be repaired; one whose limit is too small for the request stays impossible.
+      // A broken target may recover; a target whose limit is too small for the request remains impossible.
       if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) {
         evaluation.isBarred = true;
         continue;
@@ -251,7 +255,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return outlook;
   }
 
-  /** Applies one more resource to the outlook. */
+  /** Adds one resource to the outlook. */
   #apply(entry: Entry<T, A>, queue: ResourceQueue<T, A>, need: Need, now: Instant, own: boolean): void {
     const outlook = this.#outlook;
     const { resource } = queue;
@@ -272,7 +276,10 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     outlook.obstacle ??= queue;
   }
 
-  /** For a newcomer: when this resource is available after the requests before it. The one available last is the scarcest. */
+  /**
+   * For a new applicant: when this resource is available after the requests ahead of it. The resource that is available last is the
+   * scarcest.
+   */
   #estimate(
     entry: Entry<T, A>,
     queue: ResourceQueue<T, A>,
@@ -315,7 +322,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Only its own client's limits block it, so it waits in no other queue. */
+  /** Only the limits of its own client block it, so it waits in no other queue. */
   #waitOnOwnLimits(entry: Entry<T, A>, now: Instant): void {
     const { evaluation } = this;
     evaluation.queues.length = evaluation.candidates.length = evaluation.opensAt.length = 0;
@@ -353,8 +360,8 @@ function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, targe
 }
 
 /**
- * It is out of order, or one trial call is testing it: the outcome is unknown, and few calls are admitted at first. Not worth the wait
- * for a better tier.
+ * The target is being tested by a trial call, or waits for one: the outcome is uncertain, and few calls are admitted at first. So it does
+ * not justify waiting for its tier.
  */
 function isOnTrial<T extends Capacity, A extends Applicant<T>>(obstacle: ResourceQueue<T, A> | null, settles: boolean): boolean {
   if (obstacle === null) return false;
@@ -373,14 +380,14 @@ function holderBefore<T extends Capacity, A extends Applicant<T>>(
 
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
-/** True if some request for these targets, however small, could start now beside what others hold. */
+/** True if some request for these targets, even the smallest, could start now despite the positions that hold resources. */
 export function opensForSome<T extends Capacity, A extends Applicant<T>>(targetSet: TargetSet<T, A>, now: Instant): boolean {
   return targetSet.tiers.some((tier) =>
     tier.some(({ queues }) => queues.every((queue) => queue.holder === null && !isClosed(queue.resource, now, SMALLEST))),
   );
 }
 
-/** True if the resource admits no request, however small. */
+/** True if the resource admits no request, not even the smallest. */
 export function isClosedForAll<T extends Capacity, A extends Applicant<T>>(queue: ResourceQueue<T, A>, now: Instant): boolean {
   return isClosed(queue.resource, now, SMALLEST);
 }

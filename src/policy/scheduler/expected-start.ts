@@ -5,7 +5,10 @@ import type { Evaluation } from './evaluate.ts';
 import type { Entry } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
-/** When an applicant would start at the current rate of starts; null: at once, or unknown. It earns the retry-after of refusals, and `startsInMs`. */
+/**
+ * When an applicant would start at the current rate of starts; null: at once, or unknown. Used for the retry-after of refusals, and for
+ * `startsInMs`.
+ */
 export function expectedStart<T extends Capacity, A extends Applicant<T>>(
   now: Instant,
   shares: readonly number[],

@@ -1,4 +1,4 @@
-/** Holders ordered by how many they hold; changes by one take constant time. */
+/** Holders ordered by the number of items that they hold; a change by one takes constant time. */
 
 /** All holders with the same count. */
 export interface CountBucket<H> {

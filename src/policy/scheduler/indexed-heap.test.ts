@@ -15,7 +15,7 @@ const action = fc.record({
   pick: fc.nat(1000),
 });
 
-test('property: gives the least key first, the least tie among equals, whatever was removed or moved between', () => {
+test('property: returns the least key first, and the least tie among equal keys, after any removals and moves', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
       const heap = new IndexedHeap<Item>((item, index) => (item.index = index));

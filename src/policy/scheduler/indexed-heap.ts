@@ -3,9 +3,9 @@ import { assert } from '../../core/assert.ts';
 /**
  * A heap from which any item can be removed or moved in O(log n). Ordered by `key`, then by `tie`.
  *
- * With a million items every access to one is a cache miss, so sifting moves numbers only. An item gets a handle when it is pushed, and
- * keeps it until it is removed; the position of a handle is kept beside the heap, not in the item. A node has four children: a flat heap
- * reads fewer scattered numbers than a binary one.
+ * With a million items every access to one is a cache miss, so sifting only moves numbers. An item gets a handle when it is pushed, and
+ * keeps it until it is removed; the position of a handle is stored beside the heap, not in the item. Nodes have four children, because a
+ * flat heap reads fewer scattered numbers than a binary one.
  */
 export class IndexedHeap<T> {
   /** By position: a complete tree. */
@@ -20,8 +20,8 @@ export class IndexedHeap<T> {
   readonly #settle: ((a: T, b: T) => boolean) | null;
 
   /**
-   * `setHandle` gets an item's handle when it is pushed, and -1 when it is removed. `settle`: whether `a` goes before `b` where key and
-   * tie are equal; absent: any order.
+   * `setHandle` receives the handle of an item when it is pushed, and -1 when it is removed. `settle`: whether `a` goes before `b` where
+   * key and tie are equal; absent: in any order.
    */
   constructor(setHandle: (item: T, handle: number) => void, settle: ((a: T, b: T) => boolean) | null = null) {
     this.#setHandle = setHandle;
@@ -36,7 +36,7 @@ export class IndexedHeap<T> {
     return this.#keys.length === 0 ? undefined : this.#items[this.#handles[0]!]!;
   }
 
-  /** By position in the heap: the first is the least, later ones are roughly ordered. */
+  /** The item at a position of the heap: the first is the least, later ones are roughly ordered. */
   at(place: number): T | undefined {
     return place < this.#handles.length ? this.#items[this.#handles[place]!]! : undefined;
   }
@@ -71,7 +71,7 @@ export class IndexedHeap<T> {
 
   remove(handle: number): void {
     const removed = this.#items[handle];
-    assert(removed !== undefined && removed !== null, 'a heap item is where it says');
+    assert(removed !== undefined && removed !== null, 'a heap item is found by its handle');
     const place = this.#places[handle]!;
     const [key, tie, last] = [this.#keys.pop()!, this.#ties.pop()!, this.#handles.pop()!];
     this.#items[handle] = null;
@@ -88,7 +88,7 @@ export class IndexedHeap<T> {
     this.#put(place, handle, key, tie);
   }
 
-  /** Every item, in no order. */
+  /** All items, in no particular order. */
   *items(): Generator<T> {
     for (const handle of this.#handles) yield this.#items[handle]!;
   }

@@ -1,4 +1,4 @@
-/** A tier of last resort waits for better ones until its own time, and takes over where their rate does not suffice. */
+/** A tier of last resort waits for better tiers until its own time, and takes over where their rate is too low. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { applicant, capacity, cooling, Driver, slots } from './scheduler.fixture.ts';
@@ -38,7 +38,7 @@ test('a better tier that opens later than that is not waited for', () => {
   assert.deepEqual(driver.started, [{ name: 'x', target: 'local/m', at: 0 }]);
 });
 
-test('between better tiers the patience applies', () => {
+test('the patience applies among better tiers', () => {
   const driver = new Driver();
   const [first, second] = [capacity('a/m', slots(1)), capacity('b/m', slots(1))];
   driver.submit(applicant('running', [[first]]));
@@ -47,7 +47,7 @@ test('between better tiers the patience applies', () => {
   assert.deepEqual(driver.started.at(-1), { name: 'x', target: 'b/m', at: 1_000 });
 });
 
-test('where the waiting requests cannot all start on the better tier in time, the last resort is used at once', () => {
+test('where the better tier cannot start all waiting requests in time, the last resort is used at once', () => {
   for (const [waiting, deadline, helps] of [
     [30, 20_000, true],
     [30, 60_000, false],
@@ -57,7 +57,7 @@ test('where the waiting requests cannot all start on the better tier in time, th
     const tiers = [[better], [local()]];
     driver.submit(applicant('running', [[better]]));
     for (let i = 0; i < waiting; i++) driver.submit(asks(`x${i}`, tiers, { deadline, lastResortAt: deadline - 1_000 }));
-    // One start a second: the pace is known after nine of them.
+    // One start per second: the pace is known after nine of them.
     let current = 'running';
     for (let second = 1; second <= 12; second++) {
       driver.advanceTo(second * 1_000 - 500);

@@ -1,17 +1,19 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** Gaps between starts in the average, about. */
+/** The approximate number of gaps between starts in the average. */
 const GAPS_AVERAGED = 32;
-/** Fewer gaps than this are no estimate. */
+/** With fewer gaps there is no estimate. */
 const GAPS_MIN = 8;
 /** A gap longer than this many average ones is an idle period and does not count. */
 const IDLE_GAPS = 20;
-/** A newcomer is refused only if even starts this many times as fast would be too slow. */
+/** A new request is refused only if starts at this many times the rate would still be too slow. */
 const OPTIMISM = 2;
 
 /**
  * The average time between starts on a concurrency limit, whose releases cannot be calculated.
- * It earns 30 % instead of 58 % of waits in vain at three times a concurrency limit, and 3 % instead of 40 % of wrong refusals.
+ *
+ * Measured at three times the capacity of a concurrency limit: 30 % of waiting requests expire with this, 58 % without; 3 % of refusals are
+ * wrong with this, 40 % without.
  */
 export class Pace {
   #lastAt: Instant = -Infinity;
@@ -27,7 +29,7 @@ export class Pace {
     this.#gapMs += (gapMs - this.#gapMs) / this.#gaps;
   }
 
-  /** Between two starts, in milliseconds; null: unknown. `least`: the lower bound for refusals. */
+  /** The time between two starts, in milliseconds; null: unknown. `least`: the lower bound that justifies refusals. */
   gapMs(least: boolean): number | null {
     if (this.#gaps < GAPS_MIN) return null;
     return this.#gapMs / (least ? OPTIMISM : 1);

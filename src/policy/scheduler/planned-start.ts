@@ -1,4 +1,4 @@
-/** Where each waiting request is expected to start, and which backlog counts it: newcomers are judged by these. */
+/** Records where each waiting request is expected to start, and which backlog counts it; new requests are checked against these. */
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
 import type { Evaluation } from './evaluate.ts';
@@ -7,8 +7,8 @@ import { bucketOf } from './backlog.ts';
 import type { Applicant } from './types.ts';
 
 /**
- * Counts a request in the backlog of the scarcest resource of the target on which it will start soonest. Its other resources are
- * plentiful, or open before that one.
+ * Counts a request in the backlog of the scarcest resource of the target on which it will start first. The other resources of that target
+ * are plentiful, or available earlier.
  */
 export function planStart<T extends Capacity, A extends Applicant<T>>(
   now: Instant,
@@ -21,7 +21,7 @@ export function planStart<T extends Capacity, A extends Applicant<T>>(
   countPlan(now, entry, 1);
 }
 
-/** `sign` -1 removes it. */
+/** Adds the planned start to the backlog; `sign` -1 removes it. */
 export function countPlan<T extends Capacity, A extends Applicant<T>>(now: Instant, entry: Entry<T, A>, sign: 1 | -1): void {
   const { plannedQueue, plannedOn } = entry;
   if (plannedQueue !== null) plannedQueue.addToBacklog(now, entry, entry.applicant.needOn(plannedOn!.target), sign);

@@ -28,7 +28,7 @@ test('in a full queue the last low request is evicted for a high one', () => {
   assert.deepEqual(driver.names, ['running', 'high-4']);
 });
 
-test('the lowest class is evicted first, and none for a lower one', () => {
+test('the lowest class is evicted first, and no request is evicted for a lower class', () => {
   const { add, refused } = full(4);
   add('high');
   add('normal');
@@ -62,7 +62,7 @@ test('a class regains its share from a class above its own share', () => {
   );
 });
 
-test('within a class the client with most places is evicted, until all have the same number', () => {
+test('within a class the client with the most places is evicted, until all have the same number', () => {
   const { driver, add, refused } = full(10);
   add('normal', 10, 'greedy');
   add('normal', 8, 'modest');
@@ -73,7 +73,7 @@ test('within a class the client with most places is evicted, until all have the 
   assert.equal(driver.scheduler.length, 10);
 });
 
-test('a refusal at a full queue says when one more would start', () => {
+test('a refusal at a full queue states when one more request would start', () => {
   const driver = new Driver(makeScheduler({ queueLengthMax: 60, minShare }));
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`first-${i}`, tiers));
@@ -102,7 +102,7 @@ test('an evicted request that leaves before the refusal is delivered is not refu
 });
 
 for (let seed = 1; seed <= 20; seed++) {
-  test(`no client takes another's places, and every waiting request is decided once (seed ${seed})`, () => {
+  test(`no client takes places of another one, and every waiting request gets one decision (seed ${seed})`, () => {
     const random = createSeededRandom(seed);
     const places = 40;
     const { driver, tiers, next } = full(places);
@@ -119,7 +119,7 @@ for (let seed = 1; seed <= 20; seed++) {
       else next();
       assert.ok(driver.scheduler.length <= places);
       assert.ok(!isRefused('urgent'), 'a high request is never refused for lower ones');
-      assert.ok(!isRefused('modest'), 'a client that holds few places is never refused for one that holds more');
+      assert.ok(!isRefused('modest'), 'a client with few places is never refused for one with more');
     }
     while (driver.scheduler.length > 0) next();
     assert.equal(new Set([...driver.names, ...driver.refused.map(({ name }) => name)]).size, sent + 1);
@@ -131,7 +131,7 @@ test('a newcomer that evicts another does not start before requests that could h
   const driver = new Driver(makeScheduler({ queueLengthMax: 2, minShare }));
   const tiers = [[capacity('p/m', cooling(5000))]];
   for (const name of ['first', 'second']) driver.submit(applicant(name, tiers, { class: 'normal', client: 'many' }));
-  // The cooldown is over, and the poll that would find out is late.
+  // The cooldown is over, and the poll that would notice it is late.
   driver.now = 5000;
   driver.submit(applicant('newcomer', tiers, { class: 'normal', client: 'other' }));
   assert.deepEqual(driver.refused.map(({ name }) => name), ['second']); // prettier-ignore

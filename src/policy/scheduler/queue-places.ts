@@ -1,9 +1,9 @@
 /**
- * Counts the queue's places by class and client, and chooses the request that is evicted when the queue is full.
+ * Counts the places in the queue by class and client, and chooses the request to evict when the queue is full.
  *
- * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class the rest. Beyond their
- * shares a lower class gives a place to a higher one. Within a class the client with most places gives one to a client with fewer; of
- * that client one of the requests with the latest deadline is evicted.
+ * Each class has a share of the places that no other class can take: its `queue.minShare`; the highest class has the rest. A lower class
+ * that exceeds its share loses a place to a higher one. Within a class, the client with the most places loses one to a client with fewer,
+ * namely one of its requests with the latest deadlines.
  */
 import type { Capacity } from '../../core/resource.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
@@ -26,7 +26,7 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
     byCount: new HoldersByCount<PlaceHolder<T, A>>(),
   }));
 
-  /** The waiting requests of this class. */
+  /** The number of waiting requests of this class. */
   taken(rank: number): number {
     return this.#classes[rank]!.taken;
   }
@@ -53,7 +53,7 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 
   /**
-   * The request whose place a newcomer gets while all `places` are taken; null: none. `shares`: the minimum share of each class, by rank,
+   * The request to evict for a new one while all `places` are taken; null: none. `shares`: the minimum share of each class, by rank,
    * without the highest.
    */
   evictionFor(rank: number, client: string, shares: readonly number[], places: number): Entry<T, A> | null {
@@ -78,7 +78,7 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-/** Lists a group of this client's requests. Empty groups are dropped when the list is twice as long as the requests. */
+/** Adds a group to the list of its client. Empty groups are dropped when the list is twice as long as the number of requests. */
 export function listGroup<T extends Capacity, A extends Applicant<T>>(holder: PlaceHolder<T, A>, group: RequestGroup<T, A>): void {
   if (group.holder === holder) return;
   group.holder = holder;

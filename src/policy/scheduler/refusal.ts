@@ -12,8 +12,8 @@ function isBlocked(at: Instant, now: Instant): boolean {
 }
 
 /**
- * A refusal: what blocks each target, and when the first could have started. `expected`: that instant with all requests before it
- * counted; null: there are none.
+ * Creates a refusal: what blocks each target, and when the first one could have started the request. `expected`: that instant with all
+ * requests ahead of it counted; null: there are none.
  */
 export function refusal<T extends Capacity>(
   why: Refusal['why'],
@@ -37,7 +37,7 @@ export function refusal<T extends Capacity>(
   return { kind: 'refuse', why, earliest: earliest === Infinity ? null : earliest, limited, blockers };
 }
 
-/** `known` is false where only another permit's end is waited for: its instant is unknown. */
+/** `known` is false where only the end of another permit is waited for, whose instant is unknown. */
 function blockersOf(
   key: string,
   resources: readonly Resource[],

@@ -1,13 +1,13 @@
 /**
- * The queue of one resource: the requests that it blocks, in the order in which they are served.
+ * The queue of one resource: the requests that this resource blocks, in the order in which they are served.
  *
- * Each scarce resource has a queue of its own, so shares and fairness hold on that resource, over all routes that use it. A queue holds
- * groups (`target-set.ts`), each with its first request. The order is: class; in a class the clients by what they have used of this
- * resource (start-time fair queueing, virtual time in tokens); in a client its sessions in the same way; in a session the earliest
- * deadline, then arrival.
+ * Each scarce resource has its own queue, so shares and fairness apply to that resource, over all routes that use it. A queue contains
+ * groups of requests (`target-set.ts`), each ordered by its first request. The order is: by class; within a class by client, the one that
+ * has used less of this resource first (start-time fair queueing, with a virtual time in tokens); within a client by session in the same
+ * way; within a session by deadline, then arrival.
  *
- * Every start on the resource credits each class that waits in the queue with its minimum share; a class with a credit of one whole start
- * is served first.
+ * Every start on the resource adds its minimum share to the credit of each class that waits in the queue. A class whose credit reaches one
+ * whole start is served first.
  */
 import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
@@ -24,17 +24,17 @@ import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 import { UnitTime } from './unit-time.ts';
 
-/** Credit is a sum of shares: twenty times 0.05 is a whole start. */
+/** Credit is a sum of floats: twenty times 0.05 is a whole start. */
 const WHOLE_START = 1 - 1e-9;
 /** The most credit that a class accumulates while none of its requests can start. */
 const CREDIT_MAX = 2;
-/** Time constant of the average of what each class was allocated, in milliseconds. */
+/** The time constant of the recent allocation of each class, in milliseconds. */
 const RATE_MEMORY_MS = 300_000;
-/** Prior weight of "no higher class", in units of the applicant's need: a few starts are weak evidence. */
+/** The weight of the assumption that no higher class arrives, in units of the applicant's need: a few starts are weak evidence. */
 const RATE_PRIOR = 10;
-/** A window opens in bursts; the first one may be this many units of the applicant's need. */
+/** A window opens in bursts; the first one may have this many units of the applicant's need. */
 const WINDOW_AHEAD = 2;
-/** Starts that may come together where they are spread over a window. */
+/** The number of starts that may come together where starts are spread over a window. */
 const SPREAD_BURST = 2;
 
 const supply = new Supply();
@@ -50,20 +50,20 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
   readonly #countsTokens: boolean;
   #fadedAt: Instant = 0;
   /**
-   * What fills a window at once comes back at once, and leaves nothing in between for urgent requests. So requests that wait for a window
-   * start evenly: not before this instant.
+   * Requests that fill a window all at once would free it all at once a window later, with nothing for urgent requests in between. So
+   * starts of waiting requests are spread evenly over a window: none before this instant.
    */
   #spreadUntil: Instant = -Infinity;
   readonly #unit: UnitTime;
-  /** Groups in it. */
+  /** The number of groups in it. */
   length = 0;
-  /** Index in the list of active queues. */
+  /** The index in the list of active queues. */
   index = -1;
   /** When the resource opens for the first request without a settlement. */
   wakeAt: Instant = Infinity;
   /** The first position that holds the resource against requests behind it; set by the last poll. */
   holder: QueuePosition<T, A> | null = null;
-  /** A request in it may be able to start: it is served in this poll. */
+  /** A request in it may be able to start, so it is served in this poll. */
   isOpen = false;
   /** Skipped in this poll, and restored after it. */
   readonly skipped: QueuePosition<T, A>[] = [];
@@ -88,7 +88,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return highest === null ? null : highest.order.peek()!.first;
   }
 
-  /** The order of a class now: lower goes first. */
+  /** The current rank of a class in the order of service; lower goes first. */
   servingRank(rank: number): number {
     const each = this.#classes[rank]!;
     return each !== null && each.credit >= WHOLE_START ? -1 - rank : rank;
@@ -133,11 +133,11 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     position.flow.sessions.leave(position.session, position);
     if (this.holder === position) this.holder = null;
     this.length--;
-    // The class keeps its credit: requests that wait for several resources change queues, and would never reach a whole start.
+    // The class keeps its credit: requests that wait for several resources move between queues, and would never reach a whole start.
     each.length--;
   }
 
-  /** Every group in it. */
+  /** All groups in it. */
   *groups(): Generator<RequestGroup<T, A>> {
     for (const each of this.#classes) {
       for (const { first, others } of each?.order.items() ?? []) {
@@ -151,12 +151,12 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
   rekey(position: QueuePosition<T, A>): void {
     if (this.holder === position) this.holder = null;
     if (position.isSkipped) return;
-    this.#placed(position);
+    this.#restoreOrder(position);
     this.#sort(this.#classes[position.group.rank]!, position.flow);
   }
 
   /** Restores the order among the groups of its client. */
-  #placed(position: QueuePosition<T, A>): void {
+  #restoreOrder(position: QueuePosition<T, A>): void {
     const { flow, group } = position;
     if (flow.first !== position) flow.others!.update(position.index, orderOf(position), group.entries.peekKey());
     chooseFirst(flow);
@@ -176,7 +176,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     this.skipped.length = 0;
   }
 
-  /** A request starts and takes from the resource while others wait for it. */
+  /** Records a start that takes from the resource while others wait for it. */
   recordStart(now: Instant, group: RequestGroup<T, A>, need: Need, shares: readonly number[]): void {
     this.#pace.record(now);
     const own = this.#class(group.rank);
@@ -186,7 +186,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     const flow = known?.flow ?? own.flow(group.client);
     const session = known?.session ?? flow.sessions.of(group.session);
     flow.sessions.use(session, tokens);
-    for (const position of session.positions) if (!position.isSkipped) this.#placed(position);
+    for (const position of session.positions) if (!position.isSkipped) this.#restoreOrder(position);
     if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     flow.virtualTime += Math.max(1, tokens);
@@ -210,7 +210,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     this.#spreadUntil = Math.max(this.#spreadUntil, now - (SPREAD_BURST - 1) * amount * unitMs) + amount * unitMs;
   }
 
-  /** When a request of this class can take `need`; headroom for other classes counts as taken, unless the class is owed its share. */
+  /** When a request of this class can take `need`. Headroom for other classes counts as taken, unless the class is owed its share. */
   earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant {
     const { resource } = this;
     const headroom = this.#headroom(now, rank);
@@ -227,7 +227,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return rank > 0 && this.length > 0 ? Math.max(at, this.#spreadUntil) : at;
   }
 
-  /** How much the class leaves free. */
+  /** The amount that the class leaves free. */
   #headroom(now: Instant, rank: number): number {
     const { kind } = this.resource;
     const room = reservableOf(this.resource);
@@ -242,7 +242,10 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return 0;
   }
 
-  /** The weight of what was allocated recently against the prior: a few starts say little about future arrivals. */
+  /**
+   * The weight of the recent allocations against the assumption that no higher class is active: a few starts say little about future
+   * arrivals.
+   */
   #evidence(): number {
     let all = 0;
     for (const each of this.#classes) all += each?.allocated ?? 0;
@@ -267,8 +270,8 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
   }
 
   /**
-   * When `need` can be taken after all requests that go before it, and without making one of its own class late; `now` or before: at
-   * once, as far as is known. `least`: a lower bound, where the rate of others is only estimated.
+   * When `need` can be taken after all requests ahead of it, and without making one of its own class late; `now` or before: at once, as far
+   * as is known. `least`: a lower bound, for rates that are only estimated.
    */
   expectedAt(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
     const { rank, client, session } = entry.group;

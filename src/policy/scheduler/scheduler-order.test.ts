@@ -5,7 +5,7 @@ import { CircuitBreaker } from '../circuit-breaker/circuit-breaker.ts';
 import { applicant, capacity, cooling, Driver, makeScheduler, oneBusySlot, requests, slots, tokens } from './scheduler.fixture.ts';
 import type { Wish } from './scheduler.fixture.ts';
 
-/** The order in which these start on one slot. */
+/** The order in which these requests start on one slot. */
 function orderOf(driver: Driver, wishes: readonly (readonly [string, Wish])[]): string {
   const { tiers, next } = oneBusySlot(driver);
   for (const [name, wish] of wishes) driver.submit(applicant(name, tiers, wish));
@@ -33,7 +33,7 @@ test('within a client the earliest deadline goes first, then arrival', () => {
   assert.equal(orderOf(new Driver(), wishes), 'a b1 b2 c');
 });
 
-test('clients share by tokens: one with requests ten times as large starts a tenth as often', () => {
+test('clients share by tokens: one whose requests are ten times as large starts a tenth as many', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 300; i++)
@@ -46,7 +46,7 @@ test('clients share by tokens: one with requests ten times as large starts a ten
   assert.ok(Math.abs(large - 20) <= 1, `${large}`);
 });
 
-test('a client with one large request at a time is charged for it too', () => {
+test('the same holds for a client with one large request at a time', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 300; i++) driver.submit(applicant(`small${i}`, tiers, { client: 'small', tokens: 10 }));
@@ -59,7 +59,7 @@ test('a client with one large request at a time is charged for it too', () => {
   assert.ok(Math.abs(large - 20) <= 1, `${large}`);
 });
 
-test('a client that arrives late starts level with the others, without credit for unused time', () => {
+test('a client that arrives late starts level with the others, without credit for the time before', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 100; i++) driver.submit(applicant(`a${i}`, tiers, { client: 'a' }));
@@ -116,7 +116,7 @@ test('gives up on a busy better tier when patience ends', () => {
   assert.deepEqual(driver.started[1], { name: 'x', target: 'b/m', at: 1000 });
 });
 
-test('under overload what the better tier cannot carry overflows after the patience', () => {
+test('under overload the excess of the better tier overflows after the patience', () => {
   const driver = new Driver();
   const tiers = [[capacity('a/m', requests(600))], [capacity('b/m', requests(6000))]];
   for (let i = 0; i < 2000; i++) {
@@ -158,7 +158,7 @@ test('a large request is not starved by a stream of small ones', () => {
   assert.ok(large.at >= 50_000 && large.at < 50_500, `${large.at}`);
 });
 
-test('nor between two resources of which one is taken whenever the other opens', () => {
+test('nor between two resources of which one is taken whenever the other one opens', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', tokens(6000), slots(1))]];
   driver.submit(applicant('first', tiers, { tokens: 6000 }), applicant('large', tiers, { tokens: 3000, client: 'b' }));
@@ -184,7 +184,7 @@ test('nor by newcomers for other targets on the same resource', () => {
   assert.ok(large.at < 31_000, `${large.at}`);
 });
 
-test('a request that waits for a breaker holds no shared bucket against other targets', () => {
+test('a request that waits for a breaker does not hold a shared bucket against requests for other targets', () => {
   const driver = new Driver();
   const bucket = requests(60);
   const breaker = new CircuitBreaker(

@@ -1,6 +1,6 @@
 /**
- * The scheduler against a slow and obviously right reference: the order on one contended resource over several routes, and that few
- * requests are refused at once that would have started in time.
+ * Compares the scheduler with a slow and simple reference: the order on one contended resource over several routes, and that few requests
+ * are refused at once that would have started in time.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ import type { TestApplicant } from './scheduler.fixture.ts';
 
 const SHARES = { normal: 0.2, low: 0.05 } as const;
 
-/** Strict classes with shares, clients by virtual time, then deadline, then arrival; iterates over all requests. */
+/** Strict classes with shares, then clients by virtual time, then deadline, then arrival; iterates over all requests. */
 class Reference {
   waiting: TestApplicant[] = [];
   readonly credit: Record<string, number> = { high: 0, normal: 0, low: 0, job: 0 };
@@ -37,7 +37,7 @@ class Reference {
     this.leave(each);
     this.add(raised);
     this.waiting.pop();
-    this.waiting.splice(place, 0, raised); // arrival order stays
+    this.waiting.splice(place, 0, raised); // the order of arrival stays
   }
 
   next(): TestApplicant | undefined {
@@ -87,7 +87,7 @@ const orderStep = fc.oneof(
   },
 );
 
-test('property: on one slot that three routes share, the order is the reference’s', () => {
+test('property: on one slot that three routes share, the order equals that of the reference', () => {
   fc.assert(
     fc.property(fc.array(orderStep, { maxLength: 100 }), (steps) => {
       const slot = slots(1);
@@ -149,7 +149,7 @@ interface World {
   readonly minShare: Partial<typeof SHARES>;
 }
 
-/** Submits these in order, the last with unlimited time if `waitForLast`; returns the numbers of those refused at once. */
+/** Submits these in order, the last one with unlimited time if `waitForLast`; returns the numbers of those refused at once. */
 function play(requests: readonly Request[], world: World, waitForLast: boolean): { driver: Driver; refused: Map<number, Instant> } {
   const { isSliding, minShare } = world;
   const make = (id: string, kind: 'requests' | 'tokens', limit: number): Resource => {
@@ -173,7 +173,7 @@ function play(requests: readonly Request[], world: World, waitForLast: boolean):
   return { driver, refused };
 }
 
-/** Of those refused at once: how many, and how many would have started in time if admitted, had none come after. */
+/** The number of those refused at once, and those among them that would have started in time had they been admitted and none followed. */
 function judge(requests: readonly Request[], world: World): { refused: number; wrong: string[] } {
   const found = { refused: 0, wrong: [] as string[] };
   for (const [number, deadline] of play(requests, world, false).refused) {
@@ -188,7 +188,7 @@ function judge(requests: readonly Request[], world: World): { refused: number; w
   return found;
 }
 
-/** Plays many worlds; `change` makes the requests of each simpler. */
+/** Runs many worlds; `change` simplifies the requests of each. */
 function judgeMany(world: World, change: (each: Request) => Partial<Request>): { refused: number; wrong: number } {
   const found = fc.sample(fc.array(request, { minLength: 20, maxLength: 70 }), { numRuns: 200, seed: 1 }).map((requests) =>
     judge(
@@ -200,11 +200,11 @@ function judgeMany(world: World, change: (each: Request) => Partial<Request>): {
 }
 
 /**
- * The backlog of other clients and limits is known in sums, not one by one: over 150 seeds one refusal in 3,000 was wrong. A window is
+ * The backlog of other clients and limits is known as sums, not one by one: over 150 seeds one refusal in 3,000 was wrong. A window is
  * assumed to open evenly; it may open sooner.
  */
 const WRONG_MAX = 0.01;
-/** The headroom for higher classes is not needed where these stop after four seconds. */
+/** Here the higher classes stop after four seconds, so the headroom for them is not needed. */
 const WRONG_MAX_CLASSES = { continuous: 0.04, sliding: 0.01 };
 
 for (const words of ['continuous', 'sliding'] as const) {
@@ -216,7 +216,7 @@ for (const words of ['continuous', 'sliding'] as const) {
     }
   });
 
-  test(`under ${words} limits a class expects little of higher ones that have been active for seconds only, and is seldom wrong where no more come`, () => {
+  test(`under ${words} limits a class expects little from higher ones that were active for seconds only, and is seldom wrong where no more come`, () => {
     const { refused, wrong } = judgeMany({ ...world, minShare: SHARES }, () => ({}));
     assert.ok(refused > 100 && wrong <= refused * WRONG_MAX_CLASSES[words], `${wrong} of ${refused}`);
   });

@@ -1,4 +1,4 @@
-/** Routes that share a resource, and newcomers behind waiting requests. */
+/** Routes that share a resource, and new requests behind waiting ones. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestApplicant } from './scheduler.fixture.ts';
@@ -16,7 +16,7 @@ test('clients alternate on a slot that their routes share', () => {
   assert.equal(driver.names.filter((name) => name.startsWith('a')).length, 10);
 });
 
-test('a lower class keeps its share of a slot on a route of its own, and earns nothing from starts elsewhere', () => {
+test('a lower class keeps its share of a slot on a route of its own, and gains nothing from starts elsewhere', () => {
   const driver = new Driver(makeScheduler({ minShare: { low: 0.05 } }));
   const [slot, elsewhere] = [slots(1), slots(1, 'elsewhere')];
   const [one, other, third] = [[[capacity('p/1', slot)]], [[capacity('p/2', slot)]], [[capacity('p/3', elsewhere)]]];
@@ -33,7 +33,7 @@ test('a lower class keeps its share of a slot on a route of its own, and earns n
   assert.ok(low === 9 || low === 10, `${low}`); // one in 21
 });
 
-test('a large request that waits on one target does not block requests that do not need what it lacks', () => {
+test('a large request that waits for one target does not block requests that do not need what it lacks', () => {
   const driver = new Driver();
   const shared = requests(600);
   const [tight, wide] = [[[capacity('tight', shared, tokens(6000))]], [[capacity('wide', shared)]]];
@@ -42,7 +42,7 @@ test('a large request that waits on one target does not block requests that do n
   assert.equal(driver.started.length, 51);
 });
 
-test('a request behind more than can start in time is refused at once, with the time at which it could have started', () => {
+test('a request behind more than can start in time is refused at once, with the instant at which it could have started', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
@@ -55,7 +55,7 @@ test('a request behind more than can start in time is refused at once, with the 
   assert.equal(driver.refused.filter(({ at }) => at > 0).length, 0);
 });
 
-test('a higher class and an earlier deadline are judged only by what goes before them', () => {
+test('a higher class and an earlier deadline are only checked against the requests ahead of them', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
@@ -66,7 +66,7 @@ test('a higher class and an earlier deadline are judged only by what goes before
   assert.deepEqual(driver.names.slice(60, 62), ['high', 'hasty']);
 });
 
-test('a long queue for one model’s own limit is not counted against another model of the same key', () => {
+test('a long queue for one model’s own limit does not count against another model of the same key', () => {
   const driver = new Driver();
   const shared = requests(600);
   const [tight, wide] = [[[capacity('tight', shared, requests(6, 'own'))]], [[capacity('wide', shared)]]];
@@ -78,7 +78,7 @@ test('a long queue for one model’s own limit is not counted against another mo
   assert.ok(driver.names.includes('next'));
 });
 
-test('on a concurrency limit the pace of starts is learned, and more than twice what it allows is refused', () => {
+test('on a concurrency limit the rate of starts is learned, and requests beyond twice that rate are refused', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   driver.submit(applicant('0', tiers));
@@ -93,7 +93,7 @@ test('on a concurrency limit the pace of starts is learned, and more than twice 
   assert.ok(driver.refused.every(({ refusal }) => refusal.earliest! > driver.now + 20_000));
 });
 
-test('a raised request moves to the position of its more urgent reader, and waits as long as the more patient one', () => {
+test('a raised request moves to the position of its more urgent caller, and waits as long as the more patient one', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   const raised = applicant('raised', tiers, { class: 'low', deadline: 5000, waitUntil: 5000 });
@@ -131,7 +131,7 @@ test('behind a raised request that waits past its deadline the others are refuse
   assert.equal(driver.scheduler.length, 0);
 });
 
-test('nothing is lost with deadlines and waits of any kind', () => {
+test('no request is lost with deadlines and waits of any kind', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   driver.submit(applicant('running', tiers));
@@ -145,7 +145,7 @@ test('nothing is lost with deadlines and waits of any kind', () => {
   assert.deepEqual([driver.names.at(-1), driver.scheduler.length, driver.scheduler.wakeAt], ['endless', 0, Infinity]);
 });
 
-test('jobs leave a fifth of a limit free while others are active, and use all of it a minute later', () => {
+test('jobs leave a fifth of a limit free while other classes are active, and use all of it a minute later', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(10))]];
   driver.submit(applicant('someone', tiers));
@@ -211,7 +211,7 @@ test('a request for which a target is too small, or impossible, does not block t
   }
 });
 
-/** `high` has used half of a limit of 60 a minute for a minute, and `normal` has waited: the headroom is there, and full. */
+/** `high` has used half of a limit of 60 per minute for a minute, and `normal` has waited: the headroom exists and is full. */
 function withHeadroom(clients: readonly string[]): { driver: Driver; tiers: TestApplicant['tiers'] } {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
@@ -237,7 +237,7 @@ test('a request with time leaves the headroom to a higher class, and one that wo
   assert.deepEqual(driver.names.slice(before), ['hasty']);
 });
 
-test('an urgent request uses the headroom although its client is served later, once those before it have started', () => {
+test('an urgent request uses the headroom although its client is served later, once those ahead of it have started', () => {
   const { driver, tiers } = withHeadroom(['x', 'y']);
   driver.submit(applicant('hasty', tiers, { client: 'y', deadline: driver.now + 4000 }));
   driver.advanceTo(driver.now + 4000);

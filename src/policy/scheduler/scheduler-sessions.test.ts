@@ -4,7 +4,7 @@ import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { applicant, capacity, Driver, oneBusySlot, requests } from './scheduler.fixture.ts';
 import type { TestApplicant, Wish } from './scheduler.fixture.ts';
 
-/** `many` requests of a session, named by it and a number. */
+/** This many requests of a session, named after it with a number. */
 function of(session: string | undefined, many: number, tiers: TestApplicant['tiers'], wish: Wish = {}): TestApplicant[] {
   const named = session === undefined ? {} : { session };
   return Array.from({ length: many }, (_, i) => applicant(`${session ?? 'none'}${i}`, tiers, { ...named, ...wish }));
@@ -53,7 +53,7 @@ test('more sessions do not give their client a larger share', () => {
   assert.equal(started.filter((name) => name.startsWith('x')).length, 3, started.join(' '));
 });
 
-test('the main request of a session goes before its sub-agents, and these after other sessions that have used as much', () => {
+test('the main request of a session goes before its sub-agents, and those after other sessions with the same usage', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   driver.submit(...of('a', 3, tiers, { isSide: true, deadline: 1e6 }), ...of('b', 2, tiers));
@@ -61,7 +61,7 @@ test('the main request of a session goes before its sub-agents, and these after 
   assert.deepEqual(startAll(driver, next), ['main', 'b0', 'b1', 'a0', 'a1', 'a2']);
 });
 
-test('a session earns nothing while it is absent', () => {
+test('a session gains nothing while it is absent', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   driver.submit(...of('old', 1, tiers), ...of('busy', 8, tiers));
@@ -70,10 +70,10 @@ test('a session earns nothing while it is absent', () => {
   assert.deepEqual(startAll(driver, next).slice(5), ['again0', 'busy4', 'again1', 'busy5', 'again2', 'busy6', 'busy7']);
 });
 
-test('a session with a long queue does not have the first request of another one refused', () => {
+test('a session with a long queue does not cause the first request of another one to be refused', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
-  driver.submit(...of('first', 60, tiers)); // all that is available at once; then one a second
+  driver.submit(...of('first', 60, tiers)); // everything that is available at once; then one per second
   driver.submit(...of('heavy', 10, tiers, { deadline: 10_500 }));
   driver.submit(applicant('light', tiers, { session: 'light', deadline: 3_500 }));
   assert.deepEqual(driver.refused, []);
@@ -81,7 +81,7 @@ test('a session with a long queue does not have the first request of another one
   assert.ok(driver.names.includes('light'), driver.names.join(' '));
 });
 
-test('every request of sessions that wait over several targets starts', () => {
+test('every request of sessions that wait for several targets starts', () => {
   for (let seed = 1; seed <= 40; seed++) {
     const random = createSeededRandom(seed);
     const draw = (many: number): number => Math.floor(random.next() * many);

@@ -10,7 +10,7 @@ import { TokenBucket } from '../rate-limiter/token-bucket.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Applicant, Decision, Refusal, SchedulerOptions, Start } from './types.ts';
 
-/** A request for the scheduler's tests, with a name. */
+/** An applicant with a name. */
 export interface TestApplicant extends Applicant<Capacity> {
   readonly name: string;
 }
@@ -36,7 +36,7 @@ export interface Wish {
 }
 
 const NO_LIMIT: Instant = 1e12;
-/** Within a millisecond. */
+/** Within one millisecond. */
 const POLLS_MAX = 20;
 
 export function applicant(name: string, tiers: Applicant<Capacity>['tiers'], wish: Wish = {}): TestApplicant {
@@ -68,7 +68,7 @@ export function slots(limit: number, id = 'slots'): ConcurrencyLimiter {
   return new ConcurrencyLimiter(id, limit);
 }
 
-/** A limit of requests a minute with a burst of all of it; full at 0. */
+/** A limit of requests per minute with the whole limit as burst; full at 0. */
 export function requests(limit: number, id = 'requests'): TokenBucket {
   return new TokenBucket({ ...requestLimit(limit, 60_000), id }, 0);
 }
@@ -114,7 +114,7 @@ export class Driver {
     this.poll();
   }
 
-  /** Advances time, polling only when the scheduler asks for it; at most twice for one instant, because of rounding. */
+  /** Advances time, polling only when the scheduler asks for it; repeatedly for one instant only because of rounding. */
   advanceTo(until: Instant): void {
     for (let [polls, since] = [0, this.now]; this.scheduler.wakeAt <= until; polls++) {
       this.now = Math.max(this.now, this.scheduler.wakeAt);
@@ -137,7 +137,7 @@ export class Driver {
 
 export const CLASSES: readonly SchedulingClass[] = SCHEDULING_CLASSES;
 
-/** One slot that is taken, so that every request waits; `next` ends the running one. */
+/** One slot that is taken, so that every request waits; `next` ends the running request. */
 export function oneBusySlot(driver: Driver): { tiers: TestApplicant['tiers']; next: () => void } {
   const tiers = [[capacity('p/m', slots(1))]];
   driver.submit(applicant('running', tiers));

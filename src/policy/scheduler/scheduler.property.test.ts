@@ -1,7 +1,7 @@
 /**
  * Random applicants, targets, limits, ends and departures over virtual time, driven by `wakeAt` alone. Checked at every millisecond: no
- * request waits that could start (so `wakeAt` is right), no limit is exceeded, every request ends exactly once and in time, everything is
- * given back.
+ * request waits that could start (so `wakeAt` is right), no limit is exceeded, every request ends exactly once and in time, and everything
+ * is given back.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -143,7 +143,7 @@ class Model {
 
   check(): void {
     const { driver, waiting } = this;
-    if (driver.scheduler.wakeAt - driver.now < ROUNDING_MS) return; // it wakes at this very instant, but for rounding
+    if (driver.scheduler.wakeAt - driver.now < ROUNDING_MS) return; // it wakes at this very instant, except for rounding
     assert.equal(driver.scheduler.length, waiting.length);
     assert.ok(driver.scheduler.wakeAt > driver.now);
     for (const each of waiting) {
@@ -170,7 +170,7 @@ class Model {
     return at === WHEN_SETTLED || at > this.driver.now;
   }
 
-  /** All that one of these may hold, and what waits behind that. */
+  /** Everything that one of these may hold, and what waits behind that. */
   mayBeHeld(others: readonly TestApplicant[]): Set<Resource> {
     const held = new Set<Resource>();
     for (let size = -1; size !== held.size;) {
@@ -188,7 +188,7 @@ class Model {
   finish(): void {
     const { driver } = this;
     for (let rounds = 0; driver.scheduler.length > 0 || driver.running.size > 0; rounds++) {
-      assert.ok(rounds < 5000, 'it comes to rest');
+      assert.ok(rounds < 5000, 'the model comes to rest');
       const [name] = driver.running.keys();
       if (name !== undefined) driver.settle(name);
       this.pass(1);

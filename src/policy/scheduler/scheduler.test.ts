@@ -1,4 +1,4 @@
-/** Starts, refusals and ends of waits; the order has its own file. */
+/** Starts, refusals and ends of waits; the order has a file of its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settlement } from '../../core/resource.ts';
@@ -16,7 +16,7 @@ test('starts at once where every resource of the target is free, and takes from 
   assert.deepEqual([bucket.available(0), limiter.inUse, driver.scheduler.length], [9, 1, 0]);
 });
 
-test('onStart is called for every start: chosen, the only possible one, or after a wait', () => {
+test('onStart is called for every start: a chosen one, the only possible one, or one after a wait', () => {
   const started: string[] = [];
   const driver = new Driver(makeScheduler({ onStart: (target) => started.push(target.key) }));
   const [a, b] = [capacity('a/m', slots(1)), capacity('b/m', slots(1))];
@@ -56,7 +56,7 @@ test('a request above every limit is refused at once without an instant', () => 
   );
 });
 
-test('a request blocked by an open breaker is not called limited', () => {
+test('a request blocked by an open breaker does not count as limited', () => {
   const driver = new Driver();
   const bench = new Cooldown('bench', 'bench', createSeededRandom(1));
   bench.coolUntil(20_000);
@@ -66,7 +66,7 @@ test('a request blocked by an open breaker is not called limited', () => {
   assert.equal(driver.refused[1]!.refusal.limited, true);
 });
 
-test('a request that waits only for others to end gets no instant', () => {
+test('a request that waits only for other permits to end gets no instant', () => {
   const driver = new Driver();
   const { tiers } = oneBusySlot(driver);
   driver.submit(applicant('x', tiers, { deadline: 1000 }));
@@ -144,7 +144,7 @@ test('a cooldown within the limit is waited for, a longer one is refused', () =>
   assert.deepEqual(driver.names, ['short']);
 });
 
-test('a client at its own limit waits alone', () => {
+test('a client at its own limit does not delay others', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(5))]];
   const own = [requests(1, 'own')];
@@ -162,7 +162,7 @@ test('a client at its own limit holds nothing of the target, even if the target 
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers, { client: 'b' }));
   const elsewhere = [[capacity('q/m')]];
   driver.submit(applicant('a1', tiers, { client: 'a', own })); // waits for the target, its own limit is free
-  driver.submit(applicant('elsewhere', elsewhere, { client: 'a', own })); // uses the client's limit up
+  driver.submit(applicant('elsewhere', elsewhere, { client: 'a', own })); // uses up the client's limit
   driver.submit(applicant('b', tiers, { client: 'b', deadline: 1e13 }));
   driver.advanceTo(2500);
   assert.equal(driver.names.at(-1), 'b');
@@ -179,7 +179,7 @@ test('a client’s own limit that frees too late refuses at once, even where the
   );
 });
 
-test('later attempts, which take nothing of the client’s limit, pass first ones that it blocks', () => {
+test('later attempts, which take nothing of the client’s limit, pass first attempts that it blocks', () => {
   const driver = new Driver();
   const own = [requests(1, 'own')];
   const tiers = [[capacity('p/m', slots(1))]];
@@ -213,7 +213,7 @@ test('a request that fits no free target does not block smaller ones behind it',
   assert.deepEqual(driver.started[1], { name: 'small', target: 'small', at: 0 });
 });
 
-test('a breaker that opens refuses the waiting requests for which it stays open too long', () => {
+test('when a breaker opens, waiting requests for which it stays open too long are refused', () => {
   const driver = new Driver();
   const limiter = slots(1);
   const cooldown = new Cooldown('cooldown', 'cooldown', createSeededRandom(1));
@@ -240,7 +240,7 @@ test('reports the waiting requests of each class and the longest wait', () => {
   driver.running.get('b')!.permit.settle(300, SUCCESS);
 });
 
-test('reports the groups of waiting requests, the largest first, and when a newcomer to each would start', () => {
+test('reports the groups of waiting requests, the largest first, and when a new request to each would start', () => {
   const driver = new Driver();
   const [fast, slow] = [requests(60, 'fast'), requests(6, 'slow')];
   const quick = [[capacity('p/quick', fast)]];

@@ -1,19 +1,20 @@
 /**
- * One queue for capacity that providers limit (design 4.1).
+ * The queue for capacity that providers limit (design 4.1): decides which waiting request starts next, and on which target.
  *
- * Each scarce resource has a queue (`resource-queue.ts`). A request that cannot start waits in one queue for each target that it could
- * start on. When a resource opens, only the first request of its queue is evaluated, so a decision costs O(log n) in the number of
- * waiting requests. The first request holds what it lacks against those behind it, so small requests never starve a large one; what it
- * does not lack they may take.
+ * Each scarce resource has a queue (`resource-queue.ts`). A request that cannot start waits in one queue for each target on which it could
+ * start later. When a resource opens, only the first request of its queue is evaluated, so a decision takes O(log n) in the number of
+ * waiting requests.
  *
- * Queues do not know each other's order, so two first requests could wait for each other. Therefore a poll begins with only those holds
- * whose resource is really closed; the first request evaluated that lacks nothing else starts.
+ * The first request holds the resources that it lacks: requests behind it may not take them, so that small requests never starve a large
+ * one. They may take what it does not lack. The queues are ordered independently, so two first requests could wait for each other.
+ * Therefore a poll starts with only those holds whose resource is actually closed; the first evaluated request that lacks nothing else
+ * starts.
  *
- * A newcomer is refused at once if it cannot start in time, or would make one of its own class late. For that each queue knows the
- * backlog of its waiting requests (`backlog.ts`) and the supply of a class over time (`supply.ts`).
+ * A new request is refused at once if it cannot start in time, or if it would make another one of its class late. For this, each queue has
+ * the backlog of its waiting requests (`backlog.ts`) and an estimate of what a class gets over time (`supply.ts`).
  *
- * Pure and synchronous: `now` is an argument, there are no timers and no calls up. `submit` and `poll` return the decisions; `wakeAt`
- * says when to poll next if no permit is closed before.
+ * Pure and synchronous: `now` is an argument, and there are no timers. `submit` and `poll` return the decisions; `wakeAt` is when to poll
+ * next if no permit is closed before.
  */
 import type { Instant } from '../../core/clock.ts';
 import { Permit } from '../../core/permit.ts';
@@ -38,8 +39,8 @@ import { SKIPPED_MAX, WaitList } from './wait-list.ts';
 /** The most evaluations without a start in one poll; the next poll continues. */
 const FAILED_EVALUATIONS_MAX = 4096;
 
-/** A resource that opens later by no more than this does not cause a new evaluation, in milliseconds. */
-const LONGER_MS = 1000;
+/** A resource that opens later than expected by no more than this causes no new evaluation, in milliseconds. */
+const DELAY_TOLERATED_MS = 1000;
 
 export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #options: SchedulerOptions<T, A>;
@@ -88,7 +89,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return Math.min(this.#wakeAt, this.#waitList.rechecks.peekKey(), this.#expiry.peekKey());
   }
 
-  /** The longest wait so far, in milliseconds, to the second. Its cost does not depend on the number of waiting requests. */
+  /** The longest current wait, in milliseconds, to the second. Its cost does not depend on the number of waiting requests. */
   oldestMs(now: Instant): number {
     return now - this.#arrivals.oldest(now);
   }
@@ -98,7 +99,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return surveyOf(this.#waitList.rechecks, this.#length, groupsMax, (entry) => this.#newcomerAt(now, entry));
   }
 
-  /** Starts, refuses or queues. After `wait`, poll: the newcomer may be the first of its queue. */
+  /** Starts, refuses or queues a new request. Poll after `wait`: the request may be the first of its queue. */
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
     if (rank < JOBS) this.#traffic.interactiveAt = now;
@@ -115,7 +116,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'wait' };
   }
 
-  /** A newcomer to a full queue replaces another request, or is refused. */
+  /** With a full queue, a new request replaces another one, or is refused. */
   #submitToFull(now: Instant, entry: Entry<T, A>, evaluation: Evaluation<T, A>): Decision<T> {
     const { rank, client } = entry.group;
     const other = this.#places.evictionFor(rank, client, this.#shares, this.#options.queueLengthMax);
@@ -127,7 +128,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'wait' };
   }
 
-  /** Removes a waiting applicant; false if it does not wait. What it held is free: `wakeAt` says so. */
+  /** Removes a waiting applicant; false if it does not wait. What it held is free: poll at `wakeAt`. */
   cancel(now: Instant, applicant: A): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) {
@@ -141,9 +142,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /**
-   * A more urgent reader has joined a waiting request: it moves to the position of that reader. False if it does not wait. Poll after it.
-   */
+  /** A more urgent caller has joined a waiting request, which moves to the position of that caller; then poll. False: it does not wait. */
   raise(now: Instant, applicant: A, by: Raise): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) return false;
@@ -157,10 +156,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /**
-   * Everything that can be decided now: starts and refusals. `everyone`: a resource was changed from outside, so every group is
-   * evaluated.
-   */
+  /** Returns all decisions that are possible now. `everyone`: evaluates every group, because a resource was changed from outside. */
   poll(now: Instant, everyone = false): Decided<T, A>[] {
     if (everyone) this.#waitList.recheckAll();
     if (this.#length > 0) this.#decide(now);
@@ -169,7 +165,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return decided;
   }
 
-  /** Requests were replaced by newcomers; the next poll returns their refusals. */
+  /** Requests were replaced by new ones; the next poll returns their refusals. */
   get hasDecided(): boolean {
     return this.#decided.length > 0;
   }
@@ -195,7 +191,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (this.#failedEvaluations >= FAILED_EVALUATIONS_MAX) this.#wakeAt = now;
   }
 
-  /** Refuses requests whose wait is over; marks groups whose patience or backoff is over as due. */
+  /** Refuses requests whose wait is over; schedules groups whose patience or backoff is over. */
   #expire(now: Instant): void {
     for (let entry = this.#expiry.peek(); entry !== undefined && entry.waitUntil <= now; entry = this.#expiry.peek()) {
       this.#refuse(now, entry, 'expired');
@@ -208,7 +204,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Decides whether the queue is served in this poll; if not, who holds the resource, and until when. */
+  /** Decides whether the queue is served in this poll; if not, which request holds the resource, and until when. */
   #open(now: Instant, queue: ResourceQueue<T, A>): void {
     queue.wakeAt = Infinity;
     const front = queue.front()!;
@@ -216,12 +212,12 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (!queue.isOpen && front.holds) this.#waitList.hold(front.group);
     else if (!queue.isOpen) {
       queue.isOpen = !isClosedForAll(queue, now);
-      if (this.#closesLonger(now, queue, front)) for (const group of queue.groups()) this.#waitList.recheckNow(group);
+      if (this.#isDelayed(now, queue, front)) for (const group of queue.groups()) this.#waitList.recheckNow(group);
     }
     if (queue.isOpen) this.#waitList.isAnyOpen = true;
   }
 
-  /** False if the resource is closed for the first request of the group; sets when the queue opens. */
+  /** False if the resource is closed for the first request of the group; then sets when the queue opens. */
   #isOpenFor(now: Instant, position: QueuePosition<T, A>): boolean {
     const { candidate, group, queue } = position;
     if (candidate === null) return true;
@@ -231,19 +227,19 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return at !== WHEN_SETTLED && at <= now;
   }
 
-  /** A breaker has opened again, or a pause was extended: requests that can no longer start in time are refused now. */
-  #closesLonger(now: Instant, { resource }: ResourceQueue<T, A>, front: QueuePosition<T, A>): boolean {
+  /** A breaker has opened again, or a pause was extended: requests that can no longer start in time are to be refused now. */
+  #isDelayed(now: Instant, { resource }: ResourceQueue<T, A>, front: QueuePosition<T, A>): boolean {
     if (isHoldable(resource) || front.candidate === null) return false;
     const at = resource.earliest(now, front.group.entries.peek()!.applicant.needOn(front.candidate.target));
-    return at > Math.max(now, front.opensAt) + LONGER_MS;
+    return at > Math.max(now, front.opensAt) + DELAY_TOLERATED_MS;
   }
 
-  /** Class by class over all queues: of two that open together the one with the higher class is served first. */
+  /** Serves class by class over all queues, so that of two queues that open together the one with the higher class is first. */
   #serveOpenQueues(now: Instant): void {
     while (this.#waitList.isAnyOpen && this.#failedEvaluations < FAILED_EVALUATIONS_MAX) {
       this.#waitList.isAnyOpen = false;
       for (let rank = 0; rank < SCHEDULING_CLASSES.length; rank++) {
-        // From the end: where a queue becomes empty, the last one takes its index, and that one has been served.
+        // In reverse order: when a queue becomes empty, the last one takes its index, and that one has been served already.
         for (let i = this.#waitList.active.length - 1; i >= 0; i--) {
           const queue = this.#waitList.active[i];
           if (queue?.isOpen === true) this.#serve(now, queue, rank);
@@ -252,7 +248,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Serves an open queue while the first request is of this class or a higher one. */
+  /** Serves an open queue while its first request is of this class or a higher one. */
   #serve(now: Instant, queue: ResourceQueue<T, A>, rank: number): void {
     while (this.#failedEvaluations < FAILED_EVALUATIONS_MAX) {
       const position = queue.front();
@@ -262,7 +258,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       if (!group.isEvaluated || this.#isOpenFor(now, position)) {
         if (this.#tryHead(now, group)) continue;
         this.#failedEvaluations++;
-        if (position.index < 0) continue; // it waits in another queue now
+        if (position.index < 0) continue; // it now waits in another queue
         if (position.opensAt > now) queue.wakeAt = Math.min(queue.wakeAt, position.opensAt);
       } else if (position.holds) this.#waitList.hold(group);
       if (position.holds || queue.skipped.length >= SKIPPED_MAX || isClosedForAll(queue, now)) break;
@@ -271,7 +267,10 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     queue.isOpen = false;
   }
 
-  /** Evaluates the first request of a group. True if another one is first now: it started, was refused, or was isolated. */
+  /**
+   * Evaluates the first request of a group. True if the group has another first request now: this one started, was refused, or was
+   * isolated.
+   */
   #tryHead(now: Instant, group: RequestGroup<T, A>): boolean {
     const entry = group.entries.peek()!;
     const evaluation = this.#evaluator.evaluate(entry, now, false);
@@ -313,9 +312,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     planStart(now, entry, evaluation);
     if (entry.waitUntil > entry.deadline && !group.watchesAll) {
       group.watchesAll = true;
-      for (const other of group.entries.items()) if (other.expiryIndex < 0) this.#watchWait(other);
+      for (const other of group.entries.items()) if (other.expiryIndex < 0) this.#trackExpiry(other);
     }
-    if (entry.waitUntil !== entry.deadline || group.watchesAll) this.#watchWait(entry);
+    if (entry.waitUntil !== entry.deadline || group.watchesAll) this.#trackExpiry(entry);
     group.entries.push(entry, entry.deadline, entry.sequence);
     if (group.entries.peek() !== entry) return;
     if (group.entries.size > 1) this.#waitList.headChanged(group);
@@ -324,8 +323,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     for (const position of entry.group.positions) if (position.opensAt > now) this.#wakeAt = Math.min(this.#wakeAt, position.opensAt);
   }
 
-  /** Its wait is checked wherever it is in its group. */
-  #watchWait(entry: Entry<T, A>): void {
+  /** Tracks the end of its wait independently of its place in its group. */
+  #trackExpiry(entry: Entry<T, A>): void {
     this.#expiry.push(entry, entry.waitUntil, entry.sequence);
     entry.group.expiring++;
   }
@@ -350,7 +349,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #refuse(now: Instant, entry: Entry<T, A>, why: Refusal['why']): void {
     this.#remove(now, entry);
-    // On a retry the requests that still wait go first: the soonest free instant is not what a newcomer gets.
+    // On a retry the requests that still wait go first, so the earliest free instant is not when a new request would start.
     const expected = expectedStart(now, this.#shares, entry, this.#evaluator.outlook(entry, now));
     this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now, expected) });
   }
@@ -372,7 +371,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'start', target, permit, clientPermit };
   }
 
-  /** When a request with the same targets and as much time would start if it came now. */
+  /** When a new request with the same targets and the same time limit would start. */
   #newcomerAt(now: Instant, { applicant, deadline, since, group }: Entry<T, A>): Instant | null {
     const entry = { ...this.#entry(now, applicant, group.rank), deadline: deadline + now - since, waitUntil: Infinity };
     const evaluation = this.#evaluator.evaluate(entry, now, true);

@@ -1,30 +1,30 @@
 /**
- * How the sessions of one client share a resource: start-time fair queueing by used tokens, as between clients. A session with a hundred
- * sub-agents does not block the others. Requests without a session form one session.
+ * How the sessions of one client share a resource: start-time fair queueing by used tokens, as between clients, so that a session with a
+ * hundred sub-agents does not block the others. Requests without a session form one session.
  */
-/** Sessions without waiting requests that are remembered; beyond it those at or below the virtual time are dropped first. */
+/** Remembered sessions without waiting requests; beyond this those at or below the virtual time are dropped first. */
 const ABSENT_MAX = 256;
-/** A side task is ordered behind the main requests of its session by less than any request uses. */
+/** A side task is ordered behind the main requests of its session, by less than any request uses. */
 const SIDE = 0.5;
 
 export interface SessionAccount<S> {
-  /** What it has used so far; the smallest goes first. */
+  /** The amount it has used so far; the smallest goes first. */
   virtualTime: number;
-  /** What its waiting requests will take. */
+  /** The amount that its waiting requests will take. */
   backlog: number;
-  /** The number of its waiting requests that are counted. */
+  /** The number of its waiting requests in `backlog`. */
   waiting: number;
   /** Its positions in the queue. */
   readonly positions: S[];
 }
 
 export class SessionAccounts<S> {
-  /** The account of requests without a session; most clients have no other. */
+  /** The account of requests without a session, the only one of most clients. */
   readonly #unnamed: SessionAccount<S> = { virtualTime: 0, backlog: 0, waiting: 0, positions: [] };
   #named: Map<string, SessionAccount<S>> | null = null;
   #virtualTime = 0;
-  #forgetsAt = ABSENT_MAX;
-  /** Sessions with waiting requests. */
+  #dropsAt = ABSENT_MAX;
+  /** The number of sessions with waiting requests. */
   waiting = 0;
 
   of(session: string): SessionAccount<S> {
@@ -32,7 +32,7 @@ export class SessionAccounts<S> {
     const named = (this.#named ??= new Map());
     let account = named.get(session);
     if (account === undefined) {
-      if (named.size >= this.#forgetsAt) this.#forget(named);
+      if (named.size >= this.#dropsAt) this.#dropAbsent(named);
       account = { virtualTime: this.#virtualTime, backlog: 0, waiting: 0, positions: [] };
       named.set(session, account);
     }
@@ -71,8 +71,8 @@ export class SessionAccounts<S> {
   }
 
   /**
-   * The most of its client's backlog that goes before a request for `amount`, when sessions share fairly; Infinity: no bound, because its
-   * session waits for its fair share already.
+   * The most of its client's backlog that goes before a request for `amount`, where sessions share fairly; Infinity: unbounded, because its
+   * session already waits for its fair share.
    */
   ahead(session: string, amount: number, backlog: number): number {
     const account = this.#find(session);
@@ -81,21 +81,21 @@ export class SessionAccounts<S> {
     return others === 0 || own > (backlog + amount) / (others + 1) ? Infinity : (others + 1) * own - amount;
   }
 
-  /** A session earns nothing while it is absent. */
+  /** A session gains no credit while it is absent. */
   #current(account: SessionAccount<S>): number {
     return account.positions.length > 0 ? account.virtualTime : Math.max(account.virtualTime, this.#virtualTime);
   }
 
-  #forget(named: Map<string, SessionAccount<S>>): void {
+  #dropAbsent(named: Map<string, SessionAccount<S>>): void {
     const absent = [...named].filter(([, { waiting, positions }]) => waiting === 0 && positions.length === 0);
     const owing = absent.filter(([, { virtualTime }]) => virtualTime > this.#virtualTime);
     const kept = new Set(owing.slice(-ABSENT_MAX / 2));
     for (const entry of absent) if (!kept.has(entry)) named.delete(entry[0]);
-    this.#forgetsAt = ABSENT_MAX + 2 * named.size;
+    this.#dropsAt = ABSENT_MAX + 2 * named.size;
   }
 }
 
-/** The order of a group among those of its client; then its deadline. */
+/** The key that orders the groups of one client, before their deadlines. */
 export function timeWithSide(virtualTime: number, isSide: boolean): number {
   return isSide ? virtualTime + SIDE : virtualTime;
 }

@@ -1,24 +1,24 @@
 /**
- * The supply of a resource to one class over time, as far as it is known: what is available and what flows in, less what higher classes
- * wait for and are expected to take at their recent rate; never less than the class's own share.
+ * An estimate of what a resource supplies to one class over time: what is available now and what flows in, less the backlog of higher
+ * classes and their expected further usage at the recent rate, but at least the class's own share.
  *
- * Expecting arrivals of higher classes earns 3 % instead of 32 % of waits in vain at three times the capacity.
+ * Measured at three times the capacity: if arrivals of higher classes are expected, 3 % of requests wait and then expire, otherwise 32 %.
  */
 import type { Instant } from '../../core/clock.ts';
 
-/** The share that is assumed to be left, whatever higher classes took recently. */
+/** The least share that is assumed to be left, however much higher classes took recently. */
 const LEFT_MIN = 0.02;
 
-/** One object, set anew for every question. */
+/** One object, reused for every estimate. */
 export class Supply {
-  /** The first possible start, the amount supplied by then, and the time for each further unit, in milliseconds. */
+  /** The first possible start, the amount supplied by then, and the time per further unit, in milliseconds. */
   #firstAt: Instant = 0;
   #atFirst = 0;
   #unitMs = 0;
   #higher = 0;
   #left = 1;
   #share = 0;
-  /** No other class takes of it, so the estimate is exact. */
+  /** No other class uses the resource, so the estimate is exact. */
   isSure = true;
 
   of(firstAt: Instant, atFirst: number, unitMs: number): this {
@@ -37,17 +37,19 @@ export class Supply {
     return this;
   }
 
-  /** The time for each further unit, in milliseconds. */
+  /** The time per further unit, in milliseconds. */
   get unitMs(): number {
     return this.#unitMs;
   }
 
+  /** The amount supplied by an instant. */
   by(at: Instant): number {
     if (this.#unitMs === 0) return Infinity;
     const flow = (at - this.#firstAt) / this.#unitMs;
     return Math.max(0, this.#atFirst + flow * this.#left - this.#higher, (this.#atFirst + flow) * this.#share);
   }
 
+  /** When an amount is supplied. */
   when(amount: number): Instant {
     const flow = Math.min(
       (amount + this.#higher - this.#atFirst) / this.#left,

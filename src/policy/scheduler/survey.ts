@@ -7,7 +7,7 @@ import type { IndexedHeap } from './indexed-heap.ts';
 import type { Entry, TargetSet, RequestGroup } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
-/** With more request groups than this (one for each client, class and route) only this many are counted. */
+/** With more groups than this (one per client, class and route) only this many are counted. */
 const GROUPS_MAX = 10_000;
 
 export interface WaitingGroup<T extends Capacity, A extends Applicant<T>> {
@@ -17,14 +17,14 @@ export interface WaitingGroup<T extends Capacity, A extends Applicant<T>> {
   readonly first: A;
   readonly since: Instant;
   readonly waitUntil: Instant;
-  /** When a request like it that came now would start, at the current rate of starts; null: unknown. */
+  /** When a new request like it would start, at the current rate of starts; null: unknown. */
   readonly newcomerAt: Instant | null;
 }
 
 export interface Survey<T extends Capacity, A extends Applicant<T>> {
-  /** The largest first. */
+  /** Largest first. */
   readonly groups: readonly WaitingGroup<T, A>[];
-  /** Waiting requests in none of these groups. */
+  /** The number of waiting requests in none of these groups. */
   readonly others: number;
 }
 

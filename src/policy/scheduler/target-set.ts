@@ -24,7 +24,7 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   orderIndex: number;
   /** Handle in the expiry heap; -1: its wait ends with its deadline. */
   expiryIndex: number;
-  /** The target on which it is expected to start, and the queue whose backlog counts it; null: none does. */
+  /** The target on which it is expected to start, and the queue whose backlog counts it; null: none. */
   plannedOn: Candidate<T, A> | null;
   plannedQueue: ResourceQueue<T, A> | null;
   /** The bucket of its deadline (`backlog.ts`). */
@@ -54,11 +54,11 @@ export interface QueuePosition<T extends Capacity, A extends Applicant<T>> {
   candidate: Candidate<T, A> | null;
   /** When the resource opens for its first request without a settlement; `now` or before: unknown. */
   opensAt: Instant;
-  /** Its first request will use this resource; requests behind it may not take it first. */
+  /** Its first request will use this resource, so requests behind it may not take it. */
   holds: boolean;
   /** Skipped in this poll. */
   isSkipped: boolean;
-  /** The evaluation that set this position last. */
+  /** The number of the evaluation that set this position last. */
   mark: number;
   index: number;
 }
@@ -76,22 +76,22 @@ export interface QueueAccounts<T extends Capacity, A extends Applicant<T>> {
 /** One client in one class of a queue. */
 export interface Flow<T extends Capacity, A extends Applicant<T>> extends ClientBacklog {
   readonly client: string;
-  /** What it has used so far, in tokens; the smallest goes first. */
+  /** The amount it has used so far, in tokens; the smallest goes first. */
   virtualTime: number;
   readonly sessions: SessionAccounts<QueuePosition<T, A>>;
   /** Its first group. */
   first: QueuePosition<T, A> | null;
   /** Its other groups; null: there have been none. */
   others: IndexedHeap<QueuePosition<T, A>> | null;
-  /** Groups that refer to it; it is not dropped while there are any. */
+  /** The number of groups that refer to it; while there are any it is not dropped. */
   uses: number;
   index: number;
   urgencyIndex: number;
 }
 
-/** What all queues know of the traffic. */
+/** The traffic that all queues share. */
 export interface Traffic {
-  /** When a request that is no job last arrived. */
+  /** The last arrival of a request that is not a job. */
   interactiveAt: Instant;
 }
 
@@ -106,7 +106,7 @@ export interface ResourceQueue<T extends Capacity, A extends Applicant<T>> {
   wakeAt: Instant;
   /** The first position that holds the resource against requests behind it; set by the last poll. */
   holder: QueuePosition<T, A> | null;
-  /** A request in it may be able to start: it is served in this poll. */
+  /** A request in it may be able to start, so it is served in this poll. */
   isOpen: boolean;
   /** Skipped in this poll, and restored after it. */
   readonly skipped: readonly QueuePosition<T, A>[];
@@ -128,9 +128,9 @@ export interface ResourceQueue<T extends Capacity, A extends Applicant<T>> {
 }
 
 /**
- * The requests of one class, client and session for the same targets, earliest deadline first. Only the first one is evaluated. A request
- * that is blocked by something of its own (its size, its patience, its backoff) moves to a group of its own, so that those behind it are
- * evaluated too.
+ * The requests of one class, client and session for the same targets, ordered by deadline. Only the first one is evaluated. A request that
+ * is blocked by something specific to it (its size, its patience, its backoff) is isolated: it moves to a group of its own, so that those
+ * behind it are evaluated too.
  */
 export class RequestGroup<T extends Capacity, A extends Applicant<T>> {
   readonly targetSet: TargetSet<T, A>;
@@ -138,27 +138,27 @@ export class RequestGroup<T extends Capacity, A extends Applicant<T>> {
   readonly client: string;
   readonly session: string;
   readonly isSide: boolean;
-  /** The group that its only request was isolated from; null: it is an ordinary group. */
+  /** The group from which its only request was isolated; null: an ordinary group. */
   readonly isolatedFrom: RequestGroup<T, A> | null;
   readonly entries = new IndexedHeap<Entry<T, A>>(setOrderIndex);
   readonly positions: QueuePosition<T, A>[] = [];
   /** The accounts of its client and session in each queue that has counted it. */
   readonly flows: QueueAccounts<T, A>[] = [];
-  /** Requests in it that are in the expiry heap. */
+  /** The number of its requests in the expiry heap. */
   expiring = 0;
-  /** A request in it may be ordered by an earlier deadline than the end of its wait, so every wait is in the expiry heap. */
+  /** The order by deadline may differ from the order in which waits end, so every wait is in the expiry heap. */
   watchesAll = false;
-  /** Requests isolated from it that still wait. */
+  /** The number of waiting requests that were isolated from it. */
   isolated = 0;
   /** The target whose capacity its first request holds. */
   holdsOn: Candidate<T, A> | null = null;
-  /** Its first request was evaluated, and its positions are up to date. */
+  /** Its first request has been evaluated, and its positions are up to date. */
   isEvaluated = false;
   /** It is evaluated in this poll, or in the next one. */
   isDue = false;
   /** Handle in the heap of rechecks. */
   recheckIndex = -1;
-  /** The places of its client, while the group is listed there; null: it is not. */
+  /** The places of its client, while the group is in their list; null: it is not. */
   holder: PlaceHolder<T, A> | null = null;
 
   constructor(targetSet: TargetSet<T, A>, rank: number, of: GroupOwner, isolatedFrom: RequestGroup<T, A> | null = null) {
@@ -177,10 +177,10 @@ export class RequestGroup<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-/** Which client and session a group belongs to. */
+/** The client and session that a group belongs to. */
 export type GroupOwner = Pick<Applicant<Capacity>, 'client' | 'session' | 'isSide'>;
 
-/** Up to this many groups are kept when they are empty. */
+/** The most empty groups that are kept. */
 const IDLE_GROUPS_MAX = 64;
 
 /** All requests that wait for the same targets. */
@@ -197,7 +197,7 @@ export class TargetSet<T extends Capacity, A extends Applicant<T>> {
     for (let i = 0; i < 2 * SCHEDULING_CLASSES.length; i++) this.#groups.push(new Map());
   }
 
-  /** Later attempts need nothing of their client's limits, so they do not wait behind first ones, which those limits may block. */
+  /** First attempts are subject to the limits of their client, later ones are not, so that they do not wait behind first ones. */
   group(rank: number, applicant: A): RequestGroup<T, A> {
     const index = 2 * rank + (applicant.own.length > 0 ? 1 : 0);
     const groups = this.#groups[index]!;

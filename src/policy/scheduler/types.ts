@@ -4,31 +4,31 @@ import type { Permit } from '../../core/permit.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 
-/** One request that asks for a permit, before each of its attempts. */
+/** A request for a permit, submitted before each attempt of a request. */
 export interface Applicant<T extends Capacity> {
   readonly class: SchedulingClass;
   /** The client whose share it counts against. */
   readonly client: string;
-  /** The conversation or run that it belongs to; null: none is named. The sessions of a client share what the client gets. */
+  /** The conversation or run that it belongs to; null: none. The sessions of a client divide the share of the client. */
   readonly session: string | null;
   /** A sub-agent or a side task: served after the other requests of its session. */
   readonly isSide: boolean;
-  /** The instant by which it should start. Requests are ordered by it; one that can start at once may do so later. */
+  /** The instant by which it should start; requests are ordered by it. One that can start at once may do so later. */
   readonly deadline: Instant;
   /** The end of the wait: the deadline, or earlier by `queue.maxWait`. */
   readonly waitUntil: Instant;
-  /** The scheduler's own entry for it; null while it does not wait. */
+  /** The scheduler's entry for it; null while it does not wait. */
   waiting: object | null;
   /**
-   * The targets it may run on, best tier first. Applicants that pass the same array share one `TargetSet`, so pass one array for each
-   * route, not a copy for each request.
+   * The targets it may use, best tier first. Applicants with the same array share one `TargetSet`, so pass one array per route, not a copy
+   * per request.
    */
   readonly tiers: readonly (readonly T[])[];
   /** The longest wait for a better tier, in milliseconds. */
   readonly patienceMs: number;
-  /** Until then a better tier is preferred to a tier of last resort. Default: `patienceMs`. */
+  /** Until then a better tier is preferred to a tier of last resort. Default: after `patienceMs`. */
   readonly lastResortAt?: Instant;
-  /** The longest cooldown that is waited for, in milliseconds. */
+  /** The longest cooldown to wait for, in milliseconds. */
   readonly maxCooldownWaitMs: number;
   /** The client's own limits, reserved with the first permit of a request; empty for later attempts. */
   readonly own: readonly Resource[];
@@ -37,16 +37,16 @@ export interface Applicant<T extends Capacity> {
   notBefore(target: T): Instant;
 }
 
-/** The class and times of a more urgent reader that joins a waiting request; the better of old and new applies. */
+/** The class and times of a more urgent caller that joins a waiting request; in each the better value applies. */
 export interface Raise {
   readonly class?: SchedulingClass;
-  /** When it is needed; the earlier applies. */
+  /** Its deadline; the earlier one applies. */
   readonly deadline?: Instant;
-  /** The end of its wait; the later applies. */
+  /** The end of its wait; the later one applies. */
   readonly waitUntil?: Instant;
 }
 
-/** Everything is reserved: the attempt may be sent. */
+/** All resources are reserved: the attempt may be sent. */
 export interface Start<T extends Capacity> {
   readonly kind: 'start';
   readonly target: T;
@@ -60,7 +60,7 @@ export interface Wait {
 }
 
 /**
- * - `infeasible`: by what is known now, it cannot start in time
+ * - `infeasible`: as far as is known, it cannot start in time
  * - `expired`: its wait is over
  * - `queue_full`: the queue has no free place
  */
@@ -85,9 +85,9 @@ export interface Decided<T extends Capacity, A extends Applicant<T>> {
 export type Choose<T extends Capacity, A extends Applicant<T>> = (startable: readonly T[], applicant: A, now: Instant) => T;
 
 export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
-  /** The most requests that may wait. One more is refused with `queue_full`, or replaces one that is (`queue-places.ts`). */
+  /** The most waiting requests. A further one is refused with `queue_full`, or replaces one that is (`queue-places.ts`). */
   readonly queueLengthMax: number;
-  /** Share of starts on a resource that a waiting class keeps while higher classes are served; absent: none. */
+  /** The share of starts on a resource that a waiting class gets while higher classes are served; absent: none. */
   readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   readonly choose: Choose<T, A>;
   /** Called at every start, also where `choose` was not called. */

@@ -3,17 +3,17 @@ import type { Need, Resource } from '../../core/resource.ts';
 
 /** More than the level of any limit. */
 const MANY = 1e9;
-/** How long a result is cached, in milliseconds; a changed limit is noticed after it. */
-const KNOWN_MS = 1_000;
+/** How long a result is cached, in milliseconds; changed limits take effect after that. */
+const CACHED_MS = 1_000;
 
 function times({ requests, inputTokens, outputTokens }: Need, many: number): Need {
   return { requests: requests * many, inputTokens: inputTokens * many, outputTokens: outputTokens * many };
 }
 
-/** How long one unit of a resource takes to refill when it is empty. */
+/** The time in which one unit of a resource refills, measured on an empty one. */
 export class UnitTime {
   readonly #resource: Resource;
-  #knownUntil: Instant = -Infinity;
+  #cachedUntil: Instant = -Infinity;
   /** The last result, in milliseconds. */
   lastMs = 0;
 
@@ -22,14 +22,14 @@ export class UnitTime {
   }
 
   ms(now: Instant, need: Need, amount: number): number {
-    if (now < this.#knownUntil) return this.lastMs;
+    if (now < this.#cachedUntil) return this.lastMs;
     const [some, more] = [times(need, MANY), times(need, 2 * MANY)];
     this.lastMs = (this.#resource.earliestAfter!(now, more, need) - this.#resource.earliestAfter!(now, some, need)) / (MANY * amount);
-    this.#knownUntil = now + KNOWN_MS;
+    this.#cachedUntil = now + CACHED_MS;
     return this.lastMs;
   }
 
-  /** What is available beyond `need` without a wait. */
+  /** The amount available beyond `need` without a wait. */
   freeBeside(now: Instant, need: Need, amount: number, unitMs: number): number {
     const at = this.#resource.earliestAfter!(now, times(need, MANY), need);
     return Math.max(0, MANY * amount - (at - now) / unitMs);

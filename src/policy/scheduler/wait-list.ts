@@ -1,6 +1,6 @@
 /**
- * The positions of all waiting groups: which queues each is in, what it holds, and when it is evaluated again. Bookkeeping for the
- * scheduler; decides nothing.
+ * The positions of all waiting groups: the queues that each is in, the resources that it holds, and when it is evaluated again. Bookkeeping
+ * for the scheduler; makes no decisions.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
@@ -13,17 +13,17 @@ import type { Entry, ResourceQueue, Candidate, QueuePosition } from './target-se
 import type { Applicant } from './types.ts';
 
 /**
- * The most requests skipped in one queue, or isolated from one group, where each is blocked by something of its own. Beyond that those
- * behind wait until one of them moves.
+ * The most requests that are skipped in one queue, or isolated from one group, because each is blocked by something specific to it. Beyond
+ * this, those behind wait until one of them leaves.
  */
 export const SKIPPED_MAX = 16;
 
 export class WaitList<T extends Capacity, A extends Applicant<T>> {
   /** Queues that are not empty. */
   readonly active: ResourceQueue<T, A>[] = [];
-  /** Groups that are not empty, by when they are evaluated again: the end of a wait, a patience, a backoff. */
+  /** Groups that are not empty, by when they are evaluated again: the end of a wait, of a patience or of a backoff. */
   readonly rechecks = new IndexedHeap<RequestGroup<T, A>>((group, index) => (group.recheckIndex = index));
-  /** Groups to be evaluated whatever the queues do. */
+  /** Groups to be evaluated regardless of the queues. */
   readonly due: RequestGroup<T, A>[] = [];
   /** Some queue is to be served. */
   isAnyOpen = false;
@@ -54,7 +54,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     if (waitsFor !== null) this.hold(group);
   }
 
-  /** What it lacks on its target, or others hold there, it holds until it starts there or waits for another target. */
+  /** Holds each resource of its target that it lacks or that others hold, until it starts there or waits for another target. */
   #holdFor(now: Instant, group: RequestGroup<T, A>, { target, queues }: Candidate<T, A>, mark: number): void {
     const need = group.entries.peek()!.applicant.needOn(target);
     for (const queue of queues) {
@@ -68,7 +68,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Makes the positions of the group holders, where they go before the current ones. */
+  /** Makes the positions of the group the holders of their queues, where they go before the current ones. */
   hold(group: RequestGroup<T, A>): void {
     for (const position of group.positions) {
       if (!position.holds) continue;
@@ -106,7 +106,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     this.isAnyOpen = true;
   }
 
-  /** The request is blocked by something of its own where another of its group could start: it moves to a group of its own. */
+  /** Moves a request to a group of its own if it is blocked by something specific to it while another one of its group could start. */
   isolate(now: Instant, entry: Entry<T, A>, evaluation: Evaluation<T, A>): boolean {
     const { group } = entry;
     if (group.isolatedFrom !== null || group.isolated >= SKIPPED_MAX || evaluation.ownBlocked) return false;
@@ -128,7 +128,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Another request is first in the group, or the group is empty. */
+  /** The group has another first request, or is empty. */
   headChanged(group: RequestGroup<T, A>): void {
     group.isEvaluated = false;
     group.holdsOn = null;
@@ -151,7 +151,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     if (group.isolatedFrom.entries.size > 0) this.recheckNow(group.isolatedFrom);
   }
 
-  /** Evaluated in this poll, or in the next one. */
+  /** Schedules an evaluation for this poll, or for the next one. */
   recheckNow(group: RequestGroup<T, A>): void {
     group.isEvaluated = false;
     this.#scheduleRecheck(group, Infinity);
@@ -160,12 +160,12 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     this.due.push(group);
   }
 
-  /** Every group is due. Costs O(groups). */
+  /** Schedules every group. Costs O(groups). */
   recheckAll(): void {
     for (const group of Array.from(this.rechecks.items())) this.recheckNow(group);
   }
 
-  /** Sets when the group is evaluated again: then, or when the wait of its first request ends. */
+  /** Schedules the next evaluation: at this instant, or when the wait of its first request ends. */
   #scheduleRecheck(group: RequestGroup<T, A>, at: Instant): void {
     const { entries, expiring } = group;
     const until = expiring > 0 && entries.peek()!.expiryIndex >= 0 ? at : Math.min(at, entries.peekKey());

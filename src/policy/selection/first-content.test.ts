@@ -5,13 +5,13 @@ import { FirstContentEstimate } from './first-content.ts';
 const STREAM = 0;
 const PLAIN = 1;
 
-/** Calls one after the other, each answered after so long; the instant of the last answer. */
+/** Consecutive calls with these times to first content; returns the instant of the last response. */
 function answer(estimate: FirstContentEstimate, silencesMs: readonly number[], from = 0, kind = STREAM): number {
   let now = from;
   for (const silenceMs of silencesMs) {
     estimate.began(kind, now);
     now += silenceMs;
-    estimate.answered(kind, now, now - silenceMs);
+    estimate.responded(kind, now, now - silenceMs);
   }
   return now;
 }
@@ -20,7 +20,7 @@ const times = (count: number, silenceMs: number): number[] => Array.from({ lengt
 const isAbout = (found: number | null, expected: number): void =>
   assert.ok(found !== null && Math.abs(found - expected) <= expected * 0.1, `${found}, not about ${expected}`);
 
-test('nothing is expected before a few answers were seen, each kind for itself', () => {
+test('nothing is expected before a few responses, each kind by itself', () => {
   const estimate = new FirstContentEstimate();
   answer(estimate, times(4, 500));
   assert.equal(estimate.expectedMs(STREAM, 2000), null);
@@ -40,7 +40,7 @@ test('it rises fast and falls slowly', () => {
   isAbout(estimate.expectedMs(STREAM, now), 500);
 });
 
-test('calls that wait and grow old count before anything is answered, a single one does not', () => {
+test('waiting calls count by their age before any response, a single one does not', () => {
   const estimate = new FirstContentEstimate();
   const now = answer(estimate, times(20, 500));
   estimate.began(STREAM, now);
@@ -51,10 +51,10 @@ test('calls that wait and grow old count before anything is answered, a single o
   estimate.gaveUp(STREAM, now + 8000, now);
   estimate.gaveUp(STREAM, now + 8000, now);
   const learned = estimate.expectedMs(STREAM, now + 8000)!;
-  assert.ok(learned > 3000 && learned < 8000, `what was given up in silence was slow: ${learned}`);
+  assert.ok(learned > 3000 && learned < 8000, `silence that was given up counts as slow: ${learned}`);
 });
 
-test('a call that fails at once says nothing of how quick it is', () => {
+test('a call that fails at once does not count as fast', () => {
   const estimate = new FirstContentEstimate();
   const now = answer(estimate, times(20, 500));
   for (let i = 0; i < 50; i++) {
@@ -64,7 +64,7 @@ test('a call that fails at once says nothing of how quick it is', () => {
   isAbout(estimate.expectedMs(STREAM, now + 1), 500);
 });
 
-test('what was measured fades', () => {
+test('measurements decay', () => {
   const estimate = new FirstContentEstimate();
   const now = answer(estimate, times(20, 8000));
   assert.ok(estimate.expectedMs(STREAM, now + 180_000)! < 500);

@@ -1,60 +1,60 @@
 /**
- * How long a target may be expected to be silent before its first content, for each kind of call: what choosing within a tier goes by.
+ * The expected time to first content of a target, for each kind of call: the basis of the choice within a tier.
  *
- * A moving average that rises fast and falls slowly, so that a target which has just become slow is left alone at once. What it has
- * not answered yet counts too: a target that has fallen silent gives no answers to learn from, but the calls that wait at it grow
- * old. What was measured fades, so that nobody is avoided for ever for what it once was.
+ * It is a moving average that rises fast and falls slowly, so that a target that becomes slow loses traffic at once. Running calls count
+ * too, by their age, because a target that hangs produces no responses to measure. Measurements decay, so that a target is not avoided for
+ * a past that is over.
  */
 import type { Instant } from '../../core/clock.ts';
 
-/** Share of the newest answer in the average, where it is slower and where it is faster. */
+/** The weight of a new response in the average, where it is slower and where it is faster. */
 const WEIGHT_OF_SLOWER = 0.3;
 const WEIGHT_OF_FASTER = 0.1;
-/** Fewer answers say nothing. */
+/** Fewer responses are no estimate. */
 const LEARNED_AFTER = 5;
-/** What was measured loses all but a third of its weight in this time, in milliseconds. */
-const FADES_IN_MS = 60_000;
-/** A single call may be slow for reasons of its own: so many have to wait before their age counts. */
+/** Measurements decay to a third in this time, in milliseconds. */
+const DECAY_MS = 60_000;
+/** A single call may be slow for reasons of its own; this many must be waiting before their age counts. */
 const WAITING_MIN = 2;
 
 interface Kind {
   averageMs: number;
-  answers: number;
+  responses: number;
   measuredAt: Instant;
-  /** Calls that have no content yet, and the sum of the instants at which they began. */
+  /** Calls without content so far, and the sum of their starts. */
   waiting: number;
   beganSum: number;
 }
 
 export class FirstContentEstimate {
-  /** By kind of call; kinds are small numbers. */
+  /** By kind of call; kinds are small integers. */
   readonly #kinds: (Kind | undefined)[] = [];
 
-  /** A call begins. It ends exactly once, with `answered` or `gaveUp`. */
+  /** A call starts. It ends exactly once, with `responded` or `gaveUp`. */
   began(kind: number, now: Instant): void {
-    const known = (this.#kinds[kind] ??= { averageMs: 0, answers: 0, measuredAt: now, waiting: 0, beganSum: 0 });
+    const known = (this.#kinds[kind] ??= { averageMs: 0, responses: 0, measuredAt: now, waiting: 0, beganSum: 0 });
     known.waiting++;
     known.beganSum += now;
   }
 
-  /** Its first content has come, or the whole of a plain answer. */
-  answered(kind: number, now: Instant, beganAt: Instant): void {
+  /** The first content has come, or the whole of a non-streaming response. */
+  responded(kind: number, now: Instant, beganAt: Instant): void {
     const known = this.#leave(kind, beganAt);
     learn(known, now, now - beganAt);
   }
 
-  /** It ended without content. If its silence was longer than what is expected, that was learned all the same. */
+  /** The call ended without content. Silence beyond the average is learned all the same. */
   gaveUp(kind: number, now: Instant, beganAt: Instant): void {
     const known = this.#leave(kind, beganAt);
     if (now - beganAt > known.averageMs) learn(known, now, now - beganAt);
   }
 
-  /** In milliseconds; null while too little is known. */
+  /** In milliseconds; null: too few responses. */
   expectedMs(kind: number, now: Instant): number | null {
     const known = this.#kinds[kind];
-    if (known === undefined || known.answers < LEARNED_AFTER) return null;
-    const measuredMs = known.averageMs * Math.exp((known.measuredAt - now) / FADES_IN_MS);
-    return known.waiting < WAITING_MIN ? measuredMs : Math.max(measuredMs, now - known.beganSum / known.waiting);
+    if (known === undefined || known.responses < LEARNED_AFTER) return null;
+    const decayedMs = known.averageMs * Math.exp((known.measuredAt - now) / DECAY_MS);
+    return known.waiting < WAITING_MIN ? decayedMs : Math.max(decayedMs, now - known.beganSum / known.waiting);
   }
 
   #leave(kind: number, beganAt: Instant): Kind {
@@ -67,7 +67,7 @@ export class FirstContentEstimate {
 
 function learn(known: Kind, now: Instant, silenceMs: number): void {
   known.measuredAt = now;
-  known.answers++;
-  const weight = Math.max(1 / known.answers, silenceMs > known.averageMs ? WEIGHT_OF_SLOWER : WEIGHT_OF_FASTER);
+  known.responses++;
+  const weight = Math.max(1 / known.responses, silenceMs > known.averageMs ? WEIGHT_OF_SLOWER : WEIGHT_OF_FASTER);
   known.averageMs += weight * (silenceMs - known.averageMs);
 }

@@ -1,31 +1,31 @@
 import type { Instant } from '../../core/clock.ts';
 
 const WEIGHT_OF_NEWEST = 0.1;
-/** A target never loses all its weight: what is never asked can never recover. */
+/** A target always keeps some weight: without calls it could never recover. */
 const HEALTH_MIN = 0.05;
-/** Failures are forgotten to a third in this time, in milliseconds: a target that is asked seldom has to recover too. */
-const FADES_IN_MS = 300_000;
+/** Failures decay to a third in this time, in milliseconds, so that a target with few calls recovers too. */
+const DECAY_MS = 300_000;
 
-/** The recent share of successes of a target, as a moving average over its last attempts. */
+/** The recent success rate of a target, as a moving average over its attempts. */
 export class Health {
-  #failing = 0;
+  #failureRate = 0;
   #at: Instant = 0;
 
   valueAt(now: Instant): number {
-    return Math.max(HEALTH_MIN, 1 - this.#failingAt(now));
+    return Math.max(HEALTH_MIN, 1 - this.#failureRateAt(now));
   }
 
   record(now: Instant, success: boolean): void {
-    const failing = this.#failingAt(now);
-    this.#failing = failing + WEIGHT_OF_NEWEST * ((success ? 0 : 1) - failing);
+    const rate = this.#failureRateAt(now);
+    this.#failureRate = rate + WEIGHT_OF_NEWEST * ((success ? 0 : 1) - rate);
     this.#at = now;
   }
 
   reset(): void {
-    this.#failing = 0;
+    this.#failureRate = 0;
   }
 
-  #failingAt(now: Instant): number {
-    return this.#failing === 0 ? 0 : this.#failing * Math.exp((this.#at - now) / FADES_IN_MS);
+  #failureRateAt(now: Instant): number {
+    return this.#failureRate === 0 ? 0 : this.#failureRate * Math.exp((this.#at - now) / DECAY_MS);
   }
 }

@@ -9,7 +9,7 @@ import type { Weighted } from './selection.ts';
 const KIND = 0;
 
 interface Seen extends Weighted {
-  /** What it is expected to need. */
+  /** The expected time to first content. */
   expected: number | null;
 }
 
@@ -31,7 +31,7 @@ function tier(...weights: readonly (readonly [weight: number, health?: number])[
   return weights.map(([weight, health], i) => target(`${i}`, weight, health, time));
 }
 
-/** Which of the startable ones each of the next requests starts on, by index in the tier. */
+/** The targets on which the next requests start, by index in the tier. */
 function starts(targets: readonly Weighted[], count: number, seed = 5, startable: readonly Weighted[] = targets): number[] {
   const random = createSeededRandom(seed);
   return Array.from({ length: count }, () => {
@@ -56,12 +56,12 @@ function assertShares(found: readonly number[], expected: readonly number[]): vo
     assert.ok(Math.abs(found[i]! - share) < 0.02, `${found.join(' ')} for ${expected.join(' ')}`);
 }
 
-test('requests are shared by weight, to the request', () => {
+test('requests are shared exactly by weight', () => {
   const targets = tier([3], [1]);
   assert.deepEqual(countsOf(starts(targets, 40), targets), [30, 10]);
 });
 
-test('equal ones are served in turn; chance decides who is first', () => {
+test('equal targets take turns; the first one is random', () => {
   const firsts = new Set<number>();
   for (let seed = 0; seed < 20; seed++) {
     const targets = tier([1], [1], [1]);
@@ -72,12 +72,12 @@ test('equal ones are served in turn; chance decides who is first', () => {
   assert.equal(firsts.size, 3);
 });
 
-test('a target that fails often gets less', () => {
+test('a target that fails often gets fewer requests', () => {
   const targets = tier([1, 0.5], [1, 1]);
   assert.deepEqual(countsOf(starts(targets, 100), targets), [20, 80]);
 });
 
-test('one that is far slower than the quickest gets much less, but never nothing', () => {
+test('one that is far slower than the fastest gets far fewer requests, but never none', () => {
   const targets = tier([1], [1]);
   targets[0]!.expected = 500;
   const shares: number[] = [];
@@ -90,7 +90,7 @@ test('one that is far slower than the quickest gets much less, but never nothing
   assert.deepEqual(shares, [105, 105, 48, 24, 10]);
 });
 
-test('what is not known, or quick enough for anybody, makes no difference', () => {
+test('unknown times, and times that are fast enough, make no difference', () => {
   const targets = tier([3], [1]);
   for (const [first, second] of [
     [null, 50_000],
@@ -103,14 +103,14 @@ test('what is not known, or quick enough for anybody, makes no difference', () =
   }
 });
 
-test('a target that was out does not catch up on what it missed', () => {
+test('a target that was unavailable does not catch up on missed turns', () => {
   const targets = tier([1], [1]);
   starts(targets, 100, 5, [targets[0]!]);
   const [first, second] = countsOf(starts(targets, 20), targets);
   assert.ok(Math.abs(first! - second!) <= 2, `${first} and ${second}`);
 });
 
-test('property: over any weights the shares are right to a request each', () => {
+test('property: for any weights the shares are exact to one request each', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 }), fc.integer(), (weights, seed) => {
       const targets = tier(...weights.map((weight) => [weight] as const));
@@ -122,7 +122,7 @@ test('property: over any weights the shares are right to a request each', () => 
   );
 });
 
-test('property: the choice is always one of the targets, whatever chance says', () => {
+test('property: the choice is always one of the targets, whatever the random numbers', () => {
   const weights = fc.array(
     fc.record({ weight: fc.double({ min: 1e-9, max: 1e9, noNaN: true }), health: fc.double({ min: 0.05, max: 1, noNaN: true }) }),
     { minLength: 1, maxLength: 8 },
@@ -144,7 +144,7 @@ test('keys spread over the targets by weight', () => {
   );
 });
 
-test('property: a key keeps its place in any order, and when another target leaves; only those of the one that left move', () => {
+test('property: a key keeps its target in any order; when a target leaves, only its own keys move', () => {
   const targets = ['a', 'b', 'c', 'd', 'e'].map((key) => target(key));
   fc.assert(
     fc.property(fc.string(), fc.shuffledSubarray(targets, { minLength: 5 }), fc.nat(4), (key, shuffled, gone) => {
@@ -156,7 +156,7 @@ test('property: a key keeps its place in any order, and when another target leav
   );
 });
 
-test('health is the recent share of successes; it never reaches nothing, and recovers', () => {
+test('health is the recent success rate; it never reaches zero, and recovers', () => {
   const health = new Health();
   assert.equal(health.valueAt(0), 1);
   for (let i = 0; i < 200; i++) health.record(0, i % 2 === 0);
@@ -170,7 +170,7 @@ test('health is the recent share of successes; it never reaches nothing, and rec
   assert.equal(health.valueAt(0), 1);
 });
 
-test('health comes back with time where nobody asks', () => {
+test('health recovers with time without calls', () => {
   const health = new Health();
   for (let i = 0; i < 200; i++) health.record(0, false);
   const after = [60_000, 300_000, 1_200_000].map((now) => health.valueAt(now));

@@ -1,47 +1,47 @@
-/** Which of a tier's targets that can start now gets the request (docs/decisions/013-weighted-rotation.md). */
+/** Chooses among the targets of a tier that can start now (docs/decisions/013-weighted-rotation.md). */
 import type { Instant } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 
 /** The virtual time of a tier: how far its targets have been served, each by its weight. */
-export interface TierTime {
+export interface TierClock {
   now: number;
 }
 
 export interface Weighted {
-  /** Share of the tier's requests, above 0. */
+  /** Its share of the tier's requests; above 0. */
   readonly weight: number;
-  /** What affinity hashes: the same for the same place whatever the order of the list. */
+  /** Hashed for affinity; the same for the same target whatever the order of the list. */
   readonly affinityKey: string;
   /** Shared by the tier. */
-  readonly time: TierTime;
+  readonly time: TierClock;
   /** The virtual time of its next turn. */
   turn: number;
-  /** By how much it lags behind the quickest of its tier, as far as that counts; 1: not at all. */
+  /** Factor by which it is slower than the fastest of its tier, beyond the tolerance; 1: it is not. */
   slowness: number;
-  /** Recent share of successes, in (0, 1]. */
+  /** Recent success rate, in (0, 1]. */
   healthAt(now: Instant): number;
-  /** Milliseconds until first content that a call of this kind has to expect there; null: not known. */
+  /** Expected time to first content of this kind of call, in milliseconds; null: unknown. */
   expectedMs(kind: number, now: Instant): number | null;
 }
 
 /**
- * How much slower than the quickest a target may be before that counts. Providers differ, and whoever set the weights knew them; what
- * is seen of equal ones differs by chance.
+ * A target may be this many times slower than the fastest before it loses weight: the configured weights already reflect how providers
+ * differ, and equal ones differ by chance.
  */
-const SLOWNESS_IGNORED = 2;
-/** Below this nobody is slow, in milliseconds. */
-const QUICK_MS = 100;
-/** Beyond that it loses weight faster than it is slower: its callers would be better off elsewhere, each by so much. */
+const SLOWNESS_TOLERATED = 2;
+/** Faster than this, in milliseconds, counts as this. */
+const FAST_MS = 100;
+/** Beyond the tolerance a target loses weight by this power of its slowness, because each of its requests would be faster elsewhere. */
 const SLOWNESS_POWER = 3;
-/** However slow, it is asked sometimes: what is never asked can never recover. */
+/** The bound of the slowness: without calls a target could never recover. */
 const SLOWNESS_MAX = 20;
-/** Failed attempts cost more than their share: each is made good by another call. */
+/** Failed attempts cost more than their share, because each needs another call. */
 const HEALTH_POWER = 2;
 
 /**
- * By weight, corrected for health and for the expected time to first content: a target that fails often loses weight before its breaker
- * opens, so does one that is slow. In turn and not by chance, so that a few requests are shared as evenly as many; chance
- * decides among those whose turn it is. A target that was out for a while does not catch up on what it missed.
+ * Chooses by weight, corrected for health and for the expected time to first content, so that a target that fails or slows down loses
+ * traffic before its breaker opens. Targets take turns (weighted fair queueing) instead of being drawn at random, so that few requests are
+ * shared as evenly as many; ties are broken at random. A target that was unavailable does not catch up on the turns that it missed.
  */
 export function chooseByWeight<T extends Weighted>(startable: readonly T[], kind: number, now: Instant, random: Random): T {
   compare(startable, kind, now);
@@ -58,27 +58,27 @@ export function chooseByWeight<T extends Weighted>(startable: readonly T[], kind
   return best;
 }
 
-/** A request starts on the target, whoever chose it: its next turn comes the later, the smaller its weight. */
+/** Called for every start, also where no choice was made: sets the target's next turn, later for smaller weights. */
 export function takeTurn(target: Weighted, now: Instant): void {
   const at = Math.max(target.turn, target.time.now);
   target.time.now = at;
   target.turn = at + target.slowness / (target.weight * target.healthAt(now) ** HEALTH_POWER);
 }
 
-/** How slow each is beside the quickest. */
+/** Sets the slowness of each relative to the fastest. */
 function compare(startable: readonly Weighted[], kind: number, now: Instant): void {
-  let quickestMs = Infinity;
-  for (const target of startable) quickestMs = Math.min(quickestMs, target.expectedMs(kind, now) ?? Infinity);
+  let fastestMs = Infinity;
+  for (const target of startable) fastestMs = Math.min(fastestMs, target.expectedMs(kind, now) ?? Infinity);
   for (const target of startable) {
     const expectedMs = target.expectedMs(kind, now) ?? 0;
     target.slowness = Math.min(
       SLOWNESS_MAX,
-      Math.max(1, expectedMs / (SLOWNESS_IGNORED * Math.max(QUICK_MS, quickestMs))) ** SLOWNESS_POWER,
+      Math.max(1, expectedMs / (SLOWNESS_TOLERATED * Math.max(FAST_MS, fastestMs))) ** SLOWNESS_POWER,
     );
   }
 }
 
-/** The same place for the same key as long as it is there (rendezvous hashing, weighted), so that prompt caches are used. */
+/** The same target for the same key while it can start, so that prompt caches are used (weighted rendezvous hashing). */
 export function chooseByAffinity<T extends Weighted>(startable: readonly T[], key: string): T {
   let best = startable[0]!;
   let bestScore = -Infinity;

@@ -3,15 +3,15 @@ import type { Failure } from '../../core/facts.ts';
 const TEXT_LENGTH_MAX = 160;
 
 /**
- * What an error has in common with others of its kind: status, code, type, field, and its text without quoted parts and numbers, which
- * differ from request to request. At most a few hundred characters; holds nothing that stood in quotation marks.
+ * What an error has in common with others of its kind: status, code, type, field, and its text without quoted parts and numbers, which vary
+ * between requests. At most a few hundred characters, without any quoted text.
  */
 export function errorSignature(failure: Failure): string {
   const { kind, status, code, type, param, message } = failure;
   return [kind, status ?? '', code ?? '', type ?? '', place(param ?? ''), general(message)].join('|');
 }
 
-/** The field, without the places of items in a list. */
+/** The field without list indices. */
 function place(param: string): string {
   return param.replaceAll(/(?<=[.[])\d+/g, '#').slice(0, TEXT_LENGTH_MAX);
 }

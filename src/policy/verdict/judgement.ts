@@ -1,4 +1,4 @@
-/** What a failed attempt can mean. */
+/** The possible consequences of a failed attempt. */
 import type { Reason, Verdict } from '../../core/outcome.ts';
 import type { Blame } from '../../core/credential-words.ts';
 
@@ -8,24 +8,24 @@ export interface Judgement {
   /** For the target's breaker. */
   readonly health: 'failure' | 'neutral';
   /**
-   * - `cooldown`: the target pauses for the time asked, else by our own backoff
-   * - `bench`: the credential is quarantined for `benchMs`, or longer where that is asked
-   * - `suspect`: the same once a second witness says so (`Suspicion`)
-   * - `none`: though a `retry` that asks for a time is given it
+   * - `cooldown`: the target pauses for the requested time, else for the default backoff
+   * - `bench`: the credential is quarantined for `benchMs`, or longer where the provider asks for it
+   * - `suspect`: the same once an independent refusal confirms it (`Suspicion`)
+   * - `none`: nothing, except that a `retry` waits for a requested time
    */
   readonly effect: 'cooldown' | 'bench' | 'suspect' | 'none';
   readonly benchMs: number;
-  /** A cooldown without a time asked is four times as long: the target wants fewer requests, not the same ones later. */
+  /** A cooldown without a requested time is four times as long: the target needs fewer requests, not the same ones later. */
   readonly longerPause: boolean;
-  /** Every other target would say the same unless it is another model: credentials of the same model are passed over too. */
+  /** Every other target of the same model would refuse the request too, so other credentials for that model are skipped. */
   readonly requestAtFault: boolean;
-  /** What a refused credential is blamed for; null: the failure is none of a credential. */
+  /** What a refused credential is attributed to; null: the failure does not concern a credential. */
   readonly blame: Blame | null;
 }
 
 const MINUTE = 60_000;
 const QUOTA_BENCH_MS = 10 * MINUTE;
-/** The day ends at midnight somewhere; one call in an hour finds out. */
+/** A daily quota resets at midnight in an unknown time zone; one call an hour finds out. */
 const DAILY_BENCH_MS = 60 * MINUTE;
 const AUTH_BENCH_MS = 5 * MINUTE;
 
@@ -47,7 +47,7 @@ export function judgement(verdict: Judgement['verdict'], reason: Reason, parts: 
 
 export const RATE_LIMITED = judgement('retry', 'rate_limited', { effect: 'cooldown' });
 export const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown', longerPause: true });
-/** Only this kind of request finds no room: the others go on. */
+/** Only this kind of request lacks capacity: other requests continue. */
 export const NO_FLEX = judgement('retry', 'rate_limited');
 export const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });
 export const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS, blame: 'account' });
@@ -68,10 +68,10 @@ export const MODEL_NOT_FOUND = judgement('switch', 'model_not_found', { requestA
 export const UNSUPPORTED = judgement('switch', 'unsupported', { requestAtFault: true });
 export const CONTENT_FILTER = judgement('switch', 'content_filter', { requestAtFault: true });
 export const INVALID_REQUEST = judgement('reject', 'invalid_request', { requestAtFault: true });
-/** No rule knows the error: another target gives a second opinion. */
+/** No rule covers the error: another target gives a second opinion. */
 export const REFUSED = judgement('switch', 'refused', { requestAtFault: true });
 
-/** A refusal that a second target has confirmed, now or lately. */
+/** A refusal that a second target has confirmed, now or recently. */
 export const CONFIRMED_REFUSAL = judgement('reject', 'invalid_request', { requestAtFault: true });
-/** A refusal of what we added or changed: the same target is asked again at once without it. */
+/** A refusal of something that the gateway added or changed: the same target is called again at once without it. */
 export const REPAIRED: Judgement = judgement('retry', 'unsupported', { requestAtFault: true });

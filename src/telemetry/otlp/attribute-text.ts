@@ -9,7 +9,7 @@ const KEYS = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key,
 export class AttributeText {
   #text = '';
 
-  /** Adds a word of ours, a number or a flag; nothing if there is no value. */
+  /** Adds a word without special characters, a number or a flag; nothing if there is no value. */
   put(key: keyof typeof NAMES, value: string | number | boolean | null | undefined): this {
     if (value === null || value === undefined) return this;
     if (typeof value === 'string') return this.#add(key, `"stringValue":"${value}"`);

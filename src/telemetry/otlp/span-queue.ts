@@ -155,7 +155,7 @@ export class SpanQueue {
   #afterFailure(spans: number, error: Error): void {
     this.countLost(spans);
     if (this.#isClosed) return;
-    // Those who wait for a flush do not wait for a collector that is gone.
+    // A flush does not wait for a collector that is gone.
     if (this.#waiters.length > 0) this.#loseQueued();
     this.#pausedUntil = this.#options.clock.now() + retryMs;
     this.#timer?.cancel();

@@ -96,7 +96,7 @@ function setUp(t: TestContext, parts: Partial<EngineSpec> = {}, warm = false) {
 const stream = { stream: true, stream_options: { include_usage: true } };
 const codeOf = ({ text }: Told): string => (JSON.parse(text) as { error: { code: string } }).error.code;
 
-test('a plain answer comes as one JSON text, with its tokens and the name of who wrote it', async (t) => {
+test('a non-streaming response is one JSON text, with token counts and model name', async (t) => {
   const { send } = setUp(t);
   const told = send('say hello');
   await told.over;
@@ -107,7 +107,7 @@ test('a plain answer comes as one JSON text, with its tokens and the name of who
   assert.deepEqual(answer.usage, { prompt_tokens: 3, completion_tokens: 1, total_tokens: 4 });
 });
 
-test('a stream comes as events, with a usage chunk where it is asked for, and its end', async (t) => {
+test('a stream has events, a usage chunk if requested, and a terminator', async (t) => {
   const { send } = setUp(t);
   const told = send('say hello', stream);
   await told.over;
@@ -117,14 +117,14 @@ test('a stream comes as events, with a usage chunk where it is asked for, and it
   assert.match(told.headers['content-type'] as string, /event-stream/);
 });
 
-test('legacy completions are answered in their own form', async (t) => {
+test('legacy completions have their own response format', async (t) => {
   const { send } = setUp(t);
   const told = send('', { prompt: 'say hello' }, '/completions');
   await told.over;
   assert.match(told.text, /"object":"text_completion".*"text":"hello"/);
 });
 
-test('what no local model can do is refused, so that another target is asked', async (t) => {
+test('unsupported features are refused, so that another target is used', async (t) => {
   const { send } = setUp(t);
   for (const more of [{ tools: [{ type: 'function' }] }, { response_format: { type: 'json_object' } }, { n: 2 }]) {
     const told = send('say hello', more);
@@ -140,21 +140,21 @@ test('what no local model can do is refused, so that another target is asked', a
   assert.deepEqual(embeddings.order, ['sent', '501', 'end']);
 });
 
-test('a model that nobody configured is not found', async (t) => {
+test('a model that is not configured is not found', async (t) => {
   const { send } = setUp(t);
   const told = send('say hello', {}, '/chat/completions', 'other');
   await told.over;
   assert.deepEqual(told.order, ['sent', '404', 'end']);
 });
 
-test('everything that is not local goes on over HTTP', (t) => {
+test('all other requests are sent over HTTP', (t) => {
   const { transport, http } = setUp(t);
   const request = { origin: 'https://h', path: '/v1/x', method: 'POST', headers: [], body: null, connectTimeoutMs: 1 };
   transport.send(request, { onSent() {}, onHeaders() {}, onData() {}, onEnd() {}, onError() {} });
   assert.deepEqual(http, ['https://h']);
 });
 
-test('calls are answered one at a time, in the order they came', async (t) => {
+test('calls run one at a time, in order', async (t) => {
   const { send } = setUp(t);
   const ends: number[] = [];
   const calls = Array.from({ length: 5 }, (_, i) => {
@@ -165,7 +165,7 @@ test('calls are answered one at a time, in the order they came', async (t) => {
   assert.deepEqual(ends, [0, 1, 2, 3, 4]);
 });
 
-test('a caller that leaves stops the writing, and the next is answered by the same thread', async (t) => {
+test('a caller that disconnects stops generation, and the same thread serves the next call', async (t) => {
   const { send, transport } = setUp(t);
   const told = send('drip', stream);
   await told.firstData;
@@ -177,7 +177,7 @@ test('a caller that leaves stops the writing, and the next is answered by the sa
   assert.equal(transport.status()[0]?.crashes, 0);
 });
 
-test('a caller that leaves before its turn costs nothing', async (t) => {
+test('a caller that disconnects before its turn starts nothing', async (t) => {
   const { send } = setUp(t);
   const first = send('drip', stream);
   const second = send('exit');
@@ -190,7 +190,7 @@ test('a caller that leaves before its turn costs nothing', async (t) => {
   assert.deepEqual(third.order, ['sent', '200', 'end']);
 });
 
-test('a thread that does not stop when told is ended, and the next call gets a fresh one', async (t) => {
+test('a thread that does not stop in time is terminated, and the next call gets a new one', async (t) => {
   const { send, clock, transport } = setUp(t);
   const told = send('begin, spin', stream);
   await told.firstData;
@@ -205,10 +205,10 @@ test('a thread that does not stop when told is ended, and the next call gets a f
 
 for (const [what, reason] of [
   ['exit', /code 7/],
-  ['throw', /nobody catches/],
+  ['throw', /uncaught/],
   ['eat', /memory/],
 ] as const) {
-  test(`a thread that crashes (${what}) fails its call, and the next gets a fresh one`, async (t) => {
+  test(`a thread that crashes (${what}) fails its call, and the next gets a new one`, async (t) => {
     const { send, transport } = setUp(t);
     const told = send(what);
     await told.over;
@@ -226,7 +226,7 @@ for (const [what, reason] of [
   });
 }
 
-test('a crash within a stream breaks it: it never looks complete', async (t) => {
+test('a crash during a stream aborts it, so that it never looks complete', async (t) => {
   const { send } = setUp(t);
   for (const what of ['begin, exit', 'begin, reject']) {
     const told = send(what, stream);
@@ -237,7 +237,7 @@ test('a crash within a stream breaks it: it never looks complete', async (t) => 
   }
 });
 
-test('an engine that fails on one prompt says so, and lives on', async (t) => {
+test('an engine that fails on one prompt reports an error and continues', async (t) => {
   const { send, transport } = setUp(t);
   const told = send('reject');
   await told.over;
@@ -246,7 +246,7 @@ test('an engine that fails on one prompt says so, and lives on', async (t) => {
   assert.equal(transport.status()[0]?.crashes, 0);
 });
 
-test('a thread that crashes again and again is started after longer and longer pauses', async (t) => {
+test('a thread that crashes repeatedly restarts after growing pauses', async (t) => {
   const { send, clock } = setUp(t);
   const ask = async (what: string): Promise<Told> => {
     const told = send(what);
@@ -264,10 +264,10 @@ test('a thread that crashes again and again is started after longer and longer p
   clock.advance(2_000);
   assert.deepEqual((await ask('say hello')).order, ['sent', '200', 'end']);
   await ask('exit');
-  assert.deepEqual((await ask('say hello')).order, ['sent', '200', 'end'], 'an answer ends the row of crashes');
+  assert.deepEqual((await ask('say hello')).order, ['sent', '200', 'end'], 'a response resets the count of crashes');
 });
 
-test('a model that can not be loaded fails every call that waits for it, and is not tried again at once', async (t) => {
+test('a model that cannot be loaded fails all waiting calls, and is not loaded again at once', async (t) => {
   const { send, clock, transport } = setUp(t, { weights: 'missing' });
   const calls = [send('say a'), send('say b')];
   await Promise.all(calls.map((told) => told.over));
@@ -279,10 +279,10 @@ test('a model that can not be loaded fails every call that waits for it, and is 
   clock.advance(1_000);
   const later = send('say a');
   await later.over;
-  assert.equal(later.headers['retry-after-ms'], undefined, 'it was tried again');
+  assert.equal(later.headers['retry-after-ms'], undefined, 'loading was retried');
 });
 
-test('nothing is started before the first call, unless it is to be warm', async (t) => {
+test('nothing is started before the first call, except warm models', async (t) => {
   const cold = setUp(t);
   assert.equal(cold.transport.status()[0]?.state, 'idle');
   const warm = setUp(t, {}, true);
@@ -297,7 +297,7 @@ test('nothing is started before the first call, unless it is to be warm', async 
   });
 });
 
-test('what comes while the caller is behind is told when it has caught up', async (t) => {
+test('events during back-pressure are delivered when the caller resumes', async (t) => {
   const { send } = setUp(t);
   const told = send('say hello', stream);
   told.call.pause();
@@ -308,14 +308,14 @@ test('what comes while the caller is behind is told when it has caught up', asyn
   assert.match(told.text, /hello/);
 });
 
-test('a reload leaves an engine alone whose settings are the same, and lets the others end what they do', async (t) => {
+test('a reload keeps engines with equal settings, and lets others finish their calls', async (t) => {
   const { send, transport } = setUp(t);
   const running = send('drip', stream);
   await running.firstData;
   transport.configure([{ spec: specOf(), warm: false }]);
   assert.equal(transport.status()[0]?.state, 'ready');
   transport.configure([{ spec: specOf({ maxTokens: 5 }), warm: true }]);
-  assert.equal(transport.status()[0]?.state, 'idle', 'two of a model would be twice its memory');
+  assert.equal(transport.status()[0]?.state, 'idle', 'two copies of a model would take twice the memory');
   const next = send('say hello');
   running.call.abort();
   await next.over;
@@ -326,7 +326,7 @@ test('a reload leaves an engine alone whose settings are the same, and lets the 
   assert.deepEqual(gone.order, ['sent', '404', 'end']);
 });
 
-test('closing breaks off what runs and ends the threads', async (t) => {
+test('closing aborts running calls and terminates the threads', async (t) => {
   const { send, transport } = setUp(t);
   const running = send('drip', stream);
   const waiting = send('say hello');
@@ -336,7 +336,7 @@ test('closing breaks off what runs and ends the threads', async (t) => {
   assert.deepEqual(waiting.order, ['sent', 'error']);
 });
 
-test('an engine that a reload has replaced crashes for its own callers only', async (t) => {
+test('a crash of a replaced engine affects its own callers only', async (t) => {
   const { send, transport } = setUp(t);
   const running = send('drip', stream);
   const crashing = send('exit');
@@ -350,7 +350,7 @@ test('an engine that a reload has replaced crashes for its own callers only', as
   assert.deepEqual(next.order, ['sent', '200', 'end']);
 });
 
-test('a call in the instant of a reload is answered', async (t) => {
+test('a call during a reload succeeds', async (t) => {
   const { send, transport } = setUp(t);
   const told = send('say hello');
   transport.configure([{ spec: specOf({ maxTokens: 5 }), warm: false }]);
@@ -359,7 +359,7 @@ test('a call in the instant of a reload is answered', async (t) => {
   for (const { order } of [told, next]) assert.deepEqual(order, ['sent', '200', 'end']);
 });
 
-test('closing does not wait for a thread that can neither be stopped nor ended', async (t) => {
+test('closing does not wait for a thread that can neither be stopped nor terminated', async (t) => {
   const { send, transport, clock } = setUp(t, { engine: 'llama' });
   await send('say hello').over;
   const dozing = send('begin, doze', stream);

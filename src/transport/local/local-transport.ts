@@ -29,7 +29,7 @@ export class LocalTransport implements Transport {
   readonly #http: Transport;
   readonly #clock: Clock;
   readonly #workerUrl: URL | undefined;
-  /** Called with a message for the operator when a thread crashed or could not load its model. */
+  /** Called with a message for the operator when a thread crashed or failed to load its model. */
   onTrouble: ((message: string) => void) | null = null;
   readonly #engines = new Map<string, { settings: string; engine: LocalEngine }>();
   /** By name: engines that the config has removed or changed, until they have closed. */
@@ -102,7 +102,7 @@ function refuse(name: string, listener: UpstreamListener): UpstreamCall {
       {
         status: 404,
         code: 'model_not_found',
-        message: `there is no local model ${name}: write it under models of its provider`,
+        message: `unknown local model ${name}: add it under models of its provider`,
         detail: null,
       },
       null,

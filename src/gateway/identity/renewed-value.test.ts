@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { sectionOf } from './aws-profile.ts';
 import { googleKeyFault } from './google.ts';
-import { Renewed } from './renewed.ts';
+import { RenewedValue } from './renewed-value.ts';
 
 const MINUTE = 60_000;
 
@@ -12,7 +12,7 @@ function setUp() {
   const clock = createManualClock();
   const loads: { readonly end: (value: string, forMs: number) => void; readonly fail: (error: Error) => void }[] = [];
   const troubles: string[] = [];
-  const renewed = new Renewed<string>({
+  const renewed = new RenewedValue<string>({
     clock,
     load: () =>
       new Promise((resolve, reject) => {
@@ -25,7 +25,7 @@ function setUp() {
   return { clock, loads, troubles, renewed, heard, wait };
 }
 
-test('one load serves everyone who waits; one who has left is not called', async () => {
+test('one load serves all waiters; a cancelled waiter is not called', async () => {
   const { clock, loads, renewed, heard, wait } = setUp();
   wait();
   wait()();
@@ -36,7 +36,7 @@ test('one load serves everyone who waits; one who has left is not called', async
   assert.deepEqual([heard, renewed.get()], [[null, null], 'a']);
 });
 
-test('a value is renewed before its end, a short one at half of its time, and never used beyond it', async () => {
+test('a value is renewed before it expires, a short-lived one at half of its lifetime, and never used after that', async () => {
   const { clock, loads, renewed } = setUp();
   renewed.load();
   loads[0]!.end('a', 20 * MINUTE);
@@ -55,7 +55,7 @@ test('a value is renewed before its end, a short one at half of its time, and ne
   assert.deepEqual([renewed.get(), loads.length], [null, 3]);
 });
 
-test('failures are repeated after growing pauses, reported once, and returned at once to callers meanwhile', async () => {
+test('a failed load is retried after growing pauses, reported once, and returned to waiters at once meanwhile', async () => {
   const { clock, loads, troubles, heard, wait } = setUp();
   wait();
   const pauses: number[] = [];
@@ -66,7 +66,7 @@ test('failures are repeated after growing pauses, reported once, and returned at
     wait();
     await clock.advanceAsync(0);
     assert.equal(heard.at(-1), `down ${i}`);
-    assert.equal(loads.length, i + 1, 'the pause is kept');
+    assert.equal(loads.length, i + 1, 'no load during the pause');
     await clock.runUntil(() => loads.length > i + 1, clock.now() + 10 * MINUTE);
     pauses.push(clock.now() - failedAt);
   }
@@ -74,7 +74,7 @@ test('failures are repeated after growing pauses, reported once, and returned at
   assert.deepEqual(troubles, ['down 0']);
 });
 
-test('a refused value is replaced once; a stale refusal, or one soon after, replaces nothing', async () => {
+test('a rejected value is renewed once; a stale rejection, or another soon after, has no effect', async () => {
   const { clock, loads, renewed } = setUp();
   renewed.load();
   loads[0]!.end('a', 60 * MINUTE);
@@ -92,7 +92,7 @@ test('a refused value is replaced once; a stale refusal, or one soon after, repl
   assert.equal(loads.length, 3);
 });
 
-test('once closed it loads nothing, and ends every wait', async () => {
+test('after close nothing is loaded, and every wait ends', async () => {
   const { clock, loads, renewed, heard, wait } = setUp();
   wait();
   renewed.close();
@@ -105,25 +105,25 @@ test('once closed it loads nothing, and ends every wait', async () => {
   assert.deepEqual([loads.length, renewed.get(), clock.pendingTimers], [1, null, 0]);
 });
 
-test('a section of a shared file holds its own settings, however they are written', () => {
+test('a section of a shared file has only its own settings, in all notations', () => {
   const file =
     '[default]\nregion=a\n\n[ profile dev ]\r\n  # note\nAWS_Access_Key_Id= X \nnested =\n  inner = y\naws_secret_access_key=a=b/c+d # note\n[other]\nz=1\n';
   assert.deepEqual(sectionOf(file, 'profile dev'), { aws_access_key_id: 'X', nested: '', aws_secret_access_key: 'a=b/c+d' });
   assert.deepEqual([sectionOf(file, 'default'), sectionOf(file, 'none')], [{ region: 'a' }, {}]);
 });
 
-test('what is wrong with a Google key is said without its secrets', () => {
+test('faults of a Google key are described without its secrets', () => {
   const key = { type: 'service_account', client_email: 'e', private_key: 'very-secret' };
   assert.equal(googleKeyFault(JSON.stringify(key)), null);
   for (const [text, fault] of [
-    ['very-secret', 'is no JSON'],
-    ['["very-secret"]', 'is no JSON object'],
+    ['very-secret', 'is not JSON'],
+    ['["very-secret"]', 'is not a JSON object'],
     [
       JSON.stringify({ ...key, type: 'external_account' }),
-      'is of the type "external_account"; known are service_account and authorized_user',
+      'has the type "external_account"; supported types: service_account and authorized_user',
     ],
     [JSON.stringify({ ...key, client_email: '' }), 'lacks client_email'],
-    [JSON.stringify({ ...key, token_uri: 'very-secret' }), 'has a token_uri that is no URL'],
+    [JSON.stringify({ ...key, token_uri: 'very-secret' }), 'has a token_uri that is not a URL'],
   ] as const)
     assert.equal(googleKeyFault(text), fault);
 });

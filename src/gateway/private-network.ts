@@ -2,7 +2,7 @@ const OWN_NAME = /^[^.]+$|\.(?:local|localhost|internal|intranet|lan|home|corp|s
 const OWN_ADDRESS =
   /^(?:127|10)\.|^0\.0\.0\.0$|^192\.168\.|^169\.254\.|^172\.(?:1[6-9]|2\d|3[01])\.|^100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|^\[(?:::1|f[cde])/;
 
-/** A server of one's own, by its name or address: those limit how much runs at once, if anything, and not how much a minute. */
-export function isOwnNetwork(host: string): boolean {
+/** Whether a host is on a private network, by name or address. Such servers limit concurrency, if anything, and not rates. */
+export function isPrivateNetwork(host: string): boolean {
   return OWN_ADDRESS.test(host) || (!/^[\d.]+$|^\[/.test(host) && OWN_NAME.test(host.replace(/\.$/, '').toLowerCase()));
 }

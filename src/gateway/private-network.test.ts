@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isOwnNetwork } from './own-network.ts';
+import { isPrivateNetwork } from './private-network.ts';
 
-test('private addresses and names without a public domain are one\u2019s own network, all others are not', () => {
+test('private addresses and names without a public domain are a private network, all others are not', () => {
   const own = [
     'localhost',
     '127.0.0.1',
@@ -17,8 +17,8 @@ test('private addresses and names without a public domain are one\u2019s own net
     'gpu.lan',
     'llm.default.svc',
   ];
-  for (const host of own) assert.ok(isOwnNetwork(host), host);
+  for (const host of own) assert.ok(isPrivateNetwork(host), host);
   for (const host of ['api.openai.com', '8.8.8.8', '172.32.0.1', '100.20.1.1', '[2a00::1]', 'a.invalid', 'local.example.com']) {
-    assert.ok(!isOwnNetwork(host), host);
+    assert.ok(!isPrivateNetwork(host), host);
   }
 });

@@ -1,26 +1,26 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** A call that is not refused within the time that refusals take was accepted. That time is the slowest one seen, decaying. */
+/** A call counts as accepted once it has not been refused for as long as refusals take: the slowest one seen, decaying. */
 const LAG_MIN_MS = 100;
 const LAG_MAX_MS = 5_000;
 const LAG_FALLS_TO = 0.98;
-/** Calls that wait for that, initially and at most; beyond it the oldest counts as accepted. */
+/** Calls with a pending outcome, initially and at most; beyond the maximum the oldest counts as accepted. */
 const PENDING_FIRST = 32;
 const PENDING_MAX = 2_048;
-/** Refused calls among those that started at one instant are spread evenly: the golden ratio. */
+/** Refused calls are distributed evenly among those that started at the same instant, by the golden ratio. */
 const SPREAD = 0.618_034;
 
-export interface FateListener {
-  onFate(now: Instant, startedAt: Instant, isRefused: boolean): void;
+export interface OutcomeListener {
+  onOutcome(now: Instant, startedAt: Instant, isRefused: boolean): void;
 }
 
 /**
- * Calls in the order of their starts, each with its outcome. Refusals come within milliseconds and responses within seconds: in the order
- * of arrival every burst would begin with its refusals.
+ * The outcomes of calls in the order of their starts. Refusals arrive within milliseconds but responses within seconds, so in the order of
+ * arrival every burst would seem to begin with its refusals.
  */
-export class CallFates {
-  readonly #listener: FateListener;
-  /** Allocated with the first start: most known targets are never called. */
+export class CallOutcomes {
+  readonly #listener: OutcomeListener;
+  /** Allocated with the first start, because most known targets are never called. */
   #startedAt = new Float64Array(0);
   #isRefused = new Uint8Array(0);
   #first = 0;
@@ -28,7 +28,7 @@ export class CallFates {
   #lagMs = LAG_MIN_MS;
   #spread = 0;
 
-  constructor(listener: FateListener) {
+  constructor(listener: OutcomeListener) {
     this.#listener = listener;
   }
 
@@ -57,12 +57,12 @@ export class CallFates {
       this.#isRefused[i] = 1;
       return this.settle(now);
     }
-    // It took longer than any before it, and already counts as accepted.
+    // It took longer than any refusal before, so its call already counts as accepted.
     this.settle(now);
-    this.#listener.onFate(now, startedAt, true);
+    this.#listener.onOutcome(now, startedAt, true);
   }
 
-  /** Calls that started at this instant or before and are not known to be refused. */
+  /** The number of calls that started at this instant or before and have not been refused so far. */
   openUntil(startedAt: Instant): number {
     let open = 0;
     const count = this.#countBefore(startedAt, true);
@@ -82,7 +82,7 @@ export class CallFates {
     const i = this.#first;
     this.#first = this.#indexOf(1);
     this.#length--;
-    this.#listener.onFate(now, this.#startedAt[i]!, this.#isRefused[i] !== 0);
+    this.#listener.onOutcome(now, this.#startedAt[i]!, this.#isRefused[i] !== 0);
   }
 
   #makeRoom(now: Instant): void {
@@ -99,7 +99,7 @@ export class CallFates {
     this.#first = 0;
   }
 
-  /** How many started before an instant, or at it. */
+  /** The number of starts before an instant, or up to and including it. */
   #countBefore(instant: Instant, orAtIt = false): number {
     let [low, high] = [0, this.#length];
     while (low < high) {

@@ -1,19 +1,19 @@
 /**
- * Who can read an opaque piece of a conversation. A piece is known by its hash; a place is a model at an account. Learned from responses
- * (who made it) and from refusals (who can't read it). Bounded: the piece that was seen longest ago is forgotten first, and each
- * after a time without use.
+ * Which targets can read an opaque piece of a conversation, such as encrypted reasoning. A piece is identified by its hash; a place is a
+ * model at an account. Learned from responses (the place made the piece) and from refusals (the place cannot read it). Bounded: the piece
+ * that was used longest ago is dropped first, and each one after a time without use.
  */
 import { assert } from '../../core/assert.ts';
 
 const DAY_MS = 86_400_000;
-/** How long a piece is remembered that no request and no response holds, in milliseconds. */
-export const PIECE_KEPT_MS = 7 * DAY_MS;
-/** A use is saved again after so long, in milliseconds. */
-const RENEWED_EVERY_MS = PIECE_KEPT_MS / 14;
-/** Uses within so long of each other count as one, in milliseconds. */
+/** How long a piece is remembered after the last request or response that contained it, in milliseconds. */
+export const PIECE_RETENTION_MS = 7 * DAY_MS;
+/** A use is saved again after this long, in milliseconds. */
+const RENEWED_EVERY_MS = PIECE_RETENTION_MS / 14;
+/** Uses within this time count as one, in milliseconds. */
 const ORDERED_EVERY_MS = 1_000;
 export const PIECES_MAX = 50_000;
-/** Places that are remembered of one piece. */
+/** Places remembered per piece. */
 export const PLACES_MAX = 8;
 
 export interface Place {
@@ -23,11 +23,11 @@ export interface Place {
   readonly model: string;
 }
 
-/** What a place can do with a piece; `unknown`: nothing tells. */
+/** What a place can do with a piece. `own`: read it; `foreign`: not read it; `unknown`: no evidence. */
 export type Reading = 'own' | 'foreign' | 'unknown';
 
 interface KnownPlace extends Place {
-  /** It made the piece; false: it has refused it. */
+  /** True: it made the piece; false: it has refused it. */
   readonly reads: boolean;
 }
 
@@ -37,18 +37,18 @@ interface Entry {
   savedAtMs: number;
 }
 
-/** What is saved of a piece: provider, account, model and whether it reads the piece, of each place. */
+/** The saved form of a piece: provider, account, model, and whether it reads the piece, of each place. */
 export type SavedPiece = readonly (readonly [string, string, string, boolean])[];
 
-/** Where it is saved; `expiresAtMs` in milliseconds since the epoch. */
+/** Where pieces are saved; `expiresAtMs` in milliseconds since the epoch. */
 export interface PieceStore {
   put(id: string, piece: SavedPiece, expiresAtMs: number): void;
   delete(id: string): void;
 }
 
-/** All instants in milliseconds since the epoch: what is known outlives the process. */
-export class MakerBook {
-  /** The one that was used longest ago first. */
+/** All instants are in milliseconds since the epoch, because the data outlives the process. */
+export class PieceOrigins {
+  /** Least recently used first. */
   readonly #pieces = new Map<string, Entry>();
   /** Where changes are saved; null: nowhere. */
   store: PieceStore | null = null;
@@ -81,14 +81,14 @@ export class MakerBook {
     return this.#use(nowMs, id)?.places.filter(({ reads }) => reads) ?? [];
   }
 
-  /** Takes over what was saved earlier. */
+  /** Restores a saved piece. */
   restore(nowMs: number, id: string, saved: SavedPiece): void {
     if (this.#pieces.has(id) || this.#pieces.size >= PIECES_MAX) return;
     const places = saved.slice(-PLACES_MAX).map(([provider, account, model, reads]) => ({ provider, account, model, reads }));
     this.#pieces.set(id, { places, usedAtMs: nowMs, savedAtMs: nowMs });
   }
 
-  /** Everything is saved anew. */
+  /** Saves every piece again. */
   saveAll(): void {
     for (const [id, entry] of this.#pieces) this.#save(id, entry, entry.usedAtMs);
   }
@@ -109,10 +109,10 @@ export class MakerBook {
   #use(nowMs: number, id: string): Entry | undefined {
     const entry = this.#pieces.get(id);
     if (entry === undefined) return undefined;
-    if (nowMs - entry.usedAtMs > PIECE_KEPT_MS) return this.#forget(id);
+    if (nowMs - entry.usedAtMs > PIECE_RETENTION_MS) return this.#forget(id);
     if (nowMs - entry.usedAtMs < ORDERED_EVERY_MS) return entry;
     entry.usedAtMs = nowMs;
-    this.#pieces.delete(id); // and in again, as the newest
+    this.#pieces.delete(id); // reinserted as the newest
     this.#pieces.set(id, entry);
     if (nowMs - entry.savedAtMs > RENEWED_EVERY_MS) this.#save(id, entry, nowMs);
     return entry;
@@ -126,7 +126,7 @@ export class MakerBook {
   #save(id: string, entry: Entry, nowMs: number): void {
     entry.savedAtMs = nowMs;
     const saved = entry.places.map(({ provider, account, model, reads }) => [provider, account, model, reads] as const);
-    this.store?.put(id, saved, entry.usedAtMs + PIECE_KEPT_MS);
+    this.store?.put(id, saved, entry.usedAtMs + PIECE_RETENTION_MS);
   }
 }
 

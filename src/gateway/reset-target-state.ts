@@ -1,7 +1,7 @@
 import type { TargetState } from '../pipeline/route/route.ts';
 
-/** Puts a target back to what it was before it was first asked. */
-export function forgetTrouble(state: TargetState): void {
+/** Resets the state of a target to its initial values. */
+export function resetTargetState(state: TargetState): void {
   state.breaker.reset();
   state.cooldown.reset();
   state.overload.reset();

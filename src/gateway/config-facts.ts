@@ -1,12 +1,12 @@
-/** What follows from a config for the whole gateway. */
+/** Facts derived from a config. */
 import type { Config } from './config/index.ts';
 
-/** Whether more than one may hold bytes: clients, or callers without a key at several addresses. */
-export function mayBeShared({ clients, server }: Config): boolean {
+/** Whether several holders may share the buffer memory: clients, or addresses of callers without a key. */
+export function isBufferShared({ clients, server }: Config): boolean {
   return clients.length > 1 || (clients.length === 0 && server.allowAnonymous);
 }
 
-/** Where the config sends to over HTTP. */
+/** The origins of all HTTP providers. */
 export function originsOf({ providers }: Config): ReadonlySet<string> {
   const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
   return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));

@@ -7,38 +7,38 @@ import type { Clock, Instant, Timer } from '../../core/clock.ts';
 
 export interface Loaded<T> {
   readonly value: T;
-  /** How long it is good for, in milliseconds. */
+  /** How long it is valid, in milliseconds. */
   readonly forMs: number;
 }
 
-/** Where the value comes from that requests are signed with. */
+/** The source of the value that requests are signed with. */
 export interface Source<T> {
-  /** Null: there is none now. */
+  /** Null: currently not available. */
   get(): T | null;
   whenReady(listener: (error: Error | null) => void): () => void;
-  /** This value was refused. True: a newer one is there or on its way. */
+  /** Reports that a provider rejected the value. True: a newer one is available or being loaded. */
   refuse(value: T): boolean;
   close(): void;
 }
 
 export interface RenewedOptions<T> {
   readonly clock: Clock;
-  /** Ends in a bounded time. */
+  /** Settles within a bounded time. */
   readonly load: () => Promise<Loaded<T>>;
   readonly onLoaded?: (value: T) => void;
-  /** Called for the first failure in a row. */
+  /** Called for the first of consecutive failures. */
   readonly onTrouble?: (error: Error) => void;
 }
 
-/** Renewed so long before its end, in milliseconds, but not before half of its time. */
+/** How long before its expiry a value is renewed, in milliseconds, but not before half of its lifetime. */
 const EARLY_MS = 5 * 60_000;
-/** No request is signed with a value that ends within this, in milliseconds. */
+/** A value that expires within this is not used, in milliseconds. */
 const MARGIN_MS = 10_000;
 const PAUSE_MIN_MS = 250;
 const PAUSE_MAX_MS = 60_000;
-/** After a refusal a value is loaded anew; one more refusal within this is not for its age, in milliseconds. */
+/** After a rejection the value is renewed; another rejection within this time has a different cause, in milliseconds. */
 const REFUSED_EVERY_MS = 10_000;
-/** A timer holds no more. */
+/** The longest delay of a timer. */
 const TIMER_MAX_MS = 24 * 60 * 60_000;
 
 function closing(): CredentialError {
@@ -47,7 +47,7 @@ function closing(): CredentialError {
 
 type Listener = (error: Error | null) => void;
 
-export class Renewed<T> implements Source<T> {
+export class RenewedValue<T> implements Source<T> {
   readonly #options: RenewedOptions<T>;
   #value: T | null = null;
   #refusedAt: Instant = -Infinity;
@@ -63,12 +63,12 @@ export class Renewed<T> implements Source<T> {
     this.#options = options;
   }
 
-  /** Null: it is not loaded, or has ended. */
+  /** Null: not loaded, or expired. */
   get(): T | null {
     return this.#options.clock.now() < this.#goodUntil ? this.#value : null;
   }
 
-  /** Loads it now, unless that is under way. */
+  /** Starts loading, unless already loading. */
   load(): void {
     if (this.#isLoading || this.#isClosed) return;
     this.#isLoading = true;
@@ -80,7 +80,7 @@ export class Renewed<T> implements Source<T> {
     );
   }
 
-  /** Calls back, later, with the end of the current load, or with the last failure while its pause lasts. */
+  /** Calls back asynchronously when the current load ends, or with the last failure during its pause. */
   whenReady(listener: Listener): () => void {
     this.#waiting.add(listener);
     const isPausing = this.#error !== null && this.#timer !== null;
@@ -91,7 +91,7 @@ export class Renewed<T> implements Source<T> {
     return () => void this.#waiting.delete(listener);
   }
 
-  /** This value was refused. True: a newer one is there or on its way. */
+  /** See `Source.refuse`. */
   refuse(value: T): boolean {
     if (value !== this.#value) return true;
     const now = this.#options.clock.now();

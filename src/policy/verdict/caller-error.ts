@@ -1,31 +1,31 @@
 /**
- * Errors that are surely the caller's own: they name a standard field of the request as missing or of the wrong type. A value from an
- * enumeration or a range is no such error where the standard knows the value: targets differ in what they take of it.
+ * Errors that are certainly the caller's: they name a standard field of the request as missing or of the wrong type. An error about a value
+ * of an enumeration or a range is not among them where the standard defines the value, because targets differ in what they support.
  */
 import type { Failure } from '../../core/facts.ts';
 
-/** Fields of the request that every provider of a dialect reads alike. Not `model`: that name is ours. */
+/** Fields that every provider of a dialect reads alike. Without `model`, whose values are names of this gateway's routes. */
 const STANDARD_FIELDS: ReadonlySet<string> = new Set([
   'messages', 'prompt', 'input', 'contents', 'system', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'n', 'stop', 'stream',
   'tools', 'tool_choice', 'functions', 'function_call', 'response_format', 'logprobs', 'top_logprobs', 'logit_bias', 'presence_penalty',
   'frequency_penalty', 'user', 'seed', 'metadata', 'encoding_format', 'dimensions', 'role', 'content',
 ]); // prettier-ignore
 
-/** Values of the standard that not every target knows: the first quoted word of an error is the value that it refuses. */
+/** Standard values that some targets do not support. The first quoted word of an error is the refused value. */
 const STANDARD_VALUES: ReadonlySet<string> = new Set([
   'developer', 'system', 'tool', 'function', 'custom', 'image_url', 'input_audio', 'file', 'video_url', 'json_schema', 'json_object', 'auto',
   'required', 'allowed_tools', 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'flex', 'priority', 'default', 'base64', 'float',
 ]); // prettier-ignore
 
-/** Codes that say that a field is missing or wrong. What is above a maximum is not among them: maxima differ between targets. */
+/** Codes of a missing or wrong field. Values above a maximum are not included: maxima differ between targets. */
 const FAULT_CODES =
   /^(missing_required_parameter|invalid_type|invalid_value|invalid_function_parameters|empty_string|empty_array|string_above_max_length|array_above_max_length)$/;
 
-/** Below a minimum of 0 or 1, which every provider has; a larger minimum is the target's own. */
+/** Below a minimum of 0 or 1, which is common to all providers; larger minimums are specific to the target. */
 const BELOW_MINIMUM_CODE = /_below_min(imum)?_(value|length)$/;
 const MINIMUM_OF_ALL = /\bexpected (?:a|an) [\w ]{1,40}(?:>=|minimum length) [01](?![.\d])/i;
 
-/** The history holds a tool call without its result, or a result without its call: every provider refuses that. */
+/** The history contains a tool call without its result, or a result without its call; every provider refuses that. */
 const UNPAIRED_CALL: readonly RegExp[] = [
   /\bno tool (?:output|result)s? found for (?:tool|function) call\b/i,
   /\bmust be followed by tool messages\b/i,
@@ -34,10 +34,10 @@ const UNPAIRED_CALL: readonly RegExp[] = [
   /\brole \W{1,2}tool\W{1,2} must be a response to a prece{1,2}ding message\b/i,
 ];
 
-/** What was sent as an image is none, or none that any provider takes. */
+/** Image data that is invalid, or of a format that no provider supports. */
 const BAD_MEDIA = /^(invalid_image_format|image_parse_error|invalid_base64(_image)?)$/;
 
-/** The types of Pydantic's validation errors, which come with the place of the field. */
+/** The types of Pydantic's validation errors, which include the location of the field. */
 const VALIDATION_TYPES = /^(missing|value_error\.missing|type_error(\.\w+)?|(string|int|float|bool|list|dict|model)_(type|parsing))$/;
 
 const PATH = String.raw`["'\x60]?([A-Za-z_]\w*)[\w.[\]]*["'\x60]?`;
@@ -55,7 +55,7 @@ const FAULT_TEXTS: readonly RegExp[] = [
   new RegExp(String.raw` is not of type ["'\x60]\w{1,20}["'\x60] - ${PATH}$`, 'i'),
 ];
 
-export function isCallersFault(failure: Failure): boolean {
+export function isCallerError(failure: Failure): boolean {
   const { code, type, param, message } = failure;
   const field = fieldOf(param);
   if (field === 'model' || refusesStandardValue(message)) return false;
@@ -76,7 +76,7 @@ function refusesStandardValue(message: string): boolean {
   return first !== undefined && STANDARD_VALUES.has(first);
 }
 
-/** The member of the request in which a named field stands: `reasoning.effort`, `messages[0].name`, `body.top_k`. */
+/** The request member that contains a named field: `reasoning.effort`, `messages[0].name`, `body.top_k`. */
 export function fieldOf(param: string | null): string | null {
   return /^(?:body\.)?(\w+)/.exec(param ?? '')?.[1] ?? null;
 }
