@@ -1,5 +1,5 @@
 /** The metrics of /metrics in the form of the OTLP exporter: same names, labels as attributes. */
-import type { Attributes, HrTime } from '@opentelemetry/api';
+import type { HrTime } from '@opentelemetry/api';
 import type { DataPoint, Histogram, MetricData } from '@opentelemetry/sdk-metrics';
 import type { ExposedFamily } from '../metrics.ts';
 import type { Sample } from '../series.ts';
@@ -43,8 +43,7 @@ function histograms(name: string, samples: readonly Sample[], startTime: HrTime,
       below = value;
     } else if (metricName === `${name}_sum`) sum = value;
     else {
-      const value_: Histogram = { buckets: { boundaries, counts }, sum, count: value };
-      points.push({ startTime, endTime, attributes: labels as Attributes, value: value_ });
+      points.push({ startTime, endTime, attributes: labels, value: { buckets: { boundaries, counts }, sum, count: value } });
       [boundaries, counts, below] = [[], [], 0];
     }
   }

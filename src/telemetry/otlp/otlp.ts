@@ -42,8 +42,8 @@ const metricsEveryMs = 60_000;
 const flushTimeoutMs = 1_500;
 /** Limit of one export with its retries, in milliseconds, unless `OTEL_EXPORTER_OTLP_TIMEOUT` is set. */
 const requestTimeoutMs = 5_000;
-/** Requests between two exports at most; a collector that takes none is not asked more often. */
-const concurrencyLimit = 16;
+/** More than the queue ever has in flight, so that the exporter itself rejects none. */
+const concurrencyLimit = 32;
 
 interface Loaded {
   readonly resource: Resource;
@@ -57,10 +57,10 @@ export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpC
   const startedAt = clock.epochMs();
   const queue = new SpanQueue({
     clock,
-    send(traces, done) {
-      load().then(({ spans }) => {
-        spans.export(traces, ({ error, code }) => done(code === 0 ? null : (error ?? new Error('the export failed'))));
-      }, done);
+    send(traces, onEnd) {
+      load()
+        .then(({ spans }) => exported((end) => spans.export(traces, end)))
+        .then(() => onEnd(null), onEnd);
     },
     onTrouble: (error) => log.warn({ error: errorText(error) }, 'spans cannot be exported; they are dropped until they can'),
     onRecovered: (lost) => log.warn({ lost }, `${lost} spans were lost`),
@@ -74,19 +74,14 @@ export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpC
   }
 
   async function exportMetrics(): Promise<void> {
-    const error = await load()
-      .then(
-        ({ resource, metrics }) =>
-          new Promise<Error | null>((resolve) => {
-            const now = clock.epochMs();
-            metrics!.export({ resource, scopeMetrics: [{ scope, metrics: metricsOf(families(), startedAt, now) }] }, (result) =>
-              resolve(result.code === 0 ? null : (result.error ?? new Error('the export failed'))),
-            );
-          }),
-      )
-      .catch((thrown: Error) => thrown);
-    if (error === null) return;
-    if (lostMetricExports++ === 0) log.warn({ error: errorText(error) }, 'metrics cannot be exported over OTLP; it is tried every minute');
+    try {
+      const { resource, metrics } = await load();
+      const data = { resource, scopeMetrics: [{ scope, metrics: metricsOf(families(), startedAt, clock.epochMs()) }] };
+      await exported((end) => metrics!.export(data, end));
+    } catch (error) {
+      if (lostMetricExports++ > 0) return;
+      log.warn({ error: errorText(error as Error) }, 'metrics cannot be exported over OTLP; this is retried every minute');
+    }
   }
 
   return {
@@ -138,6 +133,13 @@ async function loadExporters(options: OtlpOptions, scope: Scope, onRejected: (sp
   if (!metrics) return { resource, spans, metrics: null };
   const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
   return { resource, spans, metrics: new OTLPMetricExporter({ url: signalUrl(endpoint, 'metrics'), ...settings }) };
+}
+
+/** Rejects if the export fails. */
+function exported(start: (end: (result: { readonly code: number; readonly error?: Error }) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start(({ code, error }) => (code === 0 ? resolve() : reject(error ?? new Error('the export failed'))));
+  });
 }
 
 /** The address of one signal: `/v1/traces` below the endpoint, which may be that address already. */
