@@ -1,4 +1,4 @@
-/** Asks the admin API of a running gateway, for commands that show what it knows. */
+/** Queries the admin API of a running gateway, for commands that show its state. */
 import { findConfigFile, isLoopbackHost, parseConfig, type Config } from '../gateway/config/index.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { OperatorError } from './fail.ts';

@@ -23,7 +23,8 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** All commands with their options. */
+export function createProgram(): Command {
   const program = new Command('breakwater')
     .description('Makes flaky LLM APIs dependable: queue, rate limits, retries, circuit breakers and fallbacks in front of your providers.')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'breakwater: ')) })

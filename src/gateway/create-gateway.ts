@@ -182,7 +182,8 @@ class RunningGateway implements Gateway {
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
     this.#clients = makeClients(config, this.#limits, this.money.clients);
-    this.jobs = createJobs(this, store, random, (name) => this.#clients.named(name));
+    const routeOf = (model: string): Route | null => this.#routes.find(model, '', this.#lists.known);
+    this.jobs = createJobs({ gateway: this, random, transport, routeOf }, store, (name) => this.#clients.named(name));
   }
 
   async start(): Promise<void> {

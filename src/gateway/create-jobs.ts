@@ -1,13 +1,13 @@
-import type { Random } from '../core/random.ts';
 import type { AttemptListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { machineName } from '../store/sqlite/machine.ts';
 import type { Store } from '../store/store.ts';
-import type { Gateway } from './gateway.ts';
+import { NativeTargets, type NativeParts } from './native-targets.ts';
 
 /** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
-export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, clientOf: (name: string) => JobClient | null): Jobs | null {
+export function createJobs(parts: NativeParts, { jobs }: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
   if (jobs === null) return null;
+  const { gateway, random } = parts;
   const { clock, slices, events } = gateway;
   const host = {
     clock,
@@ -24,6 +24,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     client: clientOf,
     handle: gateway.handle.bind(gateway),
     history: gateway.history,
+    native: new NativeTargets(parts),
     onAttempts({ begun, ended }: AttemptListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),

@@ -102,6 +102,7 @@ async function runAttempts(execution: Execution): Promise<void> {
   if (conversions !== null && !speaksFirst(retry) && !(await isConverted(execution, conversions))) return;
   retry.removeIncapable();
   if (retry.tiers.length === 0) return endIncapable(execution);
+  let isUnsaved = active.request.beforeSending !== undefined;
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
@@ -113,7 +114,12 @@ async function runAttempts(execution: Execution): Promise<void> {
         if (found === 'ended') return;
         if (found === 'again') continue;
       }
-      if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
+      if (isUnsaved && admitted.target !== active.request.delivered?.target) {
+        const saved = await checkpoint(output, admitted);
+        if (saved === 'ended') return;
+        isUnsaved = false;
+        if (saved === 'late') continue;
+      }
       attempt = await send(output, admitted);
     } else {
       if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);

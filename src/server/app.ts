@@ -169,6 +169,9 @@ function serveOther(call: Call, { path }: Match): void | Promise<void> {
 }
 
 function protocolOf(call: Call, { path, place }: Match): Call['protocol'] {
-  if (place.path.startsWith('/v1/models') && call.exchange.header('anthropic-version') !== undefined) return 'anthropic';
+  if (place.path.startsWith('/v1/models')) {
+    if (call.exchange.header('anthropic-version') !== undefined) return 'anthropic';
+    if (call.exchange.header('x-goog-api-client') !== undefined) return 'gemini';
+  }
   return protocolOfPath(path);
 }

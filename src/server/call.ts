@@ -49,6 +49,8 @@ export interface Place {
   readonly query: string;
   /** The text that `*` of the route matched. */
   readonly rest: string;
+  /** The model in an Azure-style path; absent: none. */
+  readonly deployment?: string;
 }
 
 const nowhere: Place = { path: '/', query: '', rest: '' };

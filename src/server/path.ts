@@ -31,6 +31,24 @@ export function encodePath(path: string): string {
   return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
 }
 
+/** Azure's paths: `/openai/v1/…`, and `/openai/deployments/MODEL/…` without a version. A model may contain slashes. */
+const AZURE_PATH =
+  /^\/openai\/(?:v1\/|deployments\/(?<deployment>.+?)\/(?=(?:chat\/completions|completions|embeddings|responses|audio\/\w+|images\/\w+)$))/;
+
+/** An Azure-style target as the same target of OpenAI, with its model where the path has one. Others are returned as they are. */
+export function fromAzure({ path, query }: ParsedTarget): ParsedTarget & { readonly deployment?: string } {
+  const found = AZURE_PATH.exec(path);
+  if (found === null) return { path, query };
+  const parameters = new URLSearchParams(query);
+  parameters.delete('api-version');
+  const deployment = found.groups?.['deployment'];
+  return {
+    path: `/v1/${path.slice(found[0].length)}`,
+    query: parameters.size === 0 ? '' : `?${parameters}`,
+    ...(deployment !== undefined && { deployment }),
+  };
+}
+
 /** Anthropic's paths with a prefix, as in other gateways. */
 const ANTHROPIC_ALIAS = /^\/anthropic\/v1\/(?:messages|models)(?:\/|$)/;
 

@@ -11,10 +11,8 @@ import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
 import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './expected-form.ts';
 import { hiddenFailure, mayBeJson, mayHideJson } from './hidden-json.ts';
 import type { ExpectedForm } from './expected-form.ts';
-import { MISSING, phaseLimit } from './phase-limits.ts';
-import type { PhaseTimes } from './phase-limits.ts';
-import { PhaseTimer } from './phase-timer.ts';
-import type { TimedPhase, PhaseLimit } from './phase-timer.ts';
+import { MISSING, phaseLimit, type PhaseTimes } from './phase-limits.ts';
+import { PhaseTimer, type PhaseLimit, type TimedPhase } from './phase-timer.ts';
 import { connectFailure, OWN_EXHAUSTION } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
@@ -243,17 +241,19 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       this.contentAt = this.#clock.now();
     }
     this.buffer.addText(chunk);
-    if (this.#form.wants === 'stream') {
-      if (this.buffer.isTooLarge) this.#fail('malformed', 'a response of this size is not a stream');
+    if (this.#form.wants === 'stream' || this.#form.isConverted) {
+      if (this.buffer.isTooLarge) this.#fail('malformed', 'a response of this size cannot be converted');
       return;
     }
     if (!this.buffer.isFull) return;
     this.#reading = 'bytes';
+    this.buffer.passOn();
     this.#becomeCandidate();
   }
 
   #passBytes(chunk: Uint8Array): void {
     this.contentAt = this.#clock.now();
+    this.buffer.rest?.push(chunk);
     this.#deliver([chunk]);
     this.#mayBeJson &&= mayBeJson(this.buffer.peek());
     if (this.#mayBeJson) return;
@@ -305,6 +305,8 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'json');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), null);
+    if (this.buffer.rest?.parse() === undefined && this.buffer.rest !== null)
+      return this.#fail('cut', 'the response ended before its JSON was complete');
     const hidden = this.#mayBeJson ? hiddenFailure(this.buffer.peek(), firstValue(this.#headers['content-type'])) : null;
     if (hidden !== null) return this.#failWith(hidden);
     if (this.#form.judgesBytes && !this.facts.hasContent && this.buffer.bytes === 0) return this.#fail('empty', 'the response has no body');
@@ -389,9 +391,8 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   }
 
   expire(): void {
-    const silentMs = Math.round(
-      this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),
-    );
+    const since = this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt;
+    const silentMs = Math.round(this.#clock.now() - since);
     this.#fail('timeout', `${MISSING[this.#phase]} within ${silentMs} ms`);
     // A response that lacked the terminator only is complete now, and no timer guards its connection.
     if (!this.#upstreamOver) this.#listener.onLinger();

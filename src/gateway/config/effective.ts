@@ -63,6 +63,7 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
     })),
     ...showEngine(provider.engine),
     prefill: provider.prefill,
+    nativeBatches: provider.nativeBatches,
     ...(withUnits(provider.policy) as object),
   };
 }

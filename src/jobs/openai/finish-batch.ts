@@ -1,4 +1,4 @@
-/** The end of a batch: its result files appear together with its last state. */
+/** Finishes a batch: its result files appear together with its final state. */
 import type { DoneItem, OpenJob, ResultFile } from '../../store/jobs/job-store.ts';
 import type { JobHost } from '../host.ts';
 import { resultPages } from '../results.ts';
@@ -26,7 +26,7 @@ export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
   ] as const) {
     const bytes = size[succeeded ? 'succeeded' : 'failed'];
     if (bytes === 0) continue;
-    // Made of the job's id, so that a repeat after a crash makes no other one.
+    // Derived from the job's id, so that a repeat after a crash creates the same file.
     const id = `file-${job.id.replace('batch_', '')}${kind}`;
     ids[`${kind}_file_id`] = id;
     const filename = `${job.id}_${kind}.jsonl`;
@@ -55,7 +55,7 @@ function expiryMs({ data }: OpenJob): number | null {
   return typeof wish?.seconds === 'number' ? wish.seconds * 1000 : null;
 }
 
-/** The tokens of all items, in the words of the batch object. */
+/** The token usage of all items, in the format of the batch object. */
 class UsageSum {
   #input = 0;
   #cached = 0;

@@ -341,7 +341,7 @@ export class Attempt implements GuardListener, GuardLimits {
   onSent(): void {
     this.sent = true;
     const now = this.#clock.now();
-    if (now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
+    if (this.options.permit.isHeld || now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
   }
 
   onCandidate(): void {

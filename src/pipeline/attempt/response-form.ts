@@ -13,6 +13,7 @@ import type { TargetQuality } from '../route/target-quality.ts';
 export class ResponseForm implements ExpectedForm {
   readonly wants: ExpectedForm['wants'];
   readonly judgesBytes: boolean;
+  readonly isConverted: boolean;
   readonly mayBeEmpty: boolean;
   readonly #dialect: Dialect;
   /** The expected media of a passed-through endpoint; null: unknown. */
@@ -43,6 +44,7 @@ export class ResponseForm implements ExpectedForm {
     this.#maxEventSize = maxEventSize;
     this.#quality = quality;
     this.#conversion = conversion;
+    this.isConverted = conversion !== null;
     if (facts.operation === 'bytes') this.wants = 'bytes';
     else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'json';
   }

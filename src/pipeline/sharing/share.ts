@@ -117,6 +117,11 @@ async function findStored(
   return response;
 }
 
+/** The path, with what a Gemini request says there instead of in its body. */
+function addressOf({ path, dialect, facts }: GatewayRequest): string {
+  return dialect.protocol === 'gemini' ? `${path} ${facts.model} ${facts.stream}` : path;
+}
+
 /** The keys of a request; a promise for a large body, which is hashed in slices. */
 export function identify(engine: SharingEngine, request: GatewayRequest, route: Route): Identity | Promise<Identity> {
   const { idempotencyKey, cache, facts, body } = request;
@@ -126,7 +131,7 @@ export function identify(engine: SharingEngine, request: GatewayRequest, route: 
   const cacheKey = isForCache ? cacheKeyOf(request, route) : null;
   const make = (stopError: BreakwaterError | null): Identity => ({
     keyName,
-    fingerprint: fingerprint === null ? '' : `${request.path} ${fingerprint.text()}`,
+    fingerprint: fingerprint === null ? '' : `${addressOf(request)} ${fingerprint.text()}`,
     cacheKey: cacheKey?.text() ?? null,
     stopError,
   });

@@ -197,6 +197,52 @@ test('property: no interval has more starts than burst and refill, and no arriva
   );
 });
 
+test('what is held until it is sent counts from then on: meanwhile the bucket fills up to its capacity less that', () => {
+  const bucket = new TokenBucket(requestLimit(60, MINUTE, 0.1), 0);
+  const tickets = Array.from({ length: 6 }, () => bucket.onHeld(0, bucket.reserve(0, ONE), ONE));
+  assert.equal(bucket.available(10_000), 0);
+  assert.ok(bucket.earliest(10_000, ONE) > 10_000);
+  bucket.cancel(10_000, tickets[0]!, ONE);
+  assert.equal(bucket.available(10_000), 1);
+  const sent = tickets.slice(1).map((ticket) => bucket.onSent(10_000, ticket, ONE));
+  assert.equal(bucket.available(10_000), 1, 'the provider has the whole burst less five');
+  assert.ok(Math.abs(bucket.available(12_000 + guardMs(MINUTE)) - 3) < 0.02);
+  for (const ticket of sent) bucket.settle(12_000, ticket, ONE, { usage: null, health: 'neutral', unsent: true });
+  assert.equal(bucket.available(12_000 + guardMs(MINUTE)), 6);
+});
+
+test('property: however long requests are held before they are sent, their arrivals stay within the provider’s bucket', () => {
+  const held = fc.record({ pauseMs: fc.integer({ min: 0, max: 300 }), heldMs: fc.integer({ min: 0, max: 5_000 }) });
+  fc.assert(
+    fc.property(fc.array(held, { minLength: 20, maxLength: 200 }), fc.constantFrom(0.05, 0.3, 1), (steps, burst) => {
+      const bucket = new TokenBucket(requestLimit(120, MINUTE, burst), 0);
+      const waiting: { at: number; ticket: number }[] = [];
+      const arrivals: { at: number; amount: number }[] = [];
+      const sendUntil = (now: number): void => {
+        waiting.sort((a, b) => a.at - b.at);
+        while (waiting.length > 0 && waiting[0]!.at <= now) {
+          const { at, ticket } = waiting.shift()!;
+          bucket.onSent(at, ticket, ONE);
+          arrivals.push({ at, amount: 1 });
+        }
+      };
+      let now = 0;
+      for (const { pauseMs, heldMs } of steps) {
+        now += pauseMs;
+        sendUntil(now);
+        for (let at = bucket.earliest(now, ONE); at > now; at = bucket.earliest(now, ONE)) {
+          now = at;
+          sendUntil(now);
+        }
+        waiting.push({ at: now + heldMs, ticket: bucket.onHeld(now, bucket.reserve(now, ONE), ONE) });
+      }
+      sendUntil(Infinity);
+      assert.ok(worstOverdraft(arrivals, 120 * burst, 120 / MINUTE) <= 1e-3);
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test('property: late counting costs no throughput: a busy bucket starts its whole rate', () => {
   fc.assert(
     fc.property(fc.integer({ min: 30, max: 3000 }), (limit) => {

@@ -1,7 +1,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource, ResourceKind, Settlement } from '../../core/resource.ts';
-import { LaggedLevel } from './lagged-level.ts';
+import { HELD, LaggedLevel } from './lagged-level.ts';
 
 /** What a limit counts, and how much of it a request needs or has used. */
 export interface LimitMeasure {
@@ -116,6 +116,14 @@ export class TokenBucket implements Resource {
   reserve(now: Instant, need: Need): number {
     const amount = Math.max(0, this.#measure.of(need));
     return this.#level.take(now, amount);
+  }
+
+  onHeld(now: Instant, ticket: number, need: Need): number {
+    return this.#level.hold(now, Math.max(0, this.#measure.of(need)), ticket);
+  }
+
+  onSent(now: Instant, ticket: number, need: Need): number {
+    return ticket === HELD ? this.#level.send(now, Math.max(0, this.#measure.of(need))) : ticket;
   }
 
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
