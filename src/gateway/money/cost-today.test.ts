@@ -50,3 +50,17 @@ test('a new day begins at zero', async () => {
   assert.equal(cost.read().usd, 0);
   await store.close();
 });
+
+test('the sum of many rows is computed every ten seconds only', async () => {
+  const clock = createManualClock();
+  const store = await openStore('memory:', { clock, onWarning: () => {} });
+  const ledger = new UsageLedger(store, clock, 'own');
+  const cost = new CostToday(ledger, clock, priceOf);
+  ledger.record(finished({ calls: Array.from({ length: 201 }, (_, i) => call(`a/m${i}`)) }));
+  assert.equal(cost.read().usd, 603);
+  ledger.record(finished({ calls: [call('a/m0')] }));
+  assert.equal(cost.read().usd, 603);
+  clock.advance(10_000);
+  assert.equal(cost.read().usd, 606);
+  await store.close();
+});

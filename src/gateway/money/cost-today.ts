@@ -9,6 +9,9 @@ import type { UsageRow } from './usage-row.ts';
 const READ_EVERY_MS = 60_000;
 /** Maximum number of targets listed, the most expensive first. */
 const TARGETS_MAX = 200;
+/** With more rows than this the sum is computed anew every `SUM_EVERY_MS` only, as it takes some milliseconds. */
+const ROWS_QUICK_MAX = 200;
+const SUM_EVERY_MS = 10_000;
 
 export interface DayCost {
   /** In US dollars, without unpriced calls. */
@@ -23,6 +26,8 @@ export class CostToday {
   readonly #priceOf: (target: string) => Price | null;
   #others: readonly UsageRow[] = [];
   #readAt = -Infinity;
+  #sum: DayCost | null = null;
+  #sumUntil = -Infinity;
 
   constructor(ledger: UsageLedger, clock: Clock, priceOf: (target: string) => Price | null) {
     this.#ledger = ledger;
@@ -42,12 +47,15 @@ export class CostToday {
         () => {},
       );
     }
+    if (this.#sum !== null && now < this.#sumUntil) return this.#sum;
     const rows = [...this.#others.filter((row) => row.day === day), ...this.#ledger.ownRows(day, day)];
     const { rows: lines, total } = usageReport(rows, ['target'], this.#priceOf);
-    return {
+    this.#sumUntil = rows.length > ROWS_QUICK_MAX ? now + SUM_EVERY_MS : -Infinity;
+    this.#sum = {
       usd: total.costUsd,
       unpricedCalls: total.unpricedCalls,
       byTarget: lines.slice(0, TARGETS_MAX).map(({ target = '', costUsd, unpricedCalls }) => ({ target, usd: costUsd, unpricedCalls })),
     };
+    return this.#sum;
   }
 }
