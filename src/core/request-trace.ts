@@ -74,7 +74,8 @@ export class TraceSource {
 
   /** Continues the trace of the caller's headers; begins one if they are absent or invalid. */
   begin(traceparent: string | undefined, tracestate: string | undefined): RequestTrace {
-    const [, version = 'ff', traceId = '', spanId = '', flags = '00', more] = TRACEPARENT.exec(traceparent?.trim() ?? '') ?? [];
+    const [, version = 'ff', traceId = '', spanId = '', flags = '00', more] =
+      traceparent === undefined ? [] : (TRACEPARENT.exec(traceparent.trim()) ?? []);
     const isValid = version !== 'ff' && !isZero(traceId) && !isZero(spanId) && (version !== '00' || more === undefined);
     if (isValid) {
       const parent = { spanId, isRemote: true };
@@ -85,11 +86,19 @@ export class TraceSource {
   }
 }
 
+/** `00` to `ff`. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** An id of so many times eight hex digits, never all zeros, which is invalid. */
 function randomId(random: Random, words: number): string {
   let id = '';
-  for (let i = 0; i < words; i++) id += (Math.floor(random.next() * 0x1_0000_0000) >>> 0).toString(16).padStart(8, '0');
-  return isZero(id) ? `${id.slice(1)}1` : id;
+  let bits = 0;
+  for (let i = 0; i < words; i++) {
+    const word = Math.floor(random.next() * 0x1_0000_0000) >>> 0;
+    bits |= word;
+    id += HEX[word >>> 24]! + HEX[(word >>> 16) & 255]! + HEX[(word >>> 8) & 255]! + HEX[word & 255]!;
+  }
+  return bits === 0 ? `${id.slice(1)}1` : id;
 }
 
 function isZero(id: string): boolean {
