@@ -1,7 +1,8 @@
 /** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientKey } from './bodies.ts';
@@ -48,14 +49,13 @@ const nginx: Contender = {
   },
 };
 
-const gateway = (name: string, checkout: string | undefined, storeOf?: () => Promise<string>): Contender => ({
+const gateway = (name: string, checkout: string | undefined, more: () => Promise<string> = async () => ''): Contender => ({
   name,
   missing: () => (checkout === undefined ? 'no --against' : undefined),
   async prepare(upstream, folder) {
     const own = mkdtempSync(join(folder, 'gateway-'));
     const file = join(own, 'breakwater.yaml');
-    const store = storeOf === undefined ? '' : `store: "${await storeOf()}"\n`;
-    writeFileSync(file, store + breakwaterConfig(await freePort(), upstream));
+    writeFileSync(file, breakwaterConfig(await freePort(), upstream) + (await more()));
     const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
     return { command, core: cores.contender, cwd: own, isProbed: true };
   },
@@ -65,7 +65,7 @@ const breakwater = gateway('breakwater', root);
 
 /** Beside the load: what the store's server costs is no cost of the gateway's core. */
 const redis: Contender = {
-  ...gateway('breakwater, Redis', root, startRedis),
+  ...gateway('breakwater, Redis', root, async () => `store: "${await startRedis()}"\n`),
   missing: () => (spawnSync('redis-server', ['--version']).error ? 'not installed (Debian: redis-server)' : undefined),
 };
 
@@ -85,6 +85,17 @@ const watched: Contender = {
   watch: (url) => void readFeed(`${url}/admin/events`).catch(() => {}),
 };
 
+/** Exports the trace of every request to a collector in this process, which reads and drops it. */
+const traced = gateway('breakwater, traced', root, async () => {
+  const collector = createHttpServer((request, response) => {
+    request.resume();
+    request.on('end', () => response.setHeader('content-type', 'application/json').end('{}'));
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  collector.unref();
+  return `  traces: { endpoint: "http://127.0.0.1:${(collector.address() as AddressInfo).port}" }\n`;
+});
+
 async function readFeed(url: string): Promise<void> {
   const response = await fetch(url, { headers: { authorization: `Bearer ${adminKey}` } });
   if (!response.ok) throw new Error(`the feed responded with ${response.status}`);
@@ -97,8 +108,9 @@ export const contenders = {
   nginx,
   breakwater,
   watched,
-  memory: gateway('breakwater, memory', root, async () => 'memory:'),
+  memory: gateway('breakwater, memory', root, async () => 'store: "memory:"\n'),
   redis,
+  traced,
   against: gateway(`breakwater in ${options.against}`, options.against),
 };
 

@@ -32,9 +32,6 @@ function linksOf(page: string): Link[] {
 }
 
 const links = pages.flatMap(linksOf);
-/** Linked, and written separately. */
-const upcoming = new Set(['docs/deploying.md', 'docs/tracing.md']);
-
 /** The anchors of a page, as GitHub makes them from headings, and explicit ones. */
 function anchorsOf(text: string): Set<string> {
   const explicit = [...text.matchAll(/<a id="([^"]+)">/g)].map(([, id]) => id!);
@@ -55,9 +52,7 @@ function anchorsOf(text: string): Set<string> {
 
 test('every relative link of README, docs and examples leads to a file', () => {
   assert.ok(links.length > 200);
-  const broken = links
-    .filter(({ path }) => !upcoming.has(path) && !existsSync(join(root, path)))
-    .map(({ page, path }) => `${page}: ${path}`);
+  const broken = links.filter(({ path }) => !existsSync(join(root, path))).map(({ page, path }) => `${page}: ${path}`);
   assert.deepEqual(broken, []);
 });
 

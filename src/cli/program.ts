@@ -10,7 +10,7 @@ import { fail } from './fail.ts';
 import { prepareGeneratedKey } from './generated-key.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
-import { version } from './version.ts';
+import { version } from '../gateway/version.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 

@@ -6,9 +6,11 @@ import { maskUrls, type Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
+import { otlpOptions } from '../gateway/otlp-options.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
+import { version } from '../gateway/version.ts';
 import { startServer, type Server } from '../server/server.ts';
 import { TlsFault } from '../server/tls-files.ts';
 import { openStore } from '../store/open-store.ts';
@@ -20,7 +22,6 @@ import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from
 import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
-import { version } from './version.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ServeOptions extends ConfigOptions {
@@ -140,6 +141,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
     isConfiguredTarget: namedTargets(() => gateway.config),
+    ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
@@ -177,25 +179,34 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
   }
 }
 
-/** What the listener reads only once. */
-const startSettings = ['host', 'port', 'socket', 'socketMode', 'tls'] as const;
-
 /** Atomic: an invalid file leaves the current config in place. */
 async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway, telemetry: Telemetry): Promise<void> {
-  const before = gateway.config.server;
+  const before = gateway.config;
   try {
     const next = await readConfigFile(file, options);
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none left`]);
     await gateway.reload(next);
     telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
-    const changed = startSettings.filter((name) => !isDeepStrictEqual(next.server[name], before[name]));
-    if (changed.length > 0)
-      telemetry.log.warn(`changes of ${changed.map((name) => `server.${name}`).join(', ')} take effect at the next start`);
+    for (const key of restartKeys(before, next)) telemetry.log.warn(`${key} takes effect at the next start`);
   } catch (error) {
     const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
     gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'reload_failed', detail });
     throw error;
   }
+}
+
+/** The changed settings that a reload does not apply. */
+function restartKeys(before: Config, next: Config): string[] {
+  const [was, is] = [before, next].map(({ server: { host, port, socket, socketMode, tls }, telemetry: { traces, otlpMetrics } }) => ({
+    'server.host': host,
+    'server.port': port,
+    'server.socket': socket,
+    'server.socketMode': socketMode,
+    'server.tls': tls,
+    'telemetry.traces.endpoint': traces.endpoint,
+    'telemetry.otlpMetrics': otlpMetrics,
+  }));
+  return Object.keys(is!).filter((key) => !isDeepStrictEqual(is![key as keyof typeof is], was![key as keyof typeof was]));
 }
 
 function hasNoProvider(config: Config): boolean {

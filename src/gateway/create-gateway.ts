@@ -67,6 +67,7 @@ import { schedulerOptions } from './scheduler-options.ts';
 import { configuredLevels, queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { resetTargetState } from './reset-target-state.ts';
 import { TargetRegistry } from './targets.ts';
+import { createRequestTracer } from './trace-requests.ts';
 
 export interface CreateGatewayOptions {
   readonly config: Config;
@@ -118,6 +119,7 @@ class RunningGateway implements Gateway {
   readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
   readonly #transport: LocalTransport;
+  readonly #trace: (request: GatewayRequest) => GatewayRequest;
   #config: Config;
   #routes: Routes;
   #clients: Clients;
@@ -139,6 +141,7 @@ class RunningGateway implements Gateway {
     this.responses = new ResponseStore(store, clock);
     this.history = new ConversationHistory(this.responses, this.slices);
     this.#config = config;
+    this.#trace = createRequestTracer(random, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
     this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
@@ -237,15 +240,11 @@ class RunningGateway implements Gateway {
     }
     if (route === null) return this.#refuse(request, sink, unknownModelError(model));
     // Where clients are configured, the caller's credential is a Breakwater key and must never reach a provider.
-    const own = this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request;
+    const own = this.#trace(this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request);
     const refused = this.money.refusal(own);
     if (refused !== null) return this.#refuse(own, sink, refused);
-    await runRequest(
-      this.#engine,
-      own,
-      this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder)),
-      sink,
-    );
+    const allowed = this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder));
+    await runRequest(this.#engine, own, allowed, sink);
     this.#notifyIdle();
   }
 

@@ -7,6 +7,7 @@ import { createGateway } from '../gateway/create-gateway.ts';
 import { missingParts, parseConfig, type Config, type ConfigInput } from '../gateway/config/index.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
+import { otlpOptions } from '../gateway/otlp-options.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
 import { createMemoryStore } from '../store/memory/memory-store.ts';
@@ -108,6 +109,7 @@ async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gate
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, false),
     isConfiguredModel: (model) => gateway.isListed(model),
+    ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(gateway.events);
   return telemetry;

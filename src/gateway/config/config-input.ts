@@ -300,8 +300,10 @@ interface TelemetryInput {
   requests?: RequestsInput | undefined;
   /** Prometheus metrics at /metrics. public: without the admin key, on every address. Default: true. */
   metrics?: boolean | string | undefined;
-  /** OpenTelemetry. */
+  /** OpenTelemetry traces over OTLP/HTTP. */
   traces?: TracesInput | undefined;
+  /** Whether the metrics of /metrics are also sent to the OTLP endpoint, every minute. Default: false. */
+  otlpMetrics?: boolean | string | undefined;
 }
 
 /** JSON lines on stderr. */
@@ -320,10 +322,12 @@ interface RequestsInput {
   bodies?: boolean | string | undefined;
 }
 
-/** OpenTelemetry. */
+/** OpenTelemetry traces over OTLP/HTTP. */
 interface TracesInput {
-  /** The OTLP endpoint. Empty: none. Default: "". */
+  /** The OTLP endpoint, to which /v1/traces is appended. Empty: none. Unset: OTEL_EXPORTER_OTLP_ENDPOINT. Default: "". */
   endpoint?: string | undefined;
+  /** The share of requests traced whose caller sends no traceparent; otherwise its flag decides. Default: 1. */
+  sample?: number | string | undefined;
 }
 
 /** The input form of a config, in a file or for the library. */

@@ -40,7 +40,7 @@ function showConfig(config: Config): Record<string, unknown> {
     store: showStore(config.store),
     cluster: { ...config.cluster },
     batch: withUnits(config.batch),
-    telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
+    telemetry: { ...telemetry, traces: { ...traces, endpoint: maskUrls(traces.endpoint) } },
   };
 }
 

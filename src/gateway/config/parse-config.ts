@@ -92,6 +92,9 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
   const key = env['BREAKWATER_KEY'] || (needsKey(server) ? env['BREAKWATER_GENERATED_KEY'] : '');
   if ((root['clients'] ?? undefined) === undefined && (key ?? '') !== '') root['clients'] = [{ name: 'default', key }];
   const telemetry = section(root, 'telemetry');
+  const traces = telemetry === null ? null : section(telemetry, 'traces');
+  if (traces !== null && traces['endpoint'] === undefined) put(traces, 'endpoint', otlpEndpoint(env));
+  if (traces !== null && Object.keys(traces).length > 0) root['telemetry'] = Object.assign(telemetry!, { traces });
   if (telemetry !== null && logLevel !== undefined) {
     const logs = section(telemetry, 'logs');
     put(logs, 'level', logLevel);
@@ -105,6 +108,12 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
 function needsKey(server: Record<string, unknown> | null): boolean {
   const { host, socket = '', allowAnonymous } = server ?? {};
   return typeof host === 'string' && !isLoopbackHost(host) && socket === '' && allowAnonymous !== true && allowAnonymous !== 'true';
+}
+
+/** The endpoint of OpenTelemetry's own variables; undefined: none, or they switch traces off. */
+function otlpEndpoint(env: Environment): string | undefined {
+  if (env['OTEL_SDK_DISABLED'] === 'true' || env['OTEL_TRACES_EXPORTER'] === 'none') return undefined;
+  return env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
 }
 
 /** A block of the config: empty if missing, null if it is not an object. */
@@ -135,7 +144,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     store: buildStore(parsed.store, options, faults),
     cluster: overlay(clusterSettings.defaults, parsed.cluster),
     batch: overlay(batchSettings.defaults, parsed.batch),
-    telemetry: buildTelemetry(parsed, options),
+    telemetry: buildTelemetry(parsed, options, faults),
     secrets: [],
   };
   checkPolicies(config, parsed, faults);
@@ -203,8 +212,10 @@ function redisUrlFault(url: string): string | null {
   }
 }
 
-function buildTelemetry(parsed: ParsedInput, { directory }: ParseOptions): Config['telemetry'] {
+function buildTelemetry(parsed: ParsedInput, { directory }: ParseOptions, faults: FaultList): Config['telemetry'] {
   const telemetry = overlay(telemetrySettings.defaults, parsed.telemetry);
+  if (telemetry.otlpMetrics && telemetry.traces.endpoint === '')
+    faults.add(['telemetry', 'otlpMetrics'], 'needs telemetry.traces.endpoint: there is no address to send metrics to');
   const { file } = telemetry.requests;
   return { ...telemetry, requests: { ...telemetry.requests, file: file === '' ? '' : resolve(directory ?? '.', file) } };
 }

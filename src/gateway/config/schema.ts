@@ -30,6 +30,7 @@ const passThrough = z.array(
 
 const socketModeRule = 'must be three octal digits in quotes, such as "0660"';
 
+const otlpUrlRule = 'must be a URL that starts with http:// or https://';
 const corsOrigins = z.array(
   z
     .string({ error: 'must be an origin such as https://app.example' })
@@ -41,6 +42,10 @@ const corsOrigins = z.array(
 function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
 }
+
+const otlpUrl = z
+  .string({ error: otlpUrlRule })
+  .refine((text) => text === '' || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)), { error: otlpUrlRule });
 
 export const serverSettings = block('Server', 'The listener.', {
   host: setting(text(), '127.0.0.1', 'The address to bind.'),
@@ -124,9 +129,16 @@ export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.',
     bodies: setting(flag<never>(), false, 'Whether lines include request and response bodies.'),
   }),
   metrics: setting(flag('public'), true, 'Prometheus metrics at /metrics. public: without the admin key, on every address.'),
-  traces: block('Traces', 'OpenTelemetry.', {
-    endpoint: setting(optionalText, '', 'The OTLP endpoint. Empty: none.', 'http://127.0.0.1:4318'),
+  traces: block('Traces', 'OpenTelemetry traces over OTLP/HTTP.', {
+    endpoint: setting(
+      otlpUrl,
+      '',
+      'The OTLP endpoint, to which /v1/traces is appended. Empty: none. Unset: OTEL_EXPORTER_OTLP_ENDPOINT.',
+      'http://127.0.0.1:4318',
+    ),
+    sample: setting(amount(0, 1), 1, 'The share of requests traced whose caller sends no traceparent; otherwise its flag decides.'),
   }),
+  otlpMetrics: setting(flag<never>(), false, 'Whether the metrics of /metrics are also sent to the OTLP endpoint, every minute.'),
 });
 
 const clientSchema = z

@@ -201,8 +201,15 @@ function toObject(job: Job): object {
       : { total: job.total, completed: job.succeeded, failed: job.failed },
     usage: data['usage'] ?? undefined,
     metadata: data['metadata'] ?? null,
-    breakwater: handedOver(job),
+    breakwater: extensionsOf(job),
   };
+}
+
+/** Members that OpenAI's batch object lacks; undefined: none. */
+function extensionsOf(job: Job): object | undefined {
+  const { cost_usd, priced_requests } = job.data;
+  const handed = handedOver(job);
+  return cost_usd === undefined ? handed : { ...handed, cost_usd, priced_requests };
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

@@ -5,7 +5,7 @@ import type { BodyRules } from '../../endpoint/endpoint.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import { ResponseConversion } from '../../wire/conversion.ts';
 import type { RequestEdits } from '../../wire/dialect.ts';
-import { DIALECT_HEADERS } from '../../wire/forwarded-headers.ts';
+import { DIALECT_HEADERS, TRACE_HEADERS } from '../../wire/forwarded-headers.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
 import { replaceModel } from '../../wire/passthrough-body.ts';
 import { ResponseForm } from './response-form.ts';
@@ -77,8 +77,8 @@ export function pathOf({ request, target: { state }, conversion }: UpstreamReque
   return state.endpoint.path(state.basePath, { operation, dialect, path, model: state.model, stream });
 }
 
-export function headersOf(options: UpstreamRequest): readonly string[] {
-  const { request, target, conversion } = options;
+export function headersOf(options: UpstreamRequest & Pick<AttemptOptions, 'spanId'>): readonly string[] {
+  const { request, target, conversion, spanId } = options;
   const { state } = target;
   const headers = [...state.headers];
   const inBody = state.endpoint.body?.listHeader?.header;
@@ -88,10 +88,12 @@ export function headersOf(options: UpstreamRequest): readonly string[] {
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
     if (!state.forwards.has(name) || name === inBody || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
+    if (spanId !== null && TRACE_HEADERS.has(name)) continue;
     const value = request.forwardHeaders[i + 1]!;
     const sent = name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
     if (sent !== '') headers.push(name, sent);
   }
+  if (spanId !== null) request.trace?.pushHeaders(headers, spanId);
   addDefaults(headers, state.endpoint.defaultHeaders);
   return headers;
 }

@@ -29,6 +29,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
   retry.fallback ??= retry.attempts === 1 ? skipReason(retry, admitted) : null;
   countForBudgets(retry, target, race);
   tried.markTried(target);
+  const spanId = request.trace?.nextSpanId() ?? null;
   const cut = cutFor(retry, target, tried.stripLevel(target));
   const attempt = new Attempt(engine.clock, {
     number: retry.attempts,
@@ -44,6 +45,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     alternatives: retry,
     isContinuation: retry.broken !== null,
     race,
+    spanId,
   });
   state.inFlight++;
   emitBreakerChange(engine, state); // a permit makes an open breaker half-open
@@ -58,6 +60,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     queuedMs: active.queueMs,
     probe: state.breaker.state === 'half-open',
     race,
+    ...(spanId !== null && { spanId }),
   });
   if (cut !== null) noteCut(retry, target, cut);
   const bound = boundEdits(request, target);

@@ -2,6 +2,7 @@ import type { Instant } from '../../core/clock.ts';
 import type { MoneyBudget } from '../../policy/budget/money-budget.ts';
 import type { SessionLimits } from '../../policy/budget/session-limits.ts';
 import type { RequestFacts, SchedulingClass } from '../../core/request.ts';
+import type { RequestTrace } from '../../core/request-trace.ts';
 import type { Resource } from '../../core/resource.ts';
 import type { ClientProgram } from '../../wire/clients.ts';
 import type { Dialect } from '../../wire/dialect.ts';
@@ -73,6 +74,8 @@ export interface GatewayRequest {
   /** Request headers that may be forwarded (`openai-organization`, `traceparent`, …): lower-case names alternating with values. */
   readonly forwardHeaders: readonly string[];
   readonly caller: Caller;
+  /** The trace that it belongs to; absent: traces are off. */
+  readonly trace?: RequestTrace;
   /** A repeat under the same key gets the same response; null: none was given. */
   readonly idempotencyKey: string | null;
   /** `off`: neither reads nor fills the cache; `refresh`: only fills it. */

@@ -17,7 +17,7 @@ export interface EncodedRequest {
 export function encodeRequest(request: GatewayRequest, target: RouteTarget, now: Instant): EncodedRequest | null {
   if (whyIncapable(request, target) !== null) return null;
   const conversion = conversionFor(request, target.state);
-  const options = { request, target, conversion, repairs: learnedRepairs(request, target, now), cut: null };
+  const options = { request, target, conversion, repairs: learnedRepairs(request, target, now), cut: null, spanId: null };
   const body = bodyOf(options);
   if (body === null) return null;
   return { path: pathOf(options), headers: headersOf(options), body: body instanceof Uint8Array ? body : Buffer.concat(body) };
