@@ -54,5 +54,5 @@ export function billedTier(value: unknown): Pick<TokenUsage, 'serviceTier'> {
 
 /** A token count, or null if it is implausible. */
 export function tokenCount(value: unknown): number | null {
-  return typeof value === 'number' && value >= 0 && value <= TOKENS_MAX ? value : null;
+  return typeof value === 'number' && value >= 0 && value <= TOKENS_MAX ? Math.ceil(value) : null;
 }

@@ -34,8 +34,9 @@ export class ClientMoney {
   readonly #budgets = new Map<string, MoneyBudget>();
   readonly #sessions = new Map<string, SessionLimits>();
   /** What was saved last, by client. */
-  readonly #saved = new Map<string, number>();
+  readonly #saved = new Map<string, BudgetRecord>();
   #timer: Timer | null = null;
+  #stopListening: (() => void) | null = null;
 
   constructor(store: Store, clock: Clock, process: string) {
     this.#store = store;
@@ -103,8 +104,11 @@ export class ClientMoney {
     await this.#read();
   }
 
-  /** Reads the spending of other instances from time to time, where there are any. */
+  /** Reads the spending of other instances from time to time, where there are any, and of all processes when the store recovers. */
   start(): void {
+    this.#stopListening ??= this.#store.onHealthChange(({ state }) => {
+      if (state === 'ok') void this.#read();
+    });
     if (this.#store.shared === undefined) return;
     this.#timer = this.#clock.schedule(READ_EVERY_MS, () => {
       if (this.#budgets.size > 0) void this.#read();
@@ -115,14 +119,17 @@ export class ClientMoney {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;
+    this.#stopListening?.();
+    this.#stopListening = null;
   }
 
   save(): void {
     const now = this.#clock.now();
     for (const [name, budget] of this.#budgets) {
       const record = budget.save(now);
-      if ((this.#saved.get(name) ?? 0) === record.usd) continue;
-      this.#saved.set(name, record.usd);
+      const { usd = 0, sinceMs = record.sinceMs } = this.#saved.get(name) ?? {};
+      if (usd === record.usd && (usd === 0 || sinceMs === record.sinceMs)) continue;
+      this.#saved.set(name, record);
       this.#store.put(
         COLLECTION,
         keyOf(name, this.#process),

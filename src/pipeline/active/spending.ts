@@ -21,6 +21,8 @@ export class Spending {
   /** Known and estimated cost in US dollars; calls without a price count nothing. */
   chargedUsd = 0;
   readonly #calls: Call[] = [];
+  /** The targets whose content was passed on; a continuation has several. */
+  readonly #committed: RouteTarget[] = [];
   /** Estimated usage of a response that reports none; null: none. */
   #estimated: TokenUsage | null = null;
 
@@ -36,9 +38,9 @@ export class Spending {
     return cost;
   }
 
-  /** Sets the estimated usage of a response that reports none. */
+  /** Adds the estimated usage of a response that reports none, or only a part of it. */
   estimate(target: RouteTarget, usage: TokenUsage): void {
-    this.#estimated = usage;
+    this.#estimated = this.#estimated === null ? usage : combined(this.#estimated, usage, 1);
     this.chargedUsd += costUsd(target, usage) ?? 0;
   }
 
@@ -50,9 +52,18 @@ export class Spending {
 
   /** The billed calls; the one whose response the caller received is not wasted. `own`: the usage of that response. */
   callsApartFrom(target: RouteTarget | null, own: TokenUsage | null): readonly PaidCall[] {
-    let delivered = this.#calls.findLastIndex((call) => call.target === target && call.usage === own);
-    if (delivered < 0) delivered = this.#calls.findLastIndex((call) => call.target === target);
-    return this.#calls.map(({ target: { state }, usage }, i) => ({ target: state.name, usage, wasted: i !== delivered }));
+    const delivered = new Set<number>();
+    const last = this.#calls.findLastIndex((call) => call.target === target && call.usage === own);
+    delivered.add(last >= 0 ? last : this.#calls.findLastIndex((call) => call.target === target));
+    for (const committed of this.#committed) {
+      if (committed !== target) delivered.add(this.#calls.findLastIndex((call, i) => call.target === committed && !delivered.has(i)));
+    }
+    return this.#calls.map(({ target: { state }, usage }, i) => ({ target: state.name, usage, wasted: !delivered.has(i) }));
+  }
+
+  /** Content of the target is passed on to the caller. */
+  commit(target: RouteTarget): void {
+    this.#committed.push(target);
   }
 
   /** Usage besides that of the response; `own`: the response's usage, null: unknown, or no response. Undefined: none. */

@@ -1,3 +1,4 @@
+import { assert } from '../../core/assert.ts';
 import type { BreakwaterError } from '../../core/errors.ts';
 
 /** A request in progress. */
@@ -30,6 +31,7 @@ export class RunningList {
   }
 
   remove(run: Running): void {
+    assert(run.older !== null || this.#oldest === run, 'a request is removed once');
     if (run.older === null) this.#oldest = run.newer;
     else run.older.newer = run.newer;
     if (run.newer === null) this.#newest = run.older;

@@ -3,6 +3,7 @@ import type { Shortfall } from '../../core/quality.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
+import { unreportedUsage } from './settle-response.ts';
 import { learnMakers } from './learn-makers.ts';
 
 /** Emits the end of an attempt: verdict, usage and cost. */
@@ -21,6 +22,9 @@ export function emitAttemptEnd(
   const { usage } = attempt.facts;
   const isBilled = usage !== null || (attempt.status >= 200 && attempt.status < 300);
   const cost = isBilled ? active.spending.add(target, usage) : null;
+  // A complete response was estimated when it was settled.
+  const unreported = verdict === 'success' || quality !== null ? null : unreportedUsage(attempt);
+  if (unreported !== null) active.spending.estimate(target, unreported);
   active.engine.events.emit({
     type: 'attempt_end',
     requestId: active.request.id,

@@ -43,3 +43,15 @@ function countedUsage({ facts, options, estimatedOutputTokens }: Attempt): Token
   const outputTokens = Math.min(estimatedOutputTokens, options.request.facts.outputBound ?? Infinity);
   return { inputTokens: options.permit.need.inputTokens, cachedInputTokens: 0, outputTokens };
 }
+
+/**
+ * What a response that was cut off has used beyond its report, as far as it was received: the provider bills it, and so do budgets. Null: none.
+ */
+export function unreportedUsage(attempt: Attempt): TokenUsage | null {
+  const { facts, estimatedOutputTokens, options } = attempt;
+  const isReported = facts.usage !== null && facts.finishReason !== null;
+  if (!facts.hasContent || isReported) return null;
+  const outputTokens = Math.max(0, (estimatedOutputTokens ?? 0) - (facts.usage?.outputTokens ?? 0));
+  const inputTokens = facts.usage === null ? options.permit.need.inputTokens : 0;
+  return inputTokens + outputTokens === 0 ? null : { inputTokens, cachedInputTokens: 0, outputTokens };
+}

@@ -21,6 +21,7 @@ export function followElsewhere(
 ): Promise<boolean> {
   return new Promise((resolve) => {
     let isTaken = false;
+    let isOver = false;
     running.add(reader);
     /** From here on the readers are served by the other instance. */
     const take = (): void => {
@@ -31,6 +32,8 @@ export function followElsewhere(
       if (!reader.isOver) reader.note('shares the response that another instance makes to an identical request');
     };
     const end = (): void => {
+      if (isOver) return;
+      isOver = true;
       response.onLeave = null;
       take();
       resolve(true);
@@ -50,6 +53,8 @@ export function followElsewhere(
           if (!response.isOver) response.fail(new BreakwaterError('stream_interrupted', GONE));
           return end();
         }
+        if (isOver) return;
+        isOver = true;
         running.remove(reader);
         response.isFollowing = false;
         response.onLeave = null;

@@ -60,6 +60,8 @@ describe('a budget', () => {
     money.setElsewhere(0, { sinceMs, usd: 0.9 });
     money.setElsewhere(0, { sinceMs, usd: 0.95 });
     assert.equal(money.spentUsd(0), 0.95);
+    money.setElsewhere(0, { sinceMs, usd: 0 });
+    assert.equal(money.spentUsd(0), 0.95, 'a store that is away takes nothing back');
     assert.equal(money.earliest(0, need(0.1)), 12 * HOUR);
     assert.equal(money.save(0).usd, 0, 'its own part only');
   });

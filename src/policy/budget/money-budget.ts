@@ -120,7 +120,8 @@ export class MoneyBudget implements Resource {
   /** `usd`: all that other processes, before or beside this one, have spent in the period that began at `sinceMs`. */
   setElsewhere(now: Instant, { sinceMs, usd }: BudgetRecord): void {
     this.#roll(now);
-    if (sinceMs === this.#since) this.#elsewhere = usd;
+    // Spending only grows within a period: less is what a store that is away has lost.
+    if (sinceMs === this.#since) this.#elsewhere = Math.max(this.#elsewhere, usd);
   }
 
   #release(need: Need): void {
