@@ -167,7 +167,7 @@ const commands = inLanguage('sh').flatMap(commandsOf);
 
 /** Run elsewhere (npm start and npm test, examples), or they need another program, a shell or a machine of their own. */
 const notRun =
-  /^(?:npm (?:start|test|install|run bench)\b|export |alias |(?:SEEDS?|FIRST_SEED)=|claude$|codex\b|sqlite3 |docker |podman |helm |kubectl |systemctl |sudo |node_modules\/\.bin\/node examples\/)/;
+  /^(?:npm (?:start|test|install|run bench)\b|export |alias |(?:SEEDS?|FIRST_SEED|MIXED_SEEDS)=|install |cp |useradd |mkdir |openssl |npx breakwater@|curl --unix-socket|(?:npx )?breakwater (?:record|import|health)|breakwater simulate --(?:diff|requests) |breakwater check --online|claude$|codex\b|sqlite3 |docker |podman |helm |kubectl |systemctl |sudo |node_modules\/\.bin\/node examples\/)/;
 const starts = /^(?:npx )?breakwater(?: --demo| serve.*| --config .*| storm .*)?$/;
 const isListing = (command: string): boolean => /--list-faults|--help|--version/.test(command);
 

@@ -13,6 +13,7 @@ test('the public error codes have their statuses', () => {
     not_local: 403,
     model_not_found: 404,
     not_found: 404,
+    previous_response_not_found: 400,
     request_too_large: 413,
     idempotency_conflict: 409,
     queue_full: 429,
