@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { ResponseFacts, Failure, Phase } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import { CODECS } from './codecs.ts';
-import { createFailure } from './failure.ts';
+import { createFailure, failedFinishFailure } from './failure.ts';
 import { createToolFilter } from './tool-names.ts';
 import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
@@ -52,12 +52,14 @@ export class ConvertedStreamReader implements StreamReader {
 
   #convert(push: StreamPush): StreamPush {
     if (!push.pieces.every(isConvertible)) {
-      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: tooLarge(this.facts.hasContent ? 'answer' : 'first_content') };
+      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: tooLarge(this.#phase) };
     }
     let text = '';
     let hasContent = false;
     const events = this.#parser.parse(push.pieces);
-    for (const event of push.done ? [...events, ...this.#parser.end()] : events) {
+    const { failedFinish } = this.#watcher.facts;
+    const isWhole = push.done && failedFinish === undefined;
+    for (const event of isWhole ? [...events, ...this.#parser.end()] : events) {
       for (const filtered of this.#filter?.(event) ?? [event]) {
         const written = this.#writer.write(filtered);
         text += written;
@@ -66,9 +68,15 @@ export class ConvertedStreamReader implements StreamReader {
       }
     }
     this.#updateFacts(hasContent);
+    if (failedFinish !== undefined && push.failure === null)
+      return { pieces: piecesOf(text), hasContent, done: false, failure: failedFinishFailure(failedFinish, this.#phase) };
     if (push.done && this.#isLost())
       return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: emptyConversion('first_content') };
-    return { pieces: text === '' ? NO_CHUNKS : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
+    return { pieces: piecesOf(text), hasContent, done: push.done, failure: push.failure };
+  }
+
+  get #phase(): Phase {
+    return this.facts.hasContent ? 'answer' : 'first_content';
   }
 
   /** Records content that the writer holds back until its part ends. */
@@ -94,6 +102,10 @@ export class ConvertedStreamReader implements StreamReader {
     if (opaque !== undefined) this.facts.opaque = opaque;
     this.facts.hasContent ||= hasContent;
   }
+}
+
+function piecesOf(text: string): readonly Uint8Array[] {
+  return text === '' ? NO_CHUNKS : [Buffer.from(text)];
 }
 
 /** Unlike an empty response from the provider, it is not passed to the caller as a last resort. */

@@ -1,5 +1,6 @@
 /** Watches a Messages stream. Each event's name equals the `type` of its data; clients skip events without a name. */
 import { Buffer } from 'node:buffer';
+import { isFailedFinish } from '../../core/finish-reason.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseOrUndefined } from '../json-outline.ts';
@@ -124,6 +125,7 @@ class MessagesStreamReader extends EventWatcher {
     if (isRecord(delta)) noteHead(this.facts, delta);
     const reason = isRecord(delta) ? textOrNull(delta['stop_reason']) : null;
     if (reason !== null) this.facts.finishReason = finishClassOf(reason);
+    if (isFailedFinish(reason)) this.facts.failedFinish = reason;
   }
 
   #readUsage(usage: unknown): void {

@@ -1,7 +1,7 @@
 /** Watches a generateContent stream. It has no terminator: it is complete once every candidate has ended and the connection closes. */
 import { Buffer } from 'node:buffer';
 import type { StreamReader } from '../dialect.ts';
-import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { createFailure, failedFinishFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -10,7 +10,7 @@ import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteChunk } from './opaque.ts';
-import { finishOf, isBlocked, isCall, partsOf, partHasContent } from './outcome.ts';
+import { failedFinishOf, finishOf, isBlocked, isCall, isThought, partsOf, partHasContent } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
 const CHARS_PER_TOKEN = 4;
@@ -28,6 +28,8 @@ class GeminiStreamReader extends EventWatcher {
   readonly #begun = new Set<number>();
   #isBlocked = false;
   #hasCall = false;
+  /** There was content other than reasoning. */
+  #hasOutput = false;
   #chars = 0;
   #events = 0;
 
@@ -89,7 +91,9 @@ class GeminiStreamReader extends EventWatcher {
     }
     noteChunk(this.facts, value);
     for (const [position, candidate] of recordsIn(value['candidates']).entries()) this.#readCandidate(candidate, position);
-    return 'pass';
+    // Reasoning alone is of no use to a caller.
+    const { failedFinish, hasContent } = this.facts;
+    return failedFinish !== undefined && hasContent && !this.#hasOutput ? failedFinishFailure(failedFinish, this.phase) : 'pass';
   }
 
   #readCandidate(candidate: Fields, position: number): void {
@@ -98,6 +102,7 @@ class GeminiStreamReader extends EventWatcher {
     for (const part of partsOf(candidate)) {
       if (!partHasContent(part)) continue;
       this.#hasCall ||= isCall(part);
+      this.#hasOutput ||= !isThought(part);
       this.#events++;
       this.#chars += textIn(part['text']).length;
       this.noteContent();
@@ -106,6 +111,8 @@ class GeminiStreamReader extends EventWatcher {
     }
     const finish = finishOf(candidate, this.#hasCall);
     if (finish === null) return;
+    const failed = failedFinishOf(candidate);
+    if (failed !== null) this.facts.failedFinish ??= failed;
     this.#ended.add(index);
     if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
   }
