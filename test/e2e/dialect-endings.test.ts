@@ -1,6 +1,7 @@
 /** How responses end between dialects: finish reasons that denote a failure, and tool calls that are cut off. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { messageEvent } from './dialect-wires.ts';
 import { FOUR_WIRES, readBody } from './four-wires.ts';
 import { startScripted } from './scripted-provider.ts';
 
@@ -52,5 +53,67 @@ describe('a finish reason of Gemini that denotes a failure', () => {
     const whole = JSON.stringify(candidate([{ text: 'Let me call' }], 'MALFORMED_FUNCTION_CALL'));
     const seen = await (await startScripted(t, 'gemini', [whole], ONCE))('gemini', false);
     assert.deepEqual([seen.status, seen.headers.get('x-breakwater-quality'), seen.text], [200, 'empty', whole]);
+  });
+});
+
+const call = { type: 'tool_use', id: 'toolu_1', name: 'tide', input: {} };
+const item = { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'tide', status: 'completed', arguments: '{"at":' };
+
+/** A call whose arguments end inside their JSON, and a finish reason that says nothing of it. */
+const CUT: Readonly<Record<'messages' | 'gemini', string>> = {
+  messages:
+    messageEvent('message_start', { message: { id: 'msg_1', type: 'message', role: 'assistant', model: 'm', content: [], usage: {} } }) +
+    messageEvent('content_block_start', { index: 0, content_block: call }) +
+    messageEvent('content_block_delta', { index: 0, delta: { type: 'input_json_delta', partial_json: '{"at":' } }) +
+    messageEvent('content_block_stop', { index: 0 }) +
+    messageEvent('message_delta', { delta: { stop_reason: 'tool_use' }, usage: { output_tokens: 3 } }) +
+    messageEvent('message_stop'),
+  gemini:
+    data(candidate([{ functionCall: { name: 'tide', willContinue: true, partialArgs: [{ jsonPath: '$.at', stringValue: 'no' }] } }])) +
+    data(candidate([], 'STOP')),
+};
+
+describe('a tool call whose arguments end inside their JSON', () => {
+  for (const [protocol, dialect] of [
+    ['anthropic', 'messages'],
+    ['gemini', 'gemini'],
+  ] as const)
+    // prettier-ignore
+    for (const caller of ['chat', 'messages', 'gemini', 'responses'] as const)
+      it(`is a failure of a ${dialect} provider for a ${caller} caller, and goes to the next target if nothing is sent`, async (t) => {
+        for (const stream of [true, false]) {
+          const seen = await (await startScripted(t, protocol, [CUT[dialect]], ONCE))(caller, stream);
+          assert.match(seen.text, /ended inside the arguments of a tool call/);
+          assert.doesNotMatch(seen.text, /"(finish_reason|stop_reason|finishReason)":"|message_stop|response\.completed|"args"/);
+          assert.equal(seen.outcome, 'failed');
+        }
+        const other = await (await startScripted(t, protocol, [CUT[dialect], FOUR_WIRES[dialect].plain]))(caller, false);
+        assert.deepEqual([other.status, other.calls, readBody(caller, false, other.text).text], [200, 2, 'one two three']);
+      });
+
+  it('is a failure of a Responses provider', async (t) => {
+    const whole = JSON.stringify({ id: 'resp_1', object: 'response', created_at: 1, model: 'm', status: 'completed', output: [item] });
+    const events = messageEvent('response.completed', { response: JSON.parse(whole) as object, sequence_number: 0 });
+    for (const [response, stream] of [
+      [whole, false],
+      [events, true],
+    ] as const) {
+      const seen = await (await startScripted(t, 'openai', [response], ONCE))('responses', stream);
+      assert.deepEqual([seen.outcome, /inside the arguments/.test(seen.text)], ['failed', true]);
+    }
+  });
+
+  it('is no call for a caller whose dialect has only whole arguments, where a limit cut it off', async (t) => {
+    const limited = CUT.messages.replace('"tool_use"},"usage"', '"max_tokens"},"usage"');
+    for (const [caller, stream] of [
+      ['messages', false],
+      ['gemini', false],
+      ['gemini', true],
+    ] as const) {
+      const seen = await (await startScripted(t, 'anthropic', [limited], ONCE))(caller, stream);
+      assert.deepEqual([seen.status, seen.outcome], [200, 'success']);
+      assert.match(seen.text, /"(stop_reason|finishReason)":"(max_tokens|MAX_TOKENS)"/);
+      assert.doesNotMatch(seen.text, /tide/);
+    }
   });
 });

@@ -1,3 +1,4 @@
+import { isCutArguments } from '../cut-arguments.ts';
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { argumentsObject } from '../tool-arguments.ts';
@@ -29,7 +30,7 @@ export class MessageFold {
   }
 
   finish(): Fields {
-    const content = [...this.#blocks].toSorted(([a], [b]) => a - b).map(([, block]) => block.finish());
+    const content = [...this.#blocks].toSorted(([a], [b]) => a - b).flatMap(([, block]) => block.finish() ?? []);
     const stop = { stop_reason: 'end_turn', stop_sequence: null };
     const message = this.#message['stop_reason'] === null ? { ...this.#message, ...stop } : { ...stop, ...this.#message };
     return { ...message, type: 'message', role: 'assistant', content, usage: this.#usage };
@@ -69,9 +70,11 @@ class BlockFold {
     }
   }
 
-  finish(): Fields {
+  /** Null for a call whose arguments were cut off at a limit. */
+  finish(): Fields | null {
     const { partial_json: json, ...texts } = Object.fromEntries([...this.#texts].map(([name, parts]) => [name, parts.join('')]));
     const block = this.#block;
+    if (json !== undefined && isCutArguments(json)) return null;
     for (const [name, text] of Object.entries(texts)) block[name] = (typeof block[name] === 'string' ? block[name] : '') + text;
     if (json !== undefined && json.trim() !== '') block['input'] = argumentsObject(json);
     if (this.#citations.length > 0)

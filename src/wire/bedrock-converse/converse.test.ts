@@ -232,7 +232,10 @@ test('a stop reason that denotes a failure is one, whole or streamed, after any 
       const reader = conversion.createReader(1_000_000)!;
       const push = reader.push(sse(STREAM.map(([name, event]) => [name, name === 'messageStop' ? { stopReason } : event])));
       assert.deepEqual([push.done, push.hasContent, push.failure?.code], [false, true, stopReason]);
-      assert.doesNotMatch(Buffer.concat(push.pieces).toString(), /malformed|"finish_reason":"|stop_reason":"|finishReason|completed"/);
+      assert.doesNotMatch(
+        Buffer.concat(push.pieces).toString(),
+        /malformed|"finish_reason":"|stop_reason":"|finishReason|response\.completed/,
+      );
     }
 });
 
