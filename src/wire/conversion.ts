@@ -6,7 +6,7 @@ import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
 import type { TargetCapabilities } from './conversion-loss.ts';
-import { ConvertedStreamReader, convertResponse, emptyConversion, tooLarge } from './converted-response.ts';
+import { ConvertedStreamReader, convertResponse, emptyConversion, tooLarge, unnamedCall } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { failedFinishFailure } from './failure.ts';
 import { framed } from './framing/framed-reader.ts';
@@ -150,6 +150,7 @@ export class ResponseConversion {
     if (!isConvertible(body)) return { ok: false, failure: tooLarge('answer'), usage: read.facts.usage };
     const converted = this.#convert(read.converted ?? body);
     const { finishReason, usage } = read.facts;
+    if (converted.hasUnnamedCall) return { ok: false, failure: unnamedCall('answer'), usage };
     if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {
       return { ok: false, failure: emptyConversion('answer'), usage };
     }

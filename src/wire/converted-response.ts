@@ -60,6 +60,7 @@ export class ConvertedStreamReader implements StreamReader {
     const { failedFinish } = this.#watcher.facts;
     const isWhole = push.done && failedFinish === undefined;
     for (const event of isWhole ? [...events, ...this.#parser.end()] : events) {
+      if (isUnnamedCall(event)) return { pieces: piecesOf(text), hasContent, done: false, failure: unnamedCall(this.#phase) };
       for (const filtered of this.#filter?.(event) ?? [event]) {
         const written = this.#writer.write(filtered);
         text += written;
@@ -108,6 +109,20 @@ function piecesOf(text: string): readonly Uint8Array[] {
   return text === '' ? NO_CHUNKS : [Buffer.from(text)];
 }
 
+/** A call that has arguments and no name can't be run. */
+function isUnnamedCall(event: ModelEvent): boolean {
+  return event.type === 'part_start' && event.head.type === 'tool_call' && event.head.name === '';
+}
+
+/** True if a complete response holds one. */
+function holdsUnnamedCall({ choices }: ModelResponse): boolean {
+  return choices.some(({ parts }) => parts.some(({ head }) => head.type === 'tool_call' && head.name === ''));
+}
+
+export function unnamedCall(phase: Phase): Failure {
+  return createFailure('malformed', phase, 'a tool call has no name');
+}
+
 /** Unlike an empty response from the provider, it is not passed to the caller as a last resort. */
 export function emptyConversion(phase: Phase): Failure {
   return createFailure('empty', phase, "nothing in the response has an equivalent in the caller's protocol");
@@ -122,19 +137,31 @@ function isContent(event: ModelEvent): boolean {
   return event.type === 'delta' || (event.type === 'part_start' && (event.head.type === 'tool_call' || event.head.type === 'media'));
 }
 
-/** Converts a validated, complete response. `hasContent`: something in it has a place in the caller's dialect. */
-export function convertResponse(
-  body: Uint8Array,
-  from: DialectName,
-  to: DialectName,
-  options: WriteOptions,
-): { readonly body: Uint8Array; readonly hasContent: boolean } {
+export interface ConvertedResponse {
+  readonly body: Uint8Array;
+  /** Something in it has a place in the caller's dialect. */
+  readonly hasContent: boolean;
+  readonly hasUnnamedCall: boolean;
+}
+
+/** Converts a validated, complete response. */
+export function convertResponse(body: Uint8Array, from: DialectName, to: DialectName, options: WriteOptions): ConvertedResponse {
   const parsed = CODECS[from].parseResponse(body);
   const filter = createToolFilter(from, options.tools);
   const response = filter === null ? parsed : foldEvents([...unfoldResponse(parsed)].flatMap(filter));
-  return { body: CODECS[to].writeResponse(response, options), hasContent: hasAnything(response) };
+  return {
+    body: CODECS[to].writeResponse(response, options),
+    hasContent: hasText(response) || hasMedia(response, to, options),
+    hasUnnamedCall: holdsUnnamedCall(parsed),
+  };
 }
 
-function hasAnything({ choices }: ModelResponse): boolean {
-  return choices.some(({ parts }) => parts.some(({ head, text }) => head.type !== 'foreign' && (text !== '' || head.type === 'media')));
+function hasText({ choices }: ModelResponse): boolean {
+  return choices.some(({ parts }) => parts.some(({ head, text }) => head.type !== 'foreign' && text !== ''));
+}
+
+/** True if it has media that the dialect `to` can hold. */
+function hasMedia({ choices }: ModelResponse, to: DialectName, options: WriteOptions): boolean {
+  const media = choices.flatMap(({ parts }) => parts.filter(({ head }) => head.type === 'media'));
+  return media.some(({ head }) => CODECS[to].createWriter(options).write({ type: 'part_start', choice: 0, part: 0, head }) !== '');
 }

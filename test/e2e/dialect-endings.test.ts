@@ -1,7 +1,7 @@
 /** How responses end between dialects: finish reasons that denote a failure, and tool calls that are cut off. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { messageEvent } from './dialect-wires.ts';
+import { chatChunk, messageEvent } from './dialect-wires.ts';
 import { FOUR_WIRES, readBody } from './four-wires.ts';
 import { startScripted } from './scripted-provider.ts';
 
@@ -115,5 +115,41 @@ describe('a tool call whose arguments end inside their JSON', () => {
       assert.match(seen.text, /"(stop_reason|finishReason)":"(max_tokens|MAX_TOKENS)"/);
       assert.doesNotMatch(seen.text, /tide/);
     }
+  });
+});
+
+const piece = (fields: object): string => chatChunk({ tool_calls: [{ index: 0, ...fields }] });
+const named = (fields: object, more: object = {}): string => piece({ ...more, function: fields });
+const END = chatChunk({}, 'tool_calls') + 'data: [DONE]\n\n';
+const ID = { id: 'call_1', type: 'function' };
+const NAMES: Readonly<Record<string, string>> = {
+  'in pieces': named({ name: 'get_', arguments: '' }, ID) + named({ name: 'tide', arguments: '{"at":"noon"}' }) + END,
+  'after the arguments': named({ arguments: '{"at"' }, ID) + named({ name: 'get_tide', arguments: ':"noon"}' }) + END,
+  'alone, and late': named({ arguments: '' }, ID) + named({ name: 'get_tide' }) + named({ arguments: '{"at":"noon"}' }) + END,
+  'in every delta': named({ name: 'get_tide', arguments: '{"at"' }, ID) + named({ name: 'get_tide', arguments: ':"noon"}' }, ID) + END,
+  'before its id': named({ name: 'get_tide', arguments: '' }) + named({ arguments: '{"at":"noon"}' }, ID) + END,
+};
+
+describe('the name of a tool in a chat stream', () => {
+  for (const [how, events] of Object.entries(NAMES))
+    it(`reaches every caller whole if it comes ${how}`, async (t) => {
+      for (const caller of ['chat', 'messages', 'gemini', 'responses'] as const)
+        for (const stream of caller === 'chat' ? [false] : [true, false]) {
+          const seen = await (await startScripted(t, 'openai', [events], ONCE, caller === 'responses'))(caller, stream);
+          assert.equal(seen.status, 200, seen.text);
+          const names = [...seen.text.matchAll(/"name":"([^"]*)"/g)].map(([, name]) => name);
+          assert.deepEqual([...new Set(names)], ['get_tide'], seen.text);
+          assert.equal(seen.text.match(/noon/g)!.length >= 1, true);
+        }
+    });
+
+  it('that never comes makes a converted response malformed', async (t) => {
+    const events = named({ arguments: '{"at":"noon"}' }, ID) + END;
+    for (const caller of ['messages', 'gemini'] as const)
+      for (const stream of [true, false]) {
+        const seen = await (await startScripted(t, 'openai', [events], ONCE))(caller, stream);
+        assert.match(seen.text, /a tool call has no name/);
+        assert.equal(seen.outcome, 'failed');
+      }
   });
 });

@@ -1,6 +1,7 @@
 /** A gateway whose providers respond with given bytes, in virtual time. */
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import type { SimulatedCall, SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { headStep } from './dialect-wires.ts';
 import { requestOf } from './four-wires.ts';
 import type { DialectWord } from './four-wires.ts';
@@ -17,19 +18,25 @@ export interface Seen {
 
 type Protocol = 'openai' | 'anthropic' | 'gemini';
 
-/** `responses`: one for each provider; the last provider has no retries of its own. */
+/** `responses`: one for each provider. `lacksResponses`: they have no Responses API. */
 export async function startScripted(
   t: TestContext,
   protocol: Protocol,
   responses: readonly string[],
   policy: NonNullable<ConfigInput['policy']> = {},
+  lacksResponses = false,
 ): Promise<(caller: DialectWord, stream: boolean, body?: Record<string, unknown>) => Promise<Seen>> {
   const names = responses.map((_, i) => `p${i}`);
   const world = await startVirtualWorld(t, {
     providers: Object.fromEntries(
       names.map((name, i) => {
         const isStream = !responses[i]!.startsWith('{');
-        return [name, () => ({ steps: [headStep(isStream), { do: 'send' as const, bytes: responses[i]! }] })];
+        const bytes = responses[i]!;
+        const script = ({ request }: SimulatedCall): SimulatedResponse =>
+          lacksResponses && request.path.endsWith('/responses')
+            ? { steps: [headStep(false, 404), { do: 'send', bytes: '{"detail":"Not Found"}' }] }
+            : { steps: [headStep(isStream), { do: 'send', bytes }] };
+        return [name, script];
       }),
     ),
     configured: Object.fromEntries(
