@@ -153,3 +153,18 @@ describe('the name of a tool in a chat stream', () => {
       }
   });
 });
+
+const USAGE = data({ id: 'chatcmpl-1', choices: [], usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 } });
+
+describe('content after the finish reason of a chat stream', () => {
+  const events = chatChunk({ content: 'one ' }) + chatChunk({}, 'stop') + chatChunk({ content: 'two' }) + USAGE + 'data: [DONE]\n\n';
+
+  it('reaches callers of every dialect', async (t) => {
+    for (const caller of ['chat', 'messages', 'gemini', 'responses'] as const)
+      for (const stream of [true, false]) {
+        const seen = await (await startScripted(t, 'openai', [events], ONCE, caller === 'responses'))(caller, stream);
+        const { text, isWhole, hasError } = readBody(caller, stream, seen.text);
+        assert.deepEqual([text, isWhole, hasError], ['one two', true, false], `${caller} ${stream}: ${seen.text}`);
+      }
+  });
+});

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { startScripted } from './scripted-provider.ts';
+import { startVirtualWorld } from './virtual.ts';
 
 const ONCE = { maxAttempts: 1 };
 const CASES: readonly (readonly [string, object, number])[] = [
@@ -29,4 +30,37 @@ describe('an error inside a success status', () => {
             assert.equal(seen.headers.get('retry-after') !== null, isLimit);
           }
     });
+});
+
+describe('a Gemini caller', () => {
+  for (const [what, error, status, word] of [
+    ['of a proxy before Gemini', { message: 'no model', code: 'model_not_found' }, 404, 'NOT_FOUND'],
+    ['without a code', { message: 'down' }, 503, 'UNAVAILABLE'],
+  ] as const)
+    it(`gets an error ${what} in the form of Gemini's errors`, async (t) => {
+      const seen = await (await startScripted(t, 'gemini', [JSON.stringify({ error })], ONCE, false, status))('gemini', false);
+      assert.equal(seen.status, status);
+      assert.deepEqual(JSON.parse(seen.text), { error: { code: status, message: error.message, status: word } });
+    });
+
+  it("gets the bytes of Gemini's own error", async (t) => {
+    const body = '{"error": {"code": 404, "message": "no model", "status": "NOT_FOUND", "details": []}}';
+    const seen = await (await startScripted(t, 'gemini', [body], ONCE, false, 404))('gemini', false);
+    assert.deepEqual([seen.status, seen.text], [404, body]);
+  });
+
+  it('has the request inside generateContentRequest counted, before any provider', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: [] }) } });
+    const contents = [{ role: 'user', parts: [{ text: 'Say something about harbours.' }] }];
+    const count = async (body: object): Promise<unknown> => {
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+      const response = await world.until(world.fetch('http://breakwater/v1beta/models/fast:countTokens', init));
+      return world.until(response.json());
+    };
+    const plain = (await count({ contents })) as { totalTokens: number };
+    assert.ok(plain.totalTokens > 0);
+    const wrapped = (await count({ generateContentRequest: { model: 'models/fast', contents } })) as { totalTokens: number };
+    assert.ok(wrapped.totalTokens >= plain.totalTokens);
+    assert.equal(world.callsTo('a'), 0);
+  });
 });

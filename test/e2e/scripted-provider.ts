@@ -25,6 +25,7 @@ export async function startScripted(
   responses: readonly string[],
   policy: NonNullable<ConfigInput['policy']> = {},
   lacksResponses = false,
+  status = 200,
 ): Promise<(caller: DialectWord, stream: boolean, body?: Record<string, unknown>) => Promise<Seen>> {
   const names = responses.map((_, i) => `p${i}`);
   const world = await startVirtualWorld(t, {
@@ -35,7 +36,7 @@ export async function startScripted(
         const script = ({ request }: SimulatedCall): SimulatedResponse =>
           lacksResponses && request.path.endsWith('/responses')
             ? { steps: [headStep(false, 404), { do: 'send', bytes: '{"detail":"Not Found"}' }] }
-            : { steps: [headStep(isStream), { do: 'send', bytes }] };
+            : { steps: [headStep(isStream, status), { do: 'send', bytes }] };
         return [name, script];
       }),
     ),

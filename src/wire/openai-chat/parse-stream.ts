@@ -23,8 +23,8 @@ class ChatStreamParser implements StreamParser {
   #events: ModelEvent[] = [];
   #isStarted = false;
 
-  get holdsCall(): boolean {
-    return [...this.#choices.values()].some((choice) => choice.holdsCall);
+  get holdsEvents(): boolean {
+    return [...this.#choices.values()].some((choice) => choice.holdsEvents);
   }
 
   parse(pieces: readonly Uint8Array[]): readonly ModelEvent[] {
@@ -112,24 +112,25 @@ class ChoiceParser {
   readonly #choice: number;
   readonly #emit: (event: ModelEvent) => void;
   readonly #callsByKey = new Map<number | string, StreamedCall>();
-  readonly #calls: StreamedCall[] = [];
+  #calls: StreamedCall[] = [];
   #partCount = 0;
   /** The open text-like part, which further deltas continue; null: none. */
   #open: { readonly part: number; readonly type: PartHead['type'] } | null = null;
   #lastCall: StreamedCall | null = null;
-  #isFinished = false;
+  #hasCall = false;
+  /** The finish reason, emitted at the end since some hosts send content after it; null: none yet. */
+  #raw: string | null = null;
 
   constructor(choice: number, emit: (event: ModelEvent) => void) {
     this.#choice = choice;
     this.#emit = emit;
   }
 
-  get holdsCall(): boolean {
-    return this.#calls.some(({ part }) => part === null);
+  get holdsEvents(): boolean {
+    return this.#raw !== null || this.#calls.some(({ part }) => part === null);
   }
 
   read(choice: Fields): void {
-    if (this.#isFinished) return;
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta)) this.#readDelta(delta);
     if (textIn(choice['text']) !== '') this.#addText('text', textIn(choice['text']));
@@ -138,17 +139,25 @@ class ChoiceParser {
   }
 
   end(): void {
-    if (!this.#isFinished) this.#finish('');
+    const raw = this.#raw ?? '';
+    this.#endParts(raw);
+    this.#emit({ type: 'finish', choice: this.#choice, reason: finishClassOf(raw, this.#hasCall), raw, stopSequence: null });
   }
 
   #finish(raw: string): void {
-    this.#isFinished = true;
+    this.#raw = raw;
+    this.#endParts(raw);
+  }
+
+  /** Ends all parts; anything that follows begins new ones. */
+  #endParts(raw: string): void {
     this.#startCalls();
     if (!isCutShort(raw)) for (const call of this.#calls) if (call.part === null && call.hasText) this.#startCall(call);
     this.#closeOpen(null);
-    const started = this.#calls.filter(({ part }) => part !== null);
-    for (const call of started) this.#endCall(call);
-    this.#emit({ type: 'finish', choice: this.#choice, reason: finishClassOf(raw, started.length > 0), raw, stopSequence: null });
+    for (const call of this.#calls) if (call.part !== null) this.#endCall(call);
+    this.#calls = [];
+    this.#callsByKey.clear();
+    this.#lastCall = null;
   }
 
   /** A function call without arguments gets `{}`. */
@@ -247,6 +256,7 @@ class ChoiceParser {
 
   #startCall(call: StreamedCall): void {
     this.#closeOpen(null);
+    this.#hasCall = true;
     const { name, kind, held } = call;
     call.part = this.#begin({ type: 'tool_call', id: call.id ?? `call_${this.#choice}_${this.#partCount}`, name, kind });
     call.held = '';
