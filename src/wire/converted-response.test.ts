@@ -53,3 +53,17 @@ test('a response of images alone is empty for a dialect without a place for them
     if (!whole.ok) assert.equal(whole.failure.body, null, 'it is not returned as a last resort');
   }
 });
+
+test('text and calls of Gemini keep their order, streamed or not', () => {
+  const chunk = (parts: readonly object[], more: object = {}): object => ({
+    candidates: [{ index: 0, content: { role: 'model', parts }, ...more }],
+  });
+  const parts = [{ text: 'a' }, { functionCall: { name: 'f', args: { x: 1 } } }, { text: 'b' }, { functionCall: { name: 'g', args: {} } }];
+  const whole = readWhole('gemini', 'anthropic-messages', chunk(parts, { finishReason: 'STOP' }));
+  assert.ok(whole.ok);
+  const message = JSON.parse(Buffer.from(whole.converted!).toString()) as { content: Record<string, unknown>[]; stop_reason: string };
+  assert.deepEqual([...message.content.map(({ text, name }) => text ?? name), message.stop_reason], ['a', 'f', 'b', 'g', 'tool_use']);
+  const push = readStream('gemini', 'anthropic-messages', [...parts.map((part) => chunk([part])), chunk([], { finishReason: 'STOP' })]);
+  const events = Buffer.concat(push.pieces).toString();
+  assert.deepEqual([...events.matchAll(/"(?:name|text)":"(\w)"/g)].map(([, found]) => found), ['a', 'f', 'b', 'g']); // prettier-ignore
+});
