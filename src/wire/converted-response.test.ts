@@ -67,3 +67,15 @@ test('text and calls of Gemini keep their order, streamed or not', () => {
   const events = Buffer.concat(push.pieces).toString();
   assert.deepEqual([...events.matchAll(/"(?:name|text)":"(\w)"/g)].map(([, found]) => found), ['a', 'f', 'b', 'g']); // prettier-ignore
 });
+
+test('a folded message has every block, though two have the same index', () => {
+  const event = (value: { type: string }): string => `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`;
+  const block = (text: string): object[] => [
+    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+    { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } },
+    { type: 'content_block_stop', index: 0 },
+  ];
+  const events = [...block('a'), ...block('b')].map((value) => event(value as { type: string })).join('');
+  const folded = JSON.parse(Buffer.from(DIALECTS['anthropic-messages'].response.fromStream(Buffer.from(events))).toString()) as object;
+  assert.deepEqual((folded as { content: object[] }).content, [{ type: 'text', text: 'a' }, { type: 'text', text: 'b' }]); // prettier-ignore
+});

@@ -6,7 +6,9 @@ import { argumentsObject } from '../tool-arguments.ts';
 /** Folds the events of one stream into a message. */
 export class MessageFold {
   #message: Fields = {};
-  readonly #blocks = new Map<number, BlockFold>();
+  readonly #blocks: BlockFold[] = [];
+  /** The last block with each index: some servers use an index again. */
+  readonly #byIndex = new Map<number, BlockFold>();
   readonly #usage: Fields = {};
 
   add(event: Fields): void {
@@ -17,10 +19,10 @@ export class MessageFold {
         this.#addUsage(this.#message['usage']);
         break;
       case 'content_block_start':
-        if (isRecord(event['content_block'])) this.#blocks.set(index, new BlockFold(event['content_block']));
+        if (isRecord(event['content_block'])) this.#begin(index, new BlockFold(event['content_block']));
         break;
       case 'content_block_delta':
-        if (isRecord(event['delta'])) this.#blocks.get(index)?.add(event['delta']);
+        if (isRecord(event['delta'])) this.#byIndex.get(index)?.add(event['delta']);
         break;
       case 'message_delta':
         this.#addEnd(event);
@@ -30,10 +32,15 @@ export class MessageFold {
   }
 
   finish(): Fields {
-    const content = [...this.#blocks].toSorted(([a], [b]) => a - b).flatMap(([, block]) => block.finish() ?? []);
+    const content = this.#blocks.flatMap((block) => block.finish() ?? []);
     const stop = { stop_reason: 'end_turn', stop_sequence: null };
     const message = this.#message['stop_reason'] === null ? { ...this.#message, ...stop } : { ...stop, ...this.#message };
     return { ...message, type: 'message', role: 'assistant', content, usage: this.#usage };
+  }
+
+  #begin(index: number, block: BlockFold): void {
+    this.#blocks.push(block);
+    this.#byIndex.set(index, block);
   }
 
   #addEnd({ type: _type, delta, usage, ...rest }: Fields): void {
