@@ -76,6 +76,13 @@ export const aloneCases: readonly AloneCase[] = [
   },
   {
     kind: 'alone',
+    name: 'retry-loop',
+    title: "bursts to a flaky provider, with the retries of OpenAI's SDK and with Breakwater, in real time",
+    script: 'retry-loop.ts',
+    budgets: [],
+  },
+  {
+    kind: 'alone',
     name: 'conversion',
     title: 'from a caller to a target, CPU time',
     script: 'conversion.ts',

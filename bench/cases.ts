@@ -89,6 +89,15 @@ export function cpuRatios(results: Results, key: ContenderKey, of: 'cpuUs' | 'ma
   });
 }
 
+/** Median ratio of the CPU time per request of the whole process, round by round. */
+function tracingCost({ breakwater, traced }: Results): number | undefined {
+  const ratios = (traced?.rounds ?? []).flatMap((round, at) => {
+    const without = breakwater?.rounds?.[at]?.cpuUs;
+    return round.cpuUs === undefined || without === undefined ? [] : [round.cpuUs / without];
+  });
+  return ratios.length === 0 ? undefined : quantile(ratios, 0.5);
+}
+
 /** Allowed growth of CPU time over the landed figure. */
 const GROWTH_MAX = 1.25;
 
@@ -142,6 +151,47 @@ export const cases: readonly Case[] = [
         atLeast: 0.97,
       },
     ],
+  },
+  {
+    name: 'stores',
+    title: 'plain answers, 1 KB bodies, 32 connections, with SQLite, memory and Redis as the store',
+    kind: 'load',
+    body: chatBody(1024, false),
+    connections: 32,
+    contenders: ['breakwater', 'memory', 'redis'],
+    budgets: [
+      {
+        what: 'CPU time with Redis over that with memory',
+        value: ({ redis, memory }) => (redis?.cpuUs && memory?.cpuUs ? redis.cpuUs / memory.cpuUs : undefined),
+        unit: '×',
+        atMost: 1.15,
+      },
+    ],
+  },
+  {
+    name: 'stores-latency',
+    title: 'plain answers, 1 KB bodies, one connection, with SQLite, memory and Redis as the store',
+    kind: 'load',
+    body: chatBody(1024, false),
+    connections: 1,
+    contenders: ['breakwater', 'memory', 'redis'],
+    budgets: [
+      {
+        what: 'median with Redis beyond that with memory',
+        value: ({ redis, memory }) => (redis?.medianMs && memory?.medianMs ? redis.medianMs - memory.medianMs : undefined),
+        unit: 'ms',
+        atMost: 0.05,
+      },
+    ],
+  },
+  {
+    name: 'traced',
+    title: 'non-streaming responses, 1 KB bodies, 32 connections, with and without a trace of every request over OTLP',
+    kind: 'load',
+    body: chatBody(1024, false),
+    connections: 32,
+    contenders: ['breakwater', 'traced'],
+    budgets: [{ what: 'CPU time with traces over that without', value: tracingCost, unit: '×', atMost: 1.05 }],
   },
   {
     name: 'latency',

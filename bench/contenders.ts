@@ -1,17 +1,18 @@
 /** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientKey } from './bodies.ts';
 import { options } from './options.ts';
-import { cores, type Start } from './processes.ts';
+import { cores, pinned, type Start } from './processes.ts';
 
 /** As long as real keys, because every response is searched for them, and without words that occur in responses. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
-const adminKey = 'bench-operator-key-1';
+const adminKey = 'operator-fedcba9876543210';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -48,13 +49,13 @@ const nginx: Contender = {
   },
 };
 
-const gateway = (name: string, checkout: string | undefined): Contender => ({
+const gateway = (name: string, checkout: string | undefined, more: () => Promise<string> = async () => ''): Contender => ({
   name,
   missing: () => (checkout === undefined ? 'no --against' : undefined),
   async prepare(upstream, folder) {
     const own = mkdtempSync(join(folder, 'gateway-'));
     const file = join(own, 'breakwater.yaml');
-    writeFileSync(file, breakwaterConfig(await freePort(), upstream));
+    writeFileSync(file, breakwaterConfig(await freePort(), upstream) + (await more()));
     const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
     return { command, core: cores.contender, cwd: own, isProbed: true };
   },
@@ -62,12 +63,38 @@ const gateway = (name: string, checkout: string | undefined): Contender => ({
 
 const breakwater = gateway('breakwater', root);
 
+/** Beside the load: what the store's server costs is no cost of the gateway's core. */
+const redis: Contender = {
+  ...gateway('breakwater, Redis', root, async () => `store: "${await startRedis()}"\n`),
+  missing: () => (spawnSync('redis-server', ['--version']).error ? 'not installed (Debian: redis-server)' : undefined),
+};
+
+async function startRedis(): Promise<string> {
+  const port = await freePort();
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--loglevel', 'warning'];
+  const [file = '', ...rest] = pinned(cores.load, ['redis-server', ...args]);
+  const server = spawn(file, rest, { stdio: 'ignore' });
+  process.once('exit', () => server.kill('SIGKILL'));
+  return `redis://127.0.0.1:${port}`;
+}
+
 /** An open dashboard: a reader of its feed. */
 const watched: Contender = {
   ...breakwater,
   name: 'breakwater, watched',
   watch: (url) => void readFeed(`${url}/admin/events`).catch(() => {}),
 };
+
+/** Exports the trace of every request to a collector in this process, which reads and drops it. */
+const traced = gateway('breakwater, traced', root, async () => {
+  const collector = createHttpServer((request, response) => {
+    request.resume();
+    request.on('end', () => response.setHeader('content-type', 'application/json').end('{}'));
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  collector.unref();
+  return `  traces: { endpoint: "http://127.0.0.1:${(collector.address() as AddressInfo).port}" }\n`;
+});
 
 async function readFeed(url: string): Promise<void> {
   const response = await fetch(url, { headers: { authorization: `Bearer ${adminKey}` } });
@@ -81,6 +108,9 @@ export const contenders = {
   nginx,
   breakwater,
   watched,
+  memory: gateway('breakwater, memory', root, async () => 'store: "memory:"\n'),
+  redis,
+  traced,
   against: gateway(`breakwater in ${options.against}`, options.against),
 };
 

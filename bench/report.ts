@@ -74,21 +74,33 @@ export function noiseText(results: Results): string {
     const range = `middle half of ${ratios.length} rounds: ${low} to ${high}`;
     lines.push(`relay's CPU time over that of ${contenders[key].name}: ${middle} (${range}); of the main threads: ${mainThread}`);
   }
-  const relay = results.relay?.rounds ?? [];
-  const own = relay.flatMap(({ cpuUs = [] }) => cpuUs);
-  if (own.length > 1) {
-    const spread = ((quantile(own, 0.75) - quantile(own, 0.25)) / quantile(own, 0.5)) * 100;
-    const others = quantile(
-      Object.values(results).flatMap(({ rounds = [] }) => rounds.flatMap(({ othersPercent = [] }) => othersPercent)),
-      0.5,
-    );
-    const isNoisy = spread > 15 || others > 25;
+  const noise = noiseOf(results);
+  if (noise !== null) {
     lines.push(
-      `noise: the relay's CPU time varied by ${spread.toFixed(0)} %, others used ${others.toFixed(0)} % of the core` +
-        (isNoisy ? '; this run is noisy, trust the ratios only' : ''),
+      `noise: the relay's CPU time varied by ${noise.spread.toFixed(0)} %, others used ${noise.others.toFixed(0)} % of the core` +
+        (noise.isNoisy ? '; this run is noisy, trust the ratios only' : ''),
     );
   }
   return lines.join('\n');
+}
+
+/** In percent: how far the middle half of the relay's rounds lies apart, and how busy other processes kept the core. */
+interface Noise {
+  readonly spread: number;
+  readonly others: number;
+  readonly isNoisy: boolean;
+}
+
+/** Null: there are too few rounds. */
+export function noiseOf(results: Results): Noise | null {
+  const own = (results.relay?.rounds ?? []).flatMap(({ cpuUs = [] }) => cpuUs);
+  if (own.length < 2) return null;
+  const spread = ((quantile(own, 0.75) - quantile(own, 0.25)) / quantile(own, 0.5)) * 100;
+  const others = quantile(
+    Object.values(results).flatMap(({ rounds = [] }) => rounds.flatMap(({ othersPercent = [] }) => othersPercent)),
+    0.5,
+  );
+  return { spread, others, isNoisy: spread > 15 || others > 25 };
 }
 
 export function rowsTable({ title }: { readonly title: string }, rows: Rows): string {

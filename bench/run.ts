@@ -9,7 +9,8 @@
  * - `--quick`: about two minutes
  * - `--only plain-1k,stream`, `--rounds 7`: selected cases, more rounds
  * - `--against DIR`: measures another checkout for comparison
- * - `--short`: for CI, half a minute: fails if CPU time, relative to the relay, grew by over a quarter since `landed.json`
+ * - `--short`: for CI, a minute: fails if CPU time, relative to the relay, grew by over a quarter since `landed.json`, in two
+ *   measurements and on a machine that is not busy with something else
  * - `--land`: writes the measured figures to `landed.json`
  *
  * Tables are printed to stdout, figures written to bench/results/. Exit code 1: a budget was missed.
@@ -26,7 +27,7 @@ import { sendLoad } from './load.ts';
 import { measureCase, type Plan } from './measure.ts';
 import { options } from './options.ts';
 import { canPin, cores, start } from './processes.ts';
-import { casesTable, judge, noiseText, rowsTable, verdictsTable, type Verdict } from './report.ts';
+import { casesTable, judge, noiseOf, noiseText, rowsTable, verdictsTable, type Verdict } from './report.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -58,12 +59,18 @@ try {
       continue;
     }
     const direct = await loadAlone(one);
-    const results = await measureCase(one, plan);
+    const results = await measureTwice(one);
     say(`${casesTable(one, results)}`);
     say(noiseText(results));
     say(direct === undefined ? '' : `load and upstream alone: ${direct.toFixed(0)} per second\n`);
     report.push({ case: one.name, title: one.title, results, ...(direct === undefined ? {} : { direct }) });
-    verdicts.push(...judge(one, results).filter(({ what }) => !options.isShort || what.includes("CPU time over Breakwater's")));
+    const judged = judge(one, results);
+    if (!options.isShort) verdicts.push(...judged);
+    else {
+      const isTooNoisy = noiseOf(results)?.isNoisy === true;
+      const own = judged.filter(({ what }) => what.includes("CPU time over Breakwater's"));
+      verdicts.push(...own.map((verdict) => (isTooNoisy && verdict.isMet === false ? { ...verdict, isMet: undefined } : verdict)));
+    }
   }
 } finally {
   await upstream.stop();
@@ -73,6 +80,18 @@ say(verdictsTable(verdicts));
 save();
 if (options.land) land();
 process.exitCode = verdicts.some(({ isMet }) => isMet === false) ? 1 : 0;
+
+/** In short form a figure that is missed is measured once more; on a busy machine it is shown, and fails nothing. */
+async function measureTwice(one: Case): Promise<Results> {
+  const results = await measureCase(one, plan);
+  if (!options.isShort || !misses(one, results)) return results;
+  say(`${one.name}: missed, measured once more`);
+  return measureCase(one, { ...plan, rounds: plan.rounds * 2 });
+}
+
+function misses(one: Case, results: Results): boolean {
+  return judge(one, results).some(({ what, isMet }) => what.includes("CPU time over Breakwater's") && isMet === false);
+}
 
 function choose(only: readonly string[] | undefined): readonly (Case | AloneCase)[] {
   const all = [...cases, ...aloneCases];

@@ -3,11 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 
 const node = setUp();
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-const page = spawnSync(node, ['scripts/build-dashboard.mjs'], { cwd: root, env: childEnv(), stdio: 'inherit' });
-if (page.status !== 0) process.exit(page.status ?? 1);
-runAsThis(node, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: root, env: childEnv() });
+for (const args of [['scripts/build-dashboard.mjs'], ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']]) {
+  const { status } = spawnSync(node, args, { cwd: root, env: childEnv(), stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}

@@ -23,4 +23,5 @@ export type {
 export type { AnswerChoice, CheckedAnswer, JudgeModel, QualityCheck, Shortfall } from './core/quality.ts';
 export type { Random } from './core/random.ts';
 export type { ConfigInput } from './gateway/config/index.ts';
-export { createBreakwater, type Breakwater, type BreakwaterOptions } from './server/breakwater.ts';
+export { createBreakwater, type Breakwater, type BreakwaterOptions, type LibraryConfig } from './server/breakwater.ts';
+export type { GatewayAddress } from './server/library/gateway-mode.ts';

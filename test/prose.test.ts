@@ -1,4 +1,4 @@
-/** The words of comments and messages: terms of the field, no personification, no translated idioms. */
+/** The words of comments, messages and docs: terms of the field, no personification, no translated idioms. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { listFiles, readSource } from './tidy/scan.ts';
@@ -11,6 +11,7 @@ const rewritten = [
   /^src\/storm\/(?!content\.ts|continuation-prose)/,
   /^src\/cli\//,
   /^src\/testing\//,
+  /^src\/jobs\//,
 ];
 
 /** Tests whose strings are samples of natural language. */
@@ -38,16 +39,50 @@ test('comments and messages use the terms of the field', () => {
   assert.equal(offenders.length, 0, `say it in the words of the field:\n  ${offenders.join('\n  ')}`);
 });
 
-test('the docs use the terms of the field', () => {
-  const offenders = listFiles(['docs'], /\.md$/)
-    .map(readSource)
-    .flatMap(({ path, text }) => {
-      // Not checked: code, quotations, and the verdict table (failures-doc.test.ts).
-      const prose = text.replaceAll(
-        /```[\s\S]*?```|`[^`\n]*`|"[^"]{0,80}"|^\|.*`(?:retry|switch|reject)` \|.*$|^\| what comes .*$/gm,
-        (code) => code.replaceAll(/[^\n]/g, ' '),
-      );
-      return [...prose.matchAll(banned)].map((word) => `${path}:${prose.slice(0, word.index).split('\n').length} ${word[0]}`);
-    });
+/** Not checked: code, quotations, and the verdict table (failures-doc.test.ts). */
+const proseOf = (text: string): string =>
+  text.replaceAll(/```[\s\S]*?```|`[^`\n]*`|"[^"]{0,80}"|^\|.*`(?:retry|switch|reject)` \|.*$|^\| what comes .*$/gm, (code) =>
+    code.replaceAll(/[^\n]/g, ' '),
+  );
+
+const pages = ['README.md', ...listFiles(['docs', 'examples'], /\.md$/)]
+  .map(readSource)
+  .map(({ path, text }) => ({ path, prose: proseOf(text) }));
+
+function offencesIn(pattern: RegExp): string[] {
+  return pages.flatMap(({ path, prose }) =>
+    [...prose.matchAll(pattern)].map((word) => `${path}:${prose.slice(0, word.index).split('\n').length} ${word[0]}`),
+  );
+}
+
+test('README, docs and examples use the terms of the field', () => {
+  const offenders = offencesIn(banned);
   assert.equal(offenders.length, 0, `say it in the words of the field:\n  ${offenders.join('\n  ')}`);
+});
+
+/** Other words for what the glossary of docs/README.md names. */
+const synonyms: Readonly<Record<string, RegExp>> = {
+  provider: /\bback-?ends?\b/gi,
+  target: /\b(?:deployments?|endpoints?) (?:pool|group)s?\b/gi,
+  attempt: /\btr(?:y|ies) at (?:a|the) target\b/gi,
+  timeout: /\btime-outs?\b/gi,
+  breaker: /\bfuses?\b/gi,
+  quarantine: /\bbench(?:es|ed|ing)?\b/gi,
+  cooldown: /\bcool-downs?\b|\bcooling(?:-| )off\b/gi,
+  client: /\b(?:tenants(?! ID)|consumers?)\b/gi,
+  verdict: /\bjudg(?:e)?ments?\b/gi,
+  timeline: /\btime ?lines\b(?<!timelines)/gi,
+};
+
+test('README, docs and examples use the words of the glossary, which has each once', () => {
+  const glossary = readSource('docs/README.md').text.split('\n## Glossary\n')[1] ?? '';
+  const words = [...glossary.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell]) => cell!.split(', ')).slice(1);
+  assert.deepEqual(
+    words.filter((word, at) => words.indexOf(word) !== at),
+    [],
+  );
+  for (const [word, others] of Object.entries(synonyms)) {
+    assert.ok(words.includes(word), `the glossary has no ${word}`);
+    assert.deepEqual(offencesIn(others), [], `say ${word}`);
+  }
 });

@@ -28,7 +28,7 @@ const mayKnow: Record<string, readonly string[]> = {
   transport: ['core', 'policy', 'wire', 'local'],
   store: ['core', 'policy', 'wire'],
   cluster: ['core', 'policy', 'store'],
-  pipeline: ['core', 'policy', 'wire', 'endpoint', 'transport', 'store'],
+  pipeline: ['core', 'policy', 'wire', 'endpoint', 'transport', 'store', 'cluster'],
   jobs: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline'],
   gateway: ['core', 'policy', 'wire', 'local', 'transport', 'store', 'cluster', 'pipeline', 'jobs', 'telemetry', 'endpoint'],
   server: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline', 'jobs', 'telemetry', 'gateway'],

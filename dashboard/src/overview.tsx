@@ -1,6 +1,6 @@
 import type { FeedState } from './frames.ts';
-import { count, dollars, durationOrDash, percent, rate } from './format.ts';
-import { sumOf, valueOf } from './points.ts';
+import { count, dollars, durationOrDash, percent, plural, rate } from './format.ts';
+import { valueOf } from './points.ts';
 import { model, sentence } from './store.ts';
 
 /** The sentence and its figures. Its height is fixed, so nothing below moves when the text changes. */
@@ -28,7 +28,8 @@ function Figures({ state, points }: { state: FeedState; points: typeof model.val
   const recent = points.slice(-12);
   const success = ended === 0 ? null : rates.succeeded / ended;
   const p95 = recent.toReversed().find((point) => valueOf(point, 'firstContentP95') !== null);
-  const cost = points.some((point) => valueOf(point, 'costUsd') !== null) ? sumOf(points, 'costUsd') : null;
+  const { usd, unpricedCalls } = status.costToday;
+  const hasCost = usd > 0 || status.costToday.byTarget.some((target) => target.unpricedCalls === 0);
   return (
     <dl class="figures">
       <Figure label="Requests/s" value={rate(rates.received / rates.seconds)} />
@@ -41,14 +42,25 @@ function Figures({ state, points }: { state: FeedState; points: typeof model.val
       <Figure label="Calls per request" value={ended === 0 ? '–' : (rates.attempts / Math.max(1, rates.received)).toFixed(2)} />
       <Figure label="Running" value={count(status.queue.inFlight - status.queue.waiting)} />
       <Figure label="Waiting" value={count(status.queue.waiting)} tone={status.queue.oldestMs >= 2_000 ? 'warn' : undefined} />
-      <Figure label="Cost, last hour" value={cost === null ? '–' : dollars(cost)} />
+      <Figure
+        label="Cost today"
+        value={hasCost ? dollars(usd) : '–'}
+        title={unpricedCalls === 0 ? undefined : `without ${plural(unpricedCalls, 'call')} of unknown price`}
+      />
     </dl>
   );
 }
 
-function Figure({ label, value, tone }: { label: string; value: string; tone?: 'bad' | 'warn' | undefined }) {
+interface FigureProps {
+  label: string;
+  value: string;
+  tone?: 'bad' | 'warn' | undefined;
+  title?: string | undefined;
+}
+
+function Figure({ label, value, tone, title }: FigureProps) {
   return (
-    <div>
+    <div title={title}>
       <dt>{label}</dt>
       <dd class={tone === undefined ? undefined : `text-${tone}`}>{value}</dd>
     </div>

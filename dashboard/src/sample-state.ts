@@ -1,11 +1,28 @@
 /** Fully populated gateway states for unit tests. */
-import type { FeedState, Notice, Point, PointColumn, QueueStatus, RequestSummary, TargetActivity, TargetStatus } from './frames.ts';
+import type {
+  FeedState,
+  Notice,
+  OperatorStatus,
+  Point,
+  PointColumn,
+  QueueStatus,
+  RequestSummary,
+  TargetActivity,
+  TargetStatus,
+} from './frames.ts';
 import { POINT_COLUMNS } from './points.ts';
 
 export const now = Date.UTC(2026, 10, 30, 14, 0);
 
 export function stateWith(
-  change: { targets?: TargetStatus[]; activity?: TargetActivity[]; queue?: Partial<QueueStatus>; phase?: FeedState['phase'] } = {},
+  change: {
+    targets?: TargetStatus[];
+    activity?: TargetActivity[];
+    queue?: Partial<QueueStatus>;
+    phase?: FeedState['phase'];
+    costToday?: OperatorStatus['costToday'];
+    endings?: OperatorStatus['endings'];
+  } = {},
 ): FeedState {
   return {
     at: now,
@@ -22,6 +39,8 @@ export function stateWith(
       targets: change.targets ?? [],
       unshownTargets: 0,
       clientLimits: [],
+      costToday: change.costToday ?? { usd: 0, unpricedCalls: 0, byTarget: [] },
+      endings: change.endings ?? [],
     },
   };
 }

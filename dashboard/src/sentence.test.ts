@@ -104,3 +104,17 @@ test('a gateway that shuts down is reported', () => {
   const said = sentence({ phase: 'draining', queue: { inFlight: 3 } });
   assert.equal(`${said.headline} ${said.impact}`, 'Shutting down: new requests are refused. 3 requests still running.');
 });
+
+test('models that end within a month are named last, the nearest first', () => {
+  const endings = [
+    { target: 'north/writer', endsOn: '2026-12-20', daysLeft: 20, successor: 'writer-2' },
+    { target: 'south/writer', endsOn: '2026-11-01', daysLeft: -29, successor: null },
+    { target: 'east/writer', endsOn: '2027-02-20', daysLeft: 82, successor: null },
+  ];
+  const said = sentence({ targets: [target()], activity: [activity()], endings }, good);
+  assert.equal(said.headline, 'All targets respond.');
+  assert.deepEqual(said.others, [
+    'the model of south/writer was shut down on 2026-11-01',
+    'the model of north/writer is shut down on 2026-12-20; its successor is writer-2',
+  ]);
+});

@@ -16,6 +16,7 @@ const waitQuietMs = 2_000;
 /** A pause that ends within this time is shown as a duration, a later one as a time of day. */
 const soonMs = 60_000;
 const othersShown = 3;
+const endShownDays = 30;
 
 export interface Sentence {
   readonly tone: Tone;
@@ -52,11 +53,19 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
     tone,
     headline: biggest === undefined ? calm(state, callers) : `${biggest.text}.`,
     impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
-    others: others
-      .filter(({ kind }) => kind !== 'queue')
-      .slice(0, othersShown)
-      .map(({ text }) => text),
+    others: [...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)].slice(0, othersShown),
   };
+}
+
+/** Models that end within a month, the nearest first. They are no trouble yet, so they never are the headline. */
+function endTexts({ status }: FeedState): string[] {
+  return status.endings
+    .filter(({ daysLeft }) => daysLeft <= endShownDays)
+    .toSorted((a, b) => a.daysLeft - b.daysLeft)
+    .map(({ target, endsOn, daysLeft, successor }) => {
+      const when = daysLeft > 0 ? `is shut down on ${endsOn}` : `was shut down on ${endsOn}`;
+      return `the model of ${target} ${when}${successor === null ? '' : `; its successor is ${successor}`}`;
+    });
 }
 
 function calm(state: FeedState, callers: Impact): string {

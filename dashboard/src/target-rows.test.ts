@@ -57,3 +57,20 @@ test('a few failures do not make a target failing, one in ten does', () => {
 test('a target without calls is idle', () => {
   assert.equal(targetRows(stateWith({ targets: [target()] }))[0]!.state, 'idle');
 });
+
+test('the cost of a target is that of today, and none if its calls have no price', () => {
+  const costOf = (usd: number, unpricedCalls: number) =>
+    targetRows(
+      stateWith({
+        targets: [target()],
+        costToday: { usd, unpricedCalls, byTarget: [{ target: 'north/writer', usd, unpricedCalls }] },
+      }),
+    )[0]!.costUsd;
+  assert.deepEqual([costOf(1.5, 0), costOf(0, 0), costOf(1.5, 2), costOf(0, 2)], [1.5, 0, 1.5, null]);
+  assert.equal(only(target()).costUsd, null);
+});
+
+test('the end of the model is part of its row', () => {
+  const end = { target: 'north/writer', endsOn: '2026-12-20', daysLeft: 20, successor: 'writer-2' };
+  assert.deepEqual(targetRows(stateWith({ targets: [target()], endings: [end] }))[0]!.end, end);
+});

@@ -1,5 +1,5 @@
 /** One row per target: the status of its credentials and its recent calls, combined, with its state in words. Pure. */
-import type { Cause, FeedState, TargetActivity, TargetStatus, Tone } from './frames.ts';
+import type { Cause, FeedState, ModelEnd, TargetActivity, TargetStatus, Tone } from './frames.ts';
 import { duration } from './format.ts';
 
 /** A target is failing from this share of failed calls, given the minimum number of calls. */
@@ -37,7 +37,10 @@ export interface TargetRow {
   readonly firstContentP95: number | null;
   readonly inFlight: number;
   readonly limits: readonly LimitUse[];
+  /** Cost of its calls today, without unpriced ones; null if none has a price. */
   readonly costUsd: number | null;
+  /** When its model is shut down, and its successor; null if that is not near. */
+  readonly end: ModelEnd | null;
 }
 
 export function targetRows(state: FeedState): TargetRow[] {
@@ -45,14 +48,25 @@ export function targetRows(state: FeedState): TargetRow[] {
   const total = state.targets.reduce((sum, { calls }) => sum + calls, 0);
   const byName = new Map<string, TargetStatus[]>();
   for (const status of state.status.targets) byName.set(status.target, [...(byName.get(status.target) ?? []), status]);
-  return Array.from(byName, ([name, statuses]) => rowOf(name, statuses, activity.get(name), total));
+  return Array.from(byName, ([name, statuses]) => rowOf(state, name, statuses, activity.get(name), total));
 }
 
 export function isFailing({ calls, failed }: Pick<TargetRow, 'calls' | 'failed'>): boolean {
   return calls >= failingCalls && failed / calls >= failingShare;
 }
 
-function rowOf(name: string, statuses: readonly TargetStatus[], activity: TargetActivity | undefined, total: number): TargetRow {
+function costToday({ status }: FeedState, name: string): number | null {
+  const found = status.costToday.byTarget.find(({ target }) => target === name);
+  return found === undefined || (found.usd === 0 && found.unpricedCalls > 0) ? null : found.usd;
+}
+
+function rowOf(
+  state: FeedState,
+  name: string,
+  statuses: readonly TargetStatus[],
+  activity: TargetActivity | undefined,
+  total: number,
+): TargetRow {
   const first = statuses[0]!;
   const calls = activity?.calls ?? 0;
   const failed = activity?.failed ?? 0;
@@ -73,7 +87,8 @@ function rowOf(name: string, statuses: readonly TargetStatus[], activity: Target
     firstContentP95: activity?.firstContentP95 ?? null,
     inFlight: statuses.reduce((sum, { inFlight }) => sum + inFlight, 0),
     limits,
-    costUsd: activity?.costUsd ?? null,
+    costUsd: costToday(state, name),
+    end: state.status.endings.find(({ target }) => target === name) ?? null,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { ModelEnd } from './frames.ts';
 import { count, dollars, durationOrDash, percent } from './format.ts';
 import { model, rows } from './store.ts';
 import { changeLabels, Confirm, problem, pendingChange, type PendingChange } from './target-change.tsx';
@@ -41,7 +42,7 @@ export function Targets() {
               <th scope="col">Limits, used</th>
               {hasCost && (
                 <th scope="col" class="number">
-                  Cost
+                  Cost today
                 </th>
               )}
               <th scope="col">
@@ -72,6 +73,11 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
           {row.model}
         </span>
         {row.keys > 1 && <span class="sub">{row.keys} keys</span>}
+        {row.end !== null && (
+          <span class={row.end.daysLeft <= 30 ? 'sub text-warn' : 'sub'} title={endText(row.end)}>
+            {endText(row.end)}
+          </span>
+        )}
       </th>
       <td class={`state ${row.tone}`}>
         <i class="dot" /> {row.state}
@@ -107,7 +113,7 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
         {row.limits.length === 0 && <span class="muted">none known</span>}
       </td>
       {hasCost && (
-        <td class="number" data-label="cost">
+        <td class="number" data-label="cost today">
           {row.costUsd === null ? '–' : dollars(row.costUsd)}
         </td>
       )}
@@ -117,6 +123,10 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
       </td>
     </tr>
   );
+}
+
+function endText({ endsOn, daysLeft, successor }: ModelEnd): string {
+  return `${daysLeft > 0 ? 'ends' : 'ended'} ${endsOn}${successor === null ? '' : ` → ${successor}`}`;
 }
 
 function ChangeButton(pending: PendingChange) {

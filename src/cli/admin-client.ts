@@ -1,8 +1,9 @@
-/** Asks the admin API of a running gateway, for commands that show what it knows. */
-import { findConfigFile, isLoopbackHost, parseConfig, type Config } from '../gateway/config/index.ts';
+/** Queries the admin API of a running gateway, for commands that show its state. */
+import { findConfigFile, parseConfig, type Config } from '../gateway/config/index.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { OperatorError } from './fail.ts';
 import { readConfigFile } from './find-config.ts';
+import type { OwnGateway } from './own-gateway.ts';
 
 /** Timeout of a query to the admin API, which normally takes milliseconds. */
 const RESPONSE_TIMEOUT_MS = 10_000;
@@ -16,18 +17,12 @@ export async function configOf({ config }: { readonly config?: string }): Promis
   return parsed.config;
 }
 
-/** The address of a gateway bound to all interfaces is the loopback address. */
-export function addressOf({ server }: Config): string {
-  const host = isLoopbackHost(server.host) || !/^(?:0\.0\.0\.0|\[?::\]?)$/.test(server.host) ? server.host : '127.0.0.1';
-  return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${server.port}`;
-}
-
 export type AdminReply =
   | { readonly ok: true; readonly body: string }
   | { readonly ok: false; readonly isAway: boolean; readonly why: string };
 
 /** `ok: false`: the gateway does not answer (`isAway`), or with 404. Throws an `OperatorError` at any other error. */
-export async function askAdmin(url: string, path: string, adminKey: string): Promise<AdminReply> {
+export async function askAdmin({ url, fetch, close }: OwnGateway, path: string, adminKey: string): Promise<AdminReply> {
   const aborting = new AbortController();
   const timer = systemClock.schedule(RESPONSE_TIMEOUT_MS, () =>
     aborting.abort(new Error(`no response within ${RESPONSE_TIMEOUT_MS / 1_000} s`)),
@@ -48,6 +43,7 @@ export async function askAdmin(url: string, path: string, adminKey: string): Pro
     return { ok: false, isAway: true, why };
   } finally {
     timer.cancel();
+    await close();
   }
 }
 

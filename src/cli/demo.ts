@@ -53,10 +53,14 @@ export function demoNotice(url: string, needsKey: boolean): string {
     'DEMO: no provider is configured, so two simulated ones with faults are used. Responses are not real;',
     'each carries x-breakwater-simulated: true. Try:',
     '',
-    `  curl ${url}/v1/chat/completions -H 'content-type: application/json'${key} -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'`,
+    `  curl ${urlForCurl(url)}/v1/chat/completions -H 'content-type: application/json'${key} -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'`,
     '',
-    `and watch it on the dashboard: ${url}/`,
+    ...(url.startsWith('unix:') ? [] : [`and watch it on the dashboard: ${url}/`]),
     '',
     '',
   ].join('\n');
+}
+
+function urlForCurl(url: string): string {
+  return url.startsWith('unix:') ? `--unix-socket ${url.slice('unix:'.length)} http://localhost` : url;
 }

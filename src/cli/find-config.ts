@@ -13,7 +13,6 @@ import {
 import { systemClock } from '../gateway/system-clock.ts';
 import { proxyFaults } from '../transport/proxy-env.ts';
 import { OperatorError } from './fail.ts';
-import { createProbe } from './probe.ts';
 
 export interface ConfigOptions {
   /** As given on the command line. */
@@ -38,6 +37,7 @@ export async function findConfig(options: ConfigOptions): Promise<FoundConfig> {
   if (faults.length > 0) throw new OperatorError(faults);
   const file = options.config ?? (await findConfigFile(process.cwd(), process.env));
   if (file !== null) return { config: await readConfigFile(file, options), file, found: [], skipped: [] };
+  const { createProbe } = await import('./probe.ts');
   const { result, found, skipped } = await configFromEnvironment(process.env, createProbe(systemClock), overridesOf(options));
   return { config: assertValid(result, null), file: null, found, skipped };
 }

@@ -1,16 +1,22 @@
 /** The command line: its commands and options. A command's implementation is loaded when it runs. */
+import type { HealthOptions } from './health.ts';
 import type { UsageOptions } from './usage.ts';
-import { Command, Option } from 'commander';
+import type { CheckFlags } from './check.ts';
+import type { RecordFlags } from './incident/record.ts';
+import type { ImportSource } from './import.ts';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
+import { prepareGeneratedKey } from './generated-key.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
-import { version } from './version.ts';
+import { version } from '../gateway/version.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export async function run(args: readonly string[]): Promise<void> {
   const program = createProgram();
+  prepareGeneratedKey(process.env);
   try {
     const [first] = args;
     const isCommand =
@@ -23,7 +29,8 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-function createProgram(): Command {
+/** All commands with their options. */
+export function createProgram(): Command {
   const program = new Command('breakwater')
     .description('Makes flaky LLM APIs dependable: queue, rate limits, retries, circuit breakers and fallbacks in front of your providers.')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'breakwater: ')) })
@@ -38,6 +45,8 @@ function createProgram(): Command {
   addStorm(program);
   addBatch(program);
   addSimulate(program);
+  addImport(program);
+  addRecord(program);
   addWhy(program);
   return program;
 }
@@ -51,6 +60,7 @@ LM Studio on its default port is detected. Options take precedence over the file
   BREAKWATER_HOST, BREAKWATER_PORT   server.host, server.port
   BREAKWATER_KEY                     one client, named default, with this key
   BREAKWATER_ADMIN_KEY               server.adminKey
+  BREAKWATER_GENERATE_KEY            a file for a generated client key, if none is configured and the network can connect
   BREAKWATER_LISTENER, BREAKWATER_HTTP_CLIENT   server.listener, server.httpClient
 `;
 
@@ -82,13 +92,31 @@ function addCheck(program: Command): void {
     .description('validate a config and print the effective one, secrets masked')
     .argument('[file]', 'config file (default: the one serve would use)')
     .option('-c, --config <file>', 'same as FILE')
-    .addHelpText('after', '\nExits with 1 and one line per fault, with its path.')
-    .action(async (file: string | undefined, options: { config?: string }) => {
+    .option('--online', 'ask each provider for its model list, and print what works: address, key, models, latency, limits')
+    .option('--calls', 'with --online: also send a request of one token to each configured target, which may cost money')
+    .option('--json', 'with --online: print JSON')
+    .option('--timeout <seconds>', 'with --online: the longest wait for one response', secondsOf, 10_000)
+    .addHelpText(
+      'after',
+      `
+Exits with 1 and one line per fault, with its path; with --online also if a configured target cannot work: the address, the
+key or the name of a model is wrong. Each problem is followed by its remedy.`,
+    )
+    .action(async (file: string | undefined, options: { config?: string } & CheckFlags) => {
       if (file !== undefined && options.config !== undefined && file !== options.config)
         program.error('breakwater: check takes one config file: FILE or --config FILE');
       const { check } = await import('./check.ts');
-      await check(file ?? options.config);
+      if (options.online !== true && (options.calls === true || options.json === true))
+        program.error('breakwater: --calls and --json need --online');
+      await check(file ?? options.config, options);
     });
+}
+
+/** Milliseconds from a number of seconds. */
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 3600)) throw new InvalidArgumentError('It must be a number of seconds, at most 3600.');
+  return seconds * 1000;
 }
 
 function addStorm(program: Command): void {
@@ -111,6 +139,52 @@ function addSimulate(program: Command): void {
       await simulate(options);
     });
   addSimulateOptions(command);
+}
+
+function addImport(program: Command): void {
+  program
+    .command('import')
+    .description('convert the config of another gateway')
+    .addArgument(new Argument('<source>', 'what the file is of').choices(['litellm', 'portkey', 'openrouter']))
+    .argument('<file>', 'LiteLLM: config.yaml; Portkey: a config as JSON; OpenRouter: a request with models, or a list of models')
+    .option('-o, --out <file>', 'write the config here instead of to stdout; an existing file is not overwritten')
+    .addHelpText(
+      'after',
+      `
+Prints a breakwater.yaml. Its comments name the environment variables to set, and every setting that was changed or not
+carried over, with the reason. Secrets are never printed: a reference to an environment variable stays one, and a key in
+plain text becomes a variable that the comments name.
+
+Examples:
+  breakwater import litellm config.yaml --out breakwater.yaml
+  breakwater import portkey config.json > breakwater.yaml
+  breakwater check breakwater.yaml && breakwater check --online breakwater.yaml`,
+    )
+    .action(async (source: ImportSource, file: string, options: { out?: string }) => {
+      const { importConfig } = await import('./import.ts');
+      await importConfig(source, file, options);
+    });
+}
+
+function addRecord(program: Command): void {
+  program
+    .command('record')
+    .description('record what happened, to replay it')
+    .command('incident')
+    .description('turn a period of the request log into a request file and a scenario for breakwater simulate')
+    .requiredOption('--from <time>', 'the beginning: a date such as 2026-05-01T12:00:00Z, or a duration before now such as 2h')
+    .option('--to <time>', 'the end (default: now)')
+    .option('-f, --file <file>', 'the request log (default: telemetry.requests.file of the config)')
+    .option('-c, --config <file>', 'config file (default: the one serve would use)')
+    .option('-o, --out <folder>', 'folder for requests.jsonl and incident.json', 'incident')
+    .addHelpText('after', '\nSee docs/incidents.md for what a replay can show, and what it cannot.')
+    .action(async (options: RecordFlags) => {
+      const [{ recordIncident }, { systemClock }] = await Promise.all([
+        import('./incident/record.ts'),
+        import('../gateway/system-clock.ts'),
+      ]);
+      await recordIncident(options, systemClock.epochMs());
+    });
 }
 
 function addWhy(program: Command): void {
@@ -150,6 +224,17 @@ The admin key is taken from the config or from BREAKWATER_ADMIN_KEY.`,
     .action(async (options: UsageOptions) => {
       const { usage } = await import('./usage.ts');
       await usage(options);
+    });
+  program
+    .command('health')
+    .description('check that the gateway responds, for containers and services')
+    .option('-c, --config <file>', 'config file: its address is used (default: the one that serve would use)')
+    .option('-u, --url <url>', 'the gateway to check (default: the address in the config)')
+    .option('--ready', 'also fail while it shuts down')
+    .addHelpText('after', '\nPrints the response of /health/live, or of /health/ready. Exits with 1 if the gateway does not respond.')
+    .action(async (options: HealthOptions) => {
+      const { health } = await import('./health.ts');
+      await health(options);
     });
 }
 

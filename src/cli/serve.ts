@@ -1,21 +1,27 @@
 /** `breakwater serve`: starts a gateway from the command line and shuts it down gracefully. */
+import { isDeepStrictEqual } from 'node:util';
 import { EventBus } from '../core/events.ts';
 import { detailText } from '../core/detail-text.ts';
 import { maskUrls, type Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
+import { otlpOptions } from '../gateway/otlp-options.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
+import { version } from '../gateway/version.ts';
 import { startServer, type Server } from '../server/server.ts';
+import { TlsFault } from '../server/tls-files.ts';
 import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
+import { collectGarbage, heapBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
+import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
+import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
-import { version } from './version.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ServeOptions extends ConfigOptions {
@@ -32,12 +38,21 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   const running = await start(config, source, options, isDemo);
   const { server, telemetry, gateway } = running;
-  const stopWatching =
-    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
+  const stopWatching = watchFiles(running, isDemo ? null : source.file);
+  let requests = 0;
+  gateway.events.on('received', () => void requests++);
+  const stopReleasing = releaseWhenIdle({
+    clock: systemClock,
+    isBusy: () => gateway.snapshot().inFlight > 0,
+    requests: () => requests,
+    usedBytes: heapBytes,
+    collect: collectGarbage,
+  });
   onSignals(
     {
       async stop() {
-        stopWatching?.();
+        for (const stop of stopWatching) stop();
+        stopReleasing();
         await server.drain();
         await simulation?.close();
         await telemetry.close();
@@ -45,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       drainTimeoutMs: () => gateway.config.server.drainTimeout,
       hangUp() {
         telemetry.reopen();
+        server.reloadTls();
         if (source.file !== null && !isDemo) running.reload().catch(() => {});
       },
       onCrash(error) {
@@ -55,6 +71,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     systemClock,
   );
 
+  process.stderr.write(announceGeneratedKey(config, process.env) ?? '');
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
   // A reader that waits for this line may close the pipe after it.
   process.stdout.on('error', () => {});
@@ -67,6 +84,16 @@ export async function serve(options: ServeOptions): Promise<void> {
     facts: factsOf(source, config, isDemo),
   });
   logSource(source, telemetry);
+}
+
+/** Reloads the config and the certificate when their files change; `file`: the config, null without one. */
+function watchFiles(running: Running, file: string | null): (() => void)[] {
+  const { cert, key } = running.gateway.config.server.tls;
+  const tlsFiles = [cert, key].filter((path) => path !== '');
+  return [
+    ...(file === null ? [] : [watchFile(file, systemClock, () => void running.reload().catch(() => {}))]),
+    ...tlsFiles.map((path) => watchFile(path, systemClock, () => running.server.reloadTls())),
+  ];
 }
 
 /** Startup facts that operators need in the log. */
@@ -114,6 +141,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
     isConfiguredTarget: namedTargets(() => gateway.config),
+    ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
@@ -145,26 +173,40 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     });
     return { server, gateway, telemetry, reload };
   } catch (error) {
-    throw listenFault(error, config.server.host, config.server.port, 'server.port');
+    if (error instanceof TlsFault) throw new OperatorError([error.message]);
+    const { socket, host, port } = config.server;
+    throw socket === '' ? listenFault(error, `${host}:${port}`, 'server.port') : listenFault(error, socket, 'server.socket');
   }
 }
 
 /** Atomic: an invalid file leaves the current config in place. */
 async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway, telemetry: Telemetry): Promise<void> {
-  const before = gateway.config.server;
+  const before = gateway.config;
   try {
     const next = await readConfigFile(file, options);
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none left`]);
     await gateway.reload(next);
     telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
-    if (next.server.host !== before.host || next.server.port !== before.port) {
-      telemetry.log.warn('server.host and server.port take effect at the next start');
-    }
+    for (const key of restartKeys(before, next)) telemetry.log.warn(`${key} takes effect at the next start`);
   } catch (error) {
     const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
     gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'reload_failed', detail });
     throw error;
   }
+}
+
+/** The changed settings that a reload does not apply. */
+function restartKeys(before: Config, next: Config): string[] {
+  const [was, is] = [before, next].map(({ server: { host, port, socket, socketMode, tls }, telemetry: { traces, otlpMetrics } }) => ({
+    'server.host': host,
+    'server.port': port,
+    'server.socket': socket,
+    'server.socketMode': socketMode,
+    'server.tls': tls,
+    'telemetry.traces.endpoint': traces.endpoint,
+    'telemetry.otlpMetrics': otlpMetrics,
+  }));
+  return Object.keys(is!).filter((key) => !isDeepStrictEqual(is![key as keyof typeof is], was![key as keyof typeof was]));
 }
 
 function hasNoProvider(config: Config): boolean {

@@ -8,6 +8,14 @@ export interface SimulateFlags {
   readonly seed: number;
   readonly without?: readonly string[];
   readonly json?: boolean;
+  /** A file of `breakwater record incident`. */
+  readonly incident?: string;
+  /** Two config files. */
+  readonly diff?: readonly string[];
+  /** Shares, such as 0.1 for 10 %. */
+  readonly maxP95WaitIncrease?: number;
+  readonly maxCostIncrease?: number;
+  readonly maxRefused?: number;
 }
 
 export function addSimulateOptions(command: Command): void {
@@ -17,13 +25,25 @@ export function addSimulateOptions(command: Command): void {
     .option('-l, --load <spec>', 'generate a load instead, such as rate=120,minutes=10; see below')
     .option('-s, --seed <n>', 'seed of all random values', seedOf, 1)
     .option('-w, --without <provider>', 'run again without this provider, side by side; repeatable', gather)
+    .option('-i, --incident <file>', 'with --requests: failures and latencies over time, from breakwater record incident')
     .option('--json', 'print the report as JSON')
+    .option('-d, --diff <old new...>', 'run two configs, OLD and NEW, and print a Markdown table of the changes')
+    .option('--max-p95-wait-increase <share>', 'with --diff: exit with 1 if the p95 wait of a priority rises by more, such as 10%', shareOf)
+    .option('--max-cost-increase <share>', 'with --diff: exit with 1 if the cost rises by more, such as 5%', shareOf)
+    .option('--max-refused <share>', 'with --diff: exit with 1 if NEW does not serve a larger share of the requests, such as 0.5%', shareOf)
     .addHelpText('after', help);
 }
 
 function seedOf(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);
+}
+
+/** `10%` or `0.1`. */
+function shareOf(text: string): number {
+  const [, number, sign] = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text) ?? [];
+  if (number === undefined) throw new InvalidArgumentError('It must be a share, such as 10% or 0.1.');
+  return sign === '%' ? Number(number) / 100 : Number(number);
 }
 
 function gather(text: string, before: readonly string[] = []): readonly string[] {
@@ -51,4 +71,5 @@ time to first token is 400 ms (p95 1.2 s), the pace 60 tokens per second, and no
 Examples:
   breakwater simulate --load rate=300,minutes=30,high=0.1,peak=3
   breakwater simulate --requests requests.jsonl --without openai
+  breakwater simulate --diff old.yaml new.yaml --requests requests.jsonl --max-p95-wait-increase 10% --max-refused 0.5%
 `;

@@ -179,3 +179,17 @@ test('help describes loads and the assumptions about providers', async () => {
   for (const words of ['--requests', '--without', '--seed', '--json', 'deadline', '400 ms', 'Examples'])
     assert.ok(stdout.includes(words), words);
 });
+
+test('providers of every protocol are simulated', async () => {
+  const mixed = `
+providers:
+  openai: { apiKey: k }
+  anthropic: { apiKey: k }
+  gemini: { apiKey: k }
+models: { a: [anthropic/claude-sonnet-4-5], g: [gemini/gemini-2.5-flash], o: [openai/gpt-4o] }
+`;
+  const cwd = await folder({ 'mixed.yaml': mixed });
+  const [all] = (await report(cwd, '--config', 'mixed.yaml', '--load', 'rate=60,minutes=2')).scenarios;
+  assert.equal(all!.success, all!.requests, JSON.stringify(all!.errors));
+  assert.equal(all!.targets.length, 3);
+});

@@ -6,6 +6,8 @@ import { createSeededRandom } from '../testing/seeded-random.ts';
 import { generateLoad } from '../testing/workload.ts';
 import { OperatorError } from './fail.ts';
 import type { SimulateFlags } from './simulate-options.ts';
+import { readIncident } from './incident/read-incident.ts';
+import { breaches, diffRows, renderDiff } from './simulate/diff.ts';
 import { DEFAULT_LOAD, readLoad } from './simulate/load-spec.ts';
 import { readRecording, type Recording } from './simulate/recording.ts';
 import { renderReport } from './simulate/report.ts';
@@ -14,6 +16,9 @@ import { runScenario, type ScenarioFigures } from './simulate/scenario.ts';
 export async function simulate(flags: SimulateFlags): Promise<void> {
   const { seed, without = [], json = false } = flags;
   if (flags.requests !== undefined && flags.load !== undefined) throw new OperatorError(['give either --requests or --load']);
+  if (flags.diff !== undefined) return compare(flags, flags.diff);
+  const unused = [flags.maxP95WaitIncrease, flags.maxCostIncrease, flags.maxRefused].some((limit) => limit !== undefined);
+  if (unused) throw new OperatorError(['--max-p95-wait-increase, --max-cost-increase and --max-refused need --diff']);
   const config = await readConfig(flags.config);
   for (const name of without) requireProvider(config, name);
   const { requests, targets, notes } = await loadOf(flags, config);
@@ -23,12 +28,50 @@ export async function simulate(flags: SimulateFlags): Promise<void> {
   process.stdout.write(json ? `${JSON.stringify({ seed, notes: allNotes, scenarios }, null, 2)}\n` : renderReport(scenarios, allNotes));
 }
 
+/** Runs one load against two configs. Exit code 1: a threshold is exceeded. */
+async function compare(flags: SimulateFlags, files: readonly string[]): Promise<void> {
+  const [oldFile, newFile, ...more] = files;
+  if (oldFile === undefined || newFile === undefined || more.length > 0)
+    throw new OperatorError(['--diff needs two config files: OLD NEW']);
+  if (flags.config !== undefined || flags.without !== undefined) throw new OperatorError(['--diff excludes --config and --without']);
+  const { seed } = flags;
+  const runs: ScenarioFigures[] = [];
+  const notes: string[] = [`seed ${seed}`];
+  for (const [name, file] of [
+    ['before', oldFile],
+    ['after', newFile],
+  ] as const) {
+    const config = await readConfig(file);
+    const { requests, targets, notes: own } = await loadOf(flags, config);
+    runs.push(await runScenario({ config, requests, targets, seed, without: null }));
+    for (const note of [...own, ...limitNotes(config)]) notes.push(`${name}: ${note.trim()}`);
+  }
+  const [before, after] = runs as [ScenarioFigures, ScenarioFigures];
+  const found = breaches(before, after, {
+    maxP95WaitIncrease: flags.maxP95WaitIncrease ?? null,
+    maxCostIncrease: flags.maxCostIncrease ?? null,
+    maxRefused: flags.maxRefused ?? null,
+  });
+  const rows = diffRows(before, after);
+  process.stdout.write(
+    flags.json === true
+      ? `${JSON.stringify({ seed, exceeded: found, rows, notes, before, after }, null, 2)}\n`
+      : renderDiff(rows, found, notes),
+  );
+  if (found.length > 0) process.exitCode = 1;
+}
+
 async function loadOf(flags: SimulateFlags, config: Config): Promise<Recording> {
-  if (flags.requests !== undefined) return readRecording(flags.requests, config);
+  if (flags.requests !== undefined) {
+    const recording = await readRecording(flags.requests, config);
+    if (flags.incident === undefined) return recording;
+    return { ...recording, targets: await readIncident(flags.incident, recording.firstAt!, recording.targets) };
+  }
+  if (flags.incident !== undefined) throw new OperatorError(['--incident needs --requests']);
   const spec = flags.load ?? DEFAULT_LOAD;
   const requests = generateLoad(readLoad(spec, config), createSeededRandom(flags.seed + 0.25));
   if (requests.length === 0) throw new OperatorError([`--load: ${spec} generates no request`]);
-  return { requests, targets: new Map(), notes: [`load ${spec}; latencies are assumed: see breakwater simulate --help`] };
+  return { requests, targets: new Map(), firstAt: null, notes: [`load ${spec}; latencies are assumed: see breakwater simulate --help`] };
 }
 
 /** Nothing is sent, so keys missing from the environment are replaced by placeholders. */

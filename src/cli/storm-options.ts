@@ -1,5 +1,6 @@
 /** The flags of `breakwater storm`, one per StormOptions field. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { BATCH_FAULTS, type BatchFault } from '../storm/batches/options.ts';
 
 /** The parsed flags; faults are still text. */
 export interface StormFlags {
@@ -35,6 +36,8 @@ export interface StormFlags {
   readonly faultMix?: string | true;
   readonly listFaults?: boolean;
   readonly keepBodies?: number;
+  readonly batchAfterMs?: number;
+  readonly batchFault?: BatchFault;
 }
 
 type SpreadFlag = number | { min: number; max: number } | { p50: number; p99: number };
@@ -84,6 +87,8 @@ export function addStormOptions(command: Command): void {
       'one fault picked per call by weight, such as "503:1,cut:1,any:2,none:16" (default: any); applies after every --fault',
     )
     .option('--list-faults', 'print every kind of fault with its description, and exit')
+    .option('--batch-after-ms <ms>', 'from the creation of a batch to its results (default: 0)', wholeNumber)
+    .addOption(new Option('--batch-fault <fault>', 'a fault of the batch APIs (docs/storm.md)').choices(BATCH_FAULTS))
     .option('--keep-bodies <n>', 'keep headers and bodies of this many last calls for GET /storm/stats (default: 0)', wholeNumber);
 }
 

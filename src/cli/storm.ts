@@ -32,7 +32,7 @@ const timingKeys = [
 ] as const satisfies readonly (keyof StormTiming & keyof StormFlags)[];
 
 export async function storm(flags: StormFlags): Promise<void> {
-  const { fault = [], faultMix, listFaults, ...rest } = flags;
+  const { fault = [], faultMix, listFaults, batchAfterMs = 0, batchFault = null, ...rest } = flags;
   if (listFaults === true) {
     process.stdout.write(describeFaults());
     return;
@@ -42,12 +42,13 @@ export async function storm(flags: StormFlags): Promise<void> {
     ...(Object.fromEntries(own) as StormOptions),
     limits: limitsOf(rest),
     timing: pick(rest, timingKeys),
+    batches: { afterMs: batchAfterMs, fault: batchFault },
     faults: [...fault.map((text) => readFault('--fault', text)), ...readMix(faultMix)],
   };
   try {
     await runStorm(options);
   } catch (error) {
-    throw listenFault(error, options.host ?? '127.0.0.1', options.port ?? 0, '--port');
+    throw listenFault(error, `${options.host ?? '127.0.0.1'}:${options.port ?? 0}`, '--port');
   }
 }
 

@@ -1,6 +1,7 @@
 /** `breakwater usage`: what was used and what it cost, from a running gateway. */
 import type { UsageFigures, UsageGroup, UsageReport } from '../gateway/money/usage-report.ts';
-import { addressOf, askAdmin, configOf } from './admin-client.ts';
+import { askAdmin, configOf } from './admin-client.ts';
+import { gatewayAt, ownGateway } from './own-gateway.ts';
 import { OperatorError } from './fail.ts';
 
 export interface UsageOptions {
@@ -25,7 +26,8 @@ export async function usage(options: UsageOptions): Promise<void> {
   if (options.from !== undefined) query.set('from', options.from);
   if (options.to !== undefined) query.set('to', options.to);
   if (options.csv === true) query.set('format', 'csv');
-  const reply = await askAdmin(options.url ?? addressOf(config), `/admin/usage?${query}`, config.server.adminKey);
+  const gateway = options.url === undefined ? await ownGateway(config) : gatewayAt(options.url);
+  const reply = await askAdmin(gateway, `/admin/usage?${query}`, config.server.adminKey);
   if (!reply.ok) throw new OperatorError([reply.why]);
   process.stdout.write(
     options.json === true || options.csv === true ? withNewline(reply.body) : usageTable(JSON.parse(reply.body) as Reply),

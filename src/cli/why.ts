@@ -5,8 +5,9 @@ import { explainRecord } from '../telemetry/explain-record.ts';
 import type { RequestRecord } from '../telemetry/request-log.ts';
 import { explanationLines, type Explanation } from '../telemetry/explanation.ts';
 import type { Timeline } from '../telemetry/timelines.ts';
-import { addressOf, askAdmin, configOf } from './admin-client.ts';
+import { askAdmin, configOf } from './admin-client.ts';
 import { OperatorError } from './fail.ts';
+import { gatewayAt, ownGateway, type OwnGateway } from './own-gateway.ts';
 
 export interface WhyOptions {
   readonly config?: string;
@@ -23,8 +24,8 @@ export async function why(id: string, options: WhyOptions): Promise<void> {
 /** The gateway has more detail on a request than its request log, which covers a longer period. */
 async function lookEverywhere(id: string, options: WhyOptions): Promise<Explanation> {
   const config = await configOf(options);
-  const url = options.url ?? addressOf(config);
-  const asked = await fromGateway(id, url, config.server.adminKey);
+  const gateway = options.url === undefined ? await ownGateway(config) : gatewayAt(options.url);
+  const asked = await fromGateway(id, gateway, config.server.adminKey);
   if (typeof asked !== 'string') return asked;
   const { file } = config.telemetry.requests;
   const explanation = file === '' ? null : await fromFile(id, file);
@@ -34,10 +35,10 @@ async function lookEverywhere(id: string, options: WhyOptions): Promise<Explanat
 }
 
 /** The explanation, or the reason why there is none. */
-async function fromGateway(id: string, url: string, adminKey: string): Promise<Explanation | string> {
-  const reply = await askAdmin(url, `/admin/requests/${encodeURIComponent(id)}`, adminKey);
+async function fromGateway(id: string, gateway: OwnGateway, adminKey: string): Promise<Explanation | string> {
+  const reply = await askAdmin(gateway, `/admin/requests/${encodeURIComponent(id)}`, adminKey);
   if (reply.ok) return (JSON.parse(reply.body) as Timeline).story;
-  return reply.isAway ? reply.why : `the gateway at ${url} has no request ${JSON.stringify(id)}`;
+  return reply.isAway ? reply.why : `the gateway at ${gateway.url} has no request ${JSON.stringify(id)}`;
 }
 
 /** The last record with this id; null if there is none. */

@@ -1,35 +1,80 @@
 /** This instance as a member of a fleet that shares a store: leases of shared limits, and the health of targets. */
 import type { Clock } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
+import type { FlightStore } from '../store/flight-store.ts';
 import type { SharedStore } from '../store/shared-store.ts';
+import { FleetSurvey, type FleetFigures, type InstanceFigures } from './fleet-survey.ts';
+import { Flights } from './flights.ts';
 import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
 import { SharedHealth, type HealthSubject } from './shared-health.ts';
 
 export interface FleetOptions {
   readonly clock: Clock;
   readonly shared: SharedStore;
+  /** Absent: responses in flight are not shared. */
+  readonly flights?: FlightStore | undefined;
   readonly subjects: () => Iterable<HealthSubject>;
   /** Queued requests may be able to start. */
   readonly onGranted: () => void;
   /** Target health was adopted from another instance. */
   readonly onAdopted: () => void;
   readonly onFleet: (status: FleetStatus) => void;
+  /** Another instance has changed what there is to run of the jobs in the store. */
+  readonly onJobs: () => void;
+  /** As of `LeaseAgentOptions`. */
+  readonly expectedInstances: () => number;
+  /** Of this instance, for operators. */
+  readonly figures: () => InstanceFigures;
 }
 
-export class Fleet {
+/** The fleet as operators see it. */
+export interface FleetView extends FleetStatus {
+  /** What all instances do together; resolves within 200 ms. */
+  survey(): Promise<FleetFigures>;
+}
+
+export class Fleet implements FleetView {
   readonly health: SharedHealth;
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
+  readonly #onJobs: () => void;
+  readonly #survey: FleetSurvey;
+  /** Null: they are not shared. */
+  readonly flights: Flights | null;
 
-  constructor({ clock, shared, subjects, onGranted, onAdopted, onFleet }: FleetOptions) {
+  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
     this.#shared = shared;
-    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet });
+    this.#onJobs = onJobs;
+    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet, expectedInstances });
     const publish = (text: string): void => shared.publish(text);
+    this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
+    const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
+    this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
+  }
+
+  get member(): string | null {
+    return this.#agent.status.member;
+  }
+
+  get members(): readonly string[] {
+    return this.#agent.status.members;
+  }
+
+  get isLinked(): boolean {
+    return this.#agent.status.isLinked;
+  }
+
+  get shares(): number {
+    return this.#agent.status.shares;
   }
 
   get status(): FleetStatus {
     return this.#agent.status;
+  }
+
+  survey(): Promise<FleetFigures> {
+    return this.#survey.ask();
   }
 
   get exchanges(): number {
@@ -58,8 +103,9 @@ export class Fleet {
     this.#agent.short(id);
   }
 
-  leave(): Promise<void> {
+  async leave(): Promise<void> {
     this.health.stop();
+    await this.flights?.close();
     return this.#agent.leave();
   }
 
@@ -67,5 +113,8 @@ export class Fleet {
     const [kind, ...lines] = text.split('\n');
     if (kind === 'call') this.#agent.called(lines);
     else if (kind === 'health') this.health.take(lines.join('\n'));
+    else if (kind === 'jobs') this.#onJobs();
+    else if (kind === 'survey') this.#survey.take(lines);
+    else if (kind === 'flight') this.flights?.take(lines);
   }
 }

@@ -66,3 +66,32 @@ for (const how of ['removed', 'replaced'] as const) {
     for (const lease of old) assert.equal(lease.earliest(clock.now(), ONE), clock.now(), lease.id);
   });
 }
+
+test('without the store from the beginning an instance takes its part as one of those that are expected', async () => {
+  for (const [expected, capacity] of [
+    [1, 60],
+    [3, 20],
+  ] as const) {
+    const clock = createManualClock();
+    const agent = new LeaseAgent({
+      clock,
+      shared: { member: null } as SharedStore,
+      onGranted: () => {},
+      expectedInstances: () => expected,
+    });
+    const bucket = new LeasedBucket(requestLimit(60, MINUTE), clock.now(), () => {});
+    agent.add(bucket);
+    void agent.start();
+    await clock.advanceAsync(1_000);
+    assert.deepEqual([bucket.capacity, agent.status.shares], [capacity, expected]);
+  }
+});
+
+test('instances that it knew count, where they are more than are expected', async () => {
+  const { agent, clock } = stage();
+  void agent.start();
+  agent.linked(true);
+  await clock.advanceAsync(100);
+  agent.linked(false);
+  assert.deepEqual([agent.status.shares, agent.status.isLinked], [2, false]);
+});

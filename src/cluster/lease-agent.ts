@@ -36,6 +36,8 @@ export interface LeaseAgentOptions {
   readonly onGranted: () => void;
   /** The membership changed, or the connection to the store was lost or restored. */
   readonly onFleet?: (fleet: FleetStatus) => void;
+  /** While the store is away there are at least so many instances. Default 1. */
+  readonly expectedInstances?: () => number;
 }
 
 export interface FleetStatus {
@@ -44,6 +46,8 @@ export interface FleetStatus {
   readonly members: readonly string[];
   /** False while the store is unreachable; each limit then continues with this instance's share. */
   readonly isLinked: boolean;
+  /** By how many each limit is divided then. */
+  readonly shares: number;
 }
 
 interface TrackedLease {
@@ -83,8 +87,13 @@ export class LeaseAgent {
     this.#options = options;
   }
 
+  /** Instances that the limits are divided by while the store is away. */
+  get #count(): number {
+    return Math.max(1, this.#members.length, this.#options.expectedInstances?.() ?? 1);
+  }
+
   get status(): FleetStatus {
-    return { member: this.#options.shared.member, members: this.#members, isLinked: this.#isLinked };
+    return { shares: this.#count, member: this.#options.shared.member, members: this.#members, isLinked: this.#isLinked };
   }
 
   /** Resolves after the first exchange, or after `START_MS`. */
@@ -123,7 +132,7 @@ export class LeaseAgent {
     // Before the start there are no other members and no requests.
     if (!this.#isStarted || this.#whenFirst !== null) return;
     if (this.#isLinked) this.#schedule(0);
-    else lease.detach(this.#options.clock.now(), Math.max(1, this.#members.length));
+    else lease.detach(this.#options.clock.now(), this.#count);
   }
 
   /** The limit is no longer used: the next exchange returns its lease. */
@@ -259,7 +268,7 @@ export class LeaseAgent {
   #retire(lease: Leasable): LeaseClaim {
     const now = this.#options.clock.now();
     const claim = lease.leave(now);
-    lease.detach(now, Math.max(1, this.#members.length));
+    lease.detach(now, this.#count);
     return claim;
   }
 
@@ -270,7 +279,7 @@ export class LeaseAgent {
 
   #detach(): void {
     const now = this.#options.clock.now();
-    const members = Math.max(1, this.#members.length);
+    const members = this.#count;
     for (const { lease } of this.#leases.values()) lease.detach(now, members);
     const wasLinked = this.#isLinked;
     this.#isLinked = false;

@@ -1,5 +1,5 @@
 /**
- * Classifies the message of a refused call by what it says about the credential (design 4.2).
+ * Classifies the message of a refused call by what it says about the credential.
  *
  * A 401, 402 or 403 has many causes, and one request can provoke most of them: too large a `max_tokens`, a model that the key
  * may not use, a missing scope, a region. Such a refusal is no evidence against the key. A message about the whole account (no

@@ -1,5 +1,5 @@
 /**
- * The catalogue of Breakwater's own errors (design 2.3). They are recognised by code, never by message.
+ * The catalogue of Breakwater's own errors. They are recognised by code, never by message.
  * `refused` marks the family "refused, not run": no upstream call was made for the request.
  */
 interface CatalogueEntry {
@@ -32,6 +32,7 @@ export const ERROR_CATALOGUE = {
   not_local: entry(403, 'permission_error', 'permission_error', REFUSED),
   model_not_found: entry(404, 'not_found_error', 'not_found_error', REFUSED),
   not_found: entry(404, 'not_found_error', 'not_found_error', REFUSED),
+  previous_response_not_found: entry(400, 'invalid_request_error', 'invalid_request_error', REFUSED),
   request_too_large: entry(413, 'request_too_large', 'invalid_request_error', REFUSED),
   idempotency_conflict: entry(409, 'invalid_request_error', 'invalid_request_error', REFUSED),
   queue_full: entry(429, 'rate_limit_error', 'rate_limit_error', REFUSED_RETRYABLE),

@@ -4,6 +4,7 @@ import type { FailureKind, Phase, TokenUsage } from './facts.ts';
 import type { Reason, Verdict } from './outcome.ts';
 import type { Shortfall } from './quality.ts';
 import type { Operation, Protocol, SchedulingClass } from './request.ts';
+import type { TraceIds } from './request-trace.ts';
 import type { ResourceKind } from './resource.ts';
 
 /**
@@ -31,6 +32,8 @@ export interface ReceivedEvent extends RequestEvent {
   readonly bodyBytes: number;
   readonly inputTokens: number;
   readonly outputBound: number | null;
+  /** Absent: traces are off. */
+  readonly trace?: TraceIds;
 }
 
 /** No target can start now: the request is queued. Not emitted if it starts at once. */
@@ -68,6 +71,8 @@ export interface AttemptEvent extends RequestEvent {
   readonly probe: boolean;
   /** Why it runs beside another attempt; null: it runs alone. */
   readonly race: RaceCause | null;
+  /** The id of its span; absent: traces are off. */
+  readonly spanId?: string;
 }
 
 /** An attempt ended, with or without success. */

@@ -65,7 +65,7 @@ export interface Failure {
   readonly retryAfterMs: number | null;
   /** When the exhausted limit resets according to the provider, in milliseconds since the epoch; null: not given. */
   readonly resetEpochMs: number | null;
-  /** The error body (truncated, decoded), which is passed on in some cases (design 2.3). */
+  /** The error body (truncated, decoded), which is passed on in some cases. */
   readonly body: Uint8Array | null;
   readonly contentType: string | null;
 }

@@ -1,4 +1,4 @@
-/** The meaning of a finished attempt (design section 1). */
+/** The meaning of a finished attempt. */
 export const VERDICTS = ['success', 'retry', 'switch', 'reject'] as const;
 export type Verdict = (typeof VERDICTS)[number];
 

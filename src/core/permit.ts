@@ -8,6 +8,8 @@ export class Permit {
   readonly resources: readonly Resource[];
   readonly #tickets: number[];
   #open = true;
+  /** `sent` is to be called when the request leaves, however soon. */
+  isHeld = false;
 
   private constructor(need: Need, resources: readonly Resource[], tickets: number[]) {
     this.need = need;
@@ -40,9 +42,18 @@ export class Permit {
     return unblocksOthers;
   }
 
+  /** The request is sent later than now, after which `sent` is called. */
+  hold(now: Instant): void {
+    this.isHeld = true;
+    for (let i = 0; i < this.resources.length; i++) {
+      this.#tickets[i] = this.resources[i]!.onHeld?.(now, this.#tickets[i]!, this.need) ?? this.#tickets[i]!;
+    }
+  }
+
   /** The request left later than its permit was taken. */
   sent(now: Instant): void {
     if (!this.#open) return;
+    this.isHeld = false;
     for (let i = 0; i < this.resources.length; i++) {
       this.#tickets[i] = this.resources[i]!.onSent?.(now, this.#tickets[i]!, this.need) ?? this.#tickets[i]!;
     }

@@ -1,4 +1,4 @@
-/** The input and the results of quality checks (design 4.6). */
+/** The input and the results of quality checks. */
 
 /**
  * The quality check that a response failed, as in `x-breakwater-quality`:

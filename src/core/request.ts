@@ -26,7 +26,7 @@ export interface RequestFacts {
   readonly choices: number;
   /** The caller's limit of output tokens over all choices; null: none. */
   readonly outputBound: number | null;
-  /** Estimated input tokens: text as bytes / 4, media at constants (design 4.1). Not corrected per target. */
+  /** Estimated input tokens: text as bytes / 4, media at constants. Not corrected per target. */
   readonly inputTokens: number;
   /** True if the request enables reasoning (an effort other than none). */
   readonly usesReasoning: boolean;

@@ -70,6 +70,11 @@ export interface Resource {
    */
   onFirstContent?(now: Instant, ticket: number, need: Need): boolean;
   /**
+   * The request is sent later than now (its checkpoint is saved first): it does not count before `onSent`, and stays reserved. Returns the new
+   * ticket. Absent: the resource does not count by time, or `onSent` is enough.
+   */
+  onHeld?(now: Instant, ticket: number, need: Need): number;
+  /**
    * The request left later than it was reserved (a connection had to be opened): it counts from now on. Returns the new ticket. Absent: the
    * resource does not count by time.
    */

@@ -2,43 +2,65 @@ import { Fleet } from '../cluster/fleet.ts';
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
 import type { EventBus } from '../core/events.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Engine } from '../pipeline/request/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
+import type { Config } from './config/index.ts';
+import type { QueueStatus } from './gateway.ts';
 import type { Store } from '../store/store.ts';
 
+/** Asked for once the gateway is made. */
 interface FleetParts {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly events: EventBus;
-  /** Called only after the gateway is created. */
   readonly engine: () => Engine;
-  readonly targets: () => readonly TargetState[];
+  readonly targets: () => { all(): readonly TargetState[] };
+  readonly gateway: { readonly config: Config; readonly jobs: Jobs | null; queue(): QueueStatus };
 }
 
 /** The fleet of instances that share this gateway's store; null: the store is not shared. */
-export function createFleet({ store, clock, events, engine, targets }: FleetParts): Fleet | null {
+export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, gateway }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
+  let instances = 0;
   const fleet = new Fleet({
     clock,
     shared: store.shared,
-    subjects: targets,
+    flights: store.flights,
+    subjects: () => targets().all(),
     // A granted lease does not depend on time, so all waiting requests are evaluated again.
     onGranted: () => engine().admission.pump(true),
     onAdopted() {
-      for (const state of targets()) emitBreakerChange(engine(), state);
+      for (const state of targets().all()) emitBreakerChange(engine(), state);
       engine().admission.pump(true);
     },
-    onFleet: (status) => events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) }),
+    expectedInstances: () => gateway.config.cluster.expectedInstances,
+    onJobs: () => gateway.jobs?.wake(),
+    figures() {
+      const { waiting, waitingByPriority, inFlight, oldestMs } = gateway.queue();
+      return { waiting, waitingByPriority, inFlight, oldestMs, inFlightByTarget: inFlightBy(targets().all()) };
+    },
+    onFleet(status) {
+      // The library says itself when its gateway is lost and back.
+      if (store.shared?.isGateway === true) return;
+      events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
+      // An instance that is gone may have left jobs.
+      if (status.isLinked && status.members.length < instances) gateway.jobs?.wake();
+      instances = status.members.length;
+    },
   });
   events.on('breaker', () => fleet.health.changed());
   events.on('cooldown', () => fleet.health.changed());
   return fleet;
 }
 
-function toEvent({ isLinked, members }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
+function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const { name, inFlight } of targets) if (inFlight > 0) found[name] = (found[name] ?? 0) + inFlight;
+  return found;
+}
+
+function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
   if (isLinked) return { state: 'fleet_changed', detail: `${count} instance${count === 1 ? '' : 's'} share the limits` };
-  const share = count > 1 ? `1/${count} of each limit` : 'the whole of each limit, as no other instance is known';
+  const share = shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known';
   return { state: 'fleet_lost', detail: `the shared store does not respond; this instance uses ${share}` };
 }

@@ -1,6 +1,5 @@
 /** Builds a running gateway from a config, and applies a changed config without a restart. */
-import type { Fleet } from '../cluster/fleet.ts';
-import type { FleetStatus } from '../cluster/lease-agent.ts';
+import type { Fleet, FleetView } from '../cluster/fleet.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -68,6 +67,7 @@ import { schedulerOptions } from './scheduler-options.ts';
 import { configuredLevels, queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { resetTargetState } from './reset-target-state.ts';
 import { TargetRegistry } from './targets.ts';
+import { createRequestTracer } from './trace-requests.ts';
 
 export interface CreateGatewayOptions {
   readonly config: Config;
@@ -119,6 +119,7 @@ class RunningGateway implements Gateway {
   readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
   readonly #transport: LocalTransport;
+  readonly #trace: (request: GatewayRequest) => GatewayRequest;
   #config: Config;
   #routes: Routes;
   #clients: Clients;
@@ -140,9 +141,10 @@ class RunningGateway implements Gateway {
     this.responses = new ResponseStore(store, clock);
     this.history = new ConversationHistory(this.responses, this.slices);
     this.#config = config;
+    this.#trace = createRequestTracer(random, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    this.#fleet = createFleet({ store, clock, events, engine: () => this.#engine, targets: () => this.#targets.all() });
+    this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
     this.#limits = new LimitRegistry(clock, this.#fleet);
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;
@@ -175,11 +177,13 @@ class RunningGateway implements Gateway {
       secrets: new SecretMask(config.secrets),
       responses: new ResponseCache({ clock, room: this, store: store.responses, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
+      flights: this.#fleet?.flights ?? null,
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
     this.#clients = makeClients(config, this.#limits, this.money.clients);
-    this.jobs = createJobs(this, store, random, (name) => this.#clients.named(name));
+    const routeOf = (model: string): Route | null => this.#routes.find(model, '', this.#lists.known);
+    this.jobs = createJobs({ gateway: this, random, transport, routeOf }, store, (name) => this.#clients.named(name));
   }
 
   async start(): Promise<void> {
@@ -214,8 +218,8 @@ class RunningGateway implements Gateway {
     return this.#engine.secrets;
   }
 
-  get fleet(): FleetStatus | null {
-    return this.#fleet?.status ?? null;
+  get fleet(): FleetView | null {
+    return this.#fleet;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -236,15 +240,11 @@ class RunningGateway implements Gateway {
     }
     if (route === null) return this.#refuse(request, sink, unknownModelError(model));
     // Where clients are configured, the caller's credential is a Breakwater key and must never reach a provider.
-    const own = this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request;
+    const own = this.#trace(this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request);
     const refused = this.money.refusal(own);
     if (refused !== null) return this.#refuse(own, sink, refused);
-    await runRequest(
-      this.#engine,
-      own,
-      this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder)),
-      sink,
-    );
+    const allowed = this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder));
+    await runRequest(this.#engine, own, allowed, sink);
     this.#notifyIdle();
   }
 
@@ -304,7 +304,7 @@ class RunningGateway implements Gateway {
     // An engine that was never used has no memory to report.
     const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
     const levels = [...this.money.clients.levels(), ...configuredLevels(this.#limits, this.clock.now())];
-    return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total);
+    return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total, this.fleet);
   }
 
   isolate(target: string): boolean {

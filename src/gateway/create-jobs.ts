@@ -1,19 +1,20 @@
-import type { Random } from '../core/random.ts';
 import type { AttemptListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
-import { machineName } from '../store/sqlite/machine.ts';
+import { bootId, machineName } from '../store/sqlite/machine.ts';
 import type { Store } from '../store/store.ts';
-import type { Gateway } from './gateway.ts';
+import { NativeTargets, type NativeParts } from './native-targets.ts';
 
 /** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
-export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, clientOf: (name: string) => JobClient | null): Jobs | null {
+export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
   if (jobs === null) return null;
+  const { gateway, random } = parts;
   const { clock, slices, events } = gateway;
   const host = {
     clock,
     random,
     slices,
     store: jobs,
+    isShared: kind === 'redis',
     settings() {
       const { retention, maxBytes, maxOpen } = gateway.config.batch;
       const limits = { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
@@ -24,6 +25,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     client: clientOf,
     handle: gateway.handle.bind(gateway),
     history: gateway.history,
+    native: new NativeTargets(parts),
     onAttempts({ begun, ended }: AttemptListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),
@@ -37,5 +39,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
       events.emit({ type: 'warning', at: clock.now(), message, ...(detail !== undefined && { detail }) });
     },
   };
-  return new Jobs(host, { machine: machineName(), pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+  // Instances on several machines may have one host name.
+  const machine = kind === 'redis' ? `${machineName()} ${bootId()}` : machineName();
+  return new Jobs(host, { machine, pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
 }

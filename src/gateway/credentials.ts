@@ -97,7 +97,7 @@ function fingerprint(key: string): string {
 }
 
 /** The headers that authenticate a request to the provider, as alternating names and values. */
-function authHeaders(provider: ProviderConfig, key: string): string[] {
+export function authHeaders(provider: ProviderConfig, key: string): string[] {
   const { address, protocol, auth } = provider;
   const name = address.name === 'direct' ? auth : endpointOf(address, protocol).credentialHeader(key, null);
   // For Claude on Azure, Anthropic's own header is documented; each API ignores the other's.

@@ -1,5 +1,5 @@
 import type { Money } from './money/money.ts';
-import type { FleetStatus } from '../cluster/lease-agent.ts';
+import type { FleetView } from '../cluster/fleet.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
@@ -111,7 +111,7 @@ export interface Gateway {
   /** Files and batches; null: the store does not support them. */
   readonly jobs: Jobs | null;
   /** The instances that share the store; null: the store is not shared. */
-  readonly fleet: FleetStatus | null;
+  readonly fleet: FleetView | null;
   /** Usage, costs, budgets. */
   readonly money: Money;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */

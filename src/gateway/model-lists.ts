@@ -1,6 +1,6 @@
 /** The providers' own model lists (`GET /models`): fetched only when a name or a list needs them, then cached. */
 import type { Clock, Instant } from '../core/clock.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { Transport, UpstreamRequest } from '../transport/transport.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
 import { readModelList } from '../wire/model-list.ts';
 import { resolveModel } from './config/index.ts';
@@ -76,12 +76,8 @@ export class ProviderLists {
   #fetch(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
     const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
     if (auth === 'caller') return Promise.resolve(null);
-    const endpoint = endpointOf(provider.address, provider.protocol);
-    const url = new URL(provider.baseUrl);
-    const path = endpoint.modelsPath(url.pathname.replace(/\/+$/, ''));
-    if (path === null) return Promise.resolve(null);
-    const own = Object.entries(provider.headers).flat();
-    const headers = [...own, 'accept', 'application/json', 'accept-encoding', 'identity', ...endpoint.defaultHeaders, ...auth];
+    const asked = listRequest(provider, auth);
+    if (asked === null) return Promise.resolve(null);
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let bytes = 0;
@@ -94,7 +90,7 @@ export class ProviderLists {
         call.abort();
         end(null);
       });
-      const request = { origin: url.origin, path, method: 'GET', headers, body: null, connectTimeoutMs: FETCH_TIMEOUT_MS };
+      const request = { ...asked, method: 'GET', body: null, connectTimeoutMs: FETCH_TIMEOUT_MS };
       const call = this.#transport.send(request, {
         onSent() {},
         onHeaders: (status) => (isGood = status === 200),
@@ -110,6 +106,20 @@ export class ProviderLists {
       });
     });
   }
+}
+
+/** The request for a provider's model list; null: it has none. `auth`: the headers of its credential. */
+export function listRequest(
+  provider: ProviderConfig,
+  auth: readonly string[],
+): Pick<UpstreamRequest, 'origin' | 'path' | 'headers'> | null {
+  const endpoint = endpointOf(provider.address, provider.protocol);
+  const url = new URL(provider.baseUrl);
+  const path = endpoint.modelsPath(url.pathname.replace(/\/+$/, ''));
+  if (path === null) return null;
+  const own = Object.entries(provider.headers).flat();
+  const headers = [...own, 'accept', 'application/json', 'accept-encoding', 'identity', ...endpoint.defaultHeaders, ...auth];
+  return { origin: url.origin, path, headers };
 }
 
 function readList(text: string): ReadonlySet<string> | null {

@@ -1,11 +1,15 @@
 /** The state of the gateway for the dashboard, once per second; bounded in size for any configuration. */
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
+import type { DayCost } from './money/cost-today.ts';
+import { endOfLife } from './money/prices.ts';
 
 /** The most targets (one per credential), client limits and jobs in one frame. */
 const targetsMax = 200;
 const clientLimitsMax = 200;
 const jobsMax = 50;
+const endingsWithinDays = 90;
+const dayMs = 86_400_000;
 
 /** JSON-ready. */
 export interface OperatorStatus {
@@ -15,6 +19,9 @@ export interface OperatorStatus {
   /** The number of targets that are not in `targets`. */
   readonly unshownTargets: number;
   readonly clientLimits: readonly ClientLimit[];
+  readonly costToday: DayCost;
+  /** Models of `targets` that are shut down within 90 days, or were. */
+  readonly endings: readonly ModelEnd[];
   /** Batches, newest first. Absent: not supported by the store. */
   readonly jobs?: readonly JobProgress[];
 }
@@ -32,6 +39,15 @@ export interface JobProgress {
   readonly endsAt: number | null;
 }
 
+export interface ModelEnd {
+  readonly target: string;
+  /** `YYYY-MM-DD`. */
+  readonly endsOn: string;
+  /** Negative: it is over. */
+  readonly daysLeft: number;
+  readonly successor: string | null;
+}
+
 export interface ClientLimit {
   readonly client: string;
   readonly kind: string;
@@ -41,12 +57,15 @@ export interface ClientLimit {
 
 export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorStatus {
   const targets = gateway.targets();
+  const shown = targets.slice(0, targetsMax);
   return {
     simulated,
     queue: gateway.queue(),
-    targets: targets.slice(0, targetsMax),
+    targets: shown,
     unshownTargets: Math.max(0, targets.length - targetsMax),
     clientLimits: clientLimitsOf(gateway),
+    costToday: gateway.money.today.read(),
+    endings: endingsOf(gateway, shown),
     ...(gateway.jobs !== null && { jobs: jobsOf(gateway.jobs) }),
   };
 }
@@ -64,6 +83,16 @@ function jobsOf({ open }: Jobs): JobProgress[] {
       failed,
       endsAt: null,
     }));
+}
+
+function endingsOf({ config, clock }: Gateway, targets: readonly TargetStatus[]): ModelEnd[] {
+  const byName = new Map(targets.map((status) => [status.target, status]));
+  return Array.from(byName, ([target, { provider, model }]): ModelEnd | null => {
+    const configured = config.providers[provider];
+    const end = configured === undefined ? null : endOfLife(configured, model);
+    if (end === null) return null;
+    return { target, ...end, daysLeft: Math.ceil((Date.parse(end.endsOn) - clock.epochMs()) / dayMs) };
+  }).filter((end) => end !== null && end.daysLeft <= endingsWithinDays) as ModelEnd[];
 }
 
 /** `client web:requestsPerMinute` is a limit of the client `web`. */

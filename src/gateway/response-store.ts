@@ -3,10 +3,14 @@ import type { Clock } from '../core/clock.ts';
 import type { Store } from '../store/store.ts';
 
 const COLLECTION = 'responses';
+/** The client of each response, whether it is stored or not. */
+const OWNERS = 'response-owners';
 /** Retention in milliseconds, as at OpenAI. */
 const KEPT_MS = 30 * 86_400_000;
 /** The most responses in one conversation, and the most JSON in total, in UTF-16 units. */
 const LINKS_MAX = 1_000;
+/** Longer ids share an owner record; no provider's ids are as long. */
+const ID_LENGTH_MAX = 500;
 const HISTORY_LENGTH_MAX = 8 * 1024 * 1024;
 
 /** Longer entries are stored in two parts, in UTF-16 units: the store takes values of up to 256 Ki. */
@@ -52,7 +56,20 @@ export class ResponseStore {
     return Array.isArray(input) ? { ...value, input } : null;
   }
 
+  /** Records whose response it is: no other client may refer to it, and none after it is deleted. */
+  own(client: string | null, id: string): void {
+    this.#store.put(OWNERS, id.slice(0, ID_LENGTH_MAX), { client }, { expiresAtMs: this.#clock.epochMs() + KEPT_MS });
+  }
+
+  /** `unknown`: Breakwater did not return it, or not within its retention. */
+  async ownerOf(id: string): Promise<'unknown' | { readonly client: string | null }> {
+    const value = await this.#store.get(OWNERS, id.slice(0, ID_LENGTH_MAX));
+    if (typeof value !== 'object' || value === null || !('client' in value)) return 'unknown';
+    return { client: typeof value.client === 'string' ? value.client : null };
+  }
+
   delete(client: string, id: string): void {
+    this.own(null, id);
     this.#store.delete(COLLECTION, keyOf(client, id));
     this.#store.delete(COLLECTION, inputKeyOf(client, id));
   }

@@ -1,4 +1,5 @@
 /** The state of the engine at one instant, for admin pages and metrics. */
+import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
@@ -94,6 +95,7 @@ export function snapshotOf(
   targets: TargetRegistry,
   engines: readonly EngineStatus[],
   heldBytes: number,
+  fleet: FleetStatus | null,
 ): Snapshot {
   const now = engine.clock.now();
   return {
@@ -103,6 +105,7 @@ export function snapshotOf(
     resources: [...levels, ...learnedLevels(targets, now)],
     estimates: estimateLevels(targets),
     engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
+    fleet: fleet === null ? null : { instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked },
     breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
 }
@@ -110,7 +113,8 @@ export function snapshotOf(
 export function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
-    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now) }];
+    const share = isLeased(resource) ? { share: shareOf(resource) } : {};
+    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now), ...share }];
   });
 }
 

@@ -318,7 +318,7 @@ function isLimitedWhole(provider: ProviderConfig): boolean {
   return provider.preset !== null && provider.limitScope === 'credential';
 }
 
-function breakerOptions({ breaker }: TargetPolicy) {
+export function breakerOptions({ breaker }: TargetPolicy) {
   return {
     windowMs: breaker.window,
     failureRatio: breaker.failureRatio,

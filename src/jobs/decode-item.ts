@@ -6,10 +6,10 @@ import type { DecodedRequest } from '../wire/dialect.ts';
 import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { requestKindOf } from './kinds.ts';
 
-/** Larger ones are read in slices, in bytes. */
+/** Larger bodies are scanned in slices; in bytes. */
 const AT_ONCE_BYTES_MAX = 256 * 1024;
 
-/** The body of an item as a request. */
+/** Decodes the body of an item. */
 export async function decodeItem(job: Pick<Job, 'dialect' | 'path'>, bytes: Uint8Array, slices: SlicedWork): Promise<DecodedRequest> {
   const kind = requestKindOf(job);
   if (kind === null) return { ok: false, message: `batches for ${job.path} are not available`, param: null };
@@ -17,7 +17,7 @@ export async function decodeItem(job: Pick<Job, 'dialect' | 'path'>, bytes: Uint
   return kind.dialect.request.decode(kind.operation, bytes, scan instanceof Promise ? await scan : scan, NO_PATH_FACTS);
 }
 
-/** A promise only where it takes more than a moment. */
+/** Returns a promise only for large bodies. */
 export function scanLarge(bytes: Uint8Array, slices: SlicedWork): JsonObjectScan | JsonFault | Promise<JsonObjectScan | JsonFault> {
   return bytes.length <= AT_ONCE_BYTES_MAX ? scanObject(bytes) : scanInSlices(bytes, slices);
 }

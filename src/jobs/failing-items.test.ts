@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailingItems } from './failing-items.ts';
 
-test('an item is blamed after six failures over twenty seconds, if others succeeded about when it began', () => {
+test('an item is at fault after six failures over twenty seconds, if others succeeded around its start', () => {
   const blamed = (succeededAt: number, times: readonly number[]): boolean => {
     const items = new FailingItems();
     return times.map((now) => items.failed(7, now, succeededAt)).at(-1)!;
@@ -15,7 +15,7 @@ test('an item is blamed after six failures over twenty seconds, if others succee
   assert.equal(blamed(100_500, [1, 2, 3, 4, 5, 6]), false, 'too soon');
 });
 
-test('what is remembered is bounded, and forgotten with the item', () => {
+test('tracked items are bounded, and removed when they end', () => {
   const items = new FailingItems();
   for (let n = 0; n < 5_000; n++) items.failed(n, 0, 0);
   for (let i = 0; i < 5; i++) items.failed(4_999, 40_000, 0);

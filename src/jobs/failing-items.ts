@@ -1,20 +1,20 @@
 /**
- * Items of one lane that fail with an internal error of the provider again and again, while others of it succeed. The fault is the
- * request's: an outage has other words (502, 503, 504, 529, no connection) and meets the others too.
+ * Items of one lane that fail repeatedly with an internal error of the provider while others succeed. Then the request is at fault: an
+ * outage has other statuses (502, 503, 504, 529, no connection) and affects the others too.
  */
 import type { Instant } from '../core/clock.ts';
 
 const FAILURES_MIN = 6;
 const SPAN_MIN_MS = 20_000;
-/** A success so long before a failure shows that the model works, in milliseconds. */
+/** A success within this time before a failure shows that the model works, in milliseconds. */
 export const WITNESS_MS = 30_000;
-/** So many are remembered; the one that began to fail first is forgotten. */
+/** The most items tracked; beyond it the one that started to fail first is dropped. */
 const ITEMS_MAX = 1_000;
 
 export class FailingItems {
   readonly #items = new Map<number, { failures: number; readonly since: Instant }>();
 
-  /** `succeededAt`: when another item last succeeded. True: the request is to blame. */
+  /** `succeededAt`: when another item last succeeded. Returns true if the request is at fault. */
   failed(n: number, now: Instant, succeededAt: Instant): boolean {
     let item = this.#items.get(n);
     if (item === undefined) {

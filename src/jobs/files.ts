@@ -1,4 +1,4 @@
-/** Uploaded files, and those that hold the results of a job, of one client at a time. */
+/** Uploaded files and result files. Every operation is limited to the files of one client. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { FileDetails, ListQuery, Page, StoredFile } from '../store/jobs/job-store.ts';
 import type { JobHost } from './host.ts';
@@ -7,16 +7,16 @@ import { resultLine } from './openai/result-line.ts';
 import { resultPages } from './results.ts';
 import { asStoreError, storeErrors } from './store-error.ts';
 
-/** Written and read in one call, in bytes. */
+/** The size of one write or read, in bytes. */
 export const PIECE_BYTES = 256 * 1024;
-/** An upload that has not ended by then is dropped, in milliseconds. */
+/** The longest that an upload may take, in milliseconds; it is dropped after that. */
 const UPLOAD_MAX_MS = 3_600_000;
 
 /** A file that is being received. */
 export interface Upload {
   readonly id: string;
   readonly createdAtMs: number;
-  /** Resolves when it is on disk. */
+  /** Resolves once the bytes are on disk. */
   write(bytes: Uint8Array): Promise<void>;
   finish(details: Omit<FileDetails, 'bytes'>): Promise<StoredFile>;
   abandon(): Promise<void>;
@@ -26,7 +26,7 @@ export class Files {
   readonly #host: JobHost;
   readonly #onFreed: () => void;
 
-  /** `onFreed`: something was deleted, and its room can be had again. */
+  /** `onFreed` is called after a deletion, so that the space is reclaimed. */
   constructor(host: JobHost, onFreed: () => void) {
     this.#host = host;
     this.#onFreed = onFreed;
@@ -59,7 +59,7 @@ export class Files {
     this.#onFreed();
   }
 
-  /** Its content in pieces. Ends early where it is deleted meanwhile. */
+  /** Its content in chunks. Ends early if the file is deleted meanwhile. */
   async *read(file: StoredFile): AsyncGenerator<Uint8Array> {
     const { store } = this.#host;
     if (file.results !== null) {
@@ -110,7 +110,7 @@ class RunningUpload implements Upload {
   }
 
   async abandon(): Promise<void> {
-    await this.#host.store.abandonFile(this.id).catch(() => {}); // it expires by itself
+    await this.#host.store.abandonFile(this.id).catch(() => {}); // it expires anyway
     this.#onFreed();
   }
 }

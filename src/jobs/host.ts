@@ -1,24 +1,25 @@
-/** What the jobs need of the gateway around them. */
+/** What the jobs need from the gateway. */
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
+import type { NativeHost } from './native/native-host.ts';
 import type { JobLimits, JobStore } from '../store/jobs/job-store.ts';
 
-/** Whose requests the items are. */
+/** The client that created a job. */
 export interface JobClient extends Client {
   mayUse(model: string): boolean;
   readonly isLimited: boolean;
 }
 
 export interface JobSettings extends JobLimits {
-  /** Files and finished jobs are kept for so long, in milliseconds. */
+  /** The retention of files and finished jobs, in milliseconds. */
   readonly retentionMs: number;
 }
 
 export interface AttemptEnd {
-  /** Its response is the one that goes to the caller. */
+  /** Its response is the one returned to the caller. */
   readonly isGood: boolean;
   readonly status: number | null;
   readonly message: string | null;
@@ -29,13 +30,13 @@ export interface AttemptListeners {
   readonly ended: (requestId: string, end: AttemptEnd) => void;
 }
 
-/** What later requests of the Responses API refer to. */
+/** Stored conversations, which later requests of the Responses API refer to. */
 export interface ResponseHistory {
-  /** What the request with this body refers to. `hold` is called with what is read, in bytes, and may throw to refuse. */
+  /** The conversation that the request with this body refers to. `hold` is called with the bytes read, and may throw to refuse them. */
   of(client: string, body: Uint8Array, hold?: (bytes: number) => void): Promise<GatewayRequest['history']>;
-  /** A background response begins: keeps the input of its request for what refers to it later. */
+  /** A background response starts: stores the input of its request for later references. */
   begin(client: string, id: string, body: Uint8Array): void;
-  /** It has ended. `maker`: `provider/model` that made it. */
+  /** The response has ended. `maker`: the `provider/model` that made it. */
   end(client: string, id: string, response: Readonly<Record<string, unknown>>, maker: string): Promise<void>;
   delete(client: string, id: string): void;
 }
@@ -45,15 +46,19 @@ export interface JobHost {
   readonly random: Random;
   readonly slices: SlicedWork;
   readonly store: JobStore;
-  /** Read each time, because a reload may change them. */
+  /** Other instances create and run jobs in it, too. */
+  readonly isShared: boolean;
+  /** Read on every use, as a reload may change them. */
   readonly settings: () => JobSettings;
-  /** Null: there is no client of this name any more. */
+  /** Null if the client is no longer configured. */
   client(name: string): JobClient | null;
-  /** Runs one request to its end; ends the sink whatever happens. */
+  /** Runs one request to its end. Always ends the sink. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   readonly history: ResponseHistory;
-  /** Listens to the attempts of all requests; returns how to stop. */
+  /** The batch APIs of providers. */
+  readonly native: NativeHost;
+  /** Listens to the attempts of all requests. Returns a function that removes the listeners. */
   onAttempts(listeners: AttemptListeners): () => void;
-  /** Something that an operator should know. */
+  /** Emits a warning for the operator. */
   warn(message: string, detail?: string): void;
 }

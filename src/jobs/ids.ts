@@ -3,10 +3,10 @@ import type { Random } from '../core/random.ts';
 
 const DRAWS = 4;
 const CHARACTERS_PER_DRAW = 6;
-/** Of an id that an idempotency key names, without its prefix. */
+/** The length of an id derived from an idempotency key, without its prefix. */
 const KEYED_LENGTH = 32;
 
-/** `file-…`, `batch_…`: 24 characters in base 36, more than a hundred bits. */
+/** `file-…`, `batch_…`: 24 characters in base 36, over a hundred bits. */
 export function createId(random: Random, prefix: string): string {
   let id = prefix;
   for (let draw = 0; draw < DRAWS; draw++) {
@@ -17,7 +17,7 @@ export function createId(random: Random, prefix: string): string {
   return id;
 }
 
-/** The id of what a client creates with this idempotency key: the same each time. */
+/** The id of what a client creates with this idempotency key; deterministic. */
 export function keyedId(prefix: string, client: string, idempotencyKey: string): string {
   return prefix + hash('sha256', JSON.stringify([client, idempotencyKey])).slice(0, KEYED_LENGTH);
 }

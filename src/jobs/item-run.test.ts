@@ -32,7 +32,7 @@ async function run(extras: JobKind['extras'], hasRoom = true): Promise<{ complet
   return { completed, requeued, handled };
 }
 
-test('an item whose request can not be prepared now is put back, and counts no round', async () => {
+test('an item whose request cannot be prepared is requeued, and the round does not count', async () => {
   const { completed, requeued, handled } = await run(async () => {
     throw new Error('the disk is away');
   });
@@ -41,7 +41,7 @@ test('an item whose request can not be prepared now is put back, and counts no r
   assert.deepEqual([round, strike, note], [false, false, 'the disk is away']);
 });
 
-test('so is one for whose conversation there is no memory', async () => {
+test('an item without memory for its conversation is requeued too', async () => {
   const { completed, requeued } = await run(async (_job, _body, hold) => {
     hold(1_000);
     return {};
@@ -49,7 +49,7 @@ test('so is one for whose conversation there is no memory', async () => {
   assert.deepEqual([completed.length, requeued.length], [0, 1]);
 });
 
-test('an item that makes no valid request with what it refers to fails', async () => {
+test('an item fails if its reference makes the request invalid', async () => {
   const { completed, requeued } = await run(async () => {
     throw new BreakwaterError('invalid_request', 'the conversation is too deep');
   });

@@ -1,13 +1,12 @@
-/** One item under way: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
+/** One round of an item: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError, messageOf } from '../core/errors.ts';
-import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
+import type { DeliveredResponse, GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
-import { modelNamesIn } from '../wire/model-names.ts';
-import { requestKindOf, type JobKind } from './kinds.ts';
-import { decodeItem } from './decode-item.ts';
+import { prepareItem, refusal } from './item-request.ts';
+import type { JobKind } from './kinds.ts';
 import { WITNESS_MS, type FailingItems } from './failing-items.ts';
-import type { AttemptEnd, JobClient, JobHost } from './host.ts';
+import type { AttemptEnd, JobHost } from './host.ts';
 import { ItemSink } from './item-sink.ts';
 import { judgeRound, STRIKES_MAX } from './judge-round.ts';
 import { saved } from './saved.ts';
@@ -16,17 +15,17 @@ import { saved } from './saved.ts';
 const ROUND_MAX_MS = 3_600_000;
 
 const INTERNAL_ERROR = 500;
-/** Of a response: the provider is down or overloaded, whatever the request. 0: there is none. */
+/** Response statuses of a provider that is down or overloaded, whatever the request. 0: no response. */
 const OUTAGES: ReadonlySet<number> = new Set([0, 502, 503, 504, 529]);
 
-/** An item whose request can't be prepared now is tried again in so long, in milliseconds: between this and twice this. */
+/** The shortest wait before an item whose request can't be prepared is tried again, in milliseconds; the longest is twice as long. */
 const PREPARE_AGAIN_MS = 2_000;
 
-/** What an item needs of the runner. */
+/** What an item needs from the runner. */
 export interface ItemHooks {
-  /** Its first upstream call begins. */
+  /** Its first upstream call starts. */
   readonly sent: () => void;
-  /** Holds more memory until the item ends; false: there is no room. */
+  /** Reserves more memory until the item ends; false if there is none. */
   readonly hold: (bytes: number) => boolean;
 }
 
@@ -49,23 +48,33 @@ export class ItemRun {
   readonly #hooks: ItemHooks;
   readonly #closing: AbortSignal;
   readonly #startedAt: Instant;
-  /** A permit was given, and the checkpoint before the upstream call is made. */
+  readonly #delivered: DeliveredResponse | null;
+  /** It got a permit, and the checkpoint before the upstream call has started. */
   wasSent = false;
   /** It has its result. */
   isDone = false;
-  /** Upstream calls that run now. */
+  /** Running upstream calls. */
   #calls = 0;
-  /** The checkpoint is being made: the call follows it. */
+  /** The checkpoint is being saved; the call follows it. */
   #isSaving = false;
-  /** Nothing new is to be begun for it. */
+  /** No further call may start for it. */
   #isUnwanted = false;
-  /** Why it is given up; null: it is not. */
+  /** Why the request is at fault; null: it is not. */
   #blame: string | null = null;
   #isLost = false;
-  /** The round counts; false: the runner gave the place up before the request was sent. */
+  /** The runner withdrew it before the request was sent, so that the round does not count. */
   #wasWithdrawn = false;
 
-  constructor(host: JobHost, lane: Lane, item: LeasedItem, hooks: ItemHooks, closing: AbortSignal) {
+  /** `delivered`: its response, if a batch of the provider has made one. */
+  constructor(
+    host: JobHost,
+    lane: Lane,
+    item: LeasedItem,
+    hooks: ItemHooks,
+    closing: AbortSignal,
+    delivered: DeliveredResponse | null = null,
+  ) {
+    this.#delivered = delivered;
     this.#host = host;
     this.#lane = lane;
     this.item = item;
@@ -85,8 +94,9 @@ export class ItemRun {
     return { job, n, lease };
   }
 
-  /** Gives up a place in the queue. A call that runs goes on to its end; no other follows it. */
+  /** Leaves the queue. A running call continues to its end, and no other follows it. A delivered response is read to its end. */
   withdraw(): void {
+    if (this.#delivered !== null && !this.wasSent) return;
     this.#isUnwanted = true;
     if (this.#calls > 0 || this.#isSaving) return;
     this.#wasWithdrawn = true;
@@ -102,18 +112,18 @@ export class ItemRun {
     const { n } = this.item;
     const now = this.#host.clock.now();
     const isSingle = this.#lane.kind.isSingle === true;
-    // With nothing to compare it with, it is not tried for hours.
+    // A single item has no others to compare with, and must not be retried for hours.
     if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt)) {
       const others = isSingle ? '' : ', while other requests to the model succeeded';
-      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''})${others}`;
+      this.#blame = `the provider repeatedly responded with status ${status} (${message ?? ''})${others}`;
       queueMicrotask(() => this.sink.leave());
       return;
     }
-    // The engine is in the middle of it.
+    // Deferred: the engine is handling the end of the call.
     if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
 
-  /** Runs one round and saves how it ended. True: it was the last item of its job. Never rejects. */
+  /** Runs one round and saves its outcome. Resolves to true if it was the last item of its job. Never rejects. */
   async run(): Promise<boolean> {
     let refused: ItemResult | null;
     try {
@@ -128,7 +138,7 @@ export class ItemRun {
     const { clock, random } = this.#host;
     const now = clock.now();
     const { strikes, rounds } = this.item;
-    // The round may have ended by itself with the failure that was one too many: then its response is the result.
+    // If the round ended by itself with the deciding failure, its response is the result.
     const isBlamed = this.#blame !== null;
     const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
     const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
@@ -148,48 +158,28 @@ export class ItemRun {
     return false;
   }
 
-  /** Null: it was asked, and the sink says how it ended. */
+  /** Null if the request was run; the sink holds its outcome. */
   async #ask(): Promise<ItemResult | null> {
-    const { job, kind } = this.#lane;
-    const client = this.#host.client(job.client);
-    if (client === null) return refusal('invalid_api_key', `the client ${JSON.stringify(job.client)} is no longer configured`);
-    const decoded = await decodeItem(job, this.item.body, this.#host.slices);
-    if (!decoded.ok) return refusal('invalid_request', decoded.message);
-    if (decoded.facts.stream && kind.streams !== true)
-      return refusal('invalid_request', 'stream: a request of a batch can not be streamed');
-    const denied = deniedModel(client, decoded.facts.model, decoded.body);
-    if (denied !== null) return refusal('model_not_allowed', denied);
-    const extras = await kind.extras?.(job, this.item.body, (bytes) => {
-      if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'there is no memory for the conversation');
+    const prepared = await prepareItem(this.#host, this.#lane, this.item.body, (bytes) => {
+      if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'not enough memory for the conversation');
     });
+    if ('refused' in prepared) return prepared.refused;
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
+      ...prepared.request,
       id: this.requestId,
-      dialect: requestKindOf(job)!.dialect,
-      path: job.path,
-      method: 'POST',
-      facts: decoded.facts,
-      body: decoded.body,
-      client,
-      priority: job.priority as GatewayRequest['priority'],
       receivedAt: now,
       deadline: Math.min(this.#lane.endsAt, now + ROUND_MAX_MS),
-      deadlineGiven: true,
-      fallback: true,
-      callerCredential: null,
-      sessionKey: decoded.facts.cacheKey,
-      forwardHeaders: [],
       caller: this.sink,
-      idempotencyKey: null,
-      cache: 'on',
-      ...extras,
       beforeSending: () => this.#beforeSending(),
+      // Its cost must be counted even if the response cache has an entry.
+      ...(this.#delivered !== null && { delivered: this.#delivered, cache: 'refresh' }),
     };
     await this.#host.handle(request, this.sink);
     return null;
   }
 
-  /** What its request refers to can't be read now, is too large for now, or makes no valid request. */
+  /** What its request refers to can't be read, is too large at present, or makes the request invalid. */
   async #unprepared(error: unknown): Promise<boolean> {
     if (error instanceof BreakwaterError && error.code === 'invalid_request') return this.#complete(refusal(error.code, error.message));
     const { clock, random } = this.#host;
@@ -203,7 +193,7 @@ export class ItemRun {
     return false;
   }
 
-  /** The checkpoint before dispatch: whoever finds the item after a crash knows that it may have been sent. */
+  /** The checkpoint before dispatch: after a crash the item is known to have possibly been sent. */
   async #beforeSending(): Promise<void> {
     this.wasSent = true;
     this.#hooks.sent();
@@ -212,12 +202,12 @@ export class ItemRun {
     try {
       isOurs = await this.#host.store.markSent(this.key);
     } catch (error) {
-      throw new BreakwaterError('store_unavailable', 'the state of the batch can not be saved', { cause: error });
+      throw new BreakwaterError('store_unavailable', 'the state of the batch cannot be saved', { cause: error });
     } finally {
       this.#isSaving = false;
     }
     if (isOurs) return this.#lane.kind.onSent?.(this.#lane.job);
-    // Another process took this one for dead, and runs the item now.
+    // Another process considered this one dead, and runs the item now.
     this.#isLost = true;
     this.sink.leave();
   }
@@ -228,16 +218,4 @@ export class ItemRun {
     this.#lane.failing.forget(this.item.n);
     return outcome === 'last';
   }
-}
-
-function refusal(code: string, message: string): ItemResult {
-  return { succeeded: false, status: null, facts: {}, body: null, error: { code, message } };
-}
-
-function deniedModel(client: JobClient, model: string, body: GatewayRequest['body']): string | null {
-  if (!client.mayUse(model)) return `this client may not use the model ${JSON.stringify(model.slice(0, 200))}`;
-  if (!client.isLimited) return null;
-  const { names, unreadable } = modelNamesIn(body.bytes, body.members);
-  for (const name of names) if (!client.mayUse(name)) return `this client may not use the model ${JSON.stringify(name.slice(0, 200))}`;
-  return unreadable === null ? null : `this client may not use every model, and '${unreadable}' is too large to be checked`;
 }

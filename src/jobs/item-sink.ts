@@ -2,24 +2,24 @@ import type { HeaderPairs } from '../core/headers.ts';
 import type { Caller } from '../pipeline/request/caller.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
-/** Where the response to one item is collected, and who waits for it. */
+/** Collects the response to one item, and acts as its caller. */
 export class ItemSink implements ResponseSink, Caller {
   hasLeft = false;
   onLeave: (() => void) | null = null;
-  /** 0: there is no complete response. */
+  /** 0 without a complete response. */
   status = 0;
   #headers: HeaderPairs = [];
   #pieces: Uint8Array[] = [];
   #isComplete = false;
 
-  /** The runner gives the request up. */
+  /** The runner abandons the request. */
   leave(): void {
     if (this.hasLeft || this.#isComplete) return;
     this.hasLeft = true;
     this.onLeave?.();
   }
 
-  /** What was made of the response is saved, as far as that is done before the item is. */
+  /** Resolves once everything derived from the response is saved that must be saved before the item is completed. */
   settled(): Promise<void> {
     return Promise.resolve();
   }
@@ -28,7 +28,7 @@ export class ItemSink implements ResponseSink, Caller {
     return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
   }
 
-  /** Null: it was not sent. */
+  /** Null if the header is absent. */
   header(name: string): string | null {
     for (let i = 0; i + 1 < this.#headers.length; i += 2) if (this.#headers[i]!.toLowerCase() === name) return this.#headers[i + 1]!;
     return null;
@@ -49,7 +49,7 @@ export class ItemSink implements ResponseSink, Caller {
     this.#isComplete = true;
   }
 
-  /** In place of what came. */
+  /** Replaces the response. */
   protected replace(status: number, body: Uint8Array): void {
     this.status = status;
     this.#pieces = [body];

@@ -1,4 +1,4 @@
-/** Batches and files of one gateway: the store, the runner, and the APIs by which jobs are created. */
+/** The batches and files of one gateway: the runner, and the APIs that create jobs. */
 import { ANTHROPIC_BATCH, MessageBatches } from './anthropic/message-batches.ts';
 import { Files } from './files.ts';
 import type { JobHost } from './host.ts';
@@ -23,9 +23,10 @@ export class Jobs {
     const registration = new Registration(host, identity);
     this.files = new Files(host, wake);
     const openaiBatch: JobKind = {
+      mayBeHandedOver: true,
       prepare: (job, runner, signal) => prepareBatch(host, this.files, job, runner, signal),
       finish: (job) => finishBatch(host, job),
-      expired: { code: 'batch_expired', message: 'the completion window of the batch ended before this request could be completed' },
+      expired: { code: 'batch_expired', message: 'the completion window of the batch ended before this request was completed' },
       cancelled: { code: 'batch_cancelled', message: 'the batch was cancelled before this request was completed' },
     };
     this.messageBatches = new MessageBatches(host, registration, wake);
@@ -39,17 +40,22 @@ export class Jobs {
     this.batches = new OpenaiBatches(host, this.files, wake);
   }
 
-  /** Those that are not final; a few seconds old. */
+  /** Jobs that are not final, as of a few seconds ago. */
   get open(): readonly Job[] {
     return this.#runner.open;
   }
 
-  /** Goes on with what an earlier process has left. */
+  /** Continues the jobs of earlier processes. */
   start(): void {
     this.#runner.start();
   }
 
-  /** Starts nothing new. Resolves when nothing runs any more. */
+  /** Looks for jobs to run now. */
+  wake(): void {
+    this.#runner.wake();
+  }
+
+  /** Starts nothing new. Resolves once nothing is running. */
   stop(): Promise<void> {
     this.responses.close();
     return this.#runner.stop();

@@ -17,7 +17,7 @@ function judge(status: number, body: unknown, round: Partial<RoundFacts> = {}, h
 
 const error = (code: string): object => ({ error: { code, message: 'so it is' } });
 
-test('a response that nothing can change is the result; anything else is another round', () => {
+test('a final response is the result; any other leads to another round', () => {
   for (const status of [400, 401, 403, 404, 413, 422]) {
     const judged = judge(status, error('x'));
     assert.deepEqual([judged.kind, judged.kind === 'result' && judged.result.succeeded], ['result', false], String(status));
@@ -27,7 +27,7 @@ test('a response that nothing can change is the result; anything else is another
   assert.equal(judge(200, '<html>').kind, 'again', 'no JSON');
 });
 
-test('a response is kept on one line, with its usage and what its headers tell', () => {
+test('a response is stored on one line, with its usage and the facts in its headers', () => {
   const judged = judge(200, '{\n "a": "b\\n",\r\n "usage": {"total_tokens": 3}\n}', {}, [
     'x-request-id',
     'r1',
@@ -41,7 +41,7 @@ test('a response is kept on one line, with its usage and what its headers tell',
   assert.deepEqual(facts, { requestId: 'r1', quality: 'short', usage: { total_tokens: 3 } });
 });
 
-test('a request is blamed only where it was sent, others succeed, and the error is not ours or a limit', () => {
+test('a request is at fault only if it was sent, others succeed, and the error is not a limit or one of Breakwater', () => {
   const isStrike = (judged: RoundJudgement): unknown => judged.kind === 'again' && judged.strike;
   assert.equal(isStrike(judge(500, error('x'), { othersSucceed: true })), true);
   assert.equal(isStrike(judge(500, error('x'))), false);
@@ -53,7 +53,7 @@ test('a request is blamed only where it was sent, others succeed, and the error 
   assert.deepEqual([last.kind, last.kind === 'result' && last.result.status], ['result', 500]);
 });
 
-test('the pause is what was asked for, else it grows; what was never sent waits only a little', () => {
+test('the pause is the requested one, else it grows; a request that was not sent waits briefly', () => {
   const pause = (round: Partial<RoundFacts>, headers: string[] = []): number => {
     const judged = judge(503, error('no_target_available'), round, headers);
     assert.ok(judged.kind === 'again');

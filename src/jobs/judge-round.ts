@@ -1,20 +1,20 @@
-/** What a round's response means for its item: a result, or another round. */
+/** Decides what a round's response means for its item: a result, or another round. */
 import type { Random } from '../core/random.ts';
 import type { ItemResult, JobData } from '../store/jobs/job-store.ts';
 import type { ItemSink } from './item-sink.ts';
 
-/** A request is blamed for its failures after so many rounds that failed while others of its model succeeded. */
+/** The number of rounds that failed while others of the model succeeded, after which the request counts as at fault. */
 export const STRIKES_MAX = 3;
 
-/** Before another round, by the number of rounds before it, in milliseconds; half of it is random. */
+/** The pause before another round, by the number of earlier rounds, in milliseconds; half of it is random. */
 const PAUSES_MS = [2_000, 5_000, 15_000, 60_000, 120_000, 300_000];
 
-/** Of `PAUSES_MS`. */
+/** The highest index in `PAUSES_MS` for a request that was not sent. */
 const UNSENT_LONGEST = 2;
-/** A longer wait is not believed: limits are raised, and keys are changed, in milliseconds. */
+/** Longer requested waits are capped, as limits may be raised and keys replaced meanwhile; in milliseconds. */
 const ASKED_MAX_MS = 15 * 60_000;
 
-/** Of a message that is kept with an item. */
+/** The longest message stored with an item. */
 const NOTE_LENGTH_MAX = 300;
 
 export interface RoundFacts {
@@ -39,7 +39,7 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
   const isBlamed = round.wasSent && round.othersSucceed && !NOT_THE_REQUESTS.has(code) && status !== 429;
   if (isBlamed && round.strikes + 1 >= STRIKES_MAX) return { kind: 'result', result: toResult(sink, answer, false) };
   const askedMs = Math.min(Number(sink.header('retry-after-ms') ?? 0), ASKED_MAX_MS);
-  // What only waited in vain has cost nothing: it may soon wait again.
+  // A request that was not sent has cost nothing, and may be queued again soon.
   const longest = round.wasSent ? PAUSES_MS.length - 1 : UNSENT_LONGEST;
   const pauseMs = PAUSES_MS[Math.min(round.rounds, longest)]!;
   const afterMs = Math.max(askedMs * (1 + random.next() / 10), pauseMs * (0.5 + random.next() / 2));
@@ -51,7 +51,7 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
   };
 }
 
-/** Errors of ours that say nothing of the request. */
+/** Errors of Breakwater that do not depend on the request. */
 const NOT_THE_REQUESTS: ReadonlySet<string> = new Set([
   'queue_full',
   'rate_limited',
@@ -62,7 +62,7 @@ const NOT_THE_REQUESTS: ReadonlySet<string> = new Set([
   'store_unavailable',
 ]);
 
-/** The request is at fault, or what it asks for does not exist. 408, 409, 425 and 429 may pass. */
+/** The request is at fault, or it refers to something that does not exist. 408, 409, 425 and 429 are temporary. */
 function isFinal(status: number): boolean {
   return status >= 400 && status < 500 && ![408, 409, 425, 429, 499].includes(status);
 }
@@ -96,7 +96,7 @@ function readAnswer(sink: ItemSink): Answer {
   }
 }
 
-/** A copy of its own. In JSON a line end stands between tokens only, where a space means the same. */
+/** Returns a copy. JSON has line breaks only between tokens, where a space is equivalent. */
 function onOneLine(body: Uint8Array): Uint8Array {
   const line = new Uint8Array(body);
   for (const end of [LINE_FEED, RETURN]) for (let at = line.indexOf(end); at >= 0; at = line.indexOf(end, at + 1)) line[at] = SPACE;

@@ -5,37 +5,39 @@ import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemError, Job, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import type { ItemSink } from './item-sink.ts';
 
-/** What differs between the APIs by which jobs are created. */
+/** What differs between the APIs that create jobs. */
 export interface JobKind {
   /**
-   * Reads the input and adds the items; ends with a change to `in_progress` or `failed`. A job that was being received when its process
-   * ended is deleted. The runner holds the job, until `signal` is aborted.
+   * Reads the input and adds the items; ends with a change to `in_progress` or `failed`. Deletes a job whose process ended while it was being
+   * received. The runner holds the job until `signal` is aborted.
    */
   prepare(job: OpenJob, runner: number, signal: AbortSignal): Promise<void>;
   /** Every item is done: ends with a change to a final state. The runner holds the job. */
   finish(job: OpenJob): Promise<void>;
-  /** Of an item that was not done when the job's time was over, or when it was cancelled. */
+  /** The errors of items that were not done when the job expired, or when it was cancelled. */
   readonly expired: ItemError;
   readonly cancelled: ItemError;
-  /** Where the response to an item goes. Default: it is collected. */
+  /** Creates the sink of an item's response. Default: it is collected. */
   createSink?(job: Job, item: LeasedItem, closing: AbortSignal): ItemSink;
-  /** What the request of an item has beside its body. Default: nothing. `hold` is called with what is read, in bytes, and may throw. */
+  /** The parts of an item's request besides its body. Default: none. `hold` is called with the bytes read, and may throw. */
   extras?(job: Job, body: Uint8Array, hold: (bytes: number) => void): Promise<Partial<GatewayRequest>>;
-  /** The first upstream call of an item begins. */
+  /** The first upstream call of an item starts. */
   onSent?(job: Job): void;
+  /** Its items may be handed over to batches of providers. Default: not. */
+  readonly mayBeHandedOver?: boolean;
   /** Its requests may be streamed. Default: such an item fails. */
   readonly streams?: boolean;
-  /** A job has one item, and nothing to compare it with: it is blamed for failures that are no outage. */
+  /** Jobs have a single item, without others to compare with: failures other than an outage count against it. */
   readonly isSingle?: boolean;
 }
 
-/** What a job's requests are. */
+/** The kind of a job's requests. */
 export interface RequestKind {
   readonly dialect: Dialect;
   readonly operation: JsonOperation;
 }
 
-/** By dialect and the path below the provider's base URL; null: they can't be run. */
+/** By dialect and path below the provider's base URL; null if such requests are not supported. */
 export function requestKindOf({ dialect, path }: Pick<Job, 'dialect' | 'path'>): RequestKind | null {
   return KINDS.get(`${dialect} ${path.split('?', 1)[0]}`) ?? null;
 }

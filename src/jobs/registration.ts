@@ -1,4 +1,4 @@
-/** The place of this process among the runners of a store, and the jobs that it holds to receive their items. */
+/** Registers this process as a runner in the store, and tracks the jobs whose items it is receiving. */
 import type { Identity } from '../store/jobs/job-store.ts';
 import type { JobHost } from './host.ts';
 
@@ -7,7 +7,7 @@ export class Registration {
   readonly #identity: Identity;
   #number: number | null = null;
   #registering: Promise<number> | null = null;
-  readonly #receiving = new Set<string>(); // as many as there are uploads
+  readonly #receiving = new Set<string>(); // one per upload
 
   constructor(host: JobHost, identity: Identity) {
     this.#host = host;
@@ -37,14 +37,14 @@ export class Registration {
     return this.#registering;
   }
 
-  /** With nothing to do, a runner needs no place: the store can rest, too. */
+  /** An idle runner is unregistered, so that the store can close its connection. */
   async unregister(): Promise<void> {
     const number = this.#number;
     this.#number = null;
     if (number !== null) await this.#host.store.unregister(number, Math.floor(this.#host.clock.epochMs())).catch(() => {});
   }
 
-  /** From now on this process receives the items of a job, until `release`. The number to create the job with. */
+  /** Marks a job as received by this process until `release`. Returns the runner's number to create the job with. */
   async receive(job: string): Promise<number> {
     this.#receiving.add(job);
     try {

@@ -1,9 +1,9 @@
 import type { DoneItem, JobStore } from '../store/jobs/job-store.ts';
 
-/** Results read in one call, in bytes. */
+/** The size of one read of results, in bytes. */
 const PAGE_BYTES = 1024 * 1024;
 
-/** The done items of a job in order, a page at a time: those that succeeded, the others, or all (null). */
+/** The completed items of a job in order, page by page: the successful ones, the failed ones, or all (null). */
 export async function* resultPages(store: JobStore, job: string, succeeded: boolean | null): AsyncGenerator<readonly DoneItem[]> {
   for (let after = -1; ;) {
     const items = await store.readResults(job, succeeded, after, PAGE_BYTES);

@@ -1,74 +1,64 @@
 /**
  * Runs the items of all open jobs in idle capacity.
  *
- * Every few seconds it tells the store that it lives, and learns which jobs are open. The items of one job and model form a lane. Of a
- * lane at most twice as many items wait in the queue as are running: enough that a free place is always taken, few enough that little
- * has to be put back at a stop.
+ * Every few seconds a heartbeat confirms the runner in the store and returns the open jobs. The items of one job and model form a lane. At
+ * most twice as many items of a lane wait in the queue as are running: enough to use free capacity at once, and few enough that little has to
+ * be put back at a stop.
  */
 import type { Instant, Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
+import type { DeliveredResponse } from '../pipeline/request/gateway-request.ts';
 import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
-import { FailingItems } from './failing-items.ts';
 import type { JobHost } from './host.ts';
-import { ItemRun, type ItemHooks, type Lane } from './item-run.ts';
+import { ItemRun, type ItemHooks } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
+import { createLane, laneKey, type RunningLane } from './lane.ts';
+import { NativeBatches } from './native/native-batches.ts';
 import type { Registration } from './registration.ts';
 
-/** How often it looks, in milliseconds: with open jobs, and without. */
+/** Between heartbeats, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
 const IDLE_BEAT_MS = 300_000;
-/** After the start of the gateway, in milliseconds. */
+/** The same if other instances create jobs: an announcement may be lost. */
+const SHARED_IDLE_BEAT_MS = 60_000;
+/** The first heartbeat after the start of the gateway, in milliseconds. */
 const START_MS = 300;
-/** A runner that was silent for longer is dead, in milliseconds. */
+/** A runner without a heartbeat for longer counts as dead, in milliseconds. */
 const SILENCE_MAX_MS = 15_000;
-/** Items of one lane that wait at least, and of all lanes at most. */
+/** The fewest waiting items of a lane, and the most items of all lanes. */
 const WAITING_MIN = 4;
 const ITEMS_MAX = 2_000;
-/** Bodies of all items in memory and the conversations that they continue, in bytes. */
+/** The bodies of all items in memory, with the conversations that they continue, in bytes. */
 const BODIES_MAX = 64 * 1024 * 1024;
-/** Bodies read for one lane at once, in bytes. */
+/** The size of the bodies of one lease, in bytes. */
 const LEASE_BYTES_MAX = 8 * 1024 * 1024;
-/** Requests of a cancelled job that were sent may go on for so long, in milliseconds. */
+/** How long requests of a cancelled job may continue once sent, in milliseconds. */
 const CANCEL_MAX_MS = 10 * 60_000;
-/** So many jobs are validated or finished at once: each reads a file. */
+/** Jobs validated or finished at the same time; each reads a file. */
 const WORKING_MAX = 2;
-
-interface RunningLane extends Lane {
-  readonly key: string;
-  readonly model: string;
-  readonly runs: Set<ItemRun>;
-  running: number;
-  isLeasing: boolean;
-  /** The outcome of a lease was lost: the store may hold items for this runner that it does not have. */
-  isUnsure: boolean;
-  /** The store may have items that are due. */
-  hasMore: boolean;
-  timer: Timer | null;
-  /** Nothing more is leased: the job ends. */
-  isEnding: boolean;
-}
 
 export class JobRunner {
   readonly #host: JobHost;
   readonly #kinds: ReadonlyMap<string, JobKind>;
   readonly #identity: Identity;
-  /** Those that are not final, as the store last gave them: every few seconds. */
+  /** Jobs that are not final, as of the last heartbeat. */
   open: readonly OpenJob[] = [];
   readonly #lanes = new Map<string, RunningLane>();
-  /** Jobs that are validated or finished by this process now. */
+  /** Jobs that this process is validating or finishing. */
   readonly #working = new Map<string, Promise<void>>();
   /** When a job that is being cancelled was first seen. */
   readonly #cancelledAt = new Map<string, Instant>();
   readonly #registration: Registration;
+  readonly #native: NativeBatches;
   #sweeping: Promise<void> | null = null;
   #timer: Timer | null = null;
   #beating: Promise<void> | null = null;
   #beatAgain = false;
   #items = 0;
-  readonly #byRequest = new Map<string, ItemRun>(); // as many as there are items
+  readonly #byRequest = new Map<string, ItemRun>(); // one per item
   #stopListening: (() => void) | null = null;
   #bodyBytes = 0;
-  /** A lane found no room: the next place that is free may be its own. */
+  /** A lane found no capacity, and may use the next that becomes free. */
   #isFull = false;
   readonly #stopping = new AbortController();
   readonly #closing = new AbortController();
@@ -84,14 +74,23 @@ export class JobRunner {
     this.#host = host;
     this.#kinds = kinds;
     this.#identity = identity;
+    const runner = {
+      run: (job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null) => this.#runOf(job, model, item, delivered),
+      known: (job: string, model: string) => [...(this.#lanes.get(laneKey(job, model))?.runs ?? [])].map(({ item }) => item.n),
+      onQueued: (job: string) => this.#onQueued(job),
+      get number() {
+        return registration.number;
+      },
+    };
+    this.#native = new NativeBatches(host, runner, { stopping: this.#stopping.signal, closing: this.#closing.signal });
   }
 
-  /** Looks for what an earlier process has left, once the gateway had time to begin. */
+  /** Continues the jobs of earlier processes, once the gateway has started. */
   start(): void {
     this.#timer ??= this.#host.clock.schedule(START_MS, () => this.wake());
   }
 
-  /** Something has changed: looks at once. */
+  /** Something has changed: runs a heartbeat at once. */
   wake(): void {
     if (this.#stopped) return;
     if (this.#beating !== null) {
@@ -109,7 +108,7 @@ export class JobRunner {
     });
   }
 
-  /** Starts nothing new, and gives up what only waits. Resolves when nothing runs any more. */
+  /** Starts nothing new, and withdraws waiting items. Resolves once nothing is running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#timer?.cancel();
@@ -121,10 +120,11 @@ export class JobRunner {
     await this.#beating;
     await this.#sweeping;
     await Promise.allSettled(this.#working.values());
+    await this.#native.idle();
     if (this.#items > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** After `stop`, or instead of it: what can't be saved now is left to the next start. */
+  /** After `stop`, or instead of it: does not wait for a failing store. */
   async close(): Promise<void> {
     this.#closing.abort();
     for (const lane of this.#lanes.values()) for (const run of lane.runs) run.sink.leave();
@@ -140,8 +140,7 @@ export class JobRunner {
       open = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
       this.#hasWarned = false;
     } catch (error) {
-      if (!this.#hasWarned && !this.#stopped)
-        this.#host.warn('batches stand still: their state can not be read or saved', messageOf(error));
+      if (!this.#hasWarned && !this.#stopped) this.#host.warn('batches are paused: their state cannot be read or saved', messageOf(error));
       this.#hasWarned = true;
     }
     if (open !== null) {
@@ -154,10 +153,10 @@ export class JobRunner {
     this.#timer = clock.schedule(this.#nextBeatMs(open), () => this.wake());
   }
 
-  /** Deletes what is left of deleted files and jobs, so that its room can be had again. */
+  /** Deletes the remains of deleted files and jobs, to reclaim their space. */
   #sweep(): void {
     const sweep = async (): Promise<void> => {
-      // A store that fails is tried again at the next beat, which warns.
+      // A failing store is retried at the next heartbeat, which warns.
       while (!this.#stopped && (await this.#host.store.sweep().catch(() => false)));
     };
     this.#sweeping ??= sweep().finally(() => (this.#sweeping = null));
@@ -165,7 +164,7 @@ export class JobRunner {
 
   #nextBeatMs(open: readonly OpenJob[] | null): number {
     if (open === null) return BEAT_MS;
-    if (open.length === 0) return IDLE_BEAT_MS;
+    if (open.length === 0) return this.#host.isShared ? SHARED_IDLE_BEAT_MS : IDLE_BEAT_MS;
     const nowMs = this.#host.clock.epochMs();
     const running = open.filter(({ kind, state, ending }) => state === 'in_progress' && ending === null && this.#kinds.has(kind));
     const endsInMs = Math.min(...running.map(({ endsAtMs }) => endsAtMs - nowMs));
@@ -181,12 +180,13 @@ export class JobRunner {
       try {
         await this.#lookAt(job, kind, known);
       } catch (error) {
-        this.#host.warn(`the state of ${job.id} can not be saved`, messageOf(error));
+        this.#host.warn(`the state of ${job.id} cannot be saved`, messageOf(error));
       }
     }
+    this.#native.keepOnly(open);
     for (const lane of this.#lanes.values()) {
       if (known.has(lane.key)) continue;
-      // The job is over: it was cancelled or deleted while this was running, or another process has it.
+      // The job has ended: it was cancelled or deleted meanwhile, or another process finished it.
       lane.isEnding = true;
       for (const run of lane.runs) run.sink.leave();
       this.#forgetIfIdle(lane);
@@ -208,6 +208,7 @@ export class JobRunner {
       await store.changeJob(job.id, ['in_progress'], { ending });
     }
     for (const model of job.models) known.add(this.#laneOf(job, kind, model, ending !== null).key);
+    this.#native.look({ ...job, ending }, kind);
     if (ending !== null) await this.#end(job, ending, kind);
     else if (job.succeeded + job.failed < job.total) return;
     const left = ending === null ? 0 : await this.#leftOf(job);
@@ -239,7 +240,7 @@ export class JobRunner {
     while ((await this.#host.store.endQueued(job.id, error)) > 0);
   }
 
-  /** Validates or finishes a job, unless another runner does. What fails is tried again at the next beat. */
+  /** Validates or finishes a job, unless another runner does. Failures are retried at the next heartbeat. */
   #work(job: OpenJob, work: (runner: number) => Promise<void>): void {
     const runner = this.#registration.number;
     if (runner === null || this.#stopped || this.#working.has(job.id) || this.#working.size >= WORKING_MAX) return;
@@ -252,7 +253,7 @@ export class JobRunner {
       } catch (error) {
         if (!this.#closing.signal.aborted)
           this.#host.warn(
-            `${job.id} can not be ${job.state === 'finalizing' ? 'finished' : 'validated'}; it is tried again`,
+            `${job.id} cannot be ${job.state === 'finalizing' ? 'finished' : 'validated'}; it will be retried`,
             messageOf(error),
           );
       } finally {
@@ -265,33 +266,14 @@ export class JobRunner {
 
   #laneOf(job: OpenJob, kind: JobKind, model: string, isEnding: boolean): RunningLane {
     const { clock } = this.#host;
-    const key = `${job.id} ${model}`;
     const endsAt = clock.now() + job.endsAtMs - clock.epochMs();
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      const runs = new Set<ItemRun>();
-      lane = {
-        key,
-        job,
-        kind,
-        model,
-        runs,
-        running: 0,
-        isLeasing: false,
-        isUnsure: false,
-        hasMore: true,
-        timer: null,
-        isEnding,
-        succeededAt: -Infinity,
-        endsAt,
-        failing: new FailingItems(),
-      };
-      this.#lanes.set(key, lane);
-    }
+    const key = laneKey(job.id, model);
+    const lane = this.#lanes.get(key) ?? createLane(job, kind, model);
+    this.#lanes.set(key, lane);
     lane.job = job;
     lane.endsAt = endsAt;
     lane.isEnding = isEnding;
-    lane.hasMore = true; // another process may have put something back
+    lane.hasMore = true; // another process may have requeued items
     return lane;
   }
 
@@ -302,10 +284,11 @@ export class JobRunner {
   #pump(lane: RunningLane): void {
     const runner = this.#registration.number;
     if (this.#stopped || runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
+    if (this.#native.keeps(lane.job.id, lane.model)) return;
     const waiting = lane.runs.size - lane.running;
     const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
     if (wanted <= 0) return;
-    // Each lane has its share, so that a fast one leaves the others theirs.
+    // Each lane has a share, so that a fast one does not starve the others.
     const shareMax = Math.max(WAITING_MIN, Math.ceil(ITEMS_MAX / this.#lanes.size));
     const room = Math.min(wanted, shareMax - lane.runs.size, ITEMS_MAX - this.#items);
     this.#isFull = room <= 0 || this.#bodyBytes >= BODIES_MAX;
@@ -325,22 +308,36 @@ export class JobRunner {
       const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known });
       lane.isUnsure = false;
       lane.hasMore = hasMore;
-      for (const item of items) this.#start(lane, item);
+      for (const item of items) void this.#start(lane, item);
       lane.timer?.cancel();
       lane.timer = nextAtMs === null || this.#stopped ? null : clock.schedule(nextAtMs - clock.epochMs(), () => this.#due(lane));
     } catch {
       lane.isUnsure = true;
-      lane.hasMore = false; // the next beat tries again, and warns
+      lane.hasMore = false; // retried at the next heartbeat, which warns
     }
   }
 
   #due(lane: RunningLane): void {
+    lane.timer?.cancel();
     lane.timer = null;
     lane.hasMore = true;
     this.#pump(lane);
   }
 
-  #start(lane: RunningLane, item: LeasedItem): void {
+  /** Runs an item that was leased for a batch of the provider. */
+  async #runOf(job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null): Promise<void> {
+    const lane = this.#lanes.get(laneKey(job, model));
+    if (lane !== undefined) await this.#start(lane, item, delivered);
+  }
+
+  /** Batches of providers have returned items to the queue, or leave the rest of the queue to this runner. */
+  #onQueued(job: string): void {
+    for (const lane of this.#lanes.values()) if (lane.job.id === job) this.#due(lane);
+    this.wake();
+  }
+
+  /** Resolves once its round has ended. */
+  #start(lane: RunningLane, item: LeasedItem, delivered: DeliveredResponse | null = null): Promise<void> {
     let bytes = item.body.byteLength;
     const hooks: ItemHooks = {
       sent: () => {
@@ -354,7 +351,7 @@ export class JobRunner {
         return true;
       },
     };
-    const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal);
+    const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal, delivered);
     lane.runs.add(run);
     this.#byRequest.set(run.requestId, run);
     this.#stopListening ??= this.#host.onAttempts({
@@ -364,7 +361,7 @@ export class JobRunner {
     this.#items++;
     this.#bodyBytes += bytes;
     if (this.#stopped || lane.isEnding) run.withdraw();
-    void run.run().then((isLast) => {
+    return run.run().then((isLast) => {
       lane.runs.delete(run);
       this.#byRequest.delete(run.requestId);
       if (run.wasSent) lane.running--;
@@ -378,7 +375,7 @@ export class JobRunner {
     if (this.#items === 0) this.#idle();
     this.#forgetIfIdle(lane);
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
-    // What was put back is due later: only the store knows when.
+    // Requeued items are due later; the next lease returns when.
     if (!run.isDone) lane.hasMore = true;
     if (this.#isFull) this.#pumpAll();
     else this.#pump(lane);
@@ -387,7 +384,7 @@ export class JobRunner {
   #idle(): void {
     this.#stopListening?.();
     this.#stopListening = null;
-    for (const tell of this.#whenIdle.splice(0)) tell();
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #forgetIfIdle(lane: RunningLane): void {

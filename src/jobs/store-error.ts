@@ -5,18 +5,18 @@ import type { JobLimits } from '../store/jobs/job-store.ts';
 const RETRY_MS = 5_000;
 const TOO_MANY_RETRY_MS = 60_000;
 
-/** The outcome of a call on the store, or an error for the caller that says why files and batches can't be had now. */
+/** The outcome of a store call; its failures become errors for the caller. */
 export async function asStoreError<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
     if (!(error instanceof StoreFailure)) throw error;
-    const message = `files and batches are not available now: the store is ${WORDS[error.fault] ?? 'not usable'} (${error.message})`;
+    const message = `files and batches are unavailable: the store is ${WORDS[error.fault] ?? 'not usable'} (${error.message})`;
     throw new BreakwaterError('store_unavailable', message, { retryAfterMs: RETRY_MS, cause: error });
   }
 }
 
-/** The same for what is read a page at a time. */
+/** The same for paged reads. */
 export async function* storeErrors<T>(pages: AsyncGenerator<T>): AsyncGenerator<T> {
   try {
     for (let page = await asStoreError(pages.next()); page.done !== true; page = await asStoreError(pages.next())) yield page.value;
@@ -25,7 +25,7 @@ export async function* storeErrors<T>(pages: AsyncGenerator<T>): AsyncGenerator<
   }
 }
 
-/** `createJob` has refused a job. */
+/** `createJob` refused a job. */
 export function tooManyJobs({ openJobsMax, clientOpenJobsMax = openJobsMax }: JobLimits): BreakwaterError {
   const share = clientOpenJobsMax < openJobsMax ? `, and a client may have ${clientOpenJobsMax} of them` : '';
   const message = `there are too many unfinished batches and background responses: batch.maxOpen is ${openJobsMax}${share}`;

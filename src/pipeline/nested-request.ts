@@ -60,6 +60,7 @@ function requestOf(engine: PipelineEngine, query: ModelQuery, caller: Caller): G
     idempotencyKey: null,
     cache: 'off',
     isNested: true,
+    ...(parent.trace !== undefined && { trace: parent.trace.child() }),
   };
 }
 

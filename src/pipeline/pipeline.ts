@@ -1,5 +1,5 @@
 /**
- * The life of one request (design section 3), in order:
+ * The life of one request, in order:
  *
  *   sharing    a cached response is returned at once, and an identical request in flight is joined; otherwise this request runs once for
  *              everyone who joins it. Only with a cache or an idempotency key
@@ -102,6 +102,7 @@ async function runAttempts(execution: Execution): Promise<void> {
   if (conversions !== null && !speaksFirst(retry) && !(await isConverted(execution, conversions))) return;
   retry.removeIncapable();
   if (retry.tiers.length === 0) return endIncapable(execution);
+  let isUnsaved = active.request.beforeSending !== undefined;
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
@@ -113,8 +114,15 @@ async function runAttempts(execution: Execution): Promise<void> {
         if (found === 'ended') return;
         if (found === 'again') continue;
       }
-      if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
-      attempt = await send(output, admitted);
+      if (isUnsaved && admitted.target !== active.request.delivered?.target) {
+        const saved = await checkpoint(output, admitted);
+        if (saved === 'ended') return;
+        isUnsaved = false;
+        if (saved === 'late') continue;
+      }
+      const first = beginAttempt(retry, admitted, null);
+      if (first === null) return void endStopped(output);
+      attempt = (await new AttemptGroup(retry, first).start()) ?? endStopped(output);
     } else {
       if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
       if (active.group === null) continue; // the request ended meanwhile
@@ -133,7 +141,8 @@ async function runAttempts(execution: Execution): Promise<void> {
         continue;
       }
       active.group?.win(attempt);
-      const continuation = await relay(output, attempt);
+      const relayed = relay(output, attempt);
+      const continuation = relayed instanceof Promise ? await relayed : relayed;
       return continuation === null ? undefined : continueResponse(output, continuation, { send, nextDecided });
     }
     if (isAcceptedEmpty(attempt, attempt.failure)) {

@@ -1,5 +1,5 @@
 /**
- * Maps a failed attempt to a verdict and its side effects: a table, of which the first matching rule applies (design 4.2). Statuses and
+ * Maps a failed attempt to a verdict and its side effects: a table, of which the first matching rule applies. Statuses and
  * codes take precedence over texts. A text only distinguishes what providers report under one status, and only as far as the caller cannot
  * have written it: providers quote prompts, so nothing after a quotation mark counts. `docs/failures.md` describes the same table, and a
  * test compares the two.

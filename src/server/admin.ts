@@ -16,12 +16,16 @@ export function showRequest(call: Call): void {
   call.sendJson(200, found);
 }
 
-export function listTargets(call: Call): void {
-  call.sendJson(200, { targets: call.gateway.targets() });
+/** All but `fleet` and each `limit` is this instance's own. */
+export async function listTargets(call: Call): Promise<void> {
+  const fleet = await call.gateway.fleet?.survey();
+  call.sendJson(200, { targets: call.gateway.targets(), ...(fleet !== undefined && { fleet }) });
 }
 
-export function showQueue(call: Call): void {
-  call.sendJson(200, call.gateway.queue());
+/** All but `fleet` is this instance's own. */
+export async function showQueue(call: Call): Promise<void> {
+  const fleet = await call.gateway.fleet?.survey();
+  call.sendJson(200, { ...call.gateway.queue(), ...(fleet !== undefined && { fleet }) });
 }
 
 export function showConfig(call: Call): void {

@@ -1,4 +1,4 @@
-/** Access control: clients by key, or local callers if no key is required; operators by the admin key (design 2.3, 4.10). */
+/** Access control: clients by key, or local callers if no key is required; operators by the admin key. */
 import { BreakwaterError } from '../core/errors.ts';
 import { isLoopbackHost } from '../gateway/config/index.ts';
 import type { Call } from './call.ts';

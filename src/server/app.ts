@@ -10,6 +10,7 @@ import type { Timelines } from '../telemetry/timelines.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import { admitClient, admitOperator, admitPage, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
+import { LibraryCount } from './library-count.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
@@ -58,6 +59,7 @@ export function createApp(options: AppOptions): App {
     nextId: createRequestIds(options.random),
     stalls: new StallWatch(options.gateway.clock),
     decoders: new DecoderGate(),
+    libraries: new LibraryCount(options.gateway.clock),
     draining: false,
     proxySeen: false,
   };
@@ -169,6 +171,9 @@ function serveOther(call: Call, { path }: Match): void | Promise<void> {
 }
 
 function protocolOf(call: Call, { path, place }: Match): Call['protocol'] {
-  if (place.path.startsWith('/v1/models') && call.exchange.header('anthropic-version') !== undefined) return 'anthropic';
+  if (place.path.startsWith('/v1/models')) {
+    if (call.exchange.header('anthropic-version') !== undefined) return 'anthropic';
+    if (call.exchange.header('x-goog-api-client') !== undefined) return 'gemini';
+  }
   return protocolOfPath(path);
 }

@@ -1,4 +1,4 @@
-/** Reads request bodies within the limits of one body and of all bodies together (design 4.10). */
+/** Reads request bodies within the limits of one body and of all bodies together. */
 import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';

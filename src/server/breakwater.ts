@@ -1,4 +1,4 @@
-/** The library API: the whole engine in this process, without a port (design 2.4). */
+/** The library API: the whole engine in this process, without a port. */
 import type { Clock } from '../core/clock.ts';
 import { detailText } from '../core/detail-text.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';
@@ -7,8 +7,10 @@ import { createGateway } from '../gateway/create-gateway.ts';
 import { missingParts, parseConfig, type Config, type ConfigInput } from '../gateway/config/index.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
+import { otlpOptions } from '../gateway/otlp-options.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
+import { createMemoryStore } from '../store/memory/memory-store.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -16,6 +18,15 @@ import type { Transport } from '../transport/transport.ts';
 import { createApp } from './app.ts';
 import { drain } from './drain.ts';
 import { createFetch } from './fetch.ts';
+import { openGatewayMode, type GatewayAddress } from './library/gateway-mode.ts';
+
+export type LibraryConfig = ConfigInput & {
+  /**
+   * A running gateway that answers while it is alive. Without it requests run in this process, by the rest of this config, within this
+   * library's share of the limits. Default: none.
+   */
+  readonly gateway?: GatewayAddress;
+};
 
 export interface BreakwaterOptions {
   /** Default: the system clock. */
@@ -43,30 +54,40 @@ export interface Breakwater {
 /**
  * Creates a Breakwater from a config in the form of the config file. Rejects with an Error that lists all faults of the config by path.
  */
-export async function createBreakwater(input: ConfigInput, options: BreakwaterOptions = {}): Promise<Breakwater> {
+export async function createBreakwater(written: LibraryConfig, options: BreakwaterOptions = {}): Promise<Breakwater> {
   const { clock = systemClock, random = systemRandom } = options;
+  const { gateway: address, ...input } = written;
   const parsed = parseConfig(input, { env: process.env, source: 'library' });
   const faults = parsed.ok ? missingParts(parsed.config) : parsed.faults;
   if (!parsed.ok || faults.length > 0)
     throw new Error(`the config is not valid:\n${faults.map((fault) => `  ${fault.message}`).join('\n')}`);
   const { config } = parsed;
   const events = new EventBus((error) => process.emitWarning(error instanceof Error ? error : String(error)));
-  const store = options.store ?? (await openStore(storeUrl(config.store), { clock, onWarning: warn }));
+  const mode = address === undefined ? null : await openGatewayMode(address, clock, random, warn);
+  const url = storeUrl(config.store);
+  const ownStore = (): Store | Promise<Store> =>
+    mode !== null && url === 'memory:' ? createMemoryStore({ clock, shared: mode.share }) : openStore(url, { clock, onWarning: warn });
+  const store = options.store ?? (await ownStore());
+  await mode?.start();
   const transport = options.transport === undefined ? {} : { transport: options.transport };
   const gateway = await createGateway({ config, clock, random, store, events, env: process.env, ...transport });
   const telemetry = await attachTelemetry(config, input, gateway, clock);
   const app = createApp({ gateway, random, timelines: telemetry.timelines, feed: telemetry.feed, scrape: () => scrapeOf(telemetry) });
+  const local = createFetch(app);
   let closing: Promise<void> | null = null;
 
-  function warn(message: string, detail: Readonly<Record<string, unknown>>): void {
+  function warn(message: string, detail: Readonly<Record<string, unknown>> = {}): void {
     events.emit({ type: 'warning', at: clock.now(), message, detail: detailText(detail) });
   }
 
   return {
-    fetch: createFetch(app),
+    fetch: mode?.wrap(local) ?? local,
     on: (type, listener) => events.on(type, listener),
     close() {
-      closing ??= drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout }).finally(() => telemetry.close());
+      closing ??= drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout }).finally(async () => {
+        await mode?.close();
+        await telemetry.close();
+      });
       return closing;
     },
   };
@@ -88,6 +109,7 @@ async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gate
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, false),
     isConfiguredModel: (model) => gateway.isListed(model),
+    ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(gateway.events);
   return telemetry;

@@ -12,6 +12,7 @@ import { programOf } from '../wire/clients.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import type { DecoderGate } from './decoder-gate.ts';
 import { rejectedByHead } from './rejected.ts';
+import type { LibraryCount } from './library-count.ts';
 import type { StallWatch } from './stall-watch.ts';
 import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
@@ -35,6 +36,7 @@ export interface AppState {
   /** Supervises uploads and unread responses. */
   readonly stalls: StallWatch;
   readonly decoders: DecoderGate;
+  readonly libraries: LibraryCount;
   /** New requests are refused with `shutting_down`. */
   draining: boolean;
   /** A request had signs of a proxy, so a loopback address no longer proves that a caller is local. */
@@ -49,6 +51,8 @@ export interface Place {
   readonly query: string;
   /** The text that `*` of the route matched. */
   readonly rest: string;
+  /** The model in an Azure-style path; absent: none. */
+  readonly deployment?: string;
 }
 
 const nowhere: Place = { path: '/', query: '', rest: '' };

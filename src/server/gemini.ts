@@ -1,6 +1,6 @@
 /** Gemini's paths: `POST /v1beta/models/MODEL:METHOD`. */
 import { BreakwaterError } from '../core/errors.ts';
-import { DIALECTS } from '../wire/dialects.ts';
+import { DIALECTS, readBodyModels } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
 import { decodeAndSubmit, requireDecoded, requireModel, submit, withBody } from './inference.ts';
 import { withoutByteOrderMark } from '../wire/decode-request.ts';
@@ -26,7 +26,7 @@ export function callGemini(call: Call): Promise<void> {
     case 'batchEmbedContents':
       return withBody(call, async (bytes, arrival) => {
         requireModel(call, model);
-        return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: `:${method}`, ...arrival });
+        return submit(call, { ...(await readPassed(call, model, bytes)), path: `:${method}`, ...arrival });
       });
     default:
       throw new BreakwaterError('not_found', `unknown method ${JSON.stringify(method.slice(0, 80))} of models`);
@@ -52,7 +52,7 @@ function countTokens(call: Call, model: string): Promise<void> {
   return withBody(call, async (bytes, arrival) => {
     requireModel(call, model);
     if (await call.gateway.countsTokens(model, call.holder, dialect, ':countTokens'))
-      return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: ':countTokens', ...arrival });
+      return submit(call, { ...(await readPassed(call, model, bytes)), path: ':countTokens', ...arrival });
     const request = await requestToCount(call, bytes);
     const { facts } = requireDecoded(await decodeInSlices(dialect, 'chat', request, call.gateway.slices, { model, stream: false }));
     call.sendJson(200, { totalTokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
@@ -66,6 +66,16 @@ async function requestToCount(call: Call, bytes: Uint8Array): Promise<Uint8Array
   const names = ['generateContentRequest', 'generate_content_request'];
   const member = scan.ok ? scan.members.findLast(({ name }) => names.includes(name)) : undefined;
   return member === undefined ? body : body.subarray(member.start, member.end);
+}
+
+/** A body that is forwarded; models in it are replaced with that of each target. */
+async function readPassed(call: Call, model: string, bytes: Uint8Array): Promise<Awaited<ReturnType<typeof readPassedJson>>> {
+  const models = readBodyModels(bytes, model);
+  if (models === null) return readPassedJson(call, dialect, model, bytes);
+  if (!models.ok) throw new BreakwaterError('invalid_request', models.message, { param: 'model' });
+  const read = await readPassedJson(call, dialect, model, models.rest);
+  const { pieces } = models;
+  return { ...read, body: { ...read.body, bytes, passed: { model: null, parts: null, pieces } } };
 }
 
 /** `models/NAME` and `NAME` are equivalent. */

@@ -5,8 +5,11 @@
  */
 import type { Socket } from 'node:net';
 
-/** Delays until the next probe, in milliseconds; the last applies to all further ones, so that two fit into a second. */
-const probeAfterMs = [100, 400] as const;
+/**
+ * Delays until the next probe, in milliseconds; the last applies to all further ones. The first is enough for a caller nearby, and the first two
+ * for a distant one, so that its permits are released within a second.
+ */
+const probeAfterMs = [10, 100, 400] as const;
 
 /** A pending response on a connection. */
 export interface Probed {

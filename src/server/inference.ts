@@ -13,6 +13,7 @@ import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
+import { withModel } from '../wire/path-model.ts';
 import type { Call } from './call.ts';
 import { credentialHeaderOf } from './credential.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
@@ -84,7 +85,7 @@ export type SoundRequest = Extract<DecodedRequest, { ok: true }>;
 export function submitDecoded(call: Call, inference: Inference, decoded: DecodedRequest, arrival: Arrival): Promise<void> {
   const { facts, body } = requireSound(call, decoded);
   const { dialect, path, history, wrap } = inference;
-  return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
+  return submit(call, { dialect, facts, body, path, history, wrap, receivedAt: arrival.receivedAt, settings: arrival.settings });
 }
 
 export interface Arrival {
@@ -119,7 +120,9 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
     } finally {
       allowance.unwatch();
     }
-    await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
+    const bytes = body instanceof Uint8Array ? body : await joinBody(body, gateway.slices);
+    const { deployment } = call.place;
+    await run(deployment === undefined ? bytes : withModel(bytes, deployment), { receivedAt, settings });
   } finally {
     allowance.release();
   }

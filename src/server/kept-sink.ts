@@ -1,17 +1,22 @@
 import type { HeaderPairs } from '../core/headers.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
-/** Wraps a sink and calls `onWhole` with the body and headers of a complete successful response of at most `bytesMax`. */
+/**
+ * Wraps a sink and calls `onWhole` with the body and headers of a complete successful response of at most `bytesMax`, and `onStart` with the
+ * first bytes of any successful response.
+ */
 export function keepBody(
   sink: ResponseSink,
   bytesMax: number,
   onWhole: (body: Uint8Array, header: (name: string) => string | null) => void,
+  onStart: (bytes: Uint8Array) => void,
 ): ResponseSink {
   let pieces: Uint8Array[] | null = null;
   let length = 0;
   let given: readonly string[] = [];
   const keep = (bytes: Uint8Array): void => {
     if (pieces === null) return;
+    if (length === 0) onStart(bytes);
     length += bytes.byteLength;
     if (length > bytesMax) pieces = null;
     else pieces.push(bytes);

@@ -2,6 +2,8 @@
 import type { HttpParsers } from '../transport/http-parser.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import type { AnswerBroken } from './refusals.ts';
+import type { TlsFiles } from './tls-files.ts';
+import type { UnixSocket } from './unix-socket.ts';
 
 /** Longer than the 60 s of common load balancers, so that they close idle connections first. */
 export const keepAliveTimeoutMs = 75_000;
@@ -13,6 +15,10 @@ export interface ListenerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** A unix socket instead of host and port; its callers are local. */
+  readonly socket?: UnixSocket | undefined;
+  /** Default: no TLS. */
+  readonly tls?: TlsFiles | undefined;
   readonly handle: ExchangeHandler;
   /** The response to invalid HTTP, or to a request that was sent too slowly. */
   readonly answerBroken: AnswerBroken;
@@ -30,7 +36,10 @@ export interface ListenerOptions {
 
 export interface Listener {
   readonly host: string;
+  /** 0: a unix socket. */
   readonly port: number;
+  /** Replaces the certificate for new connections. Only with `tls`. */
+  setCertificate(files: TlsFiles): void;
   /** From now on every response closes its connection, and idle connections are closed. New ones are still accepted. */
   windDown(): void;
   /** Accepts no new connections; resolves when all are closed. */

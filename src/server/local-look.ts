@@ -1,5 +1,5 @@
 /**
- * Decides whether a request is local (design 4.10). The socket address alone proves little: behind a proxy every caller has a loopback
+ * Decides whether a request is local. The socket address alone proves little: behind a proxy every caller has a loopback
  * address, and any web page can make a browser post to a local port.
  */
 import { BreakwaterError } from '../core/errors.ts';

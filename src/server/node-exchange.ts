@@ -22,6 +22,8 @@ const probeComment = ':\n\n';
 export interface Winding {
   /** Every response closes its connection. */
   readonly windingDown: boolean;
+  /** All callers are local: a unix socket. */
+  readonly isLocal: boolean;
 }
 
 /** The exchanges on a connection with pending responses, in order. */
@@ -74,7 +76,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   }
 
   get place(): CallerPlace {
-    return isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
+    return this.#listener.isLocal || isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
   }
 
   get address(): string | null {

@@ -1,6 +1,8 @@
 /** The listener over node:http: by configuration, or if the socket listener is not supported. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:https';
+import { Server as NetServer, type Socket } from 'node:net';
+import { limitHandshakes, portOf, setCertificate, startListening, tlsSettings } from './acceptor.ts';
 import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
@@ -11,18 +13,21 @@ import { headFault, wantedProtocol } from './request-head.ts';
 import { refuseBroken, refuseHead, refuseUpgrade, refusesMore, type AnswerBroken } from './refusals.ts';
 
 /** Starts listening; rejects with the error of Node.js (`EADDRINUSE`, `EACCES`, …). */
-export function listenOverNode(options: ListenerOptions): Promise<Listener> {
+export async function listenOverNode(options: ListenerOptions): Promise<Listener> {
   const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isDisposable);
-  const state: ListenerState = { handle: options.handle, connections, windingDown: false };
-  const server = createServer({
+  const state: ListenerState = { handle: options.handle, isLocal: options.socket !== undefined, connections, windingDown: false };
+  const settings = {
     keepAliveTimeout: keepAliveTimeoutMs,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
     noDelay: true,
     // Checked in `headFault`.
     requireHostHeader: false,
-  });
-  server.on('connection', (socket) => {
+  };
+  const { tls } = options;
+  const server = tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tlsSettings(tls) });
+  if (tls !== undefined) limitHandshakes(server);
+  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     options.onConnection?.();
     trackConnection(socket, state, options.answerBroken);
   });
@@ -35,7 +40,11 @@ export function listenOverNode(options: ListenerOptions): Promise<Listener> {
     if (!refusesMore(request)) refuseHead(request, response, answerBroken(417, `expectation not supported: ${request.headers.expect}`));
   });
   server.on('connect', (_, socket) => refuseBroken({ code: 'CONNECT' }, socket as Socket, answerBroken));
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, answerBroken));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // Without exchanges it is not a connection yet: its TLS handshake failed.
+    if ((socket as Partial<TrackedSocket>)[openExchanges] === undefined) socket.destroy();
+    else refuseBroken(error, socket, answerBroken);
+  });
 
   function take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     if (refusesMore(request)) return;
@@ -45,18 +54,14 @@ export function listenOverNode(options: ListenerOptions): Promise<Listener> {
     takeTurn(new NodeExchange(request, response, state, awaitsContinue), response, state.handle);
   }
 
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject);
-      server.on('error', options.onError);
-      resolve(toListener(server, state, options.host));
-    });
-  });
+  await startListening(server, options);
+  return toListener(server, state, options.host);
 }
 
 interface ListenerState {
   readonly handle: ExchangeHandler;
+  /** All callers are local: a unix socket. */
+  readonly isLocal: boolean;
   readonly connections: ConnectionShares<TrackedSocket>;
   windingDown: boolean;
 }
@@ -64,7 +69,8 @@ interface ListenerState {
 function toListener(server: Server, state: ListenerState, host: string): Listener {
   return {
     host,
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
+    setCertificate: (files) => setCertificate(server, files),
     windDown() {
       state.windingDown = true;
       closeIdle(state);

@@ -15,7 +15,11 @@ export function parseTarget(target: string): ParsedTarget {
   const withoutFragment = before(target, '#');
   const origin = withoutFragment.startsWith('/') ? withoutFragment : withoutFragment.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '');
   const encodedPath = before(origin, '?');
-  return { path: normalise(decode(encodedPath)), query: origin.slice(encodedPath.length) };
+  const path = normalise(decode(encodedPath));
+  // A proxy in front that protects the admin API by its prefix has to see the prefix.
+  if (path.startsWith('/admin') && !encodedPath.startsWith('/admin'))
+    throw new BreakwaterError('invalid_request', 'the path of the admin API must begin with /admin, unencoded');
+  return { path, query: origin.slice(encodedPath.length) };
 }
 
 /**
@@ -29,6 +33,24 @@ export function isAmbiguous(path: string): boolean {
 /** Encodes a path for a request line. */
 export function encodePath(path: string): string {
   return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
+}
+
+/** Azure's paths: `/openai/v1/…`, and `/openai/deployments/MODEL/…` without a version. A model may contain slashes. */
+const AZURE_PATH =
+  /^\/openai\/(?:v1\/|deployments\/(?<deployment>.+?)\/(?=(?:chat\/completions|completions|embeddings|responses|audio\/\w+|images\/\w+)$))/;
+
+/** An Azure-style target as the same target of OpenAI, with its model where the path has one. Others are returned as they are. */
+export function fromAzure({ path, query }: ParsedTarget): ParsedTarget & { readonly deployment?: string } {
+  const found = AZURE_PATH.exec(path);
+  if (found === null) return { path, query };
+  const parameters = new URLSearchParams(query);
+  parameters.delete('api-version');
+  const deployment = found.groups?.['deployment'];
+  return {
+    path: `/v1/${path.slice(found[0].length)}`,
+    query: parameters.size === 0 ? '' : `?${parameters}`,
+    ...(deployment !== undefined && { deployment }),
+  };
 }
 
 /** Anthropic's paths with a prefix, as in other gateways. */

@@ -1,4 +1,4 @@
-/** Request settings in headers (design 2.3). */
+/** Request settings in headers. */
 import type { Policy } from '../gateway/config/index.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { PRIORITIES, SCHEDULING_CLASSES, type Priority, type RequestFacts, type SchedulingClass } from '../core/request.ts';

@@ -1,6 +1,6 @@
 /** Serializes the head of a response. */
 import type { HeaderPairs } from '../core/headers.ts';
-import { STATUS_CODES } from 'node:http';
+import { STATUS_TEXTS } from './status-texts.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
@@ -9,11 +9,23 @@ const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 /** How the body is delimited: by content-length or without a body, by chunks, or by the end of the connection. */
 export type BodyEnd = 'length' | 'chunked' | 'close';
 
+/** Names found valid: few recur in every response. */
+const validNames = new Set<string>();
+/** More are not kept. */
+const VALID_NAMES_MAX = 500;
+
+function isName(name: string): boolean {
+  if (validNames.has(name)) return true;
+  const isValid = token.test(name);
+  if (isValid && validNames.size < VALID_NAMES_MAX) validNames.add(name);
+  return isValid;
+}
+
 const statusLines = new Map<number, string>();
 
 function statusLine(status: number): string {
   let line = statusLines.get(status);
-  if (line === undefined) statusLines.set(status, (line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`));
+  if (line === undefined) statusLines.set(status, (line = `HTTP/1.1 ${status} ${STATUS_TEXTS[status] ?? 'unknown'}\r\n`));
   return line;
 }
 
@@ -44,7 +56,7 @@ export function headText(status: number, headers: HeaderPairs, { body, keepsAliv
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     const value = headers[i + 1] ?? '';
-    if (token.test(name) && !notInValue.test(value)) text += `${name}: ${value}\r\n`;
+    if (isName(name) && !notInValue.test(value)) text += `${name}: ${value}\r\n`;
   }
   text += currentDateLine();
   text += keepsAlive ? `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n` : 'connection: close\r\n';

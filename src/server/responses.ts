@@ -29,8 +29,6 @@ export function createResponse(call: Call): Promise<void> {
     const { members } = decoded.body;
     const isBackground = members.findLast(({ name }) => name === 'background');
     if (isBackground !== undefined && readBoolean(bytes, isBackground) === true) return background.create(call, decoded, arrival);
-    // Large requests are not stored.
-    if (bytes.byteLength > STORED_BYTES_MAX) return submitDecoded(call, inference, decoded, arrival);
     return submitKept(call, bytes, decoded, arrival);
   });
 }
@@ -38,10 +36,17 @@ export function createResponse(call: Call): Promise<void> {
 /** Stores the response for later requests, and loads the conversation that this one refers to. */
 async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, arrival: Arrival): Promise<void> {
   const referring = RESPONSE_HISTORY.readHistoryReference(bytes);
-  const wrap = referring.wantsStored
-    ? (sink: ResponseSink) =>
-        keepBody(sink, STORED_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
-    : undefined;
+  await requireOwned(call, referring.previous);
+  // A large request is not stored, but its response has an owner.
+  const isLarge = bytes.byteLength > STORED_BYTES_MAX;
+  const onWhole = (body: Uint8Array, header: (name: string) => string | null): void => {
+    if (!isLarge) keep(call, referring, body, header, bytes.byteLength + body.byteLength);
+  };
+  const own = (start: Uint8Array): void => {
+    const id = RESPONSE_HISTORY.idIn(start);
+    if (id !== null) call.gateway.responses.own(call.client!.name, id);
+  };
+  const wrap = referring.wantsStored ? (sink: ResponseSink) => keepBody(sink, STORED_BYTES_MAX, onWhole, own) : undefined;
   const room = new HistoryRoom(call, arrival);
   try {
     const history: GatewayRequest['history'] = await call.gateway.history.follow(call.client!.name, bytes, referring, (more) =>
@@ -51,6 +56,19 @@ async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, 
   } finally {
     room.release();
   }
+}
+
+/**
+ * A response may be referred to by its own client only, and not once it is deleted. Where several clients share the providers' accounts, the owner
+ * has to be known.
+ */
+async function requireOwned(call: Call, id: string | null): Promise<void> {
+  if (id === null || isBackgroundId(id)) return;
+  const owner = await call.gateway.responses.ownerOf(id);
+  const isOwn = owner === 'unknown' ? call.gateway.config.clients.length <= 1 : owner.client === call.client!.name;
+  if (isOwn) return;
+  const message = `unknown previous response ${JSON.stringify(id.slice(0, 200))}`;
+  throw new BreakwaterError('previous_response_not_found', message, { param: 'previous_response_id' });
 }
 
 /** Counts the memory of the conversation that a request refers to, which may be several times its own body. */

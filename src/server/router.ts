@@ -1,6 +1,6 @@
 /** Matches request targets to routes. A path in its canonical form needs one lookup. */
 import type { Place } from './call.ts';
-import { parseTarget, withVersion } from './path.ts';
+import { fromAzure, parseTarget, withVersion } from './path.ts';
 import type { Route } from './routes.ts';
 
 /** A match: the routes of a path, for all methods; null: unknown path. */
@@ -45,9 +45,12 @@ export function createRouter(table: readonly Route[]): Router {
     match(target) {
       const direct = exact.get(target);
       if (direct !== undefined) return direct;
-      const { path, query } = parseTarget(target);
+      const parsed = parseTarget(target);
+      const { path, query, deployment } = fromAzure(parsed);
       const versioned = withVersion(path);
-      return find(path, query) ?? find(versioned, query) ?? { routes: null, place: { path: versioned, query, rest: '' }, path };
+      const found = find(path, query) ?? find(versioned, query);
+      if (found === null) return { routes: null, place: { path: versioned, query, rest: '' }, path: parsed.path };
+      return deployment === undefined ? found : { ...found, place: { ...found.place, deployment } };
     },
   };
 }

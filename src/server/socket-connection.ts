@@ -39,6 +39,8 @@ export interface ConnectionHost {
   readonly parsers: HttpParsers;
   readonly handle: ExchangeHandler;
   readonly answerBroken: AnswerBroken;
+  /** All callers are local: a unix socket. */
+  readonly isLocal: boolean;
   /** Every response closes its connection. */
   readonly windingDown: boolean;
   onClosed(connection: SocketConnection): void;
@@ -79,7 +81,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     this.#host = host;
     this.socket = socket;
     this.remoteAddress = socket.remoteAddress;
-    this.place = isLoopbackAddress(this.remoteAddress) ? 'loopback' : 'remote';
+    this.place = host.isLocal || isLoopbackAddress(this.remoteAddress) ? 'loopback' : 'remote';
     this.address = this.place === 'loopback' ? null : (this.remoteAddress ?? null);
     this.#messageAt = systemClock.now();
     this.#parser = host.parsers.create('request', HEAD_BYTES_MAX, this);

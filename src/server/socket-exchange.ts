@@ -15,7 +15,7 @@ import { headText, type BodyEnd } from './response-head.ts';
 import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
 /** Writes up to this size are copied into one buffer, in bytes. */
-const JOINED_BYTES_MAX = 16 * 1024;
+const JOINED_BYTES_MAX = 64 * 1024;
 /** A whole body up to this size is written in one string with its head, in bytes. */
 const TEXT_BYTES_MAX = 4096;
 const keepAliveSeconds = keepAliveTimeoutMs / 1000;

@@ -1,8 +1,10 @@
 /** The listener on plain sockets with the parser of Node.js, which is faster than node:http. */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { Timer } from '../core/clock.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import type { HttpParsers } from '../transport/http-parser.ts';
+import { limitHandshakes, portOf, setCertificate, startListening, tlsSettings } from './acceptor.ts';
 import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
 import type { Listener, ListenerOptions } from './listener-parts.ts';
 import { SocketConnection, type ConnectionHost } from './socket-connection.ts';
@@ -10,18 +12,20 @@ import { SocketConnection, type ConnectionHost } from './socket-connection.ts';
 /** The interval of checks for messages that take too long, in milliseconds. */
 const lookAfterMs = 10_000;
 
-export function listenOverSockets(options: ListenerOptions, parsers: HttpParsers): Promise<Listener> {
+export async function listenOverSockets(options: ListenerOptions, parsers: HttpParsers): Promise<Listener> {
   const listening = new SocketListener(options, parsers);
+  const server = createAcceptor(options, (socket) => listening.take(socket));
+  await startListening(server, options);
+  return listening.toListener(server);
+}
+
+function createAcceptor({ tls }: ListenerOptions, take: (socket: Socket) => void): Server {
   // The connection handles `end` itself: a caller that closes its side may still read.
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => listening.take(socket));
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject);
-      server.on('error', options.onError);
-      resolve(listening.toListener(server));
-    });
-  });
+  const settings = { allowHalfOpen: true, noDelay: true };
+  if (tls === undefined) return createServer(settings, take);
+  const server = createTlsServer({ ...settings, ...tlsSettings(tls) }, take);
+  limitHandshakes(server);
+  return server;
 }
 
 class SocketListener implements ConnectionHost {
@@ -37,6 +41,10 @@ class SocketListener implements ConnectionHost {
     this.#options = options;
     this.parsers = parsers;
     this.#shares = new ConnectionShares(options.connectionsMax ?? CONNECTIONS_MAX, isDisposable);
+  }
+
+  get isLocal(): boolean {
+    return this.#options.socket !== undefined;
   }
 
   get handle(): ListenerOptions['handle'] {
@@ -76,7 +84,8 @@ class SocketListener implements ConnectionHost {
   toListener(server: Server): Listener {
     return {
       host: this.#options.host,
-      port: (server.address() as AddressInfo).port,
+      port: portOf(server),
+      setCertificate: (files) => setCertificate(server, files),
       windDown: () => {
         this.windingDown = true;
         this.#closeIdle();

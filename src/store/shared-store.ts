@@ -19,6 +19,8 @@ export interface SharedStoreListener {
 export interface SharedStore {
   /** This instance's member id; null if it was never connected. */
   readonly member: string | null;
+  /** It stands for a gateway that holds all limits while it is alive. */
+  readonly isGateway?: boolean;
   /** Starts to connect; called once. */
   open(listener: SharedStoreListener): void;
   /** Atomically marks this member alive and exchanges shares of limits. */

@@ -11,6 +11,7 @@
 
 import type { StoreFault } from './store-fault.ts';
 import type { CachedResponses } from './cached-responses.ts';
+import type { FlightStore } from './flight-store.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { SharedStore } from './shared-store.ts';
 
@@ -76,6 +77,8 @@ export interface Store {
   readonly jobs: JobStore | null;
   /** State shared by several instances; absent in a driver for a single machine. */
   readonly shared?: SharedStore;
+  /** Responses in flight at other instances; absent in a driver for a single machine. Closed by its user. */
+  readonly flights?: FlightStore;
   /** Checks from time to time whether the opened file was replaced; its owner calls it every second. */
   check?(): void;
   /** Calls the listener at every change between `ok` and `degraded`, and of the fault. Returns a function that removes it. */

@@ -9,6 +9,7 @@ import { type StoreFailure, toStoreFailure, withTimeout, type Backend, type Conn
 import { parseJson, type Change, type Row } from './change.ts';
 import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
+import type { FlightStore } from './flight-store.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { SharedStore } from './shared-store.ts';
 import {
@@ -75,6 +76,7 @@ export interface WriteBehindOptions {
   readonly jobs?: JobStore;
   /** For several instances; closed by the code that opens it. Default: none. */
   readonly shared?: SharedStore;
+  readonly flights?: FlightStore;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
@@ -100,6 +102,7 @@ class WriteBehindStore implements Store {
   readonly responses: CachedResponseQueue | null;
   readonly jobs: JobStore | null;
   readonly shared?: SharedStore;
+  readonly flights?: FlightStore;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -123,6 +126,7 @@ class WriteBehindStore implements Store {
     this.kind = options.kind;
     this.jobs = options.jobs ?? null;
     if (options.shared !== undefined) this.shared = options.shared;
+    if (options.flights !== undefined) this.flights = options.flights;
     this.#backend = backend;
     this.#clock = options.clock;
     this.#limits = { ...STORE_LIMITS, ...options.limits };

@@ -1,5 +1,6 @@
 /** `/storm/…`: control endpoints of Storm when it runs as a separate process. */
 import type { ServerResponse } from 'node:http';
+import type { StormBatchOptions, StormBatchStats } from './batches/options.ts';
 import type { Received } from './dialect.ts';
 import type { StormFault } from './options.ts';
 import type { StormStats } from './stats.ts';
@@ -8,6 +9,8 @@ export interface Controls {
   stats(): StormStats;
   reset(): void;
   setFaults(faults: readonly StormFault[]): void;
+  batches(): StormBatchStats;
+  setBatches(options: StormBatchOptions): void;
   /** Takes the server down for `ms` milliseconds. */
   downFor(ms: number): void;
 }
@@ -16,8 +19,8 @@ export interface Controls {
 const LOG_SHOWN = 100;
 
 /**
- * Handles `GET /storm/stats`, `POST /storm/reset`, `POST /storm/faults` (an array that replaces the current faults) and
- * `POST /storm/down` (`{"ms": 5000}`).
+ * Handles `GET /storm/stats`, `POST /storm/reset`, `POST /storm/faults` (an array that replaces the current faults),
+ * `POST /storm/down` (`{"ms": 5000}`), and `GET` and `POST /storm/batches` (`{"afterMs": 1000, "fault": "expire"}`).
  */
 export function handleControl({ method, path, body }: Received, res: ServerResponse, controls: Controls): void {
   const route = `${method} ${path}`;
@@ -33,6 +36,12 @@ export function handleControl({ method, path, body }: Received, res: ServerRespo
       if (!Array.isArray(faults)) throw new Error('expected an array of faults');
       controls.setFaults(faults as StormFault[]);
       reply(res, 200, { faults: faults.length });
+    } else if (route === 'GET /storm/batches') {
+      reply(res, 200, controls.batches());
+    } else if (route === 'POST /storm/batches') {
+      const options = JSON.parse(body.toString('utf8')) as StormBatchOptions;
+      controls.setBatches(options);
+      reply(res, 200, options);
     } else if (route === 'POST /storm/down') {
       const { ms } = JSON.parse(body.toString('utf8')) as { ms?: unknown };
       if (typeof ms !== 'number' || !(ms > 0)) throw new Error('expected ms above 0');

@@ -5,6 +5,8 @@
  * how they combine.
  */
 import { createAccounts } from './accounts.ts';
+import { createBatchCalls } from './batches/batch-calls.ts';
+import type { StormBatchOptions, StormBatchStats } from './batches/options.ts';
 import { createCallHandler } from './call.ts';
 import { handleControl } from './control.ts';
 import { createDelivery } from './delivery.ts';
@@ -19,6 +21,7 @@ import { createStormClock } from './system.ts';
 
 export type { Spread, StormFault, StormLimits, StormOptions, StormTiming } from './options.ts';
 export type { CallRecord, StormStats } from './stats.ts';
+export type { BatchFault, StormBatchOptions, StormBatchStats } from './batches/options.ts';
 export type { StormFaultKind } from './fault-names.ts';
 export { FAULT_KINDS } from './fault-kinds.ts';
 
@@ -33,6 +36,10 @@ export interface Storm {
   reset(): void;
   /** Replaces the faults. Throws on unknown kinds. */
   setFaults(faults: readonly StormFault[]): void;
+  /** The batch APIs, whose requests are not among the calls of `stats`. */
+  batches(): StormBatchStats;
+  /** Replaces the options of the batch APIs, for batches created from now on. */
+  setBatches(options: StormBatchOptions): void;
   /** While down, connections are reset and new ones refused; it comes back up on the same port. */
   setDown(down: boolean): Promise<void>;
   close(): Promise<void>;
@@ -49,6 +56,7 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
   const seals = createSeals(() => options.account ?? `${options.name ?? 'storm'} ${options.seed ?? 1} ${listener.port}`);
   const dialects = createDialects({ models, seals, epochMs: () => clock.epochMs() });
   const take = createCallHandler({ options, models, dialects, plan, accounts, tally, delivery, clock });
+  const batches = createBatchCalls(options, dialects, () => clock.epochMs());
   const host = options.host ?? '127.0.0.1';
   let closed = false;
 
@@ -58,9 +66,12 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
       tally.reset();
       plan.reset();
       accounts.reset();
+      batches.reset();
       for (const dialect of dialects.all) dialect.reset?.();
     },
     setFaults: (faults: readonly StormFault[]) => plan.set(faults),
+    batches: () => batches.stats(),
+    setBatches: (next: StormBatchOptions) => batches.set(next),
   };
   function downFor(ms: number): void {
     void listener.setDown(true);
@@ -73,7 +84,7 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
     options.port ?? 0,
     (received, res) => {
       if (received.path.startsWith('/storm/')) handleControl(received, res, { ...controls, downFor });
-      else take(received, res);
+      else if (!batches.answer(received, res)) take(received, res);
     },
     (by) => tally.connected(by),
   );

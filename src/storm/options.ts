@@ -1,4 +1,5 @@
 /** The options of Storm, with defaults and units. Times are milliseconds. */
+import type { StormBatchOptions } from './batches/options.ts';
 import type { ErrorShape, FailureReason } from './failure-reasons.ts';
 import type { StormFaultKind } from './fault-names.ts';
 
@@ -125,6 +126,8 @@ export interface StormOptions {
   limits?: StormLimits;
   timing?: StormTiming;
   faults?: StormFault[];
+  /** The batch APIs of OpenAI and Anthropic. Default: each batch is done at once. */
+  batches?: StormBatchOptions;
   /** Number of most recent calls whose headers and body are kept in the log of `stats()`. Default 0. */
   keepBodies?: number;
 }

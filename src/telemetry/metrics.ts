@@ -26,6 +26,8 @@ export interface MetricsOptions {
   readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Counters of other parts, read at each scrape. */
   readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number; readonly feedReaders?: () => number };
+  /** Of the exports over OTLP, read at each scrape. Default: none. */
+  readonly otlp?: { readonly exportedSpans: number; readonly lostSpans: number; readonly lostMetricExports: number } | undefined;
   /** Loads prom-client's registry, and may throw. Default: from its package. */
   readonly loadRegistry?: () => typeof Registry;
 }
@@ -36,6 +38,8 @@ export interface Metrics {
   readonly contentType: string;
   /** The exposition text. The first call loads prom-client. */
   scrape(): Promise<string>;
+  /** All metrics, read now. */
+  families(): readonly ExposedFamily[];
 }
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -47,22 +51,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
     subjects: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
   };
   const engine = createEngineGauges(options.snapshot, labels.targets);
-  const write = createExposition(
-    [
-      ...Object.values(families),
-      ...engine.families,
-      scraped('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a slow or broken sink.', options.dropped.logLines),
-      scraped('counter', 'breakwater_request_records_dropped_total', 'Records lost from the request log.', options.dropped.requestRecords),
-      scraped(
-        'counter',
-        'breakwater_feed_readers_dropped_total',
-        'Readers of /admin/events disconnected for being too slow.',
-        options.dropped.feedReaders ?? (() => 0),
-      ),
-      ...processMetrics(options.clock),
-    ],
-    options.loadRegistry ?? requireRegistry,
-  );
+  const all: readonly ExposedFamily[] = [
+    ...Object.values(families),
+    ...engine.families,
+    scraped('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a slow or broken sink.', options.dropped.logLines),
+    scraped('counter', 'breakwater_request_records_dropped_total', 'Records lost from the request log.', options.dropped.requestRecords),
+    scraped(
+      'counter',
+      'breakwater_feed_readers_dropped_total',
+      'Readers of /admin/events disconnected for being too slow.',
+      options.dropped.feedReaders ?? (() => 0),
+    ),
+    ...otlpMetrics(options),
+    ...processMetrics(options.clock),
+  ];
+  const write = createExposition(all, options.loadRegistry ?? requireRegistry);
 
   return {
     record(event) {
@@ -74,7 +77,20 @@ export function createMetrics(options: MetricsOptions): Metrics {
       engine.refresh();
       return write();
     },
+    families() {
+      engine.refresh();
+      return all;
+    },
   };
+}
+
+function otlpMetrics({ otlp }: MetricsOptions): ScrapedFamily[] {
+  if (otlp === undefined) return [];
+  return [
+    scraped('counter', 'breakwater_spans_exported_total', 'Spans accepted by the OTLP collector.', () => otlp.exportedSpans),
+    scraped('counter', 'breakwater_spans_dropped_total', 'Spans lost to a slow or unreachable OTLP collector.', () => otlp.lostSpans),
+    scraped('counter', 'breakwater_otlp_metric_failures_total', 'Exports of metrics over OTLP that failed.', () => otlp.lostMetricExports),
+  ];
 }
 
 type Families = ReturnType<typeof createFamilies>;
@@ -204,6 +220,9 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
     gauge('held_bytes', 'Bytes of requests and responses held in memory.', ask(heldSamples)),
     gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
     gauge('resource_available', 'What is available of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('resource_share', 'The amount of a fleet limit that this instance may use at once, in its own unit.', ask(shareSamples)),
+    gauge('fleet_instances', 'Instances that share the store.', ask(instanceSamples)),
+    gauge('fleet_linked', '1 while the shared store responds.', ask(linkedSamples)),
     gauge('input_estimate_factor', 'Ratio of input tokens counted by the provider to those estimated.', ask(factorSamples)),
     gauge('cached_input_share', 'Recent share of input tokens that the provider read from its cache.', ask(cachedSamples)),
     gauge('local_engine_loaded', '1 while a local model is loaded.', ask(engineSamples)),
@@ -245,6 +264,20 @@ function availableSamples({ resources }: Snapshot): Sample[] {
   return resources.slice(0, gaugeSamplesMax).map(({ id, kind, available }) => ({ labels: { resource: id, kind }, value: available }));
 }
 
+function shareSamples({ resources }: Snapshot): Sample[] {
+  return resources
+    .slice(0, gaugeSamplesMax)
+    .flatMap(({ id, kind, share }) => (share === undefined ? [] : [{ labels: { resource: id, kind }, value: share }]));
+}
+
+function instanceSamples({ fleet }: Snapshot): Sample[] {
+  return fleet == null ? [] : [{ labels: {}, value: fleet.instances }];
+}
+
+function linkedSamples({ fleet }: Snapshot): Sample[] {
+  return fleet == null ? [] : [{ labels: {}, value: fleet.isLinked ? 1 : 0 }];
+}
+
 function factorSamples({ estimates }: Snapshot): Sample[] {
   return estimates.slice(0, gaugeSamplesMax).map(({ target, inputFactor }) => ({ labels: { target }, value: inputFactor }));
 }
@@ -268,15 +301,15 @@ function breakerSamples(breakers: Snapshot['breakers']): Sample[] {
   return breakers.slice(0, gaugeSamplesMax).map(({ target, state }) => ({ labels: { target }, value: breakerValues[state] }));
 }
 
-interface Exposed {
+export interface ExposedFamily {
   readonly name: string;
   readonly help: string;
-  readonly type: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
   samples(): Sample[];
 }
 
 /** Formats the families with prom-client's registry, loaded at the first scrape: it takes longer to load than the rest of telemetry. */
-function createExposition(families: readonly Exposed[], loadRegistry: () => RegistryClass): () => Promise<string> {
+function createExposition(families: readonly ExposedFamily[], loadRegistry: () => RegistryClass): () => Promise<string> {
   let registry: InstanceType<RegistryClass> | null = null;
 
   function load(): InstanceType<RegistryClass> {

@@ -84,7 +84,7 @@ function lifecycleNotice({ state, detail }: LifecycleEvent): Words {
     case 'started':
       return { tone: 'info', text: `gateway started${detail === undefined ? '' : ` on ${detail}`}` };
     case 'reloaded':
-      return { tone: 'good', text: 'configuration reloaded' };
+      return { tone: 'good', text: `${detail ?? 'configuration'} reloaded` };
     case 'reload_failed':
       return { tone: 'bad', text: `configuration not reloaded: ${detail ?? 'it is invalid'}` };
     case 'store_recovered':

@@ -15,6 +15,8 @@ export interface Snapshot {
   readonly estimates: readonly EstimateLevel[];
   /** Models that run on this machine. */
   readonly engines: readonly EngineLevel[];
+  /** Instances that share the store; absent or null: it is this one's own. */
+  readonly fleet?: { readonly instances: number; readonly isLinked: boolean } | null;
   readonly breakers: readonly { readonly target: string; readonly state: BreakerState }[];
 }
 
@@ -26,6 +28,8 @@ export interface ResourceLevel {
   readonly limit: number | null;
   /** The amount available now; negative if more was used than reserved. */
   readonly available: number;
+  /** Of the limit, what this instance may use at once; absent: all of it. */
+  readonly share?: number;
 }
 
 /** Learned ratios of token counts at a target. */

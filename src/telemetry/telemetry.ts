@@ -7,6 +7,7 @@ import { Feed } from './feed.ts';
 import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { createOtlp, type OtlpOptions } from './otlp/otlp.ts';
 import { createRedact } from './redact.ts';
 import { createRejectionGate } from './rejection-gate.ts';
 import { createRequestLog } from './request-log.ts';
@@ -38,6 +39,8 @@ export interface TelemetryOptions {
   readonly isConfiguredModel?: (model: string) => boolean;
   /** The same for a target or credential; 50 of the others are label values. Default: any, up to 200. */
   readonly isConfiguredTarget?: (subject: string) => boolean;
+  /** Export over OTLP; absent: none. */
+  readonly otlp?: OtlpOptions;
   /** Limits of the timelines kept. */
   readonly timelines?: TraceBounds;
 }
@@ -54,7 +57,7 @@ export interface Telemetry {
   update(change: { readonly level?: LogLevel; readonly secrets?: readonly string[] }): void;
   /** Reopens the request log, after a rotation by rename. */
   reopen(): void;
-  /** Resolves when all records so far are written or lost, after 1.5 seconds at most. */
+  /** Resolves when all records and spans so far are written or lost, after 2.25 seconds at most. */
   flush(): Promise<void>;
   /** Flushes and closes the files; later log lines are dropped. */
   close(): Promise<void>;
@@ -74,8 +77,10 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the request log contains no bodies');
   const timelines = createTimelines(traces, clock);
   const feed = new Feed({ clock, traces, timelines, status: options.status ?? (() => null), mask: (text) => secrets.text(text) });
+  const otlp = options.otlp === undefined ? undefined : createOtlp(options.otlp, { clock, log, families: () => metrics.families() });
   const metrics = createMetrics({
     clock,
+    otlp,
     dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0, feedReaders: () => feed.dropped },
     ...(options.snapshot && { snapshot: options.snapshot }),
     ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
@@ -89,7 +94,9 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     if (!('requestId' in cleaned)) return feed.record(cleaned, undefined);
     const trace = traces.record(cleaned);
     feed.record(cleaned, trace);
-    if (cleaned.type === 'finished') requests?.record(cleaned, trace);
+    if (cleaned.type !== 'finished') return;
+    requests?.record(cleaned, trace);
+    otlp?.record(trace, cleaned.attempts);
   }
 
   return {
@@ -108,13 +115,13 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     },
     reopen: () => file?.reopen(),
     async flush() {
-      await requests?.flush();
+      await Promise.all([requests?.flush(), otlp?.flush()]);
       await logs.flush();
     },
     async close() {
       feed.close();
-      // The request log first: closing it may log a warning.
-      await requests?.close();
+      // These first: closing them may log a warning.
+      await Promise.all([requests?.close(), otlp?.close()]);
       await logs.close();
     },
   };

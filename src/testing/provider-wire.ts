@@ -1,17 +1,10 @@
 /** The bytes of a simulated provider's responses, with their instants. */
 import type { LimitLevel } from './provider-limits.ts';
+import { DIALECTS } from './dialects.ts';
+import type { ResponseParts } from './dialects/dialect.ts';
+import type { SimulatedDialectName } from './dialects/names.ts';
 import type { SimulatedFault } from './simulated-faults.ts';
 import type { SimulatedStep } from './simulated-upstream.ts';
-
-export interface ResponseParts {
-  /** The content, as the chunks of a stream. */
-  readonly words: readonly string[];
-  readonly model: string;
-  readonly usage: { readonly prompt: number; readonly cached: number; readonly completion: number };
-  readonly finish: 'stop' | 'length';
-  readonly includeUsage: boolean;
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 /** Content that identifies its call, position and total: `<a#7 1/3>`. */
 export function wordsOf(provider: string, call: number, count: number): string[] {
@@ -31,15 +24,8 @@ export function faultOfContent(text: string, isWhole: boolean): string | null {
   return isWhole && words.length !== Number(total) ? `has ${words.length} of ${total} chunks and is marked as complete` : null;
 }
 
-export function chatBody(parts: ResponseParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
-  const body = {
-    id: 'chatcmpl-simulated',
-    object: 'chat.completion',
-    model: parts.model,
-    choices: [{ index: 0, message: { role: 'assistant', content: parts.words.join('') }, finish_reason: parts.finish }],
-    usage: usageOf(parts),
-  };
-  return wholeBody(parts, body, workMs, fault);
+export function completeBody(parts: ResponseParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+  return wholeBody(parts, DIALECTS[parts.dialect].whole(parts), workMs, fault);
 }
 
 /** One vector with one number; the value is irrelevant. */
@@ -53,7 +39,8 @@ function* wholeBody(parts: ResponseParts, value: object, workMs: number, fault: 
   const isBroken = fault?.kind === 'cut' || fault?.kind === 'stall';
   yield { do: 'wait', ms: workMs };
   yield head('application/json', parts);
-  if (fault?.kind === 'error_event') return yield { do: 'send', bytes: ERROR_JSON };
+  if (fault?.kind === 'error_event')
+    return yield { do: 'send', bytes: JSON.stringify(DIALECTS[parts.dialect].error(500, ERROR_TEXT, null)) };
   const body = JSON.stringify(value);
   yield { do: 'send', bytes: isBroken ? body.slice(0, body.length >> 1) : body };
   if (isBroken) yield* breakOff(fault);
@@ -66,42 +53,42 @@ export function* streamEvents(
   fault: SimulatedFault | null,
 ): Generator<SimulatedStep> {
   const { words, usage } = parts;
+  const { stream } = DIALECTS[parts.dialect];
   // The headers and the role arrive well before the first token.
   yield { do: 'wait', ms: firstMs / 2 };
   yield head('text/event-stream', parts);
-  yield chunk(parts, '{"role":"assistant","content":""}', null);
+  yield { do: 'send', bytes: stream.opening(parts) };
   yield { do: 'wait', ms: firstMs / 2 };
-  if (fault?.kind === 'error_event') return yield { do: 'send', bytes: `data: ${ERROR_JSON}\n\n` };
+  if (fault?.kind === 'error_event') return yield { do: 'send', bytes: stream.error(ERROR_TEXT) };
   const kept = fault === null ? words.length : Math.ceil(words.length / 2);
   const gapMs = (paceMs * usage.completion) / Math.max(1, words.length);
   for (let i = 0; i < kept; i++) {
-    yield chunk(parts, `{"content":"${words[i]}"}`, null);
+    yield { do: 'send', bytes: stream.word(parts, i) };
     yield { do: 'wait', ms: gapMs };
   }
   if (fault !== null) return yield* breakOff(fault);
-  yield chunk(parts, '{}', parts.finish);
-  if (parts.includeUsage) {
-    const event = { id: 'chatcmpl-simulated', object: 'chat.completion.chunk', model: parts.model, choices: [], usage: usageOf(parts) };
-    yield { do: 'send', bytes: `data: ${JSON.stringify(event)}\n\n` };
-  }
-  yield { do: 'send', bytes: 'data: [DONE]\n\n' };
+  yield { do: 'send', bytes: stream.ending(parts) };
 }
 
-/** An error response; the behaviour's `hints` set how it states `waitMs`. */
+export interface ErrorParts {
+  readonly dialect: SimulatedDialectName;
+  readonly status: number;
+  readonly message: string;
+  readonly waitMs: number | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** An error response; `hints` sets how it states `waitMs`. Gemini has no header for it. */
 export function* errorSteps(
   networkMs: number,
-  status: number,
-  message: string,
-  waitMs: number | null,
+  { dialect, status, message, waitMs, headers }: ErrorParts,
   { hints = 'header' }: { readonly hints?: 'header' | 'text' | 'none' },
-  headers: Readonly<Record<string, string>>,
 ): Generator<SimulatedStep> {
-  const hint = waitMs === null || waitMs === Infinity || hints !== 'header' ? {} : hintHeaders(waitMs);
-  const type = status === 429 ? 'rate_limit_exceeded' : 'server_error';
-  const body = JSON.stringify({ error: { message, type, param: null, code: status === 429 ? 'rate_limit_exceeded' : null } });
+  const statedMs = waitMs === null || waitMs === Infinity || hints !== 'header' ? null : waitMs;
+  const hint = statedMs === null || dialect === 'gemini' ? {} : hintHeaders(statedMs);
   yield { do: 'wait', ms: networkMs };
   yield { do: 'head', status, headers: { 'content-type': 'application/json', ...headers, ...hint } };
-  yield { do: 'send', bytes: body };
+  yield { do: 'send', bytes: JSON.stringify(DIALECTS[dialect].error(status, message, statedMs)) };
 }
 
 /** An empty response to a request for the model list. */
@@ -129,7 +116,7 @@ function hintHeaders(waitMs: number): Record<string, string> {
   return { 'retry-after': String(Math.ceil(waitMs / 1000)), 'retry-after-ms': String(Math.ceil(waitMs)) };
 }
 
-const ERROR_JSON = JSON.stringify({ error: { message: 'simulated error', type: 'server_error', param: null, code: null } });
+const ERROR_TEXT = 'simulated error';
 
 function* breakOff(fault: SimulatedFault): Generator<SimulatedStep> {
   if (fault.kind === 'stall') yield { do: 'wait', ms: Infinity };
@@ -138,22 +125,4 @@ function* breakOff(fault: SimulatedFault): Generator<SimulatedStep> {
 
 function head(contentType: string, { headers }: ResponseParts): SimulatedStep {
   return { do: 'head', status: 200, headers: { 'content-type': contentType, ...headers } };
-}
-
-function chunk({ model }: ResponseParts, delta: string, finish: string | null): SimulatedStep {
-  const reason = finish === null ? 'null' : `"${finish}"`;
-  const choices = `[{"index":0,"delta":${delta},"finish_reason":${reason}}]`;
-  return {
-    do: 'send',
-    bytes: `data: {"id":"chatcmpl-simulated","object":"chat.completion.chunk","model":${JSON.stringify(model)},"choices":${choices}}\n\n`,
-  };
-}
-
-function usageOf({ usage }: ResponseParts): object {
-  return {
-    prompt_tokens: usage.prompt,
-    completion_tokens: usage.completion,
-    total_tokens: usage.prompt + usage.completion,
-    ...(usage.cached === 0 ? {} : { prompt_tokens_details: { cached_tokens: usage.cached } }),
-  };
 }

@@ -2,6 +2,9 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { BodyGate, Exchange } from '../server/exchange.ts';
 import { faultOfContent } from './provider-wire.ts';
+import { DIALECTS } from './dialects.ts';
+import { isRecord, type Fields, type ReadResponse, type SimulatedDialect } from './dialects/dialect.ts';
+import { markOf } from './prompt-text.ts';
 import { bodyOf, type SimulatedRequest } from './workload.ts';
 
 /** How the response ended for its caller: `left` means that the caller disconnected first. */
@@ -27,6 +30,8 @@ export class SimulatedCaller implements Exchange {
   /** Protocol violations, such as a second head or bytes after the end. */
   readonly faults: string[] = [];
   #text = '';
+  /** Null for embeddings. */
+  readonly #dialect: SimulatedDialect | null;
   readonly #clock: Clock;
   readonly #headersSent: ReadonlyMap<string, string>;
   readonly #onOver: (caller: SimulatedCaller) => void;
@@ -36,7 +41,8 @@ export class SimulatedCaller implements Exchange {
 
   constructor(request: SimulatedRequest, key: string | null, clock: Clock, onOver: (caller: SimulatedCaller) => void) {
     this.request = request;
-    this.target = request.operation === 'embeddings' ? '/v1/embeddings' : '/v1/chat/completions';
+    this.#dialect = request.operation === 'embeddings' ? null : DIALECTS[request.dialect ?? 'openai-chat'];
+    this.target = this.#dialect?.path(request) ?? '/v1/embeddings';
     this.#clock = clock;
     this.startedAt = clock.now();
     this.#onOver = onOver;
@@ -62,13 +68,19 @@ export class SimulatedCaller implements Exchange {
   chargeTo(): void {}
 
   async readBody(gate: BodyGate): Promise<Uint8Array> {
-    const bytes = Buffer.from(bodyOf(this.request));
+    const bytes = this.#body();
     gate.accept(bytes.byteLength);
     return bytes;
   }
 
   async *bodyPieces(): AsyncGenerator<Uint8Array> {
-    yield Buffer.from(bodyOf(this.request));
+    yield this.#body();
+  }
+
+  /** The prompt carries a mark only if the request names its dialect: other callers send OpenAI chat, with their id as `user`. */
+  #body(): Buffer {
+    const { id, dialect } = this.request;
+    return Buffer.from(this.#dialect?.body(this.request, dialect === undefined ? '' : markOf(id)) ?? bodyOf(this.request));
   }
 
   /** A response header. */
@@ -136,11 +148,7 @@ export class SimulatedCaller implements Exchange {
   errorCode(): string | null {
     if (this.responseEnd === 'left') return null;
     if (this.responseEnd === 'broken') return 'broken';
-    const text = this.#text.slice(Math.max(0, this.#text.lastIndexOf('{"error"')));
-    const { error } = parse(text.startsWith('{"error"') ? (text.split('\n')[0] ?? '') : '');
-    if (error === undefined) return null;
-    const { code, type } = error as { readonly code?: string | null; readonly type?: string };
-    return code ?? type ?? 'error';
+    return readResponse(this.#text, this.#dialect).error;
   }
 
   /** The violation in the complete response as its caller sees it; null if there is none. */
@@ -148,7 +156,8 @@ export class SimulatedCaller implements Exchange {
     if (this.faults.length > 0) return this.faults.join('; ');
     if (this.responseEnd === 'left') return null;
     if (this.status === 0) return 'ended without a head';
-    const { content, isWhole, hasError } = readResponse(this.#text, this.request.stream);
+    const { content, isWhole, error } = readResponse(this.#text, this.#dialect);
+    const hasError = error !== null;
     if (this.status !== 200 && !hasError) return `status ${this.status} without an error in its body`;
     if (isWhole && hasError) return 'is marked as complete and contains an error';
     if (this.responseEnd === 'ended' && !isWhole && !hasError) return 'ended normally, neither complete nor with an error';
@@ -181,61 +190,28 @@ export class SimulatedCaller implements Exchange {
 function headersOf(request: SimulatedRequest, key: string | null): ReadonlyMap<string, string> {
   const headers = new Map([['content-type', 'application/json']]);
   if (key !== null) headers.set('authorization', `Bearer ${key}`);
+  if (request.dialect === 'anthropic-messages') headers.set('anthropic-version', '2023-06-01');
   if (request.priority !== null) headers.set('x-breakwater-priority', request.priority);
   if (request.session !== undefined) headers.set('x-session-id', request.session);
   if (request.deadlineMs !== null) headers.set('x-breakwater-deadline-ms', String(request.deadlineMs));
   return headers;
 }
 
-interface ReadResponse {
-  readonly content: string;
-  /** Whether clients take the response for complete. */
-  readonly isWhole: boolean;
-  readonly hasError: boolean;
+/** Reads a complete body, or the data of a stream's events. */
+function readResponse(text: string, dialect: SimulatedDialect | null): ReadResponse {
+  const isBody = text.startsWith('{');
+  const data = isBody ? [text] : text.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []));
+  const values = data.map(parse);
+  if (dialect === null)
+    return { ...DIALECTS['openai-chat'].readResponse(values), isWhole: values.some((value) => value['data'] !== undefined) };
+  const read = dialect.readResponse(values);
+  return data.includes('[DONE]') ? { ...read, isWhole: true } : read;
 }
 
-function readResponse(text: string, isStream: boolean): ReadResponse {
-  if (!isStream || text.startsWith('{')) return readBody(text);
-  let [content, finished, done, hasError] = ['', false, false, false];
-  for (const line of text.split('\n')) {
-    if (!line.startsWith('data: ')) continue;
-    if (line === 'data: [DONE]') {
-      done = true;
-      continue;
-    }
-    const event = parse(line.slice(6));
-    if (event.error !== undefined) hasError = true;
-    const choice = event.choices?.[0];
-    content += choice?.delta?.content ?? '';
-    if (choice?.finish_reason != null) finished = true;
-  }
-  return { content, isWhole: finished || done, hasError };
-}
-
-function readBody(text: string): ReadResponse {
-  const body = parse(text);
-  const choice = body.choices?.[0];
-  return {
-    content: choice?.message?.content ?? '',
-    isWhole: choice !== undefined || body.data !== undefined,
-    hasError: body.error !== undefined,
-  };
-}
-
-interface Parsed {
-  readonly error?: unknown;
-  /** Of embeddings. */
-  readonly data?: readonly unknown[];
-  readonly choices?: readonly {
-    readonly message?: { readonly content?: string | null };
-    readonly delta?: { readonly content?: string | null };
-    readonly finish_reason?: string | null;
-  }[];
-}
-
-function parse(text: string): Parsed {
+function parse(text: string): Fields {
   try {
-    return JSON.parse(text) as Parsed;
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : {};
   } catch {
     return {};
   }

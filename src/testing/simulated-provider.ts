@@ -1,22 +1,15 @@
 /**
- * A provider of the OpenAI protocol (chat and embeddings) on virtual time: real limits, varying latencies, a knee under
- * high concurrency, and faults, all from one seed. It counts calls from the provider's side, for tests.
+ * A provider on virtual time: real limits, varying latencies, a knee under high concurrency, and faults, all from one seed. It responds in
+ * the dialect of each call (`dialects.ts`), and counts calls from the provider's side, for tests.
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
 import { LimitAccount, type CallCount, type Held, type LimitRefusal, type ProviderLimits } from './provider-limits.ts';
+import type { OutputCount, ResponseParts } from './dialects/dialect.ts';
 import { parseProviderRequest, type ProviderRequest } from './provider-request.ts';
-import {
-  embeddingBody,
-  errorSteps,
-  limitHeaders,
-  listSteps,
-  chatBody,
-  streamEvents,
-  wordsOf,
-  type ResponseParts,
-} from './provider-wire.ts';
+import { embeddingBody, errorSteps, limitHeaders, listSteps, completeBody, streamEvents, wordsOf } from './provider-wire.ts';
+import { credentialOf, errorOf, failAtFront, isFront, keyNumberOf } from './provider-refusal.ts';
 import { drawFault, type SimulatedFault } from './simulated-faults.ts';
 import { playResponse, type SimulatedStep } from './simulated-upstream.ts';
 import { draw, type Spread } from './spread.ts';
@@ -27,6 +20,8 @@ export interface ProviderBehaviour {
   readonly limits?: ProviderLimits;
   /** Additional limits by model. */
   readonly modelLimits?: Readonly<Record<string, ProviderLimits>>;
+  /** How token limits count output. Default: `bound` in OpenAI's dialects, `generated` in Anthropic's, `never` in Gemini's. */
+  readonly countsOutput?: OutputCount;
   /** Send `x-ratelimit-*` headers. Default true. */
   readonly advertise?: boolean;
   /** Retry hint of a 429: in a `header` (default), as `text` in its message, or `none`. */
@@ -64,7 +59,15 @@ export interface ProviderBehaviour {
 }
 
 /** Latencies and faults of one model. A model's faults replace those of the provider. */
-export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain' | 'outputTokens' | 'faults'>;
+export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain' | 'outputTokens' | 'faults'> & {
+  /** Latencies that apply from one instant until another, in clock time, instead of the others. The last that applies counts. */
+  readonly phases?: readonly LatencyPhase[];
+};
+
+export interface LatencyPhase extends Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain'> {
+  readonly fromMs?: number;
+  readonly untilMs?: number;
+}
 
 /** One call as seen by the provider. */
 export interface ProviderCall {
@@ -128,7 +131,9 @@ interface Running {
   readonly accounts: readonly LimitAccount[];
   readonly held: readonly Held[];
   readonly taken: CallCount;
-  outputTokens: number;
+  readonly outputTokens: number;
+  /** The part of the output that limits count. */
+  readonly countedOutput: number;
 }
 
 export class SimulatedProvider {
@@ -187,56 +192,47 @@ export class SimulatedProvider {
     if (this.behaviour.deadKeys?.includes(keyNumberOf(request)) === true) {
       this.count.faults++;
       report('dead_key');
-      return yield* errorSteps(networkMs, 401, 'Incorrect API key provided.', null, this.behaviour, {});
+      return yield* errorSteps(networkMs, errorOf(parsed, 401, 'Incorrect API key provided.'), this.behaviour);
     }
     const fullLength = parsed.isEmbedding ? 0 : this.#lengthOf(parsed);
     const cachedTokens = this.#cachedOf(parsed);
     const uncountedTokens = this.behaviour.cached?.counts === true ? 0 : cachedTokens;
-    const taken = { inputTokens: parsed.inputTokens - uncountedTokens, outputTokens: parsed.outputBound ?? fullLength };
+    const taken = {
+      inputTokens: parsed.inputTokens - uncountedTokens,
+      outputTokens: this.#outputCount(parsed) === 'bound' ? (parsed.outputBound ?? fullLength) : 0,
+    };
     const work: Work = { parsed, number, fullLength, taken, cachedTokens };
     const refusal = this.#refusalOf(accounts, work.taken);
     if (refusal !== null) {
       this.count.violations++;
       this.count.violationsBy[refusal.by] = (this.count.violationsBy[refusal.by] ?? 0) + 1;
       report(refusal.by);
-      return yield* errorSteps(networkMs, 429, this.#limitMessage(refusal), refusal.waitMs, this.behaviour, this.#headers(accounts));
+      const error = errorOf(parsed, 429, this.#limitMessage(refusal), refusal.waitMs, this.#headers(accounts));
+      return yield* errorSteps(networkMs, error, this.behaviour);
     }
     const { knee } = this.behaviour;
     if (knee?.refuseAbove !== undefined && this.count.running >= knee.refuseAbove) {
       this.count.overloaded++;
       report('overloaded');
-      return yield* errorSteps(networkMs, 503, 'The server is overloaded.', null, this.behaviour, {});
+      return yield* errorSteps(networkMs, errorOf(parsed, 503, 'The server is overloaded.'), this.behaviour);
     }
     report(fault?.kind ?? null);
     if (fault !== null && isFront(fault)) {
       this.count.faults++;
       // The call is admitted and counts as a request, but none of its tokens were processed.
       for (const account of accounts) account.release(clock.now(), account.take(clock.now(), NOTHING), null);
-      return yield* this.#failAtFront(fault, networkMs);
+      return yield* failAtFront(fault, parsed, networkMs);
     }
     yield* this.#response(work, accounts, fault, visit);
+  }
+
+  #outputCount({ countsOutput }: ProviderRequest): OutputCount {
+    return this.behaviour.countsOutput ?? countsOutput;
   }
 
   #lengthOf({ id, model }: ProviderRequest): number {
     const { lengthOf, random } = this.#parts;
     return Math.max(1, Math.round(lengthOf?.(id) ?? draw(this.#behaviourOf(model).outputTokens ?? DEFAULT_OUTPUT, random)));
-  }
-
-  *#failAtFront(fault: SimulatedFault, networkMs: number): Generator<SimulatedStep> {
-    if (fault.kind === 'reset') {
-      yield { do: 'wait', ms: networkMs };
-      return yield { do: 'break', code: 'ECONNRESET' };
-    }
-    const status = fault.status ?? STATUS[fault.kind] ?? 500;
-    const waitMs = fault.retryAfterMs ?? null;
-    yield* errorSteps(
-      networkMs,
-      status,
-      fault.message ?? `simulated ${fault.kind}`,
-      waitMs,
-      { hints: waitMs === null ? 'none' : 'header' },
-      {},
-    );
   }
 
   *#response(work: Work, accounts: readonly LimitAccount[], fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
@@ -255,6 +251,7 @@ export class SimulatedProvider {
     const isBroken = fault !== null && fault.kind !== 'empty';
     if (fault !== null) this.count.faults++;
     const parts: ResponseParts = {
+      dialect: parsed.dialect,
       words: outputTokens === 0 ? [] : wordsOf(name, number, Math.min(eventsMax, outputTokens)),
       model: parsed.model,
       usage: { prompt: parsed.inputTokens, cached: work.cachedTokens, completion: outputTokens },
@@ -267,7 +264,7 @@ export class SimulatedProvider {
     if (fault?.kind === 'silence') return yield { do: 'wait', ms: Infinity };
     if (parsed.isEmbedding) yield* embeddingBody(parts, workMs, fault);
     else if (parsed.stream) yield* streamEvents(parts, firstMs, paceMs, isBroken ? fault : null);
-    else yield* chatBody(parts, workMs, isBroken ? fault : null);
+    else yield* completeBody(parts, workMs, isBroken ? fault : null);
   }
 
   /** Processing time of a prompt that arrives now, including those queued before it. */
@@ -279,9 +276,10 @@ export class SimulatedProvider {
   }
 
   /** Reserves from the limits; returns the rate-limit headers. */
-  #begin({ taken }: Work, outputTokens: number, accounts: readonly LimitAccount[], visit: Visit): Record<string, string> {
+  #begin({ parsed, taken }: Work, outputTokens: number, accounts: readonly LimitAccount[], visit: Visit): Record<string, string> {
     const now = this.#parts.clock.now();
-    visit.running = { accounts, held: accounts.map((account) => account.take(now, taken)), taken, outputTokens };
+    const held = accounts.map((account) => account.take(now, taken));
+    visit.running = { accounts, held, taken, outputTokens, countedOutput: this.#outputCount(parsed) === 'never' ? 0 : outputTokens };
     this.count.started++;
     this.count.running++;
     this.count.maxRunning = Math.max(this.count.maxRunning, this.count.running);
@@ -308,12 +306,12 @@ export class SimulatedProvider {
   }
 
   #release(visit: Visit): void {
-    const { accounts, held, taken, outputTokens } = visit.running!;
+    const { accounts, held, taken, outputTokens, countedOutput } = visit.running!;
     const now = this.#parts.clock.now();
     visit.running = null;
     this.count.running--;
     this.count.outputTokens += outputTokens;
-    accounts.forEach((account, i) => account.release(now, held[i]!, { inputTokens: taken.inputTokens, outputTokens }));
+    accounts.forEach((account, i) => account.release(now, held[i]!, { inputTokens: taken.inputTokens, outputTokens: countedOutput }));
   }
 
   #refusalOf(accounts: readonly LimitAccount[], count: CallCount): LimitRefusal | null {
@@ -333,7 +331,10 @@ export class SimulatedProvider {
   #behaviourOf(model: string): ModelBehaviour {
     const { models } = this.behaviour;
     const own = models === undefined || !Object.hasOwn(models, model) ? undefined : models[model];
-    return own === undefined ? this.behaviour : { ...this.behaviour, ...own };
+    if (own === undefined) return this.behaviour;
+    const now = this.#parts.clock.now();
+    const phase = own.phases?.findLast(({ fromMs = -Infinity, untilMs = Infinity }) => now >= fromMs && now < untilMs);
+    return { ...this.behaviour, ...own, ...phase };
   }
 
   #accountsOf(request: UpstreamRequest, model: string): readonly LimitAccount[] {
@@ -372,29 +373,4 @@ class Visit {
   timer: { cancel(): void } | null = null;
 }
 
-const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = {
-  rate_limit: 429,
-  server_error: 500,
-  overloaded: 503,
-  refusal: 403,
-};
-
 const NOTHING: CallCount = { inputTokens: 0, outputTokens: 0 };
-
-/** Whether the fault applies before any work is done. */
-function isFront(fault: SimulatedFault): boolean {
-  return fault.kind === 'reset' || fault.kind in STATUS;
-}
-
-/** A simulation creates keys that end in their position, from 0. */
-function keyNumberOf(request: UpstreamRequest): number {
-  return Number(/\d+$/.exec(credentialOf(request))?.[0] ?? NaN) + 1;
-}
-
-function credentialOf({ headers }: UpstreamRequest): string {
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i]!;
-    if (name === 'authorization' || name === 'api-key' || name === 'x-api-key' || name === 'x-goog-api-key') return headers[i + 1]!;
-  }
-  return '';
-}

@@ -1,6 +1,8 @@
 /** Requests of callers, written by hand or generated from a seed. */
 import type { SchedulingClass } from '../core/request.ts';
 import type { Random } from '../core/random.ts';
+import type { SimulatedDialectName } from './dialects/names.ts';
+import { fill, promptText } from './prompt-text.ts';
 import type { SimulatedFault } from './simulated-faults.ts';
 import { draw, type Spread } from './spread.ts';
 
@@ -11,6 +13,8 @@ export interface SimulatedRequest {
   readonly atMs: number;
   /** Default `chat`. */
   readonly operation?: 'chat' | 'embeddings';
+  /** The caller's dialect, for `chat`. Default `openai-chat`. */
+  readonly dialect?: SimulatedDialectName;
   readonly model: string;
   /** Name of a client in the config; null sends no key. */
   readonly client: string | null;
@@ -47,6 +51,8 @@ export interface LoadKind {
   /** Prefix of the request ids, by which providers recognise the kind (`SimulatedFault.onlyFor`). */
   readonly mark?: string;
   readonly model: string;
+  /** The callers' dialect. Default `openai-chat`. */
+  readonly dialect?: SimulatedDialectName;
   readonly client?: string;
   readonly priority?: SchedulingClass;
   /** Default: none sent. */
@@ -128,6 +134,7 @@ function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): 
     id,
     atMs,
     model: kind.model,
+    ...(kind.dialect === undefined ? {} : { dialect: kind.dialect }),
     client: kind.client ?? null,
     priority: kind.priority ?? null,
     deadlineMs: kind.deadlineMs === undefined ? null : whole(kind.deadlineMs),
@@ -145,30 +152,24 @@ function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): 
 }
 
 const IMAGE_BYTES = 1_000_000;
-let filler = 'The ships lay in the harbour and waited for the tide. ';
 
 /** Bytes of JSON around the text of a prompt: `[{"role":"user","content":"…"}]`. */
 export const PROMPT_MARKS = 30;
 /** Bytes of JSON around the text of an embeddings request. */
 export const TEXT_MARKS = 2;
 
-/** The body of a request as JSON text. */
-export function bodyOf(request: SimulatedRequest): string {
+/** The body of a chat or embeddings request as JSON text; `mark` ends the prompt of a chat. */
+export function bodyOf(request: SimulatedRequest, mark = ''): string {
   if (request.operation === 'embeddings') {
     const input = fill(Math.max(0, request.inputTokens * 4 - TEXT_MARKS));
     return `{"model":${JSON.stringify(request.model)},"user":${JSON.stringify(request.id)},"input":"${input}"}`;
   }
-  const text = fill(Math.max(0, request.inputTokens * 4 - PROMPT_MARKS));
+  const text = promptText(request.inputTokens, PROMPT_MARKS, mark);
   const images = request.images ?? 0;
   const content = images === 0 ? `"${text}"` : `[{"type":"text","text":"${text}"}${imagePart().repeat(images)}]`;
   const bound = request.outputBound === null ? '' : `,"max_tokens":${request.outputBound}`;
   const stream = request.stream ? ',"stream":true' : '';
   return `{"model":${JSON.stringify(request.model)},"user":${JSON.stringify(request.id)},"messages":[{"role":"user","content":${content}}]${bound}${stream}}`;
-}
-
-function fill(length: number): string {
-  while (filler.length < length) filler += filler;
-  return filler.slice(0, length);
 }
 
 let image = '';

@@ -11,6 +11,8 @@ export interface ExpectedForm {
   readonly wants: 'stream' | 'json' | 'bytes';
   /** For bytes: a JSON body is buffered and checked by `read`, and an empty body is a failure. */
   readonly judgesBytes: boolean;
+  /** The response is in another dialect than the caller's. */
+  readonly isConverted: boolean;
   /** No output was requested: a complete response without content is a success. Absent: false. */
   readonly mayBeEmpty?: boolean;
   /** Reads the response as events, in the framing that its content type names; null: this kind of response never is a stream. */

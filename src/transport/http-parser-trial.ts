@@ -1,6 +1,5 @@
 /** A self-test: whether the binding parses as the adapter expects and rejects invalid messages. */
 import type { HeaderPairs } from '../core/headers.ts';
-import { METHODS } from 'node:http';
 import { readings, STRICT, type BindingClass } from './http-parser-binding.ts';
 
 /** The result of parsing some bytes. */
@@ -75,10 +74,10 @@ export function passesTrial(bindingClass: BindingClass): boolean {
   return isRequestRead && isResponseRead && refused.every((text) => new Trial(bindingClass, REQUEST, text).error !== null);
 }
 
-/** The binding numbers methods by a list that is not public. */
-export function methodNames(bindingClass: BindingClass): string[] {
+/** The binding numbers methods by a list that is not public. `methods`: their names, in any order. */
+export function methodNames(bindingClass: BindingClass, methods: readonly string[]): string[] {
   const names: string[] = [];
-  for (const name of METHODS) {
+  for (const name of methods) {
     const [head] = new Trial(bindingClass, bindingClass.REQUEST, `${name} ${name === 'CONNECT' ? 'x:1' : '/'} HTTP/1.1\r\nHost: x\r\n\r\n`)
       .heads;
     if (head?.method !== undefined) names[head.method] = name;

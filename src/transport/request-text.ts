@@ -4,6 +4,22 @@ import type { UpstreamRequest } from './transport.ts';
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 const notInPath = /[^\x21-\xff]/;
+/** Valid names, and how they are in lower case: few names recur in every request. */
+const lowerNames = new Map<string, string>();
+/** More are not kept. */
+const LOWER_NAMES_MAX = 500;
+
+/** Throws if it is no name of a header. */
+function lowerName(name: string): string {
+  const known = lowerNames.get(name);
+  if (known !== undefined) return known;
+  if (!token.test(name)) throw new Error(`invalid header name: ${JSON.stringify(name)}`);
+  const lower = name.toLowerCase();
+  if (ours.has(lower)) throw new Error(`the header ${name} cannot be set`);
+  if (lowerNames.size < LOWER_NAMES_MAX) lowerNames.set(name, lower);
+  return lower;
+}
+
 /** Headers of framing and connection management, which this transport sets itself. */
 const ours: ReadonlySet<string> = new Set([
   'content-length',
@@ -27,10 +43,8 @@ export function requestText({ method, path, headers, body }: UpstreamRequest, ho
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     const value = headers[i + 1]!;
-    if (!token.test(name)) throw new Error(`invalid header name: ${JSON.stringify(name)}`);
+    const lower = lowerName(name);
     if (notInValue.test(value)) throw new Error(`invalid value of the header ${name}`);
-    const lower = name.toLowerCase();
-    if (ours.has(lower)) throw new Error(`the header ${name} cannot be set`);
     if (lower === 'host') ownHost = value;
     else lines += `${name}: ${value}\r\n`;
   }

@@ -17,10 +17,14 @@ export class ResponseBuffer {
   bytes = 0;
   /** The outline of a large JSON body; null: it is not large so far. */
   outline: JsonOutline | null = null;
+  /** The outline of a JSON body that is passed on before its end; null: none is. */
+  rest: JsonOutline | null = null;
   /** Decides how long a stream is buffered beyond its first content; null: not at all. */
   hold: StreamHold | null = null;
   /** When the first content of a stream arrived; null: not yet. */
   since: Instant | null = null;
+  /** The bytes are not those that arrived. */
+  isReplaced = false;
 
   constructor(held: ByteBudget) {
     this.#held = held;
@@ -38,6 +42,11 @@ export class ResponseBuffer {
     if (this.outline !== null) return this.outline.push(chunk);
     this.outline = new JsonOutline();
     for (const chunk of this.#chunks) this.outline.push(chunk);
+  }
+
+  /** A JSON body is passed on before its end: its outline follows to the end. */
+  passOn(): void {
+    this.rest = this.outline;
   }
 
   get isTooLarge(): boolean {
@@ -74,6 +83,7 @@ export class ResponseBuffer {
   /** Replaces the buffered bytes. */
   replace(bytes: Uint8Array): void {
     if (bytes !== this.#chunks[0]) this.outline = null;
+    this.isReplaced = true;
     this.#chunks = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }

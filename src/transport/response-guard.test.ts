@@ -51,6 +51,7 @@ function formOf(change: Partial<ExpectedForm>): ExpectedForm {
   return {
     wants: 'json',
     judgesBytes: false,
+    isConverted: false,
     createReader: () => null,
     createHold: () => null,
     read: (bytes) => readChatResponse('chat', bytes),

@@ -11,10 +11,8 @@ import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
 import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './expected-form.ts';
 import { hiddenFailure, mayBeJson, mayHideJson } from './hidden-json.ts';
 import type { ExpectedForm } from './expected-form.ts';
-import { MISSING, phaseLimit } from './phase-limits.ts';
-import type { PhaseTimes } from './phase-limits.ts';
-import { PhaseTimer } from './phase-timer.ts';
-import type { TimedPhase, PhaseLimit } from './phase-timer.ts';
+import { MISSING, phaseLimit, type PhaseTimes } from './phase-limits.ts';
+import { PhaseTimer, type PhaseLimit, type TimedPhase } from './phase-timer.ts';
 import { connectFailure, OWN_EXHAUSTION } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
@@ -43,7 +41,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   #reader: StreamReader | null = null;
   #estimatedOutputTokens: number | null = null;
   #phase: Phase = 'connect';
-  #sentAt: Instant = 0;
+  sentAt: Instant = 0;
   #endedAt: Instant = 0;
   /** When an error status arrived; null: none has. */
   errorAt: Instant | null = null;
@@ -51,7 +49,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   completeAt: Instant = Infinity;
   /** When the last content arrived. */
   contentAt: Instant = 0;
-  #status = 0;
+  status = 0;
   #headers: HeadersByName = {};
   #decoder: ContentDecoder | null = null;
   /** The bytes that the owner has not taken. It may read or replace a complete response before it takes it. */
@@ -79,21 +77,18 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#watch = new PhaseTimer(clock, Math.min(limits.shortestMs, LINGER_MS), this);
   }
 
-  get status(): number {
-    return this.#status;
-  }
-
   get headers(): HeadersByName {
     return this.#headers;
-  }
-
-  get sentAt(): Instant {
-    return this.#sentAt;
   }
 
   /** An estimate of the output, for a provider that reports no usage; null: unknown. */
   get estimatedOutputTokens(): number | null {
     return this.#reader === null ? this.#estimatedOutputTokens : this.#reader.estimatedOutputTokens;
+  }
+
+  /** False: its events were searched for secrets, and nothing that was passed on so far contains one or a part of one. */
+  get mayHoldSecret(): boolean {
+    return this.#reader === null || this.buffer.isReplaced || this.#reader.mayHoldSecret !== false;
   }
 
   /** Returns the buffered bytes; later ones come through `onChunks` and `onEnd`. */
@@ -127,12 +122,12 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
 
   onSent(): void {
     this.#phase = 'headers';
-    this.#sentAt = this.#clock.now();
+    this.sentAt = this.#clock.now();
     this.#listener.onSent();
   }
 
   onHeaders(status: number, headers: HeadersByName): void {
-    this.#status = status;
+    this.status = status;
     this.#headers = headers;
     this.#phase = 'first_content';
     this.#isError = status < 200 || status > 299;
@@ -171,7 +166,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
       this.#fail('exhausted', `this machine has no resources for another connection (${named})`);
     } else if (this.#phase === 'connect') this.#failWith(connectFailure(error));
-    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
+    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke during the response (${named})`);
   }
 
@@ -243,17 +238,19 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       this.contentAt = this.#clock.now();
     }
     this.buffer.addText(chunk);
-    if (this.#form.wants === 'stream') {
-      if (this.buffer.isTooLarge) this.#fail('malformed', 'a response of this size is not a stream');
+    if (this.#form.wants === 'stream' || this.#form.isConverted) {
+      if (this.buffer.isTooLarge) this.#fail('malformed', 'a response of this size cannot be converted');
       return;
     }
     if (!this.buffer.isFull) return;
     this.#reading = 'bytes';
+    this.buffer.passOn();
     this.#becomeCandidate();
   }
 
   #passBytes(chunk: Uint8Array): void {
     this.contentAt = this.#clock.now();
+    this.buffer.rest?.push(chunk);
     this.#deliver([chunk]);
     this.#mayBeJson &&= mayBeJson(this.buffer.peek());
     if (this.#mayBeJson) return;
@@ -282,7 +279,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#fold ??= this.#form.createFold();
     for (const chunk of push.pieces) this.#fold.push(chunk);
     if (this.buffer.isTooLarge || this.#fold.isTooLarge)
-      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size cannot be converted', { status: this.#status }));
+      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size cannot be converted', { status: this.status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish(), this.#reader!.facts);
   }
 
@@ -301,10 +298,12 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** The upstream closed cleanly. */
   #finish(): void {
     if (this.#ended) return;
-    if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
+    if (this.#isError) return this.#failWith(errorFailure(this.status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'json');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), null);
+    if (this.buffer.rest?.parse() === undefined && this.buffer.rest !== null)
+      return this.#fail('cut', 'the response ended before its JSON was complete');
     const hidden = this.#mayBeJson ? hiddenFailure(this.buffer.peek(), firstValue(this.#headers['content-type'])) : null;
     if (hidden !== null) return this.#failWith(hidden);
     if (this.#form.judgesBytes && !this.facts.hasContent && this.buffer.bytes === 0) return this.#fail('empty', 'the response has no body');
@@ -335,7 +334,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       this.#endEmitted = true;
       // Without a finished choice there is no response to return.
       const body = this.facts.finishReason === null ? null : this.buffer.peek();
-      return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
+      return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.status, body }));
     }
     this.#becomeCandidate();
     if (this.#phase === 'committed') this.#emitEnd();
@@ -355,7 +354,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   #fail(kind: FailureKind, message: string): void {
     // An error status is sufficient without a complete or readable body, and so are complete choices without the stream's terminator.
     if (this.#isError || this.#reader?.isComplete === true) this.onDecodedEnd();
-    else this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
+    else this.#failWith(createFailure(kind, this.#phase, message, { status: this.status === 0 ? null : this.status }));
   }
 
   #failWith(failure: Failure): void {
@@ -374,7 +373,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** An internal fault. The callers (a socket, a decoder or a timer) do not catch it. */
   #thrown(error: unknown): void {
     this.#listener.onThrown(error, this.#ended);
-    this.#failWith(createFailure('malformed', this.#phase, 'the response could not be parsed', { status: this.#status }));
+    this.#failWith(createFailure('malformed', this.#phase, 'the response could not be parsed', { status: this.status }));
   }
 
   limitAt(now: Instant): PhaseLimit {
@@ -389,9 +388,8 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   }
 
   expire(): void {
-    const silentMs = Math.round(
-      this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),
-    );
+    const since = this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt;
+    const silentMs = Math.round(this.#clock.now() - since);
     this.#fail('timeout', `${MISSING[this.#phase]} within ${silentMs} ms`);
     // A response that lacked the terminator only is complete now, and no timer guards its connection.
     if (!this.#upstreamOver) this.#listener.onLinger();

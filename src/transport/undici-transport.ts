@@ -18,7 +18,7 @@ const loadProxyAgent = () => (require('undici') as { EnvHttpProxyAgent: typeof E
 const HEADER_SIZE_MAX = 64 * 1024;
 /** A connection that was idle for at least this long may be reset by its server, in milliseconds. */
 const IDLE_MIN_MS = 1000;
-/** undici's own timeouts are off, since those of `phase-limits.ts` apply (design 4.10). */
+/** undici's own timeouts are off, since those of `phase-limits.ts` apply. */
 const OFF = 0;
 
 class Aborted extends Error {

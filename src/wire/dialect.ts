@@ -6,6 +6,7 @@ import type { BreakwaterError } from '../core/errors.ts';
 import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import type { AnswerChoice } from '../core/quality.ts';
 import type { Operation, Protocol, RequestFacts } from '../core/request.ts';
+import type { SecretScan } from '../core/secrets/secret-scan.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
 import type { JsonOutline } from './json-outline.ts';
 import type { DialectName } from './model.ts';
@@ -163,6 +164,8 @@ export interface StreamReader {
   readonly isComplete: boolean;
   /** For providers that report no usage. */
   readonly estimatedOutputTokens: number;
+  /** False: no secret, and no part of one, is in what it has passed so far. Absent: it does not search for secrets. */
+  readonly mayHoldSecret?: boolean;
   /** Returns nothing more after `done` or a failure. */
   push(chunk: Uint8Array): StreamPush;
   /** Called when the upstream has closed cleanly. */
@@ -177,6 +180,8 @@ export interface WatchOptions {
   readonly keepUsage: boolean;
   /** In bytes; a larger event is `malformed`. */
   readonly maxEventSize: number;
+  /** Secrets to look for; null or absent: none. */
+  readonly secrets?: SecretScan | null;
 }
 
 /** Follows the beginning of the first choice of a stream, in bytes that have passed a stream reader. */

@@ -4,10 +4,11 @@ import { bedrockConverse } from './bedrock-converse/dialect.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
 import type { Dialect, DialectError } from './dialect.ts';
 import { gemini } from './gemini/dialect.ts';
+export { readBodyModels } from './gemini/body-models.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
 import { echoOf } from './openai-responses/echo.ts';
-import { HistoryWriter, readHistoryReference, responseIn } from './openai-responses/history.ts';
+import { HistoryWriter, idIn, readHistoryReference, responseIn } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
@@ -19,7 +20,7 @@ export const DIALECTS = {
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
 /** What requests of the Responses API refer to. */
-export const RESPONSE_HISTORY = { readHistoryReference, responseIn, HistoryWriter };
+export const RESPONSE_HISTORY = { readHistoryReference, responseIn, idIn, HistoryWriter };
 
 /** The request fields that a response echoes, from the request's JSON. */
 export const responseEcho = echoOf;

@@ -28,6 +28,9 @@ export const FORWARDED_HEADERS: readonly string[] = [
 /** Meaningful in one dialect only. */
 export const DIALECT_HEADERS: ReadonlySet<string> = new Set(['openai-beta', 'anthropic-version', 'anthropic-beta']);
 
+/** W3C Trace Context. Replaced by those of the attempt's span if traces are exported. */
+export const TRACE_HEADERS: ReadonlySet<string> = new Set(['traceparent', 'tracestate']);
+
 /** Requests that differ in these headers only are equal. */
 export const NEUTRAL_HEADERS: ReadonlySet<string> = new Set([
   'traceparent',

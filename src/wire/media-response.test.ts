@@ -70,3 +70,29 @@ test('an error with a success status is an error, and a cut text is malformed', 
   assert.equal(kindOfFailure('moderations', '{"results":['), 'malformed');
   assert.equal(kindOfFailure('images', ' '), 'malformed');
 });
+
+for (const [path, good, ...bad] of [
+  [
+    ':embedContent',
+    '{"embedding":{"values":[0.1,-2]}}',
+    '{}',
+    '{"embedding":null}',
+    '{"embedding":{"values":[]}}',
+    '{"embedding":{"values":["a"]}}',
+    '{"embedding":{"values":[1,null]}}',
+    '{"embedding":{"values":[1e999]}}',
+  ],
+  [
+    ':batchEmbedContents',
+    '{"embeddings":[{"values":[1]},{"values":[2]}]}',
+    '{"embeddings":[]}',
+    '{"embeddings":[{"values":[1]},{"values":[]}]}',
+  ],
+  [':countTokens', '{"totalTokens":0}', '{}', '{"totalTokens":null}', '{"totalTokens":-5}', '{"totalTokens":"5"}'],
+] as const) {
+  test(`a response of Gemini's ${path} without its content is empty`, () => {
+    const kind = mediaKindOf(`/v1beta/models/x${path}`)!;
+    assert.equal(readMediaResponse(kind, Buffer.from(good)).ok, true);
+    for (const body of bad) assert.equal(readMediaResponse(kind, Buffer.from(body)).ok, false, body);
+  });
+}

@@ -13,7 +13,7 @@ import { readUsage } from './usage.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import { isBlankText } from '../core/blank-text.ts';
 
-export type MediaKind = 'images' | 'rerank' | 'moderations' | 'transcript' | 'speech';
+export type MediaKind = 'images' | 'rerank' | 'moderations' | 'vectors' | 'tokenCount' | 'transcript' | 'speech';
 
 /** In bytes. Larger members are not parsed, and count as content. */
 const PARSED_BYTES_MAX = 256 * 1024;
@@ -49,6 +49,18 @@ const EXPECTED: Readonly<Record<Exclude<MediaKind, 'transcript' | 'speech'>, Exp
     needsAll: true,
     missing: 'the response contains no classification',
   },
+  vectors: {
+    members: ['embedding', 'embeddings'],
+    isItem: holdsVector,
+    needsAll: true,
+    missing: 'the response contains no embeddings',
+  },
+  tokenCount: {
+    members: ['totalTokens'],
+    isItem: (item) => typeof item === 'number' && item >= 0,
+    needsAll: true,
+    missing: 'the response contains no token count',
+  },
 };
 
 /** A response that only acknowledges a job is not checked: it has one of these members. */
@@ -60,6 +72,8 @@ export function mediaKindOf(path: string): MediaKind | null {
   if (/^\/images\/(generations|edits|variations)$/.test(place)) return 'images';
   if (/^\/rerank(ing)?$/.test(place)) return 'rerank';
   if (place === '/moderations') return 'moderations';
+  if (/:(?:e|batchE)mbedContents?$/.test(place)) return 'vectors';
+  if (place.endsWith(':countTokens')) return 'tokenCount';
   if (/^\/audio\/(transcriptions|translations)$/.test(place)) return 'transcript';
   return place === '/audio/speech' ? 'speech' : null;
 }
@@ -119,6 +133,11 @@ function holdsImage(item: unknown): boolean {
 function holdsScore(item: unknown): boolean {
   if (typeof item === 'number') return true;
   return isRecord(item) && Object.entries(item).some(([name, value]) => /score|logit|relevance/i.test(name) && typeof value === 'number');
+}
+
+function holdsVector(item: unknown): boolean {
+  const values = isRecord(item) ? item['values'] : null;
+  return Array.isArray(values) && values.length > 0 && values.every((value) => typeof value === 'number' && Number.isFinite(value));
 }
 
 function holdsClassification(item: unknown): boolean {

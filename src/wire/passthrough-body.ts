@@ -57,6 +57,10 @@ export class PassthroughScan {
 
 /** The body with another model; the same bytes if it names none, or the same one. */
 export function replaceModel({ bytes, passed }: RequestBody, model: string): Uint8Array | readonly Uint8Array[] {
+  if (passed?.pieces !== undefined) {
+    const name = Buffer.from(JSON.stringify(`models/${model}`));
+    return passed.pieces.flatMap((piece, i) => (i === 0 ? [piece] : [name, piece]));
+  }
   const place = passed?.model ?? null;
   if (place === null || place.name === model) return bytes;
   // A line break in the name would end the field; no model name has one.

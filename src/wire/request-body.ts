@@ -19,6 +19,8 @@ export interface RequestBody {
 export interface PassthroughBody {
   /** The position of the model's name; null: it names none. */
   readonly model: { readonly start: number; readonly end: number; readonly name: string; readonly isJson: boolean } | null;
+  /** The body, divided at each place of a Gemini model (`models/NAME`); absent: it names none. */
+  readonly pieces?: readonly Uint8Array[];
   /** Null: not multipart. */
   readonly parts: readonly { readonly headersStart: number; readonly end: number }[] | null;
 }

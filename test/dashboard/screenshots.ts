@@ -125,8 +125,9 @@ function configOf(north: string, south: string, { limits }: Scene): ConfigInput 
       south: { protocol: 'openai', baseUrl: south, apiKey: 'south-key-1', ...(limits !== undefined && { limits }) },
     },
     models: { summary: ['north/writer-large', 'south/writer-small'] },
+    prices: { 'north/writer-large': { input: 3, output: 15 }, 'south/writer-small': { input: 0.4, output: 1.6 } },
     clients: [
-      { name: 'newsletter', key: 'newsletter-key-1', limits: { requestsPerMinute: 3_000 } },
+      { name: 'newsletter', key: 'newsletter-key-1', limits: { requestsPerMinute: 3_000 }, budget: { usd: 5, per: 'day' } },
       { name: 'archive', key: 'archive-key-1', priority: 'low' },
     ],
     server: { adminKey: 'operator-key-1' },

@@ -194,7 +194,7 @@ test('a provider that always fails ends the response; an unavailable one is wait
   const { id } = (await created.json()) as Response;
   const expired = await ended(id);
   assert.deepEqual([expired.status, expired.error!.code], ['failed', 'server_error']);
-  assert.match(expired.error!.message, /the deadline passed before the response could be made; the last attempt: 503/);
+  assert.match(expired.error!.message, /the deadline passed before the response was completed; the last attempt: 503/);
   const waited = await openai.responses.create({ model: 'gemini', input: 'x', background: true });
   await eventually(() => storm.stats().calls > 0, 'a call');
   storm.setFaults([]);

@@ -23,7 +23,8 @@ async function stage(t: TestContext, files: Readonly<Record<string, string>>, be
   t.after(() => rm(cwd, { recursive: true, force: true }));
   const provider = await startBatchProvider(t, behave);
   const a = { protocol: 'openai', baseUrl: provider.url, apiKey: 'sk-test', limits: { concurrency: 4 } };
-  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify({ server: { port }, providers: { a }, models: { fast: ['a/m'] } }));
+  const prices = { 'a/m': { input: 1, output: 2 } };
+  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify({ server: { port }, providers: { a }, models: { fast: ['a/m'] }, prices }));
   for (const [name, text] of Object.entries(files)) {
     await mkdir(join(cwd, name, '..'), { recursive: true });
     await writeFile(join(cwd, name), text);
@@ -44,7 +45,7 @@ test('three prompts in a text file, one command, results; the same command again
   const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
   const first = await run('run', 'prompts.txt');
   assert.equal(first.code, 0, first.stderr);
-  assert.match(first.stderr, /3 of 3 succeeded, 0 failed; wrote prompts\.results\.jsonl/);
+  assert.match(first.stderr, /3 of 3 succeeded, 0 failed, \$0\.\d+; wrote prompts\.results\.jsonl/);
   assert.deepEqual(await results('prompts.results.jsonl'), {
     'line-1': 'Answer to one.',
     'line-3': 'Answer to two.',

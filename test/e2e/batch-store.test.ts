@@ -57,7 +57,7 @@ test('a damaged database: requests go on, files and batches are refused with the
   await assert.rejects(create(gateway, chatLine('a')), isUnavailable(/the store is damaged/));
   await assert.rejects(gateway.openai.batches.retrieve('batch_1'), isUnavailable(/the store is damaged/));
   assert.equal((await gateway.chat()).status, 200);
-  await eventually(() => gateway.eventsOf('warning').some(({ message }) => /batches stand still/.test(message)), 'the warning');
+  await eventually(() => gateway.eventsOf('warning').some(({ message }) => /batches are paused/.test(message)), 'the warning');
 });
 
 test('a store that is full: what is new is refused with the reason, what was taken runs to its end', async (t) => {

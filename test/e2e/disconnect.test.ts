@@ -14,6 +14,7 @@ import { contentOf, eventually, startWorld, WAYS } from './world.ts';
 import type { Way, World } from './world.ts';
 
 const CONCURRENCY = 2;
+const LEAVERS = 32;
 
 interface Phase {
   readonly name: string;
@@ -139,6 +140,29 @@ describe('a caller who disconnects', { concurrency: 4 }, () => {
       for (const seen of await Promise.all(running)) assert.equal(seen.status, 200);
       await assertReturned(world, CONCURRENCY + 1);
       assert.equal(world.storms['a']!.stats().calls, CONCURRENCY);
+    });
+  }
+
+  for (const stream of [true, false]) {
+    it(`with ${LEAVERS - 1} others, again and again, costs those who stay nothing, ${stream ? 'streams' : 'plain responses'}`, async (t) => {
+      const world = await startWorld(t, { storms: { a: { timing: stream ? paced : {} } } });
+      const storm = world.storms['a']!;
+      for (let round = 1; round <= 3; round++) {
+        if (!stream) storm.setFaults([{ kind: 'silence' }]);
+        const caller = new AbortController();
+        const responses = Array.from({ length: LEAVERS }, () => post(world, stream, 'socket', caller.signal));
+        await eventually(() => storm.stats().running === LEAVERS, 'running calls');
+        caller.abort();
+        await Promise.all(responses);
+        storm.setFaults([]);
+        const seen = await world.ask({ max_tokens: 1 });
+        assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts')], [200, '1']);
+        await eventually(() => storm.stats().aborted === round * LEAVERS, 'closed connections');
+        await eventually(() => storm.stats().running === 0, 'the end of the calls');
+      }
+      const [target] = world.gateway.targets();
+      assert.deepEqual([target!.inFlight, target!.breaker.failureRatio, target!.breaker.state, target!.cooldownMs], [0, 0, 'closed', 0]);
+      assert.deepEqual([target!.learned.concurrency, target!.learned.limits, target!.health], [null, [], 1]);
     });
   }
 

@@ -121,13 +121,13 @@ test('what no batch can be is refused at once, with its place, and leaves nothin
     [{ requests: [{ params: {} }] }, /requests\.0\.custom_id: field required/],
     [{ requests: [one('a b')] }, /requests\.0\.custom_id: must be 1 to 64 letters/],
     [{ requests: [one('x'.repeat(65))] }, /requests\.0\.custom_id: must be 1 to 64 letters/],
-    [{ requests: [one('a'), one('b'), one('a')] }, /requests\.2\.custom_id: a is the custom_id of requests\.0 too/],
+    [{ requests: [one('a'), one('b'), one('a')] }, /requests\.2\.custom_id: a is also the custom_id of requests\.0/],
     [{ requests: [{ custom_id: 'a' }] }, /requests\.0\.params: field required/],
     [{ requests: [{ custom_id: 'a', params: [] }] }, /requests\.0\.params: must be an object/],
-    ['{"requests":[{"custom_id":"a","params":{"model":"fast"}}', /ends too soon/],
+    ['{"requests":[{"custom_id":"a","params":{"model":"fast"}}', /is truncated/],
     ['{"requests":[{"custom_id":"a","params":{nope}}]}', /requests\.0: it is/],
     ['{"requests":[{"custom_id":"a","params":{}}]} x', /not valid JSON/],
-    ['', /ends too soon/],
+    ['', /is truncated/],
   ] as const) {
     const response = await post('/v1/messages/batches', body);
     const answer = (await response.json()) as { type: string; error: { type: string; message: string } };

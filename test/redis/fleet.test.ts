@@ -110,3 +110,32 @@ async function countedCommands(port: number): Promise<number> {
   for (const [, name, count] of text.matchAll(/cmdstat_(\w+):calls=(\d+)/g)) if (ofClients.has(name!)) calls += Number(count);
   return calls;
 }
+
+void test('operators see at one instance what is its own and what is the whole fleet’s', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, {
+    url: redis.url,
+    storm: { timing: { plainMs: 1_500 } },
+    provider: { limits: { concurrency: 3, requestsPerMinute: 6_000 } },
+  });
+  const members = [await fleet.join(), await fleet.join(), await fleet.join()];
+  const asked = members.flatMap((member) => [member.ask(), member.ask()]);
+  await eventually(() => fleet.storm.stats().running === 3, 'as many calls as are allowed');
+  const at = async (member: (typeof members)[number], path: string): Promise<Record<string, never>> =>
+    (await (await fetch(`${member.url}${path}`)).json()) as Record<string, never>;
+  const queue = await at(members[1]!, '/admin/queue');
+  assert.deepEqual([queue['inFlight'], queue['fleet']!['inFlight']], [2, 6]);
+  assert.deepEqual([queue['fleet']!['instances'], queue['fleet']!['reported'], queue['fleet']!['waiting']], [3, 3, 3]);
+  const { targets, fleet: figures } = await at(members[2]!, '/admin/targets');
+  assert.equal((targets![0] as { limits: { limit: number }[] }).limits.find(({ limit }) => limit === 3)!.limit, 3);
+  assert.deepEqual(figures!['inFlightByTarget'], { 'p/m': 3 });
+  const { resources, fleet: known } = members[0]!.gateway.snapshot();
+  assert.deepEqual(known, { instances: 3, isLinked: true });
+  assert.ok(resources.some(({ share, limit }) => share !== undefined && limit === 6_000 && share < 6_000));
+  await Promise.all(asked);
+  await redis.stop();
+  await eventually(() => members[0]!.gateway.fleet!.isLinked === false, 'the store is missed');
+  const alone = await at(members[0]!, '/admin/queue');
+  assert.deepEqual([alone['fleet']!['isLinked'], alone['fleet']!['reported']], [false, 1]);
+});

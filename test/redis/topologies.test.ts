@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
+import type { JobStore } from '../../src/store/jobs/job-store.ts';
 import type { ExchangeReply } from '../../src/store/shared-store.ts';
 import { freePort, redisServer, skipWithoutRedis, startRedis } from './server.ts';
 
@@ -30,6 +31,34 @@ async function assertWorks(t: TestContext, url: string): Promise<void> {
   const reply: ExchangeReply = await shared.exchange([]);
   assert.deepEqual(reply, { members: [shared.member], grants: [] });
   await shared.leave([]);
+  await assertJobs(store.jobs!);
+}
+
+async function assertJobs(jobs: JobStore): Promise<void> {
+  const limits = { bytesMax: 1e9, openJobsMax: 10 };
+  const nowMs = Date.now();
+  const runner = await jobs.register({ machine: 'm', pid: 1, startedAtMs: 1 }, nowMs);
+  const job = {
+    id: 'j',
+    kind: 'k',
+    client: 'web',
+    dialect: 'd',
+    path: '/p',
+    priority: 'job',
+    createdAtMs: nowMs,
+    endsAtMs: nowMs + 1e6,
+    data: {},
+  };
+  assert.equal(await jobs.createJob(job, limits, [{ n: 0, customId: 'c', model: 'm', body: Buffer.from('{}') }]), 'created');
+  const { items } = await jobs.lease({ runner, job: 'j', model: 'm', countMax: 5, bytesMax: 1_000, nowMs });
+  assert.equal(await jobs.markSent(items[0]!), true);
+  assert.equal(
+    await jobs.completeItem(items[0]!, { succeeded: true, status: 200, facts: {}, body: Buffer.from('{}'), error: null }),
+    'last',
+  );
+  await jobs.changeJob('j', ['in_progress'], { state: 'completed', keepUntilMs: nowMs });
+  assert.deepEqual(await jobs.beat({ runner, nowMs, silenceMaxMs: 15_000, machine: 'm', pid: 1, startedAtMs: 1 }), []);
+  while (await jobs.sweep());
 }
 
 async function command(port: number, ...texts: readonly string[]): Promise<void> {

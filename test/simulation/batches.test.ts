@@ -25,16 +25,23 @@ const REFILL_MS = MINUTE_MS / PER_MINUTE;
 
 type Calls = { readonly [M in keyof JobStore]: (...args: never[]) => Promise<unknown> };
 
+/** Every `everyMs` the disk stops for `forMs`, and the calls of that time end together. */
+interface Stalls {
+  readonly everyMs: number;
+  readonly forMs: number;
+}
+
 /** Each call takes up to 20 ms, and one in a hundred fails: half of these after they have done their work. */
-function flaky(jobs: JobStore, clock: ManualClock, seed: number): JobStore {
+function flaky(jobs: JobStore, clock: ManualClock, seed: number, stalls: Stalls | null): JobStore {
   const random = createSeededRandom(seed);
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => void clock.schedule(ms, resolve));
+  const stalledMs = (): number => (stalls === null ? 0 : Math.max(0, stalls.forMs - (clock.now() % stalls.everyMs)));
   return new Proxy(jobs, {
     get(target, name: keyof JobStore) {
       const method = (target as unknown as Calls)[name];
       if (name === 'close') return () => target.close();
       return async (...args: never[]) => {
-        await sleep(random.next() * 20);
+        await sleep(random.next() * 20 + stalledMs());
         const draw = random.next();
         if (draw < 0.005) throw new StoreFailure('io_error', 'the disk failed');
         const outcome = await method.apply(target, args);
@@ -73,13 +80,14 @@ interface Scene {
   readonly callers: boolean;
   readonly minutes: number;
   readonly faults?: ProviderBehaviour['faults'];
+  readonly stalls?: Stalls;
 }
 
-async function play({ seed, limits, items, callers, minutes, faults = [] }: Scene): Promise<Played> {
+async function play({ seed, limits, items, callers, minutes, faults = [], stalls }: Scene): Promise<Played> {
   const clock = createManualClock();
   const memory = await openStore('memory:', { clock, onWarning: () => {} });
   await memory.jobs!.listFiles({ client: 'batch', limit: 1 }); // opened in real time
-  const jobs = flaky(memory.jobs!, clock, seed);
+  const jobs = flaky(memory.jobs!, clock, seed, stalls ?? null);
   const config: ConfigInput = {
     providers: { a: { protocol: 'openai', baseUrl: 'http://a.invalid/v1', apiKey: 'k', limits } },
     models: { fast: ['a/m'] },
@@ -178,6 +186,15 @@ const requests = { requestsPerMinute: PER_MINUTE, burst: BURST };
 const faults = [{ kind: 'server_error', probability: 0.03 }, { kind: 'reset', probability: 0.01 }] as const; // prettier-ignore
 
 const MINUTES = 3;
+
+test('a disk that stalls releases no burst of calls: the limit of the provider holds', async (t) => {
+  const items = PER_MINUTE;
+  const stalls = { everyMs: 20_000, forMs: 6_000 };
+  const played = await play({ seed: 1, limits: requests, items, callers: false, minutes: 2, stalls });
+  assertOneEach(played, items);
+  t.diagnostic(`${played.calls.length} calls for ${items} items, ${played.violations} above the limit`);
+  assert.equal(played.violations, 0);
+});
 
 for (const seed of [1]) {
   test(`a batch alone uses the limit, despite faults of provider and store (seed ${seed})`, async (t) => {

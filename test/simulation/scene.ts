@@ -5,6 +5,7 @@ import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import type { StoreFaults } from '../../src/testing/faulty-store.ts';
 import type { ProviderLimits } from '../../src/testing/provider-limits.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import { SIMULATED_DIALECTS } from '../../src/testing/dialects/names.ts';
 import type { SimulatedFault, SimulatedFaultKind } from '../../src/testing/simulated-faults.ts';
 import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
 import type { Load, LoadKind, Poison } from '../../src/testing/workload.ts';
@@ -57,7 +58,47 @@ class Dice {
   }
 }
 
+/** From here on, providers and callers use different dialects. */
+export const MIXED_SEEDS_FROM = 1_000_000;
+
 export function sceneOf(seed: number): Scene {
+  const scene = plainSceneOf(seed);
+  return seed < MIXED_SEEDS_FROM ? scene : withDialects(scene, new Dice(createSeededRandom(seed + 0.7)));
+}
+
+/**
+ * The same scene with a random protocol for each provider, and a random dialect for each kind of request. Every request has an output
+ * limit, which all providers but Gemini's count at admission: a conversion to Anthropic's dialect adds one, which the gateway does not reserve.
+ */
+function withDialects(scene: Scene, dice: Dice): Scene {
+  const protocols = ['openai', 'anthropic', 'gemini'] as const;
+  const names = Object.keys(scene.config.providers ?? {});
+  const first = dice.whole(0, 2);
+  const providers = Object.entries(scene.config.providers ?? {}).map(([name, provider]) => {
+    const protocol = protocols[(first + names.indexOf(name)) % 3]!;
+    return [name, { ...provider, protocol }] as const;
+  });
+  const spoken = (load: Load): Load => ({
+    ...load,
+    kinds: load.kinds.map((kind) => ({ outputBound: SPOKEN_BOUND, ...kind, dialect: dice.one(SIMULATED_DIALECTS) })),
+  });
+  return {
+    ...scene,
+    config: { ...scene.config, providers: Object.fromEntries(providers) },
+    providers: Object.fromEntries(
+      providers.map(([name, { protocol }]) => [
+        name,
+        { ...scene.providers[name], ...(protocol === 'gemini' ? {} : { countsOutput: 'bound' as const }) },
+      ]),
+    ),
+    load: spoken(scene.load),
+    poison: scene.poison === null ? null : spoken(scene.poison),
+  };
+}
+
+const SPOKEN_BOUND = { p50: 150, p95: 600 };
+
+function plainSceneOf(seed: number): Scene {
   const dice = new Dice(createSeededRandom(seed));
   const names = ['a', 'b', 'c'].slice(0, dice.one([1, 2, 2, 2, 3, 3]));
   const loadFactor = dice.one([0.4, 0.8, 1, 1.3, 2, 3]);

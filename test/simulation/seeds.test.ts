@@ -22,7 +22,7 @@ const seeds =
  * after this long, unless `SEEDS` asks for them, so that the seeds do not keep the other tests from finishing.
  */
 const TIME_MS_MAX = env['SEEDS'] === undefined ? 120_000 : Infinity;
-const SEEDS_MIN = 60;
+const SEEDS_MIN = 30;
 
 /** The most that one seed may cost on average, in milliseconds of a core; 1,000 seeds in four minutes on two cores are 480. */
 const CPU_MS_MAX = 480;

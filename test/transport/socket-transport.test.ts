@@ -1,6 +1,7 @@
 /** Which connection a call gets. Time is driven by hand, the sockets are real. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import dns from 'node:dns';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
@@ -114,4 +115,21 @@ test('the connection that served last serves first', async (t) => {
   await next();
   await next();
   assert.deepEqual(served, [served[0], served[0]], `one and the same, as ${last} or another that came last`);
+});
+
+test('a name with several addresses is reached at one that listens', async (t) => {
+  const server = createServer((socket) => socket.on('data', () => socket.end(fine())).on('error', () => {}));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  // The first one refuses connections.
+  const addresses = [
+    { address: '127.0.0.2', family: 4 },
+    { address: '127.0.0.1', family: 4 },
+  ];
+  t.mock.method(dns, 'lookup', (_name: string, _options: unknown, done: (error: null, found: object[]) => void) => done(null, addresses));
+  const clock = createManualClock();
+  const transport = await createHttpTransport({ clock, client: 'sockets' });
+  t.after(() => transport.close());
+  assert.equal(await ask(transport, clock, `http://provider.test:${(server.address() as AddressInfo).port}`), 'whole');
 });

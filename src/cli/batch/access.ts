@@ -13,6 +13,7 @@ import type { AccessFlags } from './flags.ts';
 import { OperatorError } from '../fail.ts';
 import { findConfig } from '../find-config.ts';
 import { BatchApi, type Fetch } from './api.ts';
+import { gatewayAt, ownGateway, type OwnGateway } from '../own-gateway.ts';
 
 /** Timeout for detecting a running gateway, in milliseconds. */
 const DETECT_TIMEOUT_MS = 500;
@@ -29,13 +30,14 @@ export interface Access {
 export async function openAccess(flags: AccessFlags): Promise<Access> {
   const key = flags.key ?? process.env['BREAKWATER_KEY'] ?? null;
   if (flags.url !== undefined) {
-    if (!(await isGateway(flags.url))) throw new OperatorError([`${flags.url}: no gateway responds there`]);
-    return remote(flags.url, key);
+    const gateway = gatewayAt(flags.url);
+    if (!(await isGateway(gateway))) throw new OperatorError([`${flags.url}: no gateway responds there`]);
+    return remote(gateway, key);
   }
   const { config, file } = await findConfig({ config: flags.config });
-  const { host, port } = config.server;
-  const url = `http://${host.includes(':') ? `[${host}]` : host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
-  if (port !== 0 && (await isGateway(url))) return remote(url, key ?? keyOf(config));
+  const own = await ownGateway(config);
+  if (config.server.port !== 0 && (await isGateway(own))) return remote(own, key ?? keyOf(config));
+  await own.close();
   if (Object.keys(config.providers).length > 0) return inProcess(config, key ?? keyOf(config));
   if (flags.demo !== true) {
     const found = file === null ? 'no provider is configured' : `${file}: providers: none configured`;
@@ -51,11 +53,11 @@ function keyOf({ clients }: Config): string | null {
   return clients.find((client) => client.key !== null)?.key ?? null;
 }
 
-function remote(url: string, key: string | null): Access {
-  return { api: new BatchApi(fetch, url, key), isRemote: true, place: url, close: async () => {} };
+function remote({ url, fetch, close }: OwnGateway, key: string | null): Access {
+  return { api: new BatchApi(fetch, url, key), isRemote: true, place: url, close };
 }
 
-async function isGateway(url: string): Promise<boolean> {
+async function isGateway({ url, fetch }: OwnGateway): Promise<boolean> {
   const leaving = new AbortController();
   const timer = systemClock.schedule(DETECT_TIMEOUT_MS, () => leaving.abort());
   try {

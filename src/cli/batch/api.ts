@@ -11,6 +11,12 @@ export interface BatchObject {
   readonly output_file_id: string | null;
   readonly error_file_id: string | null;
   readonly errors: { readonly data: readonly { readonly line: number | null; readonly message: string }[] } | null;
+  readonly breakwater?: {
+    readonly handed_over?: number;
+    /** Of a batch that has ended, over the requests with a known price. */
+    readonly cost_usd?: number;
+    readonly priced_requests?: number;
+  };
   readonly request_counts: { readonly total: number; readonly completed: number; readonly failed: number };
   readonly metadata: Readonly<Record<string, string>> | null;
 }
@@ -92,8 +98,8 @@ function messageIn(text: string): string | null {
   }
 }
 
-export function countsOf({ status, request_counts: counts }: BatchObject): Counts {
-  return { status, ...counts };
+export function countsOf({ status, request_counts: counts, breakwater }: BatchObject): Counts {
+  return { status, ...counts, ...(breakwater?.handed_over !== undefined && { handedOver: breakwater.handed_over }) };
 }
 
 export function hasEnded({ status }: BatchObject): boolean {

@@ -6,6 +6,8 @@ export interface Counts {
   readonly total: number;
   readonly completed: number;
   readonly failed: number;
+  /** Requests at a provider's own batch API, which end together at a time that is not known. */
+  readonly handedOver?: number;
 }
 
 const BAR_LENGTH = 24;
@@ -35,7 +37,7 @@ export class Progress {
 }
 
 export function renderProgress(counts: Counts, { perSecond, leftMs }: Pace): string {
-  const { status, total, completed, failed } = counts;
+  const { status, total, completed, failed, handedOver = 0 } = counts;
   if (total === 0) return `${status} …`;
   const done = completed + failed;
   const filled = Math.floor((done / total) * BAR_LENGTH);
@@ -43,7 +45,8 @@ export function renderProgress(counts: Counts, { perSecond, leftMs }: Pace): str
   const parts = [`${bar} ${done}/${total}`, `${Math.floor((done / total) * 100)} %`];
   if (done < total && perSecond !== null) parts.push(rateText(perSecond));
   parts.push(failed === 0 ? 'no failures' : `${failed} failed`);
-  if (done < total)
+  if (done < total && handedOver > 0) parts.push(`${handedOver} in a batch of the provider`);
+  else if (done < total)
     parts.push(leftMs === null ? (perSecond === null ? status : 'waiting: nothing has finished recently') : `${timeText(leftMs)} left`);
   else parts.push(status);
   return parts.join('  ');

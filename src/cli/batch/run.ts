@@ -150,9 +150,19 @@ async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFl
   const output = flags.output ?? `${file.replace(/\/+$/, '').slice(0, -extname(file).length || undefined)}.results.jsonl`;
   const errors = output.replace(/(?:\.results)?(\.jsonl)?$/, '.errors.jsonl');
   const files = status === 'failed' ? [] : await saveResults(api, batch, output, errors);
-  const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed`;
-  show.note({ type: 'done', id, status, ...counts, files }, files.length === 0 ? result : `${result}; wrote ${files.join(' and ')}`);
+  const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costText(batch)}`;
+  show.note(
+    { type: 'done', id, status, ...counts, costUsd: batch.breakwater?.cost_usd, files },
+    files.length === 0 ? result : `${result}; wrote ${files.join(' and ')}`,
+  );
   if (status !== 'completed' || counts.failed > 0) process.exitCode = 1;
+}
+
+/** `, $0.0123`; empty if no price is known. */
+function costText({ breakwater, request_counts: { total } }: BatchObject): string {
+  const { cost_usd: usd, priced_requests: priced = 0 } = breakwater ?? {};
+  if (usd === undefined) return '';
+  return `, $${Number(usd.toPrecision(3))}${priced < total ? ` for the ${priced} with a known price` : ''}`;
 }
 
 /** Text on stderr, or JSON lines on stdout. */

@@ -31,6 +31,7 @@ export function readLoad(spec: string, config: Config): Load {
   const deadlineMs = deadlineOf(given.get('deadline'), faults);
   const kind = (model: string): Omit<LoadKind, 'weight' | 'priority'> => ({
     model,
+    dialect: 'openai-chat',
     stream: number('stream', 0.5, 0, 1),
     inputTokens: { p50: input, p95: input * TAIL },
     outputTokens: { p50: output, p95: output * TAIL },

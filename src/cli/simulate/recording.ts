@@ -1,6 +1,7 @@
 /** Reads a request log (docs/requests-file.md) as a load, and derives the behaviour of its targets. */
 import type { Operation } from '../../core/request.ts';
 import type { Config } from '../../gateway/config/index.ts';
+import type { SimulatedDialectName } from '../../testing/dialects/names.ts';
 import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
 import type { SimulatedRequest } from '../../testing/workload.ts';
 import { OperatorError } from '../fail.ts';
@@ -13,11 +14,19 @@ export interface Recording {
   readonly targets: ReadonlyMap<string, ModelBehaviour>;
   /** Lines that were skipped or changed, with the reason. */
   readonly notes: readonly string[];
+  /** Epoch of the first request, in milliseconds; null for a generated load. */
+  readonly firstAt: number | null;
 }
 
 /** Upper bound for one run: an hour at about 50 requests per second. */
 const REQUESTS_MAX = 200_000;
 const FAULTS_SHOWN_MAX = 5;
+/** The dialect of a caller by its protocol. The log does not distinguish OpenAI's two: chat is assumed. */
+const DIALECTS: Readonly<Record<string, SimulatedDialectName>> = {
+  openai: 'openai-chat',
+  anthropic: 'anthropic-messages',
+  gemini: 'gemini',
+};
 const REPLAYED: ReadonlySet<string> = new Set<Operation>(['chat', 'completions', 'embeddings']);
 
 /**
@@ -73,7 +82,7 @@ class RecordingReader {
     if (this.#kept.length === 0) throw new OperatorError([`${this.#path}: contains no request that can be replayed`, ...notes]);
     const firstAt = this.#kept.reduce((first, { at }) => Math.min(first, at), Infinity);
     const requests = this.#kept.map(({ at, request }) => ({ ...request, atMs: at - firstAt }));
-    return { requests, targets: this.#targets.behaviours, notes };
+    return { requests, targets: this.#targets.behaviours, notes, firstAt };
   }
 
   #keep(line: RecordLine): void {
@@ -104,6 +113,7 @@ function toRequest(line: RecordLine, index: number, config: Config): ReplayReque
   return {
     id: `r${index + 1}`,
     model: line.model,
+    dialect: DIALECTS[line.protocol ?? 'openai'] ?? 'openai-chat',
     client: config.clients.length === 0 ? null : line.client,
     priority: line.priority ?? null,
     deadlineMs: deadlineOf(line, config),

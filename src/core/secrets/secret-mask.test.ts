@@ -124,3 +124,34 @@ test('bytes that look like a secret at the end are passed on at the end', () => 
   assert.deepEqual(byPart, [1, 1, 1]);
   assert.equal(text, 'all is well, sk-line');
 });
+
+test('a search in one JSON string finds what a search in its bytes finds', () => {
+  const insides = [
+    '',
+    'hello',
+    'sk-',
+    'sk-l',
+    `${KEY}`,
+    `a ${KEY} b`,
+    `x ${KEY.slice(0, 9)}`,
+    'sk-live is a word',
+    KEY.slice(1),
+    KEY.slice(3),
+    KEY.slice(4),
+  ];
+  for (const inside of [...insides, '\\u0073k', 'é'.repeat(9), `é ${KEY.slice(0, 5)}`]) {
+    const text = `"${Buffer.from(inside).toString('latin1')}"`;
+    assert.equal(mask.scan!.touchesString(text, 0, text.length - 1), mask.scan!.touches(Buffer.from(text, 'latin1')), inside);
+  }
+});
+
+test('a secret with a quote or a control character may extend beyond one JSON string', () => {
+  assert.equal(mask.scan!.isWithinStrings, true);
+  for (const odd of ['pass"word-77', 'pass\nword-77']) assert.equal(new SecretMask([odd]).scan!.isWithinStrings, false);
+});
+
+test('a short text that is free of secrets is found to be so', () => {
+  for (const text of ['req_0123456789', `a${KEY.slice(0, 7)}b`]) assert.equal(mask.scan!.isFreeOf(text), true, text);
+  for (const text of [KEY, `id ${KEY}`, 'caf\u00e9 with a secret', 'an \\u0073 escape', 'x'.repeat(300)])
+    assert.equal(mask.scan!.isFreeOf(text), false, text);
+});

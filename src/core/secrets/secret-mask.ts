@@ -35,7 +35,7 @@ export class SecretMask {
 
   /** The text with secrets masked. */
   text(text: string): string {
-    if (this.scan === null || text.length < FORM_LENGTH_MIN) return text;
+    if (this.scan === null || text.length < FORM_LENGTH_MIN || this.scan.isFreeOf(text)) return text;
     const bytes = Buffer.from(text);
     const masked = this.bytes(bytes);
     return masked === bytes ? text : asBuffer(masked).toString();

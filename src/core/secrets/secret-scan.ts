@@ -6,6 +6,10 @@
 
 const KEY_BYTES = 4;
 const QUOTE = 0x22;
+const SPACE = 0x20;
+const BACKSLASH = 0x5c;
+/** Ids and header values are shorter, in characters. */
+const SHORT_LENGTH_MAX = 256;
 /** A part of at most this many bytes reveals nothing of a secret, so an event that ends with it is not held back. */
 const HIDDEN_MAX = 3;
 
@@ -62,6 +66,20 @@ class Window {
     return -1;
   }
 
+  /** The same in text of one character per byte, up to `end`. */
+  nextInText(text: string, from: number, end: number): number {
+    const shifts = this.#shifts;
+    const reach = this.#length - 1;
+    let last = from + reach;
+    while (last < end) {
+      const shift = shifts[(text.charCodeAt(last - 1) << 8) | text.charCodeAt(last)]!;
+      if (shift > 0) last += shift;
+      else if (this.#beginnings.has(keyIn(text, last - reach))) return last - reach;
+      else last++;
+    }
+    return -1;
+  }
+
   at(bytes: Uint8Array, position: number): readonly Beginning[] {
     return this.#beginnings.get(keyAt(bytes, position)) ?? [];
   }
@@ -80,9 +98,14 @@ export class SecretScan {
   readonly #parts = new Window(KEY_BYTES);
   /** The first one to three bytes of every form, as latin1. */
   readonly #starts = new Set<string>();
+  /** By byte: 1 if one of them ends with it. */
+  readonly #startEnds = new Uint8Array(256);
   readonly #lengthMax: number;
+  /** No form contains a quote or a control character, so that none extends beyond one JSON string. */
+  readonly isWithinStrings: boolean;
 
   constructor(forms: readonly Buffer[]) {
+    this.isWithinStrings = !forms.some((form) => form.some((byte) => byte < SPACE || byte === QUOTE));
     this.#parts.add(ESCAPE, { form: ESCAPE, skipped: 0 });
     this.#lengthMax = Math.max(0, ...forms.map((form) => form.length));
     for (const form of forms) {
@@ -91,6 +114,7 @@ export class SecretScan {
       for (let skipped = 1; skipped <= HIDDEN_MAX; skipped++) {
         this.#parts.add(Buffer.concat([Buffer.of(QUOTE), form.subarray(skipped)]), { form, skipped });
         this.#starts.add(form.toString('latin1', 0, skipped));
+        this.#startEnds[form[skipped - 1]!] = 1;
       }
     }
   }
@@ -113,6 +137,18 @@ export class SecretScan {
     return false;
   }
 
+  /** True: a short text of ASCII without secrets and escapes. False: unknown. */
+  isFreeOf(text: string): boolean {
+    if (text.length > SHORT_LENGTH_MAX) return false;
+    for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f || text.charCodeAt(at) === BACKSLASH) return false;
+    return this.#wholes.nextInText(text, 0, text.length) < 0;
+  }
+
+  /** As `touches`, for the inside of one JSON string in text of one character per byte; `from` is the position of its opening quote. */
+  touchesString(text: string, from: number, end: number): boolean {
+    return this.#parts.nextInText(text, from, end) >= 0 && this.touches(Buffer.from(text.slice(from, end + 1), 'latin1'));
+  }
+
   /** Number of bytes at the end that may be the beginning of a secret. */
   openTail(bytes: Uint8Array): number {
     const from = Math.max(0, bytes.length - this.#lengthMax);
@@ -122,6 +158,7 @@ export class SecretScan {
         if (length > 0 && length < form.length && begin + length === bytes.length) return length;
       }
     }
+    if (bytes.length === 0 || this.#startEnds[bytes[bytes.length - 1]!] === 0) return 0;
     for (let length = Math.min(HIDDEN_MAX, bytes.length); length > 0; length--) {
       let tail = '';
       for (let at = bytes.length - length; at < bytes.length; at++) tail += String.fromCharCode(bytes[at]!);
@@ -150,6 +187,10 @@ export function isWhole({ form, skipped, length }: Found): boolean {
 
 function keyAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
+
+function keyIn(text: string, at: number): number {
+  return (text.charCodeAt(at) << 24) | (text.charCodeAt(at + 1) << 16) | (text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3);
 }
 
 /** Null: neither a whole form nor a part at the end of a JSON string. */

@@ -60,6 +60,7 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     forwardHeaders: readForwardHeaders(input, traits.forwardHeaders, path, faults),
     local: traits.local || isLocal,
     prefill,
+    nativeBatches: input.nativeBatches ?? traits.nativeBatches,
     name,
     preset: presetName,
     protocol,

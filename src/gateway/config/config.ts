@@ -8,7 +8,7 @@ import type { EngineName, LocalTask } from '../../local/engine.ts';
 import type { EndpointSettings } from '../../endpoint/settings.ts';
 import type { IdentityConfig } from './identity.ts';
 import type { ConfiguredProtocol, PresetName, ProviderTraits } from './presets.ts';
-import type { batchSettings, serverSettings, telemetrySettings } from './schema.ts';
+import type { batchSettings, clusterSettings, serverSettings, telemetrySettings } from './schema.ts';
 
 /** Recursively readonly. */
 export type Frozen<T> = T extends (...args: never) => unknown
@@ -179,6 +179,7 @@ export interface Config {
   /** By `provider/model` or model. */
   readonly prices: Readonly<Record<string, Price>>;
   readonly store: StoreConfig;
+  readonly cluster: Frozen<typeof clusterSettings.defaults>;
   readonly batch: Frozen<typeof batchSettings.defaults>;
   readonly telemetry: TelemetryConfig;
   /** Every value that must not be shown, logged or passed on (`secrets.ts`); derived, not a setting. */

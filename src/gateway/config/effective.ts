@@ -38,8 +38,9 @@ function showConfig(config: Config): Record<string, unknown> {
     clients: config.clients.map(showClient),
     prices: mapValues(config.prices, showPrice),
     store: showStore(config.store),
+    cluster: { ...config.cluster },
     batch: withUnits(config.batch),
-    telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
+    telemetry: { ...telemetry, traces: { ...traces, endpoint: maskUrls(traces.endpoint) } },
   };
 }
 
@@ -63,6 +64,7 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
     })),
     ...showEngine(provider.engine),
     prefill: provider.prefill,
+    nativeBatches: provider.nativeBatches,
     ...(withUnits(provider.policy) as object),
   };
 }

@@ -46,7 +46,7 @@ function timed<W extends string = never>(message: string, min: string, max: stri
   const pattern = `^(${words}${durationPattern}|.*${templatePattern}.*)$`;
   return z
     .string({ error })
-    .meta({ pattern })
+    .meta({ pattern, range: `${min} to ${max}` })
     .transform((given, context): number | W => {
       if (isWord?.(given) === true) return given;
       const value = parseDuration(given);
@@ -135,11 +135,16 @@ export interface Setting<Full, S extends z.ZodType> {
   readonly defaults: Full;
 }
 
-/** A single setting with its default, in the form of a config file. */
-export function setting<S extends z.ZodType>(schema: S, fallback: z.input<S>, text: string): Setting<z.output<S>, S> {
+/** A single setting with its default, in the form of a config file. `examples` are for the JSON Schema and docs/configuration.md. */
+export function setting<S extends z.ZodType>(
+  schema: S,
+  fallback: z.input<S>,
+  text: string,
+  ...examples: z.input<S>[]
+): Setting<z.output<S>, S> {
   const shown = typeof fallback === 'string' && fallback !== '' ? fallback : JSON.stringify(fallback);
   return {
-    schema: schema.meta({ description: `${text} Default: ${shown}.`, default: fallback }),
+    schema: schema.meta({ description: `${text} Default: ${shown}.`, default: fallback, ...(examples.length > 0 && { examples }) }),
     defaults: schema.parse(fallback),
   };
 }

@@ -1,7 +1,7 @@
 /** The configuration of Breakwater: the exports for other folders. */
 export type { ClientConfig, Config, LimitsConfig, PassThroughConfig, ProviderConfig, TargetSpec } from './config.ts';
 export { patternFlags, type Policy } from './policy-schema.ts';
-export type { ConfigInput } from './schema.ts';
+export type { ConfigInput } from './config-input.ts';
 export type { FoundProvider, Probe, SkippedProvider } from './environment.ts';
 export type { ModelLists, ResolvedModel } from './resolve-model.ts';
 export type { ConfigResult } from './parse-config.ts';

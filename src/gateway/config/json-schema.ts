@@ -5,14 +5,30 @@ import { configSchema } from './schema.ts';
 
 /** The JSON Schema of a config file, draft 2020-12. */
 export function configJsonSchema(): Record<string, unknown> {
+  const schema = describedSchema();
+  dropRanges(schema);
+  return schema;
+}
+
+/** `range` is not a keyword of JSON Schema. */
+function dropRanges(node: unknown): void {
+  if (typeof node !== 'object' || node === null) return;
+  if ('range' in node && typeof node.range === 'string') Reflect.deleteProperty(node, 'range');
+  for (const child of Object.values(node)) dropRanges(child);
+}
+
+/** The same, with the `range` of durations, for docs/configuration.md. */
+export function describedSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     unrepresentable: 'any',
     override: ({ jsonSchema, zodSchema }) => {
       // A setting may accept a function, which only the library can pass.
       if (jsonSchema.anyOf !== undefined) jsonSchema.anyOf = jsonSchema.anyOf.filter((branch) => Object.keys(branch).length > 0);
-      const fallback = z.globalRegistry.get(zodSchema)?.['default'];
+      const meta = z.globalRegistry.get(zodSchema);
+      const fallback = meta?.['default'];
       if (fallback !== undefined && jsonSchema.$ref === undefined) jsonSchema.default = fallback;
+      if (Array.isArray(meta?.['examples'])) jsonSchema.examples = meta['examples'];
       allowTemplate(jsonSchema);
     },
   });

@@ -9,20 +9,22 @@ const targetName = z
 
 const targetSchema = z
   .strictObject({
-    target: targetName.describe('provider/model'),
-    weight: amount(Number.MIN_VALUE, 1e6, 'must be a number above 0').describe('Its weight in its tier, above 0. Default: 1.').optional(),
+    target: targetName.meta({ description: 'The target, as provider/model.', examples: ['openai/gpt-4o-mini'] }),
+    weight: amount(Number.MIN_VALUE, 1e6, 'must be a number above 0')
+      .meta({ description: 'The share of requests relative to the other targets of the tier, above 0. Default: 1.', examples: [3] })
+      .optional(),
     set: z
       .record(z.string(), z.unknown(), { error: 'must be an object of request fields' })
-      .describe('Top-level request fields to set for this target. Default: none.')
+      .meta({ description: 'Top-level request fields to set for this target. Default: none.', examples: [{ temperature: 0 }] })
       .optional(),
     drop: z
       .array(text(), { error: 'must be a list of request fields' })
-      .describe('Top-level request fields to remove for this target. Default: none.')
+      .meta({ description: 'Top-level request fields to remove for this target. Default: none.', examples: [['logit_bias']] })
       .optional(),
     equivalent: flag<never>().describe('Its embeddings are interchangeable with those of the other targets. Default: false.').optional(),
     prefill: flag<never>().describe("Whether it continues a partial response. Default: the provider's.").optional(),
   })
-  .meta({ id: 'Target', description: 'A target, with its request adjustments.' });
+  .meta({ id: 'Target', description: '`provider/model`, or this object: a target with adjustments of its requests.' });
 
 const oneTarget = z.union([targetName, targetSchema], { error: 'must be a target: provider/model, or an object with target' });
 const tier = z.array(oneTarget).min(1, { error: 'must not be an empty tier' }).max(1000);
@@ -41,13 +43,15 @@ const modelObject = z
   .strictObject({
     targets,
     patience: duration('0ms', '1h')
-      .describe(
-        'How long to wait for a better tier before using a worse one. Default: 1s; before a local tier below remote ones, until the deadline.',
-      )
+      .meta({
+        description:
+          'How long to wait for a better tier before using a worse one. Default: 1s; before a local tier below remote ones, until the deadline.',
+        examples: ['2s'],
+      })
       .optional(),
     ...policyKeys,
   })
-  .meta({ id: 'Model', description: 'A route: tiers of targets, and its own policies.' });
+  .meta({ id: 'Model', description: 'A list of targets, or this object: targets in tiers, with policies of their own.' });
 
 export const modelSchema = z.union([targets, modelObject], { error: 'must be a list of targets, or an object with targets' });
 

@@ -6,7 +6,7 @@ import { isLoopbackHost } from './loopback.ts';
 
 /** Loops through another host name or proxy are not detected. */
 export function ownAddressFaults({ server, providers }: Config): ConfigFault[] {
-  if (server.port === 0) return [];
+  if (server.port === 0 || server.socket !== '') return [];
   const loops = Object.values(providers).filter(({ baseUrl }) => baseUrl !== '' && isOwn(new URL(baseUrl), server));
   return loops.map(({ name, baseUrl }) => {
     const path = `providers.${name}.baseUrl`;

@@ -14,7 +14,7 @@ import { interpolate, type Environment } from './interpolate.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { policySettings } from './policy-schema.ts';
 import { overlay } from './resolve-policy.ts';
-import { batchSettings, serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
+import { batchSettings, clusterSettings, serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
 import { readShape } from './shape.ts';
 import { secretsOf } from './secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
@@ -89,10 +89,12 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
   put(server, 'host', host);
   put(server, 'port', port);
   if (server !== null && Object.keys(server).length > 0) root['server'] = server;
-  if ((root['clients'] ?? undefined) === undefined && (env['BREAKWATER_KEY'] ?? '') !== '') {
-    root['clients'] = [{ name: 'default', key: env['BREAKWATER_KEY'] }];
-  }
+  const key = env['BREAKWATER_KEY'] || (needsKey(server) ? env['BREAKWATER_GENERATED_KEY'] : '');
+  if ((root['clients'] ?? undefined) === undefined && (key ?? '') !== '') root['clients'] = [{ name: 'default', key }];
   const telemetry = section(root, 'telemetry');
+  const traces = telemetry === null ? null : section(telemetry, 'traces');
+  if (traces !== null && traces['endpoint'] === undefined) put(traces, 'endpoint', otlpEndpoint(env));
+  if (traces !== null && Object.keys(traces).length > 0) root['telemetry'] = Object.assign(telemetry!, { traces });
   if (telemetry !== null && logLevel !== undefined) {
     const logs = section(telemetry, 'logs');
     put(logs, 'level', logLevel);
@@ -100,6 +102,18 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
     root['telemetry'] = telemetry;
   }
   return root;
+}
+
+/** Whether the given settings open the gateway to the network; its key may then be a generated one. */
+function needsKey(server: Record<string, unknown> | null): boolean {
+  const { host, socket = '', allowAnonymous } = server ?? {};
+  return typeof host === 'string' && !isLoopbackHost(host) && socket === '' && allowAnonymous !== true && allowAnonymous !== 'true';
+}
+
+/** The endpoint of OpenTelemetry's own variables; undefined: none, or they switch traces off. */
+function otlpEndpoint(env: Environment): string | undefined {
+  if (env['OTEL_SDK_DISABLED'] === 'true' || env['OTEL_TRACES_EXPORTER'] === 'none') return undefined;
+  return env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
 }
 
 /** A block of the config: empty if missing, null if it is not an object. */
@@ -121,15 +135,16 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
   const isNamed = Object.values(models).some((model) => model.tiers.flat().some(({ provider }) => provider === builtinProviderName));
   if (isNamed && !providerNames.has(builtinProviderName)) providers[builtinProviderName] = builtinProvider;
   const config: Config = {
-    server: buildServer(parsed, providerNames, faults),
+    server: buildServer(parsed, providerNames, options, faults),
     providers,
     models,
     policy: overlay(policySettings.defaults, parsed.policy),
     clients: buildClients(parsed.clients ?? [], providerNames, faults),
     prices: record(Object.entries(parsed.prices ?? {}), buildPrice),
     store: buildStore(parsed.store, options, faults),
+    cluster: overlay(clusterSettings.defaults, parsed.cluster),
     batch: overlay(batchSettings.defaults, parsed.batch),
-    telemetry: buildTelemetry(parsed, options),
+    telemetry: buildTelemetry(parsed, options, faults),
     secrets: [],
   };
   checkPolicies(config, parsed, faults);
@@ -148,7 +163,12 @@ function resolveChecks(parsed: ParsedInput, directory: string): void {
   }
 }
 
-function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, faults: FaultList): Config['server'] {
+function buildServer(
+  parsed: ParsedInput,
+  providerNames: ReadonlySet<string>,
+  { directory }: ParseOptions,
+  faults: FaultList,
+): Config['server'] {
   const clientNames = new Set((parsed.clients ?? []).map((client) => client.name));
   const passThrough = (parsed.server?.passThrough ?? []).map((entry, index): PassThroughConfig => {
     const path = ['server', 'passThrough', index];
@@ -158,7 +178,17 @@ function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, fa
     }
     return { path: entry.path, provider: entry.provider, clients: entry.clients ?? null };
   });
-  return { ...overlay(serverSettings.defaults, parsed.server), passThrough };
+  const server = overlay(serverSettings.defaults, parsed.server);
+  const { socket, tls } = server;
+  checkListener(server, faults);
+  const path = (given: string): string => (given === '' ? '' : resolve(directory ?? '.', given));
+  return { ...server, socket: path(socket), tls: { cert: path(tls.cert), key: path(tls.key) }, passThrough };
+}
+
+function checkListener({ socket, tls }: Pick<Config['server'], 'socket' | 'tls'>, faults: FaultList): void {
+  if ((tls.cert === '') !== (tls.key === ''))
+    faults.add(['server', 'tls', tls.cert === '' ? 'cert' : 'key'], 'is missing; cert and key belong together');
+  if (socket !== '' && tls.cert !== '') faults.add(['server', 'tls'], 'has no use with server.socket; remove one of them');
 }
 
 function buildStore(given: string | undefined, { source, directory }: ParseOptions, faults: FaultList): StoreConfig {
@@ -182,8 +212,10 @@ function redisUrlFault(url: string): string | null {
   }
 }
 
-function buildTelemetry(parsed: ParsedInput, { directory }: ParseOptions): Config['telemetry'] {
+function buildTelemetry(parsed: ParsedInput, { directory }: ParseOptions, faults: FaultList): Config['telemetry'] {
   const telemetry = overlay(telemetrySettings.defaults, parsed.telemetry);
+  if (telemetry.otlpMetrics && telemetry.traces.endpoint === '')
+    faults.add(['telemetry', 'otlpMetrics'], 'needs telemetry.traces.endpoint: there is no address to send metrics to');
   const { file } = telemetry.requests;
   return { ...telemetry, requests: { ...telemetry.requests, file: file === '' ? '' : resolve(directory ?? '.', file) } };
 }
@@ -198,7 +230,7 @@ function checkPolicies(config: Config, parsed: ParsedInput, faults: FaultList): 
 
 /** A gateway that is open to the network can spend the operator's money, so it requires an explicit setting. */
 function checkExposure({ server, clients }: Config, faults: FaultList): void {
-  if (isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
+  if (server.socket !== '' || isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
   faults.add(
     ['server', 'host'],
     'is open to the network without client keys; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true',

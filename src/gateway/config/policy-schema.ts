@@ -4,19 +4,19 @@ import type { QualityCheck } from '../../core/quality.ts';
 import { amount, block, count, duration, durationOr, durationOrQuantile, flag, ratio, setting, size, text, word } from './fields.ts';
 
 const timeouts = block('Timeouts', 'Timeouts for each phase of one attempt.', {
-  connect: setting(duration('1ms', '5m'), '3s', 'Until the connection to the provider is open, including TLS.'),
+  connect: setting(duration('1ms', '5m'), '3s', 'The longest time until the connection to the provider is open, including TLS.'),
   headers: setting(
     durationOr('auto', '1ms', '1h'),
     'auto',
-    'Until the status line arrives. auto: 60s for streams, 5m for non-streaming calls; 5m and 10m for known reasoning models and self-hosted servers.',
+    'The longest time until the status line of the response arrives. auto: 60s for streams, 5m for non-streaming calls; 5m and 10m for known reasoning models and self-hosted servers.',
   ),
   firstContent: setting(
     durationOr('auto', '1ms', '1h'),
     'auto',
-    'Until the first content of a stream. auto: 60s; 5m for known reasoning models and self-hosted servers.',
+    'The longest time until the first content of a stream. auto: 60s; 5m for known reasoning models and self-hosted servers.',
   ),
   idle: setting(duration('1ms', '1h'), '2m', 'The longest gap between two content chunks of a stream.'),
-  attempt: setting(duration('1ms', '1d'), '10m', 'One whole attempt, until it is committed.'),
+  attempt: setting(duration('1ms', '1d'), '10m', 'The longest time for one attempt, until its response starts to reach the caller.'),
 });
 
 const retry = block('Retry', 'When and how often the same target is retried.', {
@@ -28,7 +28,7 @@ const retry = block('Retry', 'When and how often the same target is retried.', {
     'The longest Retry-After to wait for; beyond it another target is used, or the error is returned.',
   ),
   budget: block('RetryBudget', 'The retries of a target over all requests, limited so that retries do not amplify an outage.', {
-    ratio: setting(ratio(), 0.2, 'Retries per request, from 0 to 1.'),
+    ratio: setting(ratio(), 0.2, 'The most retries of a target, as a share of its requests, from 0 to 1.'),
     minPerSecond: setting(amount(0, 1000), 1, 'Retries per second that are always allowed.'),
   }),
 });
@@ -40,7 +40,7 @@ const breaker = block('Breaker', 'When requests to a failing target stop, and fo
   consecutiveFailures: setting(count(1, 100_000), 5, 'Failures in a row that open the breaker.'),
   openFor: setting(duration('1ms', '1d'), '5s', 'The initial open time; it grows with each opening (jittered).'),
   maxOpenFor: setting(duration('1ms', '1d'), '5m', 'The longest open time.'),
-  probes: setting(count(1, 100), 1, 'Concurrent requests allowed while half-open.'),
+  probes: setting(count(1, 100), 1, 'Trial requests at the same time while the breaker is half-open.'),
 });
 
 const hedge = block('Hedge', 'A second attempt in parallel with a slow first one.', {
@@ -50,15 +50,15 @@ const hedge = block('Hedge', 'A second attempt in parallel with a slow first one
     'p95',
     'When the second attempt starts: a duration, or a quantile of the observed latency of the target (p50 to p99).',
   ),
-  budget: setting(ratio(), 0.05, 'Hedges per request, from 0 to 1.'),
+  budget: setting(ratio(), 0.05, 'The most hedges, as a share of requests, from 0 to 1.'),
 });
 
 const queue = block('Queue', 'Queueing of requests that wait for capacity.', {
   maxSize: setting(count(0, 10_000_000), 10_000, 'Requests that may wait at once; beyond it: queue_full.'),
   maxWait: setting(durationOr('none'), 'none', 'The longest wait. none: limited by the deadline only.'),
-  minShare: block('MinShare', 'The minimum share of starts for waiting requests of a lower priority.', {
-    low: setting(ratio(0, 0.9), 0.05, 'For priority low, from 0 to 0.9.'),
-    normal: setting(ratio(0, 0.9), 0.2, 'For priority normal, from 0 to 0.9.'),
+  minShare: block('MinShare', 'The share of starts that waiting requests of a lower priority get at least.', {
+    low: setting(ratio(0, 0.9), 0.05, 'The minimum share of priority low, from 0 to 0.9.'),
+    normal: setting(ratio(0, 0.9), 0.2, 'The minimum share of priority normal, from 0 to 0.9.'),
   }),
 });
 
@@ -88,10 +88,13 @@ const patterns = z.array(pattern, { error: 'must be a list of regular expression
 const ownCheck = 'must be the path of a module, a model and an instruction, or (in the library) a function';
 const judgeModel = z
   .strictObject({
-    model: text().meta({ description: 'The judge model, by the name that a caller would request.' }),
+    model: text().meta({ description: 'The judge model, by the name that a caller would request.', examples: ['openai/gpt-4o-mini'] }),
     instruction: text()
       .max(10_000, { error: 'must have at most 10000 characters' })
-      .meta({ description: 'Instructions for the judge: what makes a response acceptable.' }),
+      .meta({
+        description: 'Instructions for the judge: what makes a response acceptable.',
+        examples: ['Accept only a summary of at most three sentences.'],
+      }),
   })
   .meta({ id: 'Judge', description: 'Another model that judges whether a response is acceptable.' });
 /** A custom check of a response. */
@@ -113,11 +116,11 @@ const quality = block(
     rejectRefusal: setting(flag<never>(), false, 'Reject a refusal.'),
     rejectRepetition: setting(flag<never>(), true, 'Reject degenerate repetition in a response that ended at its length limit.'),
     jsonSchema: setting(flag<never>(), true, "Reject JSON that does not match the request's schema."),
-    minLength: setting(count(0, 1_000_000), 0, 'The minimum number of characters.'),
-    mustMatch: setting(patterns, [], 'Regular expressions that must all match (flag u; at most 100).'),
-    mustNotMatch: setting(patterns, [], 'Regular expressions of which none may match (flag u; at most 100).'),
+    minLength: setting(count(0, 1_000_000), 0, 'The minimum number of characters.', 20),
+    mustMatch: setting(patterns, [], 'Regular expressions that must all match (flag u; at most 100).', ['^[A-Z]']),
+    mustNotMatch: setting(patterns, [], 'Regular expressions of which none may match (flag u; at most 100).', ['As an AI']),
     buffer: setting(flag<never>(), false, 'Buffer streams completely, so that they are checked like non-streaming responses.'),
-    check: setting(check, null, 'A custom check.'),
+    check: setting(check, null, 'A custom check: a module, a model that judges, or (in the library) a function.', './check.mjs'),
     checkTimeout: setting(duration('1ms', '10m'), '30s', 'Timeout of the custom check; a late result is ignored.'),
   },
 );
@@ -147,9 +150,13 @@ const agents = block(
 
 /** All policy settings. `schema` accepts any subset; `defaults` is the complete default policy. */
 export const policySettings = block('Policy', 'How requests are processed.', {
-  deadline: setting(duration('1ms', '7d'), '10m', 'Until a response is committed, including queueing.'),
+  deadline: setting(
+    duration('1ms', '7d'),
+    '10m',
+    'The time within which a response must start to reach the caller, the queue included, unless the request sets its own.',
+  ),
   maxDeadline: setting(duration('1ms', '7d'), '1h', 'The latest deadline that a caller may request.'),
-  maxAttempts: setting(count(1, 100), 4, 'The most upstream calls for one request, over all targets.'),
+  maxAttempts: setting(count(1, 100), 4, 'The maximum number of upstream calls for one request, over all targets.'),
   conversion: setting(
     word('drop', 'strict'),
     'drop',

@@ -46,6 +46,8 @@ export interface ProviderTraits {
   readonly local: boolean;
   /** Whether it continues a partial response in the last message. */
   readonly prefill: boolean;
+  /** Whether it has a batch API of its own, at half the price. */
+  readonly nativeBatches: boolean;
   /** Its kind of endpoint: that of its protocol (`direct`), or a cloud's. */
   readonly endpoint: EndpointSettings['name'];
 }
@@ -80,6 +82,7 @@ const unknownTraits: ProviderTraits = {
   forwardHeaders: [],
   local: false,
   prefill: false,
+  nativeBatches: false,
   endpoint: 'direct',
 };
 
@@ -125,6 +128,7 @@ export const presets = {
     baseUrl: 'https://api.openai.com/v1',
     keyNames: ['OPENAI_API_KEY'],
     limitScope: 'model',
+    nativeBatches: true,
     owns: namesOf(
       'gpt-* chatgpt-* o1 o1-* o3 o3-* o4 o4-* codex-* computer-use-* ft:gpt-* text-embedding-* davinci-002 babbage-002',
       'dall-e-* sora-* tts-* whisper-1 omni-moderation-* text-moderation-*',
@@ -139,6 +143,7 @@ export const presets = {
     keyNames: ['ANTHROPIC_API_KEY'],
     auth: 'x-api-key',
     limitScope: 'model',
+    nativeBatches: true,
     countsCached: false,
     rateLimitHeaders: 'anthropic',
     owns: ['claude-*'],

@@ -18,13 +18,19 @@ const passThrough = z.array(
     path: z
       .string({ error: 'must be a path' })
       .regex(/^\/\S*$/, { error: 'must be a path that starts with /' })
-      .describe('The path, starting with /.'),
-    provider: text().describe('The provider to forward to.'),
-    clients: z.array(text(), { error: 'must be a list of client names' }).describe('The clients that may use it. Default: all.').optional(),
+      .meta({ description: 'The path, starting with /.', examples: ['/v1/ocr'] }),
+    provider: text().meta({ description: 'The provider to forward to.', examples: ['mistral'] }),
+    clients: z
+      .array(text(), { error: 'must be a list of client names' })
+      .meta({ description: 'The clients that may use it. Default: all.', examples: [['web']] })
+      .optional(),
   }),
   { error: 'must be a list of { path, provider, clients }' },
 );
 
+const socketModeRule = 'must be three octal digits in quotes, such as "0660"';
+
+const otlpUrlRule = 'must be a URL that starts with http:// or https://';
 const corsOrigins = z.array(
   z
     .string({ error: 'must be an origin such as https://app.example' })
@@ -37,14 +43,33 @@ function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
 }
 
+const otlpUrl = z
+  .string({ error: otlpUrlRule })
+  .refine((text) => text === '' || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)), { error: otlpUrlRule });
+
 export const serverSettings = block('Server', 'The listener.', {
   host: setting(text(), '127.0.0.1', 'The address to bind.'),
   port: setting(count(0, 65_535), defaultPort, 'The port; 0: any free port.'),
+  socket: setting(
+    optionalText,
+    '',
+    'A unix socket to listen on instead of host and port, relative to the folder of the config. Its callers are local.',
+    'breakwater.sock',
+  ),
+  socketMode: setting(
+    z.string({ error: socketModeRule }).regex(/^0?[0-7]{3}$/, { error: socketModeRule }),
+    '0660',
+    'The permissions of the unix socket, in octal digits.',
+  ),
+  tls: block('Tls', 'HTTPS instead of HTTP. The files are read again when they change. Default: none.', {
+    cert: setting(optionalText, '', 'The certificate and its chain, a PEM file, relative to the folder of the config.', 'tls/cert.pem'),
+    key: setting(optionalText, '', 'Its private key, a PEM file without a passphrase.', 'tls/key.pem'),
+  }),
   maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decompression.'),
   maxBufferedBytes: setting(
     size('1mb', '1024gb'),
     '512mb',
-    'The most memory for request bodies and responses; beyond it a new body is refused with queue_full.',
+    'The most memory for request bodies and responses in flight; beyond it a new body is refused with queue_full.',
   ),
   maxCacheBytes: setting(
     size('1kb', '1024gb'),
@@ -52,20 +77,25 @@ export const serverSettings = block('Server', 'The listener.', {
     'The most memory for stored responses: for the cache, and the same again for idempotency keys.',
   ),
   drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may continue when the process is stopped.'),
-  adminKey: setting(optionalText, '', 'The bearer token for /admin and /metrics. Empty: none; they are available on loopback only.'),
+  adminKey: setting(
+    optionalText,
+    '',
+    'The bearer token for /admin and /metrics. Empty: none; they are available on loopback only.',
+    '${ADMIN_KEY}',
+  ),
   allowAnonymous: setting(flag<never>(), false, 'Whether a non-loopback address may be bound without client keys.'),
   cors: block('Cors', 'Web pages that may call the API, with the key of a client. Default: none.', {
-    origins: setting(corsOrigins, [], 'Their origins, such as https://app.example; * allows every page.'),
+    origins: setting(corsOrigins, [], 'Their origins, such as https://app.example; * allows every page.', ['https://app.example']),
   }),
-  passThrough: setting(passThrough, [], 'Additional paths that are forwarded unchanged.'),
+  passThrough: setting(passThrough, [], 'Additional POST paths that are forwarded unchanged.', [{ path: '/v1/ocr', provider: 'mistral' }]),
   listener: setting(
     word('sockets', 'node'),
-    'node',
+    'sockets',
     'The HTTP server. sockets: plain sockets with the HTTP parser of Node.js, which is faster; node: node:http, which is also the fallback if the parser is not available.',
   ),
   httpClient: setting(
     word('sockets', 'undici'),
-    'undici',
+    'sockets',
     'The HTTP client for providers. sockets: plain sockets with the HTTP parser of Node.js, which is faster; behind a proxy undici is used instead.',
   ),
 });
@@ -74,6 +104,19 @@ export const batchSettings = block('Batch', 'Files and batches, which are stored
   retention: setting(duration('1h', '365d'), '30d', 'How long files, finished batches and their results are retained.'),
   maxBytes: setting(size('1mb', '1024gb'), '10gb', 'The largest size of the store; beyond it new files and batches are refused.'),
   maxOpen: setting(count(1, 100_000), 1_000, 'The most unfinished batches, over all clients.'),
+  native: setting(
+    word('off', 'prefer'),
+    'off',
+    "prefer: requests whose first target has a batch API of its own at half the price are handed over to it, and taken back before the batch's window ends.",
+  ),
+});
+
+export const clusterSettings = block('Cluster', 'Instances that share a store.', {
+  expectedInstances: setting(
+    count(1, 1_000),
+    1,
+    'While the store is away, an instance takes its part of each limit as one of at least so many. Needed where an instance may start while the store is away.',
+  ),
 });
 
 export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.', {
@@ -82,23 +125,37 @@ export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.',
     prompts: setting(flag<never>(), false, 'Whether prompts are logged.'),
   }),
   requests: block('Requests', 'One JSON line per finished request.', {
-    file: setting(optionalText, '', 'The file, relative to the folder of the config. Empty: none.'),
+    file: setting(optionalText, '', 'The file, relative to the folder of the config. Empty: none.', 'requests.jsonl'),
     bodies: setting(flag<never>(), false, 'Whether lines include request and response bodies.'),
   }),
   metrics: setting(flag('public'), true, 'Prometheus metrics at /metrics. public: without the admin key, on every address.'),
-  traces: block('Traces', 'OpenTelemetry.', {
-    endpoint: setting(optionalText, '', 'The OTLP endpoint. Empty: none.'),
+  traces: block('Traces', 'OpenTelemetry traces over OTLP/HTTP.', {
+    endpoint: setting(
+      otlpUrl,
+      '',
+      'The OTLP endpoint, to which /v1/traces is appended. Empty: none. Unset: OTEL_EXPORTER_OTLP_ENDPOINT.',
+      'http://127.0.0.1:4318',
+    ),
+    sample: setting(amount(0, 1), 1, 'The share of requests traced whose caller sends no traceparent; otherwise its flag decides.'),
   }),
+  otlpMetrics: setting(flag<never>(), false, 'Whether the metrics of /metrics are also sent to the OTLP endpoint, every minute.'),
 });
 
 const clientSchema = z
   .strictObject({
-    name: text().max(100, { error: 'must have at most 100 characters' }).describe('Its name in logs, metrics and usage.'),
-    key: text().describe('Its key.').optional(),
+    name: text()
+      .max(100, { error: 'must have at most 100 characters' })
+      .meta({ description: 'The name of the client in logs, metrics and usage.', examples: ['web'] }),
+    key: text()
+      .meta({ description: 'The key that the client sends. Default: none; then keyHash is required.', examples: ['${WEB_KEY}'] })
+      .optional(),
     keyHash: z
       .string({ error: 'must be sha256: and 64 hex digits' })
       .regex(/^sha256:[0-9a-fA-F]{64}$/, { error: 'must be sha256: and 64 hex digits' })
-      .describe('The SHA-256 of its key, instead of the key.')
+      .meta({
+        description: 'Instead of key: `sha256:` and the SHA-256 of the key in hexadecimal. Default: none.',
+        examples: [`sha256:${'0f'.repeat(32)}`],
+      })
       .optional(),
     priority: word(...PRIORITIES)
       .describe('The default priority of its requests. Default: normal.')
@@ -108,24 +165,33 @@ const clientSchema = z
       .optional(),
     models: z
       .array(text(), { error: 'must be a list of model names and patterns' })
-      .describe('The models that it may use; * matches anything. Default: all.')
+      .meta({ description: 'The models that it may use; * matches anything. Default: all.', examples: [['fast', 'openai/*']] })
       .optional(),
-    limits: limitsSchema.optional(),
+    limits: limitsSchema.describe('Its own limits, over all models. Default: unlimited.').optional(),
     budget: z
       .strictObject({
-        usd: amount(0, 1e9).describe('US dollars per period.'),
+        usd: amount(0, 1e9).meta({ description: 'US dollars per period.', examples: [20] }),
         per: word(...BUDGET_PERIODS).describe('The period, in UTC; a week begins on Monday.'),
         onExhausted: text()
-          .describe('A cheaper target, provider/model, for requests that the budget has no room for. Default: they are refused.')
+          .meta({
+            description: 'A cheaper target, provider/model, for requests that the budget has no room for. Default: they are refused.',
+            examples: ['openai/gpt-4.1-nano'],
+          })
           .optional(),
       })
       .describe('Its spending limit. Default: unlimited.')
       .optional(),
     sessionLimits: z
       .strictObject({
-        requestsPerMinute: amount(0.001, 1e9).describe('Requests of one session per minute. Default: no limit.').optional(),
-        tokens: amount(1, 1e12).describe('Input and output tokens of one session in all. Default: no limit.').optional(),
-        usd: amount(0, 1e9).describe('US dollars of one session in all. Default: no limit.').optional(),
+        requestsPerMinute: amount(0.001, 1e9)
+          .meta({ description: 'Requests of one session per minute. Default: no limit.', examples: [60] })
+          .optional(),
+        tokens: amount(1, 1e12)
+          .meta({ description: 'Input and output tokens of one session in all. Default: no limit.', examples: [2_000_000] })
+          .optional(),
+        usd: amount(0, 1e9)
+          .meta({ description: 'US dollars of one session in all. Default: no limit.', examples: [5] })
+          .optional(),
       })
       .describe('Limits of one session, a conversation or run of an agent, so that a loop ends. Default: none.')
       .optional(),
@@ -134,33 +200,45 @@ const clientSchema = z
 
 const usdPerMillion = () => amount(0, 1e6);
 const rates = {
-  input: usdPerMillion().describe('USD per million input tokens.'),
-  cachedInput: usdPerMillion().describe('USD per million input tokens read from a cache. Default: the price of input.').optional(),
-  cacheWrite: usdPerMillion().describe('USD per million input tokens written to a cache. Default: the price of input.').optional(),
-  cacheWrite1h: usdPerMillion()
-    .describe('USD per million input tokens written to a cache for an hour. Default: the price of cacheWrite.')
+  input: usdPerMillion().meta({ description: 'USD per million input tokens.', examples: [2.5] }),
+  cachedInput: usdPerMillion()
+    .meta({ description: 'USD per million input tokens read from a cache. Default: the price of input.', examples: [0.25] })
     .optional(),
-  audioInput: usdPerMillion().describe('USD per million input tokens of audio. Default: the price of input.').optional(),
-  imageInput: usdPerMillion().describe('USD per million input tokens of images. Default: the price of input.').optional(),
-  output: usdPerMillion().describe('USD per million output tokens, reasoning included. Default: 0.').optional(),
-  audioOutput: usdPerMillion().describe('USD per million output tokens of audio. Default: the price of output.').optional(),
+  cacheWrite: usdPerMillion()
+    .meta({ description: 'USD per million input tokens written to a cache. Default: the price of input.', examples: [3.125] })
+    .optional(),
+  cacheWrite1h: usdPerMillion()
+    .meta({ description: 'USD per million input tokens written to a cache for an hour. Default: the price of cacheWrite.', examples: [5] })
+    .optional(),
+  audioInput: usdPerMillion()
+    .meta({ description: 'USD per million input tokens of audio. Default: the price of input.', examples: [32] })
+    .optional(),
+  imageInput: usdPerMillion()
+    .meta({ description: 'USD per million input tokens of images. Default: the price of input.', examples: [5] })
+    .optional(),
+  output: usdPerMillion()
+    .meta({ description: 'USD per million output tokens, reasoning included. Default: 0.', examples: [10] })
+    .optional(),
+  audioOutput: usdPerMillion()
+    .meta({ description: 'USD per million output tokens of audio. Default: the price of output.', examples: [64] })
+    .optional(),
 };
 const above = z
   .array(
     z.strictObject({
       tokens: amount(1, 1e9)
         .refine((size) => (PROMPT_SIZES as readonly number[]).includes(size), { error: `must be one of ${PROMPT_SIZES.join(', ')}` })
-        .describe('Prompts of more input tokens cost this, as a whole.'),
+        .meta({ description: 'A request whose prompt has more input tokens is charged these prices as a whole.', examples: [200_000] }),
       ...rates,
     }),
     { error: 'must be a list of prices' },
   )
-  .describe('Prices of long prompts. Default: none.')
+  .meta({ description: 'Prices of long prompts. Default: none.', examples: [[{ tokens: 200_000, input: 5, output: 15 }]] })
   .optional();
 const tierPrice = (tier: string) =>
   z
     .strictObject({ ...rates, above })
-    .describe(`Prices of the ${tier} tier. Default: as above.`)
+    .meta({ description: `Prices of the ${tier} tier. Default: the standard prices.`, examples: [{ input: 1.25, output: 5 }] })
     .optional();
 const priceSchema = z
   .strictObject({ ...rates, above, batch: tierPrice('batch'), flex: tierPrice('flex'), priority: tierPrice('priority') })
@@ -168,15 +246,25 @@ const priceSchema = z
 
 export const configSchema = z
   .strictObject({
-    $schema: z.string().describe('The location of the JSON Schema, for editors.').optional(),
+    $schema: z
+      .string()
+      .meta({
+        description: 'The location of the JSON Schema, for editors. Default: none.',
+        examples: ['./node_modules/breakwater/breakwater.schema.json'],
+      })
+      .optional(),
     server: serverSettings.schema.optional(),
     providers: z
       .record(z.string(), providerSchema, { error: 'must be an object of provider names' })
-      .describe('By name. The name of a known preset implies its base URL, protocol and authentication.')
+      .describe(
+        'By name. The name of a known preset implies its base URL, protocol and authentication. Default: from the environment, without a config file.',
+      )
       .optional(),
     models: z
       .record(z.string(), modelSchema, { error: 'must be an object of model names' })
-      .describe('By the name that clients request. A name with one * is a pattern; the matched text replaces * in the targets.')
+      .describe(
+        'By the name that clients request. A name with one * is a pattern; the matched text replaces * in the targets. Every provider/model can be requested without an entry. Default: none.',
+      )
       .optional(),
     policy: policySettings.schema.optional(),
     clients: z
@@ -186,29 +274,24 @@ export const configSchema = z
       .optional(),
     prices: z
       .record(z.string(), priceSchema, { error: 'must be an object of targets' })
-      .describe('By provider/model, or by model for every provider. They take precedence over the built-in table.')
+      .describe('By provider/model, or by model for every provider. They take precedence over the built-in table. Default: none.')
       .optional(),
     store: z
       .string({ error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
       .regex(/^(memory:|sqlite:.+|(?:rediss?|valkeys?):\/\/.+)$/, { error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
       .meta({
         description:
-          'Where state is stored: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a file, else memory:.',
+          'Where state is stored: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a config file, else memory:.',
+        examples: ['sqlite:./state/breakwater.db'],
       })
       .optional(),
+    cluster: clusterSettings.schema.optional(),
     batch: batchSettings.schema.optional(),
     telemetry: telemetrySettings.schema.optional(),
   })
   .meta({ title: 'Breakwater', description: 'The configuration of Breakwater.' });
 
-type WrittenConfig = z.input<typeof configSchema>;
-type WrittenClient = NonNullable<WrittenConfig['clients']>[number];
-/** The input form of a config, in a file or for the library. */
-export type ConfigInput = Omit<WrittenConfig, 'clients'> & {
-  /** A list, or a map from name to settings. */
-  readonly clients?: WrittenConfig['clients'] | Readonly<Record<string, Omit<WrittenClient, 'name'>>>;
-};
-/** The same with parsed values (ms, bytes), before presets and defaults are applied. */
+/** A config with parsed values (ms, bytes), before presets and defaults are applied. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;
 export type PriceInput = z.output<typeof priceSchema>;

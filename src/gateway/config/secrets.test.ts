@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { effectiveConfig } from './effective.ts';
 import { parseConfig } from './parse-config.ts';
-import type { ConfigInput } from './schema.ts';
+import type { ConfigInput } from './config-input.ts';
 
 const env = {
   KEY: 'sk-from-the-environment',

@@ -18,7 +18,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
   [{ providers: { x: { ...x, cache: { enabled: true } } } }, 'providers.x.cache.enabled: not available in this version (got true)'],
-  [{ telemetry: { traces: { endpoint: 'http://h' } } }, 'telemetry.traces.endpoint: not available in this version (got "http://h")'],
 ];
 
 for (const [input, line] of refused) {

@@ -12,7 +12,6 @@ interface Rule {
 }
 
 const isTrue = (value: unknown) => value === true;
-const isFilled = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null && value !== '');
 
 const rules: readonly Rule[] = [
   // The cache applies to a model, over all its providers.
@@ -20,7 +19,6 @@ const rules: readonly Rule[] = [
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
   { at: 'telemetry.logs.prompts', refuses: isTrue },
   { at: 'telemetry.requests.bodies', refuses: isTrue },
-  { at: 'telemetry.traces.endpoint', refuses: isFilled },
 ];
 
 /** The message of every such fault. */

@@ -9,6 +9,7 @@ import type { Store } from '../../store/store.ts';
 import type { Config } from '../config/index.ts';
 import { uniqueName } from '../system-random.ts';
 import { ClientMoney } from './client-money.ts';
+import { CostToday } from './cost-today.ts';
 import { endOfLifeWarnings, priceOfTarget } from './prices.ts';
 import { UsageLedger } from './usage-ledger.ts';
 import { usageReport } from './usage-report.ts';
@@ -31,6 +32,7 @@ export interface MoneyOptions {
 
 export class Money {
   readonly clients: ClientMoney;
+  readonly today: CostToday;
   readonly #ledger: UsageLedger;
   readonly #clock: Clock;
   readonly #config: () => Config;
@@ -45,6 +47,7 @@ export class Money {
     const process = uniqueName();
     this.clients = new ClientMoney(store, clock, process);
     this.#ledger = new UsageLedger(store, clock, process);
+    this.today = new CostToday(this.#ledger, clock, (target) => priceOfTarget(config(), target));
     this.#clock = clock;
     this.#config = config;
     this.#warn = warn;

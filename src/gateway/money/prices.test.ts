@@ -30,6 +30,16 @@ describe('the price of a target', () => {
     assert.equal(priceOfTarget(config, 'openai/gpt-5.1')!.tiers.batch!.input, 1.5);
   });
 
+  it('of a batch is half that of a call where the provider has batches and no price of them is known', () => {
+    const config = configOf({
+      providers: { a: { ...own, nativeBatches: true }, b: own },
+      prices: { x: { input: 2, output: 4 }, y: { input: 2, batch: { input: 0.5 } } },
+    });
+    const batch = (target: string) => priceOfTarget(config, target)!.tiers.batch?.input ?? null;
+    assert.deepEqual(['a/x', 'a/y', 'b/x'].map(batch), [1, 0.5, null]);
+    assert.equal(priceOfTarget(config, 'a/x')!.input, 2);
+  });
+
   it('has the rates of long prompts and of service tiers', () => {
     const price = knownModel('gemini', 'gemini-2.5-pro')!.price!;
     assert.deepEqual(

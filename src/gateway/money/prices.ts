@@ -1,6 +1,6 @@
 /** The price of each target, and warnings about models that end soon. */
-import { completeRates } from '../../core/price.ts';
-import type { Price } from '../../core/price.ts';
+import { completeRates, RATE_NAMES } from '../../core/price.ts';
+import type { Price, Rates } from '../../core/price.ts';
 import type { Config, ProviderConfig } from '../config/index.ts';
 import { knownModel } from '../known-models.ts';
 
@@ -10,11 +10,31 @@ const FREE: Price = { ...completeRates({ input: 0 }), above: [], tiers: {} };
 const DAY_MS = 86_400_000;
 const WARNED_DAYS = 30;
 
+/** The price of a batch, where none is configured or known for it: a share of that of a call. */
+const BATCH_SHARE = 0.5;
+const batchPrices = new WeakMap<Price, Price>();
+
+function withBatchPrice(price: Price): Price {
+  if (price.tiers.batch !== undefined) return price;
+  const known = batchPrices.get(price);
+  if (known !== undefined) return known;
+  const { above, tiers, ...rates } = price;
+  const batch = { ...cheaper(rates), above: above.map(({ tokens, ...step }) => ({ ...cheaper(step), tokens })) };
+  const made = { ...price, tiers: { ...tiers, batch } };
+  batchPrices.set(price, made);
+  return made;
+}
+
+function cheaper(rates: Rates): Rates {
+  return Object.fromEntries(RATE_NAMES.map((name) => [name, rates[name] * BATCH_SHARE])) as unknown as Rates;
+}
+
 /** Null: not known. */
 export function priceOf(config: Pick<Config, 'prices'>, provider: ProviderConfig, model: string): Price | null {
   const configured = config.prices[`${provider.name}/${model}`] ?? config.prices[model];
-  if (configured !== undefined) return configured;
-  return provider.engine !== null ? FREE : (knownModel(provider.preset, model)?.price ?? null);
+  const known = provider.engine !== null ? FREE : (knownModel(provider.preset, model)?.price ?? null);
+  const price = configured ?? known;
+  return price !== null && provider.nativeBatches ? withBatchPrice(price) : price;
 }
 
 /** Of a target named `provider/model`; null: not known. */

@@ -71,16 +71,24 @@ export class UsageLedger {
 
   /** All rows from the day `from` to the day `to`, both included; several may have the same key. */
   async rows(from: string, to: string): Promise<UsageRow[]> {
+    return [...(await this.otherRows(from, to)), ...this.ownRows(from, to)];
+  }
+
+  /** Those held in memory: of this process, today or unsaved. */
+  ownRows(from: string, to: string): UsageRow[] {
+    return [...this.#rows.values()].filter(({ day }) => day >= from && day <= to);
+  }
+
+  /** Those in the store that are not held in memory. */
+  async otherRows(from: string, to: string): Promise<UsageRow[]> {
     const stored = await this.#store.getAll(COLLECTION);
     const own = ` ${this.#process}`;
     const found: UsageRow[] = [];
-    const isWithin = ({ day }: UsageRow): boolean => day >= from && day <= to;
     for (const [key, value] of stored) {
       if (key.endsWith(own) && this.#rows.has(key.slice(0, -own.length))) continue; // this process has it newer
       const row = readRow(value);
-      if (row !== null && isWithin(row)) found.push(row);
+      if (row !== null && row.day >= from && row.day <= to) found.push(row);
     }
-    for (const row of this.#rows.values()) if (isWithin(row)) found.push(row);
     return found;
   }
 

@@ -1,4 +1,4 @@
-/** A message batch whose requests are being received: each is saved as it comes, and the batch appears once all are there. */
+/** Receives the requests of a message batch: each is saved as it arrives, and the batch appears once all are saved. */
 import { createHash } from 'node:crypto';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Job, NewItem, NewJob } from '../../store/jobs/job-store.ts';
@@ -9,7 +9,7 @@ import { readBatchRequest } from './batch-request.ts';
 
 const REQUESTS_MAX = 100_000;
 const MODELS_MAX = 200;
-/** Items that are saved at once, and their bodies in bytes. */
+/** Items saved in one call, and the size of their bodies in bytes. */
 const GROUP_MAX = 500;
 const GROUP_BYTES_MAX = 1024 * 1024;
 
@@ -21,7 +21,7 @@ export class BatchReceiver {
   readonly #onEnd: () => void;
   readonly #ids = new Map<string, number>(); // at most REQUESTS_MAX
   readonly #models = new Set<string>();
-  /** Of the requests: what tells them from others. */
+  /** Of the requests, to compare a repeat with them. */
   readonly #hash = createHash('sha256');
   #count = 0;
   #group: NewItem[] = [];
@@ -35,7 +35,7 @@ export class BatchReceiver {
     this.#onEnd = onEnd;
   }
 
-  /** One request as it stands in the body. Throws `invalid_request`, `store_unavailable`. */
+  /** Adds one request, as its bytes in the body. Throws `invalid_request`, `store_unavailable`. */
   async add(bytes: Uint8Array): Promise<void> {
     const n = this.#count++;
     if (n === REQUESTS_MAX) throw bad(`requests: a batch may hold ${REQUESTS_MAX} requests`);
@@ -44,7 +44,7 @@ export class BatchReceiver {
     if ('fault' in read) throw bad(`requests.${n}${read.fault}`);
     const { customId, model, body } = read;
     const before = this.#ids.get(customId);
-    if (before !== undefined) throw bad(`requests.${n}.custom_id: ${customId} is the custom_id of requests.${before} too`);
+    if (before !== undefined) throw bad(`requests.${n}.custom_id: ${customId} is also the custom_id of requests.${before}`);
     this.#ids.set(customId, n);
     this.#models.add(model);
     if (this.#models.size > MODELS_MAX) throw bad(`requests.${n}.params.model: a batch may name ${MODELS_MAX} models`);
@@ -53,7 +53,7 @@ export class BatchReceiver {
     if (this.#group.length >= GROUP_MAX || this.#groupBytes >= GROUP_BYTES_MAX) await this.#save();
   }
 
-  /** The batch begins. */
+  /** Starts the batch. */
   async finish(): Promise<Job> {
     if (this.#count === 0) throw bad('requests: at least one request is required');
     await this.#save();
@@ -65,9 +65,9 @@ export class BatchReceiver {
     return job;
   }
 
-  /** Nothing of it is kept. */
+  /** Deletes what was received. */
   async abandon(): Promise<void> {
-    // What can't be deleted now is deleted once this process is gone.
+    // If the deletion fails, it is repeated once this process has ended.
     await this.#host.store.deleteJob(this.#job.client, this.#job.id, ['receiving']).catch(() => {});
     this.#end();
   }
@@ -86,9 +86,9 @@ export class BatchReceiver {
   }
 }
 
-/** Another process took this one for dead, and has deleted what it received. */
+/** Another process considered this one dead, and deleted what it had received. */
 function lost(): BreakwaterError {
-  return new BreakwaterError('store_unavailable', 'the batch was given up while it was received: the store was out of reach for too long');
+  return new BreakwaterError('store_unavailable', 'the upload of the batch was aborted: the store was unreachable for too long');
 }
 
 function bad(message: string): BreakwaterError {

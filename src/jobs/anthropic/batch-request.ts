@@ -8,15 +8,15 @@ const CUSTOM_ID = /^[a-zA-Z0-9_-]{1,64}$/;
 
 export interface BatchRequest {
   readonly customId: string;
-  /** Empty: its parameters are not valid, which its result says. */
+  /** Empty if its parameters are invalid; its result then reports that. */
   readonly model: string;
   readonly body: Uint8Array;
 }
 
-/** What is wrong with the whole batch, after the place of the request: `custom_id: …`. */
+/** A fault that rejects the whole batch, to be prefixed with the position of the request: `custom_id: …`. */
 export type BatchRequestFault = { readonly fault: string };
 
-/** Its parameters are judged when it runs, as the API has it: a fault there fails this request alone. */
+/** Parameters are validated when the request runs, as in Anthropic's API: a fault in them fails only this request. */
 export async function readBatchRequest(
   job: Pick<Job, 'dialect' | 'path'>,
   bytes: Uint8Array,

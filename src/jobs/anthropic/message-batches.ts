@@ -8,13 +8,14 @@ import { createId, keyedId } from '../ids.ts';
 import type { JobKind } from '../kinds.ts';
 import type { Registration } from '../registration.ts';
 import { resultPages } from '../results.ts';
+import { handedOver } from '../native/native-host.ts';
 import { asStoreError, storeErrors, tooManyJobs } from '../store-error.ts';
 import { BatchReceiver } from './batch-receiver.ts';
 import { CANCELED, EXPIRED, messageResultLine, RESULT_TYPES, resultType, type ResultType } from './result-line.ts';
 
 export const ANTHROPIC_BATCH = 'anthropic-batch';
 
-/** The time that a batch has, as Anthropic's API has it, in milliseconds. */
+/** The lifetime of a batch in Anthropic's API, in milliseconds. */
 const WINDOW_MS = 86_400_000;
 
 export interface NewMessageBatch {
@@ -22,14 +23,14 @@ export interface NewMessageBatch {
   readonly priority: SchedulingClass;
   /** Default: 24 hours, in milliseconds. */
   readonly windowMs?: number | undefined;
-  /** Headers that every request carries, names and values in turn. */
+  /** Headers sent with every request: names alternating with values. */
   readonly forwardHeaders: readonly string[];
   /** Of the path. */
   readonly query: string;
   readonly idempotencyKey: string | null;
 }
 
-/** A batch that is being received, or the one that its idempotency key has named before. */
+/** A batch that is being received, or the existing one of its idempotency key. */
 export interface Receiving {
   add(bytes: Uint8Array): Promise<void>;
   finish(): Promise<Job>;
@@ -51,8 +52,9 @@ export class MessageBatches {
         await host.store.deleteJob(client, id, ['receiving']);
       },
       finish: (job) => this.#finish(job),
-      expired: { code: EXPIRED, message: 'the time of the batch was over before this request could be completed' },
+      expired: { code: EXPIRED, message: 'the batch expired before this request was completed' },
       cancelled: { code: CANCELED, message: 'the batch was canceled before this request was completed' },
+      mayBeHandedOver: true,
       extras: async ({ data }) => ({ forwardHeaders: data['forward'] as readonly string[] }),
     };
   }
@@ -84,7 +86,7 @@ export class MessageBatches {
         created = await asStoreError(store.createJob(job, settings(), { receivedBy: runner }));
       } finally {
         if (created !== 'created' && isOurs) this.#registration.release(id);
-        this.#onChange(); // a lost outcome may be a job, which is deleted then
+        this.#onChange(); // a call whose outcome is lost may have created a job, which is then deleted
       }
       if (created === 'created') return new BatchReceiver(this.#host, this.#registration, job, runner, this.#onChange);
       if (created === 'too_many') throw tooManyJobs(settings());
@@ -109,7 +111,7 @@ export class MessageBatches {
     throw new BreakwaterError('not_found', `there is no message batch ${cursor}`);
   }
 
-  /** A batch that is being canceled already stays as it is. */
+  /** No effect on a batch that is already being canceled. */
   async cancel(client: string, id: string): Promise<Job> {
     const { store, clock } = this.#host;
     const data = { cancel_initiated_at: Math.floor(clock.epochMs()) };
@@ -120,8 +122,7 @@ export class MessageBatches {
       return changed;
     }
     const job = await this.get(client, id);
-    if (FINAL_STATES.includes(job.state))
-      throw new BreakwaterError('invalid_request', `the batch ${id} has ended, and can not be canceled`);
+    if (FINAL_STATES.includes(job.state)) throw new BreakwaterError('invalid_request', `the batch ${id} has ended and cannot be canceled`);
     return job;
   }
 
@@ -130,15 +131,15 @@ export class MessageBatches {
     if (await asStoreError(this.#host.store.deleteJob(client, id, FINAL_STATES))) this.#onChange();
     else {
       await this.get(client, id); // or it was deleted meanwhile
-      throw new BreakwaterError('invalid_request', `the batch ${id} has not ended: cancel it before it is deleted`);
+      throw new BreakwaterError('invalid_request', `the batch ${id} has not ended: cancel it before deleting it`);
     }
   }
 
-  /** The lines of the results, some at a time. Throws `invalid_request` where it has not ended. */
+  /** The lines of the results, in chunks. Throws `invalid_request` if it has not ended. */
   async results(client: string, id: string): Promise<AsyncGenerator<Uint8Array>> {
     const job = await this.get(client, id);
     if (!FINAL_STATES.includes(job.state))
-      throw new BreakwaterError('invalid_request', `the batch ${id} has not ended: its results can be had once it has`);
+      throw new BreakwaterError('invalid_request', `the batch ${id} has not ended: its results are not available yet`);
     return this.#lines(id);
   }
 
@@ -159,7 +160,7 @@ export class MessageBatches {
   }
 }
 
-/** A batch that exists: its requests are compared only. */
+/** An existing batch: the requests are only compared. */
 class RepeatedBatch implements Receiving {
   readonly #job: Job;
   readonly #hash = createHash('sha256');
@@ -184,7 +185,7 @@ function noCounts(): Record<ResultType, number> {
   return Object.fromEntries(RESULT_TYPES.map((type) => [type, 0])) as Record<ResultType, number>;
 }
 
-/** `resultsUrl`: of a batch that has ended. */
+/** `resultsUrl`: shown once the batch has ended. */
 export function messageBatchObject(job: Job, resultsUrl: string): { readonly id: string } & Readonly<Record<string, unknown>> {
   const { data } = job;
   const time = (value: unknown): string | null => (typeof value === 'number' ? new Date(value).toISOString() : null);
@@ -194,7 +195,7 @@ export function messageBatchObject(job: Job, resultsUrl: string): { readonly id:
     id: job.id,
     type: 'message_batch',
     processing_status: hasEnded ? 'ended' : data['cancel_initiated_at'] === undefined ? 'in_progress' : 'canceling',
-    // As the API has it: until the batch has ended all of its requests are counted as being processed.
+    // As in Anthropic's API, all requests count as processing until the batch has ended.
     request_counts: { processing: hasEnded ? 0 : job.total, ...counts },
     created_at: time(job.createdAtMs),
     expires_at: time(job.endsAtMs),
@@ -202,5 +203,6 @@ export function messageBatchObject(job: Job, resultsUrl: string): { readonly id:
     cancel_initiated_at: time(data['cancel_initiated_at']),
     archived_at: null,
     results_url: hasEnded ? resultsUrl : null,
+    breakwater: handedOver(job),
   };
 }

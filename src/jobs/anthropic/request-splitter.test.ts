@@ -16,7 +16,7 @@ function split(text: string, size: number, max = 1_000): { requests: string[]; f
   return { requests, fault: splitter.end()?.fault ?? null };
 }
 
-test('requests are found wherever the pieces of the body end', () => {
+test('requests are found at any chunk boundaries', () => {
   const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.string());
   const body = fc.record({ before: value, requests: fc.array(fc.dictionary(fc.string(), value), { maxLength: 5 }), after: value });
   fc.assert(
@@ -31,30 +31,30 @@ test('requests are found wherever the pieces of the body end', () => {
   );
 });
 
-test('a frame that is no object with one list of objects is a fault, at every size of the pieces', () => {
+test('a frame other than an object with one array of objects is a fault, at every chunk size', () => {
   for (const [text, fault] of [
-    ['', /ends too soon/],
+    ['', /is truncated/],
     ['[]', /must be a JSON object/],
     ['{}', /requests: field required/],
-    ['{"requests":[{}]', /ends too soon/],
-    ['{"requests":[{}', /ends too soon/],
+    ['{"requests":[{}]', /is truncated/],
+    ['{"requests":[{}', /is truncated/],
     ['{"requests":[{},]}', /requests\.1: must be an object/],
     ['{"requests":[1]}', /requests\.0: must be an object/],
     ['{"requests":[{}{}]}', /not valid JSON/],
     ['{"requests":[{}]}{}', /not valid JSON/],
-    ['{"requests":[{}],"requests":[{}]}', /stands twice/],
+    ['{"requests":[{}],"requests":[{}]}', /duplicate member/],
     ['{"requests":"x"}', /requests: must be an array/],
     ['{requests:[]}', /not valid JSON/],
     ['{"a" 1}', /not valid JSON/],
-    [`{"a":"${'x'.repeat(70_000)}"}`, /too much beside its requests/],
-    [`{"a":${'1'.repeat(70_000)}}`, /too much beside its requests/],
+    [`{"a":"${'x'.repeat(70_000)}"}`, /too much besides its requests/],
+    [`{"a":${'1'.repeat(70_000)}}`, /too much besides its requests/],
     [`{"requests":[{"x":"${'x'.repeat(1_000)}"}]}`, /requests\.0: it is larger than/],
   ] as const) {
     for (const size of [1, 7, 100_000]) assert.match(split(text, size).fault ?? 'none', fault, `${text.slice(0, 40)} by ${size}`);
   }
 });
 
-test('a request that comes one byte at a time takes memory by its bytes, not by its pieces', () => {
+test('a request that arrives byte by byte takes memory by its size, not by its chunks', () => {
   const splitter = new RequestSplitter(1_000_000);
   const bytes = Buffer.from(`{"requests":[{"x":"${'x'.repeat(400_000)}`);
   const before = process.memoryUsage().arrayBuffers;

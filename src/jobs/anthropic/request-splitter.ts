@@ -1,8 +1,8 @@
 /**
- * Splits the body of a new message batch, `{"requests":[{…},{…}]}`, into the texts of its requests as it comes, so that 256 MB take no
+ * Splits the body of a new message batch, `{"requests":[{…},{…}]}`, into the bytes of its requests as it arrives, so that 256 MB take no
  * more memory than the largest request.
  *
- * Only the frame is read here: where a request begins and ends. What is inside is read strictly afterwards, by the scan of each request.
+ * It parses only the frame: where each request starts and ends. Each request is validated afterwards, by its own scan.
  * Other members of the body are skipped; they are short.
  */
 import { ChunkList } from '../../core/chunk-list.ts';
@@ -19,7 +19,7 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
-/** Of what stands beside the requests, in bytes. */
+/** The most that the body may hold besides the requests, in bytes. */
 const FRAME_BYTES_MAX = 64 * 1024;
 
 type State = 'start' | 'first key' | 'key' | 'colon' | 'value' | 'member' | 'after member' | 'first request' | 'request' | 'after request' | 'end'; // prettier-ignore
@@ -44,12 +44,12 @@ export class RequestSplitter {
     this.#requestBytesMax = requestBytesMax;
   }
 
-  /** Bytes of a request that has not ended yet. */
+  /** Bytes of the current request so far. */
   get heldBytes(): number {
     return this.#held.bytes;
   }
 
-  /** The requests that end in this piece, each a copy of its own; a fault is the last thing. */
+  /** The requests that end in this chunk, each as a copy; a fault comes last. */
   *read(piece: Uint8Array): Generator<Uint8Array | SplitFault> {
     for (let at = 0; at < piece.length && this.#fault === null;) {
       const isInside = this.#depth > 0 || this.#isInString;
@@ -71,7 +71,7 @@ export class RequestSplitter {
   /** Null: the body was complete. */
   end(): SplitFault | null {
     if (this.#fault !== null) return this.#fault;
-    if (this.#state !== 'end') return { fault: 'the body is not valid JSON: it ends too soon' };
+    if (this.#state !== 'end') return { fault: 'the body is not valid JSON: it is truncated' };
     return this.#hasRequests ? null : { fault: 'requests: field required' };
   }
 
@@ -80,14 +80,14 @@ export class RequestSplitter {
     return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
   }
 
-  /** The byte opens what is read as one: a key, a request, or the value of another member. */
+  /** True if the byte starts a token that is read as a whole: a key, a request, or the value of another member. */
   #begins(byte: number): boolean {
     if (this.#state === 'first key' || this.#state === 'key') return byte === QUOTE;
     if (this.#state === 'first request' || this.#state === 'request') return byte === OPEN_BRACE;
     return this.#state === 'value' && this.#key !== 'requests' && (byte === QUOTE || byte === OPEN_BRACE || byte === OPEN_BRACKET);
   }
 
-  /** Where what was begun ends in this piece: behind its last byte, or at the end of the piece. */
+  /** The end of the current token in this chunk: behind its last byte, or the end of the chunk. */
   #readOn(piece: Uint8Array, from: number): number {
     let [depth, isInString, isEscaped, at] = [this.#depth, this.#isInString, this.#isEscaped, from];
     for (let isOver = false; at < piece.length && !isOver; at++) {
@@ -107,10 +107,10 @@ export class RequestSplitter {
     return at;
   }
 
-  /** A request that has ended; null: it goes on, or it was something else. */
+  /** A completed request; null if it continues, or if the token was something else. */
   #take(piece: Uint8Array, from: number, to: number): Uint8Array | null {
     const isRequest = this.#state === 'first request' || this.#state === 'request';
-    if (!isRequest && (this.#frameBytes += to - from) > FRAME_BYTES_MAX) return this.#fail('the body holds too much beside its requests');
+    if (!isRequest && (this.#frameBytes += to - from) > FRAME_BYTES_MAX) return this.#fail('the body holds too much besides its requests');
     this.#held.add(piece.subarray(from, to));
     if (isRequest && this.#held.bytes > this.#requestBytesMax) {
       this.#fault = { fault: `requests.${this.#count}: it is larger than ${this.#requestBytesMax / 1024 / 1024} MB`, isTooLarge: true };
@@ -134,13 +134,13 @@ export class RequestSplitter {
     } catch {
       return void this.#fail('the body is not valid JSON');
     }
-    if (this.#key === 'requests' && this.#hasRequests) return void this.#fail('requests: it stands twice');
+    if (this.#key === 'requests' && this.#hasRequests) return void this.#fail('requests: duplicate member');
     this.#state = 'colon';
   }
 
   /** One byte of the frame. */
   #step(byte: number): void {
-    if (++this.#frameBytes > FRAME_BYTES_MAX + 2 * this.#count) return void this.#fail('the body holds too much beside its requests');
+    if (++this.#frameBytes > FRAME_BYTES_MAX + 2 * this.#count) return void this.#fail('the body holds too much besides its requests');
     const next = this.#next(byte);
     if (next !== null) this.#state = next;
     else if (this.#fault === null) this.#fail('the body is not valid JSON');
@@ -158,7 +158,7 @@ export class RequestSplitter {
         if (this.#key === 'requests') return byte === OPEN_BRACKET ? this.#beginRequests() : this.#fail('requests: must be an array');
         return isScalar(byte) ? 'member' : null;
       case 'member':
-        // A number or a word.
+        // A number, true, false or null.
         return isScalar(byte) ? 'member' : byte === COMMA ? 'key' : byte === CLOSE_BRACE ? 'end' : null;
       case 'after member':
         return byte === COMMA ? 'key' : byte === CLOSE_BRACE ? 'end' : null;

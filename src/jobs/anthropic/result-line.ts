@@ -1,4 +1,4 @@
-/** A line of a message batch's results, as Anthropic's API has it. */
+/** A line of a message batch's results, in Anthropic's format. */
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
 import type { DoneItem } from '../../store/jobs/job-store.ts';
 import { DIALECTS } from '../../wire/dialects.ts';
@@ -17,7 +17,7 @@ export function resultType({ succeeded, error }: DoneItem): ResultType {
   return error?.code === EXPIRED ? 'expired' : 'errored';
 }
 
-/** With its line feed. The message stands in it as it came. */
+/** Includes the line feed. The message keeps its bytes. */
 export function messageResultLine(item: DoneItem): Uint8Array {
   const type = resultType(item);
   const start = `{"custom_id":${JSON.stringify(item.customId)},"result":{"type":"${type}"`;
@@ -27,7 +27,7 @@ export function messageResultLine(item: DoneItem): Uint8Array {
   return Buffer.concat([Buffer.from(`${start},"error":`), errorOf(item), Buffer.from(end)]);
 }
 
-/** The body of the failed response, or of an error of ours. */
+/** The body of the failed response, or of an error of Breakwater. */
 function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
   const requestId = typeof facts['requestId'] === 'string' ? facts['requestId'] : null;
   if (body !== null && isErrorBody(body)) return body;
@@ -41,7 +41,7 @@ function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
     retryAfterMs: null,
   };
   const found = DIALECTS['anthropic-messages'].error.body(words, requestId ?? '');
-  // No request was made that an id could lead to.
+  // There is no request id if no request was made.
   return requestId === null
     ? Buffer.from(JSON.stringify({ ...parseRecord(Buffer.from(found).toString('utf8')), request_id: null }))
     : found;
@@ -52,7 +52,7 @@ function isErrorBody(body: Uint8Array): boolean {
   return value !== null && value['type'] === 'error' && isRecord(value['error']);
 }
 
-/** What is worth knowing beside the result; absent where there is nothing. */
+/** The `breakwater` member; empty if there is nothing to report. */
 function marks({ repeated, facts }: DoneItem): string {
   const quality = facts['quality'];
   if (repeated === 0 && quality === undefined) return '';

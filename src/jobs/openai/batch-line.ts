@@ -16,13 +16,13 @@ export interface BatchLine {
   readonly customId: string;
   readonly model: string;
   readonly body: Uint8Array;
-  /** Vectors that it asks for. */
+  /** The number of vectors it requests. */
   readonly inputs: number;
 }
 
 const CUSTOM_ID_LENGTH_MAX = 512;
 
-/** The request on a line, or what is wrong with it. */
+/** The request on a line, or its fault. */
 export async function readBatchLine(
   job: Pick<Job, 'dialect' | 'path'>,
   bytes: Uint8Array,
@@ -30,7 +30,7 @@ export async function readBatchLine(
 ): Promise<BatchLine | Omit<LineError, 'line'>> {
   const scanning = scanLarge(bytes, slices);
   const scan = scanning instanceof Promise ? await scanning : scanning;
-  if (!scan.ok) return fault('invalid_json_line', `the line is no JSON object: it is ${scan.message}`);
+  if (!scan.ok) return fault('invalid_json_line', `the line is not a JSON object: it is ${scan.message}`);
   const member = (name: string): BodyMember | undefined => scan.members.findLast((one) => one.name === name);
   const text = (name: string): string | null => {
     const found = member(name);
@@ -39,7 +39,7 @@ export async function readBatchLine(
   if (member('custom_id') === undefined) return fault('missing_required_parameter', 'custom_id is missing', 'custom_id');
   const customId = text('custom_id');
   if (customId === null || customId === '' || customId.length > CUSTOM_ID_LENGTH_MAX)
-    return fault('invalid_custom_id', `custom_id must be a text of 1 to ${CUSTOM_ID_LENGTH_MAX} characters`, 'custom_id');
+    return fault('invalid_custom_id', `custom_id must be a string of 1 to ${CUSTOM_ID_LENGTH_MAX} characters`, 'custom_id');
   const method = text('method');
   if (method !== 'POST') return fault('invalid_method', `method must be POST${got(method)}`, 'method');
   const url = text('url');
@@ -47,12 +47,12 @@ export async function readBatchLine(
   const place = member('body');
   if (place === undefined) return fault('missing_required_parameter', 'body is missing', 'body');
   if (kindOf(bytes, place) !== 'object') return fault('invalid_request', 'body must be an object', 'body');
-  // A copy of its own: the line may be a part of a much larger piece.
+  // A copy: the line may be a view of a much larger buffer.
   const body = new Uint8Array(bytes.subarray(place.start, place.end));
   const decoded = await decodeItem(job, body, slices);
   if (!decoded.ok) return fault('invalid_request', decoded.message, decoded.param === null ? 'body' : `body.${decoded.param}`);
   const { model, stream, choices } = decoded.facts;
-  if (stream) return fault('invalid_request', 'a request of a batch can not be streamed', 'body.stream');
+  if (stream) return fault('invalid_request', 'requests of a batch cannot be streamed', 'body.stream');
   return { customId, model, body, inputs: choices };
 }
 

@@ -9,6 +9,7 @@ import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
+import { handedOver } from '../native/native-host.ts';
 import { asStoreError, tooManyJobs } from '../store-error.ts';
 import { WINDOW_RULE, windowMs } from '../window.ts';
 
@@ -27,18 +28,18 @@ export class OpenaiBatches {
     this.#onChange = onChange;
   }
 
-  /** `body`: of the request. With a key the same request again gives the same batch. Throws `invalid_request`, `not_found`, `idempotency_conflict`. */
+  /** With a key, a repeated request returns the same batch. Throws `invalid_request`, `not_found`, `idempotency_conflict`. */
   async create(client: string, body: unknown, priority: SchedulingClass, idempotencyKey: string | null = null): Promise<object> {
     const asked = idempotencyKey === null ? null : hash('sha256', JSON.stringify(body));
     const ownId = idempotencyKey === null ? null : keyedId('batch_', client, idempotencyKey);
     const before = ownId === null ? null : await asStoreError(this.#host.store.getJob(client, ownId));
     if (before !== null) return toObject(sameAs(before, asked));
-    const wish = readWish(body);
-    const file = await this.#files.get(client, wish.inputFileId).catch((error: unknown) => {
+    const params = readParams(body);
+    const file = await this.#files.get(client, params.inputFileId).catch((error: unknown) => {
       if (!(error instanceof BreakwaterError) || error.code !== 'not_found') throw error;
       throw new BreakwaterError('not_found', error.message, { param: 'input_file_id' });
     });
-    if (file.purpose !== 'batch') throw bad(`the file ${file.id} has the purpose ${file.purpose}, and not batch`, 'input_file_id');
+    if (file.purpose !== 'batch') throw bad(`the file ${file.id} has the purpose ${file.purpose} instead of batch`, 'input_file_id');
     const { clock, random, store, settings } = this.#host;
     const createdAtMs = Math.floor(clock.epochMs());
     for (;;) {
@@ -46,20 +47,20 @@ export class OpenaiBatches {
         id: ownId ?? createId(random, 'batch_'),
         kind: OPENAI_BATCH,
         client,
-        dialect: wish.dialect,
-        path: wish.path,
+        dialect: params.dialect,
+        path: params.path,
         priority,
         createdAtMs,
-        endsAtMs: createdAtMs + wish.windowMs,
+        endsAtMs: createdAtMs + params.windowMs,
         data: {
           input_file_id: file.id,
-          completion_window: wish.window,
-          metadata: wish.metadata,
-          output_expires_after: wish.outputExpiresAfter,
+          completion_window: params.window,
+          metadata: params.metadata,
+          output_expires_after: params.outputExpiresAfter,
           ...(asked !== null && { asked }),
         },
       };
-      const created = await asStoreError(store.createJob(job, settings())).finally(this.#onChange); // a lost outcome may be a job
+      const created = await asStoreError(store.createJob(job, settings())).finally(this.#onChange); // a call whose outcome is lost may have created a job
       if (created === 'too_many') throw tooManyJobs(settings());
       if (created === 'taken' && ownId !== null) return toObject(sameAs(await this.#find(client, ownId), asked));
       if (created === 'taken') continue;
@@ -77,7 +78,7 @@ export class OpenaiBatches {
     return { entries: page.entries.map(toObject), hasMore: page.hasMore };
   }
 
-  /** A batch that has ended, or is being cancelled already, stays as it is. */
+  /** No effect on a batch that has ended or is already being cancelled. */
   async cancel(client: string, id: string): Promise<object> {
     const { store, clock, settings } = this.#host;
     const job = await this.#find(client, id);
@@ -85,7 +86,7 @@ export class OpenaiBatches {
     const cancelling = { state: 'cancelling', ending: 'cancelled', data: { cancelling_at: nowMs } } as const;
     const changed =
       (await asStoreError(store.changeJob(id, ['in_progress'], cancelling))) ??
-      // Nothing has run yet: there is nothing to wait for.
+      // Nothing has run yet, so it is cancelled at once.
       (await asStoreError(
         store.changeJob(id, ['validating'], {
           ...cancelling,
@@ -96,7 +97,7 @@ export class OpenaiBatches {
       ));
     if (changed === null) {
       if (job.state === 'completed' || job.state === 'failed' || job.state === 'expired')
-        throw new BreakwaterError('invalid_request', `the batch ${id} is ${job.state}, and can not be cancelled`, { status: 409 });
+        throw new BreakwaterError('invalid_request', `the batch ${id} is ${job.state} and cannot be cancelled`, { status: 409 });
       return toObject(await this.#find(client, id));
     }
     this.#onChange();
@@ -110,13 +111,13 @@ export class OpenaiBatches {
   }
 }
 
-/** The batch that the key was used for before. */
+/** The batch created earlier with the key. Throws if the request differs. */
 function sameAs(job: Job, asked: string | null): Job {
   if (job.data['asked'] === asked) return job;
   throw new BreakwaterError('idempotency_conflict', 'this idempotency key was used for another batch', { param: 'idempotency-key' });
 }
 
-interface Wish {
+interface BatchParams {
   readonly inputFileId: string;
   readonly dialect: string;
   readonly path: string;
@@ -126,7 +127,7 @@ interface Wish {
   readonly outputExpiresAfter: { readonly anchor: 'created_at'; readonly seconds: number } | null;
 }
 
-function readWish(body: unknown): Wish {
+function readParams(body: unknown): BatchParams {
   if (!isRecord(body)) throw bad('the body must be a JSON object', null);
   const { input_file_id: inputFileId, endpoint, completion_window: window } = body;
   if (typeof inputFileId !== 'string') throw bad('input_file_id must be the id of an uploaded file', 'input_file_id');
@@ -150,16 +151,19 @@ function readWish(body: unknown): Wish {
   };
 }
 
-function readMetadata(value: unknown): Wish['metadata'] {
+function readMetadata(value: unknown): BatchParams['metadata'] {
   if (value === undefined || value === null) return null;
   const entries = isRecord(value) ? Object.entries(value) : null;
   const isFine = entries?.every(([key, text]) => key.length <= 64 && typeof text === 'string' && text.length <= 512);
   if (entries === null || isFine !== true || entries.length > METADATA_MAX)
-    throw bad(`metadata must be an object of at most ${METADATA_MAX} texts, keys of 64 and values of 512 characters at most`, 'metadata');
+    throw bad(
+      `metadata must be an object of at most ${METADATA_MAX} strings, with keys of at most 64 and values of at most 512 characters`,
+      'metadata',
+    );
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-function readExpiry(value: unknown): Wish['outputExpiresAfter'] {
+function readExpiry(value: unknown): BatchParams['outputExpiresAfter'] {
   if (value === undefined || value === null) return null;
   const seconds = isRecord(value) ? expirySeconds(value['anchor'], value['seconds']) : null;
   if (seconds === null) throw bad(`output_expires_after must be ${EXPIRY_RULE}`, 'output_expires_after');
@@ -191,13 +195,21 @@ function toObject(job: Job): object {
     expired_at: seconds(data['expired_at']),
     cancelling_at: seconds(data['cancelling_at']),
     cancelled_at: seconds(data['cancelled_at']),
-    // While it is read the numbers are not final.
+    // During validation the counts are not final.
     request_counts: isValidating
       ? { total: 0, completed: 0, failed: 0 }
       : { total: job.total, completed: job.succeeded, failed: job.failed },
     usage: data['usage'] ?? undefined,
     metadata: data['metadata'] ?? null,
+    breakwater: extensionsOf(job),
   };
+}
+
+/** Members that OpenAI's batch object lacks; undefined: none. */
+function extensionsOf(job: Job): object | undefined {
+  const { cost_usd, priced_requests } = job.data;
+  const handed = handedOver(job);
+  return cost_usd === undefined ? handed : { ...handed, cost_usd, priced_requests };
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

@@ -1,4 +1,4 @@
-/** The end of a batch: its result files appear together with its last state. */
+/** Finishes a batch: its result files appear together with its final state. */
 import type { DoneItem, OpenJob, ResultFile } from '../../store/jobs/job-store.ts';
 import type { JobHost } from '../host.ts';
 import { resultPages } from '../results.ts';
@@ -8,10 +8,12 @@ export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
   const { store, clock, settings } = host;
   const size = { succeeded: 0, failed: 0 };
   const usage = new UsageSum();
+  const cost = new CostSum();
   for await (const items of resultPages(store, job.id, null)) {
     for (const item of items) {
       size[item.succeeded ? 'succeeded' : 'failed'] += resultLine(job.id, item).byteLength;
       usage.add(item);
+      cost.add(item);
     }
   }
   const nowMs = Math.floor(clock.epochMs());
@@ -26,7 +28,7 @@ export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
   ] as const) {
     const bytes = size[succeeded ? 'succeeded' : 'failed'];
     if (bytes === 0) continue;
-    // Made of the job's id, so that a repeat after a crash makes no other one.
+    // Derived from the job's id, so that a repeat after a crash creates the same file.
     const id = `file-${job.id.replace('batch_', '')}${kind}`;
     ids[`${kind}_file_id`] = id;
     const filename = `${job.id}_${kind}.jsonl`;
@@ -46,7 +48,7 @@ export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
     state,
     keepUntilMs: nowMs + Math.max(lifeMs, retentionMs),
     files,
-    data: { ...ids, [`${state}_at`]: nowMs, usage: usage.toObject() },
+    data: { ...ids, [`${state}_at`]: nowMs, usage: usage.toObject(), ...cost.toData() },
   });
 }
 
@@ -55,7 +57,24 @@ function expiryMs({ data }: OpenJob): number | null {
   return typeof wish?.seconds === 'number' ? wish.seconds * 1000 : null;
 }
 
-/** The tokens of all items, in the words of the batch object. */
+/** The cost of all items whose price is known. */
+class CostSum {
+  #usd = 0;
+  #items = 0;
+
+  add({ facts }: DoneItem): void {
+    if (facts['costUsd'] === undefined) return;
+    this.#usd += Number(facts['costUsd']);
+    this.#items++;
+  }
+
+  /** Empty if no price is known. */
+  toData(): object {
+    return this.#items === 0 ? {} : { cost_usd: Number(this.#usd.toPrecision(12)), priced_requests: this.#items };
+  }
+}
+
+/** The token usage of all items, in the format of the batch object. */
 class UsageSum {
   #input = 0;
   #cached = 0;

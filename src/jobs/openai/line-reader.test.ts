@@ -14,7 +14,7 @@ function lines(text: string, size: number, lengthMax = 100): [number, string | n
   return found;
 }
 
-test('lines are numbered as an editor numbers them, in every slicing', () => {
+test('lines are numbered as in an editor, at every chunk size', () => {
   const text = '\uFEFFone\r\n\n \t\r\nfour ü\nfive';
   for (let size = 1; size < 30; size++) {
     assert.deepEqual(
@@ -30,7 +30,7 @@ test('lines are numbered as an editor numbers them, in every slicing', () => {
   assert.deepEqual(lines('', 1), []);
 });
 
-test('a line that is too long is told, and the next one is read', () => {
+test('an oversized line is reported, and the next one is read', () => {
   for (const size of [1, 3, 50]) {
     assert.deepEqual(lines(`${'x'.repeat(20)}\nok\n${'y'.repeat(20)}`, size, 10), [
       [1, null],

@@ -1,8 +1,8 @@
-/** Lines of a text that comes in pieces, as bytes: without their ends, and copied. */
+/** Splits chunks of bytes into lines, copied and without their line breaks. */
 export interface Line {
   /** Counted from 1. */
   readonly number: number;
-  /** Null: it is longer than allowed. */
+  /** Null if it is longer than allowed. */
   readonly bytes: Uint8Array | null;
 }
 
@@ -17,12 +17,12 @@ export class LineReader {
   #isTooLong = false;
   #number = 0;
 
-  /** `lengthMax`: of one line, in bytes. */
+  /** `lengthMax`: the longest line, in bytes. */
   constructor(lengthMax: number) {
     this.#lengthMax = lengthMax;
   }
 
-  /** The lines that end in this piece; those with white space only are left out. */
+  /** The lines that end in this chunk. Blank lines are skipped. */
   *read(piece: Uint8Array): Generator<Line> {
     let from = 0;
     for (let at = piece.indexOf(LINE_FEED); at >= 0; at = piece.indexOf(LINE_FEED, from)) {
@@ -34,7 +34,7 @@ export class LineReader {
     this.#hold(piece.subarray(from));
   }
 
-  /** The last line, where it has no end of its own. */
+  /** The last line, if it has no line break. */
   *end(): Generator<Line> {
     const line = this.#take();
     if (line !== null) yield line;

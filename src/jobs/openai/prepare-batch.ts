@@ -1,4 +1,4 @@
-/** Validation: the whole file is read before anything runs, and one fault refuses all of it. */
+/** Validation: the whole file is read before anything runs, and a single fault rejects it. */
 import type { NewItem, OpenJob } from '../../store/jobs/job-store.ts';
 import { StoreFailure } from '../../store/backend.ts';
 import type { Files } from '../files.ts';
@@ -7,17 +7,17 @@ import { readBatchLine, type LineError } from './batch-line.ts';
 import { LineReader, type Line } from './line-reader.ts';
 
 const LINES_MAX = 50_000;
-/** Vectors that one embeddings batch may ask for. */
+/** The most vectors of an embeddings batch. */
 const INPUTS_MAX = 50_000;
 const MODELS_MAX = 200;
 const ERRORS_MAX = 1_000;
-/** One line, in bytes. */
+/** The longest line, in bytes. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
-/** Items that are saved at once, and their bodies in bytes. */
+/** Items saved in one call, and the size of their bodies in bytes. */
 const GROUP_MAX = 500;
 const GROUP_BYTES_MAX = 1024 * 1024;
 
-/** Aborted, it leaves the batch as it is: the next runner begins anew. */
+/** If aborted, it leaves the batch in validation, and the next runner starts over. */
 export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, runner: number, signal: AbortSignal): Promise<void> {
   const { store, clock } = host;
   while ((await store.clearItems(job.id, runner)) > 0);
@@ -56,7 +56,7 @@ class Validation {
   readonly #job: OpenJob;
   readonly #runner: number;
   readonly #signal: AbortSignal;
-  /** By custom id, the line of it. */
+  /** Line numbers by custom id. */
   readonly #seen = new Map<string, number>(); // at most LINES_MAX
   readonly #models = new Set<string>();
   #inputs = 0;
@@ -70,7 +70,7 @@ class Validation {
     this.#runner = runner;
   }
 
-  /** The batch was cancelled, another instance validates it, or this one stops. */
+  /** The batch was cancelled, another instance validates it, or this one is stopping. */
   get isLost(): boolean {
     return this.#isLost || this.#signal.aborted;
   }
@@ -79,7 +79,7 @@ class Validation {
     return this.isLost || this.errors.length >= ERRORS_MAX || this.total > LINES_MAX;
   }
 
-  /** Null: several. */
+  /** Null if there are several. */
   get model(): string | null {
     return this.#models.size === 1 ? [...this.#models][0]! : null;
   }
@@ -98,7 +98,7 @@ class Validation {
     const { customId, model, body, inputs } = read;
     const before = this.#seen.get(customId);
     if (before !== undefined)
-      return this.fail('duplicate_custom_id', `custom_id ${JSON.stringify(customId)} stands on line ${before} too`, number, 'custom_id');
+      return this.fail('duplicate_custom_id', `custom_id ${JSON.stringify(customId)} is also on line ${before}`, number, 'custom_id');
     this.#seen.set(customId, number);
     if (!this.#mayUse(model))
       return this.fail(

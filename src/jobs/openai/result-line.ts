@@ -1,7 +1,7 @@
-/** A line of an output or error file, as OpenAI's batch API has it. */
+/** A line of an output or error file, in the format of OpenAI's batch API. */
 import type { DoneItem } from '../../store/jobs/job-store.ts';
 
-/** With its line feed. The body stands in it as it came. */
+/** Includes the line feed. The body keeps its bytes. */
 export function resultLine(job: string, item: DoneItem): Uint8Array {
   const { status, body, facts, error } = item;
   const start = `{"id":${JSON.stringify(`${job.replace('batch_', 'batch_req_')}_${item.n}`)},"custom_id":${JSON.stringify(item.customId)},"response":`;
@@ -11,19 +11,19 @@ export function resultLine(job: string, item: DoneItem): Uint8Array {
   return Buffer.concat([Buffer.from(start + head), body, Buffer.from(`}${end}`)]);
 }
 
-/** What the body of a failed response says. */
+/** The error in the body of a failed response. */
 function errorOf({ succeeded, body, status }: DoneItem): { code: string; message: string } | null {
   if (succeeded || body === null) return null;
   try {
     const { error } = JSON.parse(Buffer.from(body).toString('utf8')) as { error?: { code?: unknown; type?: unknown; message?: unknown } };
     if (typeof error?.message === 'string') return { code: String(error.code ?? error.type ?? status), message: error.message };
   } catch {
-    // It is no error of a known form.
+    // Not an error in a known format.
   }
   return { code: String(status), message: `the response had status ${status}` };
 }
 
-/** What is worth knowing beside the response; absent where there is nothing. */
+/** The `breakwater` member; empty if there is nothing to report. */
 function marks({ repeated, facts }: DoneItem): string {
   const quality = facts['quality'];
   if (repeated === 0 && quality === undefined) return '';

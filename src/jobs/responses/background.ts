@@ -16,11 +16,11 @@ import { StreamWaiters } from './stream-waiters.ts';
 
 export const BACKGROUND_RESPONSE = 'response';
 
-/** Tells their ids from those of other responses. */
+/** Distinguishes their ids from those of other responses. */
 const PREFIX = 'resp_bg_';
-/** Events that are read at once, in bytes. */
+/** The size of one read of events, in bytes. */
 const EVENTS_BYTES = 256 * 1024;
-/** How long a reader waits before it looks whether another process has saved something, in milliseconds. */
+/** How often a reader polls for events saved by another process, in milliseconds. */
 const LOOK_MS = 500;
 const BLANK_LINE = '\n\n';
 
@@ -31,12 +31,12 @@ export interface NewResponse {
   readonly windowMs: number;
   readonly stream: boolean;
   readonly model: string;
-  /** What its request was and is repeated in the response. */
+  /** Fields of its request that the response repeats. */
   readonly echo: Fields;
-  /** Of the request, without what only concerns the background. */
+  /** The body of the request, without the fields for background mode. */
   readonly body: Uint8Array;
   readonly forwardHeaders: readonly string[];
-  /** As in its request: only the first tier, and whether a cached response will do. */
+  /** Settings of its request: fallback and cache. */
   readonly settings: Pick<GatewayRequest, 'fallback' | 'cache'>;
   readonly idempotencyKey: string | null;
 }
@@ -56,9 +56,9 @@ export class BackgroundResponses {
     this.#onChange = onChange;
     this.#waiters = new StreamWaiters(host.clock);
     this.kind = {
-      prepare: async () => {}, // it begins with its item
+      prepare: async () => {}, // it is created with its item
       finish: (job) => this.#finish(job),
-      expired: { code: 'deadline_exceeded', message: 'the deadline passed before the response could be made' },
+      expired: { code: 'deadline_exceeded', message: 'the deadline passed before the response was completed' },
       cancelled: { code: 'cancelled', message: 'the response was cancelled' },
       streams: true,
       isSingle: true,
@@ -93,7 +93,7 @@ export class BackgroundResponses {
         data: { model, echo: wish.echo, stream, forward: wish.forwardHeaders, settings: wish.settings, asked },
       };
       const item = { n: 0, customId: '', model, body };
-      // A lost outcome may be a job.
+      // A call whose outcome is lost may have created a job.
       const created = await asStoreError(store.createJob(job, settings(), [item])).finally(this.#onChange);
       if (created === 'too_many') throw tooManyJobs(settings());
       if (created === 'taken' && idempotencyKey === null) continue;
@@ -103,7 +103,7 @@ export class BackgroundResponses {
     }
   }
 
-  /** What it is now. */
+  /** Its current state. */
   object(job: Job): Fields {
     return responseObject(job, null);
   }
@@ -113,7 +113,7 @@ export class BackgroundResponses {
     return responseObject(job, await this.#result(job));
   }
 
-  /** One that has ended stays as it is. */
+  /** No effect on a response that has ended. */
   async cancel(client: string, id: string): Promise<Fields> {
     const { store, clock, settings } = this.#host;
     const job = await this.#find(client, id);
@@ -142,8 +142,8 @@ export class BackgroundResponses {
   }
 
   /**
-   * The stream from event number `after` on (-1: from the first), as it comes, to its end. Null: nothing new for a while. Throws `not_found`
-   * and `invalid_request`, and in the middle of the stream what cuts it off.
+   * Streams the events after number `after` (-1: from the first) as they arrive, to the end. Yields null if there is nothing new for a while.
+   * Throws `not_found` and `invalid_request`, and during the stream the error that ends it.
    */
   async stream(client: string, id: string, after: number): Promise<AsyncGenerator<string | null>> {
     const job = await this.#find(client, id);
@@ -154,7 +154,7 @@ export class BackgroundResponses {
     return this.#events(job, after);
   }
 
-  /** Ends all streams: the readers may come back. */
+  /** Ends all streams. Readers can resume them elsewhere. */
   close(): void {
     this.#waiters.close();
   }
@@ -171,7 +171,7 @@ export class BackgroundResponses {
         const current = await asStoreError(store.getJob(job.client, job.id));
         if (current === null) throw new BreakwaterError('not_found', `the response ${job.id} was deleted`);
         const done = await this.#result(current);
-        // Everything was saved before it was done: what is read now is all there is.
+        // All events are saved before the item is done, so this read is complete.
         const { groups, end } = await asStoreError(store.readEvents(job.id, last, EVENTS_BYTES));
         for (const group of groups) {
           yield textAfter(group, last);
@@ -204,22 +204,22 @@ export class BackgroundResponses {
     return job;
   }
 
-  /** How its item ended; null: it has not. */
+  /** The outcome of its item; null if it has not ended. */
   async #done({ id, succeeded, failed }: Job): Promise<DoneItem | null> {
     if (succeeded + failed === 0) return null;
     return (await asStoreError(this.#host.store.readResults(id, null, -1, 1)))[0] ?? null;
   }
 
-  /** The same once all that belongs to it is saved: a request that refers to it finds it. */
+  /** The same, once everything that belongs to it is saved, so that later requests can refer to it. */
   async #result(job: Job): Promise<DoneItem | null> {
     return FINAL_STATES.includes(job.state) ? this.#done(job) : null;
   }
 
-  /** From now on it is in progress, whatever happens to this attempt. */
+  /** It stays in progress from now on, whatever the outcome of this attempt. */
   #begun(job: Job): void {
     if (typeof job.data['in_progress_at'] === 'number') return;
     const data = { in_progress_at: Math.floor(this.#host.clock.epochMs()) };
-    // What can't be noted is noted at the next attempt.
+    // If it can't be saved, the next attempt saves it.
     this.#host.store.changeJob(job.id, ['in_progress'], { data }).catch(() => {});
   }
 
@@ -235,7 +235,7 @@ export class BackgroundResponses {
   }
 }
 
-/** The text of a group's events behind number `last`. */
+/** The text of a group's events after number `last`. */
 function textAfter({ first, bytes }: EventGroup, last: number): string {
   const text = Buffer.from(bytes).toString('utf8');
   let at = 0;

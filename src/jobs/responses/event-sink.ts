@@ -1,9 +1,9 @@
 /**
- * The events of a background response that is streamed: numbered, saved, and only then shown. So a reader that comes back after a
- * crash of this process finds everything that it has seen, and numbers only grow.
+ * The events of a streamed background response: numbered, saved, and shown only after that. So a reader that returns after a crash of this
+ * process finds all events that it has seen, and numbers only increase.
  *
- * The first two events (`response.created`, `response.queued`) and the last one are made when they are read, of what the job is. What
- * begins anew, because the first attempt broke off or its process died, drops what was saved before, and numbers on.
+ * The first two events (`response.created`, `response.queued`) and the last one are built from the job when they are read. A restarted
+ * stream, after the first attempt broke off or its process died, drops the saved events and continues the numbering.
  */
 import type { HeaderPairs } from '../../core/headers.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
@@ -17,14 +17,14 @@ import type { JobHost } from '../host.ts';
 import { ItemSink } from '../item-sink.ts';
 import { saved } from '../saved.ts';
 
-/** Events that are made of the job: `response.created` and `response.queued`. */
+/** The events built from the job: `response.created` and `response.queued`. */
 export const FIRST_EVENTS = 2;
-/** Events that wait to be saved: beyond it the response is held back, in bytes. */
+/** The most bytes of events that wait to be saved; beyond it the response is paused. */
 const WAITING_BYTES_MAX = 256 * 1024;
-/** One event; the pipeline has its own limit, which is smaller. */
+/** The largest event, in bytes; the pipeline's own limit is smaller. */
 const EVENT_BYTES_MAX = 64 * 1024 * 1024;
 
-/** What can stand in the name line of an event. */
+/** Valid event names. */
 const EVENT_TYPE = /^[\w.-]{1,100}$/;
 
 const INTERNAL_ERROR = 500;
@@ -40,13 +40,13 @@ export class EventSink extends ItemSink {
   #framer: SseFramer | null = null;
   #waiting: Fields[] = [];
   #waitingBytes = 0;
-  /** The number of the next event; null: what was saved before has not been dropped yet. */
+  /** The number of the next event; null until earlier saved events are dropped. */
   #next: number | null = null;
   #saving: Promise<void> | null = null;
   #onDrain: (() => void) | null = null;
-  /** Of finished items: the last event may leave the output out. */
+  /** Finished output items, as the last event may omit the output. */
   readonly #items: Fields[] = [];
-  /** There was output. */
+  /** Output has started. */
   #hasBegun = false;
   #final: Fields | null = null;
   #error: Fields | null = null;
@@ -97,8 +97,8 @@ export class EventSink extends ItemSink {
     const error = this.#error ?? (isRecord(said) ? said : null);
     const code = textIn(error?.['code']);
     const known = code in ERROR_CATALOGUE ? ERROR_CATALOGUE[code as ErrorCode].status : STATUS_BY_CODE[code];
-    const message = textIn(error?.['message']) || 'the stream broke off before its end';
-    // A stream that breaks off again and again is paid for each time: that is no outage to be waited for.
+    const message = textIn(error?.['message']) || 'the stream ended early';
+    // Each restart of a stream that breaks off is billed, so it is not retried like an outage.
     const status = this.#hasBegun ? INTERNAL_ERROR : (known ?? BAD_GATEWAY);
     return { status, body: { error: { code, message } } };
   }
@@ -113,7 +113,7 @@ export class EventSink extends ItemSink {
     }
   }
 
-  /** `length`: of its text. */
+  /** `length`: the length of its text. */
   #take(event: Fields, length: number): void {
     const { type } = event;
     if (typeof type !== 'string' || !EVENT_TYPE.test(type)) return;
@@ -134,7 +134,7 @@ export class EventSink extends ItemSink {
     this.#saving ??= this.#save();
   }
 
-  /** The response under the id by which its creator knows it. */
+  /** The response with the id that its creator received. */
   #shown(response: Fields): Fields {
     return { ...response, id: this.#job.id, created_at: Math.floor(this.#job.createdAtMs / 1000), background: true };
   }
@@ -161,7 +161,7 @@ export class EventSink extends ItemSink {
       drained?.();
     }
     this.#saving = null;
-    // The job was cancelled, or another process took this one for dead.
+    // The job was cancelled, or another process considered this one dead.
     if (this.#waiting.length > 0) this.leave();
   }
 }

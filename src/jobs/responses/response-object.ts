@@ -1,4 +1,4 @@
-/** The object of a background response, whatever has become of it. */
+/** The response object of a background response in any state. */
 import type { DoneItem, Job } from '../../store/jobs/job-store.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import { parseRecord } from '../../wire/json-exact.ts';
@@ -10,7 +10,7 @@ function errorCode(status: number | null): string {
   return status !== null && status >= 400 && status < 500 ? 'invalid_prompt' : 'server_error';
 }
 
-/** `done`: how its item ended; null: it has not. */
+/** `done`: the outcome of its item; null if it has not ended. */
 export function responseObject(job: Job, done: DoneItem | null): Fields {
   const { data } = job;
   const begun = {
@@ -30,12 +30,12 @@ export function responseObject(job: Job, done: DoneItem | null): Fields {
   const repeated = done.repeated > 0 ? { breakwater: { repeated: done.repeated } } : {};
   if (!done.succeeded || made === null) return { ...none, status: 'failed', error: errorOf(done, made), ...repeated };
   const { id, object, created_at: createdAt, background, previous_response_id: previous } = begun as Fields;
-  // What the caller has asked for is as it was asked; all else is the response's own word.
+  // Fields of the request are repeated as requested; all others come from the response.
   const status = FINAL_STATUSES.has(made['status']) ? made['status'] : 'completed';
   return { ...begun, ...made, id, object, created_at: createdAt, status, background, previous_response_id: previous, ...repeated };
 }
 
-/** `breakwater` beside the API's own members says what it was. */
+/** The `breakwater` member gives details of the failure. */
 function errorOf({ status, error }: DoneItem, body: Fields | null): Fields {
   if (error !== null) return { code: 'server_error', message: error.message };
   const said = body?.['error'];

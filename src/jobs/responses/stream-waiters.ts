@@ -1,23 +1,23 @@
 import type { Clock } from '../../core/clock.ts';
 
 export interface NextChange {
-  /** True: something has changed; false: nothing has for a while. */
+  /** True if something has changed, false after a timeout. */
   readonly came: Promise<boolean>;
-  /** It is not waited for any more. */
+  /** Ends the wait. */
   end(): void;
 }
 
-/** Readers of streams that wait for the next event of their job. */
+/** Stream readers that wait for the next event of their job. */
 export class StreamWaiters {
   readonly #clock: Clock;
-  readonly #waiting = new Map<string, Set<() => void>>(); // as many as there are readers
+  readonly #waiting = new Map<string, Set<() => void>>(); // one entry per reader
   isClosed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Counts from now: what changes before `came` is awaited is not missed. */
+  /** Registers at once, so that a change before `came` is awaited is not missed. */
   next(job: string, lookMs: number): NextChange {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const wake = (): void => resolve(true);

@@ -1,5 +1,5 @@
 /**
- * Session affinity: a conversation stays on one credential of one target, so that the provider's prompt cache is used (design 4.1). The
+ * Session affinity: a conversation stays on one credential of one target, so that the provider's prompt cache is used. The
  * maker of the latest signed reasoning in the conversation comes first, as only that target can read it; otherwise the session key chooses.
  *
  * The affinity target is placed before the rest of its tier, like a better tier of its own: it is waited for up to `patience`, then the

@@ -59,6 +59,8 @@ export interface AttemptOptions {
   readonly isContinuation: boolean;
   /** Why it runs in parallel with another attempt; null: it does not. */
   readonly race: RaceCause | null;
+  /** The id of its span; null: traces are off. */
+  readonly spanId: string | null;
 }
 
 /** Receives the response after the candidate is taken. */

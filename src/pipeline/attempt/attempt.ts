@@ -175,7 +175,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Takes the candidate: returns the buffered chunks; the rest goes to `consumer`. */
   take(consumer: ResponseConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
-    return this.#mask.push(this.#guard.take());
+    return this.#mask.push(this.#guard.take(), this.#guard.mayHoldSecret);
   }
 
   /** Discards a complete response. */
@@ -341,7 +341,7 @@ export class Attempt implements GuardListener, GuardLimits {
   onSent(): void {
     this.sent = true;
     const now = this.#clock.now();
-    if (now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
+    if (this.options.permit.isHeld || now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
   }
 
   onCandidate(): void {
@@ -354,7 +354,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onChunks(chunks: readonly Uint8Array[]): void {
-    const passed = this.#mask.push(chunks);
+    const passed = this.#mask.push(chunks, this.#guard.mayHoldSecret);
     if (passed.length > 0) this.#consumer!.onChunks(passed);
   }
 

@@ -1,4 +1,5 @@
 import type { RequestFacts } from '../../core/request.ts';
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { ExpectedForm, StreamHold } from '../../transport/expected-form.ts';
 import type { ResponseConversion } from '../../wire/conversion.ts';
 import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../../wire/dialect.ts';
@@ -13,6 +14,7 @@ import type { TargetQuality } from '../route/target-quality.ts';
 export class ResponseForm implements ExpectedForm {
   readonly wants: ExpectedForm['wants'];
   readonly judgesBytes: boolean;
+  readonly isConverted: boolean;
   readonly mayBeEmpty: boolean;
   readonly #dialect: Dialect;
   /** The expected media of a passed-through endpoint; null: unknown. */
@@ -21,10 +23,11 @@ export class ResponseForm implements ExpectedForm {
   readonly #maxEventSize: number;
   readonly #quality: TargetQuality | null;
   readonly #conversion: ResponseConversion | null;
+  readonly #secrets: SecretScan | null;
 
   /**
    * `path` is the upstream's; `maxEventSize` in bytes. `quality`: checks that a stream is held back for; null: none. `conversion`: of
-   * responses in another dialect; null: they are in the caller's.
+   * responses in another dialect; null: they are in the caller's. `secrets`: looked for in the events of a stream; null: none are.
    */
   constructor(
     dialect: Dialect,
@@ -33,6 +36,7 @@ export class ResponseForm implements ExpectedForm {
     maxEventSize: number,
     quality: TargetQuality | null,
     conversion: ResponseConversion | null,
+    secrets: SecretScan | null,
   ) {
     this.#dialect = dialect;
     this.#facts = facts;
@@ -43,6 +47,8 @@ export class ResponseForm implements ExpectedForm {
     this.#maxEventSize = maxEventSize;
     this.#quality = quality;
     this.#conversion = conversion;
+    this.isConverted = conversion !== null;
+    this.#secrets = secrets;
     if (facts.operation === 'bytes') this.wants = 'bytes';
     else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'json';
   }
@@ -51,7 +57,8 @@ export class ResponseForm implements ExpectedForm {
     if (this.#conversion !== null) return this.#conversion.createReader(this.#maxEventSize, contentType);
     const { operation, wantsUsage, choices } = this.#facts;
     const keepUsage = wantsUsage || this.wants === 'json';
-    const reader = this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize });
+    const secrets = this.#secrets;
+    const reader = this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize, secrets });
     return reader === null ? null : framed(contentType, reader, this.#maxEventSize);
   }
 

@@ -1,4 +1,4 @@
-/** How long a stream is held back so that its quality can be checked before it is committed (design 4.6). */
+/** How long a stream is held back so that its quality can be checked before it is committed. */
 import type { StreamHold } from '../../transport/expected-form.ts';
 import type { QualityRules } from '../../policy/quality/quality.ts';
 import type { Dialect, OpeningReader, StreamFold } from '../../wire/dialect.ts';

@@ -31,8 +31,12 @@ export class ResponseMask {
     this.#isEvents = isEvents;
   }
 
-  /** The parts that may be passed on; the same array if nothing was masked or held back. */
-  push(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  /**
+   * The parts that may be passed on; the same array if nothing was masked or held back. `mayHoldSecret`: false where they were searched
+   * before, and neither they nor earlier ones contain a secret or a part of one.
+   */
+  push(parts: readonly Uint8Array[], mayHoldSecret: boolean): readonly Uint8Array[] {
+    if (!mayHoldSecret) return parts;
     const { scan } = this.#secrets;
     if (scan === null || (this.#stream === null && !parts.some((part) => this.#concerns(part)))) return parts;
     const stream = (this.#stream ??= this.#isEvents ? new EventStreamMask(this.#secrets, scan) : new ByteStreamMask(this.#secrets));

@@ -5,7 +5,7 @@ import type { BodyRules } from '../../endpoint/endpoint.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import { ResponseConversion } from '../../wire/conversion.ts';
 import type { RequestEdits } from '../../wire/dialect.ts';
-import { DIALECT_HEADERS } from '../../wire/forwarded-headers.ts';
+import { DIALECT_HEADERS, TRACE_HEADERS } from '../../wire/forwarded-headers.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
 import { replaceModel } from '../../wire/passthrough-body.ts';
 import { ResponseForm } from './response-form.ts';
@@ -77,8 +77,8 @@ export function pathOf({ request, target: { state }, conversion }: UpstreamReque
   return state.endpoint.path(state.basePath, { operation, dialect, path, model: state.model, stream });
 }
 
-export function headersOf(options: UpstreamRequest): readonly string[] {
-  const { request, target, conversion } = options;
+export function headersOf(options: UpstreamRequest & Pick<AttemptOptions, 'spanId'>): readonly string[] {
+  const { request, target, conversion, spanId } = options;
   const { state } = target;
   const headers = [...state.headers];
   const inBody = state.endpoint.body?.listHeader?.header;
@@ -88,10 +88,12 @@ export function headersOf(options: UpstreamRequest): readonly string[] {
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
     if (!state.forwards.has(name) || name === inBody || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
+    if (spanId !== null && TRACE_HEADERS.has(name)) continue;
     const value = request.forwardHeaders[i + 1]!;
     const sent = name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
     if (sent !== '') headers.push(name, sent);
   }
+  if (spanId !== null) request.trace?.pushHeaders(headers, spanId);
   addDefaults(headers, state.endpoint.defaultHeaders);
   return headers;
 }
@@ -113,10 +115,11 @@ function pushCallerCredential(headers: string[], credential: string, { request, 
 
 /** The form of the response that the caller asked for. A continuation is not held back for quality checks. */
 export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
-  const { request, target, isContinuation } = options;
-  const { stream } = target.policy;
+  const { request, target, isContinuation, owner } = options;
+  const { maxEventSize } = target.policy.stream;
   const quality = isContinuation ? null : target.quality;
-  return new ResponseForm(request.dialect, request.facts, request.path, stream.maxEventSize, quality, responseConversion(options, clock));
+  const conversion = responseConversion(options, clock);
+  return new ResponseForm(request.dialect, request.facts, request.path, maxEventSize, quality, conversion, owner.secrets.scan);
 }
 
 /** Converts responses into the caller's dialect; null: they already are in it. */

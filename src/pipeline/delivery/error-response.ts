@@ -1,4 +1,4 @@
-/** An error of Breakwater's own as a response in the caller's protocol: the one place that sets its headers (design 2.3). */
+/** An error of Breakwater's own as a response in the caller's protocol: the one place that sets its headers. */
 import type { HeaderPairs } from '../../core/headers.ts';
 import { ERROR_CATALOGUE, type BreakwaterError } from '../../core/errors.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';

@@ -1,4 +1,4 @@
-/** The response to a request that was sent and failed (design 2.3). */
+/** The response to a request that was sent and failed. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { Dialect } from '../../wire/dialect.ts';

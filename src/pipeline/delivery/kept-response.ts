@@ -1,5 +1,5 @@
 /**
- * The fallback for requests whose responses all fail the quality check (design 4.6). One is kept: that with the longest real content,
+ * The fallback for requests whose responses all fail the quality check. One is kept: that with the longest real content,
  * otherwise the earliest. A response without any (no bytes, `choices: []`, no finished choice) is reported without a body and never kept.
  */
 import type { Failure } from '../../core/facts.ts';

@@ -11,7 +11,7 @@ import { Continuation } from './continuation/continuation.ts';
 import { holderOf } from '../request/gateway-request.ts';
 import type { Output } from './output.ts';
 import type { StalledReader } from './stalled-readers.ts';
-import { settleCompleted, settleUnused } from '../settle/settle-response.ts';
+import { settleCompleted, settleCutOff, settleUnused, usageWhenCutOff } from '../settle/settle-response.ts';
 import { settleFailure } from '../retry/record-failure.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
@@ -21,26 +21,29 @@ import { emitAttemptEnd } from '../settle/attempt-end.ts';
  */
 const STALLED_CALLER_MS = 120_000;
 
-/** Returns the continuation to use if `output.retry.broken` is set afterwards; null: none. */
-export async function relay(output: Output, attempt: Attempt): Promise<Continuation | null> {
+/** Returns the continuation to use if `output.retry.broken` is set afterwards; null: none. A complete response is sent without a promise. */
+export function relay(output: Output, attempt: Attempt): Continuation | null | Promise<Continuation | null> {
   const { active } = output;
   const { clock, events } = active.engine;
   const { target, number, race } = attempt.options;
-  output.firstContentMs = clock.now() - active.startedAt;
+  const now = clock.now();
+  output.firstContentMs = now - active.startedAt;
   const continuation = Continuation.for(output, attempt);
-  const relaying = new ResponseRelay(output, attempt, continuation);
   try {
-    events.emit({
-      type: 'committed',
-      requestId: active.request.id,
-      at: clock.now(),
-      target: target.state.name,
-      attempt: number,
-      race,
-    });
-    if (active.isOver) relaying.leave();
-    else if (attempt.isComplete && !output.downstream.isStarted) respondWhole(output, attempt);
-    else await relaying.run();
+    events.emit({ type: 'committed', requestId: active.request.id, at: now, target: target.state.name, attempt: number, race });
+    if (!active.isOver && (!attempt.isComplete || output.downstream.isStarted)) return relayAsItArrives(output, attempt, continuation);
+    if (active.isOver) new ResponseRelay(output, attempt, continuation).leave();
+    else respondWhole(output, attempt);
+    return continuation;
+  } catch (error) {
+    giveBack(output, attempt);
+    throw error;
+  }
+}
+
+async function relayAsItArrives(output: Output, attempt: Attempt, continuation: Continuation | null): Promise<Continuation | null> {
+  try {
+    await new ResponseRelay(output, attempt, continuation).run();
     return continuation;
   } catch (error) {
     giveBack(output, attempt);
@@ -181,10 +184,10 @@ class ResponseRelay implements StalledReader {
     if (this.#over) return;
     this.#decide();
     const { active, retry, downstream } = this.#output;
-    const { options, facts } = this.#attempt;
+    const { options } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
-    settleFailure(retry, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
+    settleFailure(retry, this.#attempt, failure, judgement, { usage: usageWhenCutOff(this.#attempt), health: judgement.health });
     emitAttemptEnd(active, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its response: ${failure.message}`);
@@ -235,7 +238,7 @@ class ResponseRelay implements StalledReader {
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
     this.#attempt.cancel();
-    settleUnused(this.#output.active, this.#attempt);
+    settleCutOff(this.#output.active, this.#attempt);
     emitAttemptEnd(this.#output.active, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
     this.#resolve();
@@ -254,7 +257,7 @@ class ResponseRelay implements StalledReader {
     this.#decide();
     const { stopError } = active;
     this.#attempt.cancel();
-    settleUnused(active, this.#attempt);
+    settleCutOff(active, this.#attempt);
     emitAttemptEnd(active, this.#attempt, 'cancelled', 'cancelled', null);
     const reported = stopError ?? error;
     if (reported !== null) downstream.fail(reported);

@@ -7,7 +7,7 @@ import { addCountHeaders } from './output.ts';
 import type { Output } from './output.ts';
 import { accountHeaders, headerOf, pushPassedHeaders } from '../attempt/upstream-headers.ts';
 
-/** The metadata headers of every response (design 2.3); `target`: the responding target, null: none. */
+/** The metadata headers of every response; `target`: the responding target, null: none. */
 export function metadataHeaders(output: Output, target: RouteTarget | null): HeaderPairs {
   const { active } = output;
   const headers = requestIdHeaders(active.request.dialect.error, active.request.id);

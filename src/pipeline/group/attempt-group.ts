@@ -149,7 +149,9 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
   #send(attempt: Attempt): void {
     this.#running.push(attempt);
     try {
-      attempt.send(this.#retry.active.engine.transport, this);
+      const { engine, request } = this.#retry.active;
+      const { delivered } = request;
+      attempt.send(delivered?.target === attempt.options.target ? delivered.transport : engine.transport, this);
     } catch (error) {
       this.#fail(attempt, error);
     }

@@ -12,6 +12,7 @@ import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import { conversionFor } from '../conversion/sent-body.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
+import { usageWhenCutOff } from '../settle/settle-response.ts';
 
 /**
  * Creates the attempt for a permit. `race`: why it runs in parallel with another one; null: it does not. Returns null if a listener of the
@@ -28,6 +29,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
   retry.fallback ??= retry.attempts === 1 ? skipReason(retry, admitted) : null;
   countForBudgets(retry, target, race);
   tried.markTried(target);
+  const spanId = request.trace?.nextSpanId() ?? null;
   const cut = cutFor(retry, target, tried.stripLevel(target));
   const attempt = new Attempt(engine.clock, {
     number: retry.attempts,
@@ -43,6 +45,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     alternatives: retry,
     isContinuation: retry.broken !== null,
     race,
+    spanId,
   });
   state.inFlight++;
   emitBreakerChange(engine, state); // a permit makes an open breaker half-open
@@ -57,6 +60,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     queuedMs: active.queueMs,
     probe: state.breaker.state === 'half-open',
     race,
+    ...(spanId !== null && { spanId }),
   });
   if (cut !== null) noteCut(retry, target, cut);
   const bound = boundEdits(request, target);
@@ -85,7 +89,7 @@ function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause
 export function endCancelled(retry: RetryState, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (permit.isOpen)
-    settleAttempt(retry.active.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent });
+    settleAttempt(retry.active.engine, target, permit, { usage: usageWhenCutOff(attempt), health: 'neutral', unsent: !attempt.sent });
   emitAttemptEnd(retry.active, attempt, 'cancelled', 'cancelled', null);
 }
 

@@ -1,5 +1,5 @@
 /**
- * Judges a candidate before it is committed (design 4.6): by the rules of the policy, then against the JSON format of the request, then by
+ * Judges a candidate before it is committed: by the rules of the policy, then against the JSON format of the request, then by
  * the operator's own check. By default a response is parsed again only if it ended at its length limit, or its request names a format.
  */
 import { isAtLimit } from '../../core/finish-reason.ts';

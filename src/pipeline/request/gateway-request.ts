@@ -2,12 +2,14 @@ import type { Instant } from '../../core/clock.ts';
 import type { MoneyBudget } from '../../policy/budget/money-budget.ts';
 import type { SessionLimits } from '../../policy/budget/session-limits.ts';
 import type { RequestFacts, SchedulingClass } from '../../core/request.ts';
+import type { RequestTrace } from '../../core/request-trace.ts';
 import type { Resource } from '../../core/resource.ts';
 import type { ClientProgram } from '../../wire/clients.ts';
 import type { Dialect } from '../../wire/dialect.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
 import type { Caller } from './caller.ts';
-import type { RequestPolicy } from '../route/route.ts';
+import type { RequestPolicy, RouteTarget } from '../route/route.ts';
+import type { Transport } from '../../transport/transport.ts';
 
 /** The authenticated client of a request. */
 export interface Client {
@@ -26,6 +28,17 @@ export interface Client {
 
 export function holderOf({ name, holder }: Client): string {
   return holder ?? name;
+}
+
+/**
+ * A response that a provider has made in a batch of its own: the first attempt reads it, and needs no permit. If it is of no use, the request
+ * goes on at the other targets.
+ */
+export interface DeliveredResponse {
+  /** What made it; not among the targets of the route, whose state it does not touch. */
+  readonly target: RouteTarget;
+  /** Delivers it, instead of the network. */
+  readonly transport: Transport;
 }
 
 /** One accepted request, decoded as far as the pipeline needs: what `server` passes to the engine. */
@@ -61,6 +74,8 @@ export interface GatewayRequest {
   /** Request headers that may be forwarded (`openai-organization`, `traceparent`, …): lower-case names alternating with values. */
   readonly forwardHeaders: readonly string[];
   readonly caller: Caller;
+  /** The trace that it belongs to; absent: traces are off. */
+  readonly trace?: RequestTrace;
   /** A repeat under the same key gets the same response; null: none was given. */
   readonly idempotencyKey: string | null;
   /** `off`: neither reads nor fills the cache; `refresh`: only fills it. */
@@ -74,6 +89,8 @@ export interface GatewayRequest {
   readonly history?: { readonly previous: string; readonly maker: string; readonly body: RequestBody } | undefined;
   /** A checkpoint, awaited before the first upstream call. An error it throws ends the request. Absent: none. */
   readonly beforeSending?: () => Promise<void>;
+  /** Absent: the provider has not processed it yet. */
+  readonly delivered?: DeliveredResponse;
   /** Made by Breakwater itself; its response is not checked by another model. */
   readonly isNested?: true;
 }

@@ -20,6 +20,7 @@ export function emitReceived(events: EventSink, request: GatewayRequest, at: Ins
     bodyBytes: request.body.bytes.byteLength,
     inputTokens: facts.inputTokens,
     outputBound: facts.outputBound,
+    ...(request.trace !== undefined && { trace: request.trace }),
   });
   for (const name of request.unknownHeaders ?? []) {
     events.emit({ type: 'note', requestId: request.id, at, note: `unknown header ${name}: it has no effect` });

@@ -1,5 +1,5 @@
 /**
- * The consequences of a refused credential (design 4.2, "Blame needs a second witness"): the credential is suspected or quarantined, and
+ * The consequences of a refused credential: the credential is suspected or quarantined, and
  * the request may try one other credential at most, unless the error names the account itself.
  */
 import { hash } from 'node:crypto';

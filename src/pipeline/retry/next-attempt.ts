@@ -1,6 +1,7 @@
-/** Selects the targets that a request may try next, and when (design 4.3). */
+/** Selects the targets that a request may try next, and when. */
 import type { Instant } from '../../core/clock.ts';
 import type { RetryTaken, RetryBudget } from '../../policy/retry-budget.ts';
+import { deliveredPermit } from './delivered-permit.ts';
 import { requestPermit } from './request-applicant.ts';
 import type { AdmissionResult } from '../admission/admission.ts';
 import { isOutOfOrder } from '../route/route.ts';
@@ -25,7 +26,10 @@ export function nextPermit(retry: RetryState): AdmissionResult | Exhausted | Pro
   const { active } = retry;
   const now = active.engine.clock.now();
   const waitUntil = now + (hasStandIn(retry, now) ? Math.min(active.route.patienceMs, active.route.maxWaitMs) : active.route.maxWaitMs);
-  if (retry.attempts === 0) return requestPermit(retry, retry.tiers, waitUntil);
+  if (retry.attempts === 0) {
+    const { delivered } = active.request;
+    return delivered === undefined ? requestPermit(retry, retry.tiers, waitUntil) : deliveredPermit(retry, delivered);
+  }
   return retry.attempts >= active.route.maxAttempts + retry.repairs ? EXHAUSTED : permitAfterFailure(retry, waitUntil);
 }
 

@@ -1,11 +1,12 @@
 /**
- * Repairs requests after a target refuses an edit made by Breakwater, or a single field (design 4.2): the same target is retried at once
+ * Repairs requests after a target refuses an edit made by Breakwater, or a single field: the same target is retried at once
  * without it, free of any budget. The result is stored per target (`known-repairs.ts`), so that it costs one refusal, not one per request.
  *
  * An error leads to a repair if it names an edit, the caller's output limit under a name that the target does not support, or an unsupported
  * field. An error that names nothing leads to one if the request has an edit that the target has not accepted recently. If the same error
  * follows, the edit was not the cause: nothing is learned, and the error counts as it is.
  */
+import type { Instant } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
 import { drop, rename } from '../../policy/repair/repair.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
@@ -15,6 +16,7 @@ import { fieldOf } from '../../policy/verdict/caller-error.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt/attempt.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
 import { sentBody } from '../conversion/sent-body.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from './retry-state.ts';
@@ -52,6 +54,14 @@ export function repairsFor(retry: RetryState, target: RouteTarget): readonly Rep
   if (learned.length === 0) return own;
   for (const repair of learned) noteRepair(retry, target, repair);
   return [...own, ...learned];
+}
+
+/** The repairs learned for the target that concern a request. */
+export function learnedRepairs(request: GatewayRequest, target: RouteTarget, now: Instant): readonly Repair[] {
+  const { repairs: book } = target.state;
+  if (book.isEmpty) return NOTHING;
+  const known = book.for(now, (repair) => mayConcern(request, target, repair));
+  return known.filter((repair) => concerns(request, target, repair, known));
 }
 
 /** The caller's fields that an attempt was sent without. */

@@ -1,5 +1,5 @@
 /**
- * Errors that match no rule (design 4.2): either the request is at fault, or only this target. One target of another provider or model is
+ * Errors that match no rule: either the request is at fault, or only this target. One target of another provider or model is
  * tried. If it refuses the request too, the first error ends the request and is attributed to callers for a while; if it fails otherwise,
  * the request continues, and the first error ends it when no target responds.
  */

@@ -8,7 +8,7 @@ import { ByteLog } from '../../policy/cache/byte-log.ts';
 import { RecentEntries } from '../../policy/cache/recent-entries.ts';
 import type { CachedResponses } from '../../store/cached-responses.ts';
 import { decodeCached, encodeCachedHead } from './cached-bytes.ts';
-import type { SharedResponseOwner, SharedResponse } from './shared-response.ts';
+import type { SharedResponse, SharedResponseOwner } from './shared-response.ts';
 import { sizeOf, type WholeResponse } from './whole-response.ts';
 
 /** Responses cached in memory, of each kind. */

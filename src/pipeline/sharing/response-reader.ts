@@ -6,6 +6,7 @@ import type { HeaderPairs } from '../../core/headers.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../../core/events.ts';
+import type { SchedulingClass } from '../../core/request.ts';
 import { emitReceived } from '../request/received.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { DO_NOT_RETRY } from '../../wire/clients.ts';
@@ -38,10 +39,36 @@ export interface ReaderEnd {
   readonly firstContentMs: number | null;
 }
 
+/** What a shared response needs of a reader: a request of this instance, or the recording for other instances. */
+export interface SharedReader {
+  readonly deadline: Instant;
+  readonly priority: SchedulingClass;
+  readonly isOver: boolean;
+  /** It has unread bytes; further chunks stay in the log. */
+  readonly isBehind: boolean;
+  /** What it has taken from the log, in chunks and bytes. */
+  chunks: number;
+  bytes: number;
+  /** How long it may still delay the other readers, in milliseconds. */
+  stallBudgetMs: number;
+  follow(response: ResponseReaderOwner): void;
+  watchDeadline(onDeadline: (reader: ResponseReader) => void): void;
+  canFollow(head: ResponseHead): boolean;
+  open(head: ResponseHead): void;
+  write(chunks: readonly Uint8Array[]): boolean;
+  readerMoved(): boolean;
+  end(head: ResponseHead): void;
+  take(response: WholeResponse, mark: CacheUse): void;
+  fail(error: BreakwaterError, ownHeaders: HeaderPairs | null, isEarly?: boolean): void;
+  refuse(refusal: UpstreamRefusal, shared: readonly string[]): void;
+  leave(isEarly?: boolean): void;
+  drop(fault: unknown): void;
+}
+
 /** Called by readers of a response. */
 export interface ResponseReaderOwner {
   /** The reader has ended. */
-  onGone(reader: ResponseReader): void;
+  onGone(reader: SharedReader): void;
   onDrained(): void;
 }
 
@@ -54,7 +81,7 @@ export interface ResponseHead {
   readonly isEventStream: boolean;
 }
 
-export class ResponseReader implements Running {
+export class ResponseReader implements Running, SharedReader {
   older: Running | null = null;
   newer: Running | null = null;
   readonly request: GatewayRequest;
@@ -97,6 +124,10 @@ export class ResponseReader implements Running {
       owner: this,
     });
     request.caller.onLeave = () => this.leave();
+  }
+
+  get priority(): SchedulingClass {
+    return this.request.priority;
   }
 
   /** Emits its own events from here on. */

@@ -1,4 +1,5 @@
 /** Decides how a request is answered: from the cache, by joining an identical request in flight, or by running it. */
+import type { Claimed, FlightLead, Flights } from '../../cluster/flights.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { ResponseReader } from './response-reader.ts';
@@ -7,13 +8,21 @@ import type { GatewayRequest } from '../request/gateway-request.ts';
 import { cacheKeyOf, type Digest, fingerprintOf, HASHED_AT_ONCE_BYTES_MAX, scopeOf } from './request-identity.ts';
 import type { Route } from '../route/route.ts';
 import type { Running } from '../request/running-list.ts';
+import { followElsewhere } from './follow-elsewhere.ts';
+import { RemoteReader } from './remote-reader.ts';
 import { SharedResponse } from './shared-response.ts';
 import type { ResponseSink } from '../request/response-sink.ts';
 import { canServe, type WholeResponse } from './whole-response.ts';
 
+const NO_NAMES: readonly string[] = [];
+/** Instances that are followed one after the other, where each goes away before its response begins. */
+const FOLLOWS_MAX = 2;
+
 export interface SharingEngine extends Engine {
   /** Cached responses, and those in progress that others may join. */
   readonly responses: ResponseCache;
+  /** Those that other instances make; null: there are none. */
+  readonly flights: Flights | null;
 }
 
 /** True if the response may be shared with other requests, or taken from one. */
@@ -71,11 +80,12 @@ export function share(
 
   const response = new SharedResponse(engine, responses, reader, { cacheKey, policy: route.policy.cache, dialect: request.dialect });
   if (keyName !== null && keyed === null) responses.key(keyName, fingerprint, response);
-  if (checksStoredKey) return findStored(engine, response, reader, identity, route);
+  const foreign = toClaim(engine, identity, request, route);
+  if (checksStoredKey) return findStored(engine, response, reader, identity, route, foreign);
   allowJoins(engine, response, route, request);
   if (freshness === 'stale') response.stale = cached;
   const checksStored = mayUseCached && cached === null && responses.mayBeStored(`c:${cacheKey}`);
-  return checksStored ? findStored(engine, response, reader, identity, route) : response;
+  return checksStored || foreign.length > 0 ? findStored(engine, response, reader, identity, route, foreign) : response;
 }
 
 /** Lets identical requests join the response. */
@@ -83,16 +93,32 @@ function allowJoins({ responses }: SharingEngine, response: SharedResponse, { po
   if (response.purpose.cacheKey !== null && policy.cache.coalesce && response.canJoin) responses.open(response, formOf(request));
 }
 
-/** Looks in the store for a response of an earlier process. */
+/** The names under which other instances may make the response, or follow it. */
+function toClaim(
+  { flights }: SharingEngine,
+  { keyName, cacheKey }: Identity,
+  request: GatewayRequest,
+  { policy }: Route,
+): readonly string[] {
+  if (flights?.isAvailable !== true) return NO_NAMES;
+  const names = keyName === null ? [] : [`i:${keyName}`];
+  if (cacheKey !== null && request.cache === 'on' && policy.cache.coalesce) names.push(`c:${cacheKey} ${formOf(request)}`);
+  return names;
+}
+
+/** Looks in the store for a response of an earlier process or another instance, then at the responses that other instances make. */
 async function findStored(
   engine: SharingEngine,
   response: SharedResponse,
   reader: ResponseReader,
   { keyName, fingerprint, cacheKey }: Identity,
   route: Route,
+  names: readonly string[],
 ): Promise<SharedResponse | null> {
   const { responses } = engine;
   engine.running.add(reader);
+  // Claimed before it looks: a response is in the store before its claim is given up.
+  let claimed = names.length === 0 ? null : await claim(engine, response, names, fingerprint, null);
   const keyed = keyName !== null && responses.mayBeStored(`i:${keyName}`) ? await responses.findStoredKeyed(keyName) : null;
   if (keyed === null && response.inFlightName === null) allowJoins(engine, response, route, reader.request);
   const mayUseCached = keyed === null && cacheKey !== null && reader.request.cache === 'on';
@@ -105,6 +131,12 @@ async function findStored(
     response.conflict(conflict());
     return null;
   }
+  const isForeignKey = claimed?.foreign?.at === 0 && keyName !== null;
+  if (keyed === null && isForeignKey && !claimed!.foreign!.isSame) {
+    response.discard();
+    response.conflict(conflict());
+    return null;
+  }
   const freshness = cached === null ? 'gone' : responses.freshness(cached, route.policy.cache);
   const whole = keyed?.whole ?? (freshness === 'fresh' ? cached : null);
   if (whole !== null) {
@@ -113,8 +145,42 @@ async function findStored(
     return null;
   }
   if (freshness === 'stale') response.stale = cached;
+  // An instance that does not answer is gone: its claim is replaced, unless a third one was first.
+  for (let tries = 0; claimed?.foreign != null && !reader.isStopped && !response.hasLeft; tries++) {
+    const { foreign } = claimed;
+    if (await followElsewhere(engine, engine.flights!, response, reader, foreign)) return null;
+    if (tries === FOLLOWS_MAX) break;
+    claimed = await claim(engine, response, names, fingerprint, engine.flights!.ownerOf(foreign.id, fingerprint));
+  }
   if (reader.isStopped) response.giveUp();
   return response;
+}
+
+/** Null: the store is away. */
+async function claim(
+  { flights, clock }: SharingEngine,
+  response: SharedResponse,
+  names: readonly string[],
+  fingerprint: string,
+  instead: string | null,
+): Promise<Claimed | null> {
+  const record: FlightLead['record'] = (recorder, urgency) => {
+    if (!response.canJoin) return null;
+    const remote = new RemoteReader(clock, recorder, urgency);
+    response.join(remote);
+    return () => remote.leave();
+  };
+  response.onEnded?.(false);
+  const claimed = await flights!.claim(names, fingerprint, { record }, instead);
+  if (claimed === null) return null;
+  if (response.isOver || response.hasLeft) flights!.end(claimed.id, false);
+  else response.onEnded = (isWhole) => flights!.end(claimed.id, isWhole);
+  return claimed;
+}
+
+/** The path, with what a Gemini request says there instead of in its body. */
+function addressOf({ path, dialect, facts }: GatewayRequest): string {
+  return dialect.protocol === 'gemini' ? `${path} ${facts.model} ${facts.stream}` : path;
 }
 
 /** The keys of a request; a promise for a large body, which is hashed in slices. */
@@ -126,7 +192,7 @@ export function identify(engine: SharingEngine, request: GatewayRequest, route: 
   const cacheKey = isForCache ? cacheKeyOf(request, route) : null;
   const make = (stopError: BreakwaterError | null): Identity => ({
     keyName,
-    fingerprint: fingerprint === null ? '' : `${request.path} ${fingerprint.text()}`,
+    fingerprint: fingerprint === null ? '' : `${addressOf(request)} ${fingerprint.text()}`,
     cacheKey: cacheKey?.text() ?? null,
     stopError,
   });

@@ -1,5 +1,5 @@
 /**
- * One upstream response with several readers, as a bounded append-only log (design 4.8). To the request that produces it, it takes the place
+ * One upstream response with several readers, as a bounded append-only log. To the request that produces it, it takes the place
  * of the caller: it receives the response, and cancels the request when no reader needs it. It serves concurrent identical requests,
  * repeats under an idempotency key, and the cache.
  *
@@ -8,14 +8,14 @@
  * a late reader gets everything; otherwise it holds only what its readers have not taken, and no further reader can join.
  */
 import type { HeaderPairs } from '../../core/headers.ts';
-import type { Instant, Timer } from '../../core/clock.ts';
+import type { Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { TokenUsage } from '../../core/facts.ts';
-import type { SchedulingClass } from '../../core/request.ts';
 import { ResponseLog, type LogRoom } from './response-log.ts';
-import type { ResponseHead, ResponseReader, ResponseReaderOwner, ReaderParts } from './response-reader.ts';
+import type { ResponseHead, ResponseReader, ResponseReaderOwner, ReaderParts, SharedReader } from './response-reader.ts';
 import type { Caller } from '../request/caller.ts';
 import type { Outlet, UpstreamRefusal } from '../delivery/downstream.ts';
+import { STALE_STANDS_IN, type ResponseProducer } from './response-producer.ts';
 import { SlowReaderPolicy } from './slow-reader-policy.ts';
 import { sharedHeaders, type ResponsePurpose, type WholeResponse } from './whole-response.ts';
 
@@ -30,27 +30,16 @@ export interface SharedResponseOwner extends LogRoom {
   onDiscarded(response: SharedResponse): void;
 }
 
-/** The request that produces the response. */
-export interface ResponseProducer {
-  readonly deadline: Instant;
-  /** Another reader joined: raises the request to the higher class of both, and to the later deadline. */
-  raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void;
-  note(note: string): void;
-}
-
-/** Errors that a stale response is preferred to. The others are about the request, or the gateway's own end. */
-const STALE_STANDS_IN: ReadonlySet<string> = new Set([
-  'all_targets_failed', 'no_target_available', 'rate_limited', 'queue_full', 'budget_exceeded', 'deadline_exceeded', 'upstream_auth_failed', 'internal_error',
-]); // prettier-ignore
-
 export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   readonly #engine: ReaderParts;
   readonly #owner: SharedResponseOwner;
   readonly #first: ResponseReader;
-  readonly #readers: ResponseReader[] = [];
+  readonly #readers: SharedReader[] = [];
   #producer: ResponseProducer | null = null;
   hasLeft = false;
   onLeave: (() => void) | null = null;
+  /** Called once when it is over or given up; `isWhole`: it may be replayed. */
+  onEnded: ((isWhole: boolean) => void) | null = null;
   readonly purpose: ResponsePurpose;
   /** Names it is registered under. */
   names: readonly string[] = [];
@@ -59,8 +48,10 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   isKeyed = false;
   /** A stale cached response that is used if every target fails. */
   stale: WholeResponse | null = null;
+  /** Another instance makes it. */
+  isFollowing = false;
   #head: ResponseHead | null = null;
-  #isOver = false;
+  isOver = false;
   readonly #log: ResponseLog;
   #onDrained: (() => void) | null = null;
   /** Null: no reader has been behind the others. */
@@ -79,10 +70,6 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#readers.push(first);
   }
 
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
   get isStarted(): boolean {
     return this.#head !== null;
   }
@@ -98,7 +85,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
 
   /** False: it is over, cancelled, or its beginning is dropped. */
   get canJoin(): boolean {
-    return !this.#isOver && !this.hasLeft && this.#log.keepsAll;
+    return !this.isOver && !this.hasLeft && this.#log.keepsAll;
   }
 
   /** The request that produces the response has begun. */
@@ -108,7 +95,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 
   /** Adds a reader, which gets what has been received so far, and then the rest. */
-  join(reader: ResponseReader): void {
+  join(reader: SharedReader): void {
     reader.follow(this);
     this.#readers.push(reader);
     this.#grace?.cancel();
@@ -135,6 +122,28 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#each((reader) => reader.take(whole, 'hit'));
   }
 
+  /** From here on another instance makes the response; its first reader waits like the others. */
+  beginFollowing(): void {
+    this.isFollowing = true;
+    this.#first.watchDeadline((late) => this.#missDeadline(late));
+  }
+
+  /** Its first reader emits its own events, since no request of this instance makes the response. */
+  emitFirst(): void {
+    this.#first.emitOwnEvents();
+  }
+
+  /** It is neither joined nor cached any more. */
+  discard(): void {
+    this.#owner.onDiscarded(this);
+  }
+
+  /** All readers get the response that another instance has made. */
+  deliver(whole: WholeResponse): void {
+    this.#over();
+    this.#each((reader) => reader.take(whole, 'coalesced'));
+  }
+
   respond(status: number, headers: HeaderPairs, body: Uint8Array, usage: TokenUsage | null, isUncacheable: boolean): void {
     const { facts } = this.#first.request;
     const isStream = facts.stream && facts.operation !== 'bytes';
@@ -143,7 +152,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#owner.onComplete(this, whole, !isUncacheable);
     for (const reader of this.#readers.slice()) {
       try {
-        if (reader === this.#first) reader.respondOwn(status, headers, body);
+        if (reader === this.#first) this.#first.respondOwn(status, headers, body);
         else reader.take(whole, 'coalesced');
       } catch (error) {
         reader.drop(error);
@@ -205,7 +214,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 
   fail(error: BreakwaterError, headers: HeaderPairs = []): void {
-    this.#over();
+    this.#over(false);
     this.#owner.onDiscarded(this);
     this.#each((reader) => this.#failOne(reader, error, headers, false));
   }
@@ -213,7 +222,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   refuse(refusal: UpstreamRefusal): void {
     const { status, headers, body, words, isFinal, requestAtFault } = refusal;
     const shared = sharedHeaders(headers);
-    this.#over();
+    this.#over(isFinal);
     if (isFinal) this.#owner.onComplete(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: words }, false);
     else this.#owner.onDiscarded(this);
     const stale = isFinal || requestAtFault ? null : this.stale;
@@ -221,8 +230,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 
   leave(): void {
-    if (this.#isOver) return;
-    this.#over();
+    if (this.isOver) return;
+    this.#over(false);
     this.#owner.onDiscarded(this);
     this.#each((reader) => reader.leave(false));
   }
@@ -234,17 +243,17 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#resumeIfRead();
   }
 
-  onGone(reader: ResponseReader): void {
+  onGone(reader: SharedReader): void {
     const at = this.#readers.indexOf(reader);
     if (at >= 0) this.#readers.splice(at, 1);
-    if (this.#isOver) return;
+    if (this.isOver) return;
     this.#slowReaders?.recheck();
     if (this.#readers.length > 0) {
       if (reader === this.#first) this.#producer?.note(`its own caller is served; ${this.#readers.length} more wait for the response`);
       return this.#resumeIfRead();
     }
     // Without readers, only a complete response is of use.
-    if (!this.isKeyed || !this.#log.keepsAll) return this.giveUp();
+    if (!this.isKeyed || !this.#log.keepsAll || this.isFollowing) return this.giveUp();
     this.#producer?.note(`no reader is left: it continues for ${KEYED_GRACE_MS} ms under its idempotency key`);
     this.#grace = this.#engine.clock.schedule(KEYED_GRACE_MS, () => this.giveUp());
     this.#resumeIfRead();
@@ -252,20 +261,21 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
 
   /** Cancels the request that produces the response. */
   giveUp(): void {
-    if (this.hasLeft || this.#isOver) return;
+    if (this.hasLeft || this.isOver) return;
     this.hasLeft = true;
     this.#owner.onDiscarded(this);
+    this.#ended(false);
     this.onLeave?.();
   }
 
-  #openFor(reader: ResponseReader, head: ResponseHead): void {
+  #openFor(reader: SharedReader, head: ResponseHead): void {
     if (!reader.canFollow(head)) return;
     reader.open(head);
     this.#advance(reader);
   }
 
   /** Writes further chunks to a reader, as many as it accepts. */
-  #advance(reader: ResponseReader): void {
+  #advance(reader: SharedReader): void {
     if (reader.isOver || reader.isBehind || this.#head === null || !reader.canFollow(this.#head)) return;
     for (;;) {
       const next = this.#log.from(reader.chunks, CHUNKS_AT_ONCE);
@@ -276,7 +286,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     }
   }
 
-  #disconnect(late: readonly ResponseReader[]): void {
+  #disconnect(late: readonly SharedReader[]): void {
     if (!this.#allBehind) {
       for (const reader of late) this.#guarded(reader, () => reader.fail(new BreakwaterError('stream_interrupted', TOO_SLOW), null));
     }
@@ -317,11 +327,11 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 
   /** Writes the rest to a slow reader at the end of the response. */
-  #writeRest(reader: ResponseReader, head: ResponseHead): void {
+  #writeRest(reader: SharedReader, head: ResponseHead): void {
     if (reader.isBehind && reader.canFollow(head)) reader.write(this.#log.from(reader.chunks));
   }
 
-  #takeAtEnd(reader: ResponseReader, whole: WholeResponse | null): void {
+  #takeAtEnd(reader: SharedReader, whole: WholeResponse | null): void {
     if (whole !== null) return reader.take(whole, 'coalesced');
     reader.fail(new BreakwaterError('stream_interrupted', TOO_LARGE), null);
   }
@@ -332,38 +342,29 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#guarded(reader, () => this.#failOne(reader, new BreakwaterError('deadline_exceeded', message), null, true));
   }
 
-  #failOne(reader: ResponseReader, error: BreakwaterError, headers: HeaderPairs | null, isEarly: boolean): void {
+  #failOne(reader: SharedReader, error: BreakwaterError, headers: HeaderPairs | null, isEarly: boolean): void {
     if (this.stale !== null && this.#head === null && STALE_STANDS_IN.has(error.code)) reader.take(this.stale, 'stale');
     else reader.fail(error, headers, isEarly);
   }
 
   /** The request runs in the highest class and until the latest deadline of its readers. */
-  #raise(run: ResponseProducer, reader: ResponseReader): void {
+  #raise(run: ResponseProducer, reader: SharedReader): void {
     if (reader.deadline > run.deadline) this.#first.watchDeadline((late) => this.#missDeadline(late));
-    run.raise({ priority: reader.request.priority, deadline: reader.deadline });
+    run.raise({ priority: reader.priority, deadline: reader.deadline });
   }
 
   #makeWhole(status: number, shared: readonly string[], body: Uint8Array, isStream: boolean, usage: TokenUsage | null): WholeResponse {
-    const { wantsUsage } = this.#first.request.facts;
-    return {
-      status,
-      headers: shared,
-      body,
-      isStream,
-      includesUsage: wantsUsage,
-      usage,
-      refusal: null,
-      madeAtMs: this.#engine.clock.epochMs(),
-    };
+    const includesUsage = this.#first.request.facts.wantsUsage;
+    return { status, headers: shared, body, isStream, includesUsage, usage, refusal: null, madeAtMs: this.#engine.clock.epochMs() };
   }
 
   /** Readers may leave during the iteration. The hot paths have loops of their own: see `ActiveRequest.relaying` on closures. */
-  #each(action: (reader: ResponseReader) => void): void {
+  #each(action: (reader: SharedReader) => void): void {
     for (const reader of this.#readers.slice()) this.#guarded(reader, () => action(reader));
   }
 
   /** An error of one reader does not affect the others. */
-  #guarded(reader: ResponseReader, work: () => void): void {
+  #guarded(reader: SharedReader, work: () => void): void {
     if (reader.isOver) return;
     try {
       work();
@@ -372,13 +373,20 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     }
   }
 
-  #over(): void {
-    this.#isOver = true;
+  #over(isWhole = true): void {
+    this.isOver = true;
     this.#grace?.cancel();
     this.#grace = null;
     this.#slowReaders?.stop();
     this.#log.clear();
     this.#onDrained = null;
+    this.#ended(isWhole);
+  }
+
+  #ended(isWhole: boolean): void {
+    const { onEnded } = this;
+    this.onEnded = null;
+    onEnded?.(isWhole);
   }
 }
 

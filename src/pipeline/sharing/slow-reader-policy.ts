@@ -1,24 +1,24 @@
 /** Decides how long slow readers of a response may delay the others. */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
-import type { ResponseReader } from './response-reader.ts';
+import type { SharedReader } from './response-reader.ts';
 
 /** A reader further behind than this delays the others, and is then disconnected; in bytes. */
 const READER_BEHIND_MAX = 1024 * 1024;
 
 interface Hold {
   readonly since: Instant;
-  readonly slowReaders: readonly ResponseReader[];
+  readonly slowReaders: readonly SharedReader[];
   readonly timer: Timer;
 }
 
 export class SlowReaderPolicy {
   readonly #clock: Clock;
   /** Called with the readers that have used up their stall budget and are still behind. */
-  readonly #onOver: (late: readonly ResponseReader[]) => void;
+  readonly #onOver: (late: readonly SharedReader[]) => void;
   #hold: Hold | null = null;
   #bytes = 0;
 
-  constructor(clock: Clock, onOver: (late: readonly ResponseReader[]) => void) {
+  constructor(clock: Clock, onOver: (late: readonly SharedReader[]) => void) {
     this.#clock = clock;
     this.#onOver = onOver;
   }
@@ -29,7 +29,7 @@ export class SlowReaderPolicy {
   }
 
   /** `bytes`: received in total. A reader that only lags after a burst catches up within its stall budget. */
-  check(readers: readonly ResponseReader[], bytes: number): void {
+  check(readers: readonly SharedReader[], bytes: number): void {
     this.#bytes = bytes;
     if (this.#hold !== null) return;
     const slowReaders = readers.filter((reader) => this.#isLate(reader));
@@ -56,7 +56,7 @@ export class SlowReaderPolicy {
     this.#onOver(slowReaders.filter((reader) => reader.stallBudgetMs <= 0 && this.#isLate(reader)));
   }
 
-  #isLate(reader: ResponseReader): boolean {
+  #isLate(reader: SharedReader): boolean {
     return !reader.isOver && reader.isBehind && this.#bytes - reader.bytes > READER_BEHIND_MAX;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * How long an attempt may be silent (design 4.3, "Long calls live, hung calls don't"). There are two kinds of limits:
+ * How long an attempt may be silent. There are two kinds of limits:
  *
  * - hard (`headers` and `firstContent`): the attempt fails. The automatic ones are long, because healthy calls can be silent for minutes.
  * - rescue: the next target is called beside the silent one, which continues. This limit is short, because it ends nothing. It is learned

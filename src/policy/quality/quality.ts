@@ -1,5 +1,5 @@
 /**
- * The checks that a response must pass before it is sent on (design 4.6): pure rules on a complete response, compiled once per target of a
+ * The checks that a response must pass before it is sent on: pure rules on a complete response, compiled once per target of a
  * route.
  */
 import { isAtLimit, isWithheld } from '../../core/finish-reason.ts';

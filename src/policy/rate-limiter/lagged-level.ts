@@ -10,6 +10,11 @@ import type { Instant } from '../../core/clock.ts';
  * would achieve that too, but would cost every small limit a start. Instead refill is counted late: the level is that of an ordinary bucket
  * `lagMs` ago, less what was taken since. Takes are grouped into slots, and each counts at the end of its slot, so late and never early.
  *
+ * ## Holds
+ *
+ * What is held is taken and not sent yet. It counts from when it is sent: meanwhile the provider's bucket refills up to its capacity, and
+ * this one up to its capacity less what is held.
+ *
  * ## Refunds
  *
  * From the provider's view, a refunded amount was never taken. But without that take the bucket would have been full sooner, and inflow
@@ -18,6 +23,10 @@ import type { Instant } from '../../core/clock.ts';
 const SLOTS = 10;
 /** Stored peaks; beyond this the oldest count for too long, and less is refunded. */
 const PEAKS_MAX = 64;
+/** The ticket of what is held. */
+export const HELD: Instant = Infinity;
+/** A level that can't be reached before something held is sent is evaluated again after this, in milliseconds. */
+const HELD_AGAIN_MS = 20;
 
 interface Slot {
   /** The end of the slot. */
@@ -36,6 +45,7 @@ export class LaggedLevel {
   /** Amounts taken since then, oldest first: at most one more than there are slots. */
   readonly #pending: Slot[] = [];
   #pendingSum = 0;
+  #held = 0;
   /** Each entry is the highest level since the entry before it; levels decrease along the list. */
   readonly #peaks: { at: Instant; level: number }[] = [];
 
@@ -64,12 +74,16 @@ export class LaggedLevel {
   /** At most `capacity`; negative where more was taken than available. */
   at(now: Instant): number {
     this.#advance(now);
-    return this.#level - this.#pendingSum;
+    return this.#level - this.#pendingSum - this.#held;
   }
 
   /** When the level reaches `wanted` (at most the capacity) if nothing is taken; only called while it is lower. */
   reaches(now: Instant, wanted: number): Instant {
     this.#advance(now);
+    return wanted + this.#held > this.#capacity ? now + HELD_AGAIN_MS : this.#reaches(wanted + this.#held);
+  }
+
+  #reaches(wanted: number): Instant {
     let level = this.#level;
     let at = this.#at;
     let pending = this.#pendingSum;
@@ -97,9 +111,26 @@ export class LaggedLevel {
     return this.#pending.at(-1)!.at;
   }
 
+  /** Holds what was taken at `takenAt` until `send`. Returns its ticket. */
+  hold(now: Instant, amount: number, takenAt: Instant): Instant {
+    this.giveBack(now, amount, takenAt);
+    this.#held += amount;
+    return HELD;
+  }
+
+  /** Sends what is held. Returns when it counts as taken. */
+  send(now: Instant, amount: number): Instant {
+    this.giveBack(now, amount, HELD);
+    return this.take(now, amount);
+  }
+
   /** Gives back a part of what was taken at `takenAt`; never beyond the capacity. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#advance(now);
+    if (takenAt === HELD) {
+      this.#held = Math.max(0, this.#held - amount);
+      return;
+    }
     for (const slot of this.#pending) {
       if (slot.at !== takenAt) continue;
       slot.amount -= amount;

@@ -197,6 +197,52 @@ test('property: no interval has more starts than burst and refill, and no arriva
   );
 });
 
+test('what is held until it is sent counts from then on: meanwhile the bucket fills up to its capacity less that', () => {
+  const bucket = new TokenBucket(requestLimit(60, MINUTE, 0.1), 0);
+  const tickets = Array.from({ length: 6 }, () => bucket.onHeld(0, bucket.reserve(0, ONE), ONE));
+  assert.equal(bucket.available(10_000), 0);
+  assert.ok(bucket.earliest(10_000, ONE) > 10_000);
+  bucket.cancel(10_000, tickets[0]!, ONE);
+  assert.equal(bucket.available(10_000), 1);
+  const sent = tickets.slice(1).map((ticket) => bucket.onSent(10_000, ticket, ONE));
+  assert.equal(bucket.available(10_000), 1, 'the provider has the whole burst less five');
+  assert.ok(Math.abs(bucket.available(12_000 + guardMs(MINUTE)) - 3) < 0.02);
+  for (const ticket of sent) bucket.settle(12_000, ticket, ONE, { usage: null, health: 'neutral', unsent: true });
+  assert.equal(bucket.available(12_000 + guardMs(MINUTE)), 6);
+});
+
+test('property: however long requests are held before they are sent, their arrivals stay within the provider’s bucket', () => {
+  const held = fc.record({ pauseMs: fc.integer({ min: 0, max: 300 }), heldMs: fc.integer({ min: 0, max: 5_000 }) });
+  fc.assert(
+    fc.property(fc.array(held, { minLength: 20, maxLength: 200 }), fc.constantFrom(0.05, 0.3, 1), (steps, burst) => {
+      const bucket = new TokenBucket(requestLimit(120, MINUTE, burst), 0);
+      const waiting: { at: number; ticket: number }[] = [];
+      const arrivals: { at: number; amount: number }[] = [];
+      const sendUntil = (now: number): void => {
+        waiting.sort((a, b) => a.at - b.at);
+        while (waiting.length > 0 && waiting[0]!.at <= now) {
+          const { at, ticket } = waiting.shift()!;
+          bucket.onSent(at, ticket, ONE);
+          arrivals.push({ at, amount: 1 });
+        }
+      };
+      let now = 0;
+      for (const { pauseMs, heldMs } of steps) {
+        now += pauseMs;
+        sendUntil(now);
+        for (let at = bucket.earliest(now, ONE); at > now; at = bucket.earliest(now, ONE)) {
+          now = at;
+          sendUntil(now);
+        }
+        waiting.push({ at: now + heldMs, ticket: bucket.onHeld(now, bucket.reserve(now, ONE), ONE) });
+      }
+      sendUntil(Infinity);
+      assert.ok(worstOverdraft(arrivals, 120 * burst, 120 / MINUTE) <= 1e-3);
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test('property: late counting costs no throughput: a busy bucket starts its whole rate', () => {
   fc.assert(
     fc.property(fc.integer({ min: 30, max: 3000 }), (limit) => {
@@ -248,4 +294,42 @@ test('a changed limit applies at once: what was taken stays taken, and unused am
   assert.equal(bucket.earliest(1000, tokens(3000)), Infinity);
   bucket.settle(1000, ticket, tokens(6000), used(0, 0));
   assert.ok(bucket.available(1000) <= 600, `${bucket.available(1000)}`);
+});
+
+test('requests that leave late count from then on', () => {
+  const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
+  const late = Array.from({ length: 60 }, () => bucket.reserve(0, ONE));
+  const sent = late.map((ticket) => bucket.onSent(300, ticket, ONE));
+  // The provider's bucket is full until they arrive.
+  assert.ok(Math.abs(bucket.earliest(400, ONE) - (300 + 1000 + guardMs(MINUTE))) <= 10, `${bucket.earliest(400, ONE)}`);
+  for (const ticket of sent) bucket.cancel(400, ticket, ONE);
+  assert.equal(bucket.available(400), 60);
+});
+
+test('a provider counts no more than its limit of requests that leave late', () => {
+  fc.assert(
+    fc.property(fc.array(fc.record({ gapMs: fc.nat(3000), lateMs: fc.nat(2000) }), { maxLength: 60 }), (requests) => {
+      const bucket = new TokenBucket(requestLimit(10, MINUTE), 0);
+      const waiting: { ticket: number; at: number }[] = [];
+      const arrivals: { at: number; amount: number }[] = [];
+      let now = 0;
+      const sendUntil = (end: number): void => {
+        for (const one of waiting.toSorted((a, b) => a.at - b.at)) {
+          if (one.at > end) continue;
+          waiting.splice(waiting.indexOf(one), 1);
+          bucket.onSent(one.at, one.ticket, ONE);
+          arrivals.push({ at: one.at, amount: 1 });
+        }
+      };
+      for (const { gapMs, lateMs } of requests) {
+        const next = now + gapMs;
+        sendUntil(next);
+        now = next;
+        if (bucket.earliest(now, ONE) > now) continue;
+        waiting.push({ ticket: bucket.reserve(now, ONE), at: now + lateMs });
+      }
+      sendUntil(Infinity);
+      assert.ok(worstOverdraft(arrivals, 10, 10 / MINUTE) <= 1e-6);
+    }),
+  );
 });

@@ -118,6 +118,16 @@ export class TokenBucket implements Resource {
     return this.#level.take(now, amount);
   }
 
+  onHeld(now: Instant, ticket: number, need: Need): number {
+    return this.#level.hold(now, Math.max(0, this.#measure.of(need)), ticket);
+  }
+
+  onSent(now: Instant, ticket: number, need: Need): number {
+    const amount = Math.max(0, this.#measure.of(need));
+    this.#level.giveBack(now, amount, ticket);
+    return this.#level.take(now, amount);
+  }
+
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket, need);
     const reserved = Math.max(0, this.#measure.of(need));

@@ -4,7 +4,7 @@ import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource.ts';
 import type { Applicant, Refusal } from './types.ts';
 
-/** Kinds that count as limits (design 2.3, `rate_limited`). */
+/** Kinds that count as limits. */
 const LIMITS: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency', 'cooldown', 'client', 'budget']);
 
 function isBlocked(at: Instant, now: Instant): boolean {

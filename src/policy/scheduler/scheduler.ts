@@ -1,5 +1,5 @@
 /**
- * The queue for capacity that providers limit (design 4.1): decides which waiting request starts next, and on which target.
+ * The queue for capacity that providers limit: decides which waiting request starts next, and on which target.
  *
  * Each scarce resource has a queue (`resource-queue.ts`). A request that cannot start waits in one queue for each target on which it could
  * start later. When a resource opens, only the first request of its queue is evaluated, so a decision takes O(log n) in the number of

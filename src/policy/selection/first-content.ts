@@ -43,7 +43,7 @@ export class FirstContentEstimate {
     learn(known, now, now - beganAt);
   }
 
-  /** The call ended without content. Silence beyond the average is learned all the same. */
+  /** The call ended without content. Silence beyond the average is still recorded. */
   gaveUp(kind: number, now: Instant, beganAt: Instant): void {
     const known = this.#leave(kind, beganAt);
     if (now - beganAt > known.averageMs) learn(known, now, now - beganAt);

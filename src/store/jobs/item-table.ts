@@ -1,9 +1,11 @@
 /** The items of jobs: their leases and outcomes. */
+import type { SQLInputValue } from 'node:sqlite';
 import { toError, type JobTable } from './job-table.ts';
 import {
   REPEATS_MAX,
   type Beat,
   type DoneItem,
+  type HandoverEnd,
   type Identity,
   type ItemError,
   type ItemKey,
@@ -14,6 +16,7 @@ import {
   type LeaseQuery,
   type NewItem,
   type Requeue,
+  type TakeBack,
 } from './job-store.ts';
 import { fromJson, toJson, toNumber, type Row, type Sql } from './sql.ts';
 
@@ -21,6 +24,9 @@ const QUEUED = 0;
 const LEASED = 1;
 const SENT = 2;
 const DONE = 3;
+const HANDED = 4;
+/** A leased item returns to the batch that it was handed over to, else to the queue. */
+const RETURNED = `CASE WHEN batch IS NULL THEN ${QUEUED} ELSE ${HANDED} END`;
 
 /** Maximum number of rows that one call changes or deletes: it blocks other calls and other processes. */
 const SLICE_ROWS = 500;
@@ -143,7 +149,7 @@ export class ItemTable {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return { items: [], nextAtMs: null, hasMore: false };
     if (known !== undefined) {
-      const text = `UPDATE items SET state = ${QUEUED}, runner = NULL
+      const text = `UPDATE items SET state = ${RETURNED}, runner = NULL
         WHERE runner = ? AND job = ? AND model = ? AND state = ${LEASED} AND n NOT IN (SELECT value FROM json_each(?))`;
       this.#sql.run(text, runner, seq, model, toJson(known));
     }
@@ -168,26 +174,65 @@ export class ItemTable {
 
   #take(job: string, rowid: number, runner: number): LeasedItem {
     const row = this.#sql.one(
-      `UPDATE items SET state = ${LEASED}, runner = ?, lease = lease + 1 WHERE rowid = ?
-       RETURNING n, lease, strikes, rounds, repeated, custom_id, body`,
+      `UPDATE items SET state = ${LEASED}, runner = ?, lease = lease + 1 WHERE rowid = ? RETURNING ${OF_LEASED}`,
       runner,
       rowid,
     )!;
-    return {
-      job,
-      n: Number(row['n']),
-      lease: Number(row['lease']),
-      customId: String(row['custom_id']),
-      body: row['body'] as Uint8Array,
-      strikes: Number(row['strikes']),
-      rounds: Number(row['rounds']),
-      repeated: Number(row['repeated']),
-    };
+    return toLeased(job, row);
+  }
+
+  handOver(keys: readonly ItemKey[], batch: string): number[] {
+    const text = `UPDATE items SET state = ${HANDED}, runner = NULL, batch = ?
+      WHERE job = ? AND n = ? AND lease = ? AND (state = ${LEASED} OR (state = ${HANDED} AND batch = ?))`;
+    return keys
+      .filter(({ job, n, lease }) => {
+        const seq = this.#jobs.seqOf(job);
+        return seq !== null && this.#sql.run(text, batch, seq, n, lease, batch) === 1;
+      })
+      .map(({ n }) => n);
+  }
+
+  takeBack({ job, n, batch, runner }: TakeBack): LeasedItem | null {
+    const seq = this.#jobs.seqOf(job);
+    if (seq === null) return null;
+    const row = this.#sql.one(
+      `UPDATE items SET state = ${LEASED}, runner = ?, lease = lease + 1
+       WHERE job = ? AND n = ? AND batch = ? AND (state = ${HANDED} OR (state = ${LEASED} AND runner = ?)) RETURNING ${OF_LEASED}`,
+      runner,
+      seq,
+      n,
+      batch,
+      runner,
+    );
+    return row === undefined ? null : toLeased(job, row);
+  }
+
+  endHandover({ job, batch, repeated, note }: HandoverEnd): number {
+    const seq = this.#jobs.seqOf(job);
+    if (seq === null) return 0;
+    const held = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${HANDED} AND batch = ? LIMIT ${SLICE_ROWS})`;
+    const interrupted = repeated ? this.#interrupt(`${held} AND repeated >= ${REPEATS_MAX}`, seq, batch) : 0;
+    const queued = this.#sql.run(
+      `UPDATE items SET state = ${QUEUED}, batch = NULL, rounds = rounds + 1, repeated = repeated + ?, note = ? WHERE ${held}`,
+      repeated ? 1 : 0,
+      note,
+      seq,
+      batch,
+    );
+    return interrupted + queued;
+  }
+
+  /** Ends items that were sent too often. How many. */
+  #interrupt(which: string, ...values: SQLInputValue[]): number {
+    const text = `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = 0, body = NULL, error = ? WHERE ${which} RETURNING job`;
+    const ended = this.#sql.all(text, toJson(INTERRUPTED), ...values);
+    for (const { job } of ended) this.#jobs.count(Number(job), 0, 1);
+    return ended.length;
   }
 
   markSent({ job, n, lease }: ItemKey): boolean {
     const seq = this.#jobs.seqOf(job);
-    const text = `UPDATE items SET state = ${SENT} WHERE job = ? AND n = ? AND lease = ? AND state = ${LEASED}`;
+    const text = `UPDATE items SET state = ${SENT}, batch = NULL WHERE job = ? AND n = ? AND lease = ? AND state = ${LEASED}`;
     return seq !== null && this.#sql.run(text, seq, n, lease) === 1;
   }
 
@@ -214,7 +259,7 @@ export class ItemTable {
 
   requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note }: Requeue): boolean {
     const seq = this.#jobs.seqOf(job);
-    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, rounds = rounds + ?, strikes = strikes + ?, not_before = ?, note = coalesce(?, note)
+    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, batch = NULL, rounds = rounds + ?, strikes = strikes + ?, not_before = ?, note = coalesce(?, note)
       WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`;
     return (
       seq !== null &&
@@ -251,14 +296,8 @@ export class ItemTable {
    * causes the crashes, it does not hold up the others every time.
    */
   release(runner: number, nowMs: number): void {
-    this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL WHERE runner = ? AND state = ${LEASED}`, runner);
-    for (const row of this.#sql.all(
-      `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = 0, body = NULL, error = ?
-       WHERE runner = ? AND state = ${SENT} AND repeated >= ${REPEATS_MAX} RETURNING job`,
-      toJson(INTERRUPTED),
-      runner,
-    ))
-      this.#jobs.count(Number(row['job']), 0, 1);
+    this.#sql.run(`UPDATE items SET state = ${RETURNED}, runner = NULL WHERE runner = ? AND state = ${LEASED}`, runner);
+    this.#interrupt(`runner = ? AND state = ${SENT} AND repeated >= ${REPEATS_MAX}`, runner);
     this.#sql.run(
       `UPDATE items SET state = ${QUEUED}, runner = NULL, repeated = repeated + 1, not_before = ? WHERE runner = ?`,
       nowMs,
@@ -277,6 +316,21 @@ export class ItemTable {
     if (deleted === 0) this.#sql.run('DELETE FROM garbage WHERE kind = ? AND ref = ?', kind, ref);
     return true;
   }
+}
+
+const OF_LEASED = 'n, lease, strikes, rounds, repeated, custom_id, body';
+
+function toLeased(job: string, row: Row): LeasedItem {
+  return {
+    job,
+    n: Number(row['n']),
+    lease: Number(row['lease']),
+    customId: String(row['custom_id']),
+    body: row['body'] as Uint8Array,
+    strikes: Number(row['strikes']),
+    rounds: Number(row['rounds']),
+    repeated: Number(row['repeated']),
+  };
 }
 
 function toDone(row: Row): DoneItem {

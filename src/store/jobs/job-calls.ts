@@ -13,6 +13,7 @@ const GROUP_BYTES_MAX = 4 * 1024 * 1024;
  */
 const SYNCED: ReadonlySet<JobMethod> = new Set([
   'finishFile', 'deleteFile', 'createJob', 'changeJob', 'deleteJob', 'completeItem', 'endQueued',
+  'handOver',
 ]); // prettier-ignore
 
 interface Waiting {
@@ -61,6 +62,9 @@ export function createJobStore(runner: GroupRunner): JobStore {
     markSent: method('markSent'),
     completeItem: method('completeItem'),
     requeueItem: method('requeueItem'),
+    handOver: method('handOver'),
+    takeBack: method('takeBack'),
+    endHandover: method('endHandover'),
     restartEvents: method('restartEvents'),
     appendEvents: method('appendEvents'),
     readEvents: method('readEvents'),

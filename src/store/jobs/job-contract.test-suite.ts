@@ -2,49 +2,14 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { StoreFailure } from '../backend.ts';
-import type { Beat, Identity, ItemResult, JobLimits, JobStore, LeasedItem, NewJob } from './job-store.ts';
+import { testHandovers } from './handover-contract.test-suite.ts';
+import { beat, bytes, identity, inProgress, LIMITS, newJob, succeeded, take, text, type Story } from './job-contract.fixture.ts';
+import type { JobStore } from './job-store.ts';
 
 export interface JobDriver {
   readonly name: string;
   open(t: TestContext): Promise<JobStore>;
 }
-
-const LIMITS: JobLimits = { bytesMax: 1024 ** 3, openJobsMax: 3 };
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
-const text = (found: Uint8Array | null): string | null => (found === null ? null : Buffer.from(found).toString());
-
-function newJob(id: string, more: Partial<NewJob> = {}): NewJob {
-  const common = { kind: 'openai-batch', client: 'web', dialect: 'openai-chat', path: '/chat/completions', priority: 'job' };
-  return { id, ...common, createdAtMs: 1_000, endsAtMs: 1_000_000, data: { input: 'x' }, ...more };
-}
-
-const identity = (machine: string, pid = 1, startedAtMs = 1): Identity => ({ machine, pid, startedAtMs });
-
-const beat = (runner: number, more: Partial<Beat> = {}): Beat => ({
-  runner,
-  nowMs: 2_000,
-  silenceMaxMs: 15_000,
-  ...identity('here'),
-  ...more,
-});
-const succeeded: ItemResult = { succeeded: true, status: 200, facts: { target: 'a/m' }, body: bytes('{"ok":1}'), error: null };
-
-/** A job in progress with this number of items of one model, and a runner. */
-async function inProgress(store: JobStore, count: number, id = 'batch_1'): Promise<number> {
-  const runner = await store.register(identity('here', 1), 1_000);
-  assert.equal(await store.createJob(newJob(id), LIMITS), 'created');
-  assert.equal(await store.claimJob(id, runner), true);
-  const items = Array.from({ length: count }, (_, n) => ({ n, customId: `c${n}`, model: 'fast', body: bytes(`{"n":${n}}`) }));
-  assert.equal(await store.addItems(id, runner, items, LIMITS), true);
-  assert.notEqual(await store.changeJob(id, ['validating'], { state: 'in_progress' }), null);
-  return runner;
-}
-
-async function take(store: JobStore, runner: number, countMax = 10, nowMs = 2_000): Promise<readonly LeasedItem[]> {
-  return (await store.lease({ runner, job: 'batch_1', model: 'fast', countMax, bytesMax: 1_000_000, nowMs })).items;
-}
-
-type Story = (name: string, play: (store: JobStore) => Promise<void>) => void;
 
 export function testJobContract(driver: JobDriver): void {
   const story: Story = (name, play) => {
@@ -59,6 +24,7 @@ export function testJobContract(driver: JobDriver): void {
   testReceiving(story);
   testLeases(story);
   testRunners(story);
+  testHandovers(story);
   testJobs(story);
 }
 

@@ -100,5 +100,8 @@ const EVENTS = `
   ) STRICT;
   ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;`;
 
+/** The provider's batch that an item was handed over to; null: none. */
+const HANDOVERS = `ALTER TABLE items ADD COLUMN batch TEXT;`;
+
 /** Steps are never changed, only added. */
-export const JOB_TABLES: readonly string[] = [TABLES, EVENTS];
+export const JOB_TABLES: readonly string[] = [TABLES, EVENTS, HANDOVERS];

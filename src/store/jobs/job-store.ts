@@ -3,8 +3,8 @@
  * rejects with a `StoreFailure` if the store is unusable: a checkpoint that may be lost is useless.
  *
  * A job is a batch of items (or a single item). An item is queued, leased by a runner (waiting for a permit), sent (an upstream call may
- * have been made), or done. A runner is one process. Leases are numbered, and only the holder of an item's latest lease can change it, so a
- * process that resumes after a freeze can't overwrite the work of another.
+ * have been made), handed over (to a batch of the provider), or done. A runner is one process. Leases are numbered, and only the holder of
+ * an item's latest lease can change it, so a process that resumes after a freeze can't overwrite the work of another.
  */
 
 /** `receiving`: the creator is still adding items; the job is not visible yet. */
@@ -113,6 +113,8 @@ export interface OpenJob extends Job {
 }
 
 export interface JobChange {
+  /** Only if this runner holds the job. */
+  readonly heldBy?: number;
   readonly state?: JobState;
   readonly ending?: Job['ending'];
   /** Merged into the job's data. */
@@ -208,6 +210,22 @@ export interface Requeue {
   readonly note: string;
 }
 
+export interface TakeBack {
+  readonly job: string;
+  readonly n: number;
+  readonly batch: string;
+  readonly runner: number;
+}
+
+export interface HandoverEnd {
+  readonly job: string;
+  readonly batch: string;
+  /** The provider may have processed them: each counts as sent again after a crash (`REPEATS_MAX`). */
+  readonly repeated: boolean;
+  /** Why they have no result yet. */
+  readonly note: string;
+}
+
 export interface JobLimits {
   /** Files, requests and results together, in bytes; beyond it, new ones are rejected. */
   readonly bytesMax: number;
@@ -259,7 +277,10 @@ export interface JobStore {
   changeJob(id: string, from: readonly JobState[], change: JobChange): Promise<Job | null>;
   /** Deletes a job in one of the states, with its items and result files. False if there is none. */
   deleteJob(client: string, id: string, from: readonly JobState[]): Promise<boolean>;
-  /** Claims the job itself (for validation, finalization). False if another live runner has it. A change of state releases it. */
+  /**
+   * Claims the job itself (for validation, finalization, batches of providers). False if another live runner has it. A change of state,
+   * except to `cancelling`, releases it.
+   */
   claimJob(id: string, runner: number): Promise<boolean>;
   /** Deletes some items of an earlier validation, for the runner that claimed the job. Returns their number; 0 when none are left. */
   clearItems(job: string, runner: number): Promise<number>;
@@ -285,6 +306,18 @@ export interface JobStore {
   /** `last`: all items of the job are now done; `lost`: the runner no longer holds the item, which is unchanged. */
   completeItem(key: ItemKey, result: ItemResult): Promise<'done' | 'last' | 'lost'>;
   requeueItem(key: ItemKey, requeue: Requeue): Promise<boolean>;
+  /**
+   * Hands leased items over to a batch of a provider: no runner holds them until they are taken back. Returns the numbers of the items that
+   * the batch holds now; the others are no longer this runner's. Idempotent.
+   */
+  handOver(keys: readonly ItemKey[], batch: string): Promise<readonly number[]>;
+  /**
+   * Leases an item that the batch holds, to end it with its result. If the runner dies before the item is marked as sent, completed or
+   * requeued, the batch holds it again. Null if the batch does not hold it.
+   */
+  takeBack(query: TakeBack): Promise<LeasedItem | null>;
+  /** Queues some of the items that the batch holds, after a round without a result. Returns their number; 0 if it holds none. */
+  endHandover(end: HandoverEnd): Promise<number>;
   /** Restarts the item's stream and drops its earlier events. Returns the next event number; null if the runner no longer holds the item. */
   restartEvents(key: ItemKey): Promise<number | null>;
   /** False if the runner no longer holds the item. */

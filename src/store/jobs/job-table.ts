@@ -65,11 +65,15 @@ export class JobTable {
     if (found === undefined) return null;
     const before = toJob(found);
     if (!from.includes(before.state)) return null;
+    const runner = found['runner'] === null ? null : Number(found['runner']);
+    if (change.heldBy !== undefined && runner !== change.heldBy) return null;
+    const isKept = change.state === undefined || change.state === 'cancelling';
     const state = change.state ?? before.state;
     const ending = change.ending === undefined ? before.ending : change.ending;
     const data = { ...before.data, ...change.data };
     this.#sql.run(
-      'UPDATE jobs SET runner = NULL, state = ?, is_open = ?, ending = ?, data = ?, keep_until = ? WHERE id = ?',
+      'UPDATE jobs SET runner = ?, state = ?, is_open = ?, ending = ?, data = ?, keep_until = ? WHERE id = ?',
+      isKept ? runner : null,
       state,
       FINAL_STATES.includes(state) ? 0 : 1,
       ending,

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { StoreFailure } from '../backend.ts';
+import { fullStore } from './full-store.ts';
 import type { JobLimits } from './job-store.ts';
 
 export type Row = Record<string, unknown>;
@@ -30,14 +31,11 @@ export class Sql {
     const pages = Number(this.one('PRAGMA page_count')?.['page_count']) - Number(this.one('PRAGMA freelist_count')?.['freelist_count']);
     const size = Number(this.one('PRAGMA page_size')?.['page_size']);
     if (pages * size > bytesMax) {
-      throw new StoreFailure('full', `files and batches take more than batch.maxBytes, ${toMegabytes(bytesMax)}`);
+      throw new StoreFailure('full', fullStore(bytesMax, false));
     }
     // If the whole database is smaller than the share, there is nothing to add up.
     if (pages * size <= clientBytesMax || this.#bytesOf(client) <= clientBytesMax) return;
-    throw new StoreFailure(
-      'full',
-      `files and batches of this client take more than its share of batch.maxBytes, ${toMegabytes(clientBytesMax)}`,
-    );
+    throw new StoreFailure('full', fullStore(clientBytesMax, true));
   }
 
   #bytesOf(client: string): number {
@@ -51,10 +49,6 @@ export class Sql {
     if (statement === undefined) this.#statements.set(text, (statement = this.connection.prepare(text)));
     return statement;
   }
-}
-
-function toMegabytes(bytes: number): string {
-  return `${Math.round(bytes / 1024 / 1024)} MB`;
 }
 
 export function toJson(value: unknown): string {

@@ -3,6 +3,7 @@ import { toKey, toPut } from '../accept.ts';
 import { BoundedEntries } from '../bounded-entries.ts';
 import { isExpired, parseJson, rowAfter, type Change, type Row } from '../change.ts';
 import type { JobStore } from '../jobs/job-store.ts';
+import type { SharedStore } from '../shared-store.ts';
 import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
 
 /** Minimum interval between sweeps of expired entries. */
@@ -14,6 +15,8 @@ export interface MemoryStoreOptions {
   readonly clock: Clock;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
+  /** Limits are shared through it. Default: none. */
+  readonly shared?: SharedStore;
 }
 
 /** State that ends with the process. At a limit the least recently written entry is dropped. */
@@ -25,6 +28,7 @@ class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly health: StoreHealth = { state: 'ok' };
   readonly responses = null;
+  readonly shared?: SharedStore;
   readonly jobs: JobStore = createMemoryJobs();
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -35,7 +39,8 @@ class MemoryStore implements Store {
   #sweptAtMs: number;
   #closed = false;
 
-  constructor({ clock, limits }: MemoryStoreOptions) {
+  constructor({ clock, limits, shared }: MemoryStoreOptions) {
+    if (shared !== undefined) this.shared = shared;
     this.#clock = clock;
     this.#limits = { ...STORE_LIMITS, ...limits };
     this.#rows = new BoundedEntries({ ...this.#limits, sizeOf: (row) => row.text.length });

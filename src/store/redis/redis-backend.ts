@@ -22,7 +22,11 @@ const READS_MAX = 3;
 export interface RedisBackendOptions {
   readonly address: RedisAddress;
   readonly connectTimeoutMs: number;
+  /** Of one collection of small state, in bytes; beyond it entries that expire first are deleted. Default 256 MiB. */
+  readonly collectionBytesMax?: number;
 }
+
+const COLLECTION_BYTES_MAX = 256 * 1024 * 1024;
 
 export function createRedisBackend(options: RedisBackendOptions): Backend {
   const keys = new StateKeys(options.address.namespace);
@@ -80,12 +84,14 @@ class RedisConnection implements Connection {
   };
   readonly #keys: StateKeys;
   readonly #writer: Writer;
+  readonly #collectionBytesMax: number;
   #client: RedisClient | null = null;
   readonly #abandon = new AbortController();
 
   constructor(options: RedisBackendOptions, keys: StateKeys, writer: Writer, onLost: (failure: StoreFailure) => void) {
     this.#keys = keys;
     this.#writer = writer;
+    this.#collectionBytesMax = options.collectionBytesMax ?? COLLECTION_BYTES_MAX;
     this.ready = this.#open(options, onLost);
   }
 
@@ -103,7 +109,7 @@ class RedisConnection implements Connection {
 
   async apply({ sequence, changes }: Batch, nowMs: number): Promise<void> {
     const keys = [this.#writerKey()];
-    const args: RedisArgument[] = [sequence, nowMs];
+    const args: RedisArgument[] = [sequence, nowMs, this.#collectionBytesMax];
     for (const keyed of changes) this.#addChange(keyed, keys, args);
     await this.#connected.run(APPLY_SCRIPT, keys, args);
   }

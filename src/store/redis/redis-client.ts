@@ -28,6 +28,8 @@ export interface RedisClient {
   callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown>;
   /** Runs an atomic script, sent by its hash, or in full if the server does not have it. */
   run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
+  /** The same, with Buffers in place of strings. */
+  runBuffer(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   /** Receives messages of one channel. The connection accepts no other command afterwards. */
   subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
   /** Closes cleanly. */
@@ -139,12 +141,20 @@ class IoredisClient implements RedisClient {
     return this.#guard(this.#client.callBuffer(command, ...args));
   }
 
-  async run({ lua, sha }: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+  run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    return this.#run(script, (command, text) => this.#client.call(command, text, keys.length, ...keys, ...args));
+  }
+
+  runBuffer(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    return this.#run(script, (command, text) => this.#client.callBuffer(command, text, keys.length, ...keys, ...args));
+  }
+
+  async #run({ lua, sha }: RedisScript, send: (command: string, text: string) => Promise<unknown>): Promise<unknown> {
     try {
-      return await this.#client.call('EVALSHA', sha, keys.length, ...keys, ...args);
+      return await send('EVALSHA', sha);
     } catch (error) {
       if (!messageOf(error).startsWith('NOSCRIPT')) throw this.toFailure(error);
-      return this.#guard(this.#client.call('EVAL', lua, keys.length, ...keys, ...args));
+      return this.#guard(send('EVAL', lua));
     }
   }
 

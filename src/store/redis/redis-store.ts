@@ -1,8 +1,11 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
 import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import { isProcessGone } from '../sqlite/machine.ts';
 import { describeAddress, type RedisAddress } from './address.ts';
+import { createRedisJobs } from './jobs/redis-jobs.ts';
 import { createRedisBackend } from './redis-backend.ts';
+import { createRedisFlights } from './redis-flights.ts';
 import { createRedisShared } from './redis-shared.ts';
 
 export interface RedisStoreOptions {
@@ -12,6 +15,8 @@ export interface RedisStoreOptions {
   readonly limits?: Partial<StoreLimits>;
   /** Default: `REDIS_TIMING`. */
   readonly timing?: Partial<StoreTiming>;
+  /** As of `RedisBackendOptions`. */
+  readonly collectionBytesMax?: number;
 }
 
 /** Reconnects withTimeout seconds; timeouts are shorter than a disk's. */
@@ -27,12 +32,14 @@ const REDIS_TIMING: Partial<StoreTiming> = {
 /** State shared by several instances. Never rejects: an unreachable server gives a degraded store, which recovers by itself. */
 export function openRedisStore(address: RedisAddress, options: RedisStoreOptions): Promise<Store> {
   const timing = { ...REDIS_TIMING, ...options.timing };
-  const backend = createRedisBackend({ address, connectTimeoutMs: timing.connectTimeoutMs ?? 2_000 });
+  const backend = createRedisBackend({ ...options, address, connectTimeoutMs: timing.connectTimeoutMs ?? 2_000 });
   return openWriteBehindStore(backend, {
     ...options,
     timing,
     kind: 'redis',
     cachesResponses: 'shared',
+    jobs: createRedisJobs({ address, clock: options.clock, isProcessGone }),
+    flights: createRedisFlights(address, options.clock),
     shared: createRedisShared(address, options.clock),
     name: `the store ${describeAddress(address)}`,
   });

@@ -10,7 +10,7 @@ const KEPT_MS = 34_560_000_000;
 const SLACK_MS = 3_600_000;
 /** A process silent for longer does not repeat its last batch, in milliseconds: 7 days. */
 const WRITER_KEPT_MS = 604_800_000;
-/** Maximum number of entries in a collection; beyond it those that expire first are deleted. */
+/** Maximum number of entries in a collection; beyond it, or beyond its bytes, those that expire first are deleted. */
 const ENTRIES_MAX = 200_000;
 
 /** A number for this process that is unique even if the server loses its data. */
@@ -22,40 +22,57 @@ return time[1] .. '-' .. time[2] .. '-' .. count
 `);
 
 /**
- * KEYS: the writer, then entry and index of each change. ARGV: sequence, now; then for each change its kind, key, expiry, number of values,
- * and the values.
+ * KEYS: the writer, then entry and index of each change. ARGV: sequence, now, the bytes allowed in a collection; then for each change its
+ * kind, key, expiry, number of values, and the values. Beside each index are the sizes of its entries and their sum.
  */
 export const APPLY_SCRIPT = redisScript(`
-local now = tonumber(ARGV[2])
+local now, bytesMax = tonumber(ARGV[2]), tonumber(ARGV[3])
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
 local prefixes = {}
-local a = 3
+local function forget(index, member)
+  local size = redis.call('HGET', index .. '.sizes', member)
+  if not size then return end
+  redis.call('HDEL', index .. '.sizes', member)
+  redis.call('DECRBY', index .. '.bytes', size)
+end
+local a = 4
 for k = 2, #KEYS, 2 do
   local entry, index = KEYS[k], KEYS[k + 1]
   local kind, member, expires, count = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
   a = a + 4
   prefixes[index] = string.sub(entry, 1, #entry - #member)
+  redis.call('DEL', entry)
+  forget(index, member)
   if kind == 'd' then
-    redis.call('DEL', entry)
     redis.call('ZREM', index, member)
   else
-    redis.call('DEL', entry)
     redis.call('HSET', entry, 'v', ARGV[a], 'x', expires)
     local ttl = ${KEPT_MS}
     if expires ~= '' then ttl = math.max(0, tonumber(expires) - now) + ${SLACK_MS} end
     redis.call('PEXPIRE', entry, string.format('%.0f', math.min(ttl, ${KEPT_MS})))
     redis.call('ZADD', index, expires == '' and '+inf' or expires, member)
+    local size = #ARGV[a] + #member
+    redis.call('HSET', index .. '.sizes', member, size)
+    redis.call('INCRBY', index .. '.bytes', size)
   end
   a = a + count
 end
 for index, prefix in pairs(prefixes) do
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', ARGV[2])
-  redis.call('PEXPIRE', index, ${KEPT_MS})
-  local over = redis.call('ZCARD', index) - ${ENTRIES_MAX}
-  if over > 0 then
-    local gone = redis.call('ZPOPMIN', index, over)
-    for i = 1, #gone, 2 do redis.call('DEL', prefix .. gone[i]) end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[2], 'LIMIT', 0, 1000)) do
+    redis.call('ZREM', index, member)
+    redis.call('DEL', prefix .. member)
+    forget(index, member)
   end
+  local held = tonumber(redis.call('GET', index .. '.bytes') or '0')
+  for over = redis.call('ZCARD', index) - ${ENTRIES_MAX}, -math.huge, -1 do
+    if over <= 0 and held <= bytesMax then break end
+    local gone = redis.call('ZPOPMIN', index)[1]
+    if not gone then break end
+    redis.call('DEL', prefix .. gone)
+    forget(index, gone)
+    held = tonumber(redis.call('GET', index .. '.bytes') or '0')
+  end
+  for _, name in ipairs({ index, index .. '.sizes', index .. '.bytes' }) do redis.call('PEXPIRE', name, ${KEPT_MS}) end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ${WRITER_KEPT_MS})
 return 1

@@ -1,5 +1,5 @@
 /** The scope in which process ids are unique. */
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 /** The host, and on Linux its PID namespace: a container has its own. */
@@ -8,6 +8,15 @@ export function machineName(): string {
     return `${hostname()} ${readlinkSync('/proc/self/ns/pid')}`;
   } catch {
     return hostname();
+  }
+}
+
+/** Of the running system; of this process where there is none, so that no two machines are taken for one. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return `${process.pid} ${performance.timeOrigin}`;
   }
 }
 

@@ -17,6 +17,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000;
 /** Idle time after which the thread is ended, since it takes more than 20 MB. The next call starts another one. */
 const IDLE_MS = 10_000;
+/** The same after a runner has unregistered, since it has no jobs. */
+const IDLE_WITHOUT_RUNNER_MS = 200;
 
 /** `path`: the database file. */
 export function createSqliteJobs(path: string, backend: Backend, clock: Clock): JobStore {
@@ -49,7 +51,8 @@ class BackendRunner implements GroupRunner {
     } catch (error) {
       throw this.#onConnectionLost(connection, toStoreFailure(error));
     } finally {
-      this.#rest = this.#closed ? null : this.#clock.schedule(IDLE_MS, () => void this.#disconnect());
+      const idleMs = calls.at(-1)?.method === 'unregister' ? IDLE_WITHOUT_RUNNER_MS : IDLE_MS;
+      this.#rest = this.#closed ? null : this.#clock.schedule(idleMs, () => void this.#disconnect());
     }
   }
 

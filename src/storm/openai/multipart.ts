@@ -3,13 +3,15 @@
 export interface Multipart {
   fields: Record<string, unknown>;
   sizes: Record<string, number>;
+  /** Parts that are files. */
+  files: Record<string, Buffer>;
 }
 
 const FIELD_BYTES_MAX = 4096;
 
 /** Parses a form. A body without its boundary has no fields. */
 export function readMultipart(body: Buffer, contentType: string): Multipart {
-  const result: Multipart = { fields: {}, sizes: {} };
+  const result: Multipart = { fields: {}, sizes: {}, files: {} };
   const boundary = /boundary="?([^";]+)"?/i.exec(contentType)?.[1];
   if (boundary === undefined) return result;
   const mark = Buffer.from(`--${boundary}`);
@@ -31,5 +33,6 @@ function readPart(part: Buffer, result: Multipart): void {
   if (name === undefined) return;
   const value = part.subarray(headEnd + 4);
   result.sizes[name] = value.length;
-  if (!/\bfilename="/i.test(head) && value.length <= FIELD_BYTES_MAX) result.fields[name] = value.toString('utf8');
+  if (/\bfilename="/i.test(head)) result.files[name] = value;
+  else if (value.length <= FIELD_BYTES_MAX) result.fields[name] = value.toString('utf8');
 }

@@ -36,6 +36,10 @@ class FramedReader implements StreamReader {
     return this.#reader.estimatedOutputTokens;
   }
 
+  get mayHoldSecret(): boolean {
+    return this.#reader.mayHoldSecret ?? true;
+  }
+
   push(chunk: Uint8Array): StreamPush {
     if (this.#isOver) return NOTHING;
     const { events, failure } = this.#framing.push(chunk);

@@ -8,6 +8,7 @@
  * the marker must be at the expected place.
  * OpenAI's `obfuscation` (random padding) is a second hole.
  */
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import { isRecord } from '../json-values.ts';
 
 const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
@@ -29,6 +30,8 @@ export class ContentTemplate {
   /** The number of events in the last matched run, and the characters of their content. */
   events = 0;
   chars = 0;
+  /** A hole of that run contains a secret, or a part of one. */
+  holdsSecret = false;
   /** The characters of content in the last matched event. */
   #contentLength = 0;
   /** The end of one event and the beginning of the next, compared together. */
@@ -44,15 +47,16 @@ export class ContentTemplate {
 
   /**
    * The end of the run of events of this form that begins at `start`, each with content and none longer than `sizeMax`; `start` itself if
-   * there is none.
+   * there is none. `secrets`: searched for in the holes; null: none are.
    */
-  match(text: string, start: number, sizeMax: number): number {
+  match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     if (!standsAt(text, start, this.#first)) return start;
     let begin = start;
+    this.holdsSecret = false;
     this.events = 0;
     this.chars = 0;
     for (;;) {
-      const last = this.#endOfHoles(text, begin + this.#first.length);
+      const last = this.#endOfHoles(text, begin + this.#first.length, secrets);
       const end = last + this.#last.length;
       if (last < 0 || end - begin > sizeMax) return begin;
       const isRun = standsAt(text, last, this.#boundary);
@@ -65,13 +69,14 @@ export class ContentTemplate {
   }
 
   /** The end of the last hole, or -1; the first begins at `start`. */
-  #endOfHoles(text: string, start: number): number {
+  #endOfHoles(text: string, start: number, secrets: SecretScan | null): number {
     let end = start;
     for (let hole = 0; ; hole++) {
       const from = end;
       end = endOfString(text, from);
       if (end < 0 || (end === from && hole === this.#contentHole)) return -1;
       if (hole === this.#contentHole) this.#contentLength = end - from;
+      if (secrets?.touchesString(text, from - 1, end) === true) this.holdsSecret = true;
       if (hole === this.#literals.length - 2) return end;
       const literal = this.#literals[hole + 1] as string;
       if (!standsAt(text, end, literal)) return -1;

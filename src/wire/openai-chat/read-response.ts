@@ -1,4 +1,4 @@
-import { Buffer, isUtf8 } from 'node:buffer';
+import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/finish-reason.ts';
@@ -63,11 +63,11 @@ function malformed(message: string): Failure {
 
 /** Null: it has the shape of its operation. `isWhole`: `value` is the complete response. */
 function reshape(operation: ShapedOperation, value: Record<string, unknown>, isWhole: boolean): Uint8Array | 'too large' | null {
-  const choices = (value['choices'] as unknown[]).filter(isRecord);
-  const shaped = choices.map((choice) => shapedChoice(choice, operation));
-  if (shaped.every((choice, i) => choice === choices[i])) return null;
+  const all = value['choices'] as unknown[];
+  if (!all.some((choice) => isRecord(choice) && shapedChoice(choice, operation) !== choice)) return null;
   if (!isWhole) return 'too large';
-  return Buffer.from(writeJson({ ...value, object: objectName(operation, false), choices: shaped }));
+  const choices = all.filter(isRecord).map((choice) => shapedChoice(choice, operation));
+  return Buffer.from(writeJson({ ...value, object: objectName(operation, false), choices }));
 }
 
 /** In characters; a longer name is cut, since it is written to logs and metrics. */
@@ -77,9 +77,12 @@ const PARSED_BYTES_MAX = 1024 * 1024;
 const PARSED_VALUES_MAX = 20_000;
 
 function parseWhole(bytes: Uint8Array, outline: JsonOutline | null): Record<string, unknown> | null {
-  if (!isUtf8(bytes)) return null;
+  const isPlain = isAscii(bytes);
+  if (!isPlain && !isUtf8(bytes)) return null;
   const isLarge = outline !== null && (bytes.length > PARSED_BYTES_MAX || outline.values > PARSED_VALUES_MAX);
-  const value = isLarge ? outline.parse() : parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
+  const value = isLarge
+    ? outline.parse()
+    : parse(isPlain ? asBuffer(bytes).toString('latin1') : asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
   // Google sends errors in a list, but never a response.
   const first: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
   if (isRecord(first) && findError(first) !== null) return first;

@@ -13,12 +13,15 @@ export type ShapedOperation = 'chat' | 'completions';
 
 /** A choice of a complete response in the shape of its operation; the same object if it has that shape. */
 export function shapedChoice(choice: Fields, operation: ShapedOperation): Fields {
-  const { message, text, ...rest } = choice;
+  const { message, text } = choice;
+  // The usual case copies nothing.
+  if (operation === 'chat' ? typeof text !== 'string' : typeof text === 'string' || !isRecord(message)) return choice;
+  const { message: _message, text: _text, ...rest } = choice;
   if (operation === 'chat') {
-    if (typeof text !== 'string' || (isRecord(message) && holdsMore(message))) return choice;
+    if (isRecord(message) && holdsMore(message)) return choice;
     return { ...rest, message: { role: 'assistant', ...(isRecord(message) && message), content: text } };
   }
-  return typeof text === 'string' || !isRecord(message) ? choice : { ...rest, text: textOf(message['content']) };
+  return { ...rest, text: textOf((message as Fields)['content']) };
 }
 
 /** Choices tracked. */

@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { Failure } from '../../core/facts.ts';
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { StreamReader } from '../dialect.ts';
 import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
@@ -34,6 +35,8 @@ export interface StreamReaderOptions {
   readonly maxEventSize: number;
   /** Default true; false parses every event, for comparison in a test. */
   readonly shortcut?: boolean;
+  /** Secrets to look for; null or absent: none. */
+  readonly secrets?: SecretScan | null;
 }
 
 export function createChatStreamReader(options: StreamReaderOptions): StreamReader {
@@ -55,7 +58,7 @@ class ChatStreamReader extends EventWatcher {
   #chars = 0;
 
   constructor(options: StreamReaderOptions) {
-    super(options.maxEventSize);
+    super(options.maxEventSize, options.secrets);
     this.#keepUsage = options.keepUsage;
     this.#shape = new EventShape(options.operation);
     this.#choices = new ChoiceProgress(options.choices ?? 1);
@@ -81,7 +84,7 @@ class ChatStreamReader extends EventWatcher {
     const { framer } = this;
     const start = framer.position;
     if (templates === null || !framer.atBoundary || framer.chunk.length - start < KNOWN_EVENT_MIN) return false;
-    const end = templates.match(framer.text, start, this.maxEventSize);
+    const end = templates.match(framer.text, start, this.maxEventSize, this.secrets);
     if (end === start) return false;
     framer.skipTo(end);
     this.#noteKnownEvents(templates);
@@ -93,6 +96,7 @@ class ChatStreamReader extends EventWatcher {
     this.facts.model = templates.model ?? this.facts.model;
     this.#events += templates.events;
     this.#chars += templates.chars;
+    if (templates.holdsSecret) this.secrets = null;
   }
 
   protected readBlock(): Step {

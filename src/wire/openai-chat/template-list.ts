@@ -1,3 +1,4 @@
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import { createContentTemplate } from './content-template.ts';
 import type { ContentTemplate } from './content-template.ts';
 
@@ -10,9 +11,10 @@ const WAIT_MAX = 63;
 export class TemplateList {
   /** The model in the events that matched last; null: none. */
   model: string | null = null;
-  /** The number of events in the last match, and the characters of their content. */
+  /** The number of events in the last match, the characters of their content, and whether it contains a secret or a part of one. */
   events = 0;
   chars = 0;
+  holdsSecret = false;
   /** Latest first. */
   readonly #entries: { readonly form: ContentTemplate; readonly model: string | null }[] = [];
   /** Templates made in a row without a match. */
@@ -21,17 +23,18 @@ export class TemplateList {
   #wait = 0;
 
   /** The end of the matching events, none longer than `sizeMax`, that begin at `start`; `start` if there are none. */
-  match(text: string, start: number, sizeMax: number): number {
+  match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     const entries = this.#entries;
     for (let i = 0; i < entries.length; i++) {
       const { form, model } = entries[i]!;
-      const end = form.match(text, start, sizeMax);
+      const end = form.match(text, start, sizeMax, secrets);
       if (end === start) continue;
       this.#unmatched = 0;
       this.#wait = 0;
       this.model = model;
       this.events = form.events;
       this.chars = form.chars;
+      this.holdsSecret = form.holdsSecret;
       return end;
     }
     return start;

@@ -111,3 +111,12 @@ function itemsOf(input: unknown): readonly unknown[] {
 function parse(body: Uint8Array): Fields {
   return parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields;
 }
+
+/** How far a response is searched for its id, in bytes. */
+const ID_WITHIN_BYTES = 4 * 1024;
+
+/** The id of a response, from its first bytes: of its JSON, or of its first event. */
+export function idIn(start: Uint8Array): string | null {
+  const text = asBuffer(start).toString('latin1', 0, ID_WITHIN_BYTES);
+  return /"id"\s*:\s*"(resp[\w-]{1,500})"/.exec(text)?.[1] ?? null;
+}

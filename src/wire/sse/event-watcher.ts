@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { ResponseFacts, Failure, Phase } from '../../core/facts.ts';
+import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { StreamPush, StreamReader } from '../dialect.ts';
 import { createFailure } from '../failure.ts';
 import { SseFramer } from './sse-framer.ts';
@@ -39,10 +40,19 @@ export abstract class EventWatcher implements StreamReader {
   /** The output of the current push. */
   #pieces: Uint8Array[] | null = null;
   #hasContent = false;
+  /** Null: it does not look for secrets, or has found a possible one. */
+  protected secrets: SecretScan | null;
 
-  constructor(maxEventSize: number) {
+  constructor(maxEventSize: number, secrets: SecretScan | null = null) {
     this.maxEventSize = maxEventSize;
     this.framer = new SseFramer(maxEventSize);
+    // A secret that extends beyond one string is not found event by event.
+    this.secrets = secrets?.isWithinStrings === true ? secrets : null;
+  }
+
+  /** False: nothing that it has passed so far contains a secret or a part of one. */
+  get mayHoldSecret(): boolean {
+    return this.secrets === null;
   }
 
   /** An estimate of the output tokens. */
@@ -95,13 +105,15 @@ export abstract class EventWatcher implements StreamReader {
       const step = framer.isLateLineFeed ? this.#lastStep : this.readBlock();
       if (step === 'pass') {
         this.#lastStep = step;
+        this.#search(framer.bytes, framer.start, framer.end);
         if (!framer.joined) continue;
         this.#addPiece(framer.bytes);
       } else {
         if (!framer.joined) this.#addRun(bytes, runStart, step === 'done' ? framer.end : framer.start);
         else if (step === 'done') this.#addPiece(framer.bytes);
+        if (step === 'done') this.#search(framer.bytes, framer.start, framer.end);
         if (step === 'done' && framer.awaitsLineFeed) return this.#waitForLineFeed();
-        if (step instanceof Uint8Array) this.#addPiece(step);
+        if (step instanceof Uint8Array) this.#addWritten(step);
         else if (step !== 'strip') return this.#close(step);
         this.#lastStep = 'strip';
       }
@@ -122,13 +134,13 @@ export abstract class EventWatcher implements StreamReader {
     if (framer.finish()) {
       const step = this.readBlock();
       isUnrecognized = !isFields(framer.bytes);
-      if (step instanceof Uint8Array) this.#addPiece(step);
+      if (step instanceof Uint8Array) this.#addWritten(step);
       else if (typeof step === 'object') {
         // An incomplete event is ignored: the checks below detect what the stream lacks.
         if (step.kind !== 'malformed') return this.#close(step);
       } else {
         if (step === 'end') return this.#close(step);
-        if (step === 'done' || (step === 'pass' && framer.readData() !== null)) this.#addPiece(completed(framer.bytes));
+        if (step === 'done' || (step === 'pass' && framer.readData() !== null)) this.#addWritten(completed(framer.bytes));
         if (step === 'done') return this.#close(step);
       }
     }
@@ -168,6 +180,15 @@ export abstract class EventWatcher implements StreamReader {
     this.#pieces = null;
     this.#hasContent = false;
     return { pieces: pieces ?? NO_CHUNKS, hasContent, done, failure };
+  }
+
+  #addWritten(piece: Uint8Array): void {
+    this.#search(piece, 0, piece.length);
+    this.#addPiece(piece);
+  }
+
+  #search(bytes: Uint8Array, start: number, end: number): void {
+    if (this.secrets?.touches(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)) === true) this.secrets = null;
   }
 
   #addPiece(piece: Uint8Array): void {

@@ -1,0 +1,146 @@
+/** Converts the config of a LiteLLM proxy. */
+import { Draft, durationText, isRecord, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
+import { readDeployment, type Deployment } from './litellm-deployment.ts';
+import { addSettings } from './litellm-settings.ts';
+
+export function importLitellm(config: Fields): Draft {
+  const draft = new Draft();
+  draft.reserve([...JSON.stringify(config).matchAll(/os\.environ\/([A-Za-z_]\w*)/g)].map((match) => match[1]!));
+  const credentials = credentialsOf(config);
+  const list = Array.isArray(config['model_list']) ? config['model_list'] : [];
+  const groups = new Map<string, Deployment[]>();
+  for (const [i, entry] of list.entries()) {
+    const where = `model_list[${i}]`;
+    const name = isRecord(entry) ? textOf(entry['model_name']) : null;
+    if (!isRecord(entry) || name === null) {
+      draft.note(where, 'left out: it has no model_name');
+      continue;
+    }
+    const deployment = readDeployment(draft, entry, `${where} (${name})`, credentials);
+    if (deployment !== null) groups.set(name, [...(groups.get(name) ?? []), deployment]);
+  }
+  for (const [name, deployments] of groups) draft.route(name, { tiers: tiersOf(draft, name, deployments), policy: policyOf(deployments) });
+  addFallbacks(draft, config);
+  addAliases(draft, config);
+  addSettings(draft, config);
+  return draft;
+}
+
+function credentialsOf({ credential_list: list }: Fields): ReadonlyMap<string, Fields> {
+  const named = Array.isArray(list) ? list.filter(isRecord) : [];
+  return new Map(named.map((one) => [String(one['credential_name']), recordOf(one['credential_values'])]));
+}
+
+/** Deployments in one tier, or by their `order`. Equal targets are one, with the sum of their weights. */
+function tiersOf(draft: Draft, name: string, deployments: readonly Deployment[]): DraftTarget[][] {
+  const orders = [...new Set(deployments.map(({ order }) => order))].toSorted((a, b) => a - b);
+  return orders.map((order) => {
+    const members = deployments.filter((one) => one.order === order);
+    const weights = weightsOf(members);
+    const tier = new Map<string, DraftTarget>();
+    for (const [i, { target }] of members.entries()) {
+      const key = JSON.stringify([target.target, target.set, target.drop]);
+      const before = tier.get(key);
+      if (before !== undefined)
+        draft.note(`model ${name}`, `${target.target} is listed twice with the same address and key, and is one target here`);
+      tier.set(key, { ...target, weight: (before?.weight ?? 0) + weights[i]! });
+    }
+    const shared = [...tier.values()];
+    return shared.every(({ weight }) => weight === shared[0]!.weight) ? shared.map((one) => ({ ...one, weight: 1 })) : shared;
+  });
+}
+
+/** As LiteLLM's simple shuffle: by weight, else by rpm, else by tpm, if any deployment has it. */
+function weightsOf(members: readonly Deployment[]): number[] {
+  for (const read of [(one: Deployment) => one.weight, (one: Deployment) => one.rpm, (one: Deployment) => one.tpm]) {
+    const weights = members.map(read);
+    if (weights.some((weight) => weight === null)) continue;
+    return weights.map((weight) => weight!);
+  }
+  return members.map(({ weight }) => weight ?? 1);
+}
+
+/** The longest timeouts of the deployments: a route has one. */
+function policyOf(deployments: readonly Deployment[]): Fields {
+  const longest = (of: (one: Deployment) => number | null): number => deployments.reduce((most, one) => Math.max(most, of(one) ?? 0), 0);
+  const [attempt, firstContent] = [longest((one) => one.timeoutMs), longest((one) => one.streamTimeoutMs)];
+  const timeouts = {
+    ...(attempt > 0 ? { attempt: durationText(attempt) } : {}),
+    ...(firstContent > 0 ? { firstContent: durationText(firstContent) } : {}),
+  };
+  return Object.keys(timeouts).length === 0 ? {} : { timeouts };
+}
+
+const FALLBACKS = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const;
+
+/** The targets of fallback groups become lower tiers. */
+function addFallbacks(draft: Draft, config: Fields): void {
+  const before = new Map(draft.routes);
+  for (const section of ['router_settings', 'litellm_settings']) {
+    const settings = recordOf(config[section]);
+    for (const kind of FALLBACKS) {
+      for (const [name, others] of pairsOf(settings[kind])) addTiers(draft, before, `${section}.${kind}`, kind, name, others);
+    }
+    const general = settings['default_fallbacks'];
+    if (!Array.isArray(general)) continue;
+    for (const name of before.keys()) addTiers(draft, before, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
+  }
+}
+
+/** `[{ a: [b, c] }]`, or an object. */
+function pairsOf(value: unknown): [string, string[]][] {
+  const records = Array.isArray(value) ? value.filter(isRecord) : isRecord(value) ? [value] : [];
+  return records.flatMap((record) =>
+    Object.entries(record).map(([name, others]): [string, string[]] => [name, (Array.isArray(others) ? others : [others]).map(nameOf)]),
+  );
+}
+
+function nameOf(value: unknown): string {
+  return isRecord(value) ? String(value['model']) : String(value);
+}
+
+function addTiers(
+  draft: Draft,
+  routes: ReadonlyMap<string, { readonly tiers: readonly (readonly DraftTarget[])[]; readonly policy?: Fields }>,
+  where: string,
+  kind: (typeof FALLBACKS)[number],
+  name: string,
+  others: readonly string[],
+): void {
+  if (kind === 'content_policy_fallbacks')
+    return draft.note(`${where} ${name}`, 'not carried over; policy.quality.rejectRefusal: true tries the next target after a refusal');
+  const names = name === '*' ? [...routes.keys()].filter((one) => !others.includes(one)) : [name];
+  for (const one of names) {
+    const route = draft.routeOf(one);
+    if (route === undefined) {
+      draft.note(where, `${one} is not in model_list, and its fallbacks are left out`);
+      continue;
+    }
+    const tiers = [...route.tiers];
+    for (const other of others) {
+      const added = routes.get(other)?.tiers;
+      if (added === undefined) draft.note(where, `${other}, a fallback of ${one}, is not in model_list, and is left out`);
+      for (const tier of added ?? []) if (!tiers.some((known) => isSame(known, tier))) tiers.push(tier);
+    }
+    draft.route(one, { ...route, tiers });
+    if (kind === 'context_window_fallbacks')
+      draft.note(
+        `${where} ${one}`,
+        'they are the last tiers: a prompt that exceeds the context of a target is sent to the next one, and so is a failed request',
+      );
+  }
+}
+
+function isSame(a: readonly DraftTarget[], b: readonly DraftTarget[]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function addAliases(draft: Draft, config: Fields): void {
+  for (const section of ['router_settings', 'litellm_settings']) {
+    for (const [alias, value] of Object.entries(recordOf(recordOf(config[section])['model_group_alias']))) {
+      const route = draft.routeOf(nameOf(value));
+      if (route === undefined) draft.note(`${section}.model_group_alias.${alias}`, `${nameOf(value)} is not in model_list`);
+      else if (!draft.hasRoute(alias)) draft.route(alias, route);
+    }
+  }
+}

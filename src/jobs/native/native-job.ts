@@ -1,0 +1,322 @@
+/** The provider batches of one job: selects and hands over its items, and saves the state of its batches. */
+import { messageOf } from '../../core/errors.ts';
+import type { DeliveredResponse } from '../../pipeline/request/gateway-request.ts';
+import type { Lease, LeasedItem, OpenJob } from '../../store/jobs/job-store.ts';
+import type { JobHost } from '../host.ts';
+import { createId } from '../ids.ts';
+import type { JobKind } from '../kinds.ts';
+import { saved, sleep } from '../saved.ts';
+import { AnthropicApi } from './anthropic-api.ts';
+import type { BatchApi } from './batch-api.ts';
+import { encodeItem } from './encode-item.ts';
+import { NativeBatch, type BatchInput, type BatchOwner } from './native-batch.ts';
+import { HeldElsewhere, nativeData, type NativeData, type NativeRecord, type NativeTarget } from './native-host.ts';
+import { OpenaiApi } from './openai-api.ts';
+import { ProviderClient } from './provider-client.ts';
+
+/** Jobs with less time left are not handed over; in milliseconds. */
+export const WINDOW_MIN_MS = 3_600_000;
+/** The share of the remaining time after which a batch is taken back. */
+const SHARE_MAX = 0.75;
+/** The size of one batch at a provider: items, and bytes of their bodies. */
+const ITEMS_MAX = 10_000;
+const BYTES_MAX = 16 * 1024 * 1024;
+/** Batches of one job at the same time. */
+const BATCHES_MAX = 20;
+/** Items of one lease, which are encoded in one turn of the event loop. */
+const LEASE_MAX = 100;
+const LEASE_BYTES_MAX = 4 * 1024 * 1024;
+/** Items that one call of the store changes. */
+const SAVED_MAX = 500;
+/** Items that can't be handed over run here; beyond this number in one batch, all remaining items do. */
+const UNFIT_MAX = 200;
+/** After a fault of the store, in milliseconds. */
+const PLAN_AGAIN_MS = 3_000;
+
+const OPEN = ['in_progress', 'cancelling'] as const;
+
+/** What a job's batches need from the runner. */
+export interface NativeRunner {
+  /** This process's number among the runners; null if it is not registered. */
+  readonly number: number | null;
+  /** Runs a leased item to the end of its round. */
+  run(job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null): Promise<void>;
+  /** The items of a model that are running here. */
+  known(job: string, model: string): readonly number[];
+  /** Items of the job may be queued that were not before. */
+  onQueued(job: string): void;
+}
+
+interface Gathered extends BatchInput {
+  readonly items: readonly LeasedItem[];
+}
+
+export class NativeJob implements BatchOwner {
+  runner = 0;
+  endsBecause: BatchOwner['endsBecause'] = null;
+  readonly stopping: AbortSignal;
+  readonly closing: AbortSignal;
+  readonly #host: JobHost;
+  readonly #runner: NativeRunner;
+  readonly #kind: JobKind;
+  readonly #ending = new AbortController();
+  readonly #stop = new AbortController();
+  #job: OpenJob;
+  #records: NativeRecord[] = []; // at most BATCHES_MAX
+  #planned: Set<string>;
+  readonly #batches = new Set<Promise<void>>();
+  #running: Promise<void> | null = null;
+  /** The outcome of a lease may have been lost. */
+  #isUnsure = false;
+
+  constructor(host: JobHost, runner: NativeRunner, kind: JobKind, job: OpenJob, signals: { stopping: AbortSignal; closing: AbortSignal }) {
+    this.#host = host;
+    this.#runner = runner;
+    this.#kind = kind;
+    this.#job = job;
+    this.#planned = new Set(nativeData(job).planned);
+    this.stopping = AbortSignal.any([signals.stopping, this.#stop.signal]);
+    this.closing = signals.closing;
+  }
+
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** Items of the model that are queued are not run here yet. */
+  keeps(model: string): boolean {
+    return this.endsBecause === null && !this.#planned.has(model) && !this.#isTooLate;
+  }
+
+  /** Takes the job's latest state, and starts the work on it unless another process holds it. */
+  look(job: OpenJob): void {
+    this.#job = job;
+    if (job.ending !== null && this.endsBecause === null) {
+      this.endsBecause = job.ending;
+      this.#ending.abort();
+    }
+    if (this.#running !== null) return;
+    for (const model of nativeData(job).planned) this.#planned.add(model);
+    const isDone = this.#records.length === 0 && (job.ending !== null || job.models.every((model) => this.#planned.has(model)));
+    if (!isDone || nativeData(job).batches.length > 0) this.#running = this.#run().finally(() => (this.#running = null));
+  }
+
+  /** Resolves once nothing of it is running. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  /** The job was deleted: its batches are cancelled. */
+  async abandon(): Promise<void> {
+    this.#stop.abort();
+    await this.idle();
+    for (const record of this.#records) await this.#batchOf(record)?.abandon();
+  }
+
+  run(model: string, item: LeasedItem, delivered: DeliveredResponse): Promise<void> {
+    return this.#runner.run(this.#job.id, model, item, delivered);
+  }
+
+  async save(): Promise<void> {
+    const native: NativeData = { batches: this.#records, planned: [...this.#planned] };
+    const change = { heldBy: this.runner, data: { native } };
+    const changed = await saved(this.#host, this.closing, () => this.#host.store.changeJob(this.#job.id, OPEN, change));
+    if (changed === null || changed === undefined) throw new HeldElsewhere();
+  }
+
+  get #isTooLate(): boolean {
+    return this.#job.endsAtMs - this.#host.clock.epochMs() < WINDOW_MIN_MS;
+  }
+
+  /** Another process holds the job now. */
+  get isLost(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    const { store } = this.#host;
+    const { number } = this.#runner;
+    if (number === null || this.stopping.aborted) return;
+    try {
+      if (!(await store.claimJob(this.#job.id, number))) return;
+      this.runner = number;
+      const job = await store.getJob(this.#job.client, this.#job.id);
+      if (job === null) return;
+      const { batches, planned } = nativeData(job);
+      this.#records = batches.map((record) => ({ ...record }));
+      this.#planned = new Set(planned);
+      for (const record of this.#records) this.#start(record, (batch) => batch.resume());
+      for (const model of this.#job.models) await this.#planInsistently(model);
+    } catch (error) {
+      this.#noteFault(error, `the provider's batches of ${this.#job.id} are paused`);
+    }
+    while (this.#batches.size > 0) await Promise.race(this.#batches);
+  }
+
+  #noteFault(error: unknown, what: string): void {
+    if (error instanceof HeldElsewhere) this.#stop.abort();
+    else if (!this.stopping.aborted) this.#host.warn(what, messageOf(error));
+  }
+
+  async #planInsistently(model: string): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#plan(model);
+      } catch (error) {
+        if (error instanceof HeldElsewhere || this.stopping.aborted) throw error;
+        this.#isUnsure = true;
+        this.#noteFault(error, `the requests of ${this.#job.id} can't be handed over at present`);
+        await sleep(this.#host, PLAN_AGAIN_MS, this.stopping);
+      }
+    }
+  }
+
+  /** Hands over what is queued of a model, batch by batch. */
+  async #plan(model: string): Promise<void> {
+    if (this.#planned.has(model) || this.endsBecause !== null) return;
+    while (this.keeps(model) && this.#host.native.isOn() && !this.stopping.aborted) {
+      while (this.#batches.size >= BATCHES_MAX) await Promise.race(this.#batches);
+      const target = this.#host.native.find(model);
+      if (target === null) break;
+      const isMore = await this.#handOver(model, target);
+      if (!isMore) break;
+    }
+    if (this.stopping.aborted) return;
+    this.#planned.add(model);
+    await this.save();
+    this.#runner.onQueued(this.#job.id);
+  }
+
+  /** Hands over one batch. False if no items are left for another, or the provider accepts none. */
+  async #handOver(model: string, target: NativeTarget): Promise<boolean> {
+    const { clock, random, store } = this.#host;
+    const nowMs = clock.epochMs();
+    const { state } = target.target;
+    const id = createId(random, 'nb').slice(0, 40);
+    const api = this.#apiOf(target);
+    const { gathered, isMore } = await this.#gather(id, model, target, api);
+    if (gathered === null || this.stopping.aborted) return isMore;
+    if (this.ending.aborted) return this.#putBack(gathered.items);
+    const record: NativeRecord = {
+      id,
+      model,
+      target: state.name,
+      credential: state.credential.id,
+      items: gathered.items.length,
+      createdAtMs: nowMs,
+      takeBackAtMs: nowMs + (this.#job.endsAtMs - nowMs) * SHARE_MAX,
+      stage: 'uploading',
+      file: null,
+      remote: null,
+    };
+    this.#records.push(record);
+    await this.save();
+    for (let from = 0; from < gathered.items.length; from += SAVED_MAX) {
+      const items = gathered.items.slice(from, from + SAVED_MAX);
+      await saved(this.#host, this.closing, () => store.handOver(items, id));
+    }
+    const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, api);
+    const isTaken = await batch.submit(gathered);
+    if (isTaken) this.#start(record, () => Promise.resolve(true), batch);
+    else await this.#forget(record);
+    return isMore && isTaken;
+  }
+
+  /** Leases and encodes items without an earlier round. Those that can't be handed over run here. */
+  async #gather(
+    id: string,
+    model: string,
+    target: NativeTarget,
+    api: BatchApi,
+  ): Promise<{ readonly gathered: Gathered | null; readonly isMore: boolean }> {
+    const items: LeasedItem[] = [];
+    const parts: Uint8Array[] = [];
+    let first: { readonly path: string; readonly headers: readonly string[] } | null = null;
+    let [bytes, unfit] = [0, 0];
+    let isMore = true;
+    while (isMore && items.length < ITEMS_MAX && bytes < BYTES_MAX && !this.stopping.aborted && !this.ending.aborted) {
+      const lease = await this.#lease(model, Math.min(LEASE_MAX, ITEMS_MAX - items.length));
+      isMore = lease.hasMore;
+      for (const item of lease.items) {
+        const isNew = item.rounds === 0 && item.repeated === 0;
+        // Items with an earlier round come last.
+        if (!isNew) isMore = false;
+        const encoded = isNew ? await encodeItem(this.#host, { job: this.#job, kind: this.#kind }, item, target.target) : null;
+        if (encoded === null || (first !== null && first.path !== encoded.path)) {
+          if (++unfit >= UNFIT_MAX) isMore = false;
+          void this.#runner.run(this.#job.id, model, item, null);
+          continue;
+        }
+        first ??= encoded;
+        const part = api.encode(`${id}-${item.n}`, encoded);
+        bytes += part.byteLength;
+        parts.push(part);
+        items.push(item);
+      }
+    }
+    return { gathered: first === null ? null : { ...first, parts, items: items.map(withoutBody) }, isMore };
+  }
+
+  async #lease(model: string, countMax: number): Promise<Lease> {
+    const { store, clock } = this.#host;
+    const { id: job } = this.#job;
+    const query = { runner: this.runner, job, model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
+    const lease = await store.lease(this.#isUnsure ? { ...query, known: this.#runner.known(job, model) } : query);
+    this.#isUnsure = false;
+    return lease;
+  }
+
+  /** Returns false, for a caller that ends with it. */
+  async #putBack(items: readonly LeasedItem[]): Promise<false> {
+    const requeue = { notBeforeMs: 0, round: false, strike: false, note: '' };
+    const put = (item: LeasedItem) => saved(this.#host, this.closing, () => this.#host.store.requeueItem(item, requeue));
+    await Promise.all(items.map(put));
+    this.#runner.onQueued(this.#job.id);
+    return false;
+  }
+
+  /** Runs a batch to its end, beside others. */
+  #start(record: NativeRecord, exists: (batch: NativeBatch) => Promise<boolean>, known: NativeBatch | null = null): void {
+    const batch = known ?? this.#batchOf(record);
+    const run = async (): Promise<void> => {
+      try {
+        if (batch === null) await this.#endUnknown(record);
+        else if (await exists(batch)) await batch.run();
+        if (!this.stopping.aborted) await this.#forget(record);
+      } catch (error) {
+        this.#noteFault(error, `the batch ${record.remote ?? record.id} of ${record.target} is paused`);
+      }
+    };
+    const running = run().finally(() => this.#batches.delete(running));
+    this.#batches.add(running);
+  }
+
+  async #forget(record: NativeRecord): Promise<void> {
+    this.#records = this.#records.filter((other) => other !== record);
+    await this.save();
+    this.#runner.onQueued(this.#job.id);
+  }
+
+  /** Its provider or key is no longer in the config. */
+  async #endUnknown({ id }: NativeRecord): Promise<void> {
+    const end = { job: this.#job.id, batch: id, repeated: true, note: 'the provider of the batch is no longer configured' };
+    for (let ended = 1; ended > 0;) ended = (await saved(this.#host, this.closing, () => this.#host.store.endHandover(end))) ?? 0;
+  }
+
+  #batchOf(record: NativeRecord): NativeBatch | null {
+    const target = this.#host.native.findOwner(record.model, record);
+    return target === null ? null : new NativeBatch(this.#host, this.#job.id, this, record, target, this.#apiOf(target));
+  }
+
+  #apiOf({ api, target: { state } }: NativeTarget): BatchApi {
+    const client = new ProviderClient(this.#host.native.transport, this.#host.clock, state, this.closing);
+    return api === 'openai' ? new OpenaiApi(client, state.basePath) : new AnthropicApi(client);
+  }
+}
+
+const NO_BODY = new Uint8Array(0);
+
+/** Releases the body: it is encoded already, and a batch has thousands. */
+function withoutBody(item: LeasedItem): LeasedItem {
+  return { ...item, body: NO_BODY };
+}

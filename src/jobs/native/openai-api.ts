@@ -1,0 +1,126 @@
+/** OpenAI's batch API: a file of requests, a batch, and two files of results. */
+import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
+import { isRecord } from '../../wire/json-values.ts';
+import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
+import type { NativeRecord } from './native-host.ts';
+import type { ProviderClient } from './provider-client.ts';
+import { memberBytes, memberText } from './result-members.ts';
+
+const NOTHING = new Uint8Array(0);
+const LINE_END = Buffer.from('\n');
+/** Batches listed to find one whose reply was lost; the newest come first. */
+const LISTED = 100;
+
+export class OpenaiApi implements BatchApi {
+  readonly #client: ProviderClient;
+  /** The path of the base URL: the rest of a call's path is its endpoint. */
+  readonly #basePath: string;
+
+  constructor(client: ProviderClient, basePath: string) {
+    this.#client = client;
+    this.#basePath = basePath;
+  }
+
+  encode(customId: string, { path, body }: EncodedRequest): Uint8Array {
+    const head = JSON.stringify({ custom_id: customId, method: 'POST', url: this.#endpoint(path) }).slice(0, -1);
+    return Buffer.concat([Buffer.from(`${head},"body":`), onOneLine(body), Buffer.from('}\n')]);
+  }
+
+  async upload({ id }: NativeRecord, parts: readonly Uint8Array[]): Promise<string> {
+    const boundary = `breakwater-${id}`;
+    const field = (name: string, rest = ''): string => `--${boundary}\r\ncontent-disposition: form-data; name="${name}"${rest}\r\n`;
+    const start = `${field('purpose')}\r\nbatch\r\n${field('file', `; filename="${id}.jsonl"`)}content-type: application/jsonl\r\n\r\n`;
+    const body = [Buffer.from(start), ...parts, Buffer.from(`\r\n--${boundary}--\r\n`)];
+    const headers = ['content-type', `multipart/form-data; boundary=${boundary}`];
+    const reply = await this.#client.call({ method: 'POST', path: '/files', body, headers });
+    const file = reply.json?.['id'];
+    if (reply.status !== 200 || typeof file !== 'string') throw new ProviderRefusal('the upload of the requests failed', reply);
+    return file;
+  }
+
+  async create(record: NativeRecord, { path }: { readonly path: string }): Promise<string> {
+    const asked = {
+      input_file_id: record.file,
+      endpoint: this.#endpoint(path),
+      completion_window: '24h',
+      metadata: { breakwater: record.id },
+    };
+    const headers = ['content-type', 'application/json'];
+    const reply = await this.#client.call({ method: 'POST', path: '/batches', body: Buffer.from(JSON.stringify(asked)), headers });
+    const remote = reply.json?.['id'];
+    if (reply.status !== 200 || typeof remote !== 'string') throw new ProviderRefusal('the creation of the batch failed', reply);
+    return remote;
+  }
+
+  async find({ id }: NativeRecord): Promise<FoundBatch | null> {
+    const { status, json } = await this.#client.call({ method: 'GET', path: `/batches?limit=${LISTED}` });
+    if (status !== 200 || !Array.isArray(json?.['data'])) return null;
+    for (const batch of json['data'] as unknown[]) {
+      if (!isRecord(batch) || !isRecord(batch['metadata']) || batch['metadata']['breakwater'] !== id) continue;
+      return { remote: String(batch['id']) };
+    }
+    return { remote: null };
+  }
+
+  async get(remote: string): Promise<RemoteBatch | null> {
+    const reply = await this.#client.call({ method: 'GET', path: `/batches/${remote}` });
+    if (reply.status === 404) return null;
+    if (reply.status !== 200 || reply.json === null) throw new ProviderRefusal('the state of the batch is unknown', reply);
+    const { status, output_file_id: output, error_file_id: error, errors, request_counts: counts } = reply.json;
+    const results = [output, error].flatMap((file) => (typeof file === 'string' ? [`/files/${file}/content`] : []));
+    const state = status === 'failed' ? 'failed' : ENDED.has(String(status)) ? 'ended' : 'running';
+    return { state, results, message: firstError(errors), expected: status === 'completed' ? totalOf(counts) : null };
+  }
+
+  async cancel(remote: string): Promise<void> {
+    await this.#client.call({ method: 'POST', path: `/batches/${remote}/cancel` });
+  }
+
+  async *results(path: string): AsyncGenerator<RemoteResult> {
+    for await (const line of this.#client.lines({ method: 'GET', path })) {
+      const customId = memberText(line, 'custom_id');
+      if (customId === null) continue; // a truncated line
+      const response = memberBytes(line, 'response');
+      const body = response === null ? null : memberBytes(response, 'body');
+      const status = Number(response === null ? 0 : memberText(response, 'status_code'));
+      const requestId = response === null ? null : memberText(response, 'request_id');
+      if (status === 200 && body !== null) yield { customId, kind: 'done', body, requestId, message: '' };
+      else yield { customId, ...failureOf(line, status, body), body: NOTHING, requestId };
+    }
+  }
+
+  async cleanUp({ file }: NativeRecord, results: readonly string[]): Promise<void> {
+    const files = [...(file === null ? [] : [`/files/${file}`]), ...results.map((path) => path.replace(/\/content$/, ''))];
+    for (const path of files) await this.#client.call({ method: 'DELETE', path });
+  }
+
+  #endpoint(path: string): string {
+    return `/v1${path.slice(this.#basePath.length).split('?', 1)[0]}`;
+  }
+}
+
+const ENDED: ReadonlySet<string> = new Set(['completed', 'expired', 'cancelled']);
+
+function failureOf(line: Uint8Array, status: number, body: Uint8Array | null): Pick<RemoteResult, 'kind' | 'message'> {
+  const error = memberBytes(line, 'error');
+  const code = error === null ? null : memberText(error, 'code');
+  if (code === 'batch_expired' || code === 'batch_cancelled') return { kind: 'skipped', message: code };
+  const shown = memberBytes(body ?? NOTHING, 'error') ?? error;
+  const message = shown === null ? null : memberText(shown, 'message');
+  return { kind: 'failed', message: `status ${status} in the batch of the provider: ${message ?? 'no message'}` };
+}
+
+function firstError(errors: unknown): string {
+  const [first] = isRecord(errors) && Array.isArray(errors['data']) ? (errors['data'] as unknown[]) : [];
+  return isRecord(first) && typeof first['message'] === 'string' ? first['message'].slice(0, 300) : 'no reason was given';
+}
+
+function totalOf(counts: unknown): number | null {
+  return isRecord(counts) && typeof counts['total'] === 'number' ? counts['total'] : null;
+}
+
+/** JSON has line breaks only between tokens, where a space is equivalent. */
+function onOneLine(body: Uint8Array): Uint8Array {
+  if (body.indexOf(LINE_END[0]!) < 0 && body.indexOf(0x0d) < 0) return body;
+  return body.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));
+}

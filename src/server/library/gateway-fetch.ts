@@ -1,0 +1,125 @@
+/** A `fetch` that a gateway answers while it is alive, and the engine in this process when it is not. */
+import { BreakwaterError } from '../../core/errors.ts';
+import { errorResponse } from '../../pipeline/delivery/error-response.ts';
+import type { GatewayClient } from '../../transport/gateway-client.ts';
+import { ERRORS } from '../../wire/dialects.ts';
+import type { GatewayWatch } from './gateway-watch.ts';
+
+/** What the gateway keeps: another process has none of it. */
+const KEPT_THERE = /^(?:\/v1)*\/(?:files|batches|messages\/batches|anthropic\/v1\/messages\/batches|admin|metrics|responses\/.)/;
+const BACKGROUND = /"(?:background"\s*:\s*true|previous_response_id"\s*:\s*")/;
+/** Headers that no longer hold once a body was read. */
+const OF_THE_WIRE = ['content-encoding', 'content-length', 'transfer-encoding', 'connection', 'keep-alive'];
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+/** The gateway behind a load balancer that answers in its place. */
+const STAND_INS: ReadonlySet<number> = new Set([502, 503, 504]);
+const RETRY_MS = 1_000;
+
+export interface GatewayFetchOptions {
+  readonly watch: GatewayWatch;
+  readonly client: GatewayClient;
+  /** Of the gateway, without a slash at its end. */
+  readonly url: string;
+  /** Null: the caller's own credential is sent. */
+  readonly key: string | null;
+  /** The engine in this process. */
+  readonly local: typeof fetch;
+}
+
+export function createGatewayFetch(options: GatewayFetchOptions): typeof fetch {
+  return async (input, init) => {
+    const request = new Request(input, init);
+    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
+    const found = options.watch.isAlive ? await askGateway(options, request, body) : null;
+    if (found !== null) return found;
+    const { pathname } = new URL(request.url);
+    if (KEPT_THERE.test(pathname) || (body !== null && isKeptThere(pathname, body))) return unavailable();
+    const { method, headers, signal } = request;
+    return options.local(new Request(request.url, { method, headers, signal, ...(body !== null && { body }) }));
+  };
+}
+
+function isKeptThere(pathname: string, body: Uint8Array): boolean {
+  return pathname.endsWith('/responses') && BACKGROUND.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'));
+}
+
+/** Null: the gateway is gone, and nothing of its response was passed on. */
+async function askGateway(options: GatewayFetchOptions, request: Request, body: Uint8Array | null): Promise<Response | null> {
+  const { watch } = options;
+  // A connection that the gateway has just closed proves nothing: one repeat, if it is ready.
+  for (let tries = 0; tries < 2; tries++) {
+    try {
+      const response = await askOnce(options, request, body);
+      if (response !== null) return response;
+      break;
+    } catch {
+      request.signal.throwIfAborted();
+      if (!watch.isAlive || !(await watch.check())) return null;
+    }
+  }
+  watch.lost();
+  return null;
+}
+
+async function askOnce(
+  { watch, client, url, key }: GatewayFetchOptions,
+  request: Request,
+  body: Uint8Array | null,
+): Promise<Response | null> {
+  const { pathname, search } = new URL(request.url);
+  const headers = new Headers(request.headers);
+  for (const name of ['host', ...OF_THE_WIRE]) headers.delete(name);
+  if (key !== null) {
+    for (const name of ['x-api-key', 'api-key', 'x-goog-api-key']) headers.delete(name);
+    headers.set('authorization', `Bearer ${key}`);
+  }
+  const abort = new AbortController();
+  const stopWatching = watch.onLost(() => abort.abort());
+  const init = { method: request.method, headers, signal: AbortSignal.any([request.signal, abort.signal]), ...(body !== null && { body }) };
+  try {
+    const response = await client.fetch(`${url}${pathname}${search}`, init);
+    return await begun(response);
+  } finally {
+    stopWatching();
+  }
+}
+
+/** A response whose beginning is here; of one that is no stream, all of it. Null: the gateway is going away. */
+async function begun(response: Response): Promise<Response | null> {
+  const headers = new Headers(response.headers);
+  for (const name of OF_THE_WIRE) headers.delete(name);
+  const { status } = response;
+  if (response.headers.get('content-type')?.includes('text/event-stream') === true && response.body !== null) {
+    const reader = response.body.getReader();
+    const first = await reader.read();
+    return new Response(first.done ? '' : following(first.value, reader), { status, headers });
+  }
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (STAND_INS.has(status) && (!headers.has('x-request-id') || /shutting.down/.test(Buffer.from(bytes).toString()))) return null;
+  return new Response(BODILESS.has(status) ? null : bytes, { status, headers });
+}
+
+function following(first: Uint8Array, reader: ReadableStreamDefaultReader<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(first),
+    async pull(controller) {
+      const next = await reader.read();
+      if (next.done) controller.close();
+      else controller.enqueue(next.value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+function unavailable(): Response {
+  const message = 'files, batches and stored responses are kept by the gateway, which does not answer';
+  const { status, headers, body } = errorResponse(
+    ERRORS.openai,
+    new BreakwaterError('store_unavailable', message, { retryAfterMs: RETRY_MS }),
+    'library',
+    null,
+  );
+  const named = new Headers();
+  for (let i = 0; i + 1 < headers.length; i += 2) named.append(headers[i]!, headers[i + 1]!);
+  return new Response(new Uint8Array(body), { status, headers: named });
+}

@@ -1,0 +1,48 @@
+/**
+ * The limits of a library that uses a gateway: none of them is this process's while the gateway is alive, and its share once it is not. In
+ * form of a shared store that grants nothing, and then is away.
+ */
+import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
+import { StoreFailure } from '../../store/backend.ts';
+import type { ExchangeReply, SharedStore, SharedStoreListener } from '../../store/shared-store.ts';
+
+export class GatewayShare implements SharedStore {
+  readonly member = 'library';
+  readonly isGateway = true;
+  readonly #libraries: () => number;
+  #listener: SharedStoreListener | null = null;
+  #isAlive = false;
+
+  /** `libraries`: that use the gateway, this one included. */
+  constructor(libraries: () => number) {
+    this.#libraries = libraries;
+  }
+
+  set(isAlive: boolean): void {
+    this.#isAlive = isAlive;
+    this.#listener?.linked(isAlive);
+  }
+
+  open(listener: SharedStoreListener): void {
+    this.#listener = listener;
+    listener.linked(this.#isAlive);
+  }
+
+  async exchange(claims: readonly LeaseClaim[]): Promise<ExchangeReply> {
+    if (!this.#isAlive) throw new StoreFailure('unavailable', 'the gateway does not answer');
+    const members = Array.from({ length: this.#libraries() }, (_, i) => `library ${i + 1}`);
+    return { members, grants: claims.map(toGrant) };
+  }
+
+  publish(): void {}
+
+  async leave(): Promise<void> {}
+}
+
+/** What waits in this process when the gateway comes back still has its share; nothing else has one. */
+function toGrant({ first, heldCapacity, heldRate }: LeaseClaim): LeaseGrant {
+  const isWaiting = first > 0;
+  const none = { epoch: 1, poolLevel: 0, tokens: 0, isContested: false, readyInMs: -1, lacks: false };
+  const held = { capacity: isWaiting ? heldCapacity : 0, rate: isWaiting ? heldRate : 0 };
+  return { ...none, ...held, fairCapacity: held.capacity, fairRate: held.rate };
+}

@@ -1,0 +1,108 @@
+/** Whether the gateway that a library uses is alive, and how many libraries use it. */
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { GatewayClient } from '../../transport/gateway-client.ts';
+
+/** Between two health checks, in milliseconds: while the gateway is alive, and while it is not. */
+const LOOK_MS = 1_000;
+const LOOK_AGAIN_MS = 500;
+/** A health check fails after this, in milliseconds. */
+const LOOK_TIMEOUT_MS = 1_000;
+/** Consecutive timeouts after which the gateway counts as frozen. One refused connection is enough. */
+const SILENT_MAX = 2;
+
+export interface GatewayWatchOptions {
+  readonly clock: Clock;
+  readonly client: GatewayClient;
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly onChange: (isAlive: boolean) => void;
+  /** Others use it, too, or do so no longer. */
+  readonly onLibraries: () => void;
+}
+
+export class GatewayWatch {
+  readonly #options: GatewayWatchOptions;
+  #isAlive = false;
+  /** That use the gateway, this one included, as it last said. */
+  libraries = 1;
+  #silent = 0;
+  #timer: Timer | null = null;
+  #looking: Promise<boolean> | null = null;
+  #isStopped = false;
+  readonly #onLost = new Set<() => void>(); // as many as there are requests
+
+  constructor(options: GatewayWatchOptions) {
+    this.#options = options;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** Starts the health checks. Resolves after the first one. */
+  async start(): Promise<void> {
+    await this.check();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Calls the listener once when the gateway is lost; returns how to stop. */
+  onLost(listener: () => void): () => void {
+    this.#onLost.add(listener);
+    return () => this.#onLost.delete(listener);
+  }
+
+  /** Checks now. */
+  check(): Promise<boolean> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  /** The gateway does not respond, whatever its last health check said. */
+  lost(): void {
+    this.#set(false, false);
+  }
+
+  async #look(): Promise<boolean> {
+    this.#timer?.cancel();
+    const { clock, client, url, headers } = this.#options;
+    const abort = new AbortController();
+    const timeout = clock.schedule(LOOK_TIMEOUT_MS, () => abort.abort());
+    try {
+      const response = await client.fetch(`${url}/health/ready`, { headers, signal: abort.signal });
+      const { status, libraries } = (await response.json()) as { status?: unknown; libraries?: unknown };
+      this.#silent = 0;
+      const before = this.libraries;
+      if (typeof libraries === 'number' && libraries >= 1) this.libraries = libraries;
+      // One that drains still ends what it has begun.
+      this.#set(response.status === 200 && status === 'ready', false);
+      if (this.#isAlive && this.libraries !== before) this.#options.onLibraries();
+    } catch {
+      this.#silent++;
+      // Refused: what it has begun ends with its own connections.
+      if (!abort.signal.aborted) this.#set(false, false);
+      else if (this.#silent >= SILENT_MAX || !this.#isAlive) this.#set(false, true);
+    } finally {
+      timeout.cancel();
+    }
+    if (!this.#isStopped) this.#timer = clock.schedule(this.#isAlive ? LOOK_MS : LOOK_AGAIN_MS, () => void this.check());
+    return this.#isAlive;
+  }
+
+  /** `isGone`: its responses won't come. */
+  #set(isAlive: boolean, isGone: boolean): void {
+    if (this.#isStopped) return;
+    if (this.#isAlive !== isAlive) {
+      this.#isAlive = isAlive;
+      if (isAlive) this.#silent = 0;
+      this.#options.onChange(isAlive);
+    }
+    if (!isGone) return;
+    for (const listener of this.#onLost) listener();
+    this.#onLost.clear();
+  }
+}

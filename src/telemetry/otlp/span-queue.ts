@@ -1,0 +1,172 @@
+/**
+ * Finished requests whose spans are to be exported. Recording one is a push; spans are built and sent later, in small batches, so that no
+ * turn of the event loop takes long. All sizes are bounded: a collector that is slow or gone loses spans, which are counted.
+ */
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { Trace } from '../traces.ts';
+import { spanCount } from './span-text.ts';
+
+/** Sends the spans of some requests; calls `done` once, at any time. */
+export type ExportSpans = (traces: readonly Trace[], done: (error: Error | null) => void) => void;
+
+/** Maximum number of queued requests. */
+export const queuedMax = 4_096;
+/** Requests per export: about a millisecond of work. */
+export const batchMax = 128;
+/** Exports at the same time. */
+export const exportsMax = 8;
+/** How long spans are gathered before the first export, in milliseconds. */
+export const gatherMs = 500;
+/** After a failed export the collector is left alone for so long, in milliseconds. */
+export const retryMs = 5_000;
+/** An export that has not ended by then counts as failed, in milliseconds. */
+export const exportTimeoutMs = 15_000;
+
+export interface SpanQueueOptions {
+  readonly clock: Clock;
+  readonly send: ExportSpans;
+  /** The collector fails; called once until it accepts spans again. */
+  readonly onTrouble: (error: Error) => void;
+  /** It accepts spans again, after so many were lost. */
+  readonly onRecovered: (lost: number) => void;
+}
+
+export class SpanQueue {
+  readonly #options: SpanQueueOptions;
+  #queued: Trace[] = [];
+  #running = 0;
+  #timer: Timer | null = null;
+  #isFailing = false;
+  #isClosed = false;
+  #pausedUntil = -Infinity;
+  #lost = 0;
+  #lostUnreported = 0;
+  #exported = 0;
+  #waiters: (() => void)[] = [];
+
+  constructor(options: SpanQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Spans that were not exported. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** Spans that the collector accepted. */
+  get exported(): number {
+    return this.#exported;
+  }
+
+  push(trace: Trace): void {
+    if (this.#isClosed || this.#queued.length >= queuedMax) return this.countLost(spanCount(trace));
+    this.#queued.push(trace);
+    if (this.#running >= exportsMax) return;
+    if (this.#queued.length === batchMax) this.#schedule(0);
+    else if (this.#timer === null) this.#schedule(gatherMs);
+  }
+
+  countLost(spans: number): void {
+    this.#lost += spans;
+    this.#lostUnreported += spans;
+  }
+
+  /** Resolves when everything is exported or lost, or after `timeoutMs`. */
+  async flush(timeoutMs: number): Promise<void> {
+    if (this.#isIdle) return;
+    this.#pausedUntil = -Infinity;
+    this.#schedule(0);
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.clock.schedule(timeoutMs, resolve);
+      this.#waiters.push(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Flushes; what is left is lost. */
+  async close(timeoutMs: number): Promise<void> {
+    if (this.#isClosed) return;
+    await this.flush(timeoutMs);
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#loseQueued();
+  }
+
+  get #isIdle(): boolean {
+    return this.#queued.length === 0 && this.#running === 0;
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer?.cancel();
+    const pauseMs = this.#pausedUntil - this.#options.clock.now();
+    this.#timer = this.#options.clock.schedule(Math.max(delayMs, pauseMs), () => {
+      this.#timer = null;
+      this.#exportNext();
+    });
+  }
+
+  /** Exports one batch, and the next one in a later turn. */
+  #exportNext(): void {
+    if (this.#queued.length === 0 || this.#running >= exportsMax || this.#isClosed) return;
+    const batch = this.#queued.splice(0, batchMax);
+    this.#running++;
+    let isDone = false;
+    const timer = this.#options.clock.schedule(exportTimeoutMs, () => done(new Error(`no response within ${exportTimeoutMs / 1_000} s`)));
+    const done = (error: Error | null): void => {
+      if (isDone) return;
+      isDone = true;
+      timer.cancel();
+      this.#afterExport(batch, error);
+    };
+    try {
+      this.#options.send(batch, done);
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+    }
+    if (this.#timer === null) this.#scheduleRest();
+  }
+
+  #afterExport(batch: readonly Trace[], error: Error | null): void {
+    this.#running--;
+    const spans = batch.reduce((sum, trace) => sum + spanCount(trace), 0);
+    if (error === null) this.#afterSuccess(spans);
+    else this.#afterFailure(spans, error);
+    if (this.#isIdle) for (const wake of this.#waiters.splice(0)) wake();
+    else if (this.#timer === null) this.#scheduleRest();
+  }
+
+  /** A full batch follows at once; a smaller one gathers more first, unless a flush waits. */
+  #scheduleRest(): void {
+    if (this.#queued.length === 0 || this.#running >= exportsMax) return;
+    this.#schedule(this.#queued.length >= batchMax || this.#waiters.length > 0 ? 0 : gatherMs);
+  }
+
+  #afterSuccess(spans: number): void {
+    this.#exported += spans;
+    this.#isFailing = false;
+    if (this.#lostUnreported === 0 || this.#isClosed || this.#queued.length > queuedMax / 2) return;
+    const lost = this.#lostUnreported;
+    this.#lostUnreported = 0;
+    this.#options.onRecovered(lost);
+  }
+
+  #afterFailure(spans: number, error: Error): void {
+    this.countLost(spans);
+    if (this.#isClosed) return;
+    // A flush does not wait for a collector that is gone.
+    if (this.#waiters.length > 0) this.#loseQueued();
+    this.#pausedUntil = this.#options.clock.now() + retryMs;
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    this.#options.onTrouble(error);
+  }
+
+  #loseQueued(): void {
+    for (const trace of this.#queued) this.countLost(spanCount(trace));
+    this.#queued = [];
+  }
+}

@@ -1,0 +1,42 @@
+import type { ISerializer } from '@opentelemetry/otlp-transformer';
+import type { Trace } from '../traces.ts';
+import { quoted } from './attribute-text.ts';
+import { spanCount, spansText, type FindProvider } from './span-text.ts';
+
+/** The instrumentation scope of all spans. */
+export interface Scope {
+  readonly name: string;
+  readonly version: string;
+}
+
+export function countSpans(traces: readonly Trace[]): number {
+  return traces.reduce((sum, trace) => sum + spanCount(trace), 0);
+}
+
+/** Writes export requests for finished requests. `onRejected`: the collector accepted an export without some of its spans. */
+export function createSpanSerializer(
+  resource: Readonly<Record<string, unknown>>,
+  scope: Scope,
+  provider: FindProvider,
+  onRejected: (spans: number) => void,
+): ISerializer<readonly Trace[], object> {
+  const attributes = Object.entries(resource).map(([key, value]) => `{"key":${quoted(key)},"value":${anyValue(value)}}`);
+  const scopeText = `{"name":${quoted(scope.name)},"version":${quoted(scope.version)}}`;
+  const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes.join()}]},"scopeSpans":[{"scope":${scopeText},"spans":[`;
+  return {
+    serializeRequest: (traces) => Buffer.from(`${head}${traces.map((trace) => spansText(trace, provider)).join()}]}]}]}`),
+    deserializeResponse(body) {
+      if (body.length === 0) return {};
+      const response = JSON.parse(Buffer.from(body).toString()) as { partialSuccess?: { rejectedSpans?: number | string } };
+      const rejected = Number(response.partialSuccess?.rejectedSpans ?? 0);
+      if (rejected > 0) onRejected(rejected);
+      return {};
+    },
+  };
+}
+
+/** Of a resource's attribute: text, or a list of texts. */
+function anyValue(value: unknown): string {
+  if (Array.isArray(value)) return `{"arrayValue":{"values":[${value.map(anyValue).join()}]}}`;
+  return `{"stringValue":${quoted(String(value))}}`;
+}

@@ -1,0 +1,118 @@
+/** `breakwater record incident`, and the replay of its files, as a new user runs them. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runCli } from './run-cli.ts';
+
+const START = Date.parse('2026-05-01T12:00:00Z');
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+
+const single = `
+providers: { main: { baseUrl: "https://main.example/v1", apiKey: k } }
+models: { fast: [main/big] }
+policy: { maxAttempts: 1, breaker: { consecutiveFailures: 1000, failureRatio: 1, minRequests: 1000 } }
+telemetry: { requests: { file: requests.jsonl } }
+`;
+const withBackup = `
+providers:
+  main: { baseUrl: "https://main.example/v1", apiKey: k }
+  backup: { baseUrl: "https://backup.example/v1", apiKey: k }
+models: { fast: [main/big, backup/small] }
+`;
+
+/** One request every two seconds for ten minutes: main fails from minute 4 to 6, and is slow from 6 to 8. */
+function log(): string {
+  return Array.from({ length: 300 }, (_, i) => {
+    const atMs = i * 2 * SECOND;
+    const isOut = atMs >= 4 * MINUTE && atMs < 6 * MINUTE;
+    const firstContentMs = atMs >= 6 * MINUTE && atMs < 8 * MINUTE ? 6_000 : 300;
+    const usage = { inputTokens: 100, cachedInputTokens: 0, outputTokens: 50 };
+    const failed = { durationMs: 20, firstContentMs: null, verdict: 'retry', reason: 'overloaded', status: 503, usage: null };
+    const served = { durationMs: firstContentMs + 700, firstContentMs, verdict: 'success', reason: null, status: 200, usage };
+    return JSON.stringify({
+      v: 1,
+      at: START + atMs,
+      id: `req_${i}`,
+      operation: 'chat',
+      model: 'fast',
+      client: 'anonymous',
+      stream: true,
+      outcome: isOut ? 'failed' : 'success',
+      durationMs: 1_000,
+      attempts: [{ attempt: 1, target: 'main/big', credential: 1, atMs: 0, ...(isOut ? failed : served) }],
+      usage: isOut ? null : usage,
+    });
+  }).join('\n');
+}
+
+interface Report {
+  readonly scenarios: readonly {
+    readonly requests: number;
+    readonly success: number;
+    readonly byPriority: { readonly normal: { readonly firstContentMs: { readonly p50: number; readonly p95: number } } };
+    readonly targets: readonly { readonly target: string; readonly calls: number; readonly success: number }[];
+  }[];
+}
+
+async function folder(): Promise<string> {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-incident-'));
+  await writeFile(join(cwd, 'breakwater.yaml'), single);
+  await writeFile(join(cwd, 'backup.yaml'), withBackup);
+  await writeFile(join(cwd, 'requests.jsonl'), log());
+  return cwd;
+}
+
+async function replay(cwd: string, ...args: string[]): Promise<Report['scenarios'][number]> {
+  const { code, stdout, stderr } = await runCli(['simulate', '--json', '--requests', 'incident/requests.jsonl', ...args], { cwd });
+  assert.equal(code, 0, stderr);
+  return (JSON.parse(stdout) as Report).scenarios[0]!;
+}
+
+test('an outage is replayed when it happened: with the old config it repeats, with a backup it is served', async () => {
+  const cwd = await folder();
+  const { code, stdout, stderr } = await runCli(['record', 'incident', '--from', '2026-05-01T12:01:00Z', '--to', '2026-05-01T12:09:00Z'], {
+    cwd,
+  });
+  assert.equal(code, 0, stderr);
+  assert.match(
+    stdout,
+    /^240 requests from 2026-05-01T12:01:00\.000Z to 2026-05-01T12:09:00\.000Z, in slices of 5 s\n {2}main\/big: 240 calls, 60 failed\n/,
+  );
+  assert.equal((await stat(join(cwd, 'incident/requests.jsonl'))).mode & 0o077, 0, 'only its owner may read it');
+  const { targets } = JSON.parse(await readFile(join(cwd, 'incident/incident.json'), 'utf8')) as {
+    targets: Record<string, { faults: object[] }>;
+  };
+  assert.deepEqual(targets['main/big']!.faults, [{ kind: 'overloaded', status: 503, probability: 1, fromMs: 180_000, untilMs: 300_000 }]);
+
+  const again = await replay(cwd, '--incident', 'incident/incident.json');
+  assert.deepEqual([again.requests, again.success], [240, 180], 'the requests of the outage fail, and no others');
+  assert.ok(
+    again.byPriority.normal.firstContentMs.p50 < 1_000 && again.byPriority.normal.firstContentMs.p95 > 5_000,
+    JSON.stringify(again),
+  );
+  const today = await replay(cwd, '--incident', 'incident/incident.json', '--config', 'backup.yaml');
+  assert.equal(today.success, 240, JSON.stringify(today));
+  const backup = today.targets.find(({ target }) => target === 'backup/small')!;
+  assert.ok(backup.calls >= 55 && backup.calls <= 80, JSON.stringify(today.targets));
+});
+
+test('what cannot be recorded or replayed is one line with its remedy', async () => {
+  const cwd = await folder();
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['record', 'incident', '--from', 'x'], /--from: must be a date such as/],
+    [['record', 'incident', '--from', '2020-01-01', '--to', '2020-01-02'], /no request from 2020-01-01/],
+    [['record', 'incident', '--from', '1h', '--to', '2h'], /--to must be later/],
+    [['record', 'incident', '--from', '1h', '--file', 'none.jsonl'], /none\.jsonl: can't be read \(got ENOENT\)/],
+    [['record', 'incident', '--from', '1h', '--config', 'backup.yaml'], /no request log: set telemetry\.requests\.file/],
+    [['simulate', '--incident', 'x.json'], /--incident needs --requests/],
+    [['simulate', '--requests', 'requests.jsonl', '--incident', 'breakwater.yaml'], /is not an incident of this version/],
+  ];
+  for (const [args, pattern] of cases) {
+    const { code, stderr } = await runCli(args, { cwd });
+    assert.equal(code, 1, args.join(' '));
+    assert.match(stderr, pattern);
+  }
+});

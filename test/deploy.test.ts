@@ -1,0 +1,109 @@
+/** The files of `deploy/`, as far as this machine can run them: the config, nginx in front of three instances, what compose refers to. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { parse } from 'yaml';
+import { parseConfig } from '../src/gateway/config/index.ts';
+import { chatBody } from './e2e/harness.ts';
+import { startFleet } from './redis/fleet-world.ts';
+import { freePort, skipWithoutRedis, startRedis } from './redis/server.ts';
+
+const folder = join(import.meta.dirname, '../deploy');
+const nginx = ['/usr/sbin/nginx', 'nginx'].find((command) => (command.startsWith('/') ? existsSync(command) : isCommand(command)));
+const skip = nginx === undefined ? 'nginx is not installed: apt-get install nginx-light' : skipWithoutRedis;
+
+function isCommand(name: string): boolean {
+  return spawnSync(name, ['-v']).error === undefined;
+}
+
+test('the config of deploy/ is valid, and stores in the server that compose starts', () => {
+  const env = { OPENAI_API_KEY: 'sk-test', BREAKWATER_ADMIN_KEY: 'admin-key-1', BREAKWATER_WEB_KEY: 'web-key-1' };
+  const parsed = parseConfig(parse(readFileSync(join(folder, 'breakwater.yaml'), 'utf8')), { source: 'file', env, directory: folder });
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  assert.deepEqual(parsed.config.store, { kind: 'redis', url: 'redis://valkey:6379' });
+});
+
+interface Service {
+  readonly volumes?: readonly string[];
+  readonly build?: { readonly dockerfile: string };
+  readonly ports?: readonly string[];
+  readonly environment?: object;
+}
+
+test('compose starts three instances, and names files that exist', () => {
+  const { services } = parse(readFileSync(join(folder, 'compose.yaml'), 'utf8'), { merge: true }) as { services: Record<string, Service> };
+  const gateways = Object.keys(services).filter((name) => name.startsWith('gateway-'));
+  assert.equal(gateways.length, 3);
+  const upstream = [...readFileSync(join(folder, 'nginx.conf'), 'utf8').matchAll(/server (gateway-\d):4747/g)].map(([, name]) => name);
+  assert.deepEqual(upstream, gateways);
+  for (const { volumes = [], build, ports = [] } of Object.values(services)) {
+    for (const volume of volumes) if (volume.startsWith('./')) assert.ok(existsSync(join(folder, volume.split(':')[0]!)), volume);
+    if (build !== undefined) assert.ok(existsSync(join(folder, '..', build.dockerfile)));
+    for (const port of ports) assert.match(port, /^127\.0\.0\.1:/);
+  }
+});
+
+test('nginx spreads requests over the instances, passes streams as they come, and passes over one that is gone', { skip }, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, {
+    url: redis.url,
+    storm: { timing: { tokens: 40, tokensPerSecond: 40 } },
+    config: { clients: [{ name: 'web', key: 'web-key-1' }], server: { adminKey: 'admin-key-1' } },
+  });
+  const members = [await fleet.join(), await fleet.join(), await fleet.join()];
+  const origin = await startNginx(t, members.map(({ url }) => new URL(url).host)); // prettier-ignore
+  const post = (body: object): Promise<Response> =>
+    fetch(`${origin}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: 'Bearer web-key-1' },
+      body: JSON.stringify(body),
+    });
+  const answers = await Promise.all(Array.from({ length: 12 }, () => post(chatBody())));
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  for (const answer of answers) await answer.text();
+  for (const member of members) assert.ok(member.eventsOf('received').length >= 2, 'each has some');
+  const startedAt = performance.now();
+  const times: number[] = [];
+  for await (const _ of (await post(chatBody({ stream: true, max_tokens: 40 }))).body!) times.push(performance.now() - startedAt);
+  assert.ok(times.at(-1)! - times[0]! > 300, 'the stream arrives as it is written');
+  for (const path of ['/admin/config', '/', '/metrics', '/dashboard/app.js']) assert.equal((await fetch(origin + path)).status, 404, path);
+  assert.equal((await fetch(`${origin}/health/ready`)).status, 200);
+  await members[1]!.close();
+  const after = await Promise.all(Array.from({ length: 9 }, () => post(chatBody())));
+  assert.deepEqual(new Set(after.map(({ status }) => status)), new Set([200]));
+  for (const answer of after) await answer.text();
+});
+
+/** nginx with the file of `deploy/`, with these addresses for its names. */
+async function startNginx(t: TestContext, hosts: readonly string[]): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'breakwater-deploy-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const port = await freePort();
+  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${directory}/${name};`).join(' ');
+  let text = readFileSync(join(folder, 'nginx.conf'), 'utf8');
+  hosts.forEach((host, i) => (text = text.replace(`gateway-${i + 1}:4747`, host)));
+  text = text.replace('http {', `http { ${temp}`).replace('listen 8080', `listen 127.0.0.1:${port}`).replace('auto', '1');
+  const file = join(directory, 'nginx.conf');
+  writeFileSync(file, text);
+  const common = ['-p', directory, '-c', file, '-g', `daemon off; master_process off; pid ${directory}/pid; error_log stderr crit;`];
+  const checked = spawnSync(nginx!, ['-t', ...common], { encoding: 'utf8' });
+  assert.equal(checked.status, 0, checked.stderr);
+  const child = spawn(nginx!, common, { stdio: ['ignore', 'ignore', 'inherit'] });
+  t.after(async () => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const origin = `http://127.0.0.1:${port}`;
+  for (;;) {
+    assert.equal(child.exitCode, null, 'nginx ended');
+    const answer = await fetch(`${origin}/health/live`).catch(() => null);
+    if (answer?.ok === true) return origin;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
