@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { startScripted } from './scripted-provider.ts';
 import { startVirtualWorld } from './virtual.ts';
 
-const ONCE = { maxAttempts: 1 };
+const ONCE = { maxAttempts: 1, deadline: '10s' };
 const CASES: readonly (readonly [string, object, number])[] = [
   ['a rate limit by its code', { message: 'Slow down', code: 'rate_limit_exceeded', type: 'requests' }, 429],
   ['a rate limit by its type', { message: 'Slow down: try again in 20s', type: 'rate_limit_error' }, 429],

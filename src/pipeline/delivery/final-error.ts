@@ -141,8 +141,10 @@ function respondWithUpstreamError(output: Output, last: FailedAttempt): void {
   pushUpstreamId(headers, last.upstreamId);
   if (last.account !== undefined) headers.push(...last.account);
   const { requestAtFault, reason } = last.judgement;
-  // A rate limit whose end the provider names helps a caller as one of Breakwater's own does.
-  const retry = { isRetryable: reason === 'rate_limited' && requestedWaitMs(failure) > 0, waitMs: given.retryAfterMs };
+  // A rate limit that ends after the deadline was not waited for: the caller may do so, as after one of Breakwater's own.
+  const { engine, deadline } = output.active;
+  const isRetryable = reason === 'rate_limited' && engine.clock.now() + requestedWaitMs(failure) >= deadline;
+  const retry = { isRetryable, waitMs: given.retryAfterMs };
   output.downstream.refuse({ status, headers, body, retry, words, isFinal: output.retry.isRejected, requestAtFault });
   output.failAsUpstream(status);
 }
