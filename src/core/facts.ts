@@ -76,6 +76,8 @@ export interface ResponseFacts {
   model: string | null;
   usage: TokenUsage | null;
   finishReason: string | null;
+  /** The provider's own finish reason, if it denotes a failed generation; absent: it does not. */
+  failedFinish?: string;
   /** Text, refusal, reasoning or a tool call has been seen. */
   hasContent: boolean;
   /** A non-streaming response contains reasoning only. */

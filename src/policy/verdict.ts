@@ -376,11 +376,16 @@ export function errorStatusOf(failure: Failure): number | null {
 }
 
 function statusInside(failure: Failure): number {
+  return impliedStatusOf(failure) ?? 500;
+}
+
+/** The status that an error inside a success response should have had; null: neither its code nor its text implies one. */
+export function impliedStatusOf(failure: Failure): number | null {
   if (failure.status !== null && failure.status >= 400) return failure.status;
   for (const [words, status] of WORDS_AS_STATUS) if (matchesWord(words, failure)) return status;
-  if (failure.code !== null || failure.type !== null) return 500;
+  if (failure.code !== null || failure.type !== null) return null;
   if (concernsMoney(failure)) return 402;
   const text = beforeQuote(failure.message);
   for (const [words, status] of TEXT_AS_STATUS) if (words.test(text)) return status;
-  return 500;
+  return null;
 }

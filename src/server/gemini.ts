@@ -3,7 +3,8 @@ import { BreakwaterError } from '../core/errors.ts';
 import { DIALECTS, readBodyModels } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
 import { decodeAndSubmit, requireDecoded, requireModel, submit, withBody } from './inference.ts';
-import { decodeInSlices } from './large-body.ts';
+import { withoutByteOrderMark } from '../wire/decode-request.ts';
+import { decodeInSlices, scanBody } from './large-body.ts';
 import { inList } from './list-sink.ts';
 import { readPassedJson } from './pass-through.ts';
 
@@ -52,9 +53,19 @@ function countTokens(call: Call, model: string): Promise<void> {
     requireModel(call, model);
     if (await call.gateway.countsTokens(model, call.holder, dialect, ':countTokens'))
       return submit(call, { ...(await readPassed(call, model, bytes)), path: ':countTokens', ...arrival });
-    const { facts } = requireDecoded(await decodeInSlices(dialect, 'chat', bytes, call.gateway.slices, { model, stream: false }));
+    const request = await requestToCount(call, bytes);
+    const { facts } = requireDecoded(await decodeInSlices(dialect, 'chat', request, call.gateway.slices, { model, stream: false }));
     call.sendJson(200, { totalTokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
   });
+}
+
+/** The request to be counted: the body, or its member `generateContentRequest`. */
+async function requestToCount(call: Call, bytes: Uint8Array): Promise<Uint8Array> {
+  const body = withoutByteOrderMark(bytes);
+  const scan = await scanBody(body, call.gateway.slices);
+  const names = ['generateContentRequest', 'generate_content_request'];
+  const member = scan.ok ? scan.members.findLast(({ name }) => names.includes(name)) : undefined;
+  return member === undefined ? body : body.subarray(member.start, member.end);
 }
 
 /** A body that is forwarded; models in it are replaced with that of each target. */

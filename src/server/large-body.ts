@@ -3,6 +3,8 @@ import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Operation } from '../core/request.ts';
 import { decodeRequest, NO_PATH_FACTS, withoutByteOrderMark } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
+import { scanObject } from '../wire/json-scan.ts';
+import type { JsonFault, JsonObjectScan } from '../wire/json-scan.ts';
 import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { ReceivedBody } from './exchange.ts';
@@ -47,6 +49,11 @@ export function decodeInSlices(
 ): DecodedRequest | Promise<DecodedRequest> {
   const isLarge = bytes.length > JOINED_BYTES_MAX;
   return isLarge ? decodeLarge(dialect, operation, bytes, slices, path) : decodeRequest(dialect, operation, bytes, path);
+}
+
+/** Scans the members of a body, in slices if it is large. */
+export function scanBody(bytes: Uint8Array, slices: SlicedWork): JsonObjectScan | JsonFault | Promise<JsonObjectScan | JsonFault> {
+  return bytes.length > JOINED_BYTES_MAX ? scanInSlices(bytes, slices) : scanObject(bytes);
 }
 
 async function decodeLarge(

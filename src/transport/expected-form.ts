@@ -3,7 +3,7 @@ import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
 import { isEventStream } from '../wire/framing/framed-reader.ts';
-import { createFailure, failureFromResponse } from '../wire/failure.ts';
+import { createFailure, failedFinishFailure, failureFromResponse } from '../wire/failure.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 
 /** The form of response that the caller requested, and the conversions from other forms. */
@@ -59,7 +59,7 @@ export function judgeWhole(
       usage: null,
     };
   }
-  const read = form.read(whole, outline, folded !== null);
+  const read = refusingFailedFinish(form.read(whole, outline, folded !== null), whole);
   const own = read.converted ?? whole;
   if (read.ok) {
     return { facts: read.facts, bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: read.estimatedOutputTokens ?? null };
@@ -72,6 +72,15 @@ export function judgeWhole(
   const isResponse = body !== null && folded?.finishReason !== null;
   const kept = kind !== 'empty' ? whole : !isResponse ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...read.failure, phase: 'answer', body: kept }, usage: read.usage };
+}
+
+/** A response that ended in a failed generation is a last resort, as an empty one is. */
+function refusingFailedFinish(read: ReadResponse, body: Uint8Array): ReadResponse {
+  const failed = read.ok ? read.facts.failedFinish : undefined;
+  if (!read.ok || failed === undefined) return read;
+  const { facts, converted } = read;
+  const failure = failedFinishFailure(failed, 'answer', body);
+  return { ok: false, failure, usage: facts.usage, ...(converted === undefined ? {} : { converted }) };
 }
 
 function emptyFacts(usage: TokenUsage | null): ResponseFacts {

@@ -252,3 +252,23 @@ test('documents of a Messages request are converted, and what is lost of them is
   for (const text of ['Tides', 'Of March.', 'High water at nine.', 'When?']) assert.ok(sent.includes(text), sent);
   assert.deepEqual(new Set(dropped), new Set(['messages.citations', 'cache_control', 'tools.input_examples']));
 });
+
+test('a conversation that begins with an assistant turn gets a user turn before it, where the API requires one', () => {
+  const call = { id: 'call_1', type: 'function', function: { name: 'tide', arguments: '{}' } };
+  const called = [{ role: 'assistant', tool_calls: [call] }, { role: 'tool', tool_call_id: 'call_1', content: 'high' }]; // prettier-ignore
+  const beginnings = [
+    [],
+    [{ role: 'user', content: '' }],
+    [{ role: 'assistant', content: 'hello' }],
+    [{ role: 'system', content: 'Be brief.' }],
+  ];
+  for (const beginning of beginnings) {
+    const converted = convert('openai-chat', 'gemini', { messages: [...beginning, ...called] });
+    assert.ok(typeof converted === 'object');
+    const { contents } = converted.body as { contents: { role: string; parts: object[] }[] };
+    assert.deepEqual(contents[0], { role: 'user', parts: [{ text: 'Continue.' }] });
+    assert.deepEqual(contents.map(({ role }) => role), ['user', 'model', 'user']); // prettier-ignore
+  }
+  const usual = convert('openai-chat', 'gemini', { messages: [{ role: 'user', content: 'Hi' }, ...called] });
+  assert.ok(typeof usual === 'object' && !JSON.stringify(usual.body).includes('Continue.'));
+});

@@ -6,8 +6,9 @@ import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
 import type { TargetCapabilities } from './conversion-loss.ts';
-import { ConvertedStreamReader, convertResponse, emptyConversion, tooLarge } from './converted-response.ts';
+import { ConvertedStreamReader, convertResponse, emptyConversion, tooLarge, unnamedCall } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
+import { failedFinishFailure } from './failure.ts';
 import { framed } from './framing/framed-reader.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
@@ -138,12 +139,18 @@ export class ResponseConversion {
   read(body: Uint8Array, choices: number): ReadResponse {
     const read = this.#from.response.read('chat', body, choices, null);
     if (!read.ok) {
-      const emptyBody = read.failure.kind === 'empty' ? read.failure.body : null;
-      return emptyBody === null ? read : { ...read, converted: this.#convert(emptyBody).body };
+      const { kind, code, body: emptyBody } = read.failure;
+      if (kind !== 'empty' || emptyBody === null) return read;
+      // With a code it is a failed generation, which other dialects have no finish reason for.
+      if (code !== null) return { ...read, failure: { ...read.failure, body: null } };
+      return { ...read, converted: this.#convert(emptyBody).body };
     }
+    const { failedFinish } = read.facts;
+    if (failedFinish !== undefined) return { ok: false, failure: failedFinishFailure(failedFinish, 'answer'), usage: read.facts.usage };
     if (!isConvertible(body)) return { ok: false, failure: tooLarge('answer'), usage: read.facts.usage };
     const converted = this.#convert(read.converted ?? body);
     const { finishReason, usage } = read.facts;
+    if (converted.hasUnnamedCall) return { ok: false, failure: unnamedCall('answer'), usage };
     if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {
       return { ok: false, failure: emptyConversion('answer'), usage };
     }

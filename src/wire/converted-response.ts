@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { ResponseFacts, Failure, Phase } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import { CODECS } from './codecs.ts';
-import { createFailure } from './failure.ts';
+import { createFailure, failedFinishFailure } from './failure.ts';
 import { createToolFilter } from './tool-names.ts';
 import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
@@ -52,12 +52,15 @@ export class ConvertedStreamReader implements StreamReader {
 
   #convert(push: StreamPush): StreamPush {
     if (!push.pieces.every(isConvertible)) {
-      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: tooLarge(this.facts.hasContent ? 'answer' : 'first_content') };
+      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: tooLarge(this.#phase) };
     }
     let text = '';
     let hasContent = false;
     const events = this.#parser.parse(push.pieces);
-    for (const event of push.done ? [...events, ...this.#parser.end()] : events) {
+    const { failedFinish } = this.#watcher.facts;
+    const isWhole = push.done && failedFinish === undefined;
+    for (const event of isWhole ? [...events, ...this.#parser.end()] : events) {
+      if (isUnnamedCall(event)) return { pieces: piecesOf(text), hasContent, done: false, failure: unnamedCall(this.#phase) };
       for (const filtered of this.#filter?.(event) ?? [event]) {
         const written = this.#writer.write(filtered);
         text += written;
@@ -66,9 +69,15 @@ export class ConvertedStreamReader implements StreamReader {
       }
     }
     this.#updateFacts(hasContent);
+    if (failedFinish !== undefined && push.failure === null)
+      return { pieces: piecesOf(text), hasContent, done: false, failure: failedFinishFailure(failedFinish, this.#phase) };
     if (push.done && this.#isLost())
       return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: emptyConversion('first_content') };
-    return { pieces: text === '' ? NO_CHUNKS : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
+    return { pieces: piecesOf(text), hasContent, done: push.done, failure: push.failure };
+  }
+
+  get #phase(): Phase {
+    return this.facts.hasContent ? 'answer' : 'first_content';
   }
 
   /** Records content that the writer holds back until its part ends. */
@@ -96,6 +105,24 @@ export class ConvertedStreamReader implements StreamReader {
   }
 }
 
+function piecesOf(text: string): readonly Uint8Array[] {
+  return text === '' ? NO_CHUNKS : [Buffer.from(text)];
+}
+
+/** A call that has arguments and no name can't be run. */
+function isUnnamedCall(event: ModelEvent): boolean {
+  return event.type === 'part_start' && event.head.type === 'tool_call' && event.head.name === '';
+}
+
+/** True if a complete response holds one. */
+function holdsUnnamedCall({ choices }: ModelResponse): boolean {
+  return choices.some(({ parts }) => parts.some(({ head }) => head.type === 'tool_call' && head.name === ''));
+}
+
+export function unnamedCall(phase: Phase): Failure {
+  return createFailure('malformed', phase, 'a tool call has no name');
+}
+
 /** Unlike an empty response from the provider, it is not passed to the caller as a last resort. */
 export function emptyConversion(phase: Phase): Failure {
   return createFailure('empty', phase, "nothing in the response has an equivalent in the caller's protocol");
@@ -110,19 +137,31 @@ function isContent(event: ModelEvent): boolean {
   return event.type === 'delta' || (event.type === 'part_start' && (event.head.type === 'tool_call' || event.head.type === 'media'));
 }
 
-/** Converts a validated, complete response. `hasContent`: something in it has a place in the caller's dialect. */
-export function convertResponse(
-  body: Uint8Array,
-  from: DialectName,
-  to: DialectName,
-  options: WriteOptions,
-): { readonly body: Uint8Array; readonly hasContent: boolean } {
+export interface ConvertedResponse {
+  readonly body: Uint8Array;
+  /** Something in it has a place in the caller's dialect. */
+  readonly hasContent: boolean;
+  readonly hasUnnamedCall: boolean;
+}
+
+/** Converts a validated, complete response. */
+export function convertResponse(body: Uint8Array, from: DialectName, to: DialectName, options: WriteOptions): ConvertedResponse {
   const parsed = CODECS[from].parseResponse(body);
   const filter = createToolFilter(from, options.tools);
   const response = filter === null ? parsed : foldEvents([...unfoldResponse(parsed)].flatMap(filter));
-  return { body: CODECS[to].writeResponse(response, options), hasContent: hasAnything(response) };
+  return {
+    body: CODECS[to].writeResponse(response, options),
+    hasContent: hasText(response) || hasMedia(response, to, options),
+    hasUnnamedCall: holdsUnnamedCall(parsed),
+  };
 }
 
-function hasAnything({ choices }: ModelResponse): boolean {
-  return choices.some(({ parts }) => parts.some(({ head, text }) => head.type !== 'foreign' && (text !== '' || head.type === 'media')));
+function hasText({ choices }: ModelResponse): boolean {
+  return choices.some(({ parts }) => parts.some(({ head, text }) => head.type !== 'foreign' && text !== ''));
+}
+
+/** True if it has media that the dialect `to` can hold. */
+function hasMedia({ choices }: ModelResponse, to: DialectName, options: WriteOptions): boolean {
+  const media = choices.flatMap(({ parts }) => parts.filter(({ head }) => head.type === 'media'));
+  return media.some(({ head }) => CODECS[to].createWriter(options).write({ type: 'part_start', choice: 0, part: 0, head }) !== '');
 }

@@ -36,7 +36,7 @@ export class DeliveredStream {
 
   /** Empty if the stream can't be continued. */
   get text(): string {
-    return this.#isContinuable ? this.#text : '';
+    return this.#isContinuable && this.#parser.holdsEvents !== true ? this.#text : '';
   }
 
   read(chunks: readonly Uint8Array[]): void {

@@ -23,6 +23,12 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
   };
 }
 
+/** The provider ended the response with a finish reason that denotes a failed generation. */
+export function failedFinishFailure(finish: string, phase: Phase, body: Uint8Array | null = null): Failure {
+  const message = `the provider ended the response with ${finish}`;
+  return createFailure('empty', phase, message, { code: finish, body, contentType: body === null ? null : 'application/json' });
+}
+
 /** The connection broke before the response began. `isStale`: a reused connection was closed before the request arrived. */
 export function resetFailure(errorName: string, isStale: boolean): Failure {
   const message = `${headFault(errorName)} (${errorName})`;

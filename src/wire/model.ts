@@ -218,6 +218,8 @@ export interface ResponsePart {
  * malformed or failed; unknown data is skipped.
  */
 export interface StreamParser {
+  /** The `part_start` of a tool call, or a `finish`, is still held. Absent: never held. */
+  readonly holdsEvents?: boolean;
   parse(pieces: readonly Uint8Array[]): readonly ModelEvent[];
   /** Called when the watcher finds the response complete. */
   end(): readonly ModelEvent[];

@@ -64,7 +64,7 @@ describe('a recognised agent', () => {
       providers: { a: () => refusal(429, { 'retry-after': '20' }) },
       config: { policy: { maxAttempts: 1, deadline: '10s' } },
     });
-    await world.answerTo();
+    assert.deepEqual(signals(await world.answerTo()), [429, 'true', '20'], 'the error of the provider');
     for (const program of [{}, CODEX, OPENCODE]) assert.deepEqual(signals(await world.answerTo({}, program)), [429, 'true', '20']);
     assert.equal(world.callsTo('a'), 1);
   });

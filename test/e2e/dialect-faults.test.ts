@@ -74,9 +74,9 @@ function after(name: string, answer: Fault['answer'], told: Told): Fault {
 const overloaded = (first: CallerName): Told =>
   first === 'openai'
     ? {
-        status: 502,
+        status: 503,
         openai: ['InternalServerError', 'server_is_overloaded'],
-        anthropic: ['InternalServerError', 'api_error'],
+        anthropic: ['ServiceUnavailableError', 'overloaded_error'],
         message: /overloaded/,
       }
     : { status: 529, openai: ['InternalServerError', null], anthropic: ['OverloadedError', 'overloaded_error'], message: /Overloaded/ };

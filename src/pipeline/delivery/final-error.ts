@@ -4,9 +4,9 @@ import type { Failure } from '../../core/facts.ts';
 import type { Dialect } from '../../wire/dialect.ts';
 import { parseBounded } from '../../wire/json-outline.ts';
 import { isRecord } from '../../wire/json-values.ts';
+import { errorStatusOf, impliedStatusOf } from '../../policy/verdict.ts';
 import { pushUpstreamId, metadataHeaders } from './response-headers.ts';
 import { describeCause } from '../retry/credential-blame.ts';
-import { retryAdvice } from './error-response.ts';
 import { respondWithKept } from './kept-response.ts';
 import { deadlineError } from './refusal-error.ts';
 import { pausedMs } from '../route/route.ts';
@@ -74,7 +74,11 @@ function allSame(output: Output): boolean {
 /** A refusal of the configured credential, whatever the reason: a 401 or 403 would seem to be about the caller's own. */
 function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
   if (target.state.credential.auth === 'caller') return false;
-  return judgement.reason === 'auth' || (judgement.blame !== null && (failure.status === 401 || failure.status === 403));
+  return judgement.reason === 'auth' || (judgement.blame !== null && isAuthStatus(errorStatusOf(failure)));
+}
+
+function isAuthStatus(status: number | null): boolean {
+  return status === 401 || status === 403;
 }
 
 function authError(output: Output, { target, failure, judgement }: FailedAttempt): BreakwaterError {
@@ -102,7 +106,8 @@ function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
 }
 
 /** 407 is about the proxy of the caller's own HTTP client (RFC 9110 15.5.8): `fetch` reports it as a network error. */
-function statusOf({ status }: Failure): number | undefined {
+function statusOf(failure: Failure): number | undefined {
+  const status = failure.kind === 'error' ? impliedStatusOf(failure) : failure.status;
   return status !== null && status >= 400 && status <= 599 && status !== 407 ? status : undefined;
 }
 
@@ -132,12 +137,15 @@ function respondWithUpstreamError(output: Output, last: FailedAttempt): void {
   const ownBody = form === 'own' ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
-  const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(output) });
   const headers = [...metadataHeaders(output, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
   pushUpstreamId(headers, last.upstreamId);
   if (last.account !== undefined) headers.push(...last.account);
-  const { requestAtFault } = last.judgement;
-  output.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: output.retry.isRejected, requestAtFault });
+  const { requestAtFault, reason } = last.judgement;
+  // A rate limit that ends after the deadline was not waited for: the caller may do so, as after one of Breakwater's own.
+  const { engine, deadline } = output.active;
+  const isRetryable = reason === 'rate_limited' && engine.clock.now() + requestedWaitMs(failure) >= deadline;
+  const retry = { isRetryable, waitMs: given.retryAfterMs };
+  output.downstream.refuse({ status, headers, body, retry, words, isFinal: output.retry.isRejected, requestAtFault });
   output.failAsUpstream(status);
 }
 

@@ -1,3 +1,4 @@
+import { isCutArguments } from '../cut-arguments.ts';
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { argumentsObject } from '../tool-arguments.ts';
@@ -5,7 +6,9 @@ import { argumentsObject } from '../tool-arguments.ts';
 /** Folds the events of one stream into a message. */
 export class MessageFold {
   #message: Fields = {};
-  readonly #blocks = new Map<number, BlockFold>();
+  readonly #blocks: BlockFold[] = [];
+  /** The last block with each index: some servers use an index again. */
+  readonly #byIndex = new Map<number, BlockFold>();
   readonly #usage: Fields = {};
 
   add(event: Fields): void {
@@ -16,10 +19,10 @@ export class MessageFold {
         this.#addUsage(this.#message['usage']);
         break;
       case 'content_block_start':
-        if (isRecord(event['content_block'])) this.#blocks.set(index, new BlockFold(event['content_block']));
+        if (isRecord(event['content_block'])) this.#begin(index, new BlockFold(event['content_block']));
         break;
       case 'content_block_delta':
-        if (isRecord(event['delta'])) this.#blocks.get(index)?.add(event['delta']);
+        if (isRecord(event['delta'])) this.#byIndex.get(index)?.add(event['delta']);
         break;
       case 'message_delta':
         this.#addEnd(event);
@@ -29,10 +32,15 @@ export class MessageFold {
   }
 
   finish(): Fields {
-    const content = [...this.#blocks].toSorted(([a], [b]) => a - b).map(([, block]) => block.finish());
+    const content = this.#blocks.flatMap((block) => block.finish() ?? []);
     const stop = { stop_reason: 'end_turn', stop_sequence: null };
     const message = this.#message['stop_reason'] === null ? { ...this.#message, ...stop } : { ...stop, ...this.#message };
     return { ...message, type: 'message', role: 'assistant', content, usage: this.#usage };
+  }
+
+  #begin(index: number, block: BlockFold): void {
+    this.#blocks.push(block);
+    this.#byIndex.set(index, block);
   }
 
   #addEnd({ type: _type, delta, usage, ...rest }: Fields): void {
@@ -69,9 +77,11 @@ class BlockFold {
     }
   }
 
-  finish(): Fields {
+  /** Null for a call whose arguments were cut off at a limit. */
+  finish(): Fields | null {
     const { partial_json: json, ...texts } = Object.fromEntries([...this.#texts].map(([name, parts]) => [name, parts.join('')]));
     const block = this.#block;
+    if (json !== undefined && isCutArguments(json)) return null;
     for (const [name, text] of Object.entries(texts)) block[name] = (typeof block[name] === 'string' ? block[name] : '') + text;
     if (json !== undefined && json.trim() !== '') block['input'] = argumentsObject(json);
     if (this.#citations.length > 0)

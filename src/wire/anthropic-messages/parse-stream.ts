@@ -92,6 +92,8 @@ class MessagesStreamParser implements StreamParser {
 interface OpenBlock {
   readonly part: number;
   readonly head: PartHead;
+  /** A call of a tool, or of the tool that stands for a response format. */
+  readonly takesInput: boolean;
   /** Arguments in the start event; used if no delta follows. */
   readonly initialInput: string;
   hasDelta: boolean;
@@ -124,10 +126,10 @@ class MessageParser {
     this.blockStop(index);
     const head = this.#headOf(block);
     const part = this.#partCount++;
-    const input = head.type === 'tool_call' || block['name'] === FORMAT_TOOL ? (block['input'] ?? {}) : {};
-    const initialInput = JSON.stringify(input);
+    const takesInput = block['type'] === 'tool_use';
+    const initialInput = JSON.stringify(takesInput ? (block['input'] ?? {}) : {});
     const opaque = opaqueOf(block['signature']) ?? opaqueOf(block['data']);
-    this.#open.set(index, { part, head, initialInput, hasDelta: false, opaque });
+    this.#open.set(index, { part, head, takesInput, initialInput, hasDelta: false, opaque });
     this.#events.push({ type: 'part_start', choice: 0, part, head });
     this.#append(index, textIn(block['text']) || textIn(block['thinking']));
   }
@@ -143,7 +145,7 @@ class MessageParser {
   blockStop(index: number): void {
     const open = this.#open.get(index);
     if (open === undefined) return;
-    if (!open.hasDelta && (open.head.type === 'tool_call' || open.initialInput !== '{}')) this.#append(index, open.initialInput);
+    if (!open.hasDelta && open.takesInput) this.#append(index, open.initialInput);
     this.#open.delete(index);
     this.#events.push({ type: 'part_end', choice: 0, part: open.part, opaque: open.opaque });
   }

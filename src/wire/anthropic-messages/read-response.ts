@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
-import { mayBeEmpty } from '../../core/finish-reason.ts';
+import { isFailedFinish, mayBeEmpty } from '../../core/finish-reason.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
-import { createFailure, failureFromErrorValue } from '../failure.ts';
+import { createFailure, failedFinishFailure, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
@@ -34,10 +34,12 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     finishReason: reason === null ? null : finishClassOf(reason),
     hasContent: content.some(blockHasContent),
   };
+  if (isFailedFinish(reason)) facts.failedFinish = reason;
   noteMessage(facts, value);
   if (facts.hasContent && content.every((block) => !blockHasContent(block) || isReasoning(block))) facts.onlyReasoning = true;
   if (facts.hasContent || mayBeEmpty(facts.finishReason, usage)) return { ok: true, facts };
   const kept = reason === null ? null : body;
+  if (facts.failedFinish !== undefined) return refuse(failedFinishFailure(facts.failedFinish, 'answer', kept), usage);
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
 }
 

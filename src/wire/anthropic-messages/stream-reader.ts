@@ -1,5 +1,8 @@
 /** Watches a Messages stream. Each event's name equals the `type` of its data; clients skip events without a name. */
 import { Buffer } from 'node:buffer';
+import { isFailedFinish } from '../../core/finish-reason.ts';
+import type { Failure } from '../../core/facts.ts';
+import { ArgumentsPrefix, cutCallFailure } from '../cut-arguments.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseOrUndefined } from '../json-outline.ts';
@@ -16,6 +19,8 @@ import { readMessagesUsage } from './usage.ts';
 const TERMINATOR: Uint8Array = Buffer.from('event: message_stop\ndata: {"type":"message_stop"}\n\n');
 
 const CHARS_PER_TOKEN = 4;
+/** Calls of one response whose arguments are checked. */
+const CALLS_MAX = 1_024;
 
 /** `maxEventSize` in bytes. */
 export function createMessagesStreamReader(maxEventSize: number): StreamReader {
@@ -27,6 +32,8 @@ class MessagesStreamReader extends EventWatcher {
   #usage: Fields = {};
   #chars = 0;
   #deltas = 0;
+  /** The arguments of each tool call block. */
+  readonly #arguments = new Map<unknown, ArgumentsPrefix>();
   /** Tool call blocks that have started and not ended. */
   readonly #openCalls = new Set<unknown>();
   readonly #opaque = new BlockValues(this.facts);
@@ -70,7 +77,7 @@ class MessagesStreamReader extends EventWatcher {
     return step === 'pass' && this.framer.eventName === '' && type !== '' ? named(type, data) : step;
   }
 
-  #readEvent(type: string, event: Fields): 'pass' | 'done' {
+  #readEvent(type: string, event: Fields): 'pass' | 'done' | Failure {
     switch (type) {
       case 'message_start':
         if (isRecord(event['message'])) this.#readMessage(event['message']);
@@ -86,8 +93,7 @@ class MessagesStreamReader extends EventWatcher {
         this.#opaque.stop(event['index']);
         return 'pass';
       case 'message_delta':
-        this.#readDelta(event);
-        return 'pass';
+        return this.#readDelta(event);
       case 'message_stop':
         // Without a stop reason, `message_stop` marks a truncated message.
         return this.facts.finishReason === null ? 'pass' : 'done';
@@ -105,7 +111,10 @@ class MessagesStreamReader extends EventWatcher {
   #readBlockStart(index: unknown, block: Fields): void {
     const isCall = block['type'] === 'tool_use';
     this.#opaque.start(index, block);
-    if (isCall) this.#openCalls.add(index);
+    if (isCall) {
+      this.#openCalls.add(index);
+      if (this.#arguments.size < CALLS_MAX) this.#arguments.set(index, new ArgumentsPrefix());
+    }
     const isText = block['type'] === 'text' || block['type'] === 'thinking';
     if (!isText || textIn(block['text']) !== '' || textIn(block['thinking']) !== '') this.noteContent();
   }
@@ -114,16 +123,24 @@ class MessagesStreamReader extends EventWatcher {
   #readBlockDelta(index: unknown, delta: Fields): void {
     const text = textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']);
     if (text === '') return this.#opaque.delta(index, delta);
+    if (delta['type'] === 'input_json_delta') this.#arguments.get(index)?.read(text);
     this.#deltas++;
     this.#chars += text.length;
     this.noteContent();
   }
 
-  #readDelta({ delta, usage }: Fields): void {
+  #readDelta({ delta, usage }: Fields): 'pass' | Failure {
     this.#readUsage(usage);
     if (isRecord(delta)) noteHead(this.facts, delta);
     const reason = isRecord(delta) ? textOrNull(delta['stop_reason']) : null;
-    if (reason !== null) this.facts.finishReason = finishClassOf(reason);
+    if (reason === null) return 'pass';
+    const finish = finishClassOf(reason);
+    // A limit or a filter may end a response anywhere.
+    if (finish !== 'length' && finish !== 'content_filter' && [...this.#arguments.values()].some(({ isCut }) => isCut))
+      return cutCallFailure(this.phase, 'stream');
+    this.facts.finishReason = finish;
+    if (isFailedFinish(reason)) this.facts.failedFinish = reason;
+    return 'pass';
   }
 
   #readUsage(usage: unknown): void {

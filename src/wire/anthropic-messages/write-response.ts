@@ -1,6 +1,7 @@
 /** Writes model events as a Messages stream or a message. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
+import { isCutArguments } from '../cut-arguments.ts';
 import { PartOrder } from '../part-order.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
@@ -137,6 +138,7 @@ function stopOf(finish: { readonly reason: FinishClass; readonly stopSequence: s
 
 function wholeBlock({ head, text, opaque }: ResponsePart): Fields[] {
   if ((head.type === 'text' || head.type === 'refusal') && text === '') return [];
+  if (head.type === 'tool_call' && isCutArguments(text)) return [];
   const block = blockOf(head, text, opaque);
   return block === null ? [] : [block];
 }

@@ -3,12 +3,10 @@ import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, Turn } from '../model.ts';
+import { OPENING_TEXT } from '../opening-text.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetName } from '../tool-names.ts';
 import { toTargetId } from '../tool-call-ids.ts';
-
-/** User turn inserted where the API requires one: before an initial assistant turn, and after a final one if the model takes no prefill. */
-const OPENING = 'Continue.';
 
 interface Message {
   readonly role: 'user' | 'assistant';
@@ -52,10 +50,10 @@ class TurnWriter {
       messages.push({ role: 'user', content: [...this.#system] });
       system = [];
     }
-    if (messages[0]!.role === 'assistant') messages.unshift({ role: 'user', content: [{ type: 'text', text: OPENING }] });
+    if (messages[0]!.role === 'assistant') messages.unshift({ role: 'user', content: [{ type: 'text', text: OPENING_TEXT }] });
     for (const { role, content } of messages) if (role === 'user') sortResults(content);
     if (this.#can.prefills) trimPrefill(messages.at(-1)!);
-    else if (messages.at(-1)!.role === 'assistant') messages.push({ role: 'user', content: [{ type: 'text', text: OPENING }] });
+    else if (messages.at(-1)!.role === 'assistant') messages.push({ role: 'user', content: [{ type: 'text', text: OPENING_TEXT }] });
     return { system, messages };
   }
 

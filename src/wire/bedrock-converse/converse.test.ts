@@ -223,6 +223,22 @@ test('a stream that ends before its stop reason is cut, wherever it ends', () =>
   assert.equal(reader.push(Buffer.from('event: contentBlockDelta\ndata: {"x":\n\n')).failure?.kind, 'malformed');
 });
 
+test('a stop reason that denotes a failure is one, whole or streamed, after any content', () => {
+  for (const stopReason of ['malformed_tool_use', 'malformed_model_output'])
+    for (const to of ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const) {
+      const conversion = new ResponseConversion(converse, DIALECTS[to], OPTIONS);
+      const whole = conversion.read(Buffer.from(JSON.stringify({ ...PLAIN, stopReason })), 1);
+      assert.deepEqual([whole.ok, whole.ok || whole.failure.code], [false, stopReason]);
+      const reader = conversion.createReader(1_000_000)!;
+      const push = reader.push(sse(STREAM.map(([name, event]) => [name, name === 'messageStop' ? { stopReason } : event])));
+      assert.deepEqual([push.done, push.hasContent, push.failure?.code], [false, true, stopReason]);
+      assert.doesNotMatch(
+        Buffer.concat(push.pieces).toString(),
+        /malformed|"finish_reason":"|stop_reason":"|finishReason|response\.completed/,
+      );
+    }
+});
+
 test('guardrails and filters give content_filter; an empty body, an error or invalid JSON is a failure', () => {
   const read = (body: string) => converse.response.read('chat', Buffer.from(body), 1, null);
   for (const stopReason of ['guardrail_intervened', 'content_filtered']) {

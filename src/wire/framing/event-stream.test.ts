@@ -186,3 +186,11 @@ test('bytes after the end are not read', () => {
   const { text: got, last } = read([Buffer.concat([STREAM, Buffer.from('anything')])]);
   assert.deepEqual([got, last.done, last.failure], [SSE, true, null]);
 });
+
+test('a chunk that is not base64 is malformed, and never skipped', () => {
+  for (const bytes of ['!!!', '', 'eyJ0e*B9', 'eyJ0e', '=']) {
+    const broken = message(named('event', 'chunk'), JSON.stringify({ bytes }));
+    const { last } = read([Buffer.concat([...EVENTS.slice(0, 3).map(chunk), broken, ...EVENTS.slice(3).map(chunk)])]);
+    assert.deepEqual([last.done, last.failure?.kind], [false, 'malformed'], bytes);
+  }
+});

@@ -131,13 +131,19 @@ function exceptionOf(name: string, value: unknown): Failure {
   return failureFromErrorValue({ message: message ?? Message ?? name, code: name, originalStatusCode }, 'answer', null);
 }
 
+/** `Buffer` skips what is not base64. */
+function isBase64(text: string): boolean {
+  const digits = text.replace(/={1,2}$/, '');
+  return digits !== '' && digits.length % 4 !== 1 && !/[^A-Za-z0-9+/]/.test(digits);
+}
+
 /** A `chunk` holds a model's own event, base64-encoded; events of other operations are not encoded. */
 function readEvent(type: string, payload: Buffer): Outcome {
   if (type === 'initial-response') return { event: null, failure: null };
   if (type !== 'chunk') return { event: toSse(type, payload.toString()), failure: null };
   const value = parse(payload);
   const encoded = isRecord(value) ? value['bytes'] : undefined;
-  if (typeof encoded !== 'string') return broken('a chunk of the stream holds no event');
+  if (typeof encoded !== 'string' || !isBase64(encoded)) return broken('a chunk of the stream holds no event');
   const text = Buffer.from(encoded, 'base64').toString();
   return { event: toSse(/^\s*\{\s*"type"\s*:\s*"(\w{1,64})"/.exec(text)?.[1] ?? '', text), failure: null };
 }

@@ -23,7 +23,7 @@ export const geminiErrors: DialectError = {
   body: (words) => Buffer.from(errorJson(words)),
   restated,
   event: (words) => Buffer.from(`data: ${errorJson(words)}\n\n`),
-  isOwn: () => true,
+  isOwn: ({ error }) => isRecord(error) && typeof error['code'] === 'number' && typeof error['message'] === 'string',
   foreign: (words) => words,
   typeOf: ({ status }) => statusWord(status),
   requestIdHeader: null,

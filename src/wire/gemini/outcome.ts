@@ -1,4 +1,5 @@
 /** What a chunk of a generateContent response contains. */
+import { isFailedFinish } from '../../core/finish-reason.ts';
 import type { FinishClass } from '../model.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -28,6 +29,18 @@ export function isCall(part: Fields): boolean {
 export function finishOf(candidate: Fields, hasCall: boolean): FinishClass | null {
   const reason = textOrNull(candidate['finishReason']);
   return reason === null ? null : finishClassOf(reason, hasCall);
+}
+
+/** The finish reasons of a response that the model, or the server, could not complete. */
+const FAILED: ReadonlySet<string> = new Set([
+  'OTHER', 'MALFORMED_FUNCTION_CALL', 'MALFORMED_RESPONSE', 'UNEXPECTED_TOOL_CALL', 'TOO_MANY_TOOL_CALLS', 'MISSING_THOUGHT_SIGNATURE',
+  'NO_IMAGE', 'IMAGE_OTHER',
+]); // prettier-ignore
+
+/** The candidate's finish reason if it denotes a failed generation; null: it does not. */
+export function failedFinishOf(candidate: Fields): string | null {
+  const reason = textOrNull(candidate['finishReason']);
+  return reason !== null && (FAILED.has(reason) || isFailedFinish(reason)) ? reason : null;
 }
 
 /** The prompt was blocked; no candidate follows. */

@@ -124,7 +124,7 @@ interface Call {
 }
 
 /**
- * Calls are emitted at the end: one with a `functionResponse` in the same response is a server-side tool call, not one for the caller to
+ * Calls are emitted before the next text, or at the end: one with a `functionResponse` in the same response is a server-side tool call, not one for the caller to
  * run.
  */
 class CandidateParser {
@@ -135,6 +135,7 @@ class CandidateParser {
   #callCount = 0;
   #open: { readonly part: number; readonly type: PartHead['type']; opaque: Opaque | null } | null = null;
   #calls: Call[] = [];
+  #hasCall = false;
   #finish = '';
 
   constructor(choice: number, responseId: string, emit: (event: ModelEvent) => void) {
@@ -155,13 +156,19 @@ class CandidateParser {
 
   end(): void {
     this.#close();
+    this.#emitCalls();
+    const reason = finishClassOf(this.#finish === '' ? 'STOP' : this.#finish, this.#hasCall);
+    this.#emit({ type: 'finish', choice: this.#choice, reason, raw: this.#finish, stopSequence: null });
+  }
+
+  #emitCalls(): void {
     for (const call of this.#calls) {
+      this.#hasCall = true;
       const part = this.#begin({ type: 'tool_call', id: call.id, name: call.name, kind: 'function' });
       this.#emit({ type: 'delta', choice: this.#choice, part, text: JSON.stringify(call.arguments.value) });
       this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: call.opaque });
     }
-    const reason = finishClassOf(this.#finish === '' ? 'STOP' : this.#finish, this.#calls.length > 0);
-    this.#emit({ type: 'finish', choice: this.#choice, reason, raw: this.#finish, stopSequence: null });
+    this.#calls = [];
   }
 
   #readPart(part: Fields): void {
@@ -180,6 +187,8 @@ class CandidateParser {
     if (text === '' && this.#open === null) return;
     if (text !== '' && this.#open?.type !== type) {
       this.#close();
+      // Results of a server-side tool come before the text that is based on them.
+      if (type === 'text' && this.#calls.at(-1)?.isOpen !== true) this.#emitCalls();
       this.#open = { part: this.#begin({ type }), type, opaque: null };
     }
     const open = this.#open!;

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
-import { createFailure, failureFromErrorValue } from '../failure.ts';
+import { createFailure, failedFinishFailure, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
@@ -10,7 +10,7 @@ import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteChunk } from './opaque.ts';
-import { finishOf, isBlocked, isCall, isThought, partsOf, partHasContent } from './outcome.ts';
+import { failedFinishOf, finishOf, isBlocked, isCall, isThought, partsOf, partHasContent } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
 /** Classifies the body of a response with a success status: a response or list of chunks, an error object, empty, or malformed. */
@@ -27,6 +27,7 @@ export function readGeminiResponse(body: Uint8Array, outline: JsonOutline | null
   const facts = factsOf(chunks, usage);
   if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
   const kept = facts.finishReason === null ? null : body;
+  if (facts.failedFinish !== undefined) return refuse(failedFinishFailure(facts.failedFinish, 'answer', kept), usage);
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
 }
 
@@ -41,6 +42,8 @@ function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): ResponseF
     finishReason: chunks.some(isBlocked) ? 'content_filter' : finish,
     hasContent: content.length > 0,
   };
+  const failed = candidates.map(failedFinishOf).find((reason) => reason !== null);
+  if (failed !== undefined) facts.failedFinish = failed;
   for (const chunk of chunks) noteChunk(facts, chunk);
   if (content.length > 0 && content.every(isThought)) facts.onlyReasoning = true;
   return facts;

@@ -1,7 +1,8 @@
 /** Watches a generateContent stream. It has no terminator: it is complete once every candidate has ended and the connection closes. */
 import { Buffer } from 'node:buffer';
+import { cutCallFailure } from '../cut-arguments.ts';
 import type { StreamReader } from '../dialect.ts';
-import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { createFailure, failedFinishFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -10,7 +11,7 @@ import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteChunk } from './opaque.ts';
-import { finishOf, isBlocked, isCall, partsOf, partHasContent } from './outcome.ts';
+import { failedFinishOf, finishOf, isBlocked, isCall, isThought, partsOf, partHasContent } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
 const CHARS_PER_TOKEN = 4;
@@ -28,6 +29,10 @@ class GeminiStreamReader extends EventWatcher {
   readonly #begun = new Set<number>();
   #isBlocked = false;
   #hasCall = false;
+  /** Candidates with a call whose arguments are to be continued. */
+  readonly #openCalls = new Set<number>();
+  /** There was content other than reasoning. */
+  #hasOutput = false;
   #chars = 0;
   #events = 0;
 
@@ -88,16 +93,22 @@ class GeminiStreamReader extends EventWatcher {
       this.facts.finishReason = 'content_filter';
     }
     noteChunk(this.facts, value);
-    for (const [position, candidate] of recordsIn(value['candidates']).entries()) this.#readCandidate(candidate, position);
-    return 'pass';
+    for (const [position, candidate] of recordsIn(value['candidates']).entries()) {
+      if (!this.#readCandidate(candidate, position)) return cutCallFailure(this.phase, 'stream');
+    }
+    // Reasoning alone is of no use to a caller.
+    const { failedFinish, hasContent } = this.facts;
+    return failedFinish !== undefined && hasContent && !this.#hasOutput ? failedFinishFailure(failedFinish, this.phase) : 'pass';
   }
 
-  #readCandidate(candidate: Fields, position: number): void {
+  /** False if it ends inside the arguments of a call. */
+  #readCandidate(candidate: Fields, position: number): boolean {
     const index = typeof candidate['index'] === 'number' ? candidate['index'] : position;
     this.#begun.add(index);
     for (const part of partsOf(candidate)) {
       if (!partHasContent(part)) continue;
-      this.#hasCall ||= isCall(part);
+      if (isCall(part)) this.#readCall(index, part);
+      this.#hasOutput ||= !isThought(part);
       this.#events++;
       this.#chars += textIn(part['text']).length;
       this.noteContent();
@@ -105,8 +116,19 @@ class GeminiStreamReader extends EventWatcher {
       this.#ended.delete(index);
     }
     const finish = finishOf(candidate, this.#hasCall);
-    if (finish === null) return;
+    if (finish === null) return true;
+    if (this.#openCalls.has(index) && finish !== 'length' && finish !== 'content_filter') return false;
+    const failed = failedFinishOf(candidate);
+    if (failed !== null) this.facts.failedFinish ??= failed;
     this.#ended.add(index);
     if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
+    return true;
+  }
+
+  /** A part without `willContinue` is the last of its call. */
+  #readCall(index: number, { functionCall: call }: Fields): void {
+    this.#hasCall = true;
+    if (isRecord(call) && call['willContinue'] === true) this.#openCalls.add(index);
+    else this.#openCalls.delete(index);
   }
 }

@@ -2,6 +2,7 @@
 import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
 import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
+import { OPENING_TEXT } from '../opening-text.ts';
 import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
@@ -55,6 +56,7 @@ class ContentWriter {
   }
 
   finish(): { readonly system: readonly Fields[]; readonly contents: readonly Content[] } {
+    if (this.#contents[0]?.role === 'model') this.#contents.unshift({ role: 'user', parts: [{ text: OPENING_TEXT }] });
     if (this.#contents.length > 0) return { system: this.#system, contents: this.#contents };
     return { system: [], contents: [{ role: 'user', parts: this.#system }] };
   }

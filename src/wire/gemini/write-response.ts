@@ -1,6 +1,7 @@
 /** Writes model events as a generateContent stream or a response body. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
+import { isCutArguments } from '../cut-arguments.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
@@ -145,7 +146,7 @@ function signatureOf(opaque: Opaque | null): Opaque {
   return opaque?.dialect === 'gemini' ? opaque : { dialect: 'gemini', value: FOREIGN_CALL_SIGNATURE };
 }
 
-/** Null if the dialect has no part for it. */
+/** Null if the dialect has no part for it; nor has it one for a call whose arguments were cut off at a limit. */
 function partOf(head: PartHead, text: string, opaque: Opaque | null): Fields | null {
   const signed = opaque?.dialect === 'gemini' ? { thoughtSignature: opaque.value } : {};
   switch (head.type) {
@@ -155,6 +156,7 @@ function partOf(head: PartHead, text: string, opaque: Opaque | null): Fields | n
     case 'reasoning':
       return { text, thought: true, ...signed };
     case 'tool_call':
+      if (isCutArguments(text)) return null;
       return { functionCall: { id: toCallerId('gemini', head.id), name: head.name, args: argumentsObject(text) }, ...signed };
     case 'media':
       return head.source.kind === 'data' ? { inlineData: { mimeType: head.source.mime, data: head.source.base64 } } : null;

@@ -1,8 +1,5 @@
-/**
- * Detects tool calls whose arguments were cut off. Only clear cases count: arguments that begin as a JSON object and end inside it. Missing
- * arguments, a model's mistakes (malformed JSON) and the free text of custom tools are passed on.
- */
-import { JsonPrefix } from '../../core/json-prefix.ts';
+/** The arguments of the tool calls in a response. */
+import { ArgumentsPrefix, isCutArguments } from '../cut-arguments.ts';
 import { isRecord } from '../json-values.ts';
 
 type Fields = Record<string, unknown>;
@@ -10,32 +7,17 @@ type Fields = Record<string, unknown>;
 /** Calls checked in one response. */
 const CALLS_MAX = 1_024;
 
-/** In characters. Longer arguments of a non-streaming response are not checked: that would block the event loop. */
-const CHECKED_LENGTH_MAX = 256 * 1024;
-
 /** True if a complete message holds a call whose arguments were cut off. */
 export function holdsCutCall(message: Fields): boolean {
   return callsOf(message).some((call) => {
     const text = argumentsOf(call);
-    return text !== null && text.length <= CHECKED_LENGTH_MAX && isCut(text);
+    return text !== null && isCutArguments(text);
   });
-}
-
-function isCut(text: string): boolean {
-  if (!beginsObject(text)) return false;
-  try {
-    JSON.parse(text);
-    return false;
-  } catch {
-    return JsonPrefix.of(text)?.isComplete === false;
-  }
 }
 
 interface StreamedCall {
   readonly id: unknown;
-  /** Null: not checked. */
-  json: JsonPrefix | null;
-  hasBegun: boolean;
+  readonly json: ArgumentsPrefix;
 }
 
 /** The same for a stream, whose deltas hold fragments of arguments. */
@@ -49,15 +31,15 @@ export class CallArguments {
     for (const fields of callsOf(delta)) {
       const call = this.#callOf(choice, fields);
       const text = argumentsOf(fields);
-      if (call === null || call.json === null || text === '') continue;
-      if (text === null) call.json = null;
-      else read(call, text);
+      if (call === null) continue;
+      if (text === null) call.json.ignore();
+      else call.json.read(text);
     }
   }
 
   /** True if a call of this choice has begun an object and not completed it. */
   isCut(choice: number): boolean {
-    return this.#calls.some(({ choice: of, call }) => of === choice && call.hasBegun && call.json?.isComplete === false);
+    return this.#calls.some(({ choice: of, call }) => of === choice && call.json.isCut);
   }
 
   #callOf(choice: number, { index, id }: Fields): StreamedCall | null {
@@ -67,26 +49,13 @@ export class CallArguments {
     let call = isOther ? undefined : known;
     if (call === undefined) {
       if (this.#calls.length >= CALLS_MAX) return null;
-      call = { id: id === '' || id === null ? undefined : id, json: new JsonPrefix(), hasBegun: false };
+      call = { id: id === '' || id === null ? undefined : id, json: new ArgumentsPrefix() };
       this.#calls.push({ choice, call });
     }
     if (typeof index === 'number') this.#byPlace.set(place, call);
     this.#last.set(choice, call);
     return call;
   }
-}
-
-function read(call: StreamedCall, text: string): void {
-  if (!call.hasBegun) {
-    if (/^\s*$/.test(text)) return;
-    call.hasBegun = true;
-    if (!beginsObject(text)) call.json = null;
-  }
-  if (call.json?.read(text) === false) call.json = null;
-}
-
-function beginsObject(text: string): boolean {
-  return /^\s*\{/.test(text);
 }
 
 function callsOf(fields: Fields): Fields[] {

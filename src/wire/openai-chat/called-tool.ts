@@ -14,3 +14,9 @@ export function isFilledCall(value: unknown): value is Fields {
   if (!isRecord(value)) return false;
   return textIn(value['name']) !== '' || isRecord(value['arguments']) || textIn(value['arguments']) !== '' || textIn(value['input']) !== '';
 }
+
+/** A tool's name after another delta, which repeats it, extends it or holds its next piece. */
+export function joinedName(known: string, more: string): string {
+  if (more === known) return known;
+  return more.startsWith(known) ? more : known + more;
+}

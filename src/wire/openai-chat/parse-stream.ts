@@ -1,8 +1,9 @@
 /** Parses the events of a chat stream to model events. */
+import { isAtLimit, isWithheld } from '../../core/finish-reason.ts';
 import { readUsage } from '../usage.ts';
 import { numberIn } from '../json-exact.ts';
 import { isRecord } from '../json-values.ts';
-import { calledTool, isFilledCall } from './called-tool.ts';
+import { calledTool, isFilledCall, joinedName } from './called-tool.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { sourceOfUrl } from '../media-source.ts';
@@ -21,6 +22,10 @@ class ChatStreamParser implements StreamParser {
   readonly #choices = new Map<number, ChoiceParser>();
   #events: ModelEvent[] = [];
   #isStarted = false;
+
+  get holdsEvents(): boolean {
+    return [...this.#choices.values()].some((choice) => choice.holdsEvents);
+  }
 
   parse(pieces: readonly Uint8Array[]): readonly ModelEvent[] {
     for (const piece of pieces) {
@@ -79,28 +84,53 @@ export function finishClassOf(raw: string, hasCall: boolean): FinishClass {
   return 'stop';
 }
 
-/** Text and reasoning alternate; tool calls stay open until the choice ends, since their fragments may interleave. */
+/** Characters of arguments that are held until the name of their tool. */
+const UNNAMED_CHARS_MAX = 64 * 1024;
+
+/** A limit or a filter may end a response before the name of a tool. */
+function isCutShort(raw: string): boolean {
+  return isAtLimit(raw) || isWithheld(raw);
+}
+
+interface StreamedCall {
+  /** Null: none was sent. */
+  id: string | null;
+  name: string;
+  kind: 'function' | 'custom';
+  /** Null: not started, since its name may be incomplete. */
+  part: number | null;
+  /** Arguments that arrived before the name. */
+  held: string;
+  hasText: boolean;
+}
+
+/**
+ * Text and reasoning alternate; tool calls stay open until the choice ends, since their fragments may interleave. A call starts with its
+ * first arguments, or when something else follows: until then its name may come in pieces.
+ */
 class ChoiceParser {
   readonly #choice: number;
   readonly #emit: (event: ModelEvent) => void;
-  readonly #calls = new Map<number | string, number>();
-  readonly #callIds = new Map<number, string>();
+  readonly #callsByKey = new Map<number | string, StreamedCall>();
+  #calls: StreamedCall[] = [];
   #partCount = 0;
   /** The open text-like part, which further deltas continue; null: none. */
   #open: { readonly part: number; readonly type: PartHead['type'] } | null = null;
-  #openCalls: number[] = [];
-  readonly #callsWithText = new Set<number>();
-  #lastCall: number | null = null;
+  #lastCall: StreamedCall | null = null;
   #hasCall = false;
-  #isFinished = false;
+  /** The finish reason, emitted at the end since some hosts send content after it; null: none yet. */
+  #raw: string | null = null;
 
   constructor(choice: number, emit: (event: ModelEvent) => void) {
     this.#choice = choice;
     this.#emit = emit;
   }
 
+  get holdsEvents(): boolean {
+    return this.#raw !== null || this.#calls.some(({ part }) => part === null);
+  }
+
   read(choice: Fields): void {
-    if (this.#isFinished) return;
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta)) this.#readDelta(delta);
     if (textIn(choice['text']) !== '') this.#addText('text', textIn(choice['text']));
@@ -109,20 +139,31 @@ class ChoiceParser {
   }
 
   end(): void {
-    if (!this.#isFinished) this.#finish('');
-  }
-
-  #finish(raw: string): void {
-    this.#isFinished = true;
-    this.#closeOpen(null);
-    for (const part of this.#openCalls) this.#endCall(part);
+    const raw = this.#raw ?? '';
+    this.#endParts(raw);
     this.#emit({ type: 'finish', choice: this.#choice, reason: finishClassOf(raw, this.#hasCall), raw, stopSequence: null });
   }
 
-  /** A call without arguments gets `{}`. */
-  #endCall(part: number): void {
-    if (!this.#callsWithText.has(part)) this.#emit({ type: 'delta', choice: this.#choice, part, text: '{}' });
-    this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
+  #finish(raw: string): void {
+    this.#raw = raw;
+    this.#endParts(raw);
+  }
+
+  /** Ends all parts; anything that follows begins new ones. */
+  #endParts(raw: string): void {
+    this.#startCalls();
+    if (!isCutShort(raw)) for (const call of this.#calls) if (call.part === null && call.hasText) this.#startCall(call);
+    this.#closeOpen(null);
+    for (const call of this.#calls) if (call.part !== null) this.#endCall(call);
+    this.#calls = [];
+    this.#callsByKey.clear();
+    this.#lastCall = null;
+  }
+
+  /** A function call without arguments gets `{}`. */
+  #endCall({ kind, part, hasText }: StreamedCall): void {
+    if (!hasText && kind === 'function') this.#emit({ type: 'delta', choice: this.#choice, part: part!, text: '{}' });
+    this.#emit({ type: 'part_end', choice: this.#choice, part: part!, opaque: null });
   }
 
   #readDelta(delta: Fields): void {
@@ -157,6 +198,7 @@ class ChoiceParser {
   #addText(type: 'text' | 'reasoning' | 'refusal', text: string): void {
     if (text === '') return;
     if (this.#open?.type !== type) {
+      this.#startCalls();
       this.#closeOpen(null);
       this.#open = { part: this.#begin({ type }), type };
     }
@@ -166,37 +208,59 @@ class ChoiceParser {
   #readImage(image: Fields): void {
     const url = isRecord(image['image_url']) ? textIn(image['image_url']['url']) : '';
     if (url === '') return;
+    this.#startCalls();
     this.#closeOpen(null);
     const part = this.#begin({ type: 'media', source: sourceOfUrl(url) });
     this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
   }
 
-  /** A new id under a known index begins a new call: some hosts send the same index for every call, or none. */
-  #readCall(call: Fields): void {
-    const index = typeof call['index'] === 'number' ? call['index'] : null;
-    const id = textOrNull(call['id']);
-    let part = index === null ? (id === null ? this.#lastCall : (this.#calls.get(id) ?? null)) : (this.#calls.get(index) ?? null);
-    if (part !== null && id !== null && this.#callIds.get(part) !== id) part = null;
-    const { kind, fields: named } = calledTool(call);
-    if (part === null) part = this.#beginCall(id, textIn(named['name']), kind, index);
-    this.#lastCall = part;
+  #readCall(delta: Fields): void {
+    const { kind, fields: named } = calledTool(delta);
+    const call = this.#callOf(typeof delta['index'] === 'number' ? delta['index'] : null, textOrNull(delta['id']));
+    if (call.part === null) {
+      call.name = joinedName(call.name, textIn(named['name']));
+      if (isFilledCall(named)) call.kind = kind;
+    }
     const value = named['arguments'] ?? named['input'];
     const text = isRecord(value) ? JSON.stringify(value) : textIn(value);
     if (text === '') return;
-    this.#callsWithText.add(part);
-    this.#emit({ type: 'delta', choice: this.#choice, part, text });
+    call.hasText = true;
+    if (call.part !== null) this.#emit({ type: 'delta', choice: this.#choice, part: call.part, text });
+    else {
+      call.held += text;
+      if (call.name !== '' || call.held.length > UNNAMED_CHARS_MAX) this.#startCall(call);
+    }
   }
 
-  #beginCall(id: string | null, name: string, kind: 'function' | 'custom', index: number | null): number {
+  /** A new id under a known index begins a new call: some hosts send the same index for every call, or none. */
+  #callOf(index: number | null, id: string | null): StreamedCall {
+    const known = index !== null ? this.#callsByKey.get(index) : id !== null ? this.#callsByKey.get(id) : this.#lastCall;
+    let call = known ?? null;
+    if (call !== null && id !== null && call.id !== null && call.id !== id) call = null;
+    if (call === null) {
+      this.#startCalls();
+      call = { id, name: '', kind: 'function', part: null, held: '', hasText: false };
+      this.#calls.push(call);
+      const key = index ?? id;
+      if (key !== null) this.#callsByKey.set(key, call);
+    }
+    call.id ??= id;
+    this.#lastCall = call;
+    return call;
+  }
+
+  /** Starts the calls that have a name. */
+  #startCalls(): void {
+    for (const call of this.#calls) if (call.part === null && call.name !== '') this.#startCall(call);
+  }
+
+  #startCall(call: StreamedCall): void {
     this.#closeOpen(null);
     this.#hasCall = true;
-    const known = id ?? `call_${this.#choice}_${this.#partCount}`;
-    const part = this.#begin({ type: 'tool_call', id: known, name, kind });
-    this.#callIds.set(part, known);
-    this.#calls.set(index ?? known, part);
-    this.#openCalls.push(part);
-    if (kind === 'custom') this.#callsWithText.add(part);
-    return part;
+    const { name, kind, held } = call;
+    call.part = this.#begin({ type: 'tool_call', id: call.id ?? `call_${this.#choice}_${this.#partCount}`, name, kind });
+    call.held = '';
+    if (held !== '') this.#emit({ type: 'delta', choice: this.#choice, part: call.part, text: held });
   }
 
   #begin(head: PartHead): number {

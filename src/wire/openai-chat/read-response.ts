@@ -5,6 +5,7 @@ import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/fi
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
+import { cutCallFailure } from '../cut-arguments.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
@@ -145,8 +146,7 @@ function readChoices(value: unknown, facts: ResponseFacts, bytes: Uint8Array): F
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
     if (isFailedFinish(finish)) return failureOfChoice(choice, finish, bytes);
-    if (isRecord(choice['message']) && isCutCall(choice['message'], finish))
-      return createFailure('cut', 'answer', 'the response ended inside the arguments of a tool call');
+    if (isRecord(choice['message']) && isCutCall(choice['message'], finish)) return cutCallFailure('answer', 'response');
     facts.finishReason ??= finish;
     isAllowedEmpty ||= mayBeEmpty(finish, facts.usage);
     const hasText = typeof choice['text'] === 'string' && !isBlankText(choice['text']);

@@ -11,6 +11,7 @@ import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
+import { cutCallFailure } from '../cut-arguments.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
@@ -197,8 +198,7 @@ class ChatStreamReader extends EventWatcher {
       }
       this.#readDelta(choice, index);
       if (typeof finish === 'string' && finish !== '') {
-        if (this.#arguments.isCut(index) && !isAtLimit(finish) && !isWithheld(finish))
-          return createFailure('cut', this.phase, 'the stream ended inside the arguments of a tool call');
+        if (this.#arguments.isCut(index) && !isAtLimit(finish) && !isWithheld(finish)) return cutCallFailure(this.phase, 'stream');
         this.#choices.finish(index);
         if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
       }

@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
-import { isFilledCall } from './called-tool.ts';
+import { isFilledCall, joinedName } from './called-tool.ts';
 import { FoldBudget, objectsIn } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 
@@ -160,7 +160,8 @@ function join(known: Fields, delta: Fields, depth = NESTING_MAX): void {
   for (const [name, value] of Object.entries(delta)) {
     // Names come from outside: this one would change the object's prototype.
     if (isNothing(value) || name === '__proto__') continue;
-    known[name] = LAST_VALUE_COUNTS.has(name) ? lastValue(known[name], value) : joined(known[name], value, depth);
+    if (name === 'name' && typeof known[name] === 'string' && typeof value === 'string') known[name] = joinedName(known[name], value);
+    else known[name] = LAST_VALUE_COUNTS.has(name) ? lastValue(known[name], value) : joined(known[name], value, depth);
   }
 }
 

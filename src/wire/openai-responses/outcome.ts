@@ -1,4 +1,5 @@
 /** How a response object ended. */
+import { isCutArguments } from '../cut-arguments.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -24,6 +25,12 @@ export function finishOf(response: Fields): FinishClass | null {
 
 function isCall({ type }: Fields): boolean {
   return type === 'function_call' || type === 'custom_tool_call';
+}
+
+/** True if a limit or a filter did not end the response, but the arguments of a call were cut off. */
+export function holdsCutCall(output: readonly Fields[], finish: FinishClass | null): boolean {
+  if (finish === null || finish === 'length' || finish === 'content_filter') return false;
+  return output.some((item) => item['type'] === 'function_call' && isCutArguments(textIn(item['arguments'])));
 }
 
 export function isReasoning({ type }: Fields): boolean {

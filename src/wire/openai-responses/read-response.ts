@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
+import { cutCallFailure } from '../cut-arguments.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
@@ -10,7 +11,7 @@ import { recordsIn, textOrNull } from '../loose-values.ts';
 import { readUsage } from '../usage.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { noteResponse } from './opaque.ts';
-import { errorOf, finishOf, isReasoning, itemHasContent } from './outcome.ts';
+import { errorOf, finishOf, holdsCutCall, isReasoning, itemHasContent } from './outcome.ts';
 
 /** Classifies the body of a response with a success status: a response, a failed one, an error object, empty, or malformed. */
 export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
@@ -23,6 +24,7 @@ export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | n
   if (!Array.isArray(value['output'])) return refuse(createFailure('empty', 'answer', 'the response has no output', { body: null }), usage);
   const output = recordsIn(value['output']);
   const finishReason = finishOf(value);
+  if (holdsCutCall(output, finishReason)) return refuse(cutCallFailure('answer', 'response'), usage);
   const facts: ResponseFacts = {
     model: textOrNull(value['model']),
     usage,

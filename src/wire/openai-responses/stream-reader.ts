@@ -1,6 +1,7 @@
 /** Watches a Responses stream. Each event's name equals the `type` of its data; the terminal event holds the complete response. */
 import { Buffer } from 'node:buffer';
 import type { Failure } from '../../core/facts.ts';
+import { cutCallFailure } from '../cut-arguments.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseOrUndefined } from '../json-outline.ts';
@@ -11,7 +12,7 @@ import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
 import { noteItem, noteResponse } from './opaque.ts';
-import { errorOf, finishOf, itemHasContent } from './outcome.ts';
+import { errorOf, finishOf, holdsCutCall, itemHasContent } from './outcome.ts';
 
 const CHARS_PER_TOKEN = 4;
 const NONE: Uint8Array = Buffer.alloc(0);
@@ -107,8 +108,11 @@ class ResponsesStreamReader extends EventWatcher {
   }
 
   #readEnd(response: Fields): Step {
-    if (recordsIn(response['output']).some(itemHasContent)) this.noteContent();
-    this.facts.finishReason = finishOf(response);
+    const output = recordsIn(response['output']);
+    if (output.some(itemHasContent)) this.noteContent();
+    const finish = finishOf(response);
+    if (holdsCutCall(output, finish)) return cutCallFailure(this.phase, 'stream');
+    this.facts.finishReason = finish;
     return 'done';
   }
 }
