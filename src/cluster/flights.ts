@@ -179,8 +179,10 @@ export class Flights {
     pause: (ms: number | null) => Promise<void>,
   ): Promise<void> {
     const { clock, store, publish } = this.#options;
-    await Promise.resolve(); // `follow` returns before the listener is called
-    if (this.#followed >= FOLLOWED_MAX) return listener.gone();
+    if (this.#followed >= FOLLOWED_MAX) {
+      await Promise.resolve(); // `follow` returns before the listener is called
+      return listener.gone();
+    }
     this.#followed++;
     publish(`flight\nfollow\n${id}\n${JSON.stringify(urgency)}`);
     try {
