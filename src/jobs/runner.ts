@@ -389,6 +389,7 @@ export class JobRunner {
 
   #forgetIfIdle(lane: RunningLane): void {
     if (!lane.isEnding || lane.runs.size > 0 || this.#lanes.get(lane.key) !== lane) return;
+    if (this.#native.isBusy(lane.job.id)) return; // its results still need the lane
     lane.timer?.cancel();
     this.#lanes.delete(lane.key);
   }

@@ -35,6 +35,11 @@ export class NativeBatches {
     return this.#jobs.get(job)?.keeps(model) ?? false;
   }
 
+  /** True while items of the job are handed over, or results are read. */
+  isBusy(job: string): boolean {
+    return this.#jobs.get(job)?.isBusy ?? false;
+  }
+
   /** Cancels the batches of jobs that are no longer open. */
   keepOnly(open: readonly OpenJob[]): void {
     for (const [id, native] of this.#jobs) {

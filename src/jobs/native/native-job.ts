@@ -83,6 +83,10 @@ export class NativeJob implements BatchOwner {
     return this.#ending.signal;
   }
 
+  get isBusy(): boolean {
+    return this.#running !== null;
+  }
+
   /** Items of the model that are queued are not run here yet. */
   keeps(model: string): boolean {
     return this.endsBecause === null && !this.#planned.has(model) && !this.#isTooLate;
