@@ -21,7 +21,7 @@ const seeds =
  * 1,000 seeds take two to three minutes on two cores. Where other tests need the cores, or the cores are slow, no further seed is started
  * after this long, unless `SEEDS` asks for them, so that the seeds do not keep the other tests from finishing.
  */
-const TIME_MS_MAX = env['SEEDS'] === undefined ? 120_000 : Infinity;
+const TIME_MS_MAX = env['SEEDS'] === undefined ? 60_000 : Infinity;
 const SEEDS_MIN = 30;
 
 /** The most that one seed may cost on average, in milliseconds of a core; 1,000 seeds in four minutes on two cores are 480. */
