@@ -94,7 +94,7 @@ test('weights of the hub that lie on this machine are used without a network', a
   assert.equal(contentOf(seen.text), WORDS);
   const none = await world.ask({ model: 'empty/summarize', messages: wish });
   assert.equal(none.status, 501);
-  assert.match(none.text, /hub: Xenova\/distilbart-cnn-6-6 under its models/);
+  assert.match(none.text, /hub: Xenova\/distilbart-cnn-6-6 in its models entry/);
 });
 
 test('a caller that leaves stops the computing within a second, and many are answered one at a time', async (t) => {

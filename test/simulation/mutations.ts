@@ -160,7 +160,6 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: '!held.some((one) => one.budget === budget)',
     to: 'held.length > 0',
     foundBy: /^attempts: .* was called again/,
-    scene: 185,
   },
   'ramp: a recovered target gets full load at once': {
     what: 'ramp',
