@@ -35,7 +35,8 @@ const env = childEnv({ NODE_ENV: 'test' });
 const first = [
   ...once,
   ...recording,
-  `--test-concurrency=${availableParallelism()}`,
+  // Some files only wait, for a limit or a timeout: one more than there are cores keeps these busy.
+  `--test-concurrency=${availableParallelism() + 1}`,
   ...options,
   ...(files.length > 0 ? files : everything),
 ];
