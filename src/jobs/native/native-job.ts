@@ -51,6 +51,10 @@ interface Gathered extends BatchInput {
   readonly items: readonly LeasedItem[];
 }
 
+interface EncodedItem extends Pick<BatchInput, 'path' | 'headers'> {
+  readonly part: Uint8Array;
+}
+
 export class NativeJob implements BatchOwner {
   runner = 0;
   endsBecause: BatchOwner['endsBecause'] = null;
@@ -165,7 +169,9 @@ export class NativeJob implements BatchOwner {
   async #planInsistently(model: string): Promise<void> {
     for (;;) {
       try {
-        return await this.#plan(model);
+        await this.#plan(model);
+        if (this.#isUnsure && !this.stopping.aborted) await this.#recover(model);
+        return;
       } catch (error) {
         if (error instanceof HeldElsewhere || this.stopping.aborted) throw error;
         this.#isUnsure = true;
@@ -199,8 +205,10 @@ export class NativeJob implements BatchOwner {
     const id = createId(random, 'nb').slice(0, 40);
     const api = this.#apiOf(target);
     const { gathered, isMore } = await this.#gather(id, model, target, api);
-    if (gathered === null || this.stopping.aborted) return isMore;
-    if (this.ending.aborted) return this.#putBack(gathered.items);
+    if (gathered === null) return isMore;
+    if (this.ending.aborted || this.isLost) return this.#putBack(gathered.items);
+    // The items of a runner that stops are queued again.
+    if (this.stopping.aborted) return isMore;
     const record: NativeRecord = {
       id,
       model,
@@ -214,7 +222,12 @@ export class NativeJob implements BatchOwner {
       remote: null,
     };
     this.#records.push(record);
-    await this.save();
+    try {
+      await this.save();
+    } catch (error) {
+      await this.#putBack(gathered.items);
+      throw error;
+    }
     for (let from = 0; from < gathered.items.length; from += SAVED_MAX) {
       const items = gathered.items.slice(from, from + SAVED_MAX);
       await saved(this.#host, this.closing, () => store.handOver(items, id));
@@ -233,32 +246,54 @@ export class NativeJob implements BatchOwner {
     target: NativeTarget,
     api: BatchApi,
   ): Promise<{ readonly gathered: Gathered | null; readonly isMore: boolean }> {
-    const items: LeasedItem[] = [];
+    const held = new Set<LeasedItem>(); // leased and not run here, in the order of `parts`
     const parts: Uint8Array[] = [];
-    let first: { readonly path: string; readonly headers: readonly string[] } | null = null;
+    let first: Pick<BatchInput, 'path' | 'headers'> | null = null;
     let [bytes, unfit] = [0, 0];
     let isMore = true;
-    while (isMore && items.length < ITEMS_MAX && bytes < BYTES_MAX && !this.stopping.aborted && !this.ending.aborted) {
-      const lease = await this.#lease(model, Math.min(LEASE_MAX, ITEMS_MAX - items.length));
-      isMore = lease.hasMore;
-      for (const item of lease.items) {
-        const isNew = item.rounds === 0 && item.repeated === 0;
-        // Items with an earlier round come last.
-        if (!isNew) isMore = false;
-        const encoded = isNew ? await encodeItem(this.#host, { job: this.#job, kind: this.#kind }, item, target.target) : null;
-        if (encoded === null || (first !== null && first.path !== encoded.path)) {
-          if (++unfit >= UNFIT_MAX) isMore = false;
-          void this.#runner.run(this.#job.id, model, item, null);
-          continue;
+    try {
+      while (isMore && held.size < ITEMS_MAX && bytes < BYTES_MAX && !this.stopping.aborted && !this.ending.aborted) {
+        const lease = await this.#lease(model, Math.min(LEASE_MAX, ITEMS_MAX - held.size));
+        isMore = lease.hasMore;
+        for (const item of lease.items) held.add(item);
+        for (const item of lease.items) {
+          const isNew = item.rounds === 0 && item.repeated === 0;
+          // Items with an earlier round come last.
+          if (!isNew) isMore = false;
+          const encoded = isNew ? await this.#encode(`${id}-${item.n}`, item, target, api) : null;
+          if (encoded === null || (first !== null && first.path !== encoded.path)) {
+            if (++unfit >= UNFIT_MAX) isMore = false;
+            held.delete(item);
+            void this.#runner.run(this.#job.id, model, item, null);
+            continue;
+          }
+          const { path, headers, part } = encoded;
+          first ??= { path, headers };
+          bytes += part.byteLength;
+          parts.push(part);
         }
-        first ??= encoded;
-        const part = api.encode(`${id}-${item.n}`, encoded);
-        bytes += part.byteLength;
-        parts.push(part);
-        items.push(item);
       }
+    } catch (error) {
+      await this.#putBack([...held]);
+      throw error;
     }
-    return { gathered: first === null ? null : { ...first, parts, items: items.map(withoutBody) }, isMore };
+    return { gathered: first === null ? null : { ...first, parts, items: [...held].map(withoutBody) }, isMore };
+  }
+
+  /** The item as a part of the input. Null: it can't be handed over. */
+  async #encode(customId: string, item: LeasedItem, target: NativeTarget, api: BatchApi): Promise<EncodedItem | null> {
+    try {
+      const request = await encodeItem(this.#host, { job: this.#job, kind: this.#kind }, item, target.target);
+      return request === null ? null : { path: request.path, headers: request.headers, part: api.encode(customId, request) };
+    } catch {
+      return null; // its run here reports the fault
+    }
+  }
+
+  /** Queues the items of a lease whose outcome was lost. */
+  async #recover(model: string): Promise<void> {
+    const { items } = await this.#lease(model, 1);
+    await this.#putBack(items);
   }
 
   async #lease(model: string, countMax: number): Promise<Lease> {
