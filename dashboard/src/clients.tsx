@@ -1,16 +1,19 @@
 import { count, dollars } from './format.ts';
-import type { ClientActivity, ClientLimit } from './frames.ts';
+import type { ClientActivity, ClientLimit, OperatorStatus } from './frames.ts';
 import { model } from './store.ts';
+import { shownCost } from './target-rows.ts';
 
 const shownMax = 12;
 
 interface ClientRow extends ClientActivity {
   readonly limits: readonly ClientLimit[];
+  /** Of today; null: unknown, or nothing was billed. */
+  readonly costUsd: number | null;
 }
 
 export function Clients() {
   const { clients, status } = model.value.state!;
-  const rows = join(clients, status.clientLimits);
+  const rows = join(clients, status);
   const hasCost = rows.some(({ costUsd }) => costUsd !== null);
   return (
     <section aria-labelledby="clients-title">
@@ -34,7 +37,7 @@ export function Clients() {
               <th scope="col">Limits</th>
               {hasCost && (
                 <th scope="col" class="number">
-                  Cost
+                  Cost today
                 </th>
               )}
             </tr>
@@ -64,12 +67,13 @@ function limitText({ kind, limit, available }: ClientLimit): string {
   return `${count(Math.max(0, limit - available))} / ${count(limit)} ${kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase()}`;
 }
 
-function join(clients: readonly ClientActivity[], limits: readonly ClientLimit[]): ClientRow[] {
+function join(clients: readonly ClientActivity[], { clientLimits: limits, costToday }: OperatorStatus): ClientRow[] {
   const names = [...new Set([...clients.map(({ client }) => client), ...limits.map(({ client }) => client)])];
   return names
     .map((client) => {
-      const activity = clients.find((one) => one.client === client) ?? { client, requests: 0, failed: 0, refused: 0, costUsd: null };
-      return { ...activity, limits: limits.filter((one) => one.client === client) };
+      const activity = clients.find((one) => one.client === client) ?? { client, requests: 0, failed: 0, refused: 0 };
+      const costUsd = shownCost(costToday.byClient.find((one) => one.client === client));
+      return { ...activity, limits: limits.filter((one) => one.client === client), costUsd };
     })
     .toSorted((a, b) => b.requests - a.requests);
 }

@@ -39,7 +39,7 @@ export function stateWith(
       targets: change.targets ?? [],
       unshownTargets: 0,
       clientLimits: [],
-      costToday: change.costToday ?? { usd: 0, unpricedCalls: 0, byTarget: [] },
+      costToday: change.costToday ?? { usd: 0, unpricedCalls: 0, byTarget: [], byClient: [] },
       endings: change.endings ?? [],
     },
   };
@@ -77,7 +77,6 @@ export function activity(change: Partial<TargetActivity> = {}): TargetActivity {
     firstContentP50: 200,
     firstContentP95: 900,
     strip: [],
-    costUsd: null,
     ...change,
   };
 }

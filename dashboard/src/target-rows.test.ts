@@ -63,7 +63,7 @@ test('the cost of a target is that of today, and none if its calls have no price
     targetRows(
       stateWith({
         targets: [target()],
-        costToday: { usd, unpricedCalls, byTarget: [{ target: 'north/writer', usd, unpricedCalls }] },
+        costToday: { usd, unpricedCalls, byTarget: [{ target: 'north/writer', usd, unpricedCalls }], byClient: [] },
       }),
     )[0]!.costUsd;
   assert.deepEqual([costOf(1.5, 0), costOf(0, 0), costOf(1.5, 2), costOf(0, 2)], [1.5, 0, 1.5, null]);

@@ -1,5 +1,5 @@
 /** One row per target: the status of its credentials and its recent calls, combined, with its state in words. Pure. */
-import type { Cause, FeedState, ModelEnd, TargetActivity, TargetStatus, Tone } from './frames.ts';
+import type { Cause, FeedState, ModelEnd, OperatorStatus, TargetActivity, TargetStatus, Tone } from './frames.ts';
 import { duration } from './format.ts';
 
 /** A target is failing from this share of failed calls, given the minimum number of calls. */
@@ -55,8 +55,8 @@ export function isFailing({ calls, failed }: Pick<TargetRow, 'calls' | 'failed'>
   return calls >= failingCalls && failed / calls >= failingShare;
 }
 
-function costToday({ status }: FeedState, name: string): number | null {
-  const found = status.costToday.byTarget.find(({ target }) => target === name);
+/** In US dollars; null: unknown, or nothing was billed. */
+export function shownCost(found: Pick<OperatorStatus['costToday'], 'usd' | 'unpricedCalls'> | undefined): number | null {
   return found === undefined || (found.usd === 0 && found.unpricedCalls > 0) ? null : found.usd;
 }
 
@@ -87,7 +87,7 @@ function rowOf(
     firstContentP95: activity?.firstContentP95 ?? null,
     inFlight: statuses.reduce((sum, { inFlight }) => sum + inFlight, 0),
     limits,
-    costUsd: costToday(state, name),
+    costUsd: shownCost(state.status.costToday.byTarget.find(({ target }) => target === name)),
     end: state.status.endings.find(({ target }) => target === name) ?? null,
   };
 }

@@ -13,11 +13,10 @@ import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
-import { withModel } from '../wire/path-model.ts';
 import type { Call } from './call.ts';
 import { credentialHeaderOf } from './credential.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
-import { decodeInSlices, joinBody } from './large-body.ts';
+import { decodeInSlices, joinBody, withPathModel } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
@@ -122,7 +121,7 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
     }
     const bytes = body instanceof Uint8Array ? body : await joinBody(body, gateway.slices);
     const { deployment } = call.place;
-    await run(deployment === undefined ? bytes : withModel(bytes, deployment), { receivedAt, settings });
+    await run(deployment === undefined ? bytes : await withPathModel(bytes, deployment, gateway.slices), { receivedAt, settings });
   } finally {
     allowance.release();
   }

@@ -5,6 +5,7 @@ import { decodeRequest, NO_PATH_FACTS, withoutByteOrderMark } from '../wire/deco
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
 import { scanObject } from '../wire/json-scan.ts';
 import type { JsonFault, JsonObjectScan } from '../wire/json-scan.ts';
+import { withModel } from '../wire/path-model.ts';
 import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { ReceivedBody } from './exchange.ts';
@@ -54,6 +55,14 @@ export function decodeInSlices(
 /** Scans the members of a body, in slices if it is large. */
 export function scanBody(bytes: Uint8Array, slices: SlicedWork): JsonObjectScan | JsonFault | Promise<JsonObjectScan | JsonFault> {
   return bytes.length > JOINED_BYTES_MAX ? scanInSlices(bytes, slices) : scanObject(bytes);
+}
+
+/** The body with the model of its path, if it is a JSON object; any other body as it is. */
+export async function withPathModel(bytes: Uint8Array, model: string, slices: SlicedWork): Promise<Uint8Array> {
+  const scan = await scanBody(bytes, slices);
+  if (!scan.ok) return bytes;
+  const pieces = withModel(bytes, scan.members, model);
+  return bytes.length > JOINED_BYTES_MAX ? joinBody(pieces, slices) : Buffer.concat(pieces);
 }
 
 async function decodeLarge(

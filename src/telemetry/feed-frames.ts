@@ -50,8 +50,6 @@ export interface TargetActivity {
   readonly firstContentP95: number | null;
   /** Calls and failures of each interval of `POINT_MS`, the oldest first, as `[calls, failed]` flattened. */
   readonly strip: readonly number[];
-  /** Cost of its calls since the start, in US dollars; null if none of them has a price. */
-  readonly costUsd: number | null;
 }
 
 /** The requests of one client in the window. */
@@ -60,8 +58,6 @@ export interface ClientActivity {
   readonly requests: number;
   readonly failed: number;
   readonly refused: number;
-  /** Cost of its requests since the start, in US dollars; null if none of them has a price. */
-  readonly costUsd: number | null;
 }
 
 /** Totals over about ten seconds: whole intervals, including the current one. */

@@ -92,12 +92,10 @@ class Strip {
 interface TargetFigures {
   readonly parts: Parts<TargetPart>;
   readonly strip: Strip;
-  costUsd: number | null;
 }
 
 interface ClientFigures {
   readonly parts: Parts<ClientPart>;
-  costUsd: number | null;
 }
 
 /** `now` is the monotonic instant, so that changes of the wall clock do not shift the window. */
@@ -108,7 +106,6 @@ export class RecentActivity {
   attemptEnded(event: AttemptEndEvent, now: number): void {
     const figures = find(this.#targets, event.target, now, makeTargetFigures);
     const part = figures.parts.at(now);
-    if (event.costUsd !== undefined) figures.costUsd = (figures.costUsd ?? 0) + event.costUsd;
     if (event.verdict === 'cancelled') {
       part.cancelled++;
       return;
@@ -121,12 +118,10 @@ export class RecentActivity {
   }
 
   finished(event: FinishedEvent, now: number): void {
-    const figures = find(this.#clients, event.client, now, makeClientFigures);
-    const part = figures.parts.at(now);
+    const part = find(this.#clients, event.client, now, makeClientFigures).parts.at(now);
     part.requests++;
     if (event.outcome === 'failed' || event.outcome === 'interrupted') part.failed++;
     if (event.outcome === 'refused') part.refused++;
-    if (event.costUsd !== null) figures.costUsd = (figures.costUsd ?? 0) + event.costUsd;
   }
 
   targets(now: number): TargetActivity[] {
@@ -134,20 +129,20 @@ export class RecentActivity {
   }
 
   clients(now: number): ClientActivity[] {
-    return Array.from(this.#clients, ([client, { parts, costUsd }]) => {
+    return Array.from(this.#clients, ([client, { parts }]) => {
       const all = parts.all(now);
       const sum = (name: 'requests' | 'failed' | 'refused'): number => all.reduce((total, part) => total + part[name], 0);
-      return { client, requests: sum('requests'), failed: sum('failed'), refused: sum('refused'), costUsd };
+      return { client, requests: sum('requests'), failed: sum('failed'), refused: sum('refused') };
     });
   }
 }
 
 function makeTargetFigures(): TargetFigures {
-  return { parts: new Parts(() => new TargetPart()), strip: new Strip(), costUsd: null };
+  return { parts: new Parts(() => new TargetPart()), strip: new Strip() };
 }
 
 function makeClientFigures(): ClientFigures {
-  return { parts: new Parts(() => new ClientPart()), costUsd: null };
+  return { parts: new Parts(() => new ClientPart()) };
 }
 
 /** Callers can name models, and with them targets: many new names must not displace those in use. */
@@ -177,7 +172,7 @@ function countCause(part: TargetPart, event: AttemptEndEvent): void {
   }
 }
 
-function targetActivity(target: string, { parts, strip, costUsd }: TargetFigures, now: number): TargetActivity {
+function targetActivity(target: string, { parts, strip }: TargetFigures, now: number): TargetActivity {
   const firstContent = new LogHistogram();
   const causes = new Map<string, { count: number; message: string | null }>();
   let calls = 0;
@@ -202,7 +197,6 @@ function targetActivity(target: string, { parts, strip, costUsd }: TargetFigures
     firstContentP50: firstContent.quantile(0.5),
     firstContentP95: firstContent.quantile(0.95),
     strip: strip.values(now),
-    costUsd,
   };
 }
 

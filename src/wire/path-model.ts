@@ -1,19 +1,19 @@
 /** A JSON body whose model is in the path (Azure's deployments): the path's model replaces that of the body, or is added to it. */
 import { Buffer } from 'node:buffer';
 import { asBuffer } from './bytes.ts';
-import { scanObject } from './json-scan.ts';
+import type { BodyMember } from './request-body.ts';
 
 const OPEN_BRACE = 0x7b;
 
-/** Any other body is returned as it is. */
-export function withModel(bytes: Uint8Array, model: string): Uint8Array {
-  const scan = scanObject(bytes);
-  if (!scan.ok) return bytes;
-  const body = asBuffer(bytes);
+/**
+ * The pieces of the body with that model. `members`: those of its scan. Of two members `model` only the first is replaced: whatever reads the
+ * body refuses the second.
+ */
+export function withModel(bytes: Uint8Array, members: readonly BodyMember[], model: string): Uint8Array[] {
   const name = JSON.stringify(model);
-  const member = scan.members.find((one) => one.name === 'model');
-  if (member !== undefined) return Buffer.concat([body.subarray(0, member.start), Buffer.from(name), body.subarray(member.end)]);
-  const start = body.indexOf(OPEN_BRACE) + 1;
-  const added = `"model":${name}${scan.members.length > 0 ? ',' : ''}`;
-  return Buffer.concat([body.subarray(0, start), Buffer.from(added), body.subarray(start)]);
+  const member = members.find((one) => one.name === 'model');
+  if (member !== undefined) return [bytes.subarray(0, member.start), Buffer.from(name), bytes.subarray(member.end)];
+  const start = asBuffer(bytes).indexOf(OPEN_BRACE) + 1;
+  const added = `"model":${name}${members.length > 0 ? ',' : ''}`;
+  return [bytes.subarray(0, start), Buffer.from(added), bytes.subarray(start)];
 }

@@ -22,6 +22,24 @@ it('Azure-style paths name the model; the body may leave it out', async (t) => {
   assert.equal((await world.post('/openai/deployments/unknown-model/chat/completions', { messages })).status, 404);
 });
 
+it('an Azure-style body with two models is refused without a call', async (t) => {
+  const world = await startWorld(t, { storms: { a: {} }, models: { fast: ['a/m'] } });
+  for (const [path, rest] of [
+    ['chat/completions', '"messages":[{"role":"user","content":"x"}]'],
+    ['images/generations', '"prompt":"x"'],
+  ]) {
+    const response = await fetch(`${world.url}/openai/deployments/fast/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"model":"fast",${rest},"model":"a/other"}`,
+    });
+    assert.equal(response.status, 400);
+    const { error } = (await response.json()) as { error: { message: string; param: string } };
+    assert.deepEqual([error.message, error.param], ["'model' is given twice.", 'model']);
+  }
+  assert.deepEqual(world.storms['a']!.stats().byModel, {});
+});
+
 it("Google's SDK lists models in its own form", async (t) => {
   const world = await startWorld(t, { storms: { a: {} } });
   for (const path of ['/v1/models', '/v1beta/models']) {

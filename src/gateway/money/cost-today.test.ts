@@ -19,11 +19,11 @@ test('the cost of today is that of this process at once, and of others that shar
   const clock = createManualClock();
   const store = await openStore('memory:', { clock, onWarning: () => {} });
   const before = new UsageLedger(store, clock, 'before');
-  before.record(finished({ calls: [call('a/m'), call('b/m')] }));
+  before.record(finished({ client: 'web', calls: [call('a/m'), call('b/m')] }));
   before.save();
   const own = new UsageLedger(store, clock, 'own');
   const cost = new CostToday(own, clock, priceOf);
-  own.record(finished({ calls: [call('a/m'), call('a/free')] }));
+  own.record(finished({ client: 'batch', calls: [call('a/m'), call('a/free')] }));
   own.save();
   assert.deepEqual(cost.read(), {
     usd: 3,
@@ -32,10 +32,18 @@ test('the cost of today is that of this process at once, and of others that shar
       { target: 'a/m', usd: 3, unpricedCalls: 0 },
       { target: 'a/free', usd: 0, unpricedCalls: 1 },
     ],
+    byClient: [{ client: 'batch', usd: 3, unpricedCalls: 1 }],
   });
   await clock.advanceAsync(0);
   assert.equal(cost.read().usd, 9);
   assert.deepEqual(cost.read().byTarget[0], { target: 'a/m', usd: 6, unpricedCalls: 0 });
+  assert.deepEqual(
+    cost.read().byClient.map(({ client, usd }) => [client, usd]),
+    [
+      ['web', 6],
+      ['batch', 3],
+    ],
+  );
   await store.close();
 });
 

@@ -1,23 +1,27 @@
-/** The cost of today (UTC) by target, for the dashboard: of all processes that write to the store, before and after a restart. */
+/** The cost of today (UTC) by target and by client, for the dashboard: of all processes that write to the store, before and after a restart. */
 import type { Clock } from '../../core/clock.ts';
 import type { Price } from '../../core/price.ts';
 import type { UsageLedger } from './usage-ledger.ts';
-import { usageReport } from './usage-report.ts';
+import { usageReport, type UsageFigures } from './usage-report.ts';
 import type { UsageRow } from './usage-row.ts';
 
 /** How often rows of other processes are read, in milliseconds. Those of this process are always current. */
 const READ_EVERY_MS = 60_000;
-/** Maximum number of targets listed, the most expensive first. */
-const TARGETS_MAX = 200;
+/** Maximum number of targets and of clients listed, the most expensive first. */
+const LISTED_MAX = 200;
 /** With more rows than this the sum is computed anew every `SUM_EVERY_MS` only, as it takes some milliseconds. */
 const ROWS_QUICK_MAX = 200;
 const SUM_EVERY_MS = 10_000;
 
-export interface DayCost {
+interface Cost {
   /** In US dollars, without unpriced calls. */
   readonly usd: number;
   readonly unpricedCalls: number;
-  readonly byTarget: readonly { readonly target: string; readonly usd: number; readonly unpricedCalls: number }[];
+}
+
+export interface DayCost extends Cost {
+  readonly byTarget: readonly (Cost & { readonly target: string })[];
+  readonly byClient: readonly (Cost & { readonly client: string })[];
 }
 
 export class CostToday {
@@ -49,13 +53,18 @@ export class CostToday {
     }
     if (this.#sum !== null && now < this.#sumUntil) return this.#sum;
     const rows = [...this.#others.filter((row) => row.day === day), ...this.#ledger.ownRows(day, day)];
-    const { rows: lines, total } = usageReport(rows, ['target'], this.#priceOf);
+    const { rows: targets, total } = usageReport(rows, ['target'], this.#priceOf);
+    const { rows: clients } = usageReport(rows, ['client'], this.#priceOf);
     this.#sumUntil = rows.length > ROWS_QUICK_MAX ? now + SUM_EVERY_MS : -Infinity;
     this.#sum = {
-      usd: total.costUsd,
-      unpricedCalls: total.unpricedCalls,
-      byTarget: lines.slice(0, TARGETS_MAX).map(({ target = '', costUsd, unpricedCalls }) => ({ target, usd: costUsd, unpricedCalls })),
+      ...costOf(total),
+      byTarget: targets.slice(0, LISTED_MAX).map((row) => ({ target: row.target ?? '', ...costOf(row) })),
+      byClient: clients.slice(0, LISTED_MAX).map((row) => ({ client: row.client ?? '', ...costOf(row) })),
     };
     return this.#sum;
   }
+}
+
+function costOf({ costUsd, unpricedCalls }: UsageFigures): Cost {
+  return { usd: costUsd, unpricedCalls };
 }
