@@ -4,6 +4,7 @@
  * take over one after the other if it does not.
  */
 import type { Clock, Timer } from '../core/clock.ts';
+import { isRecord } from '../core/json.ts';
 import type { BreakerRecord, CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { Quarantine, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
@@ -217,8 +218,4 @@ function isUpdate(value: unknown): value is HealthUpdate {
   return (
     kind === 'breaker' && isState && ['openUntilEpochMs', 'missedUntilEpochMs', 'openings'].every((name) => Number.isFinite(record[name]))
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,4 @@
-import type { HeaderPairs } from '../core/headers.ts';
+import { valueIn } from '../core/headers.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 /**
@@ -34,7 +34,7 @@ export function keepBody(
     end(bytes) {
       if (bytes !== undefined) keep(bytes);
       sink.end(bytes);
-      if (pieces !== null) onWhole(Buffer.concat(pieces), (name) => headerIn(given, name));
+      if (pieces !== null) onWhole(Buffer.concat(pieces), (name) => valueIn(given, name));
       pieces = null;
     },
     abort() {
@@ -44,9 +44,4 @@ export function keepBody(
     onDrain: (listener) => sink.onDrain(listener),
     readerMoved: () => sink.readerMoved(),
   };
-}
-
-function headerIn(headers: Readonly<HeaderPairs>, name: string): string | null {
-  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
-  return null;
 }

@@ -42,10 +42,16 @@ export async function submitBytes(
   return submit(call, { dialect, facts: factsOf(name, bytes), body: opened, path: upstreamPath(call), ...arrival });
 }
 
-/** Reads a JSON body that is forwarded to the model in the path. */
-export async function readPassedJson(call: Call, dialect: Dialect, model: string, bytes: Uint8Array): Promise<Passed> {
+/** Reads a JSON body that is forwarded to the model in the path. `checked`: members whose models the caller checks. */
+export async function readPassedJson(
+  call: Call,
+  dialect: Dialect,
+  model: string,
+  bytes: Uint8Array,
+  checked: ReadonlySet<string>,
+): Promise<Passed> {
   const { passed, others } = accept(await readBody(call, 'application/json', bytes));
-  if (call.client!.isLimited) requireModels(call, others());
+  if (call.client!.isLimited) requireModels(call, others(checked));
   return { dialect, facts: factsOf(model, bytes), body: bodyOf(bytes, passed, 'application/json') };
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Blocker } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './events.fixture.ts';
 import { createTimelines } from './timelines.ts';
 import { Traces, type RequestScopedEvent, type TraceBounds } from './traces.ts';
 

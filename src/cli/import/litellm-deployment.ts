@@ -1,8 +1,9 @@
 /** Converts one entry of LiteLLM's `model_list`. */
+import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
-import { countOf, isRecord, keyVariableOf, numberOf, recordOf, textOf, type Draft, type DraftTarget, type Fields } from './draft.ts';
+import { countOf, keyVariableOf, numberOf, recordOf, textOf, type Draft, type DraftTarget, type Fields } from './draft.ts';
 import { isSelfHosted, knownAs, makerOf } from './litellm-providers.ts';
-import { headersFrom, readKey, readText } from './litellm-values.ts';
+import { headersFrom, readKey, readText } from './values.ts';
 
 export interface Deployment {
   readonly target: DraftTarget;

@@ -1,6 +1,7 @@
 /** Converts LiteLLM's sections of settings. */
-import { countOf, durationText, isRecord, numberOf, recordOf, secondsOf, textOf, type Draft, type Fields } from './draft.ts';
-import { readKey, variableIn } from './litellm-values.ts';
+import { isRecord } from '../../core/json.ts';
+import { countOf, durationText, numberOf, recordOf, secondsOf, textOf, type Draft, type Fields } from './draft.ts';
+import { readKey, variableIn } from './values.ts';
 
 const MASTER_KEY = 'LITELLM_MASTER_KEY';
 const DEFAULT_DEADLINE_MS = 600_000;

@@ -1,5 +1,6 @@
 /** Converts the config of a LiteLLM proxy. */
-import { Draft, durationText, isRecord, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
+import { isRecord } from '../../core/json.ts';
+import { Draft, durationText, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
 import { readDeployment, type Deployment } from './litellm-deployment.ts';
 import { addSettings } from './litellm-settings.ts';
 

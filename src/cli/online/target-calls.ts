@@ -8,6 +8,7 @@ import { createApp } from '../../server/app.ts';
 import { createFetch } from '../../server/fetch.ts';
 import { openStore } from '../../store/open-store.ts';
 import type { Transport } from '../../transport/transport.ts';
+import { errorMessageIn } from '../error-message.ts';
 import { limitsIn, type Works } from './provider-check.ts';
 
 export interface TargetCall {
@@ -81,7 +82,7 @@ export async function callTargets(
       status,
       latencyMs,
       limits,
-      cure: works ? '' : cureOf(target, seen?.message ?? messageIn(text), status),
+      cure: works ? '' : cureOf(target, seen?.message ?? errorMessageIn(text) ?? 'no response', status),
     });
   }
   await gateway.close();
@@ -100,14 +101,6 @@ function requestFor(target: string): { path: string; body: string } {
 function forCalls(config: Config, timeoutMs: number): Config {
   const cache = { ...config.policy.cache, enabled: false };
   return { ...config, clients: [], models: {}, policy: { ...config.policy, cache, maxAttempts: 1, deadline: timeoutMs } };
-}
-
-function messageIn(text: string): string {
-  try {
-    return (JSON.parse(text) as { readonly error: { readonly message: string } }).error.message;
-  } catch {
-    return 'no response';
-  }
 }
 
 function cureOf(target: string, message: string, status: number | null): string {

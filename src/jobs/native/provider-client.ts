@@ -1,8 +1,9 @@
 /** Calls to the batch API of a provider: few, small except for files, and without the limits of its other calls. */
 import type { Clock, Timer } from '../../core/clock.ts';
-import type { HeadersByName } from '../../core/headers.ts';
+import { firstValue, type HeadersByName } from '../../core/headers.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import type { TargetState } from '../../pipeline/route/route.ts';
-import { firstValue, type Transport, type UpstreamCall, type UpstreamRequest } from '../../transport/transport.ts';
+import type { Transport, UpstreamCall, UpstreamRequest } from '../../transport/transport.ts';
 import { LineReader } from '../openai/line-reader.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -196,12 +197,8 @@ class RunningCall {
 }
 
 function toRecord(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
+  const value = parseOrUndefined(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  return isRecord(value) ? value : null;
 }
 
 function messageOf(json: Readonly<Record<string, unknown>> | null, status: number): string {

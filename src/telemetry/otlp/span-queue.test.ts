@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import { finished, received } from '../sample-events.ts';
+import { finished, received } from '../events.fixture.ts';
 import type { Trace } from '../traces.ts';
 import { batchMax, exportsMax, exportTimeoutMs, gatherMs, queuedMax, retryMs, SpanQueue } from './span-queue.ts';
 
