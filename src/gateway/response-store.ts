@@ -1,6 +1,7 @@
 /** Stores responses that later requests of the same client may refer to (Responses API), within the store's limits. */
 import type { Clock } from '../core/clock.ts';
 import type { Store } from '../store/store.ts';
+import { deleteAtProvider, type ProviderParts } from './delete-response.ts';
 
 const COLLECTION = 'responses';
 /** The client of each response, whether it is stored or not. */
@@ -32,10 +33,12 @@ export interface StoredTurn {
 export class ResponseStore {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #providers: ProviderParts;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, providers: ProviderParts) {
     this.#store = store;
     this.#clock = clock;
+    this.#providers = providers;
   }
 
   /** `length`: the approximate length of its JSON, in UTF-16 units. */
@@ -66,6 +69,11 @@ export class ResponseStore {
     const value = await this.#store.get(OWNERS, id.slice(0, ID_LENGTH_MAX));
     if (typeof value !== 'object' || value === null || !('client' in value)) return 'unknown';
     return { client: typeof value.client === 'string' ? value.client : null };
+  }
+
+  /** Throws `all_targets_failed` if the provider may still have it. */
+  deleteAtProvider(id: string, { maker }: StoredTurn): Promise<void> {
+    return deleteAtProvider(this.#providers, this.#clock, maker, id);
   }
 
   delete(client: string, id: string): void {

@@ -128,7 +128,8 @@ export async function deleteResponse(call: Call): Promise<void> {
   const id = call.place.rest;
   if (isBackgroundId(id)) await background.remove(call);
   else {
-    await find(call, id);
+    const kept = await find(call, id);
+    await call.gateway.responses.deleteAtProvider(id, kept);
     call.gateway.responses.delete(call.client!.name, id);
   }
   call.sendJson(200, { id, object: 'response', deleted: true });
