@@ -147,3 +147,21 @@ test('events of all requests are bounded: the oldest finished request is dropped
   );
   assert.equal(timelines.get('d')!.skippedEntries, 5);
 });
+
+test('finished requests are records of the request log, oldest first', () => {
+  const { clock, run, tell, timelines } = setUp();
+  for (const requestId of ['one', 'two', 'three']) run(requestId);
+  tell(
+    received({ requestId: 'four', at: clock.now() }),
+    attempt({ requestId: 'four', at: clock.now() }),
+    failedAttempt('Rate limit reached', { requestId: 'four', at: clock.now(), durationMs: 0 }),
+    finished({ requestId: 'four', at: clock.now() }),
+    received({ requestId: 'running', at: clock.now() }),
+  );
+  const records = timelines.records({ limit: 4 });
+  assert.deepEqual(
+    records.map(({ id, attempts }) => [id, attempts.map(({ target, status }) => `${target} ${status}`)]),
+    [['two', []], ['three', []], ['four', ['openai/gpt 429']]],
+  ); // prettier-ignore
+  assert.equal(records[0]!.at, Date.UTC(2025, 5, 1, 12));
+});
