@@ -13,6 +13,8 @@ export interface Deployment {
   readonly tpm: number | null;
   readonly timeoutMs: number | null;
   readonly streamTimeoutMs: number | null;
+  /** `model_info.mode`: `embedding`, `audio_transcription`, …; null: chat. */
+  readonly mode: string | null;
 }
 
 /** Request fields that a deployment sets. */
@@ -44,20 +46,23 @@ export function readDeployment(draft: Draft, entry: Fields, where: string, crede
     return null;
   }
   const [prefix, model] = prefixOf(named, textOf(params['custom_llm_provider']));
-  const provider = providerOf(draft, prefix, params, where);
-  if (provider === null) return null;
-  if (model === '*' && named === '*') {
+  if (named === '*') {
     draft.note(
       where,
-      'left out: a wildcard without a provider; a request for a model of a configured provider is served by its name without it',
+      'left out: a model of a configured provider is served by its name, with and without PROVIDER/; add the providers you use',
     );
     return null;
   }
+  const provider = providerOf(draft, prefix, params, where);
+  if (provider === null) return null;
+  const info = recordOf(entry['model_info']);
   const id = `${provider}/${modelOf(prefix, model)}`;
   const [rpm, tpm] = [countOf(params['rpm'] ?? entry['rpm']), countOf(params['tpm'] ?? entry['tpm'])];
   addLimits(draft, provider, modelOf(prefix, model), { rpm, tpm, parallel: countOf(params['max_parallel_requests']) }, where);
-  addPrice(draft, id, params, recordOf(entry['model_info']));
+  addPrice(draft, id, params, info);
   noteRest(draft, params, where);
+  if (Array.isArray(info['access_groups']))
+    draft.note(where, 'not carried over: access_groups; list the models of each client under clients[].models');
   return {
     target: { target: id, set: setOf(draft, params, where), drop: dropOf(params) },
     order: numberOf(params['order']) ?? 1,
@@ -66,6 +71,7 @@ export function readDeployment(draft: Draft, entry: Fields, where: string, crede
     tpm,
     timeoutMs: millisecondsOf(params['timeout']),
     streamTimeoutMs: millisecondsOf(params['stream_timeout']),
+    mode: textOf(info['mode']),
   };
 }
 
