@@ -31,7 +31,11 @@ export async function submitBytes(
   const read = await readBody(call, contentType, bytes);
   const { passed, others } = accept(read);
   if (passed.model === null) {
-    throw new BreakwaterError('invalid_request', 'the body has no model, which determines the target', { param: 'model' });
+    throw new BreakwaterError(
+      'invalid_request',
+      'the body has no model, which determines the target: add a name of GET /v1/models, or PROVIDER/MODEL',
+      { param: 'model' },
+    );
   }
   const { name } = passed.model;
   requireModel(call, name);

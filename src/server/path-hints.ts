@@ -1,4 +1,4 @@
-/** What to use instead of paths that other gateways have: LiteLLM's keys, teams, spend and model management. */
+/** What to use instead of paths that Breakwater does not have: LiteLLM's keys, teams, spend and model management, and what providers store. */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /^\/(?:key|user|team|organization|customer|end_user|invitation|budget|sso|access_group)\//,
@@ -9,6 +9,10 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/^\/utils\/token_counter$/, 'tokens are counted by POST /v1/messages/count_tokens'],
   [/^\/(?:health|cache)\//, 'the health of each target is at GET /admin/targets'],
   [/^\/(?:ui|config|routes)(?:\/|$)/, 'the dashboard is at /, the effective config at GET /admin/config'],
+  [
+    /^\/(?:threads|assistants|vector_stores|fine_tuning|uploads|conversations|containers|evals|videos)(?:\/|$)/,
+    'what a provider stores can be forwarded to that provider with server.passThrough',
+  ],
 ];
 
 /** For the error about an unknown path. */

@@ -79,6 +79,7 @@ bothWays('a path of another gateway is a 404 that names what to use instead; its
     ['/v1/model/info', /GET \/v1\/models/],
     ['/spend/logs?user_id=x', /GET \/admin\/usage/],
     ['/ui', /the dashboard is at \//],
+    ['/v1/vector_stores/vs_1', /server\.passThrough/],
   ] as const) {
     const response = await fetch(path);
     assert.equal(response.status, 404, path);
