@@ -112,7 +112,7 @@ function providerOf(draft: Draft, prefix: string, params: Fields, where: string)
     ...(isPresetName(preset) ? {} : { protocol: 'openai' }),
     ...(address === null ? {} : { baseUrl: address }),
     ...credentialOf(draft, preset, params, address !== null, where),
-    ...cloudOf(draft, preset, params),
+    ...cloudOf(draft, preset, params, where),
     ...(Object.keys(headers).length === 0 ? {} : { headers }),
   };
   return draft.provider({ name, settings });
@@ -148,7 +148,7 @@ function variableNote(draft: Draft, preset: string, needsKey: boolean): Fields {
   return {};
 }
 
-function cloudOf(draft: Draft, preset: string, params: Fields): Fields {
+function cloudOf(draft: Draft, preset: string, params: Fields, where: string): Fields {
   const text = (name: string, holds: string): string | null => readText(draft, params[name], holds);
   if (preset === 'azure') {
     const apiVersion = text('api_version', "Azure's API version");
@@ -165,12 +165,16 @@ function cloudOf(draft: Draft, preset: string, params: Fields): Fields {
     const sessionToken = readKey(draft, params['aws_session_token'], 'AWS_SESSION_TOKEN', 'the AWS session token');
     if (accessKeyId !== null && secretAccessKey !== null)
       return { region, aws: { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) } };
+    if (profile === null && textOf(params['api_key']) === null)
+      draft.note(where, 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or AWS_BEARER_TOKEN_BEDROCK');
     return { region, ...(profile === null ? {} : { aws: { profile } }) };
   }
   if (preset !== 'vertex') return {};
   const project = text('vertex_project', "Vertex's project") ?? text('vertex_ai_project', "Vertex's project");
   const location = text('vertex_location', "Vertex's location") ?? text('vertex_ai_location', "Vertex's location");
   const given = params['vertex_credentials'] ?? params['vertex_ai_credentials'];
+  if (textOf(given) === null && !isRecord(given) && textOf(params['api_key']) === null)
+    draft.note(where, `set GOOGLE_APPLICATION_CREDENTIALS, or google.metadata: true on a machine of Google's`);
   return { ...(project === null ? {} : { project }), ...(location === null ? {} : { location }), ...googleOf(draft, given) };
 }
 

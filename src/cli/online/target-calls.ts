@@ -107,7 +107,7 @@ function cureOf(target: string, message: string, status: number | null): string 
   const provider = target.slice(0, target.indexOf('/'));
   const advice =
     status === 401 || status === 403
-      ? `correct providers.${provider}.apiKey, or give the key access to the model`
+      ? `correct the credential of providers.${provider}, or give it access to the model`
       : status === 404
         ? `correct the name of the model, or providers.${provider}.baseUrl`
         : status === 429
