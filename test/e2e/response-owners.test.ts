@@ -66,7 +66,8 @@ describe('a stored response', () => {
   it('is deleted at its provider too, with the key that holds it', async (t) => {
     const apiKeys = ['sk-one', 'sk-two'];
     const { world, ask } = await stage(t, CLIENTS.slice(0, 1), { apiKeys });
-    const made = await Promise.all(apiKeys.flatMap(() => [ask(ONE, {}), ask(ONE, {})]));
+    const large = 'x'.repeat(300_000);
+    const made = await Promise.all(apiKeys.flatMap(() => [ask(ONE, {}), ask(ONE, { input: large })]));
     const storm = world.storms['a']!;
     const heldBy = async (key: string): Promise<number> => {
       const headers = { authorization: `Bearer ${key}` };
