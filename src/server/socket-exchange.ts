@@ -12,7 +12,7 @@ import { IncomingBody, type BodySource } from './incoming-body.ts';
 import { keepAliveTimeoutMs } from './listener-parts.ts';
 import { repeatedHeader } from './repeated-headers.ts';
 import type { RequestHeaders } from './request-headers.ts';
-import { headText, type BodyEnd } from './response-head.ts';
+import { headText, joined, type BodyEnd } from './response-head.ts';
 import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
 /** Writes up to this size are copied into one buffer, in bytes. */
@@ -390,15 +390,4 @@ export class SocketExchange implements Exchange, AnswerOutlet, TurnWriter {
     this.#onDrain = null;
     listener?.();
   }
-}
-
-function joined(before: string, pieces: readonly Uint8Array[], bytes: number, after: string): Buffer {
-  const buffer = Buffer.allocUnsafe(before.length + bytes + after.length);
-  let at = buffer.write(before, 0, 'latin1');
-  for (const piece of pieces) {
-    buffer.set(piece, at);
-    at += piece.length;
-  }
-  buffer.write(after, at, 'latin1');
-  return buffer;
 }

@@ -129,6 +129,11 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
     return !this.#socket.destroyed && !this.#isSpoiled;
   }
 
+  /** Everything was passed to the operating system. A TLS socket reports that at the end of a turn, possibly after the response has arrived. */
+  get isWritten(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   isExpired(now: Instant): boolean {
     return now - this.#idleSince >= this.#idleMs;
   }
@@ -247,7 +252,7 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
     if (call === null || !this.#hasHead) return;
     this.#call = null;
     this.#idleSince = this.#owner.now();
-    if (!this.#isReusable || this.#socket.writableLength > 0) this.#socket.destroy();
+    if (!this.#isReusable) this.#socket.destroy();
     else if (call.isPaused) this.#socket.resume();
     call.connection = null;
     if (call.isOver) return;
