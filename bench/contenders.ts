@@ -59,7 +59,8 @@ const gateway = (name: string, checkout: string | undefined, more: () => Promise
     const file = join(own, 'breakwater.yaml');
     writeFileSync(file, breakwaterConfig(await freePort(), upstream, server) + (await more()));
     const command = [...probedNode, await mainOf(checkout!), '--config', file];
-    return { command, core: cores.contender, cwd: own, isProbed: true };
+    // As npm start and the container set it.
+    return { command, core: cores.contender, cwd: own, isProbed: true, env: { MALLOC_ARENA_MAX: '1' } };
   },
 });
 
