@@ -86,7 +86,7 @@ export class Fleet implements FleetView {
     const started = this.#agent.start();
     this.#shared.open({
       linked: (isLinked) => this.#agent.linked(isLinked),
-      message: (text) => this.#take(text),
+      message: (text) => this.#receive(text),
     });
     return started;
   }
@@ -107,6 +107,15 @@ export class Fleet implements FleetView {
     this.health.stop();
     await this.flights?.close();
     return this.#agent.leave();
+  }
+
+  /** A message that can't be read, as of another version, is ignored. */
+  #receive(text: string): void {
+    try {
+      this.#take(text);
+    } catch {
+      // The sender does not depend on it.
+    }
   }
 
   #take(text: string): void {

@@ -8,7 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { SchedulingClass } from '../core/request.ts';
+import { SCHEDULING_CLASSES, type SchedulingClass } from '../core/request.ts';
 import { withTimeout } from '../store/backend.ts';
 import type { FlightStore, PlacedPart } from '../store/flight-store.ts';
 import { FlightParts } from './flight-parts.ts';
@@ -166,7 +166,7 @@ export class Flights {
 
   /** A message of another instance. */
   take([kind, id = '', ...lines]: readonly string[]): void {
-    if (kind === 'follow') this.#record(id, JSON.parse(lines[0] ?? '') as Urgency, lines[1] ?? '');
+    if (kind === 'follow') this.#record(id, toUrgency(lines[0] ?? ''), lines[1] ?? '');
     else if (kind === 'leave') this.#unfollow(id, lines[0] ?? '');
   }
 
@@ -291,4 +291,11 @@ function digest(text: string): string {
 /** The refusal of another follower. */
 function isForOther({ kind, meta }: PlacedPart, follower: string): boolean {
   return kind === 'gone' && meta.startsWith('"') && meta !== JSON.stringify(follower);
+}
+
+/** Throws for a text that is none. */
+function toUrgency(text: string): Urgency {
+  const { priority, remainingMs } = JSON.parse(text) as Urgency;
+  if (!SCHEDULING_CLASSES.includes(priority) || !Number.isFinite(remainingMs)) throw new Error(`not an urgency: ${text}`);
+  return { priority, remainingMs };
 }
