@@ -45,7 +45,11 @@ export class Fleet implements FleetView {
   constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
-    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet, expectedInstances });
+    const onMembers = (status: FleetStatus): void => {
+      this.flights?.keepOnly(status.members);
+      onFleet(status);
+    };
+    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);

@@ -275,6 +275,20 @@ test('a recording whose parts could not be saved is begun anew for the next foll
   assert.deepEqual(served.seen, ['hello', 'head']);
 });
 
+test('a recording ends when its last follower is no longer a member', async () => {
+  const clock = createManualClock();
+  const store = createStore();
+  const [one] = createPair(clock, store);
+  const recorded = createRecorded();
+  const { id } = (await one.claim(['x'], 'f', recorded, null))!;
+  for (const follower of ['b.1', 'c.1']) one.take(['follow', id, JSON.stringify(urgency), follower]);
+  one.keepOnly(['a', 'c']);
+  assert.equal(recorded.stops, 0);
+  one.keepOnly(['a']);
+  await clock.advanceAsync(0);
+  assert.deepEqual([recorded.stops, store.parts.get(id), clock.pendingTimers], [1, [], 0]);
+});
+
 test('no part arrives after a stop', async () => {
   const clock = createManualClock();
   const store = createStore();

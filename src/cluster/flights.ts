@@ -170,6 +170,17 @@ export class Flights {
     else if (kind === 'leave') this.#unfollow(id, lines[0] ?? '');
   }
 
+  /** Ends what only instances follow that are no longer members. */
+  keepOnly(members: readonly string[]): void {
+    const present = new Set(members);
+    for (const [id, { followers }] of this.#leading) {
+      for (const follower of followers) {
+        const end = follower.lastIndexOf('.');
+        if (end >= 0 && !present.has(follower.slice(0, end))) this.#unfollow(id, follower);
+      }
+    }
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#releaseTimer?.cancel();
