@@ -262,7 +262,7 @@ test('a recording whose parts could not be saved is begun anew for the next foll
   const store = createStore();
   const [one, two] = createPair(clock, store);
   const recorded = createRecorded();
-  const { append } = store;
+  const append = store.append.bind(store);
   store.append = () => Promise.reject(new Error('away'));
   const { id } = (await one.claim(['x'], 'f', recorded, null))!;
   const lost = listen();

@@ -46,7 +46,7 @@ export class GatewayCalls {
         resolve();
       };
     });
-    for (const [call, abort] of [...this.#running]) {
+    for (const [call, abort] of this.#running) {
       call.end();
       abort.abort(brokenOff('the library was closed'));
     }

@@ -102,7 +102,7 @@ async function begun(response: Response, call: GatewayCall): Promise<Response | 
   const { status } = response;
   if (response.headers.get('content-type')?.includes('text/event-stream') === true && response.body !== null) {
     const reader = response.body.getReader();
-    reader.closed.then(call.end, call.end);
+    reader.closed.catch(() => {}).finally(() => call.end());
     const first = await reader.read();
     return new Response(first.done ? '' : following(first.value, reader), { status, headers });
   }

@@ -95,7 +95,7 @@ export class SpanQueue {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#loseQueued();
-    for (const end of [...this.#running]) end(new Error('closed'));
+    for (const end of this.#running) end(new Error('closed'));
     this.#endFlushes();
   }
 
@@ -140,7 +140,7 @@ export class SpanQueue {
   }
 
   #endFlushes(): void {
-    for (const end of [...this.#waiters]) end();
+    for (const end of this.#waiters) end();
   }
 
   /** A full batch follows at once; a smaller one gathers more first, unless a flush waits. */
