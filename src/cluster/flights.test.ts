@@ -119,6 +119,24 @@ test('a claim is free a second after its response is whole, and at once after a 
   assert.equal((await one.claim(['x'], 'f', refuses, null))!.foreign, null);
 });
 
+test('claims that could not be given up are given up once the store is back', async () => {
+  const clock = createManualClock();
+  const store = createStore();
+  const [one] = createPair(clock, store);
+  const release = store.release.bind(store);
+  store.release = () => Promise.reject(new Error('away'));
+  for (const [name, isWhole] of [
+    ['x', true],
+    ['y', false],
+  ] as const)
+    one.end((await one.claim([name], 'f', refuses, null))!.id, isWhole);
+  await clock.advanceAsync(5_000);
+  assert.equal(store.claims.size, 2);
+  store.release = release;
+  await clock.advanceAsync(1_000);
+  assert.deepEqual([store.claims.size, clock.pendingTimers], [0, 0]);
+});
+
 test('an instance that does not answer is given up after a second, one that has gone silent after 3.5 seconds', async () => {
   const clock = createManualClock();
   const store = createStore();

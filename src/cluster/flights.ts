@@ -134,9 +134,8 @@ export class Flights {
     this.#leading.delete(id);
     if (ended.stop !== null) this.#recorded--;
     const claims = ended.names.map((name) => [name, ended.owner] as const);
-    if (!isWhole || this.#isClosed) return void this.#options.store.release(claims).catch(() => {});
-    if (this.#releasing.length < RELEASED_MAX) this.#releasing.push(...claims);
-    this.#releaseTimer ??= this.#options.clock.schedule(RELEASE_MS, () => this.#release());
+    if (isWhole) this.#releaseLater(claims);
+    else void this.#release(claims);
   }
 
   /** Follows a response of another instance from its beginning. */
@@ -184,7 +183,8 @@ export class Flights {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#releaseTimer?.cancel();
-    if (this.#releasing.length > 0) await withTimeout(this.#options.clock, 300, 'giving up claims', this.#release()).catch(() => {});
+    const claims = this.#releasing.splice(0);
+    if (claims.length > 0) await withTimeout(this.#options.clock, 300, 'giving up claims', this.#release(claims)).catch(() => {});
     await this.#options.store.close();
   }
 
@@ -288,10 +288,22 @@ export class Flights {
     stop(); // may end the response
   }
 
-  async #release(): Promise<void> {
-    this.#releaseTimer = null;
-    const claims = this.#releasing.splice(0);
-    await this.#options.store.release(claims).catch(() => {}); // they end by themselves
+  #releaseLater(claims: readonly (readonly [name: string, owner: string])[]): void {
+    if (this.#isClosed) return void this.#release(claims);
+    // Beyond it claims end by themselves.
+    if (this.#releasing.length < RELEASED_MAX) this.#releasing.push(...claims);
+    this.#releaseTimer ??= this.#options.clock.schedule(RELEASE_MS, () => {
+      this.#releaseTimer = null;
+      void this.#release(this.#releasing.splice(0));
+    });
+  }
+
+  async #release(claims: readonly (readonly [name: string, owner: string])[]): Promise<void> {
+    try {
+      await this.#options.store.release(claims);
+    } catch {
+      if (!this.#isClosed) this.#releaseLater(claims);
+    }
   }
 }
 
