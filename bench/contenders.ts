@@ -1,10 +1,10 @@
 /** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clientKey } from './bodies.ts';
 import { options } from './options.ts';
 import { cores, pinned, type Start } from './processes.ts';
@@ -56,10 +56,18 @@ const gateway = (name: string, checkout: string | undefined, more: () => Promise
     const own = mkdtempSync(join(folder, 'gateway-'));
     const file = join(own, 'breakwater.yaml');
     writeFileSync(file, breakwaterConfig(await freePort(), upstream) + (await more()));
-    const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
+    const command = [...probedNode, await mainOf(checkout!), '--config', file];
     return { command, core: cores.contender, cwd: own, isProbed: true };
   },
 });
+
+/** What `npm start` runs in a checkout. */
+async function mainOf(checkout: string): Promise<string> {
+  const script = join(checkout, 'scripts/build-once.mjs');
+  if (!existsSync(script)) return join(checkout, 'src/cli/main.ts');
+  const { bundleOnce } = (await import(pathToFileURL(script).href)) as { bundleOnce: (node: string) => string };
+  return bundleOnce(process.execPath);
+}
 
 const breakwater = gateway('breakwater', root);
 

@@ -10,6 +10,7 @@ import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 import type { Socket } from 'node:net';
 import type { Instant } from '../core/clock.ts';
 import type { BodyReading, HttpParser, HttpParsers, MessageStart, ParseError, ParserOwner } from './http-parser.ts';
+import { atTurnEnd, type TurnWriter } from './turn-end.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 /** Maximum size of a response head, in bytes; a larger one is an error of the provider. */
@@ -88,11 +89,14 @@ export class SocketCall implements UpstreamCall {
   }
 }
 
-export class UpstreamConnection implements ParserOwner, Carrier {
+export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #parser: HttpParser;
   #call: SocketCall | null = null;
+  // The request, until the end of the turn.
+  #unsentHead = '';
+  #unsentBody: UpstreamRequest['body'] = null;
   #isHead = false;
   /** The head of the current response has arrived. */
   #hasHead = false;
@@ -134,7 +138,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     this.#parser.execute(bytes);
   }
 
-  /** Sends a request; no other call may be running on this connection. */
+  /** Sends a request at the end of this turn of the event loop; no other call may be running on this connection. */
   start(call: SocketCall, { method, body }: UpstreamRequest, text: string): void {
     this.#wasReused = this.#idleSince !== Infinity;
     this.#wasIdle = this.#wasReused && this.#owner.now() - this.#idleSince >= IDLE_MIN_MS;
@@ -144,6 +148,18 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     call.connection = this;
     if (this.#wasReused) this.#socket.ref();
     if (call.isPaused) this.#socket.pause();
+    this.#unsentHead = text;
+    this.#unsentBody = body;
+    atTurnEnd(this);
+  }
+
+  onTurnEnd(): void {
+    const call = this.#call;
+    const text = this.#unsentHead;
+    const body = this.#unsentBody;
+    this.#unsentHead = '';
+    this.#unsentBody = null;
+    if (call === null || call.isOver) return;
     try {
       call.listener.onSent();
     } catch (error) {
