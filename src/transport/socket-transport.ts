@@ -138,8 +138,9 @@ class Origin implements ConnectionOwner {
     const connection = this.#takeIdle();
     if (connection !== null) return connection.start(call, request, text);
     const opening = new Opening(this, { call, request, text });
+    const socket = this.#connect(opening.onread); // may throw
     this.#opening.add(opening);
-    opening.begin(this.#connect(opening.onread), this.#isTls ? 'secureConnect' : 'connect', this.#transport.clock);
+    opening.begin(socket, this.#isTls ? 'secureConnect' : 'connect', this.#transport.clock);
   }
 
   #takeIdle(): UpstreamConnection | null {
