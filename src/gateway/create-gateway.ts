@@ -25,8 +25,7 @@ import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import { errorResponse } from '../pipeline/delivery/error-response.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
-import { holderOf } from '../pipeline/request/gateway-request.ts';
-import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
+import { holderOf, type GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ModelReply, ModelQuery } from '../pipeline/request/model-query.ts';
 import { askModel } from '../pipeline/nested-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
@@ -325,6 +324,7 @@ class RunningGateway implements Gateway {
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
+    this.money.clients.showOnly(next.clients);
     this.#limits.showOnly(limitsInUse(next, this.#limits, this.#targets.all()));
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
@@ -332,6 +332,7 @@ class RunningGateway implements Gateway {
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
+    await this.money.clients.load();
   }
 
   #warn(message: string): void {
