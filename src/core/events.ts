@@ -200,6 +200,8 @@ export interface RejectedEvent extends RequestEvent {
   /** Null: not known at the rejection. */
   readonly model: string | null;
   readonly client: string | null;
+  /** Absent: traces are off. */
+  readonly trace?: TraceIds;
 }
 
 /** A target's breaker changed its state. */

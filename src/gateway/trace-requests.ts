@@ -1,16 +1,28 @@
 import type { Random } from '../core/random.ts';
-import { TraceSource } from '../core/request-trace.ts';
+import { TraceSource, type TraceIds } from '../core/request-trace.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { Config } from './config/index.ts';
 
-/** Adds a trace context to each request if traces are exported; otherwise requests are returned as they are. */
-export function createRequestTracer(random: Random, config: () => Config): (request: GatewayRequest) => GatewayRequest {
-  if (config().telemetry.traces.endpoint === '') return (request) => request;
+export interface RequestTracer {
+  /** Adds a trace context if traces are exported and the request has none; otherwise the request itself. */
+  trace(request: GatewayRequest): GatewayRequest;
+  /** The ids of a request that is rejected by its head; undefined: traces are off. `traceparent`: the caller's header. */
+  idsOf(traceparent: string | undefined): TraceIds | undefined;
+}
+
+const OFF: RequestTracer = { trace: (request) => request, idsOf: () => undefined };
+
+export function createRequestTracer(random: Random, config: () => Config): RequestTracer {
+  if (config().telemetry.traces.endpoint === '') return OFF;
   const source = new TraceSource(random, () => config().telemetry.traces.sample);
-  return (request) => ({
-    ...request,
-    trace: source.begin(valueOf(request.forwardHeaders, 'traceparent'), valueOf(request.forwardHeaders, 'tracestate')),
-  });
+  return {
+    trace(request) {
+      if (request.trace !== undefined) return request;
+      const { forwardHeaders } = request;
+      return { ...request, trace: source.begin(valueOf(forwardHeaders, 'traceparent'), valueOf(forwardHeaders, 'tracestate')) };
+    },
+    idsOf: (traceparent) => source.begin(traceparent, undefined),
+  };
 }
 
 /** A value of a list in which names alternate with values. */

@@ -71,6 +71,8 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     jobs: null,
     fleet: null,
     money: moneyOf(clock),
+    captures: { prompt: () => null, bodies: () => null },
+    tracer: { trace: (request) => request, idsOf: () => undefined },
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
     requests: [],

@@ -66,6 +66,12 @@ export class SpanQueue {
     else if (this.#timer === null) this.#schedule(gatherMs);
   }
 
+  /** Adds a rejected request, of which callers can cause many: they take half of the places at most. */
+  pushLesser(trace: Trace): void {
+    if (this.#queued.length >= queuedMax / 2) this.countLost(spanCount(trace));
+    else this.push(trace);
+  }
+
   countLost(spans: number): void {
     this.#lost += spans;
     this.#lostUnreported += spans;

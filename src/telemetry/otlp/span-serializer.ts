@@ -1,7 +1,7 @@
 import type { ISerializer } from '@opentelemetry/otlp-transformer';
 import type { Trace } from '../traces.ts';
 import { quoted } from './attribute-text.ts';
-import { spanCount, spansText, type FindProvider } from './span-text.ts';
+import { createSpanWriter, spanCount, type FindProvider } from './span-text.ts';
 
 /** The instrumentation scope of all spans. */
 export interface Scope {
@@ -23,8 +23,9 @@ export function createSpanSerializer(
   const attributes = Object.entries(resource).map(([key, value]) => `{"key":${quoted(key)},"value":${anyValue(value)}}`);
   const scopeText = `{"name":${quoted(scope.name)},"version":${quoted(scope.version)}}`;
   const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes.join()}]},"scopeSpans":[{"scope":${scopeText},"spans":[`;
+  const spansOf = createSpanWriter(provider);
   return {
-    serializeRequest: (traces) => Buffer.from(`${head}${traces.map((trace) => spansText(trace, provider)).join()}]}]}]}`),
+    serializeRequest: (traces) => Buffer.from(`${head}${traces.map(spansOf).join()}]}]}]}`),
     deserializeResponse(body) {
       if (body.length === 0) return {};
       const response = JSON.parse(Buffer.from(body).toString()) as { partialSuccess?: { rejectedSpans?: number | string } };
