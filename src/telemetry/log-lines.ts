@@ -152,6 +152,7 @@ function createFinishedFields(): (event: FinishedEvent) => string {
     return (
       `,"event":"finished","requestId":"${escaped(event.requestId)}` +
       middleOf(event) +
+      (event.message === undefined ? '' : `,"error":"${escaped(event.message)}"`) +
       figure('queueMs', tenths(event.queueMs)) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +

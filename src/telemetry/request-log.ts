@@ -34,6 +34,8 @@ export interface RequestRecord {
   readonly outcome: RequestOutcome;
   readonly status: number;
   readonly code: FinishedEvent['code'];
+  /** The message of an error that Breakwater returned; absent: none. */
+  readonly error?: string;
   readonly target: string | null;
   readonly fallback: Reason | null;
   readonly cache: CacheUse | null;
@@ -167,6 +169,7 @@ function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Cloc
     outcome: finished.outcome,
     status: finished.status,
     code: finished.code,
+    ...(finished.message === undefined ? {} : { error: finished.message }),
     target: finished.target,
     fallback: finished.fallback,
     cache: finished.cache,

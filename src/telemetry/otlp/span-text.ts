@@ -79,6 +79,7 @@ function requestSpan(trace: FinishedTrace, ids: TraceIds, times: SpanTimes, midd
     middleOf(trace) +
     nextNumber('firstChunk', seconds(firstContentMs)) +
     nextText('requestId', received.requestId) +
+    nextText('error', finished.message ?? null) +
     nextNumber('queueMs', queueMs) +
     nextNumber('costUsd', costUsd) +
     nextNumber('wastedUsd', wasted?.costUsd) +
