@@ -42,6 +42,7 @@ export class BodyCaptures implements Captures {
   }
 
   prompt(requestId: string): string | null {
+    if (this.#running.size === 0) return null;
     const capture = this.#running.get(requestId);
     if (capture === undefined) return null;
     if (!capture.isRecorded) this.#remove(requestId);

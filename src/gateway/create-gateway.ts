@@ -240,7 +240,7 @@ class RunningGateway implements Gateway {
     }
     if (route === null) return this.#refuse(request, sink, unknownModelError(model));
     // Where clients are configured, the caller's credential is a Breakwater key and must never reach a provider.
-    const own = this.tracer.trace(this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request);
+    const own = this.tracer.trace(request, this.#config.clients.length > 0 ? null : request.callerCredential);
     const refused = this.money.refusal(own);
     if (refused !== null) return this.#refuse(own, sink, refused);
     const allowed = this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder));
@@ -379,7 +379,7 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
-    const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request);
+    const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
     this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, client: client.name, trace }));
     const { status, headers, body } = errorResponse(dialect.error, error, id, program);

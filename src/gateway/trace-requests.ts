@@ -4,25 +4,33 @@ import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { Config } from './config/index.ts';
 
 export interface RequestTracer {
-  /** Adds a trace context if traces are exported and the request has none; otherwise the request itself. */
-  trace(request: GatewayRequest): GatewayRequest;
+  /** The request with this credential of its caller and, if traces are exported, with a trace context; itself if nothing changes. */
+  trace(request: GatewayRequest, callerCredential: string | null): GatewayRequest;
   /** The ids of a request that is rejected by its head; undefined: traces are off. `traceparent`: the caller's header. */
   idsOf(traceparent: string | undefined): TraceIds | undefined;
 }
 
-const OFF: RequestTracer = { trace: (request) => request, idsOf: () => undefined };
+const OFF: RequestTracer = { trace: withCredential, idsOf: () => undefined };
 
 export function createRequestTracer(random: Random, config: () => Config): RequestTracer {
   if (config().telemetry.traces.endpoint === '') return OFF;
   const source = new TraceSource(random, () => config().telemetry.traces.sample);
   return {
-    trace(request) {
-      if (request.trace !== undefined) return request;
+    trace(request, callerCredential) {
+      if (request.trace !== undefined) return withCredential(request, callerCredential);
       const { forwardHeaders } = request;
-      return { ...request, trace: source.begin(valueOf(forwardHeaders, 'traceparent'), valueOf(forwardHeaders, 'tracestate')) };
+      return {
+        ...request,
+        callerCredential,
+        trace: source.begin(valueOf(forwardHeaders, 'traceparent'), valueOf(forwardHeaders, 'tracestate')),
+      };
     },
     idsOf: (traceparent) => source.begin(traceparent, undefined),
   };
+}
+
+function withCredential(request: GatewayRequest, callerCredential: string | null): GatewayRequest {
+  return request.callerCredential === callerCredential ? request : { ...request, callerCredential };
 }
 
 /** A value of a list in which names alternate with values. */

@@ -2,12 +2,12 @@
 const rememberedMax = 100;
 
 /** Caches the result of `make` for the last item of each key, until a different one follows. */
-export function createMemory<T>(
+export function createMemory<T, R = string>(
   keyOf: (item: T) => string | null,
   isSame: (a: T, b: T) => boolean,
-  make: (item: T) => string,
-): (item: T) => string {
-  const memory = new Map<string | null, { item: T; text: string }>();
+  make: (item: T) => R,
+): (item: T) => R {
+  const memory = new Map<string | null, { item: T; text: R }>();
   return (item) => {
     const key = keyOf(item);
     const held = memory.get(key);

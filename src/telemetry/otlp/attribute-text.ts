@@ -28,16 +28,6 @@ export class AttributeText {
   }
 }
 
-/** A number that follows other attributes; empty if there is none. */
-export function nextNumber(key: keyof typeof NAMES, value: number | null | undefined): string {
-  return value === null || value === undefined ? '' : `,${KEYS[key]}${numberValue(value)}}}`;
-}
-
-/** The same for a text from outside. */
-export function nextText(key: keyof typeof NAMES, value: string | null): string {
-  return value === null ? '' : `,${KEYS[key]}"stringValue":${quoted(value)}}}`;
-}
-
 function numberValue(value: number): string {
   return `${Number.isInteger(value) ? '"intValue":' : '"doubleValue":'}${value}`;
 }

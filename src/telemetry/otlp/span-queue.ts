@@ -11,8 +11,8 @@ export type ExportSpans = (traces: readonly Trace[], done: (error: Error | null)
 
 /** Maximum number of queued requests. */
 export const queuedMax = 4_096;
-/** Requests per export: about a millisecond of work. */
-export const batchMax = 128;
+/** Requests per export: less than a millisecond of work. */
+export const batchMax = 256;
 /** Exports at the same time. */
 export const exportsMax = 8;
 /** How long spans are gathered before the first export, in milliseconds. */

@@ -2,15 +2,16 @@
  * The spans of finished requests as OTLP/JSON, from their events: one span for each request, and a CLIENT span for each attempt below it. The
  * queue, retries, hedges and fallbacks are `breakwater.*` attributes and span events.
  *
- * The text is written directly, and most of it is the same from request to request: what two spans of a target have in common is cached. Spans as
+ * The bytes are written directly, and most of them are the same from request to request: what two spans of a target have in common is cached. Spans as
  * objects, their attributes as pairs and JSON of all that cost six times as much, as measured with `npm run bench -- --only traced`.
  */
 import type { AttemptEndEvent, AttemptEvent, CommittedEvent, FinishedEvent, ReceivedEvent, RejectedEvent } from '../../core/events.ts';
 import type { TraceIds } from '../../core/request-trace.ts';
 import { blockerText } from '../log-lines.ts';
-import { createMemory, joined } from '../last-text.ts';
+import { createMemory } from '../last-text.ts';
 import type { RequestScopedEvent, Trace } from '../traces.ts';
-import { AttributeText, nextNumber, nextText, quoted } from './attribute-text.ts';
+import { AttributeText, quoted } from './attribute-text.ts';
+import { ByteText } from './byte-text.ts';
 import { NAMES, OPERATION_NAMES, PROVIDER_NAMES } from './names.ts';
 
 /** Values of the protocol's enumerations. */
@@ -38,21 +39,20 @@ export function spanCount({ finished }: Trace): number {
   return 1 + (finished?.attempts ?? 0);
 }
 
-/** Returns the spans of a finished request, separated by commas; empty: it has no trace context. */
-export function createSpanWriter(provider: FindProvider): (trace: Trace) => string {
+/** Writes the spans of a finished request that has a trace context, separated by commas. */
+export function createSpanWriter(provider: FindProvider): (out: ByteText, trace: Trace) => void {
   const times = new SpanTimes();
   const requestMiddle = createMemory(({ finished }: FinishedTrace) => finished.target, isSameRequest, requestConstants);
   const attemptMiddle = createMemory(({ begun }: AttemptFacts) => begun.target, isSameAttempt, attemptConstants);
 
-  return (trace) => {
-    const { received, finished } = trace;
-    const ids = received.trace;
-    if (ids === undefined || finished === null) return '';
+  return (out, trace) => {
+    const { received, finished } = trace as FinishedTrace;
+    const ids = received.trace!;
     times.begin(trace);
     const [first] = trace.events;
-    if (first?.type === 'rejected') return rejectedSpan(first, ids, times);
-    let text = requestSpan(trace as FinishedTrace, ids, times, requestMiddle);
-    if (finished.attempts === 0) return text;
+    if (first?.type === 'rejected') return rejectedSpan(out, first, ids, times);
+    requestSpan(out, trace as FinishedTrace, ids, times, requestMiddle(trace as FinishedTrace));
+    if (finished.attempts === 0) return;
     const committed = trace.events.findLast((event) => event.type === 'committed')?.attempt ?? null;
     const begun: AttemptEvent[] = [];
     for (const event of trace.events) {
@@ -61,36 +61,36 @@ export function createSpanWriter(provider: FindProvider): (trace: Trace) => stri
       const start = begun.find(({ attempt }) => attempt === event.attempt);
       if (start?.spanId === undefined) continue;
       const isRetry = begun.some(({ attempt, target }) => target === event.target && attempt < event.attempt);
-      const facts = { received, begun: start, ended: event, isRetry, isCommitted: committed === event.attempt };
-      text += `,${attemptSpan({ ...facts, provider: provider(start.provider) }, ids, times, attemptMiddle)}`;
+      const isCommitted = committed === event.attempt;
+      const facts = { received, begun: start, ended: event, isRetry, isCommitted, provider: provider(start.provider) };
+      out.constant(COMMA);
+      attemptSpan(out, facts, ids, times, attemptMiddle(facts));
     }
-    return text;
   };
 }
 
 type FinishedTrace = Trace & { readonly finished: FinishedEvent };
 
-function requestSpan(trace: FinishedTrace, ids: TraceIds, times: SpanTimes, middleOf: (trace: FinishedTrace) => string): string {
+function requestSpan(out: ByteText, trace: FinishedTrace, ids: TraceIds, times: SpanTimes, constants: Buffer): void {
   const { received, finished } = trace;
   const { costUsd, wasted, queueMs, firstContentMs } = finished;
-  return (
-    headOf(ids.traceId, ids.spanId, ids.parentId, ids.isRemote ? REMOTE_PARENT : LOCAL_PARENT) +
-    times.from(received.at, finished.at) +
-    middleOf(trace) +
-    nextNumber('firstChunk', seconds(firstContentMs)) +
-    nextText('requestId', received.requestId) +
-    nextText('error', finished.message ?? null) +
-    nextNumber('queueMs', queueMs) +
-    nextNumber('costUsd', costUsd) +
-    nextNumber('wastedUsd', wasted?.costUsd) +
-    nextNumber('skippedEvents', trace.skippedEvents || null) +
-    endOf(requestStatus(finished)) +
-    eventsOf(trace, times)
-  );
+  writeHead(out, ids.traceId, ids.spanId, ids.parentId, ids.isRemote ? REMOTE_PARENT : LOCAL_PARENT);
+  times.write(out, received.at, finished.at);
+  out
+    .constant(constants)
+    .number('firstChunk', seconds(firstContentMs))
+    .text('requestId', received.requestId)
+    .text('error', finished.message ?? null)
+    .number('queueMs', queueMs)
+    .number('costUsd', costUsd)
+    .number('wastedUsd', wasted?.costUsd)
+    .number('skippedEvents', trace.skippedEvents || null);
+  writeStatus(out, requestStatus(finished));
+  writeEvents(out, trace, times);
 }
 
 /** The span of a request that was rejected before it reached a route: an instant. */
-function rejectedSpan(event: RejectedEvent, ids: TraceIds, times: SpanTimes): string {
+function rejectedSpan(out: ByteText, event: RejectedEvent, ids: TraceIds, times: SpanTimes): void {
   const { requestId, at, method, model, status, code, client } = event;
   const operation = event.operation === 'bytes' ? null : OPERATION_NAMES[event.operation];
   const name = operation === null ? method || 'HTTP' : `${operation}${model === null ? '' : ` ${model}`}`;
@@ -107,8 +107,11 @@ function rejectedSpan(event: RejectedEvent, ids: TraceIds, times: SpanTimes): st
     .putText('client', client)
     .put('outcome', 'refused')
     .put('attempts', 0);
-  const head = headOf(ids.traceId, ids.spanId, ids.parentId, ids.isRemote ? REMOTE_PARENT : LOCAL_PARENT);
-  return `${head}${times.from(at, at)}${middleText(name, SERVER, attributes)}${endOf(status >= 500 ? code : null)}}`;
+  writeHead(out, ids.traceId, ids.spanId, ids.parentId, ids.isRemote ? REMOTE_PARENT : LOCAL_PARENT);
+  times.write(out, at, at);
+  out.constant(middleOf(name, SERVER, attributes));
+  writeStatus(out, status >= 500 ? code : null);
+  out.constant(SPAN_END);
 }
 
 /** Spans of these requests differ in ids, times, costs, status and events only. */
@@ -132,7 +135,7 @@ function isSameRequest({ received: a, finished: x }: FinishedTrace, { received: 
   );
 }
 
-function requestConstants({ received, finished }: FinishedTrace): string {
+function requestConstants({ received, finished }: FinishedTrace): Buffer {
   const operation = OPERATION_NAMES[received.operation];
   const attributes = new AttributeText()
     .put('operation', operation)
@@ -149,7 +152,7 @@ function requestConstants({ received, finished }: FinishedTrace): string {
     .put('attempts', finished.attempts)
     .put('fallback', finished.fallback)
     .put('cache', finished.cache);
-  return middleText(`${operation} ${received.model}`, isOwn(received) ? INTERNAL : SERVER, attributes);
+  return middleOf(`${operation} ${received.model}`, isOwn(received) ? INTERNAL : SERVER, attributes);
 }
 
 /** Not received from a caller: an item of a batch, or a question to a judge. */
@@ -172,26 +175,24 @@ interface AttemptFacts {
   readonly provider: ProviderFacts;
 }
 
-function attemptSpan(facts: AttemptFacts, ids: TraceIds, times: SpanTimes, middleOf: (facts: AttemptFacts) => string): string {
-  const { begun, ended } = facts;
+function attemptSpan(out: ByteText, { begun, ended }: AttemptFacts, ids: TraceIds, times: SpanTimes, constants: Buffer): void {
   const { usage } = ended;
-  return (
-    headOf(ids.traceId, begun.spanId!, ids.spanId, LOCAL_PARENT) +
-    times.from(ended.at - ended.durationMs, ended.at) +
-    middleOf(facts) +
-    nextNumber('firstChunk', seconds(ended.firstContentMs)) +
-    nextNumber('inputTokens', usage?.inputTokens) +
-    nextNumber('outputTokens', usage?.outputTokens) +
-    nextNumber('cacheReadTokens', usage?.cachedInputTokens) +
-    nextNumber('cacheWriteTokens', usage?.cacheWriteTokens) +
-    nextNumber('reasoningTokens', usage?.reasoningTokens) +
-    nextNumber('credential', begun.credential) +
-    nextNumber('queueMs', begun.queuedMs) +
-    nextText('upstreamRequestId', ended.upstreamRequestId) +
-    nextNumber('costUsd', ended.costUsd) +
-    endOf(hasFailed(ended) ? (ended.message ?? ended.reason ?? ended.verdict) : null) +
-    '}'
-  );
+  writeHead(out, ids.traceId, begun.spanId!, ids.spanId, LOCAL_PARENT);
+  times.write(out, ended.at - ended.durationMs, ended.at);
+  out
+    .constant(constants)
+    .number('firstChunk', seconds(ended.firstContentMs))
+    .number('inputTokens', usage?.inputTokens)
+    .number('outputTokens', usage?.outputTokens)
+    .number('cacheReadTokens', usage?.cachedInputTokens)
+    .number('cacheWriteTokens', usage?.cacheWriteTokens)
+    .number('reasoningTokens', usage?.reasoningTokens)
+    .number('credential', begun.credential)
+    .number('queueMs', begun.queuedMs)
+    .text('upstreamRequestId', ended.upstreamRequestId)
+    .number('costUsd', ended.costUsd);
+  writeStatus(out, hasFailed(ended) ? (ended.message ?? ended.reason ?? ended.verdict) : null);
+  out.constant(SPAN_END);
 }
 
 function hasFailed({ verdict }: AttemptEndEvent): boolean {
@@ -220,7 +221,7 @@ function isSameAttempt(a: AttemptFacts, b: AttemptFacts): boolean {
   );
 }
 
-function attemptConstants({ received, begun, ended, isRetry, isCommitted, provider }: AttemptFacts): string {
+function attemptConstants({ received, begun, ended, isRetry, isCommitted, provider }: AttemptFacts): Buffer {
   const { kind, address, port } = provider;
   const operation = OPERATION_NAMES[received.operation];
   const model = begun.target.slice(begun.provider.length + 1);
@@ -244,7 +245,7 @@ function attemptConstants({ received, begun, ended, isRetry, isCommitted, provid
     .put('failure', ended.failure)
     .put('phase', ended.phase)
     .put('quality', ended.quality);
-  return middleText(`${operation} ${model}`, CLIENT, attributes);
+  return middleOf(`${operation} ${model}`, CLIENT, attributes);
 }
 
 function errorTypeOf(ended: AttemptEndEvent): string | null {
@@ -252,34 +253,51 @@ function errorTypeOf(ended: AttemptEndEvent): string | null {
   return ended.failure === 'status' ? String(ended.status) : (ended.failure ?? ended.reason);
 }
 
-function headOf(traceId: string, spanId: string, parentId: string | null, flags: number): string {
-  const parent = parentId === null ? '' : `","parentSpanId":"${parentId}`;
-  return `{"traceId":"${traceId}","spanId":"${spanId}${parent}","flags":${flags}`;
+const COMMA = Buffer.from(',');
+const TRACE_ID = Buffer.from('{"traceId":"');
+const SPAN_ID = Buffer.from('","spanId":"');
+const PARENT_ID = Buffer.from('","parentSpanId":"');
+const FLAGS = Buffer.from('","flags":');
+const STATUS_UNSET = Buffer.from('],"status":{}');
+const STATUS_ERROR = Buffer.from(`],"status":{"code":${ERROR},"message":`);
+const SPAN_END = Buffer.from('}');
+const EVENTS = Buffer.from(',"events":[{"timeUnixNano":');
+const NEXT_EVENT = Buffer.from('},{"timeUnixNano":');
+const EVENTS_END = Buffer.from('}]}');
+
+function writeHead(out: ByteText, traceId: string, spanId: string, parentId: string | null, flags: number): void {
+  out.constant(TRACE_ID).ascii(traceId).constant(SPAN_ID).ascii(spanId);
+  if (parentId !== null) out.constant(PARENT_ID).ascii(parentId);
+  out.constant(FLAGS).ascii(String(flags));
 }
 
 /** Name, kind and the first attributes; more may follow. */
-function middleText(name: string, kind: number, attributes: AttributeText): string {
-  return joined(',"name":', quoted(name), ',"kind":', String(kind), ',"attributes":[', attributes.text);
+function middleOf(name: string, kind: number, attributes: AttributeText): Buffer {
+  return Buffer.from(`,"name":${quoted(name)},"kind":${kind},"attributes":[${attributes.text}`);
 }
 
 /** The end of the attributes. `error`: the message of a failed span; null: the status is unset. */
-function endOf(error: string | null): string {
-  return error === null ? '],"status":{}' : `],"status":{"code":${ERROR},"message":${quoted(error)}}`;
+function writeStatus(out: ByteText, error: string | null): void {
+  if (error === null) out.constant(STATUS_UNSET);
+  else out.constant(STATUS_ERROR).quoted(error).constant(SPAN_END);
 }
 
 /** Waits, notes and the start of the response, and the end of the span. Attempts are spans. */
-function eventsOf(trace: Trace, times: SpanTimes): string {
-  let text = '';
+function writeEvents(out: ByteText, trace: Trace, times: SpanTimes): void {
+  let isFirst = true;
   for (const event of trace.events) {
     const found = spanEvent(event);
     if (found === null) continue;
-    text += `${text === '' ? ',"events":[' : ','}{"timeUnixNano":${times.at(event.at)},${found}}`;
+    out.constant(isFirst ? EVENTS : NEXT_EVENT);
+    times.writeInstant(out, event.at);
+    out.constant(found);
+    isFirst = false;
   }
-  return text === '' ? '}' : `${text}]}`;
+  out.constant(isFirst ? SPAN_END : EVENTS_END);
 }
 
 /** Name and attributes; null: not an event of the span. */
-function spanEvent(event: RequestScopedEvent): string | null {
+function spanEvent(event: RequestScopedEvent): Buffer | null {
   switch (event.type) {
     case 'queued':
       return eventText(NAMES.queuedEvent, new AttributeText().putText('blockers', event.blockers.map(blockerText).join('; ')));
@@ -297,14 +315,17 @@ function spanEvent(event: RequestScopedEvent): string | null {
 const committedText = createMemory(
   ({ target }: CommittedEvent) => target,
   (a, b) => a.attempt === b.attempt && a.target === b.target,
-  ({ attempt, target }) => joined(eventText(NAMES.committedEvent, new AttributeText().put('attempt', attempt).putText('target', target))),
+  ({ attempt, target }) => eventText(NAMES.committedEvent, new AttributeText().put('attempt', attempt).putText('target', target)),
 );
 
-function eventText(name: string, attributes: AttributeText): string {
-  return `"name":"${name}","attributes":[${attributes.text}]`;
+function eventText(name: string, attributes: AttributeText): Buffer {
+  return Buffer.from(`,"name":"${name}","attributes":[${attributes.text}]`);
 }
 
 const MICROS_PER_SECOND = 1_000_000;
+const START_TIME = Buffer.from(',"startTimeUnixNano":');
+const END_TIME = Buffer.from(',"endTimeUnixNano":');
+const NANOS_END = Buffer.from('000"');
 
 /** Instants as strings, like all 64-bit integers of the format; precise to the microsecond. The text of the last second is cached. */
 class SpanTimes {
@@ -318,18 +339,25 @@ class SpanTimes {
     this.#zeroMs = startedEpochMs - received.at;
   }
 
-  at(instant: number): string {
+  writeInstant(out: ByteText, instant: number): void {
     const micros = Math.round((this.#zeroMs + instant) * 1_000);
     const second = Math.floor(micros / MICROS_PER_SECOND);
     if (second !== this.#second) [this.#second, this.#text] = [second, `"${second}`];
-    return `${this.#text}${String(micros - second * MICROS_PER_SECOND).padStart(6, '0')}000"`;
+    out
+      .ascii(this.#text)
+      .digits(micros - second * MICROS_PER_SECOND, 6)
+      .constant(NANOS_END);
   }
 
-  from(start: number, end: number): string {
-    return `,"startTimeUnixNano":${this.at(start)},"endTimeUnixNano":${this.at(end)}`;
+  write(out: ByteText, start: number, end: number): void {
+    out.constant(START_TIME);
+    this.writeInstant(out, start);
+    out.constant(END_TIME);
+    this.writeInstant(out, end);
   }
 }
 
+/** To the microsecond, as instants. */
 function seconds(ms: number | null): number | null {
-  return ms === null ? null : ms / 1_000;
+  return ms === null ? null : Math.round(ms * 1_000) / MICROS_PER_SECOND;
 }
