@@ -107,6 +107,7 @@ const ownsTimeOrChance = new Set([
   'src/gateway/system-clock.ts',
   'src/gateway/system-random.ts',
   'src/storm/system.ts',
+  'src/transport/turn-end.ts', // the turn of real sockets
   'src/testing/manual-clock.ts', // lets real I/O take its turn between two virtual instants
 ]);
 const timeOrChance =
