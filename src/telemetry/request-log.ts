@@ -97,7 +97,7 @@ export function createRequestLog({ sink, path, clock, log, captures, redact }: R
     onRecovered: (dropped) => log.warn({ path, dropped }, `the request log lost ${dropped} records`),
   });
   /** Requests that ended in this turn of the event loop, in which the end of their responses may still be written. */
-  let ended: (() => void)[] = [];
+  const ended: (() => void)[] = [];
   let timer: Timer | null = null;
 
   function pushEnded(): void {

@@ -200,7 +200,7 @@ describe('telemetry.requests.bodies', () => {
   });
 
   it('records a stream whose caller left, as far as it went', async (t) => {
-    const world = await start(t, { prompts: false, storm: { timing: { tokensPerSecond: 200, eventsPerPacket: 1 } } as never });
+    const world = await start(t, { prompts: false, storm: { timing: { tokensPerSecond: 200, eventsPerPacket: 1 } } });
     const leaving = new AbortController();
     const [path, body] = bodyOf('openai', `echo ${'wave '.repeat(400)}`, true);
     const response = await world.post(path, body, { headers: KEYS, signal: leaving.signal });
@@ -225,7 +225,7 @@ describe('telemetry.requests.bodies', () => {
 describe('keys in prompts and bodies', () => {
   for (const stream of [false, true]) {
     it(`are masked in everything that is written, ${stream ? 'streamed in parts' : 'plain'}`, async (t) => {
-      const world = await start(t, { storm: { timing: { eventsPerPacket: 1 } } as never });
+      const world = await start(t, { storm: { timing: { eventsPerPacket: 1 } } });
       for (const protocol of ['openai', 'anthropic', 'gemini'] as const) {
         await world.say(protocol, `echo my key is ${PASTED} and not ${CLIENT_KEY} or ${PROVIDER_KEY} ok`, stream);
       }

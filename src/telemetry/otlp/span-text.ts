@@ -11,7 +11,7 @@ import { blockerText } from '../log-lines.ts';
 import { createMemory } from '../last-text.ts';
 import type { RequestScopedEvent, Trace } from '../traces.ts';
 import { AttributeText, quoted } from './attribute-text.ts';
-import { ByteText } from './byte-text.ts';
+import type { ByteText } from './byte-text.ts';
 import { NAMES, OPERATION_NAMES, PROVIDER_NAMES } from './names.ts';
 
 /** Values of the protocol's enumerations. */
