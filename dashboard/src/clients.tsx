@@ -3,7 +3,9 @@ import type { ClientActivity, ClientLimit, OperatorStatus } from './frames.ts';
 import { model } from './store.ts';
 import { shownCost } from './target-rows.ts';
 
-const shownMax = 12;
+const shownMax = 50;
+/** A budget with this part left, or less, is marked. */
+const lowShare = 0.1;
 
 interface ClientRow extends ClientActivity {
   readonly limits: readonly ClientLimit[];
@@ -45,33 +47,55 @@ export function Clients() {
           <tbody>
             {rows.slice(0, shownMax).map((row) => (
               <tr key={row.client}>
-                <th scope="row" class="cut">
+                <th scope="row" class="cut" title={row.client}>
                   {row.client}
                 </th>
                 <td class="number">{count(row.requests)}</td>
                 <td class={row.failed > 0 ? 'number text-bad' : 'number'}>{count(row.failed)}</td>
                 <td class={row.refused > 0 ? 'number text-warn' : 'number'}>{count(row.refused)}</td>
-                <td>{row.limits.length === 0 ? <span class="muted">none</span> : row.limits.map(limitText).join(', ')}</td>
+                <td>
+                  {row.limits.length === 0 ? (
+                    <span class="muted">none</span>
+                  ) : (
+                    row.limits.map((limit) => limitItem(limit, row.overBudget > 0))
+                  )}
+                </td>
                 {hasCost && <td class="number">{row.costUsd === null ? '–' : dollars(row.costUsd)}</td>}
               </tr>
             ))}
           </tbody>
         </table>
+        {rows.length > shownMax && <p class="muted">{count(rows.length - shownMax)} more clients with fewer requests</p>}
       </div>
     </section>
   );
 }
 
+function limitItem(limit: ClientLimit, isOverBudget: boolean) {
+  const isLow = limit.kind === 'budget' && (isOverBudget || limit.available <= limit.limit * lowShare);
+  return (
+    <span key={limit.kind} class={isLow ? 'item text-warn strong' : 'item'}>
+      {limitText(limit)}
+    </span>
+  );
+}
+
 function limitText({ kind, limit, available }: ClientLimit): string {
   if (kind === 'budget') return `${dollars(Math.max(0, limit - available))} / ${dollars(limit)} budget`;
-  return `${count(Math.max(0, limit - available))} / ${count(limit)} ${kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase()}`;
+  return `${count(Math.max(0, limit - available))} / ${count(limit)} ${shortKind(kind)}`;
+}
+
+/** `req/min`, `input tok/day`, as for targets. */
+function shortKind(kind: string): string {
+  const words = kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase();
+  return words.replace('requests', 'req').replace('tokens', 'tok').replace(/ per /, '/').replace('minute', 'min').replace('second', 's');
 }
 
 function join(clients: readonly ClientActivity[], { clientLimits: limits, costToday }: OperatorStatus): ClientRow[] {
   const names = [...new Set([...clients.map(({ client }) => client), ...limits.map(({ client }) => client)])];
   return names
     .map((client) => {
-      const activity = clients.find((one) => one.client === client) ?? { client, requests: 0, failed: 0, refused: 0 };
+      const activity = clients.find((one) => one.client === client) ?? { client, requests: 0, failed: 0, refused: 0, overBudget: 0 };
       const costUsd = shownCost(costToday.byClient.find((one) => one.client === client));
       return { ...activity, limits: limits.filter((one) => one.client === client), costUsd };
     })

@@ -105,7 +105,7 @@ function Row({ request }: { request: RequestSummary | null }) {
     <tr class={openRequest.value === request.id ? 'chosen' : undefined} onClick={() => (openRequest.value = request.id)}>
       <td class="mono">{clockSecond(Date.parse(request.startedAt))}</td>
       <td class={`state ${toneOf(request)}`}>
-        <button type="button" class="link-button" onKeyDown={moveFocus}>
+        <button type="button" class="link-button" title={code ?? undefined} onKeyDown={moveFocus}>
           <i class="dot" />{' '}
           {outcome === 'success'
             ? request.fallback === null
@@ -120,7 +120,9 @@ function Row({ request }: { request: RequestSummary | null }) {
       <td class="cut" title={request.model}>
         {request.model}
       </td>
-      <td class="cut wide-only">{request.client}</td>
+      <td class="cut wide-only" title={request.client}>
+        {request.client}
+      </td>
       <td class="cut" title={request.target ?? undefined}>
         {request.target ?? '–'}
         {request.fallback !== null && <span class="muted"> ({request.fallback.replaceAll('_', ' ')})</span>}

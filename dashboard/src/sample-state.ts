@@ -22,6 +22,8 @@ export function stateWith(
     phase?: FeedState['phase'];
     costToday?: OperatorStatus['costToday'];
     endings?: OperatorStatus['endings'];
+    clients?: FeedState['clients'];
+    clientLimits?: OperatorStatus['clientLimits'];
   } = {},
 ): FeedState {
   return {
@@ -31,14 +33,14 @@ export function stateWith(
     facts: {},
     rates: { seconds: 10, received: 0, succeeded: 0, failed: 0, refused: 0, cancelled: 0, attempts: 0 },
     targets: change.activity ?? [],
-    clients: [],
+    clients: change.clients ?? [],
     running: [],
     status: {
       simulated: false,
       queue: { waiting: 0, waitingByPriority: {}, inFlight: 0, heldBytes: 0, oldestMs: 0, groups: [], others: 0, ...change.queue },
       targets: change.targets ?? [],
       unshownTargets: 0,
-      clientLimits: [],
+      clientLimits: change.clientLimits ?? [],
       costToday: change.costToday ?? { usd: 0, unpricedCalls: 0, byTarget: [], byClient: [] },
       endings: change.endings ?? [],
     },

@@ -118,3 +118,25 @@ test('models that end within a month are named last, the nearest first', () => {
     'the model of north/writer is shut down on 2026-12-20; its successor is writer-2',
   ]);
 });
+
+const budgetOf = (client: string, available: number) => ({ client, kind: 'budget', limit: 10, available });
+const overBudget = (client: string, refused: number) => ({ client, requests: refused + 1, failed: 0, refused, overBudget: refused });
+
+test('a spent budget is named with the requests it refuses; what fails more often comes first', () => {
+  const alone = sentence(
+    { clientLimits: [budgetOf('web', 0.2)], clients: [overBudget('web', 120)], targets: [target()] },
+    { received: 130, succeeded: 10, refused: 120 },
+  );
+  assert.deepEqual([alone.tone, alone.headline], ['bad', '120 requests refused in 5 minutes: the budget of client web is spent.']);
+  const both = sentence({ clients: [overBudget('web', 20)], targets: [target()], activity: [failing] });
+  assert.match(both.headline, /^north\/writer is failing/);
+  assert.deepEqual(both.others, ['20 requests refused in 5 minutes: the budget of client web is spent']);
+});
+
+test('several spent budgets are one cause, and a budget that is nearly spent is mentioned', () => {
+  const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, overBudget: 0 };
+  const several = sentence({ clients: [overBudget('web', 2), overBudget('bot', 7), limited], targets: [target()] });
+  assert.equal(several.headline, '9 requests refused in 5 minutes: the budgets of client bot and 1 other are spent.');
+  const nearly = sentence({ clientLimits: [budgetOf('rich', 5), budgetOf('app', 0.7)], targets: [target()] }, good);
+  assert.deepEqual([nearly.tone, nearly.headline], ['warn', 'Budget of client app is 93 % spent.']);
+});

@@ -15,6 +15,11 @@ const errorShareQuiet = 0.01;
 const waitQuietMs = 2_000;
 /** A pause that ends within this time is shown as a duration, a later one as a time of day. */
 const soonMs = 60_000;
+/** A budget with this part left, or less, is mentioned. */
+const budgetLowShare = 0.1;
+const budgetWeightMax = 2_500;
+/** Longer names of clients are cut, so that the rest of the sentence stays visible. */
+const nameLengthMax = 32;
 const othersShown = 3;
 const endShownDays = 30;
 
@@ -29,7 +34,7 @@ export interface Sentence {
 }
 
 interface Trouble {
-  readonly kind: 'target' | 'queue';
+  readonly kind: 'target' | 'queue' | 'budget';
   readonly tone: Tone;
   /** Larger weights come first. */
   readonly weight: number;
@@ -39,7 +44,7 @@ interface Trouble {
 export function sentenceOf(state: FeedState, points: readonly Point[], rows: readonly TargetRow[]): Sentence {
   const callers = impactOf(state, points);
   const isWaiting = state.status.queue.waiting > 0;
-  const troubles = [...rows.map((row) => troubleOf(row, state.at, isWaiting)), queueTrouble(state)]
+  const troubles = [...rows.map((row) => troubleOf(row, state.at, isWaiting)), queueTrouble(state), budgetTrouble(state)]
     .filter((trouble) => trouble !== null)
     .toSorted((a, b) => b.weight - a.weight);
   if (state.phase === 'draining') {
@@ -151,6 +156,34 @@ function queueTrouble({ status }: FeedState): Trouble | null {
     weight: 200,
     text: `${plural(waiting, 'request waits', 'requests wait')}, the longest for ${duration(oldestMs)}`,
   };
+}
+
+/** Clients whose requests are refused because their budgets are spent; otherwise the budget that is nearest to it. */
+function budgetTrouble({ clients, status }: FeedState): Trouble | null {
+  const [first, ...others] = clients.filter(({ overBudget }) => overBudget > 0).toSorted((a, b) => b.overBudget - a.overBudget);
+  if (first !== undefined) {
+    const refused = others.reduce((sum, { overBudget }) => sum + overBudget, first.overBudget);
+    const whose =
+      others.length === 0
+        ? `the budget of client ${cut(first.client)} is`
+        : `the budgets of client ${cut(first.client)} and ${plural(others.length, 'other')} are`;
+    const text = `${plural(refused, 'request')} refused in 5 minutes: ${whose} spent`;
+    return { kind: 'budget', tone: 'warn', weight: 3_000 + Math.min(refused, budgetWeightMax), text };
+  }
+  const [low] = status.clientLimits
+    .filter(({ kind, limit, available }) => kind === 'budget' && available <= limit * budgetLowShare)
+    .toSorted((a, b) => a.available / a.limit - b.available / b.limit);
+  if (low === undefined) return null;
+  return {
+    kind: 'budget',
+    tone: 'warn',
+    weight: 40,
+    text: `Budget of client ${cut(low.client)} is ${percent(1 - low.available / low.limit)} spent`,
+  };
+}
+
+function cut(name: string): string {
+  return name.length <= nameLengthMax ? name : `${name.slice(0, nameLengthMax - 1)}…`;
 }
 
 function until(waitMs: number | null, now: number): string {

@@ -5,6 +5,8 @@ import { duration } from './format.ts';
 /** A target is failing from this share of failed calls, given the minimum number of calls. */
 const failingShare = 0.1;
 const failingCalls = 5;
+/** Fewer failures may be chance. */
+const failingFailures = 3;
 
 export interface LimitUse {
   readonly label: string;
@@ -52,7 +54,7 @@ export function targetRows(state: FeedState): TargetRow[] {
 }
 
 export function isFailing({ calls, failed }: Pick<TargetRow, 'calls' | 'failed'>): boolean {
-  return calls >= failingCalls && failed / calls >= failingShare;
+  return calls >= failingCalls && failed >= failingFailures && failed / calls >= failingShare;
 }
 
 /** In US dollars; null: unknown, or nothing was billed. */
@@ -96,7 +98,7 @@ type Condition = Pick<TargetRow, 'tone' | 'state' | 'detail' | 'waitMs'>;
 
 function stateOf(statuses: readonly TargetStatus[], calls: number, failed: number, limits: readonly LimitUse[]): Condition {
   const { breaker } = statuses[0]!;
-  if (breaker.state === 'isolated') return { tone: 'warn', state: 'isolated', detail: 'by an operator, until reset', waitMs: null };
+  if (breaker.state === 'isolated') return { tone: 'warn', state: 'isolated', detail: 'until reset', waitMs: null };
   if (breaker.state === 'open') {
     const waitMs = breaker.openForMs;
     return { tone: 'bad', state: 'breaker open', detail: waitMs === null ? null : `probe in ${duration(waitMs)}`, waitMs };

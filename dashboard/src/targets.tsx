@@ -1,3 +1,4 @@
+import { signal } from '@preact/signals';
 import type { ModelEnd } from './frames.ts';
 import { count, dollars, durationOrDash, percent } from './format.ts';
 import { model, rows } from './store.ts';
@@ -5,8 +6,19 @@ import { changeLabels, Confirm, problem, pendingChange, type PendingChange } fro
 import { Limit, Strip } from './target-cells.tsx';
 import { isFailing, type TargetRow } from './target-rows.ts';
 
+/** With more targets, the idle ones are folded. */
+const unfoldedMax = 12;
+const showsIdle = signal(false);
+/** Targets that were busy while the page is open, in that order: they stay where they are, and further ones follow them. */
+const wereBusy = new Set<string>();
+
 export function Targets() {
-  const all = rows.value;
+  const known = rows.value;
+  for (const { name, state } of known) if (state !== 'idle') wereBusy.add(name);
+  const busy = [...wereBusy].flatMap((name) => known.find((row) => row.name === name) ?? []);
+  const idle = known.length - busy.length;
+  const isFolded = known.length > unfoldedMax && idle > 0;
+  const all = isFolded && !showsIdle.value ? busy : known;
   const unshown = model.value.state?.status.unshownTargets ?? 0;
   const hasCost = all.some(({ costUsd }) => costUsd !== null);
   return (
@@ -57,7 +69,12 @@ export function Targets() {
           </tbody>
         </table>
       </div>
-      {all.length === 0 && <p class="empty">No targets yet: a target appears with the first request for its model.</p>}
+      {isFolded && (
+        <button type="button" class="quiet" aria-expanded={showsIdle.value} onClick={() => (showsIdle.value = !showsIdle.value)}>
+          {showsIdle.value ? 'Hide' : 'Show'} {idle === 1 ? '1 idle target' : `${count(idle)} idle targets`}
+        </button>
+      )}
+      {known.length === 0 && <p class="empty">No targets yet: a target appears with the first request for its model.</p>}
       <Confirm />
     </section>
   );
@@ -67,10 +84,10 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
   const failing = isFailing(row);
   return (
     <tr class={`state-${row.tone}`}>
-      <th scope="row">
+      <th scope="row" aria-label={labelOf(row)}>
         <span class="name" title={row.name}>
           <span class="muted">{row.provider}/</span>
-          {row.model}
+          <span>{row.model}</span>
         </span>
         {row.keys > 1 && <span class="sub">{row.keys} keys</span>}
         {row.end !== null && (
@@ -123,6 +140,11 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
       </td>
     </tr>
   );
+}
+
+/** The provider and the model are boxes of their own; read aloud they are one name. */
+function labelOf({ name, keys, end }: TargetRow): string {
+  return `${name}${keys > 1 ? `, ${keys} keys` : ''}${end === null ? '' : `, ${endText(end)}`}`;
 }
 
 function endText({ endsOn, daysLeft, successor }: ModelEnd): string {

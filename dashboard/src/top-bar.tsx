@@ -21,7 +21,7 @@ export function TopBar() {
       </h1>
       <p class="facts">
         {state?.status.simulated === true && <span class="badge warn">simulated</span>}
-        {facts['version'] !== undefined && <span>{facts['version']}</span>}
+        {facts['version'] !== undefined && <span class="roomy-only">{facts['version']}</span>}
         {state !== null && <span>up {duration(state.at - state.startedAt)}</span>}
         {facts['store'] !== undefined && <span class="wide-only">store {facts['store'].split(':')[0]}</span>}
       </p>

@@ -137,6 +137,10 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     requests: config.telemetry.requests,
     clock: systemClock,
     secrets: config.secrets,
+    captures: {
+      prompt: (requestId) => gateway.captures.prompt(requestId),
+      bodies: (requestId) => gateway.captures.bodies(requestId),
+    },
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),

@@ -178,6 +178,8 @@ export interface FinishedEvent extends RequestEvent {
   readonly costUsd: number | null;
   /** The part of usage and cost without a response to the caller; absent: none. */
   readonly wasted?: Wasted;
+  /** Of an error that Breakwater returned, as the caller received it; absent: none. */
+  readonly message?: string;
   /** Absent: none. */
   readonly calls?: readonly PaidCall[];
 }
@@ -200,6 +202,8 @@ export interface RejectedEvent extends RequestEvent {
   /** Null: not known at the rejection. */
   readonly model: string | null;
   readonly client: string | null;
+  /** Absent: traces are off. */
+  readonly trace?: TraceIds;
 }
 
 /** A target's breaker changed its state. */

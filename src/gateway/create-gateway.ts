@@ -12,9 +12,8 @@ import type { Jobs } from '../jobs/jobs.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import { judge } from '../policy/verdict.ts';
 import { ResponseCache } from '../pipeline/sharing/response-cache.ts';
-import { Admission } from '../pipeline/admission/admission.ts';
+import { Admission, type RouteApplicant } from '../pipeline/admission/admission.ts';
 import { maskFailure } from '../pipeline/attempt/response-mask.ts';
-import type { RouteApplicant } from '../pipeline/admission/admission.ts';
 import { serves } from '../pipeline/conversion/capability.ts';
 import { confirmSuspicion } from '../pipeline/retry/credential-blame.ts';
 import type { PipelineEngine } from '../pipeline/engine.ts';
@@ -25,8 +24,7 @@ import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import { errorResponse } from '../pipeline/delivery/error-response.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
-import { holderOf } from '../pipeline/request/gateway-request.ts';
-import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
+import { holderOf, type GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ModelReply, ModelQuery } from '../pipeline/request/model-query.ts';
 import { askModel } from '../pipeline/nested-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
@@ -43,6 +41,7 @@ import { LocalTransport } from '../transport/local/local-transport.ts';
 import { SigningTransport } from '../transport/signing-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createHttpTransport } from '../transport/http-transport.ts';
+import { BodyCaptures } from './captured-bodies.ts';
 import { limitsInUse, makeClients } from './client-limits.ts';
 import { isBufferShared, originsOf } from './config-facts.ts';
 import { longModelNameError, MODEL_LENGTH_MAX, shuttingDownError, unknownModelError } from './gateway-errors.ts';
@@ -67,7 +66,7 @@ import { schedulerOptions } from './scheduler-options.ts';
 import { configuredLevels, queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { resetTargetState } from './reset-target-state.ts';
 import { TargetRegistry } from './targets.ts';
-import { createRequestTracer } from './trace-requests.ts';
+import { createRequestTracer, type RequestTracer } from './trace-requests.ts';
 
 export interface CreateGatewayOptions {
   readonly config: Config;
@@ -112,6 +111,7 @@ class RunningGateway implements Gateway {
   readonly #targets: TargetRegistry;
   readonly #lists: ProviderLists;
   readonly #checks = new QualityChecks();
+  readonly captures = new BodyCaptures(() => this.#config);
   readonly #saved: SavedState;
   readonly money: Money;
   readonly #fleet: Fleet | null;
@@ -119,7 +119,7 @@ class RunningGateway implements Gateway {
   readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
   readonly #transport: LocalTransport;
-  readonly #trace: (request: GatewayRequest) => GatewayRequest;
+  readonly tracer: RequestTracer;
   #config: Config;
   #routes: Routes;
   #clients: Clients;
@@ -139,7 +139,7 @@ class RunningGateway implements Gateway {
     this.#random = random;
     this.#store = store;
     this.#config = config;
-    this.#trace = createRequestTracer(random, () => this.#config);
+    this.tracer = createRequestTracer(random, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
     this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
@@ -240,11 +240,11 @@ class RunningGateway implements Gateway {
     }
     if (route === null) return this.#refuse(request, sink, unknownModelError(model));
     // Where clients are configured, the caller's credential is a Breakwater key and must never reach a provider.
-    const own = this.#trace(this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request);
+    const own = this.tracer.trace(request, this.#config.clients.length > 0 ? null : request.callerCredential);
     const refused = this.money.refusal(own);
     if (refused !== null) return this.#refuse(own, sink, refused);
     const allowed = this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder));
-    await runRequest(this.#engine, own, allowed, sink);
+    await runRequest(this.#engine, own, allowed, this.captures.begin(own, sink));
     this.#notifyIdle();
   }
 
@@ -325,6 +325,7 @@ class RunningGateway implements Gateway {
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
+    this.money.clients.showOnly(next.clients);
     this.#limits.showOnly(limitsInUse(next, this.#limits, this.#targets.all()));
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
@@ -332,6 +333,7 @@ class RunningGateway implements Gateway {
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
+    await this.money.clients.load();
   }
 
   #warn(message: string): void {
@@ -377,10 +379,9 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
-    const { id, method, path, dialect, facts, client, program = null } = request;
-    const { operation, model } = facts;
-    const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation, model, client: client.name };
-    this.events.emit(rejectedEvent(id, this.clock.now(), error, asked));
+    const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
+    const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
+    this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, client: client.name, trace }));
     const { status, headers, body } = errorResponse(dialect.error, error, id, program);
     sink.head(status, this.#engine.simulated ? [...headers, 'x-breakwater-simulated', 'true'] : headers);
     sink.end(body);

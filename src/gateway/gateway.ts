@@ -1,5 +1,6 @@
 import type { Money } from './money/money.ts';
 import type { FleetView } from '../cluster/fleet.ts';
+import type { Captures } from '../core/captures.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
@@ -14,6 +15,7 @@ import type { Config } from './config/index.ts';
 import type { LearnedStatus } from './learning.ts';
 import type { ConversationHistory } from './response-history.ts';
 import type { ResponseStore } from './response-store.ts';
+import type { RequestTracer } from './trace-requests.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 
 /** A configured client: its rights, in addition to its limits. */
@@ -112,6 +114,10 @@ export interface Gateway {
   readonly jobs: Jobs | null;
   /** The instances that share the store; null: the store is not shared. */
   readonly fleet: FleetView | null;
+  /** Begins and continues traces. */
+  readonly tracer: RequestTracer;
+  /** Prompts and bodies, where the config asks for them. */
+  readonly captures: Captures;
   /** Usage, costs, budgets. */
   readonly money: Money;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */

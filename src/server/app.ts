@@ -71,8 +71,11 @@ export function createApp(options: AppOptions): App {
       const { clock, events } = options.gateway;
       const id = state.nextId();
       const error = brokenError(status, message);
-      const head = { method: '', path: '', protocol: 'openai', client: null } as const;
-      if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, rejectedByHead(head)));
+      if (!hasLeft) {
+        const trace = options.gateway.tracer.idsOf(undefined);
+        const head = { method: '', path: '', protocol: 'openai', client: null, trace } as const;
+        events.emit(rejectedEvent(id, clock.now(), error, rejectedByHead(head)));
+      }
       return errorResponse(ERRORS.openai, error, id, null);
     },
     startDraining() {

@@ -137,6 +137,7 @@ async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gate
     requests,
     clock,
     secrets: config.secrets,
+    captures: gateway.captures,
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, false),
     isConfiguredModel: (model) => gateway.isListed(model),

@@ -154,7 +154,8 @@ export class Call implements ByteCharge {
     const { events, clock } = this.gateway;
     const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
     const { method } = this.exchange;
-    const head = { method, path, protocol: this.protocol, client: this.client?.name ?? null };
+    const trace = this.gateway.tracer.idsOf(this.exchange.header('traceparent'));
+    const head = { method, path, protocol: this.protocol, client: this.client?.name ?? null, trace };
     events.emit(rejectedEvent(this.id, clock.now(), error, rejectedByHead(head)));
   }
 

@@ -69,4 +69,5 @@ const reasonTexts: Partial<Record<Reason, string>> = {
   open: 'circuit breaker open',
   deadline: 'deadline too close',
   quality: 'failed a quality check',
+  budget: "over the client's budget",
 };

@@ -31,9 +31,10 @@ export function createModelCleaner(secrets: readonly string[]): Redact {
 export function cleanEvent(event: BreakwaterEvent, redact: Redact, cleanModel: Redact): BreakwaterEvent {
   switch (event.type) {
     case 'received':
+      return withCleanModel(event, cleanModel);
     case 'finished': {
-      const model = cleanModel(event.model);
-      return model === event.model ? event : { ...event, model };
+      const cleaned = withCleanModel(event, cleanModel);
+      return cleaned.message === undefined ? cleaned : { ...cleaned, message: redact(cleaned.message) };
     }
     case 'rejected':
       return {
@@ -57,4 +58,9 @@ export function cleanEvent(event: BreakwaterEvent, redact: Redact, cleanModel: R
     default:
       return event;
   }
+}
+
+function withCleanModel<E extends { readonly model: string }>(event: E, cleanModel: Redact): E {
+  const model = cleanModel(event.model);
+  return model === event.model ? event : { ...event, model };
 }

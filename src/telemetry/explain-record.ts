@@ -93,5 +93,6 @@ function finishedOf(record: RequestRecord): FinishedEvent {
     usage: record.usage,
     costUsd: record.costUsd,
     ...(record.wasted !== undefined && { wasted: record.wasted }),
+    ...(record.error !== undefined && { message: record.error }),
   };
 }

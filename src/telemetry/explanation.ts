@@ -235,11 +235,11 @@ function backoffStep(event: BackoffEvent, at: At): Step {
 
 function finishedStep(finished: FinishedEvent, atMs: number): Step {
   const tone = finished.outcome === 'success' ? 'good' : finished.outcome === 'cancelled' ? 'neutral' : 'bad';
-  const text =
-    finished.code === null
-      ? `${finished.outcome}, status ${finished.status}`
-      : `${finished.outcome}, status ${finished.status} (${finished.code})`;
-  return { kind: 'finished', fromMs: atMs, toMs: null, tone, text };
+  const { outcome, status, code, message } = finished;
+  const result = `${outcome}, status ${status}${code === null ? '' : ` (${code})`}`;
+  // The message of `all_targets_failed` repeats the attempts.
+  const why = message === undefined || code === 'all_targets_failed' ? '' : `: ${message}`;
+  return { kind: 'finished', fromMs: atMs, toMs: null, tone, text: `${result}${why}` };
 }
 
 function receivedText({ client, priority, deadlineMs, inputTokens }: ReceivedEvent): string {

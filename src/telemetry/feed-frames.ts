@@ -58,6 +58,8 @@ export interface ClientActivity {
   readonly requests: number;
   readonly failed: number;
   readonly refused: number;
+  /** Those of `refused` whose budget was spent. */
+  readonly overBudget: number;
 }
 
 /** Totals over about ten seconds: whole intervals, including the current one. */

@@ -1,5 +1,6 @@
 import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
+import { createMemory, joined } from './last-text.ts';
 
 /** Log levels; at `debug` every event is logged. */
 export type LineLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -108,27 +109,8 @@ function asLogged(_name: string, value: unknown): unknown {
 // Values from the program's own lists are inserted unescaped; all other text is escaped. V8 keeps a concatenated line as a tree of its parts
 // until it is written, and each part costs then: hence few and long parts, and the cache of the part shared with the previous line.
 
-/** Maximum number of targets with a cached last line. */
-const rememberedMax = 100;
-
-/** Caches the result of `make` for a target's last event, until a different one follows. */
-function createMemory<E extends { readonly target: string | null }>(
-  isSame: (a: E, b: E) => boolean,
-  make: (event: E) => string,
-): (event: E) => string {
-  const memory = new Map<string | null, { event: E; text: string }>();
-  return (event) => {
-    const held = memory.get(event.target);
-    if (held !== undefined && isSame(held.event, event)) return held.text;
-    if (memory.size >= rememberedMax) memory.clear();
-    const text = make(event);
-    memory.set(event.target, { event, text });
-    return text;
-  };
-}
-
 function createAttemptFields(): (event: AttemptEndEvent) => string {
-  const middleOf = createMemory(isSameAttempt, attemptMiddle);
+  const middleOf = createMemory<AttemptEndEvent>(({ target }) => target, isSameAttempt, attemptMiddle);
   return (event) => {
     return (
       `,"event":"attempt_end","requestId":"${escaped(event.requestId)}` +
@@ -165,11 +147,12 @@ function attemptMiddle(event: AttemptEndEvent): string {
 }
 
 function createFinishedFields(): (event: FinishedEvent) => string {
-  const middleOf = createMemory(isSameRequest, finishedMiddle);
+  const middleOf = createMemory<FinishedEvent>(({ target }) => target, isSameRequest, finishedMiddle);
   return (event) => {
     return (
       `,"event":"finished","requestId":"${escaped(event.requestId)}` +
       middleOf(event) +
+      (event.message === undefined ? '' : `,"error":"${escaped(event.message)}"`) +
       figure('queueMs', tenths(event.queueMs)) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
@@ -207,11 +190,6 @@ function finishedMiddle(event: FinishedEvent): string {
     event.fallback === null ? '' : `,"fallback":"${event.fallback}"`,
     event.cache === null ? '' : `,"cache":"${event.cache}"`,
   );
-}
-
-/** A flat string, unlike the result of a concatenation. */
-function joined(...pieces: string[]): string {
-  return pieces.join('');
 }
 
 function times({ durationMs, firstContentMs }: AttemptEndEvent | FinishedEvent): string {

@@ -27,6 +27,7 @@ class ClientPart {
   requests = 0;
   failed = 0;
   refused = 0;
+  overBudget = 0;
 }
 
 /** The parts of the window, one minute each. */
@@ -122,6 +123,7 @@ export class RecentActivity {
     part.requests++;
     if (event.outcome === 'failed' || event.outcome === 'interrupted') part.failed++;
     if (event.outcome === 'refused') part.refused++;
+    if (event.code === 'budget_exceeded') part.overBudget++;
   }
 
   targets(now: number): TargetActivity[] {
@@ -131,8 +133,8 @@ export class RecentActivity {
   clients(now: number): ClientActivity[] {
     return Array.from(this.#clients, ([client, { parts }]) => {
       const all = parts.all(now);
-      const sum = (name: 'requests' | 'failed' | 'refused'): number => all.reduce((total, part) => total + part[name], 0);
-      return { client, requests: sum('requests'), failed: sum('failed'), refused: sum('refused') };
+      const sum = (name: keyof ClientPart): number => all.reduce((total, part) => total + part[name], 0);
+      return { client, requests: sum('requests'), failed: sum('failed'), refused: sum('refused'), overBudget: sum('overBudget') };
     });
   }
 }

@@ -4,6 +4,8 @@
  * little exposes a key, so doubtful tokens are masked.
  */
 
+import { SecretMask } from '../core/secrets/secret-mask.ts';
+
 /** Maximum length of the result, in UTF-16 units; longer text is truncated. */
 export const redactedTextMax = 500;
 /** Maximum length of text that is examined, which bounds the cost per message. */
@@ -21,7 +23,7 @@ const credentialPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b(bearer|basic)(\s+)[\w.~+/*-]{6,}=*/gi, `$1$2${mask}`],
   // A labelled value: key=…, api_key: "…", x-api-key=…. A bare number in JSON (5e-324) is not matched and stays valid.
   [
-    /((?<![A-Za-z])(?:[a-z]+[-_])*(?:api[-_]?key|key|token|secret|password|passwd|signature|sig|authorization|credential)["']?(?:=|:\s?)["']?)(?!bearer|basic)(?!(?<=":)-?\d+(?:\.\d+)?(?:e[-+]?\d+)?[,}\]])(?=[\w.~+/*-]*[A-Za-z])(?=[\w.~+/*-]*[\d*])[\w.~+/*-]{6,}=*/gi,
+    /((?<![A-Za-z])(?:api[-_]?key|key|token|secret|password|passwd|signature|sig|authorization|credential)["']?(?:=|:\s?)["']?)(?!bearer|basic)(?!(?<=":)-?\d+(?:\.\d+)?(?:e[-+]?\d+)?[,}\]])(?=[\w.~+/*-]*[A-Za-z])(?=[\w.~+/*-]*[\d*])[\w.~+/*-]{6,}=*/gi,
     `$1${mask}`,
   ],
   // user:password@ in a URL.
@@ -44,6 +46,15 @@ export function createRedact(secrets: readonly string[]): Redact {
     cleaned = maskAll(cleaned);
     return cleaned.length > redactedTextMax ? `${cleaned.slice(0, redactedTextMax)}…` : cleaned;
   };
+}
+
+/**
+ * As `createRedact`, for the text of a body: nothing is truncated, and JSON stays valid. The configured secrets are found in every form that
+ * they have in JSON and URLs.
+ */
+export function createBodyRedact(secrets: readonly string[]): Redact {
+  const [known, likely] = [new SecretMask(secrets), createMask([])];
+  return (text) => likely(known.text(text));
 }
 
 /** As `createRedact`, for a line of JSON: nothing is truncated, and the line stays valid JSON. */

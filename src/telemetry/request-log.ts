@@ -1,4 +1,5 @@
-import type { Clock } from '../core/clock.ts';
+import type { CapturedBodies, CapturedBody, Captures } from '../core/captures.ts';
+import type { Clock, Timer } from '../core/clock.ts';
 import type { AttemptEndEvent, CacheUse, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
@@ -6,6 +7,7 @@ import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { LineQueue, type LineSink } from './line-queue.ts';
 import { tenths } from './log-lines.ts';
 import type { Logger } from './logs.ts';
+import type { Redact } from './redact.ts';
 import type { Trace } from './traces.ts';
 
 /** Version of the record; raised when a field changes its meaning. New fields don't raise it. */
@@ -32,6 +34,8 @@ export interface RequestRecord {
   readonly outcome: RequestOutcome;
   readonly status: number;
   readonly code: FinishedEvent['code'];
+  /** The message of an error that Breakwater returned; absent: none. */
+  readonly error?: string;
   readonly target: string | null;
   readonly fallback: Reason | null;
   readonly cache: CacheUse | null;
@@ -44,6 +48,10 @@ export interface RequestRecord {
   readonly costUsd: number | null;
   /** Absent if nothing was wasted. */
   readonly wasted?: Wasted;
+  /** With `telemetry.requests.bodies` only. */
+  readonly requestBody?: unknown;
+  readonly responseBody?: unknown;
+  readonly cutBodies?: readonly ('request' | 'response')[];
 }
 
 export interface AttemptRecord {
@@ -69,8 +77,18 @@ export interface RequestLog {
   close(): Promise<void>;
 }
 
-export function createRequestLog(options: { sink: LineSink; path: string; clock: Clock; log: Logger }): RequestLog {
-  const { sink, path, clock, log } = options;
+export interface RequestLogOptions {
+  readonly sink: LineSink;
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The bodies of finished requests; absent: none are recorded. */
+  readonly captures?: Captures | undefined;
+  /** Masks keys in a body. */
+  readonly redact: Redact;
+}
+
+export function createRequestLog({ sink, path, clock, log, captures, redact }: RequestLogOptions): RequestLog {
   const queue = new LineQueue({
     sink,
     clock,
@@ -78,16 +96,58 @@ export function createRequestLog(options: { sink: LineSink; path: string; clock:
     onTrouble: (error) => log.warn({ path, error: error.message }, 'the request log cannot be written; records are dropped until it can'),
     onRecovered: (dropped) => log.warn({ path, dropped }, `the request log lost ${dropped} records`),
   });
+  /** Requests that ended in this turn of the event loop, in which the end of their responses may still be written. */
+  const ended: (() => void)[] = [];
+  let timer: Timer | null = null;
+
+  function pushEnded(): void {
+    timer?.cancel();
+    timer = null;
+    for (const push of ended.splice(0)) push();
+  }
+
   return {
     record(finished, trace) {
-      queue.push(`${JSON.stringify(recordOf(finished, trace, clock))}\n`);
+      const push = (): void => {
+        const line = JSON.stringify(recordOf(finished, trace, clock));
+        const bodies = captures?.bodies(finished.requestId) ?? null;
+        queue.push(bodies === null ? `${line}\n` : `${line.slice(0, -1)}${bodyFields(bodies, redact)}}\n`);
+      };
+      if (captures === undefined) return push();
+      ended.push(push);
+      timer ??= clock.schedule(0, pushEnded);
     },
     get dropped() {
       return queue.dropped;
     },
-    flush: () => queue.flush(flushTimeoutMs),
-    close: () => queue.close(flushTimeoutMs),
+    flush() {
+      pushEnded();
+      return queue.flush(flushTimeoutMs);
+    },
+    close() {
+      pushEnded();
+      return queue.close(flushTimeoutMs);
+    },
   };
+}
+
+function bodyFields({ request, response }: CapturedBodies, redact: Redact): string {
+  const cut = [...(request.isCut ? ['request'] : []), ...(response.isCut ? ['response'] : [])];
+  const fields = `,"requestBody":${bodyValue(request, redact)},"responseBody":${bodyValue(response, redact)}`;
+  return cut.length === 0 ? fields : `${fields},"cutBodies":${JSON.stringify(cut)}`;
+}
+
+/** A body as JSON: as it is if it is JSON, with its line breaks as spaces, else as a string; null: not text. */
+function bodyValue({ text }: CapturedBody, redact: Redact): string {
+  if (text === null) return 'null';
+  const masked = redact(text);
+  try {
+    JSON.parse(masked);
+    // In valid JSON line breaks are outside of strings.
+    return masked.replace(/[\r\n]/g, ' ');
+  } catch {
+    return JSON.stringify(masked);
+  }
 }
 
 /** `trace` undefined: only what `finished` holds. */
@@ -110,6 +170,7 @@ export function recordOf(finished: FinishedEvent, trace: Trace | undefined, cloc
     outcome: finished.outcome,
     status: finished.status,
     code: finished.code,
+    ...(finished.message === undefined ? {} : { error: finished.message }),
     target: finished.target,
     fallback: finished.fallback,
     cache: finished.cache,

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
+import type { Captures } from '../core/captures.ts';
 import type { Clock } from '../core/clock.ts';
-import type { BreakwaterEvent, EventBus } from '../core/events.ts';
+import type { BreakwaterEvent, EventBus, ReceivedEvent } from '../core/events.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
 import { cleanEvent, createModelCleaner } from './clean-event.ts';
 import { Feed } from './feed.ts';
@@ -8,7 +9,7 @@ import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createOtlp, type OtlpOptions } from './otlp/otlp.ts';
-import { createRedact } from './redact.ts';
+import { createBodyRedact, createRedact } from './redact.ts';
 import { createRejectionGate } from './rejection-gate.ts';
 import { createRequestLog } from './request-log.ts';
 import { fileSink, stderrSink, streamSink } from './sinks.ts';
@@ -25,8 +26,6 @@ export interface TelemetryOptions {
   readonly requests: {
     /** Path of the request log; empty if there is none. */
     readonly file: string;
-    /** Bodies in the request log. Not available yet; a warning is logged. */
-    readonly bodies?: boolean;
   };
   readonly clock: Clock;
   /** All configured keys, of providers and clients, which are masked everywhere. */
@@ -39,6 +38,8 @@ export interface TelemetryOptions {
   readonly isConfiguredModel?: (model: string) => boolean;
   /** The same for a target or credential; 50 of the others are label values. Default: any, up to 200. */
   readonly isConfiguredTarget?: (subject: string) => boolean;
+  /** Prompts for the log and bodies for the request log; absent: neither is written. */
+  readonly captures?: Captures;
   /** Export over OTLP; absent: none. */
   readonly otlp?: OtlpOptions;
   /** Limits of the timelines kept. */
@@ -64,17 +65,20 @@ export interface Telemetry {
 }
 
 export function createTelemetry(options: TelemetryOptions): Telemetry {
-  const { clock } = options;
+  const { clock, captures } = options;
   let redact = createRedact(options.secrets);
   let cleanModel = createModelCleaner(options.secrets);
+  let redactBody = createBodyRedact(options.secrets);
   let secrets = new SecretMask(options.secrets);
   const logs = createLogs({ level: options.logs.level, sink: toSink(options.logs.destination), clock, secrets: options.secrets });
   const { log } = logs;
   const rejections = createRejectionGate(clock, log);
   const traces = new Traces(clock, options.timelines);
   const file = options.requests.file === '' ? null : fileSink(options.requests.file);
-  const requests = file === null ? null : createRequestLog({ sink: file, path: options.requests.file, clock, log });
-  if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the request log contains no bodies');
+  const requests =
+    file === null
+      ? null
+      : createRequestLog({ sink: file, path: options.requests.file, clock, log, captures, redact: (text) => redactBody(text) });
   const timelines = createTimelines(traces, clock);
   const feed = new Feed({ clock, traces, timelines, status: options.status ?? (() => null), mask: (text) => secrets.text(text) });
   const otlp = options.otlp === undefined ? undefined : createOtlp(options.otlp, { clock, log, families: () => metrics.families() });
@@ -90,13 +94,20 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   function listen(event: BreakwaterEvent): void {
     const cleaned = cleanEvent(event, redact, cleanModel);
     if (cleaned.type !== 'rejected' || rejections.admits()) logs.record(cleaned);
+    if (cleaned.type === 'received' && captures !== undefined) logPrompt(cleaned);
     metrics.record(cleaned);
     if (!('requestId' in cleaned)) return feed.record(cleaned, undefined);
     const trace = traces.record(cleaned);
     feed.record(cleaned, trace);
+    if (cleaned.type === 'rejected') otlp?.recordRejected(trace!);
     if (cleaned.type !== 'finished') return;
     requests?.record(cleaned, trace);
     otlp?.record(trace, cleaned.attempts);
+  }
+
+  function logPrompt({ requestId, client, model }: ReceivedEvent): void {
+    const prompt = captures!.prompt(requestId);
+    if (prompt !== null) log.info({ event: 'prompt', requestId, client, model, prompt: redactBody(prompt) }, 'prompt');
   }
 
   return {
@@ -109,6 +120,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       if (change.secrets !== undefined) {
         redact = createRedact(change.secrets);
         cleanModel = createModelCleaner(change.secrets);
+        redactBody = createBodyRedact(change.secrets);
         secrets = new SecretMask(change.secrets);
       }
       logs.update(change);

@@ -141,7 +141,15 @@ function rejectedTrace(event: RejectedEvent): Omit<Trace, 'sequence' | 'startedE
     stream: false,
   } as const;
   return {
-    received: { type: 'received', ...common, deadlineMs: 0, bodyBytes: 0, inputTokens: 0, outputBound: null },
+    received: {
+      type: 'received',
+      ...common,
+      deadlineMs: 0,
+      bodyBytes: 0,
+      inputTokens: 0,
+      outputBound: null,
+      ...(event.trace !== undefined && { trace: event.trace }),
+    },
     events: [event],
     skippedEvents: 0,
     finished: {

@@ -23,6 +23,13 @@ export function conversationText(dialect: DialectName, body: RequestBody, charsM
   return (turns.length === 0 ? promptIn(text) : turns.flatMap(linesOf).join('\n')).slice(-charsMax);
 }
 
+/** The texts to embed, at most the last `charsMax` characters. */
+export function embeddedText({ bytes }: RequestBody, charsMax: number): string {
+  if (bytes.byteLength > PARSED_BYTES_MAX) return asBuffer(bytes.subarray(-charsMax)).toString();
+  const { input } = JSON.parse(asBuffer(bytes).toString()) as { input?: unknown };
+  return (typeof input === 'string' ? input : (JSON.stringify(input) ?? '')).slice(-charsMax);
+}
+
 /** One line per tool result, and one for the rest of the turn. */
 function linesOf({ role, parts }: Turn): string[] {
   const results = parts.filter((part) => part.type === 'tool_result');

@@ -134,6 +134,31 @@ describe('dashboard', { skip }, () => {
     await Promise.all(asked);
   });
 
+  test('of many targets the idle ones are folded, a long name hides no model, and a narrow phone needs no sideways scrolling', async (t) => {
+    const long = 'the-account-of-the-research-department-in-the-region-eu-central';
+    const names = [...Array.from({ length: 14 }, (_, index) => `provider-${index}`), long];
+    const provider = (_: unknown, index: number) => ({ protocol: 'openai' as const, baseUrl: north.url, apiKey: `key-${index}-0123` });
+    const { gateway, page, watched } = await open(
+      t,
+      {
+        providers: Object.fromEntries(names.map((name, index) => [name, provider(name, index)])),
+        models: { summary: [`${long}/north`], other: names.slice(0, 14).map((name) => `${name}/north`) },
+      },
+      { viewport: { width: 360, height: 740 } },
+    );
+    assert.equal(await gateway.ask(), 200);
+    const name = row(page, `${long}/north`).locator('.name span').last();
+    await name.waitFor();
+    assert.equal(await name.textContent(), 'north');
+    const missing = `(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.targets .name span:last-child'))`;
+    assert.equal(await page.evaluate(missing), 0, 'the model is shown whole');
+    assert.equal(await page.locator('.targets tbody tr').count(), 1);
+    await page.getByRole('button', { name: 'Show 14 idle targets' }).click();
+    assert.equal(await page.locator('.targets tbody tr').count(), 15);
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 360);
+    assert.deepEqual(watched.errors, []);
+  });
+
   test('a target is isolated and reset by keyboard alone', async (t) => {
     const { gateway, watched, page } = await open(t);
     await row(page, 'north/north').waitFor();

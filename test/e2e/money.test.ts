@@ -7,8 +7,11 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import type { UsageReport } from '../../src/gateway/money/usage-report.ts';
+import { parseConfig } from '../../src/gateway/config/index.ts';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
+import { periodAt } from '../../src/policy/budget/money-budget.ts';
+import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { StormOptions } from '../../src/storm/index.ts';
 import { chatBody } from './harness.ts';
 import { errorOf, startWorld } from './world.ts';
@@ -144,6 +147,38 @@ describe('a budget', () => {
     );
     assert.equal((await world.ask({}, { ...WEB, 'x-breakwater-deadline-ms': '1000' })).status, 500);
     assert.equal(world.storms['b']!.stats().calls, 0);
+  });
+
+  it('added by a reload counts what an earlier process spent; off and on again it forgets nothing', async (t) => {
+    const store = createMemoryStore({ clock: systemClock });
+    store.put('budget', 'earlier web', { client: 'web', per: 'month', sinceMs: periodAt(systemClock.epochMs(), 'month')[0], usd: 30 });
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234' }, { store });
+    const { a } = world.storms;
+    const reload = async (...clients: ClientInput[]): Promise<void> => {
+      const provider = { protocol: 'openai' as const, baseUrl: a!.url, apiKey: 'sk-test' };
+      const input = {
+        clients,
+        prices: PRICES,
+        server: { adminKey: 'operator-key' },
+        providers: { a: provider },
+        models: { fast: ['a/m'] },
+      };
+      const parsed = parseConfig(input, { source: 'library' });
+      assert.ok(parsed.ok);
+      await world.gateway.reload(parsed.config);
+    };
+    const budgets = async () => (await usageOf(world, 'by=client')).budgets;
+    const client = { name: 'web', key: 'web-key-1234', budget: { usd: 100, per: 'month' as const } };
+    await reload(client);
+    assert.equal((await budgets())['web']!.spentUsd, 30);
+    assert.equal((await world.ask({}, WEB)).status, 200);
+    const spent = 30 + billed(world, 'a');
+    await reload({ ...client, budget: undefined });
+    assert.deepEqual(await budgets(), {});
+    await reload(client);
+    assert.ok(Math.abs((await budgets())['web']!.spentUsd - spent) < 1e-9);
+    await reload({ name: 'other', key: 'other-key-1234' });
+    assert.deepEqual(await budgets(), {});
   });
 
   it('counts nothing for requests that fail without a response', async (t) => {

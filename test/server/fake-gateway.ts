@@ -56,6 +56,14 @@ function moneyOf(clock: ManualClock): Money {
   return new Money({ store: createMemoryStore({ clock }), clock, events: new EventBus(fail), config: () => configOf({}), warn: fail });
 }
 
+/** What the fake has none of. */
+const ABSENT: Pick<FakeGateway, 'captures' | 'fleet' | 'jobs' | 'tracer'> = {
+  jobs: null,
+  fleet: null,
+  captures: { prompt: () => null, bodies: () => null },
+  tracer: { trace: (request) => request, idsOf: () => undefined },
+};
+
 export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
   let config = configOf(input);
   let clients = createClients(config, () => ({ resources: [], budget: null, sessions: null }));
@@ -68,9 +76,8 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     clock,
     ...conversations(clock),
-    jobs: null,
-    fleet: null,
     money: moneyOf(clock),
+    ...ABSENT,
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
     requests: [],

@@ -310,7 +310,7 @@ interface TelemetryInput {
 interface LogsInput {
   /** The lowest level that is logged. Default: info. */
   level?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent' | undefined;
-  /** Whether prompts are logged. Default: false. */
+  /** Whether prompts are logged, at level info, with everything that looks like a credential masked. Default: false. */
   prompts?: boolean | string | undefined;
 }
 
@@ -318,7 +318,7 @@ interface LogsInput {
 interface RequestsInput {
   /** The file, relative to the folder of the config. Empty: none. Default: "". */
   file?: string | undefined;
-  /** Whether lines include request and response bodies. Default: false. */
+  /** Whether lines include request and response bodies, at most 64 KB of each, with everything that looks like a credential masked. Default: false. */
   bodies?: boolean | string | undefined;
 }
 

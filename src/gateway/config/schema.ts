@@ -122,11 +122,19 @@ export const clusterSettings = block('Cluster', 'Instances that share a store.',
 export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.', {
   logs: block('Logs', 'JSON lines on stderr.', {
     level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is logged.'),
-    prompts: setting(flag<never>(), false, 'Whether prompts are logged.'),
+    prompts: setting(
+      flag<never>(),
+      false,
+      'Whether prompts are logged, at level info, with everything that looks like a credential masked.',
+    ),
   }),
   requests: block('Requests', 'One JSON line per finished request.', {
     file: setting(optionalText, '', 'The file, relative to the folder of the config. Empty: none.', 'requests.jsonl'),
-    bodies: setting(flag<never>(), false, 'Whether lines include request and response bodies.'),
+    bodies: setting(
+      flag<never>(),
+      false,
+      'Whether lines include request and response bodies, at most 64 KB of each, with everything that looks like a credential masked.',
+    ),
   }),
   metrics: setting(flag('public'), true, 'Prometheus metrics at /metrics. public: without the admin key, on every address.'),
   traces: block('Traces', 'OpenTelemetry traces over OTLP/HTTP.', {

@@ -17,8 +17,6 @@ const rules: readonly Rule[] = [
   // The cache applies to a model, over all its providers.
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
-  { at: 'telemetry.logs.prompts', refuses: isTrue },
-  { at: 'telemetry.requests.bodies', refuses: isTrue },
 ];
 
 /** The message of every such fault. */

@@ -21,7 +21,7 @@ export interface BudgetStatus {
   readonly usd: number;
   readonly per: string;
   readonly spentUsd: number;
-  /** Spent, or reserved by running requests. */
+  /** Neither spent nor reserved by running requests. */
   readonly remainingUsd: number;
   /** Milliseconds until the next period. */
   readonly resetsInMs: number;
@@ -31,7 +31,9 @@ export class ClientMoney {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #process: string;
+  /** By client; those in effect are named in `#shown`. */
   readonly #budgets = new Map<string, MoneyBudget>();
+  readonly #shown = new Set<string>();
   readonly #sessions = new Map<string, SessionLimits>();
   /** What was saved last, by client. */
   readonly #saved = new Map<string, BudgetRecord>();
@@ -44,11 +46,9 @@ export class ClientMoney {
     this.#process = process;
   }
 
+  /** The budget of a client; null: it has none. Takes effect with `showOnly`. */
   budgetOf({ name, budget }: ClientConfig): MoneyBudget | null {
-    if (budget === null) {
-      this.#budgets.delete(name);
-      return null;
-    }
+    if (budget === null) return null;
     let known = this.#budgets.get(name);
     if (known === undefined) {
       const clock = this.#clock;
@@ -56,26 +56,40 @@ export class ClientMoney {
       known = new MoneyBudget({ id: `client ${name}:budget`, usd: budget.usd, per: budget.per, toEpochMs });
       this.#budgets.set(name, known);
     }
-    known.configure(budget.usd, budget.per);
     return known;
   }
 
+  /** The session limits of a client; null: it has none. Takes effect with `showOnly`. */
   sessionsOf({ name, sessionLimits }: ClientConfig): SessionLimits | null {
-    if (sessionLimits === null) {
-      this.#sessions.delete(name);
-      return null;
-    }
+    if (sessionLimits === null) return null;
     let known = this.#sessions.get(name);
     if (known === undefined) this.#sessions.set(name, (known = new SessionLimits(sessionLimits)));
-    known.configure(sessionLimits);
     return known;
+  }
+
+  /**
+   * Applies a config: amounts, periods and bounds change; other budgets are hidden. A hidden budget keeps what was spent in its period, so
+   * that turning a budget off and on forgets nothing. Sessions are dropped with their client.
+   */
+  showOnly(clients: readonly ClientConfig[]): void {
+    const now = this.#clock.now();
+    const names = new Set(clients.map(({ name }) => name));
+    this.#shown.clear();
+    for (const { name, budget, sessionLimits } of clients) {
+      if (sessionLimits !== null) this.#sessions.get(name)?.configure(sessionLimits);
+      if (budget === null) continue;
+      this.#budgets.get(name)?.configure(budget.usd, budget.per);
+      this.#shown.add(name);
+    }
+    for (const [name, budget] of this.#budgets) if (!this.#shown.has(name) && budget.isUntouched(now)) this.#budgets.delete(name);
+    for (const name of this.#sessions.keys()) if (!names.has(name)) this.#sessions.delete(name);
   }
 
   /** By client. */
   status(): ReadonlyMap<string, BudgetStatus> {
     const now = this.#clock.now();
     return new Map(
-      Array.from(this.#budgets, ([name, budget]) => [
+      this.#visible().map(([name, budget]) => [
         name,
         {
           usd: budget.usd,
@@ -91,7 +105,7 @@ export class ClientMoney {
   /** Budgets as resources, for metrics and the dashboard. */
   levels(): ResourceLevel[] {
     const now = this.#clock.now();
-    return Array.from(this.#budgets.values(), (budget) => ({
+    return this.#visible().map(([, budget]) => ({
       id: budget.id,
       kind: budget.kind,
       limit: budget.usd,
@@ -99,7 +113,7 @@ export class ClientMoney {
     }));
   }
 
-  /** Reads what was spent before this process began. */
+  /** Reads what other processes have spent: at the start, and when a budget was added. */
   async load(): Promise<void> {
     await this.#read();
   }
@@ -137,6 +151,10 @@ export class ClientMoney {
         { expiresAtMs: record.sinceMs + KEPT_MS },
       );
     }
+  }
+
+  #visible(): [name: string, budget: MoneyBudget][] {
+    return [...this.#budgets].filter(([name]) => this.#shown.has(name));
   }
 
   async #read(): Promise<void> {

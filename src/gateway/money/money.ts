@@ -56,6 +56,7 @@ export class Money {
   }
 
   async start(): Promise<void> {
+    this.clients.showOnly(this.#config().clients);
     await this.clients.load();
     this.clients.start();
     this.#warnOfEnds();

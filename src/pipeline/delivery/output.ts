@@ -93,7 +93,7 @@ export class Output {
     addCountHeaders(headers, this);
     this.downstream.fail(error, headers);
     if (broken !== null) return this.breakOff('interrupted', broken.status, error.code, broken);
-    this.#finish(error.refused && attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null);
+    this.#finish(error.refused && attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null, error.message);
   }
 
   /** Ends with the provider's own error. */
@@ -124,6 +124,7 @@ export class Output {
     code: FinishedEvent['code'],
     target: RouteTarget | null,
     usage: TokenUsage | null,
+    message?: string,
   ): void {
     if (this.#finished) return;
     this.#finished = true;
@@ -159,6 +160,7 @@ export class Output {
       usage: spending.usage,
       costUsd: spending.costUsd,
       ...(wasted === undefined ? {} : { wasted }),
+      ...(message === undefined || own !== null ? {} : { message }),
       ...(calls.length === 0 ? {} : { calls }),
     });
   }

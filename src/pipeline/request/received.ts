@@ -1,5 +1,6 @@
 import type { Instant } from '../../core/clock.ts';
 import type { BreakwaterError } from '../../core/errors.ts';
+import type { TraceIds } from '../../core/request-trace.ts';
 import type { EventSink, RejectedEvent } from '../../core/events.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 
@@ -28,9 +29,12 @@ export function emitReceived(events: EventSink, request: GatewayRequest, at: Ins
 }
 
 /** The facts of a request that is rejected before it is received. */
-export type RejectedRequest = Pick<RejectedEvent, 'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client'>;
+export type RejectedRequest = Pick<RejectedEvent, 'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client'> & {
+  readonly trace: TraceIds | undefined;
+};
 
 export function rejectedEvent(requestId: string, at: Instant, error: BreakwaterError, request: RejectedRequest): RejectedEvent {
   const { status, code, message } = error;
-  return { type: 'rejected', requestId, at, status, code, message, ...request };
+  const { trace, ...asked } = request;
+  return { type: 'rejected', requestId, at, status, code, message, ...asked, ...(trace !== undefined && { trace }) };
 }

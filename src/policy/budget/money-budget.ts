@@ -80,6 +80,12 @@ export class MoneyBudget implements Resource {
     return this.#spent + this.#elsewhere;
   }
 
+  /** This process has neither spent nor reserved anything: a new budget would be in the same state. */
+  isUntouched(now: Instant): boolean {
+    this.#roll(now);
+    return this.#spent === 0 && this.#reserved === 0;
+  }
+
   /** The start of the next period. */
   nextPeriod(now: Instant): Instant {
     this.#roll(now);

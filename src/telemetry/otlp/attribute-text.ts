@@ -5,16 +5,16 @@ const KEYS = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key,
   string
 >;
 
-/** Attributes as OTLP/JSON. */
+/** Attributes as OTLP/JSON, separated by commas. */
 export class AttributeText {
-  #text = '';
+  text = '';
 
   /** Adds a word without special characters, a number or a flag; nothing if there is no value. */
   put(key: keyof typeof NAMES, value: string | number | boolean | null | undefined): this {
     if (value === null || value === undefined) return this;
     if (typeof value === 'string') return this.#add(key, `"stringValue":"${value}"`);
     if (typeof value === 'boolean') return this.#add(key, value ? '"boolValue":true' : '"boolValue":false');
-    return this.#add(key, `${Number.isInteger(value) ? '"intValue":' : '"doubleValue":'}${value}`);
+    return this.#add(key, numberValue(value));
   }
 
   /** Adds a text from outside. */
@@ -22,14 +22,14 @@ export class AttributeText {
     return value === null || value === undefined ? this : this.#add(key, `"stringValue":${quoted(value)}`);
   }
 
-  get text(): string {
-    return `[${this.#text}]`;
-  }
-
   #add(key: keyof typeof NAMES, value: string): this {
-    this.#text += `${this.#text === '' ? '' : ','}${KEYS[key]}${value}}}`;
+    this.text += `${this.text === '' ? '' : ','}${KEYS[key]}${value}}}`;
     return this;
   }
+}
+
+function numberValue(value: number): string {
+  return `${Number.isInteger(value) ? '"intValue":' : '"doubleValue":'}${value}`;
 }
 
 /** Needs no escape. */

@@ -21,8 +21,11 @@ export const NAMES = {
   serverPort: 'server.port',
   status: 'http.response.status_code',
   errorType: 'error.type',
+  method: 'http.request.method',
+  path: 'url.path',
 
   requestId: 'breakwater.request.id',
+  error: 'breakwater.error',
   protocol: 'breakwater.protocol',
   client: 'breakwater.client',
   priority: 'breakwater.priority',

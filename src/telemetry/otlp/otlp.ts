@@ -32,6 +32,8 @@ export interface OtlpContext {
 export interface Otlp {
   /** A request has finished. `trace` undefined: its events are no longer stored. */
   record(trace: Trace | undefined, attempts: number): void;
+  /** A request was rejected before it reached a route. */
+  recordRejected(trace: Trace): void;
   readonly lostSpans: number;
   readonly exportedSpans: number;
   readonly lostMetricExports: number;
@@ -89,6 +91,9 @@ export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpC
     record(trace, attempts) {
       if (trace === undefined) return queue.countLost(1 + attempts);
       if (trace.received.trace?.isSampled === true) queue.push(trace);
+    },
+    recordRejected(trace) {
+      if (trace.received.trace?.isSampled === true) queue.pushLesser(trace);
     },
     get lostSpans() {
       return queue.lost;

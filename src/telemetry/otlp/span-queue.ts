@@ -11,8 +11,8 @@ export type ExportSpans = (traces: readonly Trace[], done: (error: Error | null)
 
 /** Maximum number of queued requests. */
 export const queuedMax = 4_096;
-/** Requests per export: about a millisecond of work. */
-export const batchMax = 128;
+/** Requests per export: less than a millisecond of work. */
+export const batchMax = 256;
 /** Exports at the same time. */
 export const exportsMax = 8;
 /** How long spans are gathered before the first export, in milliseconds. */
@@ -65,6 +65,12 @@ export class SpanQueue {
     if (this.#running.size >= exportsMax) return;
     if (this.#queued.length === batchMax) this.#schedule(0);
     else if (this.#timer === null) this.#schedule(gatherMs);
+  }
+
+  /** Adds a rejected request, of which callers can cause many: they take half of the places at most. */
+  pushLesser(trace: Trace): void {
+    if (this.#queued.length >= queuedMax / 2) this.countLost(spanCount(trace));
+    else this.push(trace);
   }
 
   countLost(spans: number): void {

@@ -1,7 +1,8 @@
 import type { ISerializer } from '@opentelemetry/otlp-transformer';
 import type { Trace } from '../traces.ts';
 import { quoted } from './attribute-text.ts';
-import { spanCount, spansText, type FindProvider } from './span-text.ts';
+import { ByteText } from './byte-text.ts';
+import { createSpanWriter, spanCount, type FindProvider } from './span-text.ts';
 
 /** The instrumentation scope of all spans. */
 export interface Scope {
@@ -23,8 +24,24 @@ export function createSpanSerializer(
   const attributes = Object.entries(resource).map(([key, value]) => `{"key":${quoted(key)},"value":${anyValue(value)}}`);
   const scopeText = `{"name":${quoted(scope.name)},"version":${quoted(scope.version)}}`;
   const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes.join()}]},"scopeSpans":[{"scope":${scopeText},"spans":[`;
+  const writeSpans = createSpanWriter(provider);
+  const [start, end] = [Buffer.from(head), Buffer.from(']}]}]}')];
+  /** Of the last request: about as much as the next one needs. */
+  let capacity = 0;
   return {
-    serializeRequest: (traces) => Buffer.from(`${head}${traces.map((trace) => spansText(trace, provider)).join()}]}]}]}`),
+    serializeRequest(traces) {
+      const out = new ByteText(capacity).constant(start);
+      let isFirst = true;
+      for (const trace of traces) {
+        if (trace.received.trace === undefined || trace.finished === null) continue;
+        if (!isFirst) out.ascii(',');
+        writeSpans(out, trace);
+        isFirst = false;
+      }
+      const { bytes } = out.constant(end);
+      capacity = bytes.length;
+      return bytes;
+    },
     deserializeResponse(body) {
       if (body.length === 0) return {};
       const response = JSON.parse(Buffer.from(body).toString()) as { partialSuccess?: { rejectedSpans?: number | string } };
