@@ -6,4 +6,4 @@ import { childEnv, root, setUp } from './setup.mjs';
 const args = ['src/cli/main.ts', 'serve', '--demo', ...process.argv.slice(2)];
 const node = setUp();
 buildDashboardOnce(node);
-runAsThis(node, args, { cwd: root, env: childEnv() });
+runAsThis(node, args, { cwd: root, env: childEnv({}, 'compile-command') });
