@@ -6,6 +6,7 @@ import { join, relative } from 'node:path';
 import { buildDashboardOnce } from './dashboard-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
+import { writeGroups } from './test-groups.mjs';
 
 /** Limit for a hanging test, so that the runner's summary is printed in any case. */
 const limitMs = 17 * 60_000;
@@ -20,7 +21,8 @@ const units = ['src/**/*.test.ts', 'dashboard/src/**/*.test.ts'];
 const everything = process.argv.includes('--unit') ? units : [...units, 'test/**/*.test.ts'];
 const files = given.filter(isFile);
 const once = ['--test', '--test-reporter=spec', '--test-timeout=180000'];
-const record = join(mkdtempSync(join(tmpdir(), 'breakwater-test-')), 'failed-files');
+const folder = mkdtempSync(join(tmpdir(), 'breakwater-test-'));
+const record = join(folder, 'failed-files');
 const recording = [
   '--test-reporter-destination=stdout',
   `--test-reporter=${new URL('failed-files.mjs', import.meta.url)}`,
@@ -35,10 +37,10 @@ const env = childEnv({ NODE_ENV: 'test' });
 const first = [
   ...once,
   ...recording,
-  // Some files only wait, for a limit or a timeout: one more than there are cores keeps these busy.
-  `--test-concurrency=${availableParallelism() + 1}`,
+  // One process only waits, and others wait at times: two more than there are cores keep these busy.
+  `--test-concurrency=${availableParallelism() + 2}`,
   ...options,
-  ...(files.length > 0 ? files : everything),
+  ...(files.length > 0 ? files : writeGroups(everything, { root, folder })),
 ];
 runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlone : undefined });
 
