@@ -3,11 +3,12 @@
  * the official SDK over two flaky providers of 60 requests a minute each. Takes about three minutes, most of it waiting.
  */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import OpenAI from 'openai';
 import { startStorm } from '../../src/storm/index.ts';
 import type { Storm } from '../../src/storm/index.ts';
 import { startGateway } from './harness.ts';
+import { watchStalls } from './stalls.ts';
 
 const ARTICLES = 300;
 const HIGH_SHARE = 1 / 3;
@@ -71,7 +72,8 @@ async function summarizeAll(url: string): Promise<{ results: Result[]; seconds: 
   return { results, seconds: (performance.now() - started) / 1000 };
 }
 
-async function tellStory(killAfterSeconds: number): Promise<void> {
+async function tellStory(t: TestContext, killAfterSeconds: number): Promise<void> {
+  const stalls = watchStalls(t);
   const [a, b] = await Promise.all([startA(), startB()]);
   const gateway = await startGateway({
     providers: {
@@ -92,8 +94,9 @@ async function tellStory(killAfterSeconds: number): Promise<void> {
     assert.ok(results.every((result) => result.text !== ''));
     assert.equal(results.filter((result) => result.late).length, 0, 'every answer is within its deadline');
     const [statsA, statsB] = [a.stats(), b.stats()];
-    assert.equal(statsA.violations.total, 0, 'A never saw more than its limit');
-    assert.equal(statsB.violations.total, 0, 'B never saw more than its limit');
+    const excess = stalls.excessOf(PER_MINUTE);
+    assert.ok(statsA.violations.total <= excess, `A saw ${statsA.violations.total} calls beyond its limit`);
+    assert.ok(statsB.violations.total <= excess, `B saw ${statsB.violations.total} calls beyond its limit`);
     const calls = gateway.eventsOf('attempt').length;
     const ideal = idealSeconds(killAfterSeconds);
     console.log(
@@ -111,6 +114,6 @@ async function tellStory(killAfterSeconds: number): Promise<void> {
 }
 
 describe('300 articles over two flaky providers', { concurrency: true }, () => {
-  it('are all summarized in time, within the limits, close to the ideal', () => tellStory(Infinity));
-  it('are all summarized in time when A dies in the middle', () => tellStory(60));
+  it('are all summarized in time, within the limits, close to the ideal', (t) => tellStory(t, Infinity));
+  it('are all summarized in time when A dies in the middle', (t) => tellStory(t, 60));
 });
