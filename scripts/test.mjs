@@ -1,5 +1,6 @@
 // npm test: installs dependencies, then runs every test. `npm test -- --unit` runs only unit tests; named files or
 // patterns run only those; other arguments are passed to Node's test runner.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -10,6 +11,9 @@ import { writeGroups } from './test-groups.mjs';
 
 /** Limit for a hanging test, so that the runner's summary is printed in any case. */
 const limitMs = 17 * 60_000;
+
+/** The command is ready long before, and ends gracefully then. */
+const warmMs = 3_000;
 
 /** With more failed files than this, nothing is repeated. */
 const failedFilesMax = 5;
@@ -33,6 +37,7 @@ const isWhole = files.length === 0 && options.length === 0;
 const node = setUp();
 buildDashboardOnce(node);
 const env = childEnv({ NODE_ENV: 'test' });
+if (isWhole) warmCommand();
 
 const first = [
   ...once,
@@ -43,6 +48,14 @@ const first = [
   ...(files.length > 0 ? files : writeGroups(everything, { root, folder })),
 ];
 runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlone : undefined });
+
+/** Many tests kill the command, which then writes no compile cache, so it runs and ends once if there is none. */
+function warmCommand() {
+  const own = childEnv({}, 'compile-command');
+  if (existsSync(own.NODE_COMPILE_CACHE)) return;
+  const args = [join(root, 'src/cli/main.ts'), 'serve', '--demo', '--port', '0'];
+  spawnSync(node, args, { cwd: folder, env: own, stdio: 'ignore', timeout: warmMs });
+}
 
 /**
  * Some tests measure time or memory and can fail when tests share the machine, so each failed file runs once more,

@@ -1,7 +1,7 @@
 /**
- * How long this process stood still. Gateway and Storm share its event loop in most tests: a call that has left is counted by Storm only when
- * the loop runs again. A rate limit allows for a provider that counts up to 100 ms later; on a busy machine a process stands still for longer,
- * and what was sent within the limit then arrives at once.
+ * How long this process stood still. Gateway, Storm and callers share its event loop in most tests: while it stands still, a call that has left
+ * is not counted by Storm, and callers send and receive nothing. A rate limit allows for a provider that counts up to 100 ms later; on a busy
+ * machine a process stands still for longer, and what was sent within the limit then arrives at once.
  */
 import type { TestContext } from 'node:test';
 import { guardMs } from '../../src/policy/rate-limiter/token-bucket.ts';
@@ -10,6 +10,8 @@ const LOOK_MS = 5;
 const MINUTE_MS = 60_000;
 
 export interface Stalls {
+  /** The sum of all stalls so far, in milliseconds; those below 100 ms do not count. */
+  stalledMs(): number;
   /** The most starts that a provider may count beyond a limit of so many a minute, because of stalls so far: 0 if there was none. */
   excessOf(requestsPerMinute: number): number;
 }
@@ -25,10 +27,6 @@ export function watchStalls(t: Pick<TestContext, 'after'>): Stalls {
   };
   const timer = setInterval(look, LOOK_MS);
   t.after(() => clearInterval(timer));
-  return {
-    excessOf(requestsPerMinute) {
-      look();
-      return Math.floor((stalledMs * requestsPerMinute) / MINUTE_MS);
-    },
-  };
+  const total = (): number => (look(), stalledMs);
+  return { stalledMs: total, excessOf: (requestsPerMinute) => Math.floor((total() * requestsPerMinute) / MINUTE_MS) };
 }
