@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SimulatedFault } from '../../src/testing/simulated-faults.ts';
 import { observe, percent, quantile } from './observed.ts';
-import { seedCount, seedsUpTo } from './seed-count.ts';
+import { runSize, seedsUpTo } from './run-size.ts';
 
-const SEEDS = seedsUpTo(seedCount('BLAME_SEEDS', { few: 2, full: 5 }));
+const SEEDS = seedsUpTo(runSize('BLAME_SEEDS', { few: 2, full: 5 }));
 const MARK = 'poison-';
 const MINUTES = 10;
 

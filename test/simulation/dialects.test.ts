@@ -12,9 +12,9 @@ import type { SimulatedRequest } from '../../src/testing/workload.ts';
 import { runSeeds } from './pool.ts';
 import { commandOf } from './run-seed.ts';
 import { MIXED_SEEDS_FROM } from './scene.ts';
-import { seedCount } from './seed-count.ts';
+import { runSize } from './run-size.ts';
 
-const count = seedCount('MIXED_SEEDS', { few: 8, full: 16 });
+const count = runSize('MIXED_SEEDS', { few: 8, full: 16 });
 const seeds = Array.from({ length: count }, (_, i) => MIXED_SEEDS_FROM + i + 1);
 
 const PROTOCOLS = ['openai', 'anthropic', 'gemini'] as const;

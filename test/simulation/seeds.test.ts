@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runSeeds } from './pool.ts';
 import { commandOf, runSeed, type SeedReport } from './run-seed.ts';
-import { seedCount } from './seed-count.ts';
+import { runSize } from './run-size.ts';
 
 const env = process.env;
 const first = Number(env['FIRST_SEED'] ?? 1);
-const count = seedCount('SEEDS', { few: 60, full: 1_000 });
+const count = runSize('SEEDS', { few: 60, full: 1_000 });
 /** Seeds beyond the first sixty that have found faults. */
 const KNOWN_FINDERS = [78, 326, 454];
 const asked = Array.from({ length: count }, (_, i) => first + i);

@@ -1,10 +1,10 @@
-/** How many seeds a simulation runs. */
+/** How much a simulation runs: seeds, or minutes. */
 
 /** False: CI is not set, so a developer waits for the result. */
 const isCi = !['', '0', 'false'].includes(process.env['CI'] ?? '');
 
-/** The number that the environment variable `name` sets; else `full` in CI, and `few` elsewhere. */
-export function seedCount(name: string, { few, full }: { readonly few: number; readonly full: number }): number {
+/** The amount that the environment variable `name` sets; else `full` in CI, and `few` elsewhere. */
+export function runSize(name: string, { few, full }: { readonly few: number; readonly full: number }): number {
   return Number(process.env[name] ?? (isCi ? full : few));
 }
 
