@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { buildDashboardOnce } from './dashboard-once.mjs';
+import { buildDashboardOnce } from './build-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 import { writeGroups } from './test-groups.mjs';

@@ -137,8 +137,11 @@ export class SharedHealth {
     if (message === null) return;
     const subjects = [...this.#options.subjects()];
     this.#isAdopting = true;
-    for (const each of message.news.slice(0, UPDATES_MAX)) this.#adopt(each, message, subjects);
-    this.#isAdopting = false;
+    try {
+      for (const each of message.news.slice(0, UPDATES_MAX)) this.#adopt(each, message, subjects);
+    } finally {
+      this.#isAdopting = false;
+    }
     this.#options.onAdopted();
   }
 

@@ -226,7 +226,7 @@ class WriteBehindStore implements Store {
     if (length > 0) this.#board.warn('the store was closed before all state was saved', { unsaved: length });
   }
 
-  /** Waits for a connection that is being opened, withTimeout its timeout. */
+  /** Waits for a connection that is being opened, no longer than its timeout. */
   async #ready(): Promise<void> {
     const connection = this.#connection;
     if (this.#state !== 'connecting' || connection === undefined) return;

@@ -59,13 +59,10 @@ export async function callTargets(
     env: process.env,
   });
   const fetch = createFetch(createApp({ gateway, random: systemRandom }));
-  const calls: TargetCall[] = [];
-  for (const target of targets) {
+  const call = async (target: string): Promise<TargetCall> => {
     [failure, limits] = [null, []];
-    if (OTHER.test(target) || target.includes('*')) {
-      calls.push({ target, works: 'unknown', status: null, latencyMs: null, limits, cure: 'not called: only chat and embeddings are' });
-      continue;
-    }
+    if (OTHER.test(target) || target.includes('*'))
+      return { target, works: 'unknown', status: null, latencyMs: null, limits, cure: 'not called: only chat and embeddings are' };
     const startedAt = systemClock.now();
     const { path, body } = requestFor(target);
     const response = await fetch(`http://gateway${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
@@ -75,17 +72,16 @@ export async function callTargets(
     // An empty response to an output limit of one token still shows that the target works.
     const works = response.ok || seen?.status === 200;
     const status = seen?.status ?? null;
-    calls.push({
-      target,
-      works: works ? 'yes' : 'no',
-      status,
-      latencyMs,
-      limits,
-      cure: works ? '' : cureOf(target, seen?.message ?? messageIn(text), status),
-    });
+    const cure = works ? '' : cureOf(target, seen?.message ?? messageIn(text), status);
+    return { target, works: works ? 'yes' : 'no', status, latencyMs, limits, cure };
+  };
+  try {
+    const calls: TargetCall[] = [];
+    for (const target of targets) calls.push(await call(target));
+    return calls;
+  } finally {
+    await gateway.close();
   }
-  await gateway.close();
-  return calls;
 }
 
 function requestFor(target: string): { path: string; body: string } {
