@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { buildDashboardOnce } from './build-once.mjs';
+import { buildDashboardOnce, bundleOnce } from './build-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 import { writeGroups } from './test-groups.mjs';
@@ -36,8 +36,9 @@ const options = given.filter((arg) => !isFile(arg));
 const isWhole = files.length === 0 && options.length === 0;
 const node = setUp();
 buildDashboardOnce(node);
-const env = childEnv({ NODE_ENV: 'test' });
-if (isWhole) warmCommand();
+const command = isWhole ? bundleOnce(node) : undefined;
+const env = childEnv({ NODE_ENV: 'test', ...(command && { TEST_COMMAND: command }) });
+if (command) warmCommand();
 
 const first = [
   ...once,
@@ -53,7 +54,7 @@ runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlo
 function warmCommand() {
   const own = childEnv({}, 'compile-command');
   if (existsSync(own.NODE_COMPILE_CACHE)) return;
-  const args = [join(root, 'src/cli/main.ts'), 'serve', '--demo', '--port', '0'];
+  const args = [command, 'serve', '--demo', '--port', '0'];
   spawnSync(node, args, { cwd: folder, env: own, stdio: 'ignore', timeout: warmMs });
 }
 

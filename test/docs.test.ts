@@ -14,7 +14,7 @@ import { parseConfig, type ConfigInput } from '../src/gateway/config/index.ts';
 import { configSchema } from '../src/gateway/config/schema.ts';
 import { createBreakwater } from '../src/index.ts';
 import { startStorm, type Storm } from '../src/storm/index.ts';
-import { commandCache } from './cli/command-cache.ts';
+import { commandCache } from './cli/command.ts';
 import { startCli, type CliProcess } from './cli/run-cli.ts';
 import { listFiles, root } from './tidy/scan.ts';
 

@@ -2,10 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { commandCache } from './command-cache.ts';
-
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+import { commandCache, commandFile } from './command.ts';
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -27,7 +24,7 @@ export interface CliProcess {
 
 export function startCli(args: readonly string[], { cwd = tmpdir(), env = {}, openFiles }: RunOptions = {}): CliProcess {
   const { PATH = '', HOME = '' } = process.env;
-  const command = [process.execPath, main, ...args];
+  const command = [process.execPath, commandFile, ...args];
   const limited = openFiles === undefined ? command : ['sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command];
   const own = { PATH, HOME, NODE_COMPILE_CACHE: commandCache() };
   const child = spawn(limited[0]!, limited.slice(1), { cwd, env: { ...own, ...env }, stdio: 'pipe' });
