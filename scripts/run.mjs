@@ -12,7 +12,7 @@ const onWindows = process.platform === 'win32';
 /**
  * Runs `command args` with this process's standard streams, and exits as the child does. Processes that the child
  * leaves running are killed. After `limitMs` the child gets SIGTERM, so that it can report. `onFailure` is called if
- * the child failed; it returns true if it continues with something else.
+ * the child failed and was not stopped; it returns true if it continues with something else.
  */
 export function runAsThis(command, args, { cwd, env, limitMs, onFailure }) {
   const ending = new URL('end-with-parent.mjs', import.meta.url).href;
@@ -23,8 +23,13 @@ export function runAsThis(command, args, { cwd, env, limitMs, onFailure }) {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
   });
   child.stdio[3]?.on('error', () => {});
-  passSignals(child);
-  const limit = limitMs && setTimeout(() => child.kill('SIGTERM'), limitMs).unref();
+  let isStopped = false;
+  passSignals(child, () => (isStopped = true));
+  const stop = () => {
+    isStopped = true;
+    child.kill('SIGTERM');
+  };
+  const limit = limitMs && setTimeout(stop, limitMs).unref();
   child.on('error', (error) => {
     process.stderr.write(`breakwater: cannot run ${command}: ${error.message}\n`);
     process.exit(1);
@@ -32,7 +37,7 @@ export function runAsThis(command, args, { cwd, env, limitMs, onFailure }) {
   child.on('exit', (code, signal) => {
     endGroup(child.pid);
     clearTimeout(limit);
-    if (!signal && code !== 0 && onFailure?.()) return;
+    if (!signal && code !== 0 && !isStopped && onFailure?.()) return;
     if (!signal) process.exit(code ?? 1);
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
@@ -49,13 +54,14 @@ function endGroup(pid) {
   }
 }
 
-function passSignals(child) {
+function passSignals(child, onSignal) {
   const lastMs = new Map();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
       const nowMs = performance.now();
       const isRepeat = nowMs - (lastMs.get(signal) ?? -Infinity) < sameSignalMs;
       lastMs.set(signal, nowMs);
+      onSignal();
       // The Windows console has signalled the child already.
       if (!isRepeat && !onWindows) child.kill(signal);
     });

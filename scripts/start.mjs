@@ -7,4 +7,4 @@ const node = setUp();
 buildDashboardOnce(node);
 const args = [bundleOnce(node), 'serve', '--demo', ...process.argv.slice(2)];
 // One arena of glibc's malloc: those of V8's threads would keep some 20 MB after a load.
-runAsThis(node, args, { cwd: root, env: { MALLOC_ARENA_MAX: '1', ...childEnv() } });
+runAsThis(node, args, { cwd: root, env: { MALLOC_ARENA_MAX: '1', ...childEnv({}, 'compile-command') } });

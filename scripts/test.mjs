@@ -1,14 +1,19 @@
 // npm test: installs dependencies, then runs every test. `npm test -- --unit` runs only unit tests; named files or
 // patterns run only those; other arguments are passed to Node's test runner.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { buildDashboardOnce } from './build-once.mjs';
+import { buildDashboardOnce, bundleOnce } from './build-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
+import { writeGroups } from './test-groups.mjs';
 
 /** Limit for a hanging test, so that the runner's summary is printed in any case. */
 const limitMs = 17 * 60_000;
+
+/** The command is ready long before, and ends gracefully then. */
+const warmMs = 3_000;
 
 /** With more failed files than this, nothing is repeated. */
 const failedFilesMax = 5;
@@ -20,7 +25,8 @@ const units = ['src/**/*.test.ts', 'dashboard/src/**/*.test.ts'];
 const everything = process.argv.includes('--unit') ? units : [...units, 'test/**/*.test.ts'];
 const files = given.filter(isFile);
 const once = ['--test', '--test-reporter=spec', '--test-timeout=180000'];
-const record = join(mkdtempSync(join(tmpdir(), 'breakwater-test-')), 'failed-files');
+const folder = mkdtempSync(join(tmpdir(), 'breakwater-test-'));
+const record = join(folder, 'failed-files');
 const recording = [
   '--test-reporter-destination=stdout',
   `--test-reporter=${new URL('failed-files.mjs', import.meta.url)}`,
@@ -30,17 +36,27 @@ const options = given.filter((arg) => !isFile(arg));
 const isWhole = files.length === 0 && options.length === 0;
 const node = setUp();
 buildDashboardOnce(node);
-const env = childEnv({ NODE_ENV: 'test' });
+const command = isWhole ? bundleOnce(node) : undefined;
+const env = childEnv({ NODE_ENV: 'test', ...(command && { TEST_COMMAND: command }) });
+if (command) warmCommand();
 
 const first = [
   ...once,
   ...recording,
-  // Some files only wait, for a limit or a timeout: one more than there are cores keeps these busy.
-  `--test-concurrency=${availableParallelism() + 1}`,
+  // One process only waits, and others wait at times: two more than there are cores keep these busy.
+  `--test-concurrency=${availableParallelism() + 2}`,
   ...options,
-  ...(files.length > 0 ? files : everything),
+  ...(files.length > 0 ? files : writeGroups(everything, { root, folder })),
 ];
 runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlone : undefined });
+
+/** Many tests kill the command, which then writes no compile cache, so it runs and ends once if there is none. */
+function warmCommand() {
+  const own = childEnv({}, 'compile-command');
+  if (existsSync(own.NODE_COMPILE_CACHE)) return;
+  const args = [command, 'serve', '--demo', '--port', '0'];
+  spawnSync(node, args, { cwd: folder, env: own, stdio: 'ignore', timeout: warmMs });
+}
 
 /**
  * Some tests measure time or memory and can fail when tests share the machine, so each failed file runs once more,

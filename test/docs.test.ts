@@ -14,6 +14,7 @@ import { parseConfig, type ConfigInput } from '../src/gateway/config/index.ts';
 import { configSchema } from '../src/gateway/config/schema.ts';
 import { createBreakwater } from '../src/index.ts';
 import { startStorm, type Storm } from '../src/storm/index.ts';
+import { commandCache } from './cli/command.ts';
 import { startCli, type CliProcess } from './cli/run-cli.ts';
 import { listFiles, root } from './tidy/scan.ts';
 
@@ -240,7 +241,7 @@ async function runCommand(command: string): Promise<string> {
     .replaceAll(/minutes=\d+/g, 'minutes=2')
     .replaceAll(' examples/', ` ${root}/examples/`);
   const { PATH = '', HOME = '' } = process.env;
-  const commandEnv = { PATH: `${join(folder, 'bin')}:${PATH}`, HOME, BREAKWATER_PORT: '0' };
+  const commandEnv = { PATH: `${join(folder, 'bin')}:${PATH}`, HOME, BREAKWATER_PORT: '0', NODE_COMPILE_CACHE: commandCache() };
   const { stdout } = await run('sh', ['-c', given], { cwd: folder, env: commandEnv, timeout: 120_000 });
   return stdout;
 }

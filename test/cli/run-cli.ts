@@ -2,9 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
-import { fileURLToPath } from 'node:url';
-
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+import { commandCache, commandFile } from './command.ts';
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -25,10 +23,11 @@ export interface CliProcess {
 }
 
 export function startCli(args: readonly string[], { cwd = tmpdir(), env = {}, openFiles }: RunOptions = {}): CliProcess {
-  const { PATH = '', NODE_COMPILE_CACHE = '', HOME = '' } = process.env;
-  const command = [process.execPath, main, ...args];
+  const { PATH = '', HOME = '' } = process.env;
+  const command = [process.execPath, commandFile, ...args];
   const limited = openFiles === undefined ? command : ['sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command];
-  const child = spawn(limited[0]!, limited.slice(1), { cwd, env: { PATH, HOME, NODE_COMPILE_CACHE, ...env }, stdio: 'pipe' });
+  const own = { PATH, HOME, NODE_COMPILE_CACHE: commandCache() };
+  const child = spawn(limited[0]!, limited.slice(1), { cwd, env: { ...own, ...env }, stdio: 'pipe' });
   const text = { stdout: '', stderr: '' };
   const onText = new Set<() => void>();
   for (const stream of ['stdout', 'stderr'] as const) {

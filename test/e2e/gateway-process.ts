@@ -18,6 +18,8 @@ export interface Figures {
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
+// Code that is compiled under another flag would be rejected by the compile cache of all other tests.
+setFlagsFromString('--no-expose-gc');
 
 const gateway = await startGateway(JSON.parse(process.argv[2]!) as ConfigInput);
 process.on('message', async () => {

@@ -13,7 +13,8 @@ const program = `
 
 async function runProgram(t: TestContext, code: string): Promise<{ wrapper: ChildProcess; heard: () => string; pid: number }> {
   const args = ['--input-type=module', '--eval', code];
-  const wrapping = `import { runAsThis } from ${JSON.stringify(runner)}; runAsThis(process.execPath, ${JSON.stringify(args)}, { env: process.env });`;
+  const onFailure = `const onFailure = () => { console.log('failed'); };`;
+  const wrapping = `import { runAsThis } from ${JSON.stringify(runner)}; ${onFailure} runAsThis(process.execPath, ${JSON.stringify(args)}, { env: process.env, onFailure });`;
   const wrapper = spawn(process.execPath, ['--input-type=module', '--eval', wrapping], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => wrapper.kill('SIGKILL'));
   let heard = '';
@@ -23,8 +24,16 @@ async function runProgram(t: TestContext, code: string): Promise<{ wrapper: Chil
 }
 
 test('the exit code of the program is the exit code', async (t) => {
-  const { wrapper } = await runProgram(t, `console.log('ready'); process.exitCode = 3;`);
-  assert.deepEqual(await once(wrapper, 'exit'), [3, null]);
+  const { wrapper, heard } = await runProgram(t, `console.log('ready'); process.exitCode = 3;`);
+  assert.deepEqual(await once(wrapper, 'close'), [3, null]);
+  assert.match(heard(), /failed/, 'what follows a failure is asked for');
+});
+
+test('a program that is stopped has not failed', { skip: process.platform === 'win32' }, async (t) => {
+  const { wrapper, heard } = await runProgram(t, program);
+  wrapper.kill('SIGTERM');
+  assert.deepEqual(await once(wrapper, 'close'), [7, null]);
+  assert.doesNotMatch(heard(), /failed/);
 });
 
 test('an end by a signal is an end by that signal', { skip: process.platform === 'win32' }, async (t) => {
