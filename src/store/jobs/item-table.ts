@@ -207,13 +207,14 @@ export class ItemTable {
     return row === undefined ? null : toLeased(job, row);
   }
 
-  endHandover({ job, batch, repeated, note }: HandoverEnd): number {
+  endHandover({ job, batch, repeated, round, note }: HandoverEnd): number {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return 0;
     const held = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${HANDED} AND batch = ? LIMIT ${SLICE_ROWS})`;
     const interrupted = repeated ? this.#interrupt(`${held} AND repeated >= ${REPEATS_MAX}`, seq, batch) : 0;
     const queued = this.#sql.run(
-      `UPDATE items SET state = ${QUEUED}, batch = NULL, rounds = rounds + 1, repeated = repeated + ?, note = ? WHERE ${held}`,
+      `UPDATE items SET state = ${QUEUED}, batch = NULL, rounds = rounds + ?, repeated = repeated + ?, note = ? WHERE ${held}`,
+      round ? 1 : 0,
       repeated ? 1 : 0,
       note,
       seq,

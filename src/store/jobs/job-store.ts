@@ -222,6 +222,8 @@ export interface HandoverEnd {
   readonly batch: string;
   /** The provider may have processed them: each counts as sent again after a crash (`REPEATS_MAX`). */
   readonly repeated: boolean;
+  /** Whether this was a round of theirs. False if they were never sent: they may be handed over again. */
+  readonly round: boolean;
   /** Why they have no result yet. */
   readonly note: string;
 }
@@ -316,7 +318,7 @@ export interface JobStore {
    * requeued, the batch holds it again. Null if the batch does not hold it.
    */
   takeBack(query: TakeBack): Promise<LeasedItem | null>;
-  /** Queues some of the items that the batch holds, after a round without a result. Returns their number; 0 if it holds none. */
+  /** Queues some of the items that the batch holds. Returns their number; 0 if it holds none. */
   endHandover(end: HandoverEnd): Promise<number>;
   /** Restarts the item's stream and drops its earlier events. Returns the next event number; null if the runner no longer holds the item. */
   restartEvents(key: ItemKey): Promise<number | null>;

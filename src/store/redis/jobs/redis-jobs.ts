@@ -8,6 +8,7 @@ import {
   type EventGroup,
   type EventPage,
   type FileDetails,
+  type HandoverEnd,
   type Identity,
   type ItemError,
   type ItemKey,
@@ -237,13 +238,8 @@ class RedisJobs implements JobStore {
   }
 
   /** Queues some of the items that a provider's batch holds. How many; 0: it holds none. */
-  async endHandover(end: {
-    readonly job: string;
-    readonly batch: string;
-    readonly repeated: boolean;
-    readonly note: string;
-  }): Promise<number> {
-    return Number(await this.#link.run('endHandover', end.job, end.batch, end.repeated ? 1 : 0, end.note));
+  async endHandover({ job, batch, repeated, round, note }: HandoverEnd): Promise<number> {
+    return Number(await this.#link.run('endHandover', job, batch, repeated ? 1 : 0, round ? 1 : 0, note));
   }
 
   async restartEvents({ job, n, lease }: ItemKey): Promise<number | null> {
