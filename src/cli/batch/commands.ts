@@ -3,6 +3,7 @@ import type { AccessFlags, ResultsFlags } from './flags.ts';
 import { OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
 import { hasEnded, type BatchObject } from './api.ts';
+import { withErrors } from './output.ts';
 import { printResults, saveResults } from './results.ts';
 
 const LISTED = 20;
@@ -24,7 +25,7 @@ export async function writeResults(id: string, flags: ResultsFlags): Promise<voi
     const batch = await api.get(id);
     if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are available once it has ended`]);
     if (flags.output === undefined) return printResults(api, batch);
-    for (const file of await saveResults(api, batch, flags.output, `${flags.output}.errors`)) process.stderr.write(`wrote ${file}\n`);
+    for (const file of await saveResults(api, batch, withErrors(flags.output))) process.stderr.write(`wrote ${file}\n`);
   });
 }
 

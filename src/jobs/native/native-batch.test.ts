@@ -64,7 +64,10 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
 }
 
 test('results of an incomplete download that are being processed are waited for before the next one', async () => {
-  const { batch, clock, log, runs } = stage([[resultOf(0), new Error('cut')], [resultOf(0), resultOf(1)]]);
+  const { batch, clock, log, runs } = stage([
+    [resultOf(0), new Error('cut')],
+    [resultOf(0), resultOf(1)],
+  ]);
   let isOver = false;
   const running = batch.run().then(() => (isOver = true));
   await clock.advanceAsync(60_000);
