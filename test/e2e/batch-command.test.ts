@@ -190,6 +190,11 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     first.child.kill(signal);
     const code = await first.ended;
     assert.equal(code, signal === 'SIGINT' ? 130 : 'SIGKILL', first.stderr());
+    // Reading a batch runs nothing.
+    const before = provider.calls.size;
+    const status = await run('status');
+    assert.match(status.stdout, /in_progress/);
+    assert.deepEqual([status.stderr, provider.calls.size], ['', before]);
     if (signal === 'SIGINT') assert.match(first.stderr(), /stopped; the same command resumes it/);
     assert.equal(existsSync(join(cwd, 'prompts.results.jsonl')), false);
     const second = await run('run', 'prompts.txt');
@@ -200,6 +205,21 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     assert.ok(repeated <= (signal === 'SIGINT' ? 0 : 4), `${repeated} were sent twice`);
   });
 }
+
+test('a stopped batch can be cancelled: what is done is kept, and the rest is not run', async (t) => {
+  const prompts = Array.from({ length: 40 }, (_, n) => `p${n}`);
+  const { run, start, provider } = await stage(t, { 'prompts.txt': prompts.join('\n') }, () => ({ ms: 60 }));
+  const first = start('run', 'prompts.txt');
+  t.after(() => first.child.kill('SIGKILL'));
+  while (provider.calls.size < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+  first.child.kill('SIGINT');
+  await first.ended;
+  const sent = provider.calls.size;
+  const [id] = /batch_\w+/.exec(first.stderr())!;
+  assert.match((await run('cancel', id)).stdout, new RegExp(`^${id}  cancelled  ${sent}/40 done, ${40 - sent} failed`));
+  assert.equal(provider.calls.size, sent);
+  assert.equal(readLines((await run('results', id)).stdout).length, 40);
+});
 
 test('a gateway that runs already is used', async (t) => {
   const { run, cwd } = await stage(t, { 'prompts.txt': 'one' });

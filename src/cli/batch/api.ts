@@ -25,6 +25,17 @@ export type Fetch = typeof fetch;
 
 const LISTED_MAX = 1_000;
 
+/** An error response. */
+export class ApiFault extends OperatorError {
+  /** The gateway, its store or a proxy before it is unavailable for now. */
+  readonly mayPass: boolean;
+
+  constructor(message: string, status: number) {
+    super([message]);
+    this.mayPass = status === 429 || status >= 500;
+  }
+}
+
 export class BatchApi {
   readonly #fetch: Fetch;
   readonly #base: string;
@@ -86,7 +97,7 @@ export class BatchApi {
     const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers });
     if (response.ok) return response;
     const text = await response.text();
-    throw new OperatorError([messageIn(text) ?? `${path} responded with status ${response.status}`]);
+    throw new ApiFault(messageIn(text) ?? `${path} responded with status ${response.status}`, response.status);
   }
 }
 

@@ -8,9 +8,9 @@ import { once } from 'node:events';
 import { systemClock } from '../../gateway/system-clock.ts';
 import type { RunFlags } from './flags.ts';
 import { messageOf } from '../../core/errors.ts';
-import { OperatorError } from '../fail.ts';
+import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
-import { countsOf, hasEnded, type BatchApi, type BatchObject } from './api.ts';
+import { ApiFault, countsOf, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import { Display } from './display.ts';
 import { readInput } from './input.ts';
 import { assertWritable, outputFiles, type OutputFiles } from './output.ts';
@@ -26,7 +26,8 @@ const SHOWN_MAX = 20;
 const SOURCE = 'breakwater_source';
 
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
-  const access = await openAccess(flags);
+  endWithReader();
+  const access = await openAccess(flags, true);
   const { api } = access;
   const show = new Display(flags.json === true);
   let isStopped = false;
@@ -135,6 +136,7 @@ function startText({ batch, isResumed }: Started, { place }: Access): string {
 async function follow(api: BatchApi, first: BatchObject, show: Display, isStopped: () => boolean): Promise<BatchObject> {
   const progress = new Progress();
   let batch = first;
+  let fault = '';
   for (let delayMs = POLL_MIN_MS; ; delayMs = Math.min(POLL_MAX_MS, delayMs * 2)) {
     const now = systemClock.now();
     show.progress(batch, progress.note(countsOf(batch), now), now);
@@ -142,10 +144,15 @@ async function follow(api: BatchApi, first: BatchObject, show: Display, isStoppe
     await new Promise<void>((resolve) => {
       systemClock.schedule(delayMs, resolve);
     });
-    batch = await api.get(batch.id).catch((error: unknown) => {
-      if (error instanceof OperatorError) throw error;
-      return batch; // The gateway is restarting; polling continues.
-    });
+    try {
+      batch = await api.get(batch.id);
+      fault = '';
+    } catch (error) {
+      // The gateway restarts, or its store is unavailable: the batch continues.
+      if (error instanceof OperatorError && !(error instanceof ApiFault && error.mayPass)) throw error;
+      if (messageOf(error) !== fault) show.say(`waiting for the state of ${batch.id}: ${messageOf(error)}`);
+      fault = messageOf(error);
+    }
   }
 }
 
