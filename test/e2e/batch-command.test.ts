@@ -45,6 +45,7 @@ test('three prompts in a text file, one command, results; the same command again
   const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
   const first = await run('run', 'prompts.txt');
   assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stderr, /^\[#+\] 3\/3 {2}100 % {2}\$0\.\d+ {2}no failures {2}completed$/m);
   assert.match(first.stderr, /3 of 3 succeeded, 0 failed, \$0\.\d+; wrote prompts\.results\.jsonl/);
   assert.deepEqual(await results('prompts.results.jsonl'), {
     'line-1': 'Answer to one.',

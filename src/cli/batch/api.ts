@@ -13,7 +13,7 @@ export interface BatchObject {
   readonly errors: { readonly data: readonly { readonly line: number | null; readonly message: string }[] } | null;
   readonly breakwater?: {
     readonly handed_over?: number;
-    /** Of a batch that has ended, over the requests with a known price. */
+    /** So far, over the requests with a known price. */
     readonly cost_usd?: number;
     readonly priced_requests?: number;
   };
@@ -110,7 +110,8 @@ function messageIn(text: string): string | null {
 }
 
 export function countsOf({ status, request_counts: counts, breakwater }: BatchObject): Counts {
-  return { status, ...counts, ...(breakwater?.handed_over !== undefined && { handedOver: breakwater.handed_over }) };
+  const { handed_over: handedOver, cost_usd: costUsd } = breakwater ?? {};
+  return { status, ...counts, ...(handedOver !== undefined && { handedOver }), ...(costUsd !== undefined && { costUsd }) };
 }
 
 export function hasEnded({ status }: BatchObject): boolean {

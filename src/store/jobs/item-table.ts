@@ -2,6 +2,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { toError, type JobTable } from './job-table.ts';
 import {
+  costOf,
   REPEATS_MAX,
   type Beat,
   type DoneItem,
@@ -255,6 +256,8 @@ export class ItemTable {
     if (done !== 1) return 'lost';
     this.#jobs.charge(seq, result.body?.byteLength ?? 0);
     this.#jobs.count(seq, result.succeeded ? 1 : 0, result.succeeded ? 0 : 1);
+    const cost = costOf(result);
+    if (cost !== null) this.#jobs.addCost(seq, cost);
     return this.#jobs.isOver(seq) ? 'last' : 'done';
   }
 

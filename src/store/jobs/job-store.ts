@@ -104,6 +104,9 @@ export interface Job extends NewJob {
   readonly total: number;
   readonly succeeded: number;
   readonly failed: number;
+  /** The sum of the items' `facts.costUsd`, and how many have one. */
+  readonly costUsd: number;
+  readonly priced: number;
 }
 
 /** A job in a non-final state, for runners. */
@@ -186,12 +189,18 @@ export interface ItemResult {
   readonly succeeded: boolean;
   /** HTTP status of the response; null if there was none. */
   readonly status: number | null;
-  /** Facts besides the body: request id, target, usage. */
+  /** Facts besides the body: request id, target, usage, `costUsd`. */
   readonly facts: JobData;
   /** One line of JSON; null if there was no response. */
   readonly body: Uint8Array | null;
   /** Null if it succeeded, or if the body contains the error. */
   readonly error: ItemError | null;
+}
+
+/** In US dollars; null: not known. */
+export function costOf({ facts }: Pick<ItemResult, 'facts'>): number | null {
+  const cost = facts['costUsd'] === undefined ? NaN : Number(facts['costUsd']);
+  return Number.isFinite(cost) ? cost : null;
 }
 
 export interface DoneItem extends ItemResult {

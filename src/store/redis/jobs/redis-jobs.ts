@@ -3,6 +3,7 @@ import type { Clock } from '../../../core/clock.ts';
 import { StoreFailure } from '../../backend.ts';
 import { fullStore } from '../../jobs/full-store.ts';
 import {
+  costOf,
   FINAL_STATES,
   type Beat,
   type EventGroup,
@@ -205,7 +206,13 @@ class RedisJobs implements JobStore {
   }
 
   async completeItem({ job, n, lease }: ItemKey, { succeeded, status, facts, error, body }: ItemResult): Promise<'done' | 'last' | 'lost'> {
-    const result = [succeeded ? 1 : 0, status ?? '', JSON.stringify(facts), error === null ? '' : JSON.stringify(error)];
+    const result = [
+      succeeded ? 1 : 0,
+      status ?? '',
+      JSON.stringify(facts),
+      error === null ? '' : JSON.stringify(error),
+      costOf({ facts }) ?? '',
+    ];
     const bytes = body === null ? [0, ''] : [1, toBuffer(body)];
     const reply = await this.#link.run('completeItem', job, n, lease, ...result, ...bytes);
     return reply === 0 ? 'lost' : reply === 2 ? 'last' : 'done';
