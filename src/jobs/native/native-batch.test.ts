@@ -50,14 +50,25 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
     },
   } as unknown as JobHost;
   const owner: BatchOwner = {
-    ...{ runner: 1, stopping: stopping.signal, closing: new AbortController().signal, ending: new AbortController().signal },
+    runner: 1,
+    stopping: stopping.signal,
+    closing: new AbortController().signal,
+    ending: new AbortController().signal,
     endsBecause: null,
     save: async () => {},
     run: (_, { n }) => new Promise((resolve) => runs.push(() => resolve(void log.push(`ran ${n}`)))),
   };
   const record: NativeRecord = {
-    ...{ id: 'nb_1', model: 'fast', target: 'a/m', credential: 'k', items: 2, createdAtMs: 0, takeBackAtMs: Infinity },
-    ...{ stage: 'running', file: null, remote: 'batch_1' },
+    id: 'nb_1',
+    model: 'fast',
+    target: 'a/m',
+    credential: 'k',
+    items: 2,
+    createdAtMs: 0,
+    takeBackAtMs: Infinity,
+    stage: 'running',
+    file: null,
+    remote: 'batch_1',
   };
   const batch = new NativeBatch(host, 'job_1', owner, record, { target: {} } as NativeTarget, api);
   return { batch, record, clock, log, runs, stopping };

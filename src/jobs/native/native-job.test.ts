@@ -23,12 +23,23 @@ function stage(lease: (query: LeaseQuery, number: number) => readonly LeasedItem
   const warnings: string[] = [];
   const leases: LeaseQuery[] = [];
   const job = {
-    ...{ id: 'batch_1', client: 'web', dialect: 'openai-chat', path: '/chat/completions', models: ['fast'], data: {}, ending: null },
+    id: 'batch_1',
+    client: 'web',
+    dialect: 'openai-chat',
+    path: '/chat/completions',
+    models: ['fast'],
+    data: {},
+    ending: null,
     endsAtMs: clock.epochMs() + 24 * HOUR_MS,
   } as unknown as OpenJob;
   const client = { isFaulty: false };
   const state = {
-    ...{ name: 'a/m', model: 'm', basePath: '/v1', headers: [], forwards: new Set(), repairs: { isEmpty: true } },
+    name: 'a/m',
+    model: 'm',
+    basePath: '/v1',
+    headers: [],
+    forwards: new Set(),
+    repairs: { isEmpty: true },
     credential: { id: 'k', auth: [] },
     endpoint: { path: () => '/v1/chat/completions', defaultHeaders: [] },
     wire: { dialect: DIALECTS['openai-chat'] },

@@ -25,7 +25,10 @@ function stage(send?: (listener: UpstreamListener) => void) {
     close: () => Promise.resolve(),
   };
   const state = {
-    ...{ model: 'm', origin: 'http://provider.test', basePath: '/v1', headers: ['x-team', 'red'] },
+    model: 'm',
+    origin: 'http://provider.test',
+    basePath: '/v1',
+    headers: ['x-team', 'red'],
     credential: { auth: ['authorization', 'Bearer k'], signer: null },
     endpoint: { path: (base: string, { path }: { path: string }) => base + path, defaultHeaders: ['content-type', 'application/json'] },
     wire: { dialect: { name: 'openai-chat' } },
@@ -62,7 +65,7 @@ test('an error reports its message and the wait that it asks for, in any form', 
   for (const { text, headers, message, waitMs } of cases) {
     const { client, respond } = stage();
     const reply = client.call(LIST);
-    respond(429, text, headers as Record<string, string>);
+    respond(429, text, headers);
     const { status, ...found } = await reply;
     assert.deepEqual([status, found.message, found.retryAfterMs], [429, message, waitMs]);
   }
@@ -125,7 +128,7 @@ test('a file is read with back-pressure, and a slow reader is not taken for a si
   assert.equal((await lines.next()).value!.byteLength, MB - 1);
   assert.deepEqual([seen, clock.pendingTimers], [['pause', 'resume'], 1]);
   upstream().onEnd();
-  assert.equal(Buffer.from((await lines.next()).value!).toString(), 'end');
+  assert.equal(Buffer.from((await lines.next()).value).toString(), 'end');
   assert.equal((await lines.next()).done, true);
   assert.equal(clock.pendingTimers, 0);
 });
@@ -140,7 +143,7 @@ test('a file that is refused or incomplete is an error after the lines before it
   upstream().onHeaders(200, {});
   upstream().onData(Buffer.from('{"a":1}\n{"b"'));
   upstream().onError(new Error('ECONNRESET'));
-  assert.equal(Buffer.from((await first).value!).toString(), '{"a":1}');
+  assert.equal(Buffer.from((await first).value).toString(), '{"a":1}');
   await assert.rejects(cut.next(), /ECONNRESET/);
 });
 
