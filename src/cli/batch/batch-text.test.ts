@@ -50,7 +50,9 @@ test('on a narrow terminal the bar becomes shorter, and the facts stay', () => {
     renderProgress({ ...counts(20, 1), costUsd: 0.012345 }, { perSecond: 2, leftMs: 40_000 }, columns);
   assert.equal(shown(80), '[#####-------------------] 21/100  21 %  2.0/s  $0.0123  1 failed  40 s left');
   assert.equal(shown(60), '[#-------] 21/100  21 %  2.0/s  $0.0123  1 failed  40 s left');
-  assert.equal(shown(40), '21/100  21 %  2.0/s  $0.0123  1 failed  ');
+  assert.equal(shown(45), '21/100  2.0/s  $0.0123  1 failed  40 s left');
+  assert.equal(shown(40), '21/100  2.0/s  1 failed  40 s left');
+  assert.equal(shown(20), '21/100  40 s left');
   for (let columns = 1; columns < 90; columns++) assert.ok(shown(columns).length <= columns);
 });
 

@@ -46,29 +46,51 @@ export class Progress {
   }
 }
 
-/** On at most `columns` characters: the bar becomes shorter first. */
+/** On at most `columns` characters: the bar becomes shorter first, then what matters least is left out. */
 export function renderProgress(counts: Counts, pace: Pace, columns = Infinity): string {
   const { status, total, completed, failed } = counts;
   if (total === 0) return `${status} …`.slice(0, columns);
   const done = completed + failed;
-  const text = partsOf(counts, pace).join('  ');
+  const text = fit(partsOf(counts, pace), columns);
   const length = Math.min(BAR_LENGTH, columns - text.length - 3);
   if (length < BAR_LENGTH_MIN) return text.slice(0, columns);
   const filled = Math.floor((done / total) * length);
   return `[${'#'.repeat(filled)}${'-'.repeat(length - filled)}] ${text}`;
 }
 
-function partsOf({ status, total, completed, failed, handedOver = 0, costUsd }: Counts, { perSecond, leftMs }: Pace): string[] {
+interface Part {
+  readonly text: string;
+  /** The lowest are left out first. Infinity: never. */
+  readonly rank: number;
+}
+
+function fit(parts: readonly Part[], columns: number): string {
+  const ranks = parts.map(({ rank }) => rank).filter((rank) => rank < Infinity);
+  for (const least of [0, ...ranks.toSorted((a, b) => a - b).map((rank) => rank + 1)]) {
+    const text = joined(parts.filter(({ rank }) => rank >= least));
+    if (text.length <= columns) return text;
+  }
+  return joined(parts.filter(({ rank }) => rank === Infinity));
+}
+
+function joined(parts: readonly Part[]): string {
+  return parts.map(({ text }) => text).join('  ');
+}
+
+function partsOf({ status, total, completed, failed, handedOver = 0, costUsd }: Counts, { perSecond, leftMs }: Pace): Part[] {
   const done = completed + failed;
-  const parts = [`${done}/${total}`, `${Math.floor((done / total) * 100)} %`];
-  if (done < total && perSecond !== null) parts.push(rateText(perSecond));
-  if (costUsd !== undefined) parts.push(costText(costUsd));
-  parts.push(failed === 0 ? 'no failures' : `${failed} failed`);
-  if (done === total) parts.push(status);
-  else if (handedOver > 0) parts.push(`${handedOver} in a batch of the provider`);
-  else if (leftMs !== null) parts.push(`${timeText(leftMs)} left`);
-  else parts.push(perSecond === null ? status : 'waiting: nothing has finished recently');
-  return parts;
+  const parts: Part[] = [
+    { text: `${done}/${total}`, rank: Infinity },
+    { text: `${Math.floor((done / total) * 100)} %`, rank: 2 },
+  ];
+  if (done < total && perSecond !== null) parts.push({ text: rateText(perSecond), rank: 4 });
+  if (costUsd !== undefined) parts.push({ text: costText(costUsd), rank: 3 });
+  parts.push(failed === 0 ? { text: 'no failures', rank: 1 } : { text: `${failed} failed`, rank: 5 });
+  let state = status;
+  if (done < total && handedOver > 0) state = `${handedOver} in a batch of the provider`;
+  else if (done < total && leftMs !== null) state = `${timeText(leftMs)} left`;
+  else if (done < total && perSecond !== null) state = 'waiting: nothing has finished recently';
+  return [...parts, { text: state, rank: Infinity }];
 }
 
 export function costText(usd: number): string {
