@@ -152,6 +152,23 @@ export const cases: readonly Case[] = [
       },
     ],
   },
+  ...(['plain', 'stream'] as const).map((kind): Case => ({
+    name: `${kind}-tls`,
+    title: `${kind === 'plain' ? 'non-streaming responses, 1 KB bodies' : 'streams of 100 events in 4 packets'}, over TLS on both sides, 32 connections`,
+    kind: 'load',
+    body: chatBody(1024, kind === 'stream'),
+    connections: 32,
+    contenders: ['tlsRelay', 'tls'],
+    budgets: [
+      {
+        what: "the TLS relay's CPU time over Breakwater's",
+        value: ({ tlsRelay, tls }) => (tlsRelay?.cpuUs && tls?.cpuUs ? tlsRelay.cpuUs / tls.cpuUs : undefined),
+        unit: '×',
+        atLeast: 0.5,
+        goal: kind === 'plain' ? 1.1 : 1,
+      },
+    ],
+  })),
   {
     name: 'stores',
     title: 'plain answers, 1 KB bodies, 32 connections, with SQLite, memory and Redis as the store',

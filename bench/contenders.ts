@@ -1,13 +1,14 @@
 /** The contenders. To add a gateway, add an entry: how to start it in front of `upstream`, and where it listens. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { clientKey } from './bodies.ts';
 import { options } from './options.ts';
-import { cores, pinned, type Start } from './processes.ts';
+import { makeCertificate } from '../test/server/certificate.ts';
+import { cores, pinned, start, type Start } from './processes.ts';
 
 /** As long as real keys, because every response is searched for them, and without words that occur in responses. */
 const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
@@ -49,17 +50,27 @@ const nginx: Contender = {
   },
 };
 
-const gateway = (name: string, checkout: string | undefined, more: () => Promise<string> = async () => ''): Contender => ({
+/** `more`: further blocks of its config; `server`: further keys of the block `server`. */
+const gateway = (name: string, checkout: string | undefined, more: () => Promise<string> = async () => '', server = ''): Contender => ({
   name,
   missing: () => (checkout === undefined ? 'no --against' : undefined),
   async prepare(upstream, folder) {
     const own = mkdtempSync(join(folder, 'gateway-'));
     const file = join(own, 'breakwater.yaml');
-    writeFileSync(file, breakwaterConfig(await freePort(), upstream) + (await more()));
-    const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
-    return { command, core: cores.contender, cwd: own, isProbed: true };
+    writeFileSync(file, breakwaterConfig(await freePort(), upstream, server) + (await more()));
+    const command = [...probedNode, await mainOf(checkout!), '--config', file];
+    // As npm start and the container set it.
+    return { command, core: cores.contender, cwd: own, isProbed: true, env: { MALLOC_ARENA_MAX: '1' } };
   },
 });
+
+/** What `npm start` runs in a checkout. */
+async function mainOf(checkout: string): Promise<string> {
+  const script = join(checkout, 'scripts/build-once.mjs');
+  if (!existsSync(script)) return join(checkout, 'src/cli/main.ts');
+  const { bundleOnce } = (await import(pathToFileURL(script).href)) as { bundleOnce: (node: string) => string };
+  return bundleOnce(process.execPath);
+}
 
 const breakwater = gateway('breakwater', root);
 
@@ -96,6 +107,43 @@ const traced = gateway('breakwater, traced', root, async () => {
   return `  traces: { endpoint: "http://127.0.0.1:${(collector.address() as AddressInfo).port}" }\n`;
 });
 
+/** With an upstream over TLS, of whose certificate this is the authority. */
+const overTls = (contender: Contender): Contender => ({
+  ...contender,
+  missing: () => (spawnSync('openssl', ['version']).error ? 'openssl, which makes the certificate, is not installed' : undefined),
+  async prepare(_, folder) {
+    const { url, cert } = await tlsUpstream(folder);
+    const prepared = await contender.prepare(url, folder);
+    return { ...prepared, env: { ...prepared.env, NODE_EXTRA_CA_CERTS: cert } };
+  },
+});
+
+interface TlsUpstream {
+  readonly url: string;
+  readonly cert: string;
+}
+
+let startedTls: Promise<TlsUpstream> | undefined;
+
+function tlsUpstream(folder: string): Promise<TlsUpstream> {
+  startedTls ??= (async () => {
+    const { cert, key } = makeCertificate(folder, 'bench');
+    const running = await start({ command: [process.execPath, join(root, 'bench/upstream.ts'), '0', cert, key], core: cores.load });
+    process.once('exit', () => void running.stop());
+    return { url: running.url, cert };
+  })();
+  return startedTls;
+}
+
+const tlsRelay: Contender = {
+  name: 'relay, TLS',
+  missing: () => undefined,
+  async prepare(upstream, folder) {
+    const { command, ...rest } = await relay('').prepare(upstream, folder);
+    return { ...rest, command: [...command, '--tls', join(folder, 'bench.pem'), join(folder, 'bench.key')] };
+  },
+};
+
 async function readFeed(url: string): Promise<void> {
   const response = await fetch(url, { headers: { authorization: `Bearer ${adminKey}` } });
   if (!response.ok) throw new Error(`the feed responded with ${response.status}`);
@@ -111,6 +159,15 @@ export const contenders = {
   memory: gateway('breakwater, memory', root, async () => 'store: "memory:"\n'),
   redis,
   traced,
+  tlsRelay: overTls(tlsRelay),
+  tls: overTls({
+    ...breakwater,
+    name: 'breakwater, TLS',
+    async prepare(upstream, folder) {
+      const files = `cert: ${join(folder, 'bench.pem')}, key: ${join(folder, 'bench.key')}`;
+      return gateway('', root, async () => '', `tls: { ${files} }`).prepare(upstream, folder);
+    },
+  }),
   against: gateway(`breakwater in ${options.against}`, options.against),
 };
 
@@ -123,9 +180,9 @@ async function freePort(): Promise<number> {
 }
 
 /** All default policies, logs and metrics enabled, a second tier, a client with limits; none of them is reached. */
-function breakwaterConfig(port: number, upstream: string): string {
+function breakwaterConfig(port: number, upstream: string, server: string): string {
   const limits = '{ requestsPerMinute: 100000000, tokensPerMinute: 100000000000, concurrency: 10000 }';
-  return `server: { host: 127.0.0.1, port: ${port}, adminKey: ${adminKey} }
+  return `server: { host: 127.0.0.1, port: ${port}, adminKey: ${adminKey}${server === '' ? '' : `, ${server}`} }
 providers:
   first: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: ${keys.first}, limits: ${limits} }
   second: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: ${keys.second}, limits: ${limits} }

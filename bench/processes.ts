@@ -89,7 +89,7 @@ function listeningUrl(child: ChildProcess): Promise<string> {
     child.stderr?.on('data', (bytes: Buffer) => (said += bytes.toString()));
     child.stdout?.on('data', (bytes: Buffer) => {
       said += bytes.toString();
-      const url = /listening on (http:\/\/\S+)/.exec(said)?.[1];
+      const url = /listening on (https?:\/\/\S+)/.exec(said)?.[1];
       if (url === undefined) return;
       clearTimeout(timer);
       resolve(url.replace(/\/$/, ''));

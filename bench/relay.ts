@@ -1,13 +1,15 @@
 /**
  * The reference: a minimal Node relay. It reads the whole body, forwards it over keep-alive connections and streams the
  * response back with back-pressure. `--parse` also parses and serialises the body, like a gateway that has to change
- * it.
+ * it; `--tls CERT KEY` listens over TLS.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Pool, type Dispatcher } from 'undici';
 
 const [origin = ''] = process.argv.slice(2);
 const parses = process.argv.includes('--parse');
+const tls = process.argv.indexOf('--tls');
 const pool = new Pool(origin, { connections: null, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
 const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding']);
 
@@ -64,8 +66,14 @@ function relay(request: IncomingMessage, response: ServerResponse): void {
   });
 }
 
-const server = createServer({ keepAliveTimeout: 0 }, relay);
+const server = tls < 0 ? createServer({ keepAliveTimeout: 0 }, relay) : await createTlsServer();
 server.listen(0, '127.0.0.1', 4096, () => {
   const { port } = server.address() as { port: number };
-  process.stdout.write(`listening on http://127.0.0.1:${port}\n`);
+  process.stdout.write(`listening on ${tls < 0 ? 'http' : 'https'}://127.0.0.1:${port}\n`);
 });
+
+async function createTlsServer(): Promise<Server> {
+  const [cert = '', key = ''] = process.argv.slice(tls + 1);
+  const https = await import('node:https');
+  return https.createServer({ keepAliveTimeout: 0, cert: readFileSync(cert), key: readFileSync(key) }, relay);
+}

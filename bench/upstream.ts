@@ -2,7 +2,9 @@
  * A provider with minimal overhead, because it shares a core with the load: bare sockets, and just enough HTTP/1.1 for
  * the contenders (content-length and chunked bodies, keep-alive, no pipelining).
  */
-import { createServer, type Socket } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { prompts } from './bodies.ts';
 
 const eventCount = 100;
@@ -77,7 +79,7 @@ function pace(socket: Socket, count: number): void {
 /** Bytes of a request's head and body start that are kept as text, enough to determine the response. */
 const openingMax = 2048;
 
-createServer({ noDelay: true }, (socket) => {
+function serve(socket: Socket): void {
   let opening = '';
   let left = -1;
   let tail = '';
@@ -97,7 +99,15 @@ createServer({ noDelay: true }, (socket) => {
     tail = '';
     left = -1;
   });
-}).listen(Number(process.argv[2] ?? 0), '127.0.0.1', 4096, function listening(this: { address(): unknown }) {
-  const { port } = this.address() as { port: number };
-  process.stdout.write(`listening on http://127.0.0.1:${port}\n`);
+}
+
+// With the paths of a certificate and its key: over TLS.
+const [port, cert, key] = process.argv.slice(2);
+const isTls = cert !== undefined && key !== undefined;
+const server = isTls
+  ? createTlsServer({ noDelay: true, cert: readFileSync(cert), key: readFileSync(key) }, serve)
+  : createServer({ noDelay: true }, serve);
+server.listen(Number(port ?? 0), '127.0.0.1', 4096, () => {
+  const address = server.address() as AddressInfo;
+  process.stdout.write(`listening on ${isTls ? 'https' : 'http'}://127.0.0.1:${address.port}\n`);
 });

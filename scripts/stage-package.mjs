@@ -12,6 +12,7 @@ export function runNode(cwd, ...args) {
 /** Copies what `files` of package.json names, and builds the rest. The folder can be packed with `npm pack --ignore-scripts`. */
 export function stagePackage(folder) {
   runNode(root, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist'));
+  runNode(root, 'scripts/bundle.mjs', join(folder, 'dist', 'bundle'));
   runNode(root, 'scripts/build-dashboard.mjs', join(folder, 'dist', 'dashboard'));
   const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const name of ['package.json', ...files]) {

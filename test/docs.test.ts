@@ -205,6 +205,10 @@ function prepareFolder(): void {
   const providers = Object.fromEntries(['openai', 'backup', 'groq'].map((name) => [name, { baseUrl: storm.url, apiKey: `key-${name}` }]));
   const config = { server: { port: 0 }, providers, models: { fast: ['openai/any'] }, store: 'memory:' };
   for (const name of ['breakwater.yaml', 'next.yaml', 'old.yaml', 'new.yaml']) writeFileSync(join(folder, name), JSON.stringify(config));
+  const target = { attempts: 2, failures: 1, faults: [{ kind: 'overloaded', status: 503, probability: 0.5 }], phases: [] };
+  mkdirSync(join(folder, 'outage'));
+  const incident = { v: 1, from: 0, to: 60_000, sliceMs: 5_000, requests: 2, targets: { 'openai/any': target } };
+  writeFileSync(join(folder, 'outage/incident.json'), JSON.stringify(incident));
   const bin = join(folder, 'bin');
   mkdirSync(bin);
   const main = join(root, 'src/cli/main.ts');

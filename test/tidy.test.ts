@@ -89,6 +89,16 @@ test('no policy knows another', () => {
   none(offenders, 'policies meet in core only');
 });
 
+test('the stores over SQLite and Redis import nothing of each other', () => {
+  const driverOf = (path: string): string | null => /^src\/store\/(sqlite|redis)\//.exec(path)?.[1] ?? null;
+  const offenders = program.flatMap(({ path, imports }) =>
+    imports
+      .filter((name) => driverOf(path) !== null && driverOf(name) !== null && driverOf(path) !== driverOf(name))
+      .map((name) => `${path} -> ${name}`),
+  );
+  none(offenders, 'what both need is in src/store');
+});
+
 test('no file imports itself, however long the way round', () => {
   const graph = new Map(source.map(({ path, imports }) => [path, imports.filter((name) => name.startsWith('src/'))]));
   const cycles = new Set<string>();
@@ -107,6 +117,7 @@ const ownsTimeOrChance = new Set([
   'src/gateway/system-clock.ts',
   'src/gateway/system-random.ts',
   'src/storm/system.ts',
+  'src/transport/turn-end.ts', // the turn of real sockets
   'src/testing/manual-clock.ts', // lets real I/O take its turn between two virtual instants
 ]);
 const timeOrChance =

@@ -1,9 +1,9 @@
 /** Queries the admin API of a running gateway, for commands that show its state. */
 import { findConfigFile, parseConfig, type Config } from '../gateway/config/index.ts';
-import { systemClock } from '../gateway/system-clock.ts';
+import { errorMessageIn } from './error-message.ts';
 import { OperatorError } from './fail.ts';
 import { readConfigFile } from './find-config.ts';
-import type { OwnGateway } from './own-gateway.ts';
+import { askGateway, type OwnGateway } from './own-gateway.ts';
 
 /** Timeout of a query to the admin API, which normally takes milliseconds. */
 const RESPONSE_TIMEOUT_MS = 10_000;
@@ -22,35 +22,14 @@ export type AdminReply =
   | { readonly ok: false; readonly isAway: boolean; readonly why: string };
 
 /** `ok: false`: the gateway does not answer (`isAway`), or with 404. Throws an `OperatorError` at any other error. */
-export async function askAdmin({ url, fetch, close }: OwnGateway, path: string, adminKey: string): Promise<AdminReply> {
-  const aborting = new AbortController();
-  const timer = systemClock.schedule(RESPONSE_TIMEOUT_MS, () =>
-    aborting.abort(new Error(`no response within ${RESPONSE_TIMEOUT_MS / 1_000} s`)),
-  );
-  try {
-    const response = await fetch(`${url.replace(/\/+$/, '')}${path}`, {
-      headers: adminKey === '' ? {} : { authorization: `Bearer ${adminKey}` },
-      signal: aborting.signal,
-    });
-    const body = await response.text();
-    if (response.ok) return { ok: true, body };
-    if (response.status === 404) return { ok: false, isAway: false, why: messageOf(body) };
-    throw new OperatorError([`the gateway at ${url} responded with ${response.status}: ${messageOf(body)}`]);
-  } catch (error) {
-    if (error instanceof OperatorError) throw error;
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const why = `the gateway at ${url} cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`;
-    return { ok: false, isAway: true, why };
-  } finally {
-    timer.cancel();
-    await close();
-  }
-}
-
-function messageOf(body: string): string {
-  try {
-    return (JSON.parse(body) as { error: { message: string } }).error.message;
-  } catch {
-    return 'not the admin API of Breakwater';
-  }
+export async function askAdmin(gateway: OwnGateway, path: string, adminKey: string): Promise<AdminReply> {
+  const headers: Record<string, string> = adminKey === '' ? {} : { authorization: `Bearer ${adminKey}` };
+  const reply = await askGateway(gateway, path, { timeoutMs: RESPONSE_TIMEOUT_MS, headers });
+  await gateway.close();
+  if (!reply.ok) return { ok: false, isAway: true, why: reply.why };
+  const { status, body } = reply;
+  if (status >= 200 && status <= 299) return { ok: true, body };
+  const why = errorMessageIn(body) ?? 'not the admin API of Breakwater';
+  if (status === 404) return { ok: false, isAway: false, why };
+  throw new OperatorError([`the gateway at ${gateway.url} responded with ${status}: ${why}`]);
 }

@@ -2,8 +2,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { parse } from 'yaml';
+import { isRecord } from '../core/json.ts';
 import { OperatorError } from './fail.ts';
-import { isRecord, type Draft } from './import/draft.ts';
+import type { Draft } from './import/draft.ts';
 import { importLitellm } from './import/litellm.ts';
 import { importOpenrouter } from './import/openrouter.ts';
 import { importPortkey } from './import/portkey.ts';

@@ -1,6 +1,7 @@
 /** How commands reach the gateway of a config: over TCP, TLS or a unix socket. */
 import { readFileSync } from 'node:fs';
-import { isLoopbackHost, type Config } from '../gateway/config/index.ts';
+import { isAnyAddress, type Config } from '../gateway/config/index.ts';
+import { systemClock } from '../gateway/system-clock.ts';
 
 export interface OwnGateway {
   /** The base URL for `fetch`. */
@@ -8,6 +9,29 @@ export interface OwnGateway {
   readonly fetch: typeof fetch;
   /** Closes its connections. */
   readonly close: () => Promise<void>;
+}
+
+export type GatewayReply =
+  | { readonly ok: true; readonly status: number; readonly headers: Headers; readonly body: string }
+  | { readonly ok: false; readonly why: string };
+
+/** The response of a gateway to a GET, whatever its status. `ok: false`: there is none within `timeoutMs`. */
+export async function askGateway(
+  gateway: OwnGateway,
+  path: string,
+  { timeoutMs, headers = {} }: { readonly timeoutMs: number; readonly headers?: Readonly<Record<string, string>> },
+): Promise<GatewayReply> {
+  const aborting = new AbortController();
+  const timer = systemClock.schedule(timeoutMs, () => aborting.abort(new Error(`no response within ${timeoutMs / 1_000} s`)));
+  try {
+    const response = await gateway.fetch(`${gateway.url.replace(/\/+$/, '')}${path}`, { headers, signal: aborting.signal });
+    return { ok: true, status: response.status, headers: response.headers, body: await response.text() };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return { ok: false, why: `the gateway at ${gateway.url} cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}` };
+  } finally {
+    timer.cancel();
+  }
 }
 
 /** A gateway at a given URL. */
@@ -19,8 +43,7 @@ export function gatewayAt(url: string): OwnGateway {
 export async function ownGateway({ server }: Config): Promise<OwnGateway> {
   if (server.socket !== '') return over('http://localhost', { socketPath: server.socket });
   // A gateway bound to all interfaces is reached at the loopback address.
-  const isAny = !isLoopbackHost(server.host) && /^(?:0\.0\.0\.0|\[?::\]?)$/.test(server.host);
-  const host = isAny ? '127.0.0.1' : server.host;
+  const host = isAnyAddress(server.host) ? '127.0.0.1' : server.host;
   const authority = `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${server.port}`;
   if (server.tls.cert === '') return gatewayAt(`http://${authority}`);
   // Only the configured certificate is trusted. It need not name the loopback address.

@@ -36,6 +36,8 @@ export interface StormFlags {
   readonly faultMix?: string | true;
   readonly listFaults?: boolean;
   readonly keepBodies?: number;
+  readonly scenario?: string;
+  readonly provider?: string;
   readonly batchAfterMs?: number;
   readonly batchFault?: BatchFault;
 }
@@ -86,6 +88,8 @@ export function addStormOptions(command: Command): void {
       '--fault-mix [weights]',
       'one fault picked per call by weight, such as "503:1,cut:1,any:2,none:16" (default: any); applies after every --fault',
     )
+    .option('--scenario <file>', 'fail and slow down as in an incident.json of breakwater record incident, from now on (docs/incidents.md)')
+    .option('--provider <name>', 'the provider of the scenario to stand for (default: all, if their models differ)')
     .option('--list-faults', 'print every kind of fault with its description, and exit')
     .option('--batch-after-ms <ms>', 'from the creation of a batch to its results (default: 0)', wholeNumber)
     .addOption(new Option('--batch-fault <fault>', 'a fault of the batch APIs (docs/storm.md)').choices(BATCH_FAULTS))

@@ -3,6 +3,7 @@ import { describeFaults, runStorm } from '../storm/command.ts';
 import { parseFault } from '../storm/fault-text.ts';
 import type { StormFault, StormLimits, StormOptions, StormTiming } from '../storm/index.ts';
 import { OperatorError } from './fail.ts';
+import { readScenario } from './incident/storm-scenario.ts';
 import { listenFault } from './listen-fault.ts';
 import type { StormFlags } from './storm-options.ts';
 
@@ -32,18 +33,22 @@ const timingKeys = [
 ] as const satisfies readonly (keyof StormTiming & keyof StormFlags)[];
 
 export async function storm(flags: StormFlags): Promise<void> {
-  const { fault = [], faultMix, listFaults, batchAfterMs = 0, batchFault = null, ...rest } = flags;
+  const { fault = [], faultMix, listFaults, batchAfterMs = 0, batchFault = null, scenario, provider = null, ...rest } = flags;
   if (listFaults === true) {
     process.stdout.write(describeFaults());
     return;
   }
+  if (provider !== null && scenario === undefined) throw new OperatorError(['--provider needs --scenario']);
+  const replayed = scenario === undefined ? null : await readScenario(scenario, provider);
+  if (replayed !== null) process.stderr.write(`${replayed.summary}\n`);
   const own = Object.entries(rest).filter(([key]) => !isIn(limitKeys, key) && !isIn(timingKeys, key));
   const options: StormOptions = {
+    ...replayed?.options,
     ...(Object.fromEntries(own) as StormOptions),
     limits: limitsOf(rest),
     timing: pick(rest, timingKeys),
     batches: { afterMs: batchAfterMs, fault: batchFault },
-    faults: [...fault.map((text) => readFault('--fault', text)), ...readMix(faultMix)],
+    faults: [...fault.map((text) => readFault('--fault', text)), ...readMix(faultMix), ...(replayed?.options.faults ?? [])],
   };
   try {
     await runStorm(options);

@@ -3,6 +3,7 @@ import type { UsageFigures, UsageGroup, UsageReport } from '../gateway/money/usa
 import { askAdmin, configOf } from './admin-client.ts';
 import { gatewayAt, ownGateway } from './own-gateway.ts';
 import { OperatorError } from './fail.ts';
+import { table } from './text-table.ts';
 
 export interface UsageOptions {
   readonly by: string;
@@ -53,19 +54,11 @@ export function usageTable({ from, to, by, rows, total }: Reply): string {
   const head = [...by, ...COLUMNS.map(([title]) => title)];
   const lines = rows.map((row) => [...by.map((name) => row[name] ?? ''), ...COLUMNS.map(([, figure]) => figure(row))]);
   const last = [...by.map((_, i) => (i === 0 ? 'total' : '')), ...COLUMNS.map(([, figure]) => figure(total))];
-  const all = [head, ...lines, last];
-  const widths = head.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
-  const text = all.map((line) =>
-    line
-      .map((cell, i) => (i < by.length ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-      .join('  ')
-      .trimEnd(),
-  );
   const note =
     total.unpricedCalls === 0
       ? ''
       : '\nUnpriced calls are not part of the cost: their target has no known price (see prices in the config), or the response reported no usage.\n';
-  return `Usage from ${from} to ${to} (UTC)\n\n${text.join('\n')}\n${note}`;
+  return `Usage from ${from} to ${to} (UTC)\n\n${table([head, ...lines, last], by.length)}${note}`;
 }
 
 function grouped(count: number): string {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { runCli } from '../../test/cli/run-cli.ts';
 import { explain } from '../telemetry/explanation.ts';
-import { attempt, attemptEnd, failedAttempt, finished, queued, received } from '../telemetry/sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, queued, received } from '../telemetry/events.fixture.ts';
 
 const story = explain({
   received: received(),

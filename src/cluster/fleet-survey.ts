@@ -42,7 +42,7 @@ export class FleetSurvey {
   #reports = new Map<string, InstanceFigures>(); // one for each member at most
   #asking: Promise<void> | null = null;
   #enough: (() => void) | null = null;
-  #askedAt = -Infinity;
+  #endedAt = -Infinity;
 
   constructor(options: FleetSurveyOptions) {
     this.#options = options;
@@ -51,11 +51,14 @@ export class FleetSurvey {
   /** Resolves within 200 ms. */
   async ask(): Promise<FleetFigures> {
     const { clock, status, own } = this.#options;
-    const { isLinked, members } = status();
-    const isFresh = clock.now() - this.#askedAt < KEPT_MS;
-    if (isLinked && members.length > 1 && !isFresh) await (this.#asking ??= this.#ask().finally(() => (this.#asking = null)));
-    const all = [own(), ...(isLinked ? this.#reports.values() : [])];
-    const { member } = status();
+    const isFresh = clock.now() - this.#endedAt < KEPT_MS;
+    if (status().isLinked && status().members.length > 1 && !isFresh) {
+      await (this.#asking ??= this.#ask().finally(() => (this.#asking = null)));
+    }
+    const { member, members, isLinked } = status();
+    const present = new Set(members);
+    const all = [own()];
+    for (const [from, figures] of this.#reports) if (isLinked && present.has(from)) all.push(figures);
     return { instance: member, instances: Math.max(1, members.length), isLinked, reported: all.length, ...sum(all) };
   }
 
@@ -67,13 +70,14 @@ export class FleetSurvey {
     if (kind === 'ask') return publish(`survey\nreport\n${lines[0]}\n${lines[1]}\n${member}\n${JSON.stringify(limited(own()))}`);
     const [asker, round, from, text] = lines;
     if (asker !== member || Number(round) !== this.#round || from === undefined || !members.includes(from)) return;
-    this.#reports.set(from, JSON.parse(text!) as InstanceFigures);
+    const figures = toFigures(text);
+    if (figures === null) return;
+    this.#reports.set(from, figures);
     if (this.#reports.size >= members.length - 1) this.#enough?.();
   }
 
   async #ask(): Promise<void> {
     const { clock, publish, status } = this.#options;
-    this.#askedAt = clock.now();
     this.#reports = new Map();
     await new Promise<void>((resolve) => {
       const timer = clock.schedule(WAIT_MS, resolve);
@@ -84,12 +88,25 @@ export class FleetSurvey {
       publish(`survey\nask\n${status().member}\n${++this.#round}`);
     });
     this.#enough = null;
+    this.#endedAt = clock.now();
   }
 }
 
 function limited(figures: InstanceFigures): InstanceFigures {
   const busiest = Object.entries(figures.inFlightByTarget).sort(([, a], [, b]) => b - a);
   return { ...figures, inFlightByTarget: Object.fromEntries(busiest.slice(0, TARGETS_MAX)) };
+}
+
+/** Null: not a report, or one of another version. */
+function toFigures(text: string | undefined): InstanceFigures | null {
+  try {
+    const figures = JSON.parse(text ?? '') as InstanceFigures;
+    const { waiting, inFlight, oldestMs, waitingByPriority, inFlightByTarget } = figures;
+    const counts = [waiting, inFlight, oldestMs, ...Object.values(waitingByPriority), ...Object.values(inFlightByTarget)];
+    return counts.every(Number.isFinite) ? figures : null;
+  } catch {
+    return null;
+  }
 }
 
 function sum(all: readonly InstanceFigures[]): InstanceFigures {

@@ -45,7 +45,11 @@ export class Fleet implements FleetView {
   constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
-    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet, expectedInstances });
+    const onMembers = (status: FleetStatus): void => {
+      this.flights?.keepOnly(status.members);
+      onFleet(status);
+    };
+    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
@@ -86,7 +90,7 @@ export class Fleet implements FleetView {
     const started = this.#agent.start();
     this.#shared.open({
       linked: (isLinked) => this.#agent.linked(isLinked),
-      message: (text) => this.#take(text),
+      message: (text) => this.#receive(text),
     });
     return started;
   }
@@ -107,6 +111,15 @@ export class Fleet implements FleetView {
     this.health.stop();
     await this.flights?.close();
     return this.#agent.leave();
+  }
+
+  /** A message that can't be read, as of another version, is ignored. */
+  #receive(text: string): void {
+    try {
+      this.#take(text);
+    } catch {
+      // The sender does not depend on it.
+    }
   }
 
   #take(text: string): void {

@@ -1,4 +1,7 @@
-/** The parts of a response on their way to the instances that follow it, in order, with a sign of life while there are none. */
+/**
+ * Writes the parts of a response to the store for the instances that follow it, in order, with a sign of life while there are none. A
+ * recording that nothing follows any more is removed; another one of the same response may come after it.
+ */
 import type { Clock, Timer } from '../core/clock.ts';
 import type { FlightPart, FlightStore } from '../store/flight-store.ts';
 
@@ -16,6 +19,10 @@ export class FlightRecorder {
   #isSending = false;
   #beat: Timer | null = null;
   #isClosed = false;
+  /** The parts in the store are to be removed before the next one is written. */
+  #mustClear = false;
+  /** The store could not be used: this recorder writes nothing more. */
+  hasFailed = false;
   /** Called once it is no longer behind. */
   onDrained: (() => void) | null = null;
   /** The store can't be used: nothing more is recorded. */
@@ -46,17 +53,36 @@ export class FlightRecorder {
     this.#beat?.cancel();
   }
 
+  /** Ends a recording that nothing follows, and removes its parts, those in the store as well. */
+  clear(): void {
+    this.close();
+    if (this.hasFailed) return;
+    for (const { bytes } of this.#waiting.splice(0)) this.#waitingBytes -= bytes.byteLength;
+    this.#mustClear = true;
+    if (!this.#isSending) void this.#send();
+  }
+
+  /** Begins another recording of the same response; its parts are written after those of the last one are removed. */
+  reopen(): void {
+    this.#isClosed = false;
+    this.onDrained = null;
+    this.onFailed = null;
+  }
+
   async #send(): Promise<void> {
     this.#isSending = true;
     this.#beat?.cancel();
     // The parts of one turn of the event loop go together.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const parts = this.#waiting.splice(0);
+    while (this.#mustClear || this.#waiting.length > 0) {
+      const isClearing = this.#mustClear;
+      this.#mustClear = false;
+      const parts = isClearing ? [] : this.#waiting.splice(0);
       try {
-        await this.#store.append(this.#id, parts);
+        await (isClearing ? this.#store.clear(this.#id) : this.#store.append(this.#id, parts));
       } catch {
         this.close();
+        this.hasFailed = true;
         this.#waiting = [];
         this.onFailed?.();
         return;

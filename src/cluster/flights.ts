@@ -8,9 +8,10 @@
  */
 import { hash } from 'node:crypto';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { SchedulingClass } from '../core/request.ts';
+import { SCHEDULING_CLASSES, type SchedulingClass } from '../core/request.ts';
 import { withTimeout } from '../store/backend.ts';
 import type { FlightStore, PlacedPart } from '../store/flight-store.ts';
+import { FlightParts } from './flight-parts.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
 const CLAIM_WAIT_MS = 100;
@@ -66,7 +67,10 @@ interface Leading {
   readonly lead: FlightLead;
   /** Ends the recording; null: nothing is recorded. */
   stop: (() => void) | null;
-  followers: number;
+  /** Of the present recording, or the last one; null: there was none. */
+  recorder: FlightRecorder | null;
+  /** Of the present recording; empty if there is none. */
+  readonly followers: Set<string>; // at most FOLLOWED_MAX of each instance
 }
 
 export interface FlightsOptions {
@@ -86,6 +90,7 @@ export class Flights {
   #askAgainAt: Instant = -Infinity;
   #releasing: (readonly [name: string, owner: string])[] = []; // at most RELEASED_MAX
   #releaseTimer: Timer | null = null;
+  #isClosed = false;
 
   constructor(options: FlightsOptions) {
     this.#options = options;
@@ -104,7 +109,7 @@ export class Flights {
     const hashed = names.map(digest);
     const owner = `${id} ${digest(fingerprint)}`;
     // A claim that takes effect late is released as well.
-    this.#leading.set(id, { names: hashed, owner, lead, stop: null, followers: 0 });
+    this.#leading.set(id, { names: hashed, owner, lead, stop: null, recorder: null, followers: new Set() });
     try {
       const found = await withTimeout(clock, CLAIM_WAIT_MS, 'a claim', store.claim({ names: hashed, owner, member: me, instead }));
       if (found === null) return { id, foreign: null };
@@ -129,9 +134,8 @@ export class Flights {
     this.#leading.delete(id);
     if (ended.stop !== null) this.#recorded--;
     const claims = ended.names.map((name) => [name, ended.owner] as const);
-    if (!isWhole) return void this.#options.store.release(claims).catch(() => {});
-    if (this.#releasing.length < RELEASED_MAX) this.#releasing.push(...claims);
-    this.#releaseTimer ??= this.#options.clock.schedule(RELEASE_MS, () => this.#release());
+    if (isWhole) this.#releaseLater(claims);
+    else void this.#release(claims);
   }
 
   /** Follows a response of another instance from its beginning. */
@@ -160,14 +164,27 @@ export class Flights {
   }
 
   /** A message of another instance. */
-  take([kind, id = '', text = '']: readonly string[]): void {
-    if (kind === 'follow') this.#record(id, text);
-    else if (kind === 'leave') this.#unfollow(id);
+  take([kind, id = '', ...lines]: readonly string[]): void {
+    if (kind === 'follow') this.#record(id, toUrgency(lines[0] ?? ''), lines[1] ?? '');
+    else if (kind === 'leave') this.#unfollow(id, lines[0] ?? '');
+  }
+
+  /** Ends what only instances follow that are no longer members. */
+  keepOnly(members: readonly string[]): void {
+    const present = new Set(members);
+    for (const [id, { followers }] of this.#leading) {
+      for (const follower of followers) {
+        const end = follower.lastIndexOf('.');
+        if (end >= 0 && !present.has(follower.slice(0, end))) this.#unfollow(id, follower);
+      }
+    }
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#releaseTimer?.cancel();
-    if (this.#releasing.length > 0) await withTimeout(this.#options.clock, 300, 'giving up claims', this.#release()).catch(() => {});
+    const claims = this.#releasing.splice(0);
+    if (claims.length > 0) await withTimeout(this.#options.clock, 300, 'giving up claims', this.#release(claims)).catch(() => {});
     await this.#options.store.close();
   }
 
@@ -178,20 +195,22 @@ export class Flights {
     isStopped: () => boolean,
     pause: (ms: number | null) => Promise<void>,
   ): Promise<void> {
-    const { clock, store, publish } = this.#options;
+    const { clock, store, publish, member } = this.#options;
     if (this.#followed >= FOLLOWED_MAX) {
       await Promise.resolve(); // `follow` returns before the listener is called
       return listener.gone();
     }
     this.#followed++;
-    publish(`flight\nfollow\n${id}\n${JSON.stringify(urgency)}`);
+    const follower = `${member()}.${++this.#count}`;
+    publish(`flight\nfollow\n${id}\n${JSON.stringify(urgency)}\n${follower}`);
+    const received = new FlightParts();
+    let isOver = false;
     try {
       let after = '';
       let lastAt = clock.now();
       for (let delayMs = READ_AGAIN_MS; !isStopped();) {
         const parts = await store.read(id, after);
-        if (isStopped()) break;
-        if (parts.length === 0) {
+        if (parts.length === 0 && !isStopped()) {
           if (clock.now() - lastAt > (after === '' ? FIRST_PART_MS : NEXT_PART_MS)) return listener.gone();
           await pause(delayMs);
           delayMs = Math.min(delayMs * 1.5, READ_AGAIN_MAX_MS);
@@ -199,62 +218,107 @@ export class Flights {
         }
         delayMs = READ_AGAIN_MS;
         for (const part of parts) {
-          after = part.place;
-          if (part.kind === 'beat') continue;
-          if (part.kind === 'gone') return listener.gone();
-          const next = listener.part(part);
-          if (next === 'end') return;
           if (isStopped()) break;
+          after = part.place;
+          if (part.kind === 'beat' || isForOther(part, follower)) continue;
+          isOver = part.kind === 'gone';
+          if (isOver) return listener.gone();
+          const added = received.next(part);
+          const next = added === null ? 'more' : listener.part(added);
+          isOver = next === 'end';
+          if (isOver) return;
           if (next === 'pause') await pause(null);
         }
         lastAt = clock.now();
       }
-      publish(`flight\nleave\n${id}`);
     } catch {
       listener.gone();
     } finally {
       this.#followed--;
+      // A response that is over has no followers.
+      if (!isOver) publish(`flight\nleave\n${id}\n${follower}`);
     }
   }
 
-  #record(id: string, text: string): void {
-    const { clock, store, member } = this.#options;
+  #record(id: string, urgency: Urgency, follower: string): void {
     const leading = this.#leading.get(id);
     if (leading === undefined) {
       // It has ended meanwhile: the store has it, or it failed.
-      if (id.startsWith(`${member()}.`)) store.append(id, [{ kind: 'gone', meta: '', bytes: new Uint8Array(0) }]).catch(() => {});
+      if (id.startsWith(`${this.#options.member()}.`)) this.#refuse(id, follower);
       return;
     }
-    leading.followers++;
-    if (leading.stop !== null) return; // the stream is there from its beginning
-    const recorder = new FlightRecorder(clock, store, id);
-    const stop = this.#recorded < RECORDED_MAX ? leading.lead.record(recorder, JSON.parse(text) as Urgency) : null;
-    if (stop === null) {
-      recorder.add('gone');
-      return recorder.close();
-    }
+    if (leading.recorder?.hasFailed === true) this.#stopRecording(leading);
+    // A running recording has the response from its beginning.
+    if (leading.stop === null && !this.#startRecording(id, leading, urgency)) return this.#refuse(id, follower);
+    if (leading.stop !== null) leading.followers.add(follower);
+  }
+
+  /** False: it can't be recorded. */
+  #startRecording(id: string, leading: Leading, urgency: Urgency): boolean {
+    if (this.#recorded >= RECORDED_MAX) return false;
+    const { clock, store } = this.#options;
+    if (leading.recorder === null || leading.recorder.hasFailed) leading.recorder = new FlightRecorder(clock, store, id);
+    else leading.recorder.reopen();
+    const stop = leading.lead.record(leading.recorder, urgency);
+    if (stop === null) return false;
     // The response may have been complete already.
-    if (this.#leading.get(id) !== leading) return;
+    if (this.#leading.get(id) !== leading) return true;
     leading.stop = stop;
     this.#recorded++;
+    return true;
   }
 
-  #unfollow(id: string): void {
+  #refuse(id: string, follower: string): void {
+    this.#options.store.append(id, [{ kind: 'gone', meta: JSON.stringify(follower), bytes: new Uint8Array(0) }]).catch(() => {});
+  }
+
+  #unfollow(id: string, follower: string): void {
     const leading = this.#leading.get(id);
-    if (leading === undefined || --leading.followers > 0) return;
-    if (leading.stop === null) return;
-    leading.stop();
-    leading.stop = null;
-    this.#recorded--;
+    if (leading === undefined || !leading.followers.delete(follower) || leading.followers.size > 0) return;
+    this.#stopRecording(leading);
   }
 
-  async #release(): Promise<void> {
-    this.#releaseTimer = null;
-    const claims = this.#releasing.splice(0);
-    await this.#options.store.release(claims).catch(() => {}); // they end by themselves
+  #stopRecording(leading: Leading): void {
+    const { stop, recorder, followers } = leading;
+    if (stop === null) return;
+    leading.stop = null;
+    followers.clear();
+    this.#recorded--;
+    recorder?.clear();
+    stop(); // may end the response
+  }
+
+  #releaseLater(claims: readonly (readonly [name: string, owner: string])[]): void {
+    if (this.#isClosed) return void this.#release(claims);
+    // Beyond it claims end by themselves.
+    if (this.#releasing.length < RELEASED_MAX) this.#releasing.push(...claims);
+    this.#releaseTimer ??= this.#options.clock.schedule(RELEASE_MS, () => {
+      this.#releaseTimer = null;
+      void this.#release(this.#releasing.splice(0));
+    });
+  }
+
+  async #release(claims: readonly (readonly [name: string, owner: string])[]): Promise<void> {
+    try {
+      await this.#options.store.release(claims);
+    } catch {
+      if (!this.#isClosed) this.#releaseLater(claims);
+    }
   }
 }
 
 function digest(text: string): string {
   return hash('sha256', text, 'base64url');
+}
+
+/** The refusal of another follower. */
+function isForOther({ kind, meta }: PlacedPart, follower: string): boolean {
+  return kind === 'gone' && meta.startsWith('"') && meta !== JSON.stringify(follower);
+}
+
+/** Throws for a text that is none. */
+function toUrgency(text: string): Urgency {
+  const { priority, remainingMs } = JSON.parse(text) as Urgency;
+  if (!SCHEDULING_CLASSES.includes(priority) || !Number.isFinite(remainingMs)) throw new Error(`not an urgency: ${text}`);
+  return { priority, remainingMs };
 }

@@ -4,6 +4,7 @@
  * take over one after the other if it does not.
  */
 import type { Clock, Timer } from '../core/clock.ts';
+import { isRecord } from '../core/json.ts';
 import type { BreakerRecord, CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { Quarantine, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
@@ -137,8 +138,11 @@ export class SharedHealth {
     if (message === null) return;
     const subjects = [...this.#options.subjects()];
     this.#isAdopting = true;
-    for (const each of message.news.slice(0, UPDATES_MAX)) this.#adopt(each, message, subjects);
-    this.#isAdopting = false;
+    try {
+      for (const each of message.news.slice(0, UPDATES_MAX)) this.#adopt(each, message, subjects);
+    } finally {
+      this.#isAdopting = false;
+    }
     this.#options.onAdopted();
   }
 
@@ -217,8 +221,4 @@ function isUpdate(value: unknown): value is HealthUpdate {
   return (
     kind === 'breaker' && isState && ['openUntilEpochMs', 'missedUntilEpochMs', 'openings'].every((name) => Number.isFinite(record[name]))
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -17,13 +17,13 @@ describe('a trace context', () => {
   ];
   for (const header of continued) {
     it(`continues ${header}`, () => {
-      const trace = sourceOf(0).begin(header, undefined);
+      const trace = sourceOf(0).begin(header, null);
       assert.deepEqual([trace.traceId, trace.parentId, trace.isSampled, trace.isRemote], [TRACE_ID, SPAN_ID, true, true]);
     });
   }
 
-  const invalid: readonly (string | undefined)[] = [
-    undefined,
+  const invalid: readonly (string | null)[] = [
+    null,
     '',
     `ff-${TRACE_ID}-${SPAN_ID}-01`,
     `00-${TRACE_ID}-${SPAN_ID}-01-more`,
@@ -56,17 +56,17 @@ describe('a trace context', () => {
 
   it('samples the given share of new traces', () => {
     const source = sourceOf(0.25);
-    const sampled = Array.from({ length: 4_000 }, () => source.begin(undefined, undefined)).filter(({ isSampled }) => isSampled).length;
+    const sampled = Array.from({ length: 4_000 }, () => source.begin(null, null)).filter(({ isSampled }) => isSampled).length;
     assert.ok(sampled > 900 && sampled < 1_100, String(sampled));
   });
 
   it('has ids that are never all zeros', () => {
-    const trace = new TraceSource({ next: () => 0 }, () => 1).begin(undefined, undefined);
+    const trace = new TraceSource({ next: () => 0 }, () => 1).begin(null, null);
     assert.deepEqual([trace.traceId, trace.spanId], [`${'0'.repeat(31)}1`, `${'0'.repeat(15)}1`]);
   });
 
   it('of a request that another one causes is a child in the same process', () => {
-    const parent = sourceOf().begin(`00-${TRACE_ID}-${SPAN_ID}-01`, undefined);
+    const parent = sourceOf().begin(`00-${TRACE_ID}-${SPAN_ID}-01`, null);
     const child = parent.child();
     assert.deepEqual([child.traceId, child.parentId, child.isRemote], [TRACE_ID, parent.spanId, false]);
     assert.notEqual(child.spanId, parent.spanId);

@@ -73,13 +73,13 @@ export class TraceSource {
   }
 
   /** Continues the trace of the caller's headers; begins one if they are absent or invalid. */
-  begin(traceparent: string | undefined, tracestate: string | undefined): RequestTrace {
+  begin(traceparent: string | null, tracestate: string | null): RequestTrace {
     const [, version = 'ff', traceId = '', spanId = '', flags = '00', more] =
-      traceparent === undefined ? [] : (TRACEPARENT.exec(traceparent.trim()) ?? []);
+      traceparent === null ? [] : (TRACEPARENT.exec(traceparent.trim()) ?? []);
     const isValid = version !== 'ff' && !isZero(traceId) && !isZero(spanId) && (version !== '00' || more === undefined);
     if (isValid) {
       const parent = { spanId, isRemote: true };
-      return new RequestTrace(this.#random, parent, traceId, Number.parseInt(flags, 16), tracestate ?? null);
+      return new RequestTrace(this.#random, parent, traceId, Number.parseInt(flags, 16), tracestate);
     }
     const isSampled = this.#random.next() < this.#sample();
     return new RequestTrace(this.#random, null, randomId(this.#random, 4), isSampled ? SAMPLED | RANDOM : RANDOM, null);

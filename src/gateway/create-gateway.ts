@@ -139,8 +139,6 @@ class RunningGateway implements Gateway {
     this.slices = new SlicedWork(clock);
     this.#random = random;
     this.#store = store;
-    this.responses = new ResponseStore(store, clock);
-    this.history = new ConversationHistory(this.responses, this.slices);
     this.#config = config;
     this.#trace = createRequestTracer(random, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
@@ -184,6 +182,8 @@ class RunningGateway implements Gateway {
     this.#routes = new Routes(config, this.#targets, this.#checks);
     this.#clients = makeClients(config, this.#limits, this.money.clients);
     const routeOf = (model: string): Route | null => this.#routes.find(model, '', this.#lists.known);
+    this.responses = new ResponseStore(store, clock, { transport, routeOf });
+    this.history = new ConversationHistory(this.responses, this.slices);
     this.jobs = createJobs({ gateway: this, random, transport, routeOf }, store, (name) => this.#clients.named(name));
   }
 

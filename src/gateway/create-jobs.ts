@@ -1,6 +1,6 @@
 import type { AttemptListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
-import { bootId, machineName } from '../store/sqlite/machine.ts';
+import { bootId, machineName } from '../store/machine.ts';
 import type { Store } from '../store/store.ts';
 import { NativeTargets, type NativeParts } from './native-targets.ts';
 

@@ -2,11 +2,10 @@
  * Checks a suspected credential with a free call: `GET /models` with that key. Under high traffic the next requests confirm or clear the
  * suspicion first; under low traffic this check does. It runs independently of requests: one at a time per credential, bounded in time and size.
  */
-import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Failure } from '../core/facts.ts';
+import { firstValue, type HeadersByName } from '../core/headers.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
-import { firstValue } from '../transport/transport.ts';
 import type { Transport, UpstreamCall } from '../transport/transport.ts';
 import { failureFromResponse } from '../wire/failure.ts';
 

@@ -9,7 +9,7 @@ import { ResponseStore } from './response-store.ts';
 
 function stage() {
   const clock = createManualClock();
-  const responses = new ResponseStore(createMemoryStore({ clock }), clock);
+  const responses = new ResponseStore(createMemoryStore({ clock }), clock, { transport: null as never, routeOf: () => null });
   return { responses, history: new ConversationHistory(responses, new SlicedWork(systemClock)) };
 }
 

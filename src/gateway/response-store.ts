@@ -1,6 +1,8 @@
 /** Stores responses that later requests of the same client may refer to (Responses API), within the store's limits. */
 import type { Clock } from '../core/clock.ts';
+import { isRecord } from '../core/json.ts';
 import type { Store } from '../store/store.ts';
+import { deleteAtProvider, type ProviderParts } from './delete-response.ts';
 
 const COLLECTION = 'responses';
 /** The client of each response, whether it is stored or not. */
@@ -32,10 +34,12 @@ export interface StoredTurn {
 export class ResponseStore {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #providers: ProviderParts;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, providers: ProviderParts) {
     this.#store = store;
     this.#clock = clock;
+    this.#providers = providers;
   }
 
   /** `length`: the approximate length of its JSON, in UTF-16 units. */
@@ -56,20 +60,26 @@ export class ResponseStore {
     return Array.isArray(input) ? { ...value, input } : null;
   }
 
-  /** Records whose response it is: no other client may refer to it, and none after it is deleted. */
-  own(client: string | null, id: string): void {
-    this.#store.put(OWNERS, id.slice(0, ID_LENGTH_MAX), { client }, { expiresAtMs: this.#clock.epochMs() + KEPT_MS });
+  /** Records whose response it is: no other client may refer to it, and none after it is deleted. `maker`: the `provider/model`; null: unknown. */
+  own(client: string | null, id: string, maker: string | null): void {
+    this.#store.put(OWNERS, id.slice(0, ID_LENGTH_MAX), { client, maker }, { expiresAtMs: this.#clock.epochMs() + KEPT_MS });
   }
 
   /** `unknown`: Breakwater did not return it, or not within its retention. */
-  async ownerOf(id: string): Promise<'unknown' | { readonly client: string | null }> {
+  async ownerOf(id: string): Promise<'unknown' | { readonly client: string | null; readonly maker: string | null }> {
     const value = await this.#store.get(OWNERS, id.slice(0, ID_LENGTH_MAX));
-    if (typeof value !== 'object' || value === null || !('client' in value)) return 'unknown';
-    return { client: typeof value.client === 'string' ? value.client : null };
+    if (!isRecord(value) || !('client' in value)) return 'unknown';
+    const { client, maker } = value;
+    return { client: typeof client === 'string' ? client : null, maker: typeof maker === 'string' ? maker : null };
+  }
+
+  /** Throws `all_targets_failed` if the provider may still have it. */
+  deleteAtProvider(id: string, maker: string): Promise<void> {
+    return deleteAtProvider(this.#providers, this.#clock, maker, id);
   }
 
   delete(client: string, id: string): void {
-    this.own(null, id);
+    this.own(null, id, null);
     this.#store.delete(COLLECTION, keyOf(client, id));
     this.#store.delete(COLLECTION, inputKeyOf(client, id));
   }

@@ -1,5 +1,6 @@
 /** Saves and restores learned state. Invalid values are ignored. */
 import type { Instant } from '../core/clock.ts';
+import { isRecord } from '../core/json.ts';
 import type { LearnedLevel } from '../policy/rate-limiter/learned-rate.ts';
 import type { AdvertisedLevel } from '../policy/rate-limiter/advertised-limit.ts';
 import type { SavedOutput } from '../policy/token-estimate.ts';
@@ -75,8 +76,4 @@ function isOutput(value: unknown): value is SavedOutput {
 
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 /** Persists the state of targets, limits and credentials: restored once at the start, saved periodically. */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
+import { isRecord } from '../core/json.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { QuarantineCause, QuarantineRecord } from '../policy/cooldown/quarantine.ts';
@@ -224,10 +225,6 @@ export class SavedState {
 /** Rounds to tenths of a second, so that the drift between the two clocks does not count as a change. */
 function tenths(epochMs: number): number {
   return Math.round(epochMs / 100) * 100;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function roundedBreaker(record: BreakerRecord): BreakerRecord {

@@ -1,3 +1,4 @@
+import { valueIn } from '../core/headers.ts';
 import type { Random } from '../core/random.ts';
 import { TraceSource } from '../core/request-trace.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
@@ -9,12 +10,6 @@ export function createRequestTracer(random: Random, config: () => Config): (requ
   const source = new TraceSource(random, () => config().telemetry.traces.sample);
   return (request) => ({
     ...request,
-    trace: source.begin(valueOf(request.forwardHeaders, 'traceparent'), valueOf(request.forwardHeaders, 'tracestate')),
+    trace: source.begin(valueIn(request.forwardHeaders, 'traceparent'), valueIn(request.forwardHeaders, 'tracestate')),
   });
-}
-
-/** A value of a list in which names alternate with values. */
-function valueOf(headers: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];
-  return undefined;
 }

@@ -1,4 +1,4 @@
-import type { HeaderPairs } from '../core/headers.ts';
+import { valueIn, type HeaderPairs } from '../core/headers.ts';
 import type { Caller } from '../pipeline/request/caller.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
@@ -30,8 +30,7 @@ export class ItemSink implements ResponseSink, Caller {
 
   /** Null if the header is absent. */
   header(name: string): string | null {
-    for (let i = 0; i + 1 < this.#headers.length; i += 2) if (this.#headers[i]!.toLowerCase() === name) return this.#headers[i + 1]!;
-    return null;
+    return valueIn(this.#headers, name);
   }
 
   head(status: number, headers: HeaderPairs): void {

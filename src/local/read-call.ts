@@ -1,6 +1,6 @@
 /** Parses the body of a call into a model request: chat by its dialect's codec, a legacy completion as a chat of one message. */
+import { isRecord } from '../core/json.ts';
 import { CODECS } from '../wire/codecs.ts';
-import { isRecord } from '../wire/json-values.ts';
 import type { Fields } from '../wire/loose-values.ts';
 import type { ModelRequest } from '../wire/model.ts';
 import { EngineRefusal, unsupported } from './engine.ts';

@@ -21,28 +21,30 @@ export function limitHandshakes(server: Server, max: number = HANDSHAKES_MAX): v
   const pending = new ConnectionShares<Socket>(max, () => true);
   // The socket of `secureConnection` is another one, with the same addresses.
   const byPeer = new Map<string, Socket>();
-  const end = (peer: string): void => {
-    const socket = byPeer.get(peer);
-    if (socket === undefined) return;
-    byPeer.delete(peer);
-    pending.remove(socket);
-  };
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket);
-    byPeer.set(peer, socket);
-    const displaced = pending.add(socket);
+    if (peer !== null) byPeer.set(peer, socket);
     socket.once('close', () => {
-      if (byPeer.get(peer) === socket) end(peer);
+      pending.remove(socket);
+      if (peer !== null && byPeer.get(peer) === socket) byPeer.delete(peer);
     });
+    const displaced = pending.add(socket);
     if (displaced !== null) (displaced === 'refused' ? socket : displaced).destroy();
   });
   // Node.js does not destroy the socket of a handshake that timed out.
   server.on('tlsClientError', (_, socket: Socket) => socket.destroy());
-  server.on('secureConnection', (socket: Socket) => end(peerOf(socket)));
+  server.on('secureConnection', (secure: Socket) => {
+    const peer = peerOf(secure);
+    const socket = peer === null ? undefined : byPeer.get(peer);
+    if (socket === undefined) return;
+    byPeer.delete(peer!);
+    pending.remove(socket);
+  });
 }
 
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** Null: the connection was reset before it was accepted, or since. */
+function peerOf({ remoteAddress, remotePort }: Socket): string | null {
+  return remoteAddress === undefined ? null : `${remoteAddress} ${remotePort}`;
 }
 
 /** Replaces the certificate for new connections; open ones continue. */

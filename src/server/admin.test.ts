@@ -5,6 +5,7 @@ import type { Timelines } from '../telemetry/timelines.ts';
 const asked: unknown[] = [];
 const timelines: Timelines = {
   list: (options) => (asked.push(options), []),
+  records: (options) => (asked.push(options), ['req_1', 'req_2'].map((id) => ({ id }) as ReturnType<Timelines['records']>[number])),
   get: (id) => (id === 'req_1' ? ({ id } as ReturnType<Timelines['get']>) : null),
 };
 
@@ -13,7 +14,13 @@ bothWays('requests are listed with filters, and shown individually', { timelines
   assert.deepEqual(asked.at(-1), { limit: 5, outcome: 'failed', model: 'fast', client: 'web' });
   assert.deepEqual(await (await fetch('/admin/requests/req_1')).json(), { id: 'req_1' });
   assert.equal((await fetch('/admin/requests/req_2')).status, 404);
-  for (const query of ['limit=0', 'limit=x', 'outcome=bad']) assert.equal((await fetch(`/admin/requests?${query}`)).status, 400);
+  const lines = await fetch('/admin/requests?format=jsonl&limit=5');
+  assert.deepEqual(
+    [lines.headers.get('content-type'), await lines.text(), asked.at(-1)],
+    ['application/jsonl', '{"id":"req_1"}\n{"id":"req_2"}\n', { limit: 5 }],
+  );
+  for (const query of ['format=csv', 'limit=0', 'limit=x', 'outcome=bad'])
+    assert.equal((await fetch(`/admin/requests?${query}`)).status, 400);
 });
 
 bothWays(

@@ -7,7 +7,11 @@ import type { Call } from './call.ts';
 
 export function listRequests(call: Call): void {
   const { timelines } = call.app;
-  call.sendJson(200, { requests: timelines === null ? [] : timelines.list(readFilter(new URLSearchParams(call.place.query))) });
+  const query = new URLSearchParams(call.place.query);
+  const filter = readFilter(query);
+  if (readWord(query, 'format', ['json', 'jsonl']) !== 'jsonl') return call.sendJson(200, { requests: timelines?.list(filter) ?? [] });
+  const lines = timelines?.records(filter).map((record) => `${JSON.stringify(record)}\n`) ?? [];
+  call.send(200, 'application/jsonl', Buffer.from(lines.join('')));
 }
 
 export function showRequest(call: Call): void {

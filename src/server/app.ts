@@ -15,6 +15,7 @@ import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
 import { findListed, passListed } from './pass-through.ts';
+import { hintFor } from './path-hints.ts';
 import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
 import { rejectedByHead } from './rejected.ts';
 import { createRequestIds } from './request-id.ts';
@@ -167,7 +168,7 @@ function serveOther(call: Call, { path }: Match): void | Promise<void> {
     if (isAmbiguous(path)) throw new BreakwaterError('invalid_request', 'the path is encoded twice, or its dot segments are ambiguous');
     return passListed(call, listed);
   }
-  throw new BreakwaterError('not_found', `unknown path ${path}`);
+  throw new BreakwaterError('not_found', `unknown path ${path}${hintFor(path)}`);
 }
 
 function protocolOf(call: Call, { path, place }: Match): Call['protocol'] {

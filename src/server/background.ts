@@ -1,9 +1,10 @@
 /** Background responses: `background: true` on `/v1/responses`, polling, cancellation, and resumable streams. */
 import { BreakwaterError } from '../core/errors.ts';
+import { isRecord } from '../core/json.ts';
 import { WINDOW_RULE, windowMs } from '../jobs/window.ts';
 import { DIALECTS, responseEcho } from '../wire/dialects.ts';
 import { asBuffer } from '../wire/bytes.ts';
-import { isRecord, parseMember, readBoolean } from '../wire/json-values.ts';
+import { parseMember, readBoolean } from '../wire/json-values.ts';
 import type { Fields } from '../wire/loose-values.ts';
 import type { BodyMember } from '../wire/request-body.ts';
 import type { Call } from './call.ts';

@@ -15,10 +15,10 @@ import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Transport } from '../transport/transport.ts';
-import { createApp } from './app.ts';
+import { createApp, type App } from './app.ts';
 import { drain } from './drain.ts';
 import { createFetch } from './fetch.ts';
-import { openGatewayMode, type GatewayAddress } from './library/gateway-mode.ts';
+import { openGatewayMode, type GatewayAddress, type GatewayMode } from './library/gateway-mode.ts';
 
 export type LibraryConfig = ConfigInput & {
   /**
@@ -63,34 +63,65 @@ export async function createBreakwater(written: LibraryConfig, options: Breakwat
     throw new Error(`the config is not valid:\n${faults.map((fault) => `  ${fault.message}`).join('\n')}`);
   const { config } = parsed;
   const events = new EventBus((error) => process.emitWarning(error instanceof Error ? error : String(error)));
+  const warn = (message: string, detail: Readonly<Record<string, unknown>> = {}): void => {
+    events.emit({ type: 'warning', at: clock.now(), message, detail: detailText(detail) });
+  };
   const mode = address === undefined ? null : await openGatewayMode(address, clock, random, warn);
-  const url = storeUrl(config.store);
-  const ownStore = (): Store | Promise<Store> =>
-    mode !== null && url === 'memory:' ? createMemoryStore({ clock, shared: mode.share }) : openStore(url, { clock, onWarning: warn });
-  const store = options.store ?? (await ownStore());
-  await mode?.start();
-  const transport = options.transport === undefined ? {} : { transport: options.transport };
-  const gateway = await createGateway({ config, clock, random, store, events, env: process.env, ...transport });
-  const telemetry = await attachTelemetry(config, input, gateway, clock);
-  const app = createApp({ gateway, random, timelines: telemetry.timelines, feed: telemetry.feed, scrape: () => scrapeOf(telemetry) });
+  /** To be closed if the start fails. */
+  let opened: { close(): Promise<void> } | null = null;
+  try {
+    const store = options.store ?? (opened = await openOwnStore(config, clock, mode, warn));
+    await mode?.start();
+    const transport = options.transport === undefined ? {} : { transport: options.transport };
+    // Its close includes that of the store.
+    const gateway = (opened = await createGateway({ config, clock, random, store, events, env: process.env, ...transport }));
+    const telemetry = await attachTelemetry(config, input, gateway, clock);
+    const app = createApp({ gateway, random, timelines: telemetry.timelines, feed: telemetry.feed, scrape: () => scrapeOf(telemetry) });
+    return toBreakwater({ app, gateway, telemetry, mode, clock, timeoutMs: config.server.drainTimeout });
+  } catch (error) {
+    await opened?.close();
+    await mode?.close();
+    throw error;
+  }
+}
+
+interface BreakwaterParts {
+  readonly app: App;
+  readonly gateway: Gateway;
+  readonly telemetry: Telemetry;
+  /** Null: there is no other gateway. */
+  readonly mode: GatewayMode | null;
+  readonly clock: Clock;
+  /** As of `DrainParts`. */
+  readonly timeoutMs: number;
+}
+
+function toBreakwater({ app, gateway, telemetry, mode, clock, timeoutMs }: BreakwaterParts): Breakwater {
   const local = createFetch(app);
   let closing: Promise<void> | null = null;
-
-  function warn(message: string, detail: Readonly<Record<string, unknown>> = {}): void {
-    events.emit({ type: 'warning', at: clock.now(), message, detail: detailText(detail) });
+  async function close(): Promise<void> {
+    try {
+      await Promise.all([drain({ app, gateway, listener: null, clock, timeoutMs }), mode?.drain(timeoutMs)]);
+    } finally {
+      await mode?.close();
+      await telemetry.close();
+    }
   }
-
   return {
     fetch: mode?.wrap(local) ?? local,
-    on: (type, listener) => events.on(type, listener),
-    close() {
-      closing ??= drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout }).finally(async () => {
-        await mode?.close();
-        await telemetry.close();
-      });
-      return closing;
-    },
+    on: (type, listener) => gateway.events.on(type, listener),
+    close: () => (closing ??= close()),
   };
+}
+
+function openOwnStore(
+  config: Config,
+  clock: Clock,
+  mode: GatewayMode | null,
+  onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void,
+): Store | Promise<Store> {
+  const url = storeUrl(config.store);
+  return mode !== null && url === 'memory:' ? createMemoryStore({ clock, shared: mode.share }) : openStore(url, { clock, onWarning });
 }
 
 /**

@@ -43,6 +43,19 @@ test('an idle server drains at once, and its port is free', async () => {
   await assert.rejects(fetch(`${server.url}/health/live`), TypeError);
 });
 
+test('a response that ends in the turn in which the server closes reaches its caller', async () => {
+  const { gateway, server } = await start();
+  let closed = Promise.resolve();
+  gateway.answer = async (_, sink) => {
+    sink.head(200, ['content-type', 'application/json']);
+    sink.end(Buffer.from('{}'));
+    closed = server.drain();
+  };
+  const response = await fetch(`${server.url}/v1/chat/completions`, chat());
+  assert.equal(await response.text(), '{}');
+  await closed;
+});
+
 test('while draining, running requests continue and new ones are refused', async () => {
   const { gateway, server } = await start();
   const later = answerLater(gateway);

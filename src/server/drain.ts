@@ -1,5 +1,6 @@
 /** Graceful shutdown in bounded time: refuses new requests, waits for running ones, then aborts them. */
 import type { Clock } from '../core/clock.ts';
+import { within } from '../core/within.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { App } from './app.ts';
 import type { Listener } from './listener.ts';
@@ -34,12 +35,4 @@ export async function drain({ app, gateway, listener, clock, timeoutMs }: DrainP
   await within(clock, Math.min(flushTimeoutMs, leftMs(endTimeoutMs)), closed);
   listener.destroy();
   await closed;
-}
-
-/** Resolves when `task` settles, or after `timeoutMs`. */
-function within(clock: Clock, timeoutMs: number, task: Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.schedule(timeoutMs, resolve);
-    task.finally(() => timer.cancel()).then(resolve, reject);
-  });
 }

@@ -1,9 +1,10 @@
 /** Gemini's paths: `POST /v1beta/models/MODEL:METHOD`. */
 import { BreakwaterError } from '../core/errors.ts';
-import { DIALECTS, readBodyModels } from '../wire/dialects.ts';
+import { BodyModelScan, DIALECTS, NESTED_REQUESTS } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
 import { decodeAndSubmit, requireDecoded, requireModel, submit, withBody } from './inference.ts';
 import { withoutByteOrderMark } from '../wire/decode-request.ts';
+import { JOINED_BYTES_MAX } from './body-reader.ts';
 import { decodeInSlices, scanBody } from './large-body.ts';
 import { inList } from './list-sink.ts';
 import { readPassedJson } from './pass-through.ts';
@@ -70,12 +71,14 @@ async function requestToCount(call: Call, bytes: Uint8Array): Promise<Uint8Array
 
 /** A body that is forwarded; models in it are replaced with that of each target. */
 async function readPassed(call: Call, model: string, bytes: Uint8Array): Promise<Awaited<ReturnType<typeof readPassedJson>>> {
-  const models = readBodyModels(bytes, model);
-  if (models === null) return readPassedJson(call, dialect, model, bytes);
+  const read = await readPassedJson(call, dialect, model, bytes, NESTED_REQUESTS);
+  const scan = new BodyModelScan(bytes, model);
+  if (bytes.length > JOINED_BYTES_MAX) await call.gateway.slices.run(() => scan.step());
+  else while (!scan.step());
+  const models = scan.take();
+  if (models === null) return read;
   if (!models.ok) throw new BreakwaterError('invalid_request', models.message, { param: 'model' });
-  const read = await readPassedJson(call, dialect, model, models.rest);
-  const { pieces } = models;
-  return { ...read, body: { ...read.body, bytes, passed: { model: null, parts: null, pieces } } };
+  return { ...read, body: { ...read.body, passed: { model: null, parts: null, pieces: models.pieces } } };
 }
 
 /** `models/NAME` and `NAME` are equivalent. */

@@ -1,22 +1,23 @@
-import type { HeaderPairs } from '../core/headers.ts';
+import { valueIn } from '../core/headers.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 /**
  * Wraps a sink and calls `onWhole` with the body and headers of a complete successful response of at most `bytesMax`, and `onStart` with the
- * first bytes of any successful response.
+ * first bytes and the headers of any successful response.
  */
 export function keepBody(
   sink: ResponseSink,
   bytesMax: number,
   onWhole: (body: Uint8Array, header: (name: string) => string | null) => void,
-  onStart: (bytes: Uint8Array) => void,
+  onStart: (bytes: Uint8Array, header: (name: string) => string | null) => void,
 ): ResponseSink {
   let pieces: Uint8Array[] | null = null;
   let length = 0;
   let given: readonly string[] = [];
+  const header = (name: string): string | null => valueIn(given, name);
   const keep = (bytes: Uint8Array): void => {
     if (pieces === null) return;
-    if (length === 0) onStart(bytes);
+    if (length === 0) onStart(bytes, header);
     length += bytes.byteLength;
     if (length > bytesMax) pieces = null;
     else pieces.push(bytes);
@@ -34,7 +35,7 @@ export function keepBody(
     end(bytes) {
       if (bytes !== undefined) keep(bytes);
       sink.end(bytes);
-      if (pieces !== null) onWhole(Buffer.concat(pieces), (name) => headerIn(given, name));
+      if (pieces !== null) onWhole(Buffer.concat(pieces), header);
       pieces = null;
     },
     abort() {
@@ -44,9 +45,4 @@ export function keepBody(
     onDrain: (listener) => sink.onDrain(listener),
     readerMoved: () => sink.readerMoved(),
   };
-}
-
-function headerIn(headers: Readonly<HeaderPairs>, name: string): string | null {
-  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
-  return null;
 }

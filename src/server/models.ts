@@ -18,9 +18,16 @@ export async function listModels(call: Call): Promise<void> {
   }
 }
 
+/** A method of a Gemini model, which is called with POST. A model name may have a colon too (`llama3:8b`). */
+const GEMINI_METHOD = /:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents)$/;
+
 /** Any model that can be requested, listed or not. The id may contain slashes, raw or encoded. */
 export async function showModel(call: Call): Promise<void> {
   const id = call.place.rest;
+  if (GEMINI_METHOD.test(id)) {
+    const message = `${call.place.path} allows POST only (got ${call.exchange.method})`;
+    return call.fail(new BreakwaterError('invalid_request', message, { status: 405 }), ['allow', 'POST']);
+  }
   const model = await call.gateway.findModel(call.client!, id);
   if (model === null) throw new BreakwaterError('model_not_found', `unknown model ${JSON.stringify(id)}`, { param: 'model' });
   const shape = call.protocol === 'anthropic' ? toAnthropic : call.protocol === 'gemini' ? toGemini : toOpenai;

@@ -31,7 +31,11 @@ export async function submitBytes(
   const read = await readBody(call, contentType, bytes);
   const { passed, others } = accept(read);
   if (passed.model === null) {
-    throw new BreakwaterError('invalid_request', 'the body has no model, which determines the target', { param: 'model' });
+    throw new BreakwaterError(
+      'invalid_request',
+      'the body has no model, which determines the target: add a name of GET /v1/models, or PROVIDER/MODEL',
+      { param: 'model' },
+    );
   }
   const { name } = passed.model;
   requireModel(call, name);
@@ -42,10 +46,16 @@ export async function submitBytes(
   return submit(call, { dialect, facts: factsOf(name, bytes), body: opened, path: upstreamPath(call), ...arrival });
 }
 
-/** Reads a JSON body that is forwarded to the model in the path. */
-export async function readPassedJson(call: Call, dialect: Dialect, model: string, bytes: Uint8Array): Promise<Passed> {
+/** Reads a JSON body that is forwarded to the model in the path. `checked`: members whose models the caller checks. */
+export async function readPassedJson(
+  call: Call,
+  dialect: Dialect,
+  model: string,
+  bytes: Uint8Array,
+  checked: ReadonlySet<string>,
+): Promise<Passed> {
   const { passed, others } = accept(await readBody(call, 'application/json', bytes));
-  if (call.client!.isLimited) requireModels(call, others());
+  if (call.client!.isLimited) requireModels(call, others(checked));
   return { dialect, facts: factsOf(model, bytes), body: bodyOf(bytes, passed, 'application/json') };
 }
 

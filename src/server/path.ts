@@ -53,12 +53,12 @@ export function fromAzure({ path, query }: ParsedTarget): ParsedTarget & { reado
   };
 }
 
-/** Anthropic's paths with a prefix, as in other gateways. */
-const ANTHROPIC_ALIAS = /^\/anthropic\/v1\/(?:messages|models)(?:\/|$)/;
+/** Paths of Anthropic and Gemini with a prefix, as in other gateways. */
+const ALIAS = /^\/(?:anthropic\/v1\/(?:messages|models)|gemini\/v1(?:beta)?\/models)(?:\/|$)/;
 
 /** The API path as in the route table: with one leading `/v1`. */
 export function withVersion(path: string): string {
-  if (ANTHROPIC_ALIAS.test(path)) return path.slice('/anthropic'.length);
+  if (ALIAS.test(path)) return path.slice(path.indexOf('/', 1));
   if (path.startsWith('/v1/v1/')) return path.slice('/v1'.length);
   return path.startsWith('/v1/') ? path : `/v1${path}`;
 }
@@ -69,7 +69,7 @@ const GEMINI_CALL = /^\/v1\/models\/.+:[A-Za-z]+$/;
 /** The protocol of callers of a path, for the format of errors. */
 export function protocolOfPath(path: string): Protocol {
   if (path.startsWith('/anthropic/')) return 'anthropic';
-  if (path.startsWith('/v1beta/') || GEMINI_CALL.test(path)) return 'gemini';
+  if (path.startsWith('/v1beta/') || path.startsWith('/gemini/') || GEMINI_CALL.test(path)) return 'gemini';
   const api = withVersion(path);
   return api === '/v1/messages' || api.startsWith('/v1/messages/') ? 'anthropic' : 'openai';
 }

@@ -62,3 +62,15 @@ export function headText(status: number, headers: HeaderPairs, { body, keepsAliv
   text += keepsAlive ? `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n` : 'connection: close\r\n';
   return body === 'chunked' ? `${text}Transfer-Encoding: chunked\r\n\r\n` : `${text}\r\n`;
 }
+
+/** Text before and after pieces of a body (latin1), which have `bytes` bytes, in one buffer. */
+export function joined(before: string, pieces: readonly Uint8Array[], bytes: number, after: string): Buffer {
+  const buffer = Buffer.allocUnsafe(before.length + bytes + after.length);
+  let at = buffer.write(before, 0, 'latin1');
+  for (const piece of pieces) {
+    buffer.set(piece, at);
+    at += piece.length;
+  }
+  buffer.write(after, at, 'latin1');
+  return buffer;
+}

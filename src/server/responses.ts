@@ -42,9 +42,9 @@ async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, 
   const onWhole = (body: Uint8Array, header: (name: string) => string | null): void => {
     if (!isLarge) keep(call, referring, body, header, bytes.byteLength + body.byteLength);
   };
-  const own = (start: Uint8Array): void => {
+  const own = (start: Uint8Array, header: (name: string) => string | null): void => {
     const id = RESPONSE_HISTORY.idIn(start);
-    if (id !== null) call.gateway.responses.own(call.client!.name, id);
+    if (id !== null) call.gateway.responses.own(call.client!.name, id, header('x-breakwater-target'));
   };
   const wrap = referring.wantsStored ? (sink: ResponseSink) => keepBody(sink, STORED_BYTES_MAX, onWhole, own) : undefined;
   const room = new HistoryRoom(call, arrival);
@@ -128,10 +128,17 @@ export async function deleteResponse(call: Call): Promise<void> {
   const id = call.place.rest;
   if (isBackgroundId(id)) await background.remove(call);
   else {
-    await find(call, id);
+    await call.gateway.responses.deleteAtProvider(id, await makerOf(call, id));
     call.gateway.responses.delete(call.client!.name, id);
   }
   call.sendJson(200, { id, object: 'response', deleted: true });
+}
+
+/** Also of a response that was too large to be stored here. Throws `not_found`. */
+async function makerOf(call: Call, id: string): Promise<string> {
+  const owner = await call.gateway.responses.ownerOf(id);
+  if (owner !== 'unknown' && owner.client === call.client!.name && owner.maker !== null) return owner.maker;
+  return (await find(call, id)).maker;
 }
 
 export async function cancelResponse(call: Call): Promise<void> {

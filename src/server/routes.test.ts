@@ -73,6 +73,33 @@ bothWays('an unknown path is a 404 in JSON, and never reaches the engine', {}, a
   assert.equal(gateway.requests.length, 0);
 });
 
+bothWays('a path of another gateway is a 404 that names what to use instead; its probes work', {}, async ({ fetch }) => {
+  for (const [path, hint] of [
+    ['/key/info', /under clients/],
+    ['/v1/model/info', /GET \/v1\/models/],
+    ['/spend/logs?user_id=x', /GET \/admin\/usage/],
+    ['/ui', /the dashboard is at \//],
+    ['/v1/vector_stores/vs_1', /server\.passThrough/],
+  ] as const) {
+    const response = await fetch(path);
+    assert.equal(response.status, 404, path);
+    assert.match(((await response.json()) as { error: { message: string } }).error.message, hint);
+  }
+  const keys = ['/key', '/keys/x', '/teams', '/healthy'];
+  for (const path of keys) assert.doesNotMatch(await (await fetch(path)).text(), /clients|admin/);
+  for (const path of ['/health/liveliness', '/health/liveness', '/health/readiness', '/health'])
+    assert.equal((await fetch(path)).status, 200);
+});
+
+bothWays("Gemini's paths are served with the prefix of other gateways too", {}, async ({ fetch, gateway }) => {
+  const body = JSON.stringify({ contents: [{ parts: [{ text: 'hi' }] }] });
+  const response = await fetch('/gemini/v1beta/models/fast:generateContent', { method: 'POST', body });
+  assert.equal(response.status, 200);
+  assert.equal(gateway.requests.at(-1)?.facts.model, 'fast');
+  const { error } = (await (await fetch('/gemini/v1beta/x')).json()) as { error: { status: string } };
+  assert.equal(error.status, 'NOT_FOUND');
+});
+
 bothWays('unknown paths are refused in the format of their protocol', {}, async ({ fetch }) => {
   const unknown = await fetch('/v1/messages/none', chat());
   assert.equal(unknown.status, 404);

@@ -85,6 +85,11 @@ export const routes: readonly Route[] = [
 
   get('/health/live', 'open', showLive),
   get('/health/ready', 'open', showReady),
+  // As probes of LiteLLM and of load balancers are configured.
+  get('/health', 'open', showReady),
+  get('/health/readiness', 'open', showReady),
+  get('/health/liveliness', 'open', showLive),
+  get('/health/liveness', 'open', showLive),
   get('/metrics', 'scraper', showMetrics),
 
   get('/', 'page', showPage),

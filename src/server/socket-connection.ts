@@ -100,7 +100,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   /** No pending responses. */
   get isIdle(): boolean {
-    return this.#owed.length === 0;
+    return this.#owed.length === 0 && this.#current?.isWritten !== false;
   }
 
   isTurnOf(exchange: SocketExchange): boolean {

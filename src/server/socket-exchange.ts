@@ -1,9 +1,10 @@
 /**
- * One request and its response on a plain socket. A non-streaming response is one write; everything that is written to a stream in one turn
- * of the event loop is one write and one chunk, including the head if it was not sent yet.
+ * One request and its response on a plain socket. A non-streaming response is one write at the end of its turn of the event loop; everything
+ * that is written to a stream in one turn is one write and one chunk, including the head if it was not sent yet.
  */
 import type { HeaderPairs } from '../core/headers.ts';
 import type { Socket } from 'node:net';
+import { atTurnEnd, type TurnWriter } from '../transport/turn-end.ts';
 import { BodyReader } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
 import { isEventStream } from './head-pairs.ts';
@@ -11,7 +12,7 @@ import { IncomingBody, type BodySource } from './incoming-body.ts';
 import { keepAliveTimeoutMs } from './listener-parts.ts';
 import { repeatedHeader } from './repeated-headers.ts';
 import type { RequestHeaders } from './request-headers.ts';
-import { headText, type BodyEnd } from './response-head.ts';
+import { headText, joined, type BodyEnd } from './response-head.ts';
 import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
 /** Writes up to this size are copied into one buffer, in bytes. */
@@ -54,7 +55,7 @@ export interface SocketRequest {
   readonly awaitsContinue: boolean;
 }
 
-export class SocketExchange implements Exchange, AnswerOutlet {
+export class SocketExchange implements Exchange, AnswerOutlet, TurnWriter {
   readonly #connection: ExchangeConnection;
   readonly #request: SocketRequest;
   readonly body: IncomingBody;
@@ -174,10 +175,7 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     if (this.#over) return true;
     if (!this.#started) this.#start(-1);
     this.#add(bytes);
-    if (!this.#flushScheduled) {
-      this.#flushScheduled = true;
-      process.nextTick(flushTurn, this);
-    }
+    this.#flushLater();
     const isRoomy = this.#unsentBytes < this.#connection.socket.writableHighWaterMark;
     if (!isRoomy) this.#chargeUnread();
     else this.#unread?.set(0);
@@ -195,9 +193,24 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#pendingBytes += bytes.length;
   }
 
-  /** Writes of this turn are still pending. */
-  get owesFlush(): boolean {
-    return this.#flushScheduled && !this.#left;
+  #flushLater(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    atTurnEnd(this);
+  }
+
+  /** Nothing of an ended response is pending. */
+  get isWritten(): boolean {
+    return this.#over && !this.#flushScheduled;
+  }
+
+  onTurnEnd(): void {
+    if (!this.#flushScheduled || this.#left) return;
+    if (!this.#over) return this.flush();
+    this.#flushScheduled = false;
+    this.#writeWhole();
+    this.#connection.answered(this);
+    if (this.#connection.socket.writableNeedDrain) this.#limitFlush();
   }
 
   /** Sends the writes of this turn. */
@@ -276,15 +289,18 @@ export class SocketExchange implements Exchange, AnswerOutlet {
 
   end(bytes: Uint8Array = noBytes): void {
     if (this.#over) return;
-    const wasStarted = this.#started;
-    if (wasStarted) {
+    if (!this.#started) {
+      this.#start(bytes.length);
       this.#add(bytes);
-      this.flush(true);
-    } else this.#endWhole(bytes);
+      this.#flushLater();
+      return this.#finish();
+    }
+    this.#add(bytes);
+    this.flush(true);
     this.#finish();
     this.#connection.answered(this);
     const { socket } = this.#connection;
-    if (socket.writableNeedDrain || (wasStarted && socket.writableLength > 0)) this.#limitFlush();
+    if (socket.writableNeedDrain || socket.writableLength > 0) this.#limitFlush();
   }
 
   abort(): void {
@@ -320,17 +336,14 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#connection.limitFlush(UNREAD_MAX_MS);
   }
 
-  #endWhole(bytes: Uint8Array): void {
-    this.#start(bytes.length);
-    const { socket } = this.#connection;
-    if (bytes.length > 0 && bytes.length <= TEXT_BYTES_MAX && this.#request.method !== 'HEAD') {
-      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-      socket.write(this.#pendingHead + text, 'latin1');
-      this.#pendingHead = '';
-      return;
-    }
-    this.#add(bytes);
-    this.flush(true);
+  #writeWhole(): void {
+    const [bytes] = this.#pending;
+    if (bytes === undefined || bytes.length > TEXT_BYTES_MAX) return this.flush(true);
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+    this.#connection.socket.write(this.#pendingHead + text, 'latin1');
+    this.#pendingHead = '';
+    this.#pending = [];
+    this.#pendingBytes = 0;
   }
 
   /** `bodyBytes`: the length of the whole body; -1: unknown. */
@@ -377,19 +390,4 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     this.#onDrain = null;
     listener?.();
   }
-}
-
-function flushTurn(exchange: SocketExchange): void {
-  if (exchange.owesFlush) exchange.flush();
-}
-
-function joined(before: string, pieces: readonly Uint8Array[], bytes: number, after: string): Buffer {
-  const buffer = Buffer.allocUnsafe(before.length + bytes + after.length);
-  let at = buffer.write(before, 0, 'latin1');
-  for (const piece of pieces) {
-    buffer.set(piece, at);
-    at += piece.length;
-  }
-  buffer.write(after, at, 'latin1');
-  return buffer;
 }

@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { Timer } from '../core/clock.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import type { HttpParsers } from '../transport/http-parser.ts';
+import { endTurn } from '../transport/turn-end.ts';
 import { limitHandshakes, portOf, setCertificate, startListening, tlsSettings } from './acceptor.ts';
 import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
 import type { Listener, ListenerOptions } from './listener-parts.ts';
@@ -96,6 +97,7 @@ class SocketListener implements ConnectionHost {
           server.close(() => resolve());
         }),
       destroy: () => {
+        endTurn();
         for (const { socket } of this.#open) socket.destroy();
       },
     };
@@ -103,6 +105,7 @@ class SocketListener implements ConnectionHost {
 
   /** Closes every connection without pending responses, after flushing. */
   #closeIdle(): void {
+    endTurn();
     for (const connection of this.#shares.all) if (connection.isIdle) connection.socket.destroySoon();
   }
 }

@@ -1,6 +1,7 @@
 /** Reads and validates the certificate and private key of `server.tls`. */
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { dayOf } from '../core/day.ts';
 
 /** PEM texts. */
 export interface TlsFiles {
@@ -35,7 +36,7 @@ export function readTlsFiles(paths: TlsPaths): TlsFiles {
 /** Describes a certificate that has expired; null: it is valid. */
 export function expiryWarning({ validUntilMs }: TlsFiles, epochMs: number): string | null {
   if (validUntilMs > epochMs) return null;
-  return `server.tls.cert: the certificate expired on ${new Date(validUntilMs).toISOString().slice(0, 10)}`;
+  return `server.tls.cert: the certificate expired on ${dayOf(validUntilMs)}`;
 }
 
 const causes: Readonly<Record<string, string>> = {

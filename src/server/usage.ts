@@ -1,4 +1,5 @@
 /** `GET /admin/usage`: usage and cost by day, client, model, target or provider, as JSON or CSV. */
+import { dayOf } from '../core/day.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { tableOrigin } from '../gateway/known-models.ts';
 import { USAGE_GROUPS } from '../gateway/money/usage-report.ts';
@@ -45,10 +46,6 @@ function readDay(query: URLSearchParams, name: string): string | null {
   if (text === null || text === '') return null;
   if (/^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && dayOf(Date.parse(text)) === text) return text;
   throw new BreakwaterError('invalid_request', `${name} must be a day as YYYY-MM-DD (got ${JSON.stringify(text)})`, { param: name });
-}
-
-function dayOf(epochMs: number): string {
-  return new Date(epochMs).toISOString().slice(0, 10);
 }
 
 /** A header line, and a line for each row. */

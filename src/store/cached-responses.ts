@@ -5,7 +5,7 @@
 export interface CachedResponses {
   /** False if the store certainly lacks the key. */
   mayHold(key: string): boolean;
-  /** Null if missing, expired or unreadable. Never rejects; settles withTimeout the driver's read timeout. */
+  /** Null if missing, expired or unreadable. Never rejects; settles within the driver's read timeout. */
   get(key: string): Promise<Uint8Array | null>;
   /** Stores both parts concatenated; they are copied. `expiresAtMs`: milliseconds since the Unix epoch. */
   put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void;

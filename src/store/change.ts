@@ -16,12 +16,3 @@ export function isExpired(entry: { readonly expiresAtMs: number | null }, nowMs:
 export function rowAfter(change: Change): Row | undefined {
   return change.kind === 'delete' ? undefined : { text: change.text, expiresAtMs: change.expiresAtMs };
 }
-
-/** The value, or undefined if the text was damaged externally. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}

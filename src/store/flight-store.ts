@@ -28,6 +28,8 @@ export interface FlightStore {
   /** Gives up what the owners have claimed. */
   release(claims: readonly (readonly [name: string, owner: string])[]): Promise<void>;
   append(id: string, parts: readonly FlightPart[]): Promise<void>;
+  /** Removes all parts; the places of later ones come after theirs. */
+  clear(id: string): Promise<void>;
   /** Parts after a place (empty: from the first), some at a time. Empty: there are none yet. */
   read(id: string, after: string): Promise<readonly PlacedPart[]>;
   /** Never rejects. */

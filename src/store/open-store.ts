@@ -43,7 +43,7 @@ export function parseStoreUrl(url: string): StoreUrl {
   }
 }
 
-/** Opens the store. Rejects only for an invalid URL; an unreachable store is opened `degraded` withTimeout seconds and recovers later. */
+/** Opens the store. Rejects only for an invalid URL; an unreachable store is opened `degraded` within seconds and recovers later. */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<Store> {
   const parsed = parseStoreUrl(url);
   if (parsed.kind === 'memory') return createMemoryStore(options);

@@ -3,7 +3,7 @@
  *
  * Writes return immediately and never throw; they are coalesced by key and committed in groups. Reads see every earlier
  * write of this process, durable or not. A store that is slow, hung, broken or missing never stops the gateway: it is
- * `degraded`, continues in memory withTimeout its limits, warns once, and recovers in the background.
+ * `degraded`, continues in memory within its limits, warns once, and recovers in the background.
  *
  * Jobs and files (`store.jobs`) have their own calls, which resolve when durable: a checkpoint must be on disk before a dispatch. Leases,
  * membership and messages between instances are `store.shared`, absent in a driver for a single machine.
@@ -85,7 +85,7 @@ export interface Store {
   onHealthChange(listener: (health: StoreHealth) => void): () => void;
 
   /**
-   * The value; undefined if missing, expired or unreadable. Never rejects, and settles withTimeout the driver's read timeout. While `degraded`
+   * The value; undefined if missing, expired or unreadable. Never rejects, and settles within the driver's read timeout. While `degraded`
    * it returns only unsaved writes of this process. The caller validates the shape: another version may have written it.
    */
   get(collection: string, key: string): Promise<unknown>;

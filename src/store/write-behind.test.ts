@@ -46,7 +46,7 @@ testStoreContract({
   open: (_t, clock, limits = {}) => openFaultyStore({ clock, disk: createFaultyDisk({ clock, random: createSeededRandom(1) }), limits }),
 });
 
-test('writes withTimeout 25 ms are committed together, and nothing is committed before', async (t) => {
+test('writes within 25 ms are committed together, and nothing is committed before', async (t) => {
   const { clock, disk, open } = createScene(t);
   const store = await open();
   for (let index = 0; index < 50; index++) {

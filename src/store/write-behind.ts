@@ -4,9 +4,10 @@
  * degraded and reconnects with exponential backoff. This is the only recovery path, so it is well tested.
  */
 import type { Clock, Timer } from '../core/clock.ts';
+import { parseOrUndefined } from '../core/json.ts';
 import { toKey, toPut } from './accept.ts';
 import { type StoreFailure, toStoreFailure, withTimeout, type Backend, type Connection, type ReadResult } from './backend.ts';
-import { parseJson, type Change, type Row } from './change.ts';
+import { type Change, type Row } from './change.ts';
 import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
 import type { FlightStore } from './flight-store.ts';
@@ -168,12 +169,12 @@ class WriteBehindStore implements Store {
     const name = toKey(key, this.#limits);
     if (name === undefined) return undefined;
     const row = (await this.#read(collection, name)).get(name);
-    return row && parseJson(row.text);
+    return row && parseOrUndefined(row.text);
   }
 
   async getAll(collection: string): Promise<ReadonlyMap<string, unknown>> {
     const values = new Map<string, unknown>();
-    for (const [key, row] of await this.#read(collection, undefined)) values.set(key, parseJson(row.text));
+    for (const [key, row] of await this.#read(collection, undefined)) values.set(key, parseOrUndefined(row.text));
     return values;
   }
 
@@ -226,7 +227,7 @@ class WriteBehindStore implements Store {
     if (length > 0) this.#board.warn('the store was closed before all state was saved', { unsaved: length });
   }
 
-  /** Waits for a connection that is being opened, withTimeout its timeout. */
+  /** Waits for a connection that is being opened, no longer than its timeout. */
   async #ready(): Promise<void> {
     const connection = this.#connection;
     if (this.#state !== 'connecting' || connection === undefined) return;

@@ -110,7 +110,8 @@ function serve(parts: CallParts, call: Call, request: ParsedRequest, header: str
     return;
   }
   call.admitted = true;
-  const faults = plan.pick({ call: record.call, model: request.model, header, sinceMs: tally.sinceMs() });
+  const sinceMs = tally.sinceMs();
+  const faults = plan.pick({ call: record.call, model: request.model, header, sinceMs });
   if (typeof faults === 'string') {
     delivery.fail(call, { reason: 'invalid', message: faults });
     return;
@@ -125,10 +126,20 @@ function serve(parts: CallParts, call: Call, request: ParsedRequest, header: str
     delivery.fail(call, withOverrides(failure, fault));
     return;
   }
-  const { script, tokens, sent } = generate(request, context, faults, options);
+  const { script, tokens, sent } = generate(request, context, faults, inPhase(options, request, sinceMs));
   record.outputTokens = tokens;
   if (sent !== undefined) call.sent = sent;
   delivery.send(call, script);
+}
+
+/** The options with the timing of the phase that applies. */
+function inPhase(options: StormOptions, { model, stream }: ParsedRequest, sinceMs: number): StormOptions {
+  const phase = options.phases?.findLast(
+    ({ models, from = 0, until = Infinity }) => models?.includes(model) !== false && sinceMs >= from && sinceMs < until,
+  );
+  if (phase === undefined) return options;
+  const { timing, nonStreaming = timing } = phase;
+  return { ...options, timing: { ...options.timing, ...(stream ? timing : nonStreaming) } };
 }
 
 function countedTokens(request: ParsedRequest, { limits }: StormOptions, dialect: Dialect): number {

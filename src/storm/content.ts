@@ -2,6 +2,7 @@
  * Generates content: words, an echo, JSON, or tool calls. It depends only on the seed, the model and the prompt, so
  * every Storm with the same seed responds alike to the same request.
  */
+import { parseOrUndefined } from '../core/json.ts';
 import type { Random } from '../core/random.ts';
 import { createSeededRandom, hashNumbers, hashText } from './random.ts';
 import { continueText, proseFor } from './continuation.ts';
@@ -117,17 +118,18 @@ function requestedCall({ text, offered = [], isAfterResult }: Prompt): Choice | 
 
 /** Compacts JSON. A JSON string is the input of a custom tool, returned as it is. */
 function compact(json: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'string' ? value : JSON.stringify(value);
-  } catch {
-    return undefined;
-  }
+  const value = parseOrUndefined(json);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** The calls of a choice in order; empty if it is not a call. */
 export function callsOf({ kind, tool = '', deltas, others = [] }: Choice): readonly ToolCall[] {
   return kind === 'tool' ? [{ tool, deltas }, ...others] : [];
+}
+
+/** The arguments of a call; empty if it was truncated at the output limit and is not JSON. */
+export function argumentsOf(deltas: readonly string[]): unknown {
+  return parseOrUndefined(deltas.join('')) ?? {};
 }
 
 function words(count: number, random: Random): string[] {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { harmIn } from './fault-behaviour.ts';
+import type { FaultBehaviour, Harm } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './index.ts';
 import type { Storm, StormFaultKind } from './index.ts';
 import { bytesOf, isWhole, rawPost, readSse, textOf } from './raw-call.fixture.ts';
@@ -215,7 +215,7 @@ for (const form of FORMS) {
 
     test('a harmless kind loses no content', () => {
       const spoiled = kinds.filter(([kind, behaviour]) => {
-        if (harmIn(behaviour, form.dialect, form.framing) !== 'none') return false;
+        if (harmIn(behaviour, form) !== 'none') return false;
         const [complete, stream] = seen.get(kind)!;
         return fails(complete, false) || fails(stream, true) || !agree(kind, read(complete, false), read(stream, true));
       });
@@ -224,7 +224,7 @@ for (const form of FORMS) {
 
     test('a harmful kind is detectable', () => {
       const unseen = kinds.filter(([kind, behaviour]) => {
-        const harm = harmIn(behaviour, form.dialect, form.framing);
+        const harm = harmIn(behaviour, form);
         if ((harm !== 'before' && harm !== 'after') || SILENT.has(kind)) return false;
         const [complete, stream] = seen.get(kind)!;
         return (behaviour.on !== 'stream' && !fails(complete, false)) || (behaviour.on !== 'non-streaming' && !fails(stream, true));
@@ -235,6 +235,14 @@ for (const form of FORMS) {
 }
 
 const namesOf = (list: typeof kinds): string[] => list.map(([kind]) => kind);
+
+/** The harm in a dialect and framing; `none` where the fault does not apply. */
+function harmIn(behaviour: FaultBehaviour, { dialect, framing }: Form): Harm {
+  const { harm, elsewhere, only, form } = behaviour;
+  const acts = only === undefined || only === dialect || (only === 'sse' && framing === undefined);
+  if (!acts && !('content' in behaviour) && !('refuse' in behaviour) && form === undefined) return 'none';
+  return elsewhere?.[framing ?? 'sse'] ?? elsewhere?.[dialect] ?? harm;
+}
 
 const GROUP = 10;
 

@@ -49,14 +49,6 @@ export interface FaultBehaviour {
   edit?(script: ResponseScript, fault: StormFault, context: FaultContext): ResponseScript;
 }
 
-/** The harm in a dialect and framing; `none` where the fault does not apply. */
-export function harmIn(behaviour: FaultBehaviour, dialect: DialectName, framing: FramingName = 'sse'): Harm {
-  const { harm, elsewhere, only, form } = behaviour;
-  const acts = only === undefined || only === dialect || (only === 'sse' && framing === 'sse');
-  if (!acts && !('content' in behaviour) && !('refuse' in behaviour) && form === undefined) return 'none';
-  return elsewhere?.[framing] ?? elsewhere?.[dialect] ?? harm;
-}
-
 /** Applies a fault to a response script, unless the fault does not apply to it. */
 export function applyFault(behaviour: FaultBehaviour, script: ResponseScript, fault: StormFault, context: FaultContext): ResponseScript {
   const { only } = behaviour;

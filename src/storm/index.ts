@@ -19,7 +19,7 @@ import { createTally } from './stats.ts';
 import type { StormStats } from './stats.ts';
 import { createStormClock } from './system.ts';
 
-export type { Spread, StormFault, StormLimits, StormOptions, StormTiming } from './options.ts';
+export type { Spread, StormFault, StormLimits, StormOptions, StormPhase, StormTiming } from './options.ts';
 export type { CallRecord, StormStats } from './stats.ts';
 export type { BatchFault, StormBatchOptions, StormBatchStats } from './batches/options.ts';
 export type { StormFaultKind } from './fault-names.ts';

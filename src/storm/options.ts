@@ -3,8 +3,8 @@ import type { StormBatchOptions } from './batches/options.ts';
 import type { ErrorShape, FailureReason } from './failure-reasons.ts';
 import type { StormFaultKind } from './fault-names.ts';
 
-/** A constant, a uniform spread, or a log-normal one given by its median and 99th percentile. */
-export type Spread = number | { min: number; max: number } | { p50: number; p99: number };
+/** A constant, a uniform spread, a log-normal one given by its median and 99th percentile, or a uniform choice among samples. */
+export type Spread = number | { min: number; max: number } | { p50: number; p99: number } | { samples: number[] };
 
 export interface StormLimits {
   requestsPerMinute?: number;
@@ -52,6 +52,18 @@ export interface StormTiming {
   plainMs?: Spread;
   /** Maximum relative variation of each wait, in both directions. Default 0. */
   jitter?: number;
+}
+
+/** Timing of some models during a time window, over that of the options. Of several that apply the last one is used. */
+export interface StormPhase {
+  /** Affects only these models. Default: all. */
+  models?: string[];
+  /** Time window, in ms since the start or last reset. */
+  from?: number;
+  until?: number;
+  timing: StormTiming;
+  /** For non-streaming responses. Default: `timing`. */
+  nonStreaming?: StormTiming;
 }
 
 /** One fault and when it applies. All given conditions must hold; the first matching fault is used. */
@@ -125,6 +137,7 @@ export interface StormOptions {
   /** Per API key; per key and model in Gemini, Bedrock and Vertex. Default: no limits. */
   limits?: StormLimits;
   timing?: StormTiming;
+  phases?: StormPhase[];
   faults?: StormFault[];
   /** The batch APIs of OpenAI and Anthropic. Default: each batch is done at once. */
   batches?: StormBatchOptions;

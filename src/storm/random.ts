@@ -39,10 +39,11 @@ export function createSeededRandom(seed: number): Random {
   };
 }
 
-/** Samples a spread: a number is constant, `{min,max}` uniform, `{p50,p99}` log-normal. */
+/** Samples a spread: a number is constant, `{min,max}` uniform, `{p50,p99}` log-normal; one of `samples`, 0 if there are none. */
 export function sample(spread: Spread, random: Random): number {
   if (typeof spread === 'number') return spread;
   if ('min' in spread) return spread.min + (spread.max - spread.min) * random.next();
+  if ('samples' in spread) return spread.samples[Math.floor(random.next() * spread.samples.length)] ?? 0;
   const sigma = Math.log(spread.p99 / spread.p50) / 2.3263478740408408; // The 99th percentile of the standard normal distribution.
   return spread.p50 * Math.exp(sigma * normal(random));
 }

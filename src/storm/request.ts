@@ -1,4 +1,5 @@
 /** Parsing of JSON requests, shared by all dialects. */
+import { isRecord } from '../core/json.ts';
 import type { ParsedRequest, Failure, Received } from './dialect.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -11,7 +12,7 @@ export function readFields(received: Received): { fields: Fields } | Failure {
   } catch {
     return { reason: 'bad-json' };
   }
-  if (!isObject(value)) return { reason: 'bad-json' };
+  if (!isRecord(value)) return { reason: 'bad-json' };
   if (received.model !== undefined) return { fields: { ...value, model: received.model } };
   if (typeof value['model'] !== 'string' || value['model'] === '') {
     return { reason: 'invalid', param: 'model', message: 'you must provide a model parameter' };
@@ -97,15 +98,10 @@ export function wholeNumber(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
 
-/** Whether a JSON value is an object. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Whether `stream_options.include_usage` is set. */
 export function wantsUsage(fields: Fields): boolean {
   const options = fields['stream_options'];
-  return isObject(options) && options['include_usage'] === true;
+  return isRecord(options) && options['include_usage'] === true;
 }
 
 /** OpenAI's maximum of `n`. */

@@ -1,4 +1,5 @@
 /** Generates an instance of a JSON Schema, for the keywords that structured outputs support. */
+import { isRecord } from '../core/json.ts';
 import type { Random } from '../core/random.ts';
 
 type Schema = Record<string, unknown>;
@@ -78,5 +79,5 @@ function within(value: unknown, min: number, max: number, otherwise = min): numb
 }
 
 function asSchema(value: unknown): Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Schema) : {};
+  return isRecord(value) ? value : {};
 }

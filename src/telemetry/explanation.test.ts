@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RejectedEvent } from '../core/events.ts';
-import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './events.fixture.ts';
 import { explanationLines, explain } from './explanation.ts';
 
 const texts = (...input: Parameters<typeof explain>) => explain(...input).steps.map(({ text }) => text);

@@ -4,7 +4,7 @@ import { EventBus } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { behindMaxMs, readersMax, tickMs, type FeedReader, type FeedSubscription } from './feed.ts';
 import type { HelloFrame, TickFrame } from './feed-frames.ts';
-import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, received } from './events.fixture.ts';
 import { createTelemetry } from './telemetry.ts';
 
 interface Frame {

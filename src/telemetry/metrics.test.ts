@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import type { BreakwaterEvent } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, received } from './events.fixture.ts';
 import { createMetrics, unnamedTargetsMax, type MetricsOptions } from './metrics.ts';
 import { labelValuesMax, seriesMax } from './series.ts';
 import type { Snapshot } from './snapshot.ts';

@@ -90,7 +90,8 @@ export function createRequestLog(options: { sink: LineSink; path: string; clock:
   };
 }
 
-function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Clock): RequestRecord {
+/** `trace` undefined: only what `finished` holds. */
+export function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Clock): RequestRecord {
   const received = trace?.received;
   return {
     v: recordVersion,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { EventBus } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './events.fixture.ts';
 import type { LineSink } from './line-queue.ts';
 import { createTelemetry, type TelemetryOptions } from './telemetry.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Blocker } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './events.fixture.ts';
 import { createTimelines } from './timelines.ts';
 import { Traces, type RequestScopedEvent, type TraceBounds } from './traces.ts';
 
@@ -146,4 +146,22 @@ test('events of all requests are bounded: the oldest finished request is dropped
     ['d'],
   );
   assert.equal(timelines.get('d')!.skippedEntries, 5);
+});
+
+test('finished requests are records of the request log, oldest first', () => {
+  const { clock, run, tell, timelines } = setUp();
+  for (const requestId of ['one', 'two', 'three']) run(requestId);
+  tell(
+    received({ requestId: 'four', at: clock.now() }),
+    attempt({ requestId: 'four', at: clock.now() }),
+    failedAttempt('Rate limit reached', { requestId: 'four', at: clock.now(), durationMs: 0 }),
+    finished({ requestId: 'four', at: clock.now() }),
+    received({ requestId: 'running', at: clock.now() }),
+  );
+  const records = timelines.records({ limit: 4 });
+  assert.deepEqual(
+    records.map(({ id, attempts }) => [id, attempts.map(({ target, status }) => `${target} ${status}`)]),
+    [['two', []], ['three', []], ['four', ['openai/gpt 429']]],
+  ); // prettier-ignore
+  assert.equal(records[0]!.at, Date.UTC(2025, 5, 1, 12));
 });

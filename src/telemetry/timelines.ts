@@ -4,6 +4,7 @@ import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { tenths } from './log-lines.ts';
+import { recordOf, type RequestRecord } from './request-log.ts';
 import { explain, type Explanation } from './explanation.ts';
 import { entryOf, type TimelineEntry } from './timeline-entry.ts';
 import type { Trace, Traces } from './traces.ts';
@@ -75,25 +76,34 @@ export interface ListOptions {
 export interface Timelines {
   /** Newest first. */
   list(options?: ListOptions): RequestSummary[];
+  /** Finished requests as records of the request log, oldest first: of those that `list` would return. */
+  records(options?: ListOptions): RequestRecord[];
   /** Null if the request is unknown or no longer stored. */
   get(requestId: string): Timeline | null;
 }
 
 export function createTimelines(traces: Traces, clock: Clock): Timelines {
   return {
-    list({ limit = listLimitDefault, ...filter } = {}) {
-      const found: RequestSummary[] = [];
-      for (const trace of traces.newestFirst()) {
-        if (found.length >= Math.min(limit, listLimitMax)) break;
-        if (matches(trace, filter)) found.push(summaryOf(trace, clock));
-      }
-      return found;
-    },
+    list: (options) => found(traces, options).map((trace) => summaryOf(trace, clock)),
+    records: (options) =>
+      found(traces, options)
+        .toReversed()
+        .flatMap((trace) => (trace.finished === null ? [] : [recordOf(trace.finished, trace, clock)])),
     get(requestId) {
       const trace = traces.find(requestId);
       return trace === undefined ? null : timelineOf(trace, clock);
     },
   };
+}
+
+/** Newest first. */
+function found(traces: Traces, { limit = listLimitDefault, ...filter }: ListOptions = {}): Trace[] {
+  const wanted: Trace[] = [];
+  for (const trace of traces.newestFirst()) {
+    if (wanted.length >= Math.min(limit, listLimitMax)) break;
+    if (matches(trace, filter)) wanted.push(trace);
+  }
+  return wanted;
 }
 
 function matches(trace: Trace, filter: Omit<ListOptions, 'limit'>): boolean {

@@ -1,7 +1,8 @@
+import { isRecord } from '../core/json.ts';
 import { wholeBody } from '../transport/transport.ts';
 import type { UpstreamRequest } from '../transport/transport.ts';
 import { DIALECTS, dialectOfPath } from './dialects.ts';
-import { isRecord, textOf, type Fields, type OutputCount } from './dialects/dialect.ts';
+import { textOf, type Fields, type OutputCount } from './dialects/dialect.ts';
 import type { SimulatedDialectName } from './dialects/names.ts';
 import { markedIn } from './prompt-text.ts';
 import { PROMPT_MARKS, TEXT_MARKS } from './workload.ts';

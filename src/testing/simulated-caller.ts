@@ -1,9 +1,10 @@
 /** An in-process caller: sends one request, reads the response as it arrives, and can disconnect early. */
 import type { Clock, Instant } from '../core/clock.ts';
+import { isRecord } from '../core/json.ts';
 import type { BodyGate, Exchange } from '../server/exchange.ts';
 import { faultOfContent } from './provider-wire.ts';
 import { DIALECTS } from './dialects.ts';
-import { isRecord, type Fields, type ReadResponse, type SimulatedDialect } from './dialects/dialect.ts';
+import type { Fields, ReadResponse, SimulatedDialect } from './dialects/dialect.ts';
 import { markOf } from './prompt-text.ts';
 import { bodyOf, type SimulatedRequest } from './workload.ts';
 

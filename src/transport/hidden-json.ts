@@ -1,8 +1,8 @@
 /** Detects a JSON error with a success status and a content type of audio, image or text: clients would save it as the requested file. */
+import { isRecord } from '../core/json.ts';
 import { asBuffer } from '../wire/bytes.ts';
 import type { Failure } from '../core/facts.ts';
 import { createFailure, failureFromErrorValue } from '../wire/failure.ts';
-import { isRecord } from '../wire/json-values.ts';
 import { findError } from '../wire/response-error.ts';
 import type { ExpectedForm } from './expected-form.ts';
 import { isJson } from './expected-form.ts';

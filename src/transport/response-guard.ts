@@ -2,9 +2,9 @@
  * Guards one response from the send to its end: which bytes may be passed on, when the first content arrives, when a phase times out,
  * and whether the response is complete. No bytes are passed on before they are known to be a response.
  */
-import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant } from '../core/clock.ts';
 import type { ResponseFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
+import { firstValue, type HeadersByName } from '../core/headers.ts';
 import type { ByteBudget } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
@@ -18,7 +18,7 @@ import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
 import { ResponseBuffer } from './response-buffer.ts';
-import { firstValue, type UpstreamListener } from './transport.ts';
+import type { UpstreamListener } from './transport.ts';
 
 /** Maximum size of an error body, in bytes; the rest is not read. */
 const ERROR_BODY_MAX = 1024 * 1024;

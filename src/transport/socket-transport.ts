@@ -1,6 +1,6 @@
 /** HTTP/1.1 on sockets of its own with Node's parser and keep-alive. Redirects are not followed. */
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
-import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
 import { createRequire } from 'node:module';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { HttpParsers } from './http-parser.ts';
@@ -18,7 +18,7 @@ const TLS_HIGH_WATER_MARK = 16 * 1024;
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 const require = createRequire(import.meta.url);
-const loadTls = () => require('node:tls') as { connect(options: ConnectionOptions): TLSSocket };
+const loadTls = () => require('node:tls') as { connect(options: ConnectionOptions): TLSSocket; createSecureContext(): SecureContext };
 
 export interface SocketTransportOptions {
   readonly clock: Clock;
@@ -38,6 +38,7 @@ class SocketTransport implements Transport {
   /** Connections that completed a response in this turn of the event loop. */
   #resting: [Origin, UpstreamConnection][] = [];
   #isClosed = false;
+  #secureContext: SecureContext | null = null;
 
   constructor(clock: Clock, parsers: HttpParsers) {
     this.clock = clock;
@@ -70,6 +71,11 @@ class SocketTransport implements Transport {
     const all = [...this.#origins.values(), ...this.#retiring];
     this.#origins.clear();
     for (const origin of all) origin.destroy(new Error('the transport is closed'));
+  }
+
+  /** Shared by all connections: it contains the trusted certificates, and takes longer to create than the rest of a connection. */
+  get secureContext(): SecureContext {
+    return (this.#secureContext ??= loadTls().createSecureContext());
   }
 
   /** Returns a connection to its pool in the next turn of the event loop. */
@@ -132,8 +138,9 @@ class Origin implements ConnectionOwner {
     const connection = this.#takeIdle();
     if (connection !== null) return connection.start(call, request, text);
     const opening = new Opening(this, { call, request, text });
+    const socket = this.#connect(opening.onread); // may throw
     this.#opening.add(opening);
-    opening.begin(this.#connect(opening.onread), this.#isTls ? 'secureConnect' : 'connect', this.#transport.clock);
+    opening.begin(socket, this.#isTls ? 'secureConnect' : 'connect', this.#transport.clock);
   }
 
   #takeIdle(): UpstreamConnection | null {
@@ -160,6 +167,7 @@ class Origin implements ConnectionOwner {
       servername,
       ALPNProtocols: ['http/1.1'],
       highWaterMark: TLS_HIGH_WATER_MARK,
+      secureContext: this.#transport.secureContext,
       ...(this.#session !== null && { session: this.#session }),
     };
     const socket = loadTls().connect(options);
@@ -183,7 +191,7 @@ class Origin implements ConnectionOwner {
 
   rest(connection: UpstreamConnection): void {
     if (!connection.isOpen) return;
-    if (this.#onEmpty !== null || this.#idle.length >= IDLE_MAX) return connection.destroy();
+    if (!connection.isWritten || this.#onEmpty !== null || this.#idle.length >= IDLE_MAX) return connection.destroy();
     connection.rest();
     this.#idle.push(connection);
   }

@@ -1,11 +1,6 @@
 /** The interface to upstreams: one request, its response as it arrives. All transports implement it. */
 import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 
-/** The first value of a header. */
-export function firstValue(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
-}
-
 export interface UpstreamRequest {
   /** Scheme, host and port: `https://api.openai.com`. */
   readonly origin: string;

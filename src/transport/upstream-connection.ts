@@ -10,6 +10,7 @@ import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 import type { Socket } from 'node:net';
 import type { Instant } from '../core/clock.ts';
 import type { BodyReading, HttpParser, HttpParsers, MessageStart, ParseError, ParserOwner } from './http-parser.ts';
+import { atTurnEnd, type TurnWriter } from './turn-end.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 /** Maximum size of a response head, in bytes; a larger one is an error of the provider. */
@@ -88,11 +89,14 @@ export class SocketCall implements UpstreamCall {
   }
 }
 
-export class UpstreamConnection implements ParserOwner, Carrier {
+export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #parser: HttpParser;
   #call: SocketCall | null = null;
+  // The request, until the end of the turn.
+  #unsentHead = '';
+  #unsentBody: UpstreamRequest['body'] = null;
   #isHead = false;
   /** The head of the current response has arrived. */
   #hasHead = false;
@@ -125,6 +129,11 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     return !this.#socket.destroyed && !this.#isSpoiled;
   }
 
+  /** Everything was passed to the operating system. A TLS socket reports that at the end of a turn, possibly after the response has arrived. */
+  get isWritten(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   isExpired(now: Instant): boolean {
     return now - this.#idleSince >= this.#idleMs;
   }
@@ -134,7 +143,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     this.#parser.execute(bytes);
   }
 
-  /** Sends a request; no other call may be running on this connection. */
+  /** Sends a request at the end of this turn of the event loop; no other call may be running on this connection. */
   start(call: SocketCall, { method, body }: UpstreamRequest, text: string): void {
     this.#wasReused = this.#idleSince !== Infinity;
     this.#wasIdle = this.#wasReused && this.#owner.now() - this.#idleSince >= IDLE_MIN_MS;
@@ -144,6 +153,18 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     call.connection = this;
     if (this.#wasReused) this.#socket.ref();
     if (call.isPaused) this.#socket.pause();
+    this.#unsentHead = text;
+    this.#unsentBody = body;
+    atTurnEnd(this);
+  }
+
+  onTurnEnd(): void {
+    const call = this.#call;
+    const text = this.#unsentHead;
+    const body = this.#unsentBody;
+    this.#unsentHead = '';
+    this.#unsentBody = null;
+    if (call === null || call.isOver) return;
     try {
       call.listener.onSent();
     } catch (error) {
@@ -231,7 +252,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     if (call === null || !this.#hasHead) return;
     this.#call = null;
     this.#idleSince = this.#owner.now();
-    if (!this.#isReusable || this.#socket.writableLength > 0) this.#socket.destroy();
+    if (!this.#isReusable) this.#socket.destroy();
     else if (call.isPaused) this.#socket.resume();
     call.connection = null;
     if (call.isOver) return;

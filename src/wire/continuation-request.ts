@@ -1,9 +1,10 @@
 /** A request that asks a target to continue a partial response: the original bytes, plus the text so far as the last assistant turn. */
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../core/json.ts';
 import { asBuffer } from './bytes.ts';
 import { encodeRequest } from './edit-request.ts';
 import { scanObject } from './json-scan.ts';
-import { isRecord, kindOf, parseMember, readCount, readString } from './json-values.ts';
+import { kindOf, parseMember, readCount, readString } from './json-values.ts';
 import type { DialectName } from './model.ts';
 import type { BodyMember, RequestBody } from './request-body.ts';
 

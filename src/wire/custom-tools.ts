@@ -2,7 +2,7 @@
  * Custom tools take free text. Dialects without them are offered a function with one argument, `input`, and its calls are converted back
  * here. The text of such a call is emitted at once: it can only be extracted from complete JSON.
  */
-import { isRecord } from './json-values.ts';
+import { isRecord, parseOrUndefined } from '../core/json.ts';
 import type { ModelEvent, ModelTool } from './model.ts';
 
 export type EventFilter = (event: ModelEvent) => readonly ModelEvent[];
@@ -38,10 +38,6 @@ function keyOf({ choice, part }: { readonly choice: number; readonly part: numbe
 
 /** Returns the text itself if the model wrote no JSON object around it. */
 function inputIn(text: string): string {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) && typeof value['input'] === 'string' ? value['input'] : text;
-  } catch {
-    return text;
-  }
+  const value = parseOrUndefined(text);
+  return isRecord(value) && typeof value['input'] === 'string' ? value['input'] : text;
 }

@@ -1,7 +1,8 @@
+import { isRecord } from '../core/json.ts';
 import { byteOrderMarkLength } from './bytes.ts';
 import { scanObject } from './json-scan.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
-import { isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from './json-values.ts';
+import { isNull, kindOf, parseMember, readBoolean, readCount, readString } from './json-values.ts';
 import { foldName, isFolded } from './member-names.ts';
 import type { BodyMember } from './request-body.ts';
 import { countPrompts, countTokenIds } from './prompt-items.ts';

@@ -4,7 +4,7 @@ import { bedrockConverse } from './bedrock-converse/dialect.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
 import type { Dialect, DialectError } from './dialect.ts';
 import { gemini } from './gemini/dialect.ts';
-export { readBodyModels } from './gemini/body-models.ts';
+export { BodyModelScan, NESTED_REQUESTS } from './gemini/body-models.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
 import { echoOf } from './openai-responses/echo.ts';

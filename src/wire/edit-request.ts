@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../core/json.ts';
 import { asBuffer } from './bytes.ts';
 import { scanObject } from './json-scan.ts';
-import { isNull, isRecord, kindOf, readBoolean, readString } from './json-values.ts';
+import { isNull, kindOf, readBoolean, readString } from './json-values.ts';
 import type { RequestEdits } from './dialect.ts';
 import type { Cut } from './opaque/opaque.ts';
 import type { BodyMember, RequestBody } from './request-body.ts';

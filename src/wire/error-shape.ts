@@ -3,9 +3,9 @@
  * (xAI, vLLM, Ollama), wrapped in an array (Gemini) or in a JSON string, a FastAPI `detail`, or not JSON at all (the HTML page of a CDN).
  * Every field is optional; nothing throws.
  */
+import { isRecord } from '../core/json.ts';
 import { asBuffer, byteOrderMarkLength } from './bytes.ts';
 import { JsonOutline, parseBounded } from './json-outline.ts';
-import { isRecord } from './json-values.ts';
 import { resetFromError, resetFromText } from './reset-time.ts';
 import { retryAfterFromError, retryAfterFromText } from './retry-hints.ts';
 

@@ -1,4 +1,4 @@
-import { isRecord } from './json-values.ts';
+import { isRecord } from '../core/json.ts';
 
 const BYTES_MAX = 65_536;
 const DEPTH_MAX = 6;

@@ -3,7 +3,7 @@
  * it does not interpret (schemas, tool arguments); JSON.parse alone would round them.
  */
 
-import { isRecord } from './json-values.ts';
+import { isRecord } from '../core/json.ts';
 
 /** `JSON.rawJSON` and the `context` of a reviver are newer than the library types (ES2025 proposal, in V8 since 11.4). */
 interface ExactJson {

@@ -7,6 +7,7 @@
  * brackets are checked.
  */
 import { Buffer } from 'node:buffer';
+import { parseOrUndefined } from '../core/json.ts';
 import { asBuffer } from './bytes.ts';
 
 /** Text up to this size is parsed directly. */
@@ -231,15 +232,6 @@ export function parseBounded(text: string): unknown {
   const outline = new JsonOutline();
   outline.push(Buffer.from(text));
   return outline.parse();
-}
-
-/** Undefined: not JSON. */
-export function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The approximate number of values in a JSON text, counted up to `max`. */

@@ -1,5 +1,5 @@
 /** JSON Schemas across dialects: OpenAI's strict mode and Anthropic's structured output each accept a subset of the language. */
-import { isRecord } from './json-values.ts';
+import { isRecord } from '../core/json.ts';
 import { listOf } from './loose-values.ts';
 import type { Fields } from './loose-values.ts';
 

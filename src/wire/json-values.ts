@@ -50,8 +50,3 @@ export function kindOf(bytes: Uint8Array, member: BodyMember): JsonKind {
   if (bytes[member.start] === 0x7b) return 'object';
   return bytes[member.start] === 0x5b ? 'array' : 'other';
 }
-
-/** True if `value` is an object and not an array. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

@@ -1,4 +1,5 @@
 /** Readers for untrusted parsed JSON: each returns the value if it has the expected type, else null or an empty value. */
+import { isRecord } from '../core/json.ts';
 
 export type Fields = Record<string, unknown>;
 
@@ -15,7 +16,7 @@ export function listOf(value: unknown): readonly unknown[] {
 }
 
 export function recordsIn(value: unknown): readonly Fields[] {
-  return listOf(value).filter((item): item is Fields => typeof item === 'object' && item !== null && !Array.isArray(item));
+  return listOf(value).filter(isRecord);
 }
 
 /** A single object counts as a list of one. */

@@ -3,10 +3,11 @@
  * endpoint: images, scores, classifications, a transcript. Shapes differ between providers, so a response fails only if the content is
  * certainly missing.
  */
+import { isRecord, parseOrUndefined } from '../core/json.ts';
 import { createFailure, failureFromErrorValue } from './failure.ts';
 import { asBuffer } from './bytes.ts';
 import { scanObject } from './json-scan.ts';
-import { isRecord, parseMember } from './json-values.ts';
+import { parseMember } from './json-values.ts';
 import { findError } from './response-error.ts';
 import type { ReadResponse } from './dialect.ts';
 import { readUsage } from './usage.ts';
@@ -154,11 +155,7 @@ function bareList(bytes: Uint8Array): unknown {
   let start = 0;
   while (start < bytes.length && bytes[start]! <= 0x20) start++;
   if (bytes[start] !== 0x5b || bytes.length > PARSED_BYTES_MAX) return null;
-  try {
-    return JSON.parse(asBuffer(bytes).toString()) as unknown;
-  } catch {
-    return null;
-  }
+  return parseOrUndefined(asBuffer(bytes).toString()) ?? null;
 }
 
 function passed(usage: TokenUsage | null): ReadResponse {

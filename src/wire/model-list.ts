@@ -1,4 +1,4 @@
-import { isRecord } from './json-values.ts';
+import { isRecord, parseOrUndefined } from '../core/json.ts';
 
 /** Names read from one list. */
 const MODELS_MAX = 10_000;
@@ -12,7 +12,7 @@ const LISTS = ['data', 'models'] as const;
  * (Ollama), or a list of strings. Null: not a model list.
  */
 export function readModelList(text: string): string[] | null {
-  const list = listIn(parse(text));
+  const list = listIn(parseOrUndefined(text.startsWith('\ufeff') ? text.slice(1) : text));
   if (list === null) return null;
   const names = list.map(nameOf).filter((name) => name !== null);
   return names.length === 0 && list.length > 0 ? null : names.slice(0, MODELS_MAX);
@@ -34,12 +34,4 @@ function nameOf(entry: unknown): string | null {
     if (typeof value === 'string' && value !== '') return value.replace(/^models\//, '');
   }
   return null;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text) as unknown;
-  } catch {
-    return null;
-  }
 }

@@ -14,8 +14,9 @@ import { isMultipart, MultipartScan } from './multipart.ts';
 import type { MultipartPart } from './multipart.ts';
 import type { PassthroughBody, RequestBody } from './request-body.ts';
 
+/** `others`: every other model that the body names, without members that are `checked` elsewhere. */
 export type PassthroughResult =
-  | { readonly ok: true; readonly passed: PassthroughBody; readonly others: () => ModelNames }
+  | { readonly ok: true; readonly passed: PassthroughBody; readonly others: (checked?: ReadonlySet<string>) => ModelNames }
   | { readonly ok: false; readonly message: string; readonly param: string | null };
 
 /** Read in one step of a scan. */
@@ -89,7 +90,7 @@ function readJson(contentType: string | null, bytes: Uint8Array, scan: JsonObjec
     if (name === null || name === '') return refuse("'model' must be a non-empty string.");
     found = { start: member.start, end: member.end, name, isJson: true };
   }
-  return { ok: true, passed: { model: found, parts: null }, others: () => modelNamesIn(bytes, scan.members) };
+  return { ok: true, passed: { model: found, parts: null }, others: (checked) => modelNamesIn(bytes, scan.members, checked) };
 }
 
 function readParts(bytes: Buffer, parts: readonly MultipartPart[]): PassthroughResult {

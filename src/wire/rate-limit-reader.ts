@@ -2,7 +2,7 @@
  * Reads the rate-limit headers of successive responses from one provider. Usually only the remaining counts change: those are read without
  * heap allocation, and only for names that this provider uses.
  */
-import type { HeadersByName } from '../core/headers.ts';
+import { firstValue, type HeadersByName } from '../core/headers.ts';
 import type { HeaderLookup } from './header-lookup.ts';
 import { parseCount, RATE_LIMIT_FAMILIES, readRateLimitFamily } from './rate-limit-headers.ts';
 import type { LimitKind, LimitWindow, RateLimitHint } from './rate-limit-headers.ts';
@@ -52,8 +52,8 @@ export class RateLimitReader {
     if (isThorough) return this.#readAll(headers, epochMs, listener);
     for (const known of this.#known) {
       const names = RATE_LIMIT_FAMILIES[known.family]!;
-      const limitText = textOf(headers[names.limit]);
-      const remainingText = textOf(headers[names.remaining]);
+      const limitText = firstValue(headers[names.limit]);
+      const remainingText = firstValue(headers[names.remaining]);
       if (limitText === undefined && remainingText === undefined) continue;
       if (limitText !== known.limitText) {
         this.#report(headers, epochMs, known, listener);
@@ -77,7 +77,7 @@ export class RateLimitReader {
   #report(headers: HeadersByName, epochMs: number, known: Known, listener: LimitListener): void {
     const hint = readRateLimitFamily(lookupIn(headers), known.family, epochMs);
     if (hint === null) return;
-    known.limitText = textOf(headers[RATE_LIMIT_FAMILIES[known.family]!.limit]);
+    known.limitText = firstValue(headers[RATE_LIMIT_FAMILIES[known.family]!.limit]);
     known.windowMs = Math.max(known.windowMs, this.#windowMs(hint));
     listener.onLimit(hint, known.windowMs);
   }
@@ -94,11 +94,7 @@ export class RateLimitReader {
 }
 
 function lookupIn(headers: HeadersByName): HeaderLookup {
-  return { get: (name) => textOf(headers[name]) ?? null };
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
+  return { get: (name) => firstValue(headers[name]) ?? null };
 }
 
 const ZERO = 48;

@@ -1,6 +1,7 @@
 /** Decides whether two requests are equal: all ways to write the same request have the same text. */
+import { isRecord } from '../core/json.ts';
 import { asBuffer } from './bytes.ts';
-import { isNull, isRecord } from './json-values.ts';
+import { isNull } from './json-values.ts';
 import type { RequestBody } from './request-body.ts';
 
 /** Numbers with this many digits are compared as text: two of them may be the same JavaScript number. */

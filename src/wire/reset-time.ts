@@ -1,5 +1,6 @@
 /** Finds the time at which an exhausted quota resets, in any field or wording that providers use. */
-import { isRecord } from './json-values.ts';
+
+import { isRecord } from '../core/json.ts';
 
 /** Names of members that hold it, in lower case, without `-` and `_`. */
 const NAMES: ReadonlySet<string> = new Set(['xratelimitreset', 'ratelimitreset', 'resetsat', 'resetat', 'resettime', 'quotaresettime']);

@@ -2,9 +2,9 @@
  * The wait that a provider requests, in any form. An invalid hint (negative, not a number, two values at once, more than a month) is
  * ignored, and the next one is used; 0 stays 0.
  */
+import { isRecord } from '../core/json.ts';
 import { parseGoDuration } from './go-duration.ts';
 import type { HeaderLookup } from './header-lookup.ts';
-import { isRecord } from './json-values.ts';
 
 /** In milliseconds. A longer wait is taken for a provider's mistake, which must not disable it permanently. */
 const PLAUSIBLE_WAIT_MAX_MS = 31 * 86_400_000;

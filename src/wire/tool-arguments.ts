@@ -1,4 +1,4 @@
-import { isRecord } from './json-values.ts';
+import { isRecord } from '../core/json.ts';
 import { numberIn, parseExact } from './json-exact.ts';
 import type { Fields } from './loose-values.ts';
 

@@ -1,5 +1,5 @@
 import type { TokenUsage } from '../core/facts.ts';
-import { isRecord } from './json-values.ts';
+import { isRecord } from '../core/json.ts';
 
 /** More than any call uses. A higher count is a provider's mistake, which would block limits permanently. */
 const TOKENS_MAX = 10_000_000;

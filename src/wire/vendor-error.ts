@@ -3,7 +3,8 @@
  * `ResponseMetadata.Error` (Volcengine), `header.code` (Spark), `success: false` with `errors` (Cloudflare). The result has the
  * form that `readErrorValue` reads.
  */
-import { isRecord } from './json-values.ts';
+
+import { isRecord } from '../core/json.ts';
 
 /** MiniMax sends numbers only. */
 const BASE_RESP: Readonly<Record<number, string>> = {

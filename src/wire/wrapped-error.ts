@@ -1,5 +1,5 @@
+import { isRecord } from '../core/json.ts';
 import { parseBounded } from './json-outline.ts';
-import { isRecord } from './json-values.ts';
 import { findError } from './response-error.ts';
 
 /** The error in a value that may be an object, a list (Google's) or a string of JSON; null: none. Unwraps two levels at most. */

@@ -4,7 +4,8 @@ import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runCli } from './run-cli.ts';
+import { startStorm } from '../../src/storm/index.ts';
+import { runCli, startCli } from './run-cli.ts';
 
 const START = Date.parse('2026-05-01T12:00:00Z');
 const SECOND = 1_000;
@@ -99,6 +100,42 @@ test('an outage is replayed when it happened: with the old config it repeats, wi
   assert.ok(backup.calls >= 55 && backup.calls <= 80, JSON.stringify(today.targets));
 });
 
+const gatewayConfig = (url: string): string => `
+server: { port: 0 }
+providers: { main: { baseUrl: "${url}", apiKey: k } }
+models: { fast: [main/big], calm: [main/small] }
+policy: { maxAttempts: 1, breaker: { consecutiveFailures: 1000, failureRatio: 1, minRequests: 1000 } }
+`;
+
+async function statusOf(url: string, model: string): Promise<number> {
+  const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'hello' }] });
+  const response = await fetch(`${url}/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  await response.text();
+  return response.status;
+}
+
+test('without a log the running gateway is recorded, and Storm behaves as its provider did', async (t) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-incident-'));
+  const provider = await startStorm({ faults: [{ kind: '529', models: ['big'] }] });
+  t.after(() => provider.close());
+  await writeFile(join(cwd, 'breakwater.yaml'), gatewayConfig(provider.url));
+  const gateway = startCli(['serve'], { cwd });
+  t.after(() => gateway.child.kill());
+  const [, url] = await gateway.until('stdout', /listening on (\S+)/);
+  for (const model of ['fast', 'calm', 'fast']) await statusOf(`${url!}/v1`, model);
+  const recorded = await runCli(['record', 'incident', '--from', '1h', '--url', url!], { cwd });
+  assert.equal(recorded.code, 0, recorded.stderr);
+  assert.match(recorded.stdout, /^3 requests from [^]*main\/big: 2 calls, 2 failed\n[^]*storm --scenario incident\/incident\.json/);
+
+  const storm = startCli(['storm', '--scenario', 'incident/incident.json', '--provider', 'main'], { cwd });
+  t.after(() => storm.child.kill());
+  const [, address] = await storm.until('stdout', /listening on (\S+)/);
+  assert.match(storm.stderr(), /^replaying 60 min from \S+ for big, small; POST \/storm\/reset starts it again\n/);
+  assert.deepEqual(await Promise.all(['big', 'small', 'big', 'other'].map((model) => statusOf(address!, model))), [529, 200, 529, 200]);
+  const other = await runCli(['storm', '--scenario', 'incident/incident.json', '--provider', 'nope'], { cwd });
+  assert.deepEqual([other.code, /no target of nope; it has main/.test(other.stderr)], [1, true], other.stderr);
+});
+
 test('what cannot be recorded or replayed is one line with its remedy', async () => {
   const cwd = await folder();
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
@@ -106,7 +143,12 @@ test('what cannot be recorded or replayed is one line with its remedy', async ()
     [['record', 'incident', '--from', '2020-01-01', '--to', '2020-01-02'], /no request from 2020-01-01/],
     [['record', 'incident', '--from', '1h', '--to', '2h'], /--to must be later/],
     [['record', 'incident', '--from', '1h', '--file', 'none.jsonl'], /none\.jsonl: can't be read \(got ENOENT\)/],
-    [['record', 'incident', '--from', '1h', '--config', 'backup.yaml'], /no request log: set telemetry\.requests\.file/],
+    [
+      ['record', 'incident', '--from', '1h', '--config', 'backup.yaml'],
+      /cannot be reached[^]*no request log either: set telemetry\.requests\.file/,
+    ],
+    [['storm', '--provider', 'main'], /--provider needs --scenario/],
+    [['storm', '--scenario', 'breakwater.yaml'], /is not an incident of this version/],
     [['simulate', '--incident', 'x.json'], /--incident needs --requests/],
     [['simulate', '--requests', 'requests.jsonl', '--incident', 'breakwater.yaml'], /is not an incident of this version/],
   ];

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { test } from 'node:test';
 import { EventBus } from '../../src/core/events.ts';
-import { attempt, attemptEnd, failedAttempt, finished, received } from '../../src/telemetry/sample-events.ts';
+import { attempt, attemptEnd, failedAttempt, finished, received } from '../../src/telemetry/events.fixture.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { headStep, send, wholeAnswer } from './dialect-wires.ts';
+import { FOUR_WIRES } from './four-wires.ts';
+import { startVirtualWorld } from './virtual.ts';
 import { startWorld } from './world.ts';
 
 const ONE = { authorization: 'Bearer one-key-1234' };
@@ -11,10 +14,10 @@ const CLIENTS = [
   { name: 'two', key: 'two-key-1234' },
 ];
 
-async function stage(t: TestContext, clients = CLIENTS) {
+async function stage(t: TestContext, clients = CLIENTS, provider: { apiKeys?: string[] } = {}) {
   const world = await startWorld(t, {
-    storms: { a: {} },
-    providers: { a: { preset: 'openai' } },
+    storms: { a: provider },
+    providers: { a: { preset: 'openai', ...provider } },
     models: { fast: ['a/gpt-5.1'] },
     config: { clients },
   });
@@ -59,4 +62,51 @@ describe('a stored response', () => {
     assert.equal((await several.ask(ONE, { previous_response_id: 'resp_unknown' })).status, 400);
     assert.equal(several.calls(), 0);
   });
+
+  it('is deleted at its provider too, with the key that holds it', async (t) => {
+    const apiKeys = ['sk-one', 'sk-two'];
+    const { world, ask } = await stage(t, CLIENTS.slice(0, 1), { apiKeys });
+    const large = 'x'.repeat(300_000);
+    const made = await Promise.all(apiKeys.flatMap(() => [ask(ONE, {}), ask(ONE, { input: large })]));
+    const storm = world.storms['a']!;
+    const heldBy = async (key: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${key}` };
+      const found = await Promise.all(made.map(({ id }) => fetch(`${storm.url}/responses/${id}`, { headers })));
+      return found.filter(({ status }) => status === 200).length;
+    };
+    assert.deepEqual(await Promise.all(apiKeys.map(heldBy)), [2, 2]);
+    for (const { id } of made) assert.equal((await remove(world.url, id!)).status, 200);
+    assert.deepEqual(await Promise.all(apiKeys.map(heldBy)), [0, 0]);
+    assert.equal((await remove(world.url, made[0]!.id!)).status, 404);
+  });
+
+  it('that its provider no longer has is deleted; one that the provider may still have is kept', async (t) => {
+    let status = 500;
+    const world = await startVirtualWorld(t, {
+      providers: {
+        a: ({ request }) =>
+          request.method === 'DELETE'
+            ? { steps: [headStep(false, status), send('{"error":{"message":"no"}}')] }
+            : wholeAnswer(FOUR_WIRES.responses, false),
+      },
+      configured: { a: { preset: 'openai', baseUrl: 'http://a/v1', apiKey: 'sk-x' } },
+    });
+    const call = (path: string, init: RequestInit) => world.until(world.fetch(`http://breakwater${path}`, init));
+    const made = await call('/v1/responses', { method: 'POST', body: JSON.stringify({ model: 'fast', input: 'hello' }) });
+    const { id } = (await world.until(made.json())) as { id: string };
+    const failed = await call(`/v1/responses/${id}`, { method: 'DELETE' });
+    assert.deepEqual([failed.status, ((await failed.json()) as { error: { code: string } }).error.code], [502, 'all_targets_failed']);
+    assert.equal((await call(`/v1/responses/${id}`, {})).status, 200);
+    status = 404;
+    assert.equal((await call(`/v1/responses/${id}`, { method: 'DELETE' })).status, 200);
+    assert.equal((await call(`/v1/responses/${id}`, {})).status, 404);
+    assert.deepEqual(
+      world.upstream.calls.slice(1).map(({ request }) => `${request.method} ${request.path}`),
+      [`DELETE /v1/responses/${id}`, `DELETE /v1/responses/${id}`],
+    );
+  });
 });
+
+function remove(url: string, id: string): Promise<Response> {
+  return fetch(`${url}/v1/responses/${id}`, { method: 'DELETE', headers: ONE });
+}

@@ -90,6 +90,21 @@ void test('a stream is followed from its beginning while it is made', options, a
   assert.equal(fleet.storm.stats().calls, 1);
 });
 
+void test('a stream whose follower has left is followed again, from its beginning', options, async (t) => {
+  const { fleet, members } = await stage(t);
+  const body = chatBody({ stream: true, max_tokens: 120 });
+  const first = ask(members[0]!, body);
+  await eventually(() => members[0]!.eventsOf('attempt').length === 1, 'the call');
+  const left = await members[1]!.chat(body, KEY);
+  assert.equal(left.headers.get('x-breakwater-cache'), 'coalesced');
+  await left.body!.cancel();
+  await wait(200);
+  const again = await ask(members[1]!, body);
+  assert.equal(again.cache, 'coalesced');
+  assert.equal(again.text.replace(/: .*\n\n/g, ''), (await first).text.replace(/: .*\n\n/g, ''));
+  assert.equal(fleet.storm.stats().calls, 1);
+});
+
 void test('a failure is shared, too, and the next request runs anew', options, async (t) => {
   const { fleet, members } = await stage(t, 2, { policy: { maxAttempts: 1 } });
   fleet.storm.setFaults([{ kind: '500', calls: [1] }]);

@@ -48,7 +48,7 @@ function fail(error: unknown): never {
 
 function conversations(clock: ManualClock) {
   const slices = new SlicedWork(systemClock);
-  const responses = new ResponseStore(createMemoryStore({ clock }), clock);
+  const responses = new ResponseStore(createMemoryStore({ clock }), clock, { transport: null as never, routeOf: () => null });
   return { slices, responses, history: new ConversationHistory(responses, slices) };
 }
 

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test, type TestContext } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createApp } from '../../src/server/app.ts';
 import { limitHandshakes } from '../../src/server/acceptor.ts';
 import { listen, type Listener, type ListenerOptions } from '../../src/server/listener.ts';
@@ -245,6 +245,34 @@ test('an address with too many unfinished handshakes loses its oldest one', { sk
     finished.map(() => false),
     'finished handshakes do not count',
   );
+});
+
+test('connections that were reset before they were accepted take no place of unfinished handshakes', { skip: noOpenssl }, async (t) => {
+  const { cert, key } = readTlsFiles(first!);
+  const server = createTlsServer({ cert, key });
+  limitHandshakes(server, 6);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  let [accepted, open] = [0, 0];
+  server.on('connection', (socket: Socket) => {
+    accepted++;
+    open++;
+    socket.on('close', () => open--);
+  });
+  // This process accepts nothing while it waits for the other one.
+  const script = `for (let i = 0; i < 8; i++) { const s = require('net').connect(${port}, '127.0.0.1', () => s.resetAndDestroy()); }`;
+  assert.equal(spawnSync(process.execPath, ['-e', script]).status, 0);
+  while (accepted < 8 || open > 0) await new Promise(setImmediate);
+
+  const sockets: Socket[] = [];
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  for (let i = 0; i < 2; i++) {
+    sockets.push(connect(port, '127.0.0.1').on('error', () => {}));
+    await once(server, 'connection');
+  }
+  await connected(t, port);
+  assert.equal(open, 3, 'two unfinished handshakes and a finished one');
 });
 
 test('a handshake that takes too long ends, also if the caller has closed its side', { skip: noOpenssl }, async (t) => {

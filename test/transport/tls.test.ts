@@ -1,8 +1,8 @@
 /** Both HTTP clients over TLS, with a certificate made for the test. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
 import type { RequestListener } from 'node:http';
@@ -107,6 +107,31 @@ for (const client of ['sockets', 'undici'] as const) {
         await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
       }
       assert.equal(resumed.length, 1);
+    });
+
+    // Another process responds in the turn in which the request was written, before the write is reported as complete.
+    test('a connection to a fast server serves again', async (t) => {
+      const script = `
+        const { readFileSync } = require('node:fs');
+        const [key, cert] = process.argv.slice(1).map((path) => readFileSync(path));
+        let connections = 0;
+        const answer = (request, response) => request.resume().on('end', () => response.end(String(connections)));
+        const server = require('node:https').createServer({ key, cert }, answer);
+        server.on('secureConnection', () => connections++);
+        server.listen(0, '127.0.0.1', () => console.log(server.address().port));`;
+      const files = ['key', 'pem'].map((ending) => join(folder, `fast.${ending}`));
+      writeFileSync(files[0]!, trusted!.key);
+      writeFileSync(files[1]!, trusted!.cert);
+      const server = spawn(process.execPath, ['-e', script, ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
+      t.after(() => server.kill());
+      const [port] = (await once(server.stdout, 'data')) as [Buffer];
+      const { transport } = await stage(t, () => {});
+      let body = '';
+      for (let i = 0; i < 50; i++) {
+        body = (await ask(transport, `https://localhost:${Number(port)}`, Buffer.from('x'))).body;
+        await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+      }
+      assert.equal(body, '1');
     });
 
     for (const [what, pair, code] of [

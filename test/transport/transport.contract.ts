@@ -202,6 +202,19 @@ function runTransportTests(create: (parts: TransportParts) => Transport | Promis
     assert.deepEqual([requests, aborted.events], [1, []]);
   });
 
+  test('a call aborted in the turn in which it starts on an open connection is an error of none, and the next one succeeds', async (t) => {
+    const server = createServer(echo);
+    const transport = await transportFor(t);
+    const origin = await serve(t, server);
+    await send(transport, origin).over;
+    await new Promise((resolve) => setImmediate(resolve));
+    const aborted = send(transport, origin);
+    aborted.call.abort();
+    const after = send(transport, origin);
+    await after.over;
+    assert.deepEqual([aborted.events.includes('error'), after.events, after.body], [false, ['sent', 'headers', 'end'], 'hello']);
+  });
+
   test('a paused call holds the provider back until it is resumed', async (t) => {
     const size = 32 * 1024 * 1024;
     const server = createServer((_, response) => response.end(Buffer.alloc(size, 0x61)));

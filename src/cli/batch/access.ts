@@ -1,6 +1,7 @@
 /** Access to a gateway: a running one, or one in this process. */
 import { resolve } from 'node:path';
 import { EventBus } from '../../core/events.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import type { Config } from '../../gateway/config/index.ts';
 import { createGateway } from '../../gateway/create-gateway.ts';
 import { systemClock } from '../../gateway/system-clock.ts';
@@ -13,10 +14,12 @@ import type { AccessFlags } from './flags.ts';
 import { OperatorError } from '../fail.ts';
 import { findConfig } from '../find-config.ts';
 import { BatchApi, type Fetch } from './api.ts';
-import { gatewayAt, ownGateway, type OwnGateway } from '../own-gateway.ts';
+import { askGateway, gatewayAt, ownGateway, type OwnGateway } from '../own-gateway.ts';
 
-/** Timeout for detecting a running gateway, in milliseconds. */
+/** Timeout for detecting a running gateway on this machine, in milliseconds. */
 const DETECT_TIMEOUT_MS = 500;
+/** The same for a gateway at a given URL, which may be far away or busy. */
+const URL_TIMEOUT_MS = 5_000;
 
 export interface Access {
   readonly api: BatchApi;
@@ -32,12 +35,12 @@ export async function openAccess(flags: AccessFlags, runsJobs: boolean): Promise
   const key = flags.key ?? process.env['BREAKWATER_KEY'] ?? null;
   if (flags.url !== undefined) {
     const gateway = gatewayAt(flags.url);
-    if (!(await isGateway(gateway))) throw new OperatorError([`${flags.url}: no gateway responds there`]);
+    if (!(await isGateway(gateway, URL_TIMEOUT_MS))) throw new OperatorError([`${flags.url}: no gateway responds there`]);
     return remote(gateway, key);
   }
   const { config, file } = await findConfig({ config: flags.config });
   const own = await ownGateway(config);
-  if (config.server.port !== 0 && (await isGateway(own))) return remote(own, key ?? keyOf(config));
+  if (config.server.port !== 0 && (await isGateway(own, DETECT_TIMEOUT_MS))) return remote(own, key ?? keyOf(config));
   await own.close();
   if (Object.keys(config.providers).length > 0) return inProcess(config, { key: key ?? keyOf(config), runsJobs });
   if (flags.demo !== true) {
@@ -58,18 +61,12 @@ function remote({ url, fetch, close }: OwnGateway, key: string | null): Access {
   return { api: new BatchApi(fetch, url, key), isRemote: true, place: url, close };
 }
 
-async function isGateway({ url, fetch }: OwnGateway): Promise<boolean> {
-  const leaving = new AbortController();
-  const timer = systemClock.schedule(DETECT_TIMEOUT_MS, () => leaving.abort());
-  try {
-    const response = await fetch(`${url.replace(/\/+$/, '').replace(/\/v1$/, '')}/health/live`, { signal: leaving.signal });
-    const { status } = (await response.json()) as { status?: unknown };
-    return response.headers.get('x-request-id')?.startsWith('req_') === true && status === 'live';
-  } catch {
-    return false;
-  } finally {
-    timer.cancel();
-  }
+async function isGateway(gateway: OwnGateway, timeoutMs: number): Promise<boolean> {
+  const url = gateway.url.replace(/\/+$/, '').replace(/\/v1$/, '');
+  const reply = await askGateway({ ...gateway, url }, '/health/live', { timeoutMs });
+  if (!reply.ok || reply.headers.get('x-request-id')?.startsWith('req_') !== true) return false;
+  const body = parseOrUndefined(reply.body);
+  return isRecord(body) && body['status'] === 'live';
 }
 
 /** Defaults to a file, so that a batch can be resumed. */

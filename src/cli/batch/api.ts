@@ -1,4 +1,5 @@
 /** The files and batches API, as far as the commands use it, over a socket or in process. */
+import { errorMessageIn } from '../error-message.ts';
 import { OperatorError } from '../fail.ts';
 import type { Counts } from './progress.ts';
 
@@ -97,15 +98,7 @@ export class BatchApi {
     const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers });
     if (response.ok) return response;
     const text = await response.text();
-    throw new ApiFault(messageIn(text) ?? `${path} responded with status ${response.status}`, response.status);
-  }
-}
-
-function messageIn(text: string): string | null {
-  try {
-    return (JSON.parse(text) as { error: { message: string } }).error.message;
-  } catch {
-    return null;
+    throw new ApiFault(errorMessageIn(text) ?? `${path} responded with status ${response.status}`, response.status);
   }
 }
 

@@ -1,5 +1,6 @@
 /** A config under construction: providers, routes, and what could not be carried over. */
 import { stringify } from 'yaml';
+import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -145,10 +146,6 @@ function targetInput({ target, weight, set, drop }: DraftTarget): unknown {
 export function keyVariableOf(provider: string): string {
   const [known] = isPresetName(provider) ? presets[provider].keyNames : [];
   return known ?? `${provider.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}_API_KEY`;
-}
-
-export function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function recordOf(value: unknown): Fields {

@@ -1,8 +1,9 @@
 /** Converts one entry of LiteLLM's `model_list`. */
+import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
-import { countOf, isRecord, keyVariableOf, numberOf, recordOf, textOf, type Draft, type DraftTarget, type Fields } from './draft.ts';
+import { countOf, keyVariableOf, numberOf, recordOf, textOf, type Draft, type DraftTarget, type Fields } from './draft.ts';
 import { isSelfHosted, knownAs, makerOf } from './litellm-providers.ts';
-import { headersFrom, readKey, readText } from './litellm-values.ts';
+import { headersFrom, readKey, readText } from './values.ts';
 
 export interface Deployment {
   readonly target: DraftTarget;
@@ -12,6 +13,8 @@ export interface Deployment {
   readonly tpm: number | null;
   readonly timeoutMs: number | null;
   readonly streamTimeoutMs: number | null;
+  /** `model_info.mode`: `embedding`, `audio_transcription`, …; null: chat. */
+  readonly mode: string | null;
 }
 
 /** Request fields that a deployment sets. */
@@ -43,20 +46,23 @@ export function readDeployment(draft: Draft, entry: Fields, where: string, crede
     return null;
   }
   const [prefix, model] = prefixOf(named, textOf(params['custom_llm_provider']));
-  const provider = providerOf(draft, prefix, params, where);
-  if (provider === null) return null;
-  if (model === '*' && named === '*') {
+  if (named === '*') {
     draft.note(
       where,
-      'left out: a wildcard without a provider; a request for a model of a configured provider is served by its name without it',
+      'left out: a model of a configured provider is served by its name, with and without PROVIDER/; add the providers you use',
     );
     return null;
   }
+  const provider = providerOf(draft, prefix, params, where);
+  if (provider === null) return null;
+  const info = recordOf(entry['model_info']);
   const id = `${provider}/${modelOf(prefix, model)}`;
   const [rpm, tpm] = [countOf(params['rpm'] ?? entry['rpm']), countOf(params['tpm'] ?? entry['tpm'])];
   addLimits(draft, provider, modelOf(prefix, model), { rpm, tpm, parallel: countOf(params['max_parallel_requests']) }, where);
-  addPrice(draft, id, params, recordOf(entry['model_info']));
+  addPrice(draft, id, params, info);
   noteRest(draft, params, where);
+  if (Array.isArray(info['access_groups']))
+    draft.note(where, 'not carried over: access_groups; list the models of each client under clients[].models');
   return {
     target: { target: id, set: setOf(draft, params, where), drop: dropOf(params) },
     order: numberOf(params['order']) ?? 1,
@@ -65,6 +71,7 @@ export function readDeployment(draft: Draft, entry: Fields, where: string, crede
     tpm,
     timeoutMs: millisecondsOf(params['timeout']),
     streamTimeoutMs: millisecondsOf(params['stream_timeout']),
+    mode: textOf(info['mode']),
   };
 }
 
@@ -105,7 +112,7 @@ function providerOf(draft: Draft, prefix: string, params: Fields, where: string)
     ...(isPresetName(preset) ? {} : { protocol: 'openai' }),
     ...(address === null ? {} : { baseUrl: address }),
     ...credentialOf(draft, preset, params, address !== null, where),
-    ...cloudOf(draft, preset, params),
+    ...cloudOf(draft, preset, params, where),
     ...(Object.keys(headers).length === 0 ? {} : { headers }),
   };
   return draft.provider({ name, settings });
@@ -141,7 +148,7 @@ function variableNote(draft: Draft, preset: string, needsKey: boolean): Fields {
   return {};
 }
 
-function cloudOf(draft: Draft, preset: string, params: Fields): Fields {
+function cloudOf(draft: Draft, preset: string, params: Fields, where: string): Fields {
   const text = (name: string, holds: string): string | null => readText(draft, params[name], holds);
   if (preset === 'azure') {
     const apiVersion = text('api_version', "Azure's API version");
@@ -158,12 +165,16 @@ function cloudOf(draft: Draft, preset: string, params: Fields): Fields {
     const sessionToken = readKey(draft, params['aws_session_token'], 'AWS_SESSION_TOKEN', 'the AWS session token');
     if (accessKeyId !== null && secretAccessKey !== null)
       return { region, aws: { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) } };
+    if (profile === null && textOf(params['api_key']) === null)
+      draft.note(where, 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or AWS_BEARER_TOKEN_BEDROCK');
     return { region, ...(profile === null ? {} : { aws: { profile } }) };
   }
   if (preset !== 'vertex') return {};
   const project = text('vertex_project', "Vertex's project") ?? text('vertex_ai_project', "Vertex's project");
   const location = text('vertex_location', "Vertex's location") ?? text('vertex_ai_location', "Vertex's location");
   const given = params['vertex_credentials'] ?? params['vertex_ai_credentials'];
+  if (textOf(given) === null && !isRecord(given) && textOf(params['api_key']) === null)
+    draft.note(where, `set GOOGLE_APPLICATION_CREDENTIALS, or google.metadata: true on a machine of Google's`);
   return { ...(project === null ? {} : { project }), ...(location === null ? {} : { location }), ...googleOf(draft, given) };
 }
 

@@ -1,6 +1,7 @@
 /** Converts LiteLLM's sections of settings. */
-import { countOf, durationText, isRecord, numberOf, recordOf, secondsOf, textOf, type Draft, type Fields } from './draft.ts';
-import { readKey, variableIn } from './litellm-values.ts';
+import { isRecord } from '../../core/json.ts';
+import { countOf, durationText, numberOf, recordOf, secondsOf, textOf, type Draft, type Fields } from './draft.ts';
+import { readKey, variableIn } from './values.ts';
 
 const MASTER_KEY = 'LITELLM_MASTER_KEY';
 const DEFAULT_DEADLINE_MS = 600_000;
@@ -14,11 +15,11 @@ const DONE: Readonly<Record<string, ReadonlySet<string>>> = {
     ),
   ),
   litellm_settings: new Set(
-    'fallbacks context_window_fallbacks content_policy_fallbacks default_fallbacks model_group_alias num_retries request_timeout cache cache_params allowed_fails cooldown_time drop_params set_verbose'.split(
+    'fallbacks context_window_fallbacks content_policy_fallbacks default_fallbacks model_group_alias num_retries request_timeout cache cache_params allowed_fails cooldown_time drop_params set_verbose max_budget budget_duration json_logs'.split(
       ' ',
     ),
   ),
-  general_settings: new Set(['master_key']),
+  general_settings: new Set(['master_key', 'global_max_parallel_requests']),
 };
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -31,7 +32,8 @@ const HINTS: Readonly<Record<string, string>> = {
   alerting: 'see docs/metrics.md for alerts',
   pass_through_endpoints: 'see server.passThrough',
   max_parallel_requests: 'see limits.concurrency of a provider or client',
-  global_max_parallel_requests: 'see limits.concurrency of a provider or client',
+  custom_auth: 'requests are authenticated by the keys under clients',
+  default_team_settings: 'there are no teams: see clients',
   retry_policy: 'the retries of each error are fixed: see docs/failures.md',
   allowed_fails_policy: 'which errors count is fixed: see docs/failures.md',
   enable_tag_filtering: 'routing by tags has no counterpart; give the deployments model names of their own',
@@ -44,7 +46,7 @@ export function addSettings(draft: Draft, config: Fields): void {
   addTimeouts(draft, router, litellm);
   addBreaker(draft, router, litellm);
   addCache(draft, litellm);
-  addKeys(draft, recordOf(config['general_settings']));
+  addKeys(draft, recordOf(config['general_settings']), litellm);
   noteStrategy(draft, router);
   noteRedis(draft, router, litellm);
   noteEnvironment(draft, config['environment_variables']);
@@ -106,15 +108,34 @@ function addCache(draft: Draft, litellm: Fields): void {
     draft.note(where, `type: ${type} is not carried over: responses are cached in the store (store:), for equal requests only`);
 }
 
-function addKeys(draft: Draft, general: Fields): void {
+function addKeys(draft: Draft, general: Fields, litellm: Fields): void {
   const key = readKey(draft, general['master_key'], MASTER_KEY, 'the key of callers and of the admin API');
   if (key === null) return;
   draft.sections['server'] = { ...recordOf(draft.sections['server']), adminKey: key };
-  draft.sections['clients'] = [{ name: 'default', key }];
+  const concurrency = countOf(general['global_max_parallel_requests'] ?? general['max_parallel_requests']);
+  const limits = concurrency === null ? {} : { limits: { concurrency } };
+  draft.sections['clients'] = [{ name: 'default', key, ...limits, ...budgetOf(draft, litellm) }];
   draft.note(
     'general_settings.master_key',
     'it is the key of one client, default, and of the admin API; give each client a key of its own',
   );
+}
+
+const PERIODS: Readonly<Record<string, string>> = {
+  '1h': 'hour', '60m': 'hour', '1d': 'day', '24h': 'day', '7d': 'week', '1w': 'week', '30d': 'month', '1mo': 'month',
+}; // prettier-ignore
+
+function budgetOf(draft: Draft, { max_budget: max, budget_duration: duration }: Fields): Fields {
+  const [usd, period] = [numberOf(max), textOf(duration)];
+  if (usd === null || usd < 0) return {};
+  const per = PERIODS[period ?? ''];
+  const where = 'litellm_settings.max_budget, budget_duration';
+  if (per === undefined) {
+    draft.note(where, `not carried over: the period of a budget is an hour, a day, a week or a month (got ${period ?? 'none'})`);
+    return {};
+  }
+  draft.note(where, `clients[].budget: a ${per} of the calendar in UTC; cost is computed from known prices (docs/costs.md)`);
+  return { budget: { usd, per } };
 }
 
 function noteStrategy(draft: Draft, router: Fields): void {

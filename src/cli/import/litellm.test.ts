@@ -121,6 +121,35 @@ test('settings are carried over where they have a counterpart, and named where t
   assert.ok(!notes.includes('postgres://'));
 });
 
+test('the budget and concurrency of the proxy are those of its client; a period that has no counterpart is named', () => {
+  const general_settings = { master_key: 'os.environ/MASTER', global_max_parallel_requests: 100 };
+  const budget = (budget_duration: string) =>
+    imported({ ...models({ model: 'openai/x' }), general_settings, litellm_settings: { max_budget: 50, budget_duration } });
+  const client = { name: 'default', key: '${MASTER}', limits: { concurrency: 100 } };
+  assert.deepEqual(budget('30d').value['clients'], [{ ...client, budget: { usd: 50, per: 'month' } }]);
+  const odd = budget('45d');
+  assert.deepEqual([odd.value['clients'], odd.notes.includes('(got 45d)')], [[client], true]);
+});
+
+test('a bare wildcard adds no provider, and default fallbacks are for chat models', () => {
+  const { value, notes } = imported({
+    model_list: [
+      { model_name: '*', litellm_params: { model: '*' } },
+      { model_name: 'chat', litellm_params: { model: 'groq/a' } },
+      {
+        model_name: 'whisper',
+        litellm_params: { model: 'groq/whisper' },
+        model_info: { mode: 'audio_transcription', access_groups: ['x'] },
+      },
+      { model_name: 'spare', litellm_params: { model: 'groq/b' } },
+    ],
+    litellm_settings: { default_fallbacks: ['spare'] },
+  });
+  assert.deepEqual(Object.keys(recordOf(value['providers'])), ['groq']);
+  assert.deepEqual(value['models'], { chat: ['groq/a', 'groq/b'], whisper: ['groq/whisper'], spare: ['groq/b'] });
+  assert.match(notes, /served by its name[^]*access_groups/);
+});
+
 test('values of any type do not break the import', () => {
   const odd = [null, 1, 'x', [], {}, [null], { model_name: 'a' }, { model_name: 'a', litellm_params: 3 }];
   for (const entry of odd) importLitellm({ model_list: [entry], router_settings: entry, litellm_settings: entry, general_settings: entry });

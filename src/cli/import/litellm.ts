@@ -1,5 +1,6 @@
 /** Converts the config of a LiteLLM proxy. */
-import { Draft, durationText, isRecord, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
+import { isRecord } from '../../core/json.ts';
+import { Draft, durationText, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
 import { readDeployment, type Deployment } from './litellm-deployment.ts';
 import { addSettings } from './litellm-settings.ts';
 
@@ -20,7 +21,11 @@ export function importLitellm(config: Fields): Draft {
     if (deployment !== null) groups.set(name, [...(groups.get(name) ?? []), deployment]);
   }
   for (const [name, deployments] of groups) draft.route(name, { tiers: tiersOf(draft, name, deployments), policy: policyOf(deployments) });
-  addFallbacks(draft, config);
+  addFallbacks(
+    draft,
+    config,
+    [...groups].flatMap(([name, list]) => (list.every(isChat) ? [name] : [])),
+  );
   addAliases(draft, config);
   addSettings(draft, config);
   return draft;
@@ -73,8 +78,13 @@ function policyOf(deployments: readonly Deployment[]): Fields {
 
 const FALLBACKS = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const;
 
-/** The targets of fallback groups become lower tiers. */
-function addFallbacks(draft: Draft, config: Fields): void {
+/** A deployment without a mode is one for chat. */
+function isChat({ mode }: Deployment): boolean {
+  return mode === null || ['chat', 'completion', 'responses'].includes(mode);
+}
+
+/** The targets of fallback groups become lower tiers; those of all models, of `chats` only. */
+function addFallbacks(draft: Draft, config: Fields, chats: readonly string[]): void {
   const before = new Map(draft.routes);
   for (const section of ['router_settings', 'litellm_settings']) {
     const settings = recordOf(config[section]);
@@ -83,7 +93,7 @@ function addFallbacks(draft: Draft, config: Fields): void {
     }
     const general = settings['default_fallbacks'];
     if (!Array.isArray(general)) continue;
-    for (const name of before.keys()) addTiers(draft, before, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
+    for (const name of chats) addTiers(draft, before, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
   }
 }
 

@@ -1,5 +1,6 @@
 /** Converts lists of models as OpenRouter has them: a request body with `models`, its model list, or names, one per line. */
-import { Draft, isRecord, recordOf, textOf, type Fields } from './draft.ts';
+import { isRecord } from '../../core/json.ts';
+import { Draft, recordOf, textOf, type Fields } from './draft.ts';
 
 /** The route for callers of a request body's list. */
 const ROUTE = 'default';

@@ -1,18 +1,8 @@
 /** Converts a config of Portkey's gateway. */
+import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
-import {
-  countOf,
-  Draft,
-  durationText,
-  isRecord,
-  keyVariableOf,
-  numberOf,
-  recordOf,
-  textOf,
-  type DraftTarget,
-  type Fields,
-} from './draft.ts';
-import { headersFrom, literal, readKey, readText } from './litellm-values.ts';
+import { countOf, Draft, durationText, keyVariableOf, numberOf, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
+import { headersFrom, literal, readKey, readText } from './values.ts';
 
 /** Portkey's provider names that differ from the presets. */
 const PRESETS: Readonly<Record<string, string>> = {

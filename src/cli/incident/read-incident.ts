@@ -13,7 +13,7 @@ export async function readIncident(
   firstAt: number,
   recorded: ReadonlyMap<string, ModelBehaviour>,
 ): Promise<ReadonlyMap<string, ModelBehaviour>> {
-  const incident = await parse(file);
+  const incident = await parseIncident(file);
   const startMs = firstAt - incident.from;
   const shifted = <T extends { readonly fromMs?: number; readonly untilMs?: number }>(window: T): T => ({
     ...window,
@@ -27,7 +27,8 @@ export async function readIncident(
   return new Map([...recorded, ...entries]);
 }
 
-async function parse(file: string): Promise<Incident> {
+/** Throws an `OperatorError` if it can't be read. */
+export async function parseIncident(file: string): Promise<Incident> {
   try {
     const value = JSON.parse(await readFile(file, 'utf8')) as Incident;
     if (

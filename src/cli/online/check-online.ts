@@ -3,6 +3,7 @@ import type { Config } from '../../gateway/config/index.ts';
 import { systemClock } from '../../gateway/system-clock.ts';
 import { createHttpTransport } from '../../transport/http-transport.ts';
 import { SigningTransport } from '../../transport/signing-transport.ts';
+import { table } from '../text-table.ts';
 import { checkProvider, type ProviderCheck } from './provider-check.ts';
 import { callTargets, type TargetCall } from './target-calls.ts';
 
@@ -62,10 +63,10 @@ function render(providers: readonly ProviderCheck[], called: readonly TargetCall
     check.missing.length === 0 ? '-' : check.missing.join(', '),
     check.limits.join(', ') || '-',
   ]);
-  const tables = [table(['provider', 'works', 'latency', 'models', 'missing', 'limits'], rows)];
+  const tables = [table([['provider', 'works', 'latency', 'models', 'missing', 'limits'], ...rows])];
   if (called.length > 0) {
     const lines = called.map((call) => [call.target, MARKS[call.works], time(call.latencyMs), call.limits.join(', ') || '-']);
-    tables.push(table(['target', 'works', 'latency', 'limits'], lines));
+    tables.push(table([['target', 'works', 'latency', 'limits'], ...lines]));
   }
   const cures = [
     ...providers.flatMap(({ provider, cures: own }) => own.map((cure) => `${provider}: ${cure}`)),
@@ -76,17 +77,4 @@ function render(providers: readonly ProviderCheck[], called: readonly TargetCall
 
 function time(ms: number | null): string {
   return ms === null ? '-' : `${ms} ms`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
-  return `${all
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i]!))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')}\n`;
 }

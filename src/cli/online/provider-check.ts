@@ -1,6 +1,6 @@
 /** Asks a provider for its model list, and states what works and what to change. */
 import type { Clock } from '../../core/clock.ts';
-import { firstValue } from '../../transport/transport.ts';
+import { firstValue } from '../../core/headers.ts';
 import type { Transport } from '../../transport/transport.ts';
 import type { ProviderConfig } from '../../gateway/config/index.ts';
 import { nearest } from '../../gateway/config/faults.ts';

@@ -8,6 +8,7 @@ import { createApp } from '../../server/app.ts';
 import { createFetch } from '../../server/fetch.ts';
 import { openStore } from '../../store/open-store.ts';
 import type { Transport } from '../../transport/transport.ts';
+import { errorMessageIn } from '../error-message.ts';
 import { limitsIn, type Works } from './provider-check.ts';
 
 export interface TargetCall {
@@ -59,13 +60,10 @@ export async function callTargets(
     env: process.env,
   });
   const fetch = createFetch(createApp({ gateway, random: systemRandom }));
-  const calls: TargetCall[] = [];
-  for (const target of targets) {
+  const call = async (target: string): Promise<TargetCall> => {
     [failure, limits] = [null, []];
-    if (OTHER.test(target) || target.includes('*')) {
-      calls.push({ target, works: 'unknown', status: null, latencyMs: null, limits, cure: 'not called: only chat and embeddings are' });
-      continue;
-    }
+    if (OTHER.test(target) || target.includes('*'))
+      return { target, works: 'unknown', status: null, latencyMs: null, limits, cure: 'not called: only chat and embeddings are' };
     const startedAt = systemClock.now();
     const { path, body } = requestFor(target);
     const response = await fetch(`http://gateway${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
@@ -75,17 +73,16 @@ export async function callTargets(
     // An empty response to an output limit of one token still shows that the target works.
     const works = response.ok || seen?.status === 200;
     const status = seen?.status ?? null;
-    calls.push({
-      target,
-      works: works ? 'yes' : 'no',
-      status,
-      latencyMs,
-      limits,
-      cure: works ? '' : cureOf(target, seen?.message ?? messageIn(text), status),
-    });
+    const cure = works ? '' : cureOf(target, seen?.message ?? errorMessageIn(text) ?? 'no response', status);
+    return { target, works: works ? 'yes' : 'no', status, latencyMs, limits, cure };
+  };
+  try {
+    const calls: TargetCall[] = [];
+    for (const target of targets) calls.push(await call(target));
+    return calls;
+  } finally {
+    await gateway.close();
   }
-  await gateway.close();
-  return calls;
 }
 
 function requestFor(target: string): { path: string; body: string } {
@@ -102,19 +99,11 @@ function forCalls(config: Config, timeoutMs: number): Config {
   return { ...config, clients: [], models: {}, policy: { ...config.policy, cache, maxAttempts: 1, deadline: timeoutMs } };
 }
 
-function messageIn(text: string): string {
-  try {
-    return (JSON.parse(text) as { readonly error: { readonly message: string } }).error.message;
-  } catch {
-    return 'no response';
-  }
-}
-
 function cureOf(target: string, message: string, status: number | null): string {
   const provider = target.slice(0, target.indexOf('/'));
   const advice =
     status === 401 || status === 403
-      ? `correct providers.${provider}.apiKey, or give the key access to the model`
+      ? `correct the credential of providers.${provider}, or give it access to the model`
       : status === 404
         ? `correct the name of the model, or providers.${provider}.baseUrl`
         : status === 429

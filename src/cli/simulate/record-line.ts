@@ -1,5 +1,6 @@
 /** Parses and validates the lines of a request log. */
 import { createReadStream } from 'node:fs';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../../core/request.ts';
 import type { RequestRecord } from '../../telemetry/request-log.ts';
 
@@ -40,21 +41,17 @@ const FIELDS: Readonly<Record<string, Field>> = {
 };
 
 function isUsageIfAny(value: unknown): boolean {
-  return value == null || (isObject(value) && NUMBER.isSo(value['inputTokens']) && NUMBER.isSo(value['outputTokens']));
+  return value == null || (isRecord(value) && NUMBER.isSo(value['inputTokens']) && NUMBER.isSo(value['outputTokens']));
 }
 
 function isAttempt(value: unknown): boolean {
   return (
-    isObject(value) &&
+    isRecord(value) &&
     TEXT.isSo(value['target']) &&
     NUMBER.isSo(value['durationMs']) &&
     NUMBER_IF_ANY.isSo(value['firstContentMs']) &&
     isUsageIfAny(value['usage'])
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The fields of a record that are used. */
@@ -76,18 +73,9 @@ export async function* linesOf(path: string): AsyncGenerator<string> {
 
 /** Parses a line into a record, or returns why it is invalid. */
 export function readLine(text: string): RecordLine | string {
-  const record = parse(text);
-  if (record === null) return `not a JSON object (got ${quote(text)})`;
+  const record = parseOrUndefined(text);
+  if (!isRecord(record)) return `not a JSON object (got ${quote(text)})`;
   return faultOf(record) ?? (record as unknown as RecordLine);
-}
-
-function parse(line: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 /** Why a record cannot be replayed; null if it can. */

@@ -1,5 +1,6 @@
 /** Renders the figures as a text table with one column per scenario. */
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
+import { table } from '../text-table.ts';
 import { count, money, share, time } from './figures-text.ts';
 import type { Quantiles, ScenarioFigures, TargetFigures } from './scenario.ts';
 import { verdictOf } from './verdict.ts';
@@ -20,7 +21,7 @@ export function renderReport(scenarios: readonly ScenarioFigures[], notes: reado
   ];
   const noteLines = notes.map((note) => `- ${note}\n`).join('');
   const verdict = scenarios.flatMap(verdictOf).map((sentence) => `${sentence}\n`);
-  return `${verdict.join('')}\n${table(rows, scenarios)}\nwait, first content and full response are p50 / p95 / p99\n${noteLines}`;
+  return `${verdict.join('')}\n${tableOf(rows, scenarios)}\nwait, first content and full response are p50 / p95 / p99\n${noteLines}`;
 }
 
 function priorityRows(priority: (typeof SCHEDULING_CLASSES)[number], scenarios: readonly ScenarioFigures[]): (Row | null)[] {
@@ -67,15 +68,9 @@ function errorRows(scenarios: readonly ScenarioFigures[]): Row[] {
   return codes.map((code) => [`error ${code}`, ({ errors }) => count(errors[code] ?? 0)]);
 }
 
-function table(rows: readonly (Row | null)[], scenarios: readonly ScenarioFigures[]): string {
-  const cells = rows.map((row) => (row === null ? null : [row[0], ...scenarios.map((figures) => row[1](figures))]));
-  const widths = Array.from({ length: scenarios.length + 1 }, (_, i) => Math.max(...cells.map((line) => line?.[i]?.length ?? 0)));
-  const render = (line: readonly string[] | null): string =>
-    line === null ? '' : line.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[i]! + 2))).join('');
-  return `${cells
-    .map((line) => render(line).trimEnd())
-    .join('\n')
-    .trimEnd()}\n`;
+function tableOf(rows: readonly (Row | null)[], scenarios: readonly ScenarioFigures[]): string {
+  const cells = rows.map((row) => (row === null ? [] : [row[0], ...scenarios.map((figures) => row[1](figures))]));
+  return `${table(cells, 1).trimEnd()}\n`;
 }
 
 function times(quantiles: Quantiles | null): string {

@@ -15,7 +15,7 @@ export { isLoopbackHost } from './loopback.ts';
 export { maskUrls } from './mask.ts';
 export { parseConfig } from './parse-config.ts';
 export { missingParts } from './missing-parts.ts';
-export { ownAddressFaults } from './own-address.ts';
+export { isAnyAddress, ownAddressFaults } from './own-address.ts';
 export { isModelAllowed, resolveModel } from './resolve-model.ts';
 export { resolvePolicy } from './resolve-policy.ts';
 export { sharedAccounts } from './shared-accounts.ts';

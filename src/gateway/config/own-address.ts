@@ -28,12 +28,14 @@ function isOwn(url: URL, server: Config['server']): boolean {
   return isAnyAddress(bound) && interfaceAddresses().has(host);
 }
 
+/** Without the brackets of an IPv6 address. */
 function bare(host: string): string {
   return host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
 }
 
-function isAnyAddress(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
+/** Whether a bind address stands for all interfaces. */
+export function isAnyAddress(host: string): boolean {
+  return ['0.0.0.0', '::'].includes(bare(host));
 }
 
 function interfaceAddresses(): ReadonlySet<string> {

@@ -1,3 +1,4 @@
+import { isRecord } from '../../core/json.ts';
 import type { Frozen } from './config.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
 
@@ -10,14 +11,10 @@ export function overlay<T extends object>(base: T, ...layers: readonly Layer[]):
     for (const [key, value] of Object.entries(layer ?? {})) {
       if (value === undefined) continue;
       const below = result[key];
-      result[key] = isPlainObject(value) && isPlainObject(below) ? overlay(below, value) : value;
+      result[key] = isRecord(value) && isRecord(below) ? overlay(below, value) : value;
     }
   }
   return result as T;
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The policy of one target: per key the model's value, else the provider's, else the global one. */

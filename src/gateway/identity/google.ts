@@ -1,8 +1,8 @@
 /** Google access tokens: with the key of a service account (RFC 7523), a user's refresh token, or from the metadata server. */
 import { createSign } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { isRecord } from '../../core/json.ts';
 import { CredentialError } from '../../transport/credential-error.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import { secretsInKey } from '../config/secrets.ts';
 import type { Loaded } from './renewed-value.ts';

@@ -1,9 +1,9 @@
 /** Requests access tokens from a token server. */
 import { Buffer } from 'node:buffer';
 import type { Clock } from '../../core/clock.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { CredentialError } from '../../transport/credential-error.ts';
 import type { Transport } from '../../transport/transport.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
 import type { Loaded } from './renewed-value.ts';
 
@@ -90,24 +90,16 @@ function refusalOf(host: string, status: number, body: Buffer): CredentialError 
 
 /** RFC 6749, 5.2: `{"error":"invalid_grant","error_description":…}`. */
 function errorWord(body: Buffer): string | null {
-  const value = parse(body);
+  const value = parseOrUndefined(body.toString());
   const word = isRecord(value) ? value['error'] : null;
   return typeof word === 'string' && /^[\w.-]{1,60}$/.test(word) ? word : null;
 }
 
 function readToken(host: string, body: Buffer): Loaded<string> {
-  const value = parse(body);
+  const value = parseOrUndefined(body.toString());
   const { access_token: token, expires_in: seconds } = isRecord(value) ? value : {};
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
     throw new CredentialError(`no access token: the response of ${host} contains none`);
   const forS = Number(seconds);
   return { value: token, forMs: Number.isFinite(forS) && forS > 0 ? forS * 1000 : DEFAULT_LIFETIME_MS };
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString()) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -3,12 +3,12 @@
  * records of all others in the same period, of earlier processes and of other instances, count as spent elsewhere.
  */
 import type { Clock, Timer } from '../../core/clock.ts';
+import { isRecord } from '../../core/json.ts';
 import { MoneyBudget } from '../../policy/budget/money-budget.ts';
 import type { BudgetRecord } from '../../policy/budget/money-budget.ts';
 import { SessionLimits } from '../../policy/budget/session-limits.ts';
 import type { ResourceLevel } from '../../telemetry/snapshot.ts';
 import type { Store } from '../../store/store.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import type { ClientConfig } from '../config/index.ts';
 
 const COLLECTION = 'budget';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { completeRates } from '../../core/price.ts';
 import { openStore } from '../../store/open-store.ts';
-import { finished } from '../../telemetry/sample-events.ts';
+import { finished } from '../../telemetry/events.fixture.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { CostToday } from './cost-today.ts';
 import { UsageLedger } from './usage-ledger.ts';

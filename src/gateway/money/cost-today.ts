@@ -1,5 +1,6 @@
 /** The cost of today (UTC) by target and by client, for the dashboard: of all processes that write to the store, before and after a restart. */
 import type { Clock } from '../../core/clock.ts';
+import { dayOf } from '../../core/day.ts';
 import type { Price } from '../../core/price.ts';
 import type { UsageLedger } from './usage-ledger.ts';
 import { usageReport, type UsageFigures } from './usage-report.ts';
@@ -42,7 +43,7 @@ export class CostToday {
   /** Also starts to read the rows of other processes, if that was long ago; a later call includes them. */
   read(): DayCost {
     const now = this.#clock.now();
-    const day = new Date(this.#clock.epochMs()).toISOString().slice(0, 10);
+    const day = dayOf(this.#clock.epochMs());
     if (now - this.#readAt >= READ_EVERY_MS) {
       this.#readAt = now;
       // A store that cannot be read leaves what was read before.

@@ -5,6 +5,7 @@
  * or shared by several instances loses and overwrites nothing. A report sums all of them.
  */
 import type { Clock } from '../../core/clock.ts';
+import { dayOf } from '../../core/day.ts';
 import type { FinishedEvent } from '../../core/events.ts';
 import type { Store } from '../../store/store.ts';
 import { addCall, classOf, emptyCounts, keyText, readRow } from './usage-row.ts';
@@ -96,7 +97,7 @@ export class UsageLedger {
     const now = this.#clock.epochMs();
     if (now < this.#dayEndsMs && now >= this.#dayEndsMs - DAY_MS) return this.#day;
     this.#dayEndsMs = (Math.floor(now / DAY_MS) + 1) * DAY_MS;
-    this.#day = new Date(now).toISOString().slice(0, 10);
+    this.#day = dayOf(now);
     this.#rowsToday = 0;
     for (const [key, { day }] of this.#rows) {
       if (day === this.#day) this.#rowsToday++;

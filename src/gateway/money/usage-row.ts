@@ -1,5 +1,5 @@
 /** Rows of the usage ledger: counts of billed calls that have everything in common that a price depends on. */
-import { isRecord } from '../../wire/json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { promptSize, RATE_NAMES, SERVICE_TIERS, tokenClasses } from '../../core/price.ts';
 import type { ServiceTier, TokenClasses } from '../../core/price.ts';
 import type { PaidCall } from '../../core/events.ts';

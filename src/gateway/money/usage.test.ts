@@ -4,7 +4,7 @@ import type { FinishedEvent, PaidCall } from '../../core/events.ts';
 import { completeRates } from '../../core/price.ts';
 import type { Price } from '../../core/price.ts';
 import { createMemoryStore } from '../../store/memory/memory-store.ts';
-import { finished as finishedEvent } from '../../telemetry/sample-events.ts';
+import { finished as finishedEvent } from '../../telemetry/events.fixture.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { ROWS_PER_DAY_MAX, UsageLedger } from './usage-ledger.ts';
 import { usageReport } from './usage-report.ts';

@@ -1,9 +1,9 @@
 /** A line of a message batch's results, in Anthropic's format. */
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
+import { isRecord } from '../../core/json.ts';
 import type { DoneItem } from '../../store/jobs/job-store.ts';
 import { DIALECTS } from '../../wire/dialects.ts';
 import { parseRecord } from '../../wire/json-exact.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { breakwaterMember } from '../results.ts';
 
 export const CANCELED = 'batch_canceled';

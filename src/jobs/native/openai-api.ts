@@ -1,7 +1,7 @@
 /** OpenAI's batch API: a file of requests, a batch, and two files of results. */
+import { isRecord } from '../../core/json.ts';
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderClient } from './provider-client.ts';

@@ -1,9 +1,9 @@
 /** Calls to the batch API of a provider: few, small except for files, and without the limits of its other calls. */
 import type { Clock, Timer } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
-import type { HeadersByName } from '../../core/headers.ts';
+import { firstValue, type HeadersByName } from '../../core/headers.ts';
 import type { TargetState } from '../../pipeline/route/route.ts';
-import { firstValue, type Transport, type UpstreamCall, type UpstreamRequest } from '../../transport/transport.ts';
+import type { Transport, UpstreamCall, UpstreamRequest } from '../../transport/transport.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
 import { parseRecord } from '../../wire/json-exact.ts';
 import { retryAfterFromHeaders } from '../../wire/retry-hints.ts';

@@ -1,9 +1,9 @@
 /** OpenAI's batches: creation, reading, cancelling, and the batch object. */
 import { hash } from 'node:crypto';
 import { BreakwaterError } from '../../core/errors.ts';
+import { isRecord } from '../../core/json.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Job, ListQuery, Page } from '../../store/jobs/job-store.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { EXPIRY_RULE, expirySeconds } from '../expiry.ts';
 import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';

@@ -7,9 +7,9 @@
  */
 import type { HeaderPairs } from '../../core/headers.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
+import { isRecord } from '../../core/json.ts';
 import type { ItemKey, Job } from '../../store/jobs/job-store.ts';
 import { parseRecord } from '../../wire/json-exact.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { recordsIn, textIn, type Fields } from '../../wire/loose-values.ts';
 import { SseFramer } from '../../wire/sse/sse-framer.ts';
 import { writeJson } from '../../wire/write-json.ts';

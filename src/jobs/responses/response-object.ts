@@ -1,6 +1,6 @@
 /** The response object of a background response in any state. */
+import { isRecord } from '../../core/json.ts';
 import type { DoneItem, Job } from '../../store/jobs/job-store.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { parseRecord } from '../../wire/json-exact.ts';
 import type { Fields } from '../../wire/loose-values.ts';
 

@@ -1,6 +1,7 @@
 /** Builds the upstream request for a target. */
 import type { Clock } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
+import { valueIn } from '../../core/headers.ts';
 import type { BodyRules } from '../../endpoint/endpoint.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import { ResponseConversion } from '../../wire/conversion.ts';
@@ -144,10 +145,5 @@ export function shownFailure(found: Failure, { request, target: { state }, owner
 }
 
 function addDefaults(headers: string[], defaults: readonly string[]): void {
-  for (let i = 0; i < defaults.length; i += 2) if (!isNamed(headers, defaults[i]!)) headers.push(defaults[i]!, defaults[i + 1]!);
-}
-
-function isNamed(headers: readonly string[], name: string): boolean {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return true;
-  return false;
+  for (let i = 0; i < defaults.length; i += 2) if (valueIn(headers, defaults[i]!) === null) headers.push(defaults[i]!, defaults[i + 1]!);
 }

@@ -1,9 +1,9 @@
 /** The response to a request that was sent and failed. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import type { Dialect } from '../../wire/dialect.ts';
 import { parseBounded } from '../../wire/json-outline.ts';
-import { isRecord } from '../../wire/json-values.ts';
 import { errorStatusOf, impliedStatusOf } from '../../policy/verdict.ts';
 import { pushUpstreamId, metadataHeaders } from './response-headers.ts';
 import { describeCause } from '../retry/credential-blame.ts';

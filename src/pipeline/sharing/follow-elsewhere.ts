@@ -14,7 +14,7 @@ import type { SharedResponse } from './shared-response.ts';
  */
 export function followElsewhere(
   { clock, running }: Pick<ReaderParts, 'clock' | 'running'>,
-  flights: Flights,
+  flights: Pick<Flights, 'follow'>,
   response: SharedResponse,
   reader: ResponseReader,
   { id }: NonNullable<Claimed['foreign']>,

@@ -2,10 +2,10 @@
  * A request that reads a shared or cached response: its own identity, deadline and headers, and its own connection. The request that
  * produces the response is both a reader and an `ActiveRequest`, which emits the events of both.
  */
-import type { HeaderPairs } from '../../core/headers.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../../core/events.ts';
+import { valueIn, type HeaderPairs } from '../../core/headers.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { emitReceived } from '../request/received.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
@@ -16,7 +16,7 @@ import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { Route } from '../route/route.ts';
 import type { Running, RunningList } from '../request/running-list.ts';
 import type { ResponseSink } from '../request/response-sink.ts';
-import { bodyFor, canServe, headerIn, replayHeaders, headersInForm, type WholeResponse } from './whole-response.ts';
+import { bodyFor, canServe, replayHeaders, headersInForm, type WholeResponse } from './whole-response.ts';
 
 /** How long a reader may delay the other readers in total, so that a burst does not count as slowness; in milliseconds. */
 const STALL_BUDGET_MS = 1_000;
@@ -196,7 +196,7 @@ export class ResponseReader implements Running, SharedReader {
   /** The response it followed is delivered completely. */
   end(head: ResponseHead): void {
     this.#downstream.end();
-    this.#finish('success', head.status, null, headerIn(head.shared, 'x-breakwater-target'), 'coalesced', false);
+    this.#finish('success', head.status, null, valueIn(head.shared, 'x-breakwater-target'), 'coalesced', false);
   }
 
   /** Responds with its own complete response, with its own headers. */
@@ -210,7 +210,7 @@ export class ResponseReader implements Running, SharedReader {
   take(response: WholeResponse, mark: CacheUse): void {
     const { request } = this;
     const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - response.madeAtMs;
-    const target = headerIn(response.headers, 'x-breakwater-target');
+    const target = valueIn(response.headers, 'x-breakwater-target');
     if (response.refusal !== null) {
       const headers = [...replayHeaders(request, response.headers, mark, ageMs), 'content-length', String(response.body.byteLength)];
       this.#downstream.refuse({
@@ -345,7 +345,7 @@ export class ResponseReader implements Running, SharedReader {
 function metadataComment(headers: readonly string[]): string {
   let comment = 'breakwater';
   for (const name of ['target', 'attempts', 'fallback', 'dropped', 'quality', 'cache']) {
-    const value = headerIn(headers, `x-breakwater-${name}`);
+    const value = valueIn(headers, `x-breakwater-${name}`);
     if (value !== null) comment += ` ${name}=${value.replaceAll(', ', ',')}`;
   }
   return comment;

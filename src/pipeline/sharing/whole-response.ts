@@ -89,11 +89,6 @@ export function headersInForm(shared: readonly string[], wasStream: boolean, isS
   return headers;
 }
 
-export function headerIn(headers: readonly string[], name: string): string | null {
-  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
-  return null;
-}
-
 /** Its size in memory, in bytes, with an estimate for objects and headers. */
 export function sizeOf(response: WholeResponse): number {
   return response.body.byteLength + 1_024;

@@ -3,6 +3,7 @@ import { BreakwaterError } from '../../core/errors.ts';
 import { errorResponse } from '../../pipeline/delivery/error-response.ts';
 import type { GatewayClient } from '../../transport/gateway-client.ts';
 import { ERRORS } from '../../wire/dialects.ts';
+import type { GatewayCall, GatewayCalls } from './gateway-calls.ts';
 import type { GatewayWatch } from './gateway-watch.ts';
 
 /** What the gateway keeps: another process has none of it. */
@@ -17,6 +18,7 @@ const RETRY_MS = 1_000;
 
 export interface GatewayFetchOptions {
   readonly watch: GatewayWatch;
+  readonly calls: GatewayCalls;
   readonly client: GatewayClient;
   /** Of the gateway, without a slash at its end. */
   readonly url: string;
@@ -30,39 +32,46 @@ export function createGatewayFetch(options: GatewayFetchOptions): typeof fetch {
   return async (input, init) => {
     const request = new Request(input, init);
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
-    const found = options.watch.isAlive ? await askGateway(options, request, body) : null;
+    const found = options.watch.isAlive && !options.calls.isClosed ? await askGateway(options, request, body) : null;
     if (found !== null) return found;
     const { pathname } = new URL(request.url);
+    // Once closed, the engine in this process refuses all requests.
+    if (options.calls.isClosed) return askLocally(options, request, body);
     if (KEPT_THERE.test(pathname) || (body !== null && isKeptThere(pathname, body))) return unavailable();
-    const { method, headers, signal } = request;
-    return options.local(new Request(request.url, { method, headers, signal, ...(body !== null && { body }) }));
+    return askLocally(options, request, body);
   };
+}
+
+function askLocally({ local }: GatewayFetchOptions, { url, method, headers, signal }: Request, body: Uint8Array | null): Promise<Response> {
+  return local(new Request(url, { method, headers, signal, ...(body !== null && { body }) }));
 }
 
 function isKeptThere(pathname: string, body: Uint8Array): boolean {
   return pathname.endsWith('/responses') && BACKGROUND.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'));
 }
 
-/** Null: the gateway is gone, and nothing of its response was passed on. */
+/**
+ * Null: the gateway is gone, and nothing of its response was passed on. Rejects, as `fetch` does, if the request fails twice at a gateway that
+ * is ready.
+ */
 async function askGateway(options: GatewayFetchOptions, request: Request, body: Uint8Array | null): Promise<Response | null> {
-  const { watch } = options;
+  const { watch, calls } = options;
   // A connection that the gateway has just closed proves nothing: one repeat, if it is ready.
-  for (let tries = 0; tries < 2; tries++) {
+  for (let isRepeat = false; ; isRepeat = true) {
     try {
       const response = await askOnce(options, request, body);
-      if (response !== null) return response;
-      break;
-    } catch {
+      if (response === null) watch.lost();
+      return response;
+    } catch (error) {
       request.signal.throwIfAborted();
-      if (!watch.isAlive || !(await watch.check())) return null;
+      if (calls.isClosed || !watch.isAlive || !(await watch.check())) return null;
+      if (isRepeat) throw error;
     }
   }
-  watch.lost();
-  return null;
 }
 
 async function askOnce(
-  { watch, client, url, key }: GatewayFetchOptions,
+  { calls, client, url, key }: GatewayFetchOptions,
   request: Request,
   body: Uint8Array | null,
 ): Promise<Response | null> {
@@ -73,28 +82,32 @@ async function askOnce(
     for (const name of ['x-api-key', 'api-key', 'x-goog-api-key']) headers.delete(name);
     headers.set('authorization', `Bearer ${key}`);
   }
-  const abort = new AbortController();
-  const stopWatching = watch.onLost(() => abort.abort());
-  const init = { method: request.method, headers, signal: AbortSignal.any([request.signal, abort.signal]), ...(body !== null && { body }) };
+  const call = calls.begin();
+  const init = { method: request.method, headers, signal: AbortSignal.any([request.signal, call.signal]), ...(body !== null && { body }) };
   try {
-    const response = await client.fetch(`${url}${pathname}${search}`, init);
-    return await begun(response);
-  } finally {
-    stopWatching();
+    return await begun(await client.fetch(`${url}${pathname}${search}`, init), call);
+  } catch (error) {
+    call.end();
+    throw error;
   }
 }
 
-/** A response whose beginning is here; of one that is no stream, all of it. Null: the gateway is going away. */
-async function begun(response: Response): Promise<Response | null> {
+/**
+ * A response whose beginning has been received, and all of it unless it is a stream. Null: the gateway is going away. The call ends with the
+ * response.
+ */
+async function begun(response: Response, call: GatewayCall): Promise<Response | null> {
   const headers = new Headers(response.headers);
   for (const name of OF_THE_WIRE) headers.delete(name);
   const { status } = response;
   if (response.headers.get('content-type')?.includes('text/event-stream') === true && response.body !== null) {
     const reader = response.body.getReader();
+    reader.closed.catch(() => {}).finally(() => call.end());
     const first = await reader.read();
     return new Response(first.done ? '' : following(first.value, reader), { status, headers });
   }
   const bytes = new Uint8Array(await response.arrayBuffer());
+  call.end();
   if (STAND_INS.has(status) && (!headers.has('x-request-id') || /shutting.down/.test(Buffer.from(bytes).toString()))) return null;
   return new Response(BODILESS.has(status) ? null : bytes, { status, headers });
 }

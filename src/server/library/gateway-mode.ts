@@ -2,6 +2,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 import type { GatewayClient } from '../../transport/gateway-client.ts';
+import { GatewayCalls } from './gateway-calls.ts';
 import { createGatewayFetch } from './gateway-fetch.ts';
 import { GatewayShare } from './gateway-share.ts';
 import { GatewayWatch } from './gateway-watch.ts';
@@ -15,6 +16,8 @@ export interface GatewayMode {
   /** Resolves after the first health check of the gateway. */
   start(): Promise<void>;
   wrap(local: typeof fetch): typeof fetch;
+  /** Requests that run at the gateway continue for up to `timeoutMs`; new ones are left to the engine in this process. */
+  drain(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,10 +48,12 @@ export async function openGatewayMode(
       wasAlive = true;
     },
   });
+  const calls = new GatewayCalls(watch);
   return {
     share,
     start: () => watch.start(),
-    wrap: (local) => createGatewayFetch({ watch, client, url, key, local }),
+    wrap: (local) => createGatewayFetch({ watch, calls, client, url, key, local }),
+    drain: (timeoutMs) => calls.close(clock, timeoutMs),
     async close() {
       watch.stop();
       await client.close();

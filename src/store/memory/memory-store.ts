@@ -1,7 +1,8 @@
 import type { Clock } from '../../core/clock.ts';
+import { parseOrUndefined } from '../../core/json.ts';
 import { toKey, toPut } from '../accept.ts';
 import { BoundedEntries } from '../bounded-entries.ts';
-import { isExpired, parseJson, rowAfter, type Change, type Row } from '../change.ts';
+import { isExpired, rowAfter, type Change, type Row } from '../change.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import type { SharedStore } from '../shared-store.ts';
 import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
@@ -58,14 +59,14 @@ class MemoryStore implements Store {
   async get(collection: string, key: string): Promise<unknown> {
     const name = toKey(key, this.#limits);
     const row = name === undefined ? undefined : this.#rows.get(collection, name);
-    return row === undefined || isExpired(row, this.#clock.epochMs()) ? undefined : parseJson(row.text);
+    return row === undefined || isExpired(row, this.#clock.epochMs()) ? undefined : parseOrUndefined(row.text);
   }
 
   async getAll(collection: string): Promise<ReadonlyMap<string, unknown>> {
     const nowMs = this.#clock.epochMs();
     const found = new Map<string, unknown>();
     for (const entry of this.#rows.values()) {
-      if (entry.collection === collection && !isExpired(entry.value, nowMs)) found.set(entry.key, parseJson(entry.value.text));
+      if (entry.collection === collection && !isExpired(entry.value, nowMs)) found.set(entry.key, parseOrUndefined(entry.value.text));
     }
     return found;
   }

@@ -61,6 +61,10 @@ export function createRedisFlights(address: RedisAddress, clock: Clock): FlightS
       const args: RedisArgument[] = [PARTS_KEPT_MS, ...parts.flatMap(toArguments)];
       await link.use('saving a response', CALL_TIMEOUT_MS, (client) => client.run(APPEND_SCRIPT, [streamKey(id)], args));
     },
+    async clear(id) {
+      // Unlike a deleted stream, a trimmed one continues with later places.
+      await link.use('clearing a response', CALL_TIMEOUT_MS, (client) => client.call('XTRIM', streamKey(id), 'MAXLEN', 0));
+    },
     async read(id, after) {
       const from = after === '' ? '-' : `(${after}`;
       const call = ['XRANGE', streamKey(id), from, '+', 'COUNT', PARTS_MAX] as const;

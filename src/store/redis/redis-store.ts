@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
 import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
-import { isProcessGone } from '../sqlite/machine.ts';
+import { isProcessGone } from '../machine.ts';
 import { describeAddress, type RedisAddress } from './address.ts';
 import { createRedisJobs } from './jobs/redis-jobs.ts';
 import { createRedisBackend } from './redis-backend.ts';
@@ -19,7 +19,7 @@ export interface RedisStoreOptions {
   readonly collectionBytesMax?: number;
 }
 
-/** Reconnects withTimeout seconds; timeouts are shorter than a disk's. */
+/** Reconnects within seconds; its timeouts are shorter than those for a disk. */
 const REDIS_TIMING: Partial<StoreTiming> = {
   connectTimeoutMs: 2_000,
   applyTimeoutMs: 5_000,

@@ -9,7 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Batch, KeyedChange, ReadResult } from '../backend.ts';
 import { rowAfter, type Row } from '../change.ts';
 import { JobTables } from '../jobs/job-tables.ts';
-import { isProcessGone } from './machine.ts';
+import { isProcessGone } from '../machine.ts';
 import { CachedResponseTable } from './cached-response-table.ts';
 import { createFileCheck, requireRegularFile } from './file-check.ts';
 import { prepareSchema } from './schema.ts';

@@ -1,8 +1,9 @@
 /** `POST /v1/messages` and `/v1/messages/count_tokens`. Thinking is signed for its key and model and rejected under any other. */
+import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, ResponseBody, Received } from '../dialect.ts';
 import type { Framing } from '../framings.ts';
-import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
+import { countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { faultInRequest, prefillOf } from './rules.ts';
@@ -72,12 +73,12 @@ function invalid(message: string): Failure {
 function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   const prompt: Prompt = { text: lastUserText(messages), choices: 1, reasons: thinks(fields) };
   const { output_config: config } = fields;
-  const format = isObject(config) ? config['format'] : undefined;
-  if (isObject(format) && format['type'] === 'json_schema') prompt.json = { schema: format['schema'] };
+  const format = isRecord(config) ? config['format'] : undefined;
+  if (isRecord(format) && format['type'] === 'json_schema') prompt.json = { schema: format['schema'] };
   const partial = prefillOf(messages);
   if (partial !== undefined) prompt.partial = partial;
   const { tools } = fields;
-  if (Array.isArray(tools)) prompt.offered = tools.filter(isObject).map(({ name }) => String(name));
+  if (Array.isArray(tools)) prompt.offered = tools.filter(isRecord).map(({ name }) => String(name));
   prompt.isAfterResult = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
@@ -86,7 +87,7 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
 
 function lastUserText(messages: readonly unknown[]): string {
   for (const message of messages.toReversed()) {
-    if (!isObject(message) || message['role'] !== 'user') continue;
+    if (!isRecord(message) || message['role'] !== 'user') continue;
     if (typeof message['content'] === 'string') return message['content'];
     return blocksOf(message)
       .map((block) => (typeof block['text'] === 'string' ? block['text'] : ''))
@@ -98,8 +99,8 @@ function lastUserText(messages: readonly unknown[]): string {
 /** The tool to call: the named one, or the first if any is required. */
 function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
   const { tools, tool_choice: choice } = fields;
-  if (!Array.isArray(tools) || !isObject(choice) || (choice['type'] !== 'any' && choice['type'] !== 'tool')) return undefined;
+  if (!Array.isArray(tools) || !isRecord(choice) || (choice['type'] !== 'any' && choice['type'] !== 'tool')) return undefined;
   const wanted = choice['type'] === 'tool' ? choice['name'] : undefined;
-  const tool = tools.find((one) => isObject(one) && typeof one['name'] === 'string' && (wanted === undefined || one['name'] === wanted));
-  return isObject(tool) ? { name: String(tool['name']), parameters: tool['input_schema'] } : undefined;
+  const tool = tools.find((one) => isRecord(one) && typeof one['name'] === 'string' && (wanted === undefined || one['name'] === wanted));
+  return isRecord(tool) ? { name: String(tool['name']), parameters: tool['input_schema'] } : undefined;
 }

@@ -1,6 +1,7 @@
 /** Validation of Messages requests. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject, wholeNumber } from '../request.ts';
+import { wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { blocksOf } from './thinking.ts';
 
@@ -40,11 +41,11 @@ const SAMPLING = ['temperature', 'top_p', 'top_k'];
 function faultInSettings({ thinking, max_tokens: bound, tool_choice: choice, ...fields }: Fields, version: string): Failure | undefined {
   const sampled = SAMPLING.find((name) => fields[name] !== undefined);
   if (version >= '2026-10-21' && sampled !== undefined) return invalid(`${sampled}: Extra inputs are not permitted`);
-  if (!isObject(thinking) || (thinking['type'] !== 'enabled' && thinking['type'] !== 'adaptive')) return undefined;
+  if (!isRecord(thinking) || (thinking['type'] !== 'enabled' && thinking['type'] !== 'adaptive')) return undefined;
   if (typeof fields['temperature'] === 'number' && fields['temperature'] !== 1) {
     return invalid('`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.');
   }
-  if (isObject(choice) && (choice['type'] === 'any' || choice['type'] === 'tool')) {
+  if (isRecord(choice) && (choice['type'] === 'any' || choice['type'] === 'tool')) {
     return invalid('Thinking may not be enabled when tool_choice forces tool use.');
   }
   if (thinking['type'] !== 'enabled') return undefined;
@@ -55,19 +56,19 @@ function faultInSettings({ thinking, max_tokens: bound, tool_choice: choice, ...
 }
 
 function faultInTools({ tools = [], tool_choice: choice = {} }: Fields): Failure | undefined {
-  if (!isObject(choice)) return invalid('tool_choice: Input should be an object');
+  if (!isRecord(choice)) return invalid('tool_choice: Input should be an object');
   if (!Array.isArray(tools)) return invalid('tools: Input should be a valid list');
-  const isCustom = (tool: unknown) => isObject(tool) && (tool['type'] === undefined || tool['type'] === null || tool['type'] === 'custom');
-  const at = tools.findIndex((tool: unknown) => isCustom(tool) && !isObject((tool as Fields)['input_schema']));
+  const isCustom = (tool: unknown) => isRecord(tool) && (tool['type'] === undefined || tool['type'] === null || tool['type'] === 'custom');
+  const at = tools.findIndex((tool: unknown) => isCustom(tool) && !isRecord((tool as Fields)['input_schema']));
   if (at !== -1) return invalid(`tools.${at}.custom.input_schema: Field required`);
-  const chat = tools.findIndex((tool: unknown) => !isObject(tool) || tool['type'] === 'function');
+  const chat = tools.findIndex((tool: unknown) => !isRecord(tool) || tool['type'] === 'function');
   return chat === -1
     ? undefined
     : invalid(`tools.${chat}: Input tag 'function' found using 'type' does not match any of the expected tags`);
 }
 
 function faultInTurns(messages: readonly unknown[]): Failure | undefined {
-  const roles = messages.map((message) => (isObject(message) ? message['role'] : undefined));
+  const roles = messages.map((message) => (isRecord(message) ? message['role'] : undefined));
   const strange = roles.find((role) => role !== 'user' && role !== 'assistant' && role !== 'system');
   if (strange !== undefined) return invalid(`messages: Unexpected role "${String(strange)}"`);
   if (roles[0] === 'assistant') return invalid('messages: first message must use the "user" role');
@@ -124,7 +125,7 @@ function idsOf(message: unknown, type: string, field: string): unknown[] {
 /** The text of a final assistant message. */
 export function prefillOf(messages: readonly unknown[]): string | undefined {
   const last = messages.at(-1);
-  if (!isObject(last) || last['role'] !== 'assistant') return undefined;
+  if (!isRecord(last) || last['role'] !== 'assistant') return undefined;
   if (typeof last['content'] === 'string') return last['content'];
   return blocksOf(last)
     .map(({ text }) => (typeof text === 'string' ? text : ''))

@@ -1,28 +1,28 @@
 /** Validation of thinking blocks in requests: their signatures, and the handling of blocks signed for another key or model. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 
 /** Whether the request enables thinking. */
 export function thinks({ thinking }: Fields): boolean {
-  return isObject(thinking) && (thinking['type'] === 'enabled' || thinking['type'] === 'adaptive');
+  return isRecord(thinking) && (thinking['type'] === 'enabled' || thinking['type'] === 'adaptive');
 }
 
 /** Whether the response includes the text of the thinking. */
 export function showsThinking({ thinking }: Fields): boolean {
-  return !isObject(thinking) || thinking['display'] !== 'omitted';
+  return !isRecord(thinking) || thinking['display'] !== 'omitted';
 }
 
 /** `thinking.block_binding.prefix_mismatch_behavior: "drop_block"`: blocks bound to another key or model are dropped. */
 function dropsForeign({ thinking }: Fields): boolean {
-  const binding = isObject(thinking) ? thinking['block_binding'] : undefined;
-  return isObject(binding) && binding['prefix_mismatch_behavior'] === 'drop_block';
+  const binding = isRecord(thinking) ? thinking['block_binding'] : undefined;
+  return isRecord(binding) && binding['prefix_mismatch_behavior'] === 'drop_block';
 }
 
 /** The content blocks of a message; empty if its content is a string. */
 export function blocksOf(message: unknown): readonly Record<string, unknown>[] {
-  return isObject(message) && Array.isArray(message['content']) ? message['content'].filter(isObject) : [];
+  return isRecord(message) && Array.isArray(message['content']) ? message['content'].filter(isRecord) : [];
 }
 
 /** Verifies every thinking block; returns the dropped blocks in the form in which the response lists them. */

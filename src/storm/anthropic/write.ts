@@ -1,5 +1,5 @@
 /** Formats messages and their streams. */
-import { callsOf } from '../content.ts';
+import { argumentsOf, callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
 import type { ResponseFacts, ResponseBody, StreamEvent } from '../dialect.ts';
 
@@ -111,16 +111,8 @@ function toolBlock({ deltas, tool }: ToolCall, id: string): Block {
     opening: { ...block, input: {} },
     deltas: deltas.map((delta) => ({ type: 'input_json_delta', partial_json: delta })),
     // A call truncated at the output limit is not valid JSON.
-    whole: { ...block, input: parsed(deltas.join('')) },
+    whole: { ...block, input: argumentsOf(deltas) },
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return {};
-  }
 }
 
 function eventOf(part: StreamEvent['part'], type: string, fields: Record<string, unknown>): StreamEvent {

@@ -1,6 +1,6 @@
 /** Validation of Converse conversations: turns, tools and signed reasoning. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 
@@ -17,7 +17,7 @@ export function readTurns({ messages, toolConfig }: Fields, seals: Seals, owner:
     return invalid("1 validation error detected: Value at 'messages' failed to satisfy constraint: Member must not be empty");
   const turns: Turn[] = [];
   for (const message of messages as unknown[]) {
-    const { role, content } = isObject(message) ? message : {};
+    const { role, content } = isRecord(message) ? message : {};
     if (role !== 'user' && role !== 'assistant')
       return invalid("Value at 'messages.role' failed to satisfy constraint: Member must satisfy enum value set: [user, assistant]");
     if (!Array.isArray(content) || content.length === 0) return invalid('The content field in the Message object is empty.');
@@ -25,7 +25,7 @@ export function readTurns({ messages, toolConfig }: Fields, seals: Seals, owner:
       return invalid(
         'A conversation must alternate between user and assistant roles. Make sure the conversation alternates between user and assistant roles and try again.',
       );
-    turns.push({ role, blocks: content.filter(isObject) });
+    turns.push({ role, blocks: content.filter(isRecord) });
   }
   if (turns[0]?.role !== 'user')
     return invalid('A conversation must start with a user message. Try again with a conversation that starts with a user message.');
@@ -50,7 +50,7 @@ function faultInConfig(toolConfig: unknown, turns: readonly Turn[]): Failure | u
 }
 
 function idsOf(turn: Turn | undefined, field: 'toolUse' | 'toolResult'): unknown[] {
-  return (turn?.blocks ?? []).map((block) => block[field]).flatMap((tool) => (isObject(tool) ? [tool['toolUseId']] : []));
+  return (turn?.blocks ?? []).map((block) => block[field]).flatMap((tool) => (isRecord(tool) ? [tool['toolUseId']] : []));
 }
 
 function faultInTools(turns: readonly Turn[]): Failure | undefined {
@@ -70,8 +70,8 @@ function faultInTools(turns: readonly Turn[]): Failure | undefined {
 function faultInReasoning(turns: readonly Turn[], seals: Seals, owner: SealOwner): Failure | undefined {
   for (const [index, { blocks }] of turns.entries()) {
     for (const [at, { reasoningContent: reasoning }] of blocks.entries()) {
-      const text = isObject(reasoning) ? reasoning['reasoningText'] : undefined;
-      if (!isObject(text)) continue;
+      const text = isRecord(reasoning) ? reasoning['reasoningText'] : undefined;
+      if (!isRecord(text)) continue;
       if (seals.verify('thinking', text['signature'], owner, String(text['text'])) === 'good') continue;
       return invalid(
         `The model returned the following errors: messages.${index}.content.${at}: Invalid \`signature\` in \`thinking\` block`,

@@ -1,5 +1,5 @@
 /** Formats Converse responses, complete and as events. */
-import { callsOf } from '../content.ts';
+import { argumentsOf, callsOf } from '../content.ts';
 import type { Choice, Finish } from '../content.ts';
 import type { ResponseFacts, EventPart, ResponseBody, StreamEvent } from '../dialect.ts';
 
@@ -69,18 +69,9 @@ function blocksOf({ sign }: ConverseParts, choice: Choice | undefined, facts: Re
     const calls = callsOf(choice).map(({ tool, deltas: inputs }, at): Block => {
       const call = { toolUseId: `tooluse_storm${facts.call}${at === 0 ? '' : `_${at}`}`, name: tool };
       const deltas = inputs.map((input) => ({ toolUse: { input } }));
-      return { whole: { toolUse: { ...call, input: parsed(inputs.join('')) } }, start: { toolUse: call }, deltas };
+      return { whole: { toolUse: { ...call, input: argumentsOf(inputs) } }, start: { toolUse: call }, deltas };
     });
     return [...blocks, ...calls];
   }
   return [...blocks, { whole: { text }, deltas: choice.deltas.map((delta) => ({ text: delta })) }];
-}
-
-/** A call truncated at the output limit is not valid JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return {};
-  }
 }

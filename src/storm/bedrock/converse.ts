@@ -1,7 +1,8 @@
 /** Requests of `POST /model/{id}/converse` and `…/converse-stream`. */
+import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
-import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
+import { countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { readTurns } from './converse-rules.ts';
@@ -40,7 +41,7 @@ export function readConverse(received: Received, stream: boolean, { seals, keyOf
 }
 
 function objectOf(value: unknown): Fields {
-  return isObject(value) ? value : {};
+  return isRecord(value) ? value : {};
 }
 
 function toPrompt(fields: Fields, turns: readonly Turn[]): Prompt {
@@ -69,7 +70,7 @@ function specsOf({ tools }: Fields): Fields[] {
 /** The tool to call: the named one, or the first if any is required. */
 function calledTool(config: Fields): { name: string; parameters: unknown } | undefined {
   const choice = objectOf(config['toolChoice']);
-  const wanted = isObject(choice['tool']) ? choice['tool']['name'] : undefined;
+  const wanted = isRecord(choice['tool']) ? choice['tool']['name'] : undefined;
   if (wanted === undefined && choice['any'] === undefined) return undefined;
   const spec = specsOf(config).find(({ name }) => wanted === undefined || name === wanted);
   return spec === undefined ? undefined : { name: String(spec['name']), parameters: objectOf(spec['inputSchema'])['json'] };

@@ -1,6 +1,6 @@
 /** The conversation of a request: roles, function calls and responses, and thought signatures. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import { camelFields, listField } from './fields.ts';
@@ -16,8 +16,8 @@ export function readContents(fields: Fields): readonly Content[] | Failure {
   if (given.length === 0) return invalid('* GenerateContentRequest.contents: contents is not specified\n');
   const contents: Content[] = [];
   for (const [index, content] of given.entries()) {
-    const { role = 'user' } = isObject(content) ? content : {};
-    const parts = isObject(content) ? listField(content, 'parts').filter(isObject).map(camelFields) : [];
+    const { role = 'user' } = isRecord(content) ? content : {};
+    const parts = isRecord(content) ? listField(content, 'parts').filter(isRecord).map(camelFields) : [];
     if (role !== 'user' && role !== 'model' && role !== 'function') return invalid('Please use a valid role: user, model.');
     if (parts.length === 0) return invalid(`* GenerateContentRequest.contents[${index}].parts: contents.parts must not be empty.\n`);
     const unstructured = faultInStructs(parts, index);
@@ -30,12 +30,12 @@ export function readContents(fields: Fields): readonly Content[] | Failure {
 /** Arguments and responses must be objects. */
 function faultInStructs(parts: readonly Fields[], index: number): Failure | undefined {
   for (const [at, { functionCall: call, functionResponse: response }] of parts.entries()) {
-    const [place, value] = isObject(call)
+    const [place, value] = isRecord(call)
       ? ['function_call.args', call['args'] ?? {}]
-      : isObject(response)
+      : isRecord(response)
         ? ['function_response.response', response['response']]
         : ['', {}];
-    if (isObject(value)) continue;
+    if (isRecord(value)) continue;
     return invalid(
       `Invalid value at 'contents[${index}].parts[${at}].${String(place)}' (type.googleapis.com/google.protobuf.Struct), ${JSON.stringify(value)}`,
     );
@@ -43,8 +43,8 @@ function faultInStructs(parts: readonly Fields[], index: number): Failure | unde
   return undefined;
 }
 
-const callsOf = ({ parts }: Content) => parts.filter(({ functionCall }) => isObject(functionCall));
-const responsesOf = ({ parts }: Content) => parts.filter(({ functionResponse }) => isObject(functionResponse));
+const callsOf = ({ parts }: Content) => parts.filter(({ functionCall }) => isRecord(functionCall));
+const responsesOf = ({ parts }: Content) => parts.filter(({ functionResponse }) => isRecord(functionResponse));
 
 /** Function calls must follow a user turn, and be followed by as many responses. */
 function faultInCalls(contents: readonly Content[]): Failure | undefined {

@@ -1,6 +1,6 @@
 /** Field names: Google's JSON accepts lowerCamelCase and snake_case, and rejects unknown names. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 
 /** An object with its top-level field names in lowerCamelCase. */
@@ -16,7 +16,7 @@ function camel(name: string): string {
 /** An object field, its names in lowerCamelCase; empty if it is not an object. */
 export function objectField(fields: Fields, name: string): Fields {
   const value = fields[name];
-  return isObject(value) ? camelFields(value) : {};
+  return isRecord(value) ? camelFields(value) : {};
 }
 
 /** A list field; empty if it is not a list. */

@@ -1,8 +1,9 @@
 /** `:generateContent`, `:streamGenerateContent` and `:countTokens`. */
+import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
 import { JSON_ARRAY, SSE_CRLF } from '../framings.ts';
-import { countInput, isObject, lookup, readFields, wholeNumber } from '../request.ts';
+import { countInput, lookup, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { faultInSignatures, lastUserText, readContents, textOf } from './contents.ts';
@@ -58,7 +59,7 @@ export function readCountTokens(received: Received): ParsedRequest | Failure {
   if ('reason' in read) return read;
   const fields = camelFields(read.fields);
   const inner = objectField(fields, 'generateContentRequest');
-  const contents = readContents(isObject(fields['generateContentRequest']) ? inner : fields);
+  const contents = readContents(isRecord(fields['generateContentRequest']) ? inner : fields);
   if ('reason' in contents) return contents;
   const totalTokens = countInput(received, fields);
   return lookup({ totalTokens, promptTokensDetails: [{ modality: 'TEXT', tokenCount: totalTokens }] }, received.model);

@@ -1,6 +1,7 @@
 /** Models and embeddings. */
+import { isRecord } from '../../core/json.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
-import { countInput, isObject, lookup, readFields, wholeNumber } from '../request.ts';
+import { countInput, lookup, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toVector } from '../vectors.ts';
 import { camelFields, listField, objectField } from './fields.ts';
@@ -52,7 +53,7 @@ export function readEmbed(received: Received): ParsedRequest | Failure {
 export function readBatchEmbed(received: Received): ParsedRequest | Failure {
   return readEmbeddings(
     received,
-    (fields) => listField(fields, 'requests').filter(isObject).map(camelFields),
+    (fields) => listField(fields, 'requests').filter(isRecord).map(camelFields),
     (embeddings) => ({ embeddings }),
   );
 }
@@ -92,6 +93,6 @@ function readEmbeddings(
 
 function textOf(request: Fields): string {
   return listField(objectField(request, 'content'), 'parts')
-    .map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : ''))
+    .map((part) => (isRecord(part) && typeof part['text'] === 'string' ? part['text'] : ''))
     .join('');
 }

@@ -1,6 +1,6 @@
 /** Function declarations: which functions can be called, and validation of Google's schema dialect. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { camelFields, listField, unknownName } from './fields.ts';
 
@@ -17,10 +17,10 @@ const NAME_RULE =
 /** The declarations of a request; `place` is the position of each. */
 export function declarationsOf(fields: Fields): { readonly place: string; readonly declaration: Fields }[] {
   return listField(fields, 'tools').flatMap((tool, at) => {
-    const declarations = isObject(tool) ? listField(camelFields(tool), 'functionDeclarations') : [];
+    const declarations = isRecord(tool) ? listField(camelFields(tool), 'functionDeclarations') : [];
     return declarations.map((declaration, index) => ({
       place: `tools[${at}].function_declarations[${index}]`,
-      declaration: isObject(declaration) ? camelFields(declaration) : {},
+      declaration: isRecord(declaration) ? camelFields(declaration) : {},
     }));
   });
 }
@@ -42,11 +42,11 @@ export function faultInTools(fields: Fields): Failure | undefined {
 const DEPTH_MAX = 32;
 
 function unknownIn(schema: unknown, place: string, depth: number): Failure | undefined {
-  if (!isObject(schema) || depth > DEPTH_MAX) return undefined;
+  if (!isRecord(schema) || depth > DEPTH_MAX) return undefined;
   const unknown = Object.keys(camelFields(schema)).find((name) => !SCHEMA.includes(name));
   if (unknown !== undefined) return unknownName(unknown, place);
   const inner: [string, unknown][] = [['items', schema['items']]];
-  if (isObject(schema['properties'])) {
+  if (isRecord(schema['properties'])) {
     for (const [index, value] of Object.values(schema['properties']).entries()) inner.push([`properties[${index}].value`, value]);
   }
   if (Array.isArray(schema['anyOf'])) for (const [index, value] of schema['anyOf'].entries()) inner.push([`any_of[${index}]`, value]);

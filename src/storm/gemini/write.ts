@@ -1,5 +1,5 @@
 /** Formats candidates, complete and in chunks. */
-import { callsOf } from '../content.ts';
+import { argumentsOf, callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
 import type { ResponseFacts, ResponseBody, StreamEvent, Usage } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
@@ -107,21 +107,12 @@ function functionCalls(parts: CandidateParts, choice: Choice, index: number, fac
   return callsOf(choice).map(({ tool, deltas }: ToolCall, at) => {
     const id = parts.signs ? { id: `${code.slice(0, 8)}${at === 0 ? '' : at}` } : {};
     const sign = at === 0 ? signature(parts, index, facts) : {};
-    return { functionCall: { ...id, name: tool, args: parsed(deltas.join('')) }, ...sign };
+    return { functionCall: { ...id, name: tool, args: argumentsOf(deltas) }, ...sign };
   });
 }
 
 function signature({ seals, owner, signs }: CandidateParts, index: number, facts: ResponseFacts): Part {
   return signs ? { thoughtSignature: seals.seal('thought', owner, '', facts.call * 16 + index) } : {};
-}
-
-/** A call truncated at the output limit is not valid JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return {};
-  }
 }
 
 function envelope({ owner, seals }: CandidateParts, usage: Usage, facts: ResponseFacts): Part {

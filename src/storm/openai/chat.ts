@@ -1,8 +1,9 @@
 /** `POST /v1/chat/completions`. */
+import { isRecord } from '../../core/json.ts';
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, Prompt } from '../content.ts';
 import type { ResponseFacts, ParsedRequest, Failure, ResponseBody, Received, StreamEvent } from '../dialect.ts';
-import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from '../request.ts';
+import { countChoices, countInput, readFields, wantsUsage, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toUsage } from './usage.ts';
 
@@ -34,12 +35,12 @@ export function readChat(received: Received): ParsedRequest | Failure {
 function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   const prompt: Prompt = { text: lastUserText(messages), choices: countChoices(fields) };
   const format = fields['response_format'];
-  if (isObject(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema')) {
-    prompt.json = { schema: isObject(format['json_schema']) ? format['json_schema']['schema'] : undefined };
+  if (isRecord(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema')) {
+    prompt.json = { schema: isRecord(format['json_schema']) ? format['json_schema']['schema'] : undefined };
   }
   const latest = messages.at(-1);
-  if (isObject(latest) && latest['role'] === 'assistant' && typeof latest['content'] === 'string') prompt.partial = latest['content'];
-  if (isObject(latest) && latest['role'] === 'tool') prompt.isAfterResult = true;
+  if (isRecord(latest) && latest['role'] === 'assistant' && typeof latest['content'] === 'string') prompt.partial = latest['content'];
+  if (isRecord(latest) && latest['role'] === 'tool') prompt.isAfterResult = true;
   if (Array.isArray(fields['tools'])) prompt.offered = fields['tools'].flatMap(nameOf);
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
@@ -49,29 +50,29 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
 function lastUserText(messages: readonly unknown[]): string {
   for (let at = messages.length - 1; at >= 0; at--) {
     const message = messages[at];
-    if (!isObject(message) || message['role'] !== 'user') continue;
+    if (!isRecord(message) || message['role'] !== 'user') continue;
     const { content } = message;
     if (typeof content === 'string') return content;
     if (!Array.isArray(content)) return '';
-    return content.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
+    return content.map((part) => (isRecord(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
   }
   return '';
 }
 
 function nameOf(tool: unknown): string[] {
-  const definition = isObject(tool) ? tool['function'] : undefined;
-  return isObject(definition) && typeof definition['name'] === 'string' ? [definition['name']] : [];
+  const definition = isRecord(tool) ? tool['function'] : undefined;
+  return isRecord(definition) && typeof definition['name'] === 'string' ? [definition['name']] : [];
 }
 
 /** The tool to call: the named one, or the first if any is required. */
 function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
   const { tools, tool_choice: choice } = fields;
   if (!Array.isArray(tools)) return undefined;
-  const named = isObject(choice) && isObject(choice['function']) ? choice['function']['name'] : undefined;
+  const named = isRecord(choice) && isRecord(choice['function']) ? choice['function']['name'] : undefined;
   if (choice !== 'required' && named === undefined) return undefined;
   for (const tool of tools) {
-    const definition = isObject(tool) ? tool['function'] : undefined;
-    if (!isObject(definition) || typeof definition['name'] !== 'string') continue;
+    const definition = isRecord(tool) ? tool['function'] : undefined;
+    if (!isRecord(definition) || typeof definition['name'] !== 'string') continue;
     if (named === undefined || definition['name'] === named) return { name: definition['name'], parameters: definition['parameters'] };
   }
   return undefined;

@@ -1,7 +1,8 @@
 /** `POST /v1/responses`. */
+import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
-import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
+import { countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { readInput } from './input.ts';
@@ -51,9 +52,9 @@ export function readCreate(received: Received, { seals, store, keyOf }: Response
 function wishesOf(fields: Fields): Pick<OutputParts, 'showsSummary' | 'showsEncrypted' | 'obfuscates'> {
   const { reasoning, include, stream_options: options } = fields;
   return {
-    showsSummary: isObject(reasoning) && typeof reasoning['summary'] === 'string',
+    showsSummary: isRecord(reasoning) && typeof reasoning['summary'] === 'string',
     showsEncrypted: Array.isArray(include) && include.includes('reasoning.encrypted_content'),
-    obfuscates: !isObject(options) || options['include_obfuscation'] !== false,
+    obfuscates: !isRecord(options) || options['include_obfuscation'] !== false,
   };
 }
 
@@ -91,14 +92,14 @@ function faultInFields(fields: Fields): Failure | undefined {
   }
   if (fields['background'] === true) return { reason: 'parameter', param: 'background' };
   const { conversation, text, tool_choice: choice } = fields;
-  const format = isObject(text) ? text['format'] : undefined;
-  if (isObject(format) && format['type'] === 'json_schema') {
-    const missing = typeof format['name'] !== 'string' ? 'name' : !isObject(format['schema']) ? 'schema' : undefined;
+  const format = isRecord(text) ? text['format'] : undefined;
+  if (isRecord(format) && format['type'] === 'json_schema') {
+    const missing = typeof format['name'] !== 'string' ? 'name' : !isRecord(format['schema']) ? 'schema' : undefined;
     if (missing !== undefined) return missingParameter(`text.format.${missing}`);
   }
-  if (isObject(choice) && choice['type'] === 'function' && typeof choice['name'] !== 'string') return missingParameter('tool_choice.name');
+  if (isRecord(choice) && choice['type'] === 'function' && typeof choice['name'] !== 'string') return missingParameter('tool_choice.name');
   if (conversation === undefined || conversation === null) return undefined;
-  const id = isObject(conversation) ? conversation['id'] : conversation;
+  const id = isRecord(conversation) ? conversation['id'] : conversation;
   return { reason: 'invalid', status: 404, param: 'conversation', message: `Conversation with id '${String(id)}' not found.` };
 }
 
@@ -118,8 +119,8 @@ function toPrompt(fields: Fields, items: readonly Item[], tools: readonly Callab
   prompt.isAfterResult = last !== undefined && itemType(last).endsWith('_output');
   const tool = chosenTool(fields, tools);
   const { text } = fields;
-  const format = isObject(text) ? text['format'] : undefined;
-  if (isObject(format) && (format['type'] === 'json_schema' || format['type'] === 'json_object'))
+  const format = isRecord(text) ? text['format'] : undefined;
+  if (isRecord(format) && (format['type'] === 'json_schema' || format['type'] === 'json_object'))
     prompt.json = { schema: format['schema'] };
   if (tool !== undefined) prompt.tool = { name: tool.name, parameters: tool.parameters };
   return prompt;
@@ -129,7 +130,7 @@ function toPrompt(fields: Fields, items: readonly Item[], tools: readonly Callab
 const REASONS_UNASKED = /^(?:gpt-[5-9]|o[1-9])/;
 
 function reasons({ model, reasoning, include }: Fields): boolean {
-  if (isObject(reasoning)) return reasoning['effort'] !== 'none';
+  if (isRecord(reasoning)) return reasoning['effort'] !== 'none';
   if (REASONS_UNASKED.test(String(model))) return true;
   return Array.isArray(include) && include.includes('reasoning.encrypted_content');
 }
@@ -139,5 +140,5 @@ function lastUserText(items: readonly Item[]): string {
   const content = message?.['content'];
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
-  return content.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
+  return content.map((part) => (isRecord(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
 }

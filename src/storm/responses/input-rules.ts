@@ -1,6 +1,6 @@
 /** Validation of a single input item. Rejects chat forms and ids of other providers. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Item } from './store.ts';
 
 /** The type of an item; a message may omit it. */
@@ -48,10 +48,10 @@ function faultInMessage({ role, content }: Item, index: number): Failure | undef
   if (typeof role !== 'string' || !ROLES.includes(role)) return unsupported(`input[${index}].role`, role, ROLES);
   if (!Array.isArray(content)) return undefined;
   const known = role === 'assistant' ? ASSISTANT_PARTS : INPUT_PARTS;
-  const at = content.findIndex((part) => !isObject(part) || !known.includes(String(part['type'])));
+  const at = content.findIndex((part) => !isRecord(part) || !known.includes(String(part['type'])));
   if (at === -1) return undefined;
   const part: unknown = content[at];
-  return unsupported(`input[${index}].content[${at}]`, isObject(part) ? part['type'] : part, known);
+  return unsupported(`input[${index}].content[${at}]`, isRecord(part) ? part['type'] : part, known);
 }
 
 function unsupported(param: string, value: unknown, known: readonly string[]): Failure {

@@ -1,6 +1,6 @@
 /** The input of a request: its items preceded by those of earlier turns, validated as the API does. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import { faultInItem, itemType } from './input-rules.ts';
@@ -40,7 +40,7 @@ export function readInput(fields: Fields, { owner, seals, store }: InputContext)
 
 function ownItems({ input, previous_response_id: previous }: Fields): { items: Item[] } | Failure {
   if (typeof input === 'string') return { items: [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }] };
-  if (Array.isArray(input) && input.every(isObject)) return { items: input };
+  if (Array.isArray(input) && input.every(isRecord)) return { items: input };
   if (input === undefined && previous !== undefined && previous !== null) return { items: [] };
   if (input === undefined) {
     return { reason: 'invalid', param: 'input', code: 'missing_required_parameter', message: "Missing required parameter: 'input'." };

@@ -1,6 +1,6 @@
 /** The tools of a request: functions and custom tools, at the top level, in a namespace, or added by an input item. */
+import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { isObject } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Item } from './store.ts';
 
@@ -20,7 +20,7 @@ export function readTools(fields: Fields, input: readonly Item[]): CallableTool[
   const added = input.flatMap((item) => (item['type'] === 'additional_tools' && Array.isArray(item['tools']) ? item['tools'] : []));
   const given: unknown[] = [...(Array.isArray(fields['tools']) ? fields['tools'] : []), ...added];
   for (const [index, tool] of given.entries()) {
-    if (!isObject(tool) || tool['type'] !== 'function' || typeof tool['name'] === 'string') continue;
+    if (!isRecord(tool) || tool['type'] !== 'function' || typeof tool['name'] === 'string') continue;
     const param = `tools[${index}].name`;
     return { reason: 'invalid', param, code: 'missing_required_parameter', message: `Missing required parameter: '${param}'.` };
   }
@@ -28,7 +28,7 @@ export function readTools(fields: Fields, input: readonly Item[]): CallableTool[
 }
 
 function callable(tool: unknown, namespace?: string): CallableTool[] {
-  if (!isObject(tool) || typeof tool['name'] !== 'string') return [];
+  if (!isRecord(tool) || typeof tool['name'] !== 'string') return [];
   const { type, name, parameters } = tool;
   if (type === 'namespace' && Array.isArray(tool['tools'])) return tool['tools'].flatMap((inner) => callable(inner, name));
   if (type !== 'function' && type !== 'custom') return [];
@@ -39,9 +39,9 @@ function callable(tool: unknown, namespace?: string): CallableTool[] {
 /** The tool to call: the named one, or the first if any is required. */
 export function chosenTool({ tool_choice: choice }: Fields, tools: readonly CallableTool[]): CallableTool | undefined {
   if (choice === 'required') return tools[0];
-  if (!isObject(choice)) return undefined;
+  if (!isRecord(choice)) return undefined;
   if (choice['type'] === 'function' || choice['type'] === 'custom') return tools.find(({ name }) => name === choice['name']);
   if (choice['type'] !== 'allowed_tools' || choice['mode'] !== 'required' || !Array.isArray(choice['tools'])) return undefined;
-  const names = new Set(choice['tools'].map((tool) => (isObject(tool) ? tool['name'] : undefined)));
+  const names = new Set(choice['tools'].map((tool) => (isRecord(tool) ? tool['name'] : undefined)));
   return tools.find(({ name }) => names.has(name));
 }

@@ -4,6 +4,7 @@ import type { IOtlpExportDelegate } from '@opentelemetry/otlp-exporter-base';
 import type { Resource } from '@opentelemetry/resources';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { loadOnce } from '../../core/load-once.ts';
+import { within } from '../../core/within.ts';
 import type { Logger } from '../logs.ts';
 import type { ExposedFamily } from '../metrics.ts';
 import type { Trace } from '../traces.ts';
@@ -148,16 +149,6 @@ export function signalUrl(endpoint: string, signal: 'traces' | 'metrics'): strin
   const base = url.pathname.replace(/\/(?:v1\/traces)?\/?$/, '');
   url.pathname = `${base}/v1/${signal}`;
   return url.href;
-}
-
-function within(clock: Clock, timeoutMs: number, work: Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.schedule(timeoutMs, resolve);
-    void work.finally(() => {
-      timer.cancel();
-      resolve();
-    });
-  });
 }
 
 /** Connection errors have a code and sometimes no message. */

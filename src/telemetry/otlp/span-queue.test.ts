@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import { finished, received } from '../sample-events.ts';
+import { finished, received } from '../events.fixture.ts';
 import type { Trace } from '../traces.ts';
 import { batchMax, exportsMax, exportTimeoutMs, gatherMs, queuedMax, retryMs, SpanQueue } from './span-queue.ts';
 
@@ -115,9 +115,33 @@ describe('the span queue', () => {
     clock.advance(1_000);
     await closed;
     push(1);
-    assert.equal(queue.lost, 2);
-    clock.advance(exportTimeoutMs);
     assert.equal(queue.lost, 6);
+    assert.equal(clock.pendingTimers, 0, 'no timer of an export is left');
+    sent[1]!.done(null);
+    assert.deepEqual([queue.lost, queue.exported], [6, 2], 'a late response changes nothing');
+  });
+
+  it('a flush that took too long leaves no trace: a later failure loses only its own spans', async () => {
+    const { clock, sent, push, queue } = setUp();
+    push(1);
+    const flushed = queue.flush(1_000);
+    clock.advance(1_000);
+    await flushed;
+    push(batchMax);
+    clock.advance(0);
+    push(1);
+    sent[0]!.done(new Error('refused'));
+    assert.equal(queue.lost, 2);
+  });
+
+  it('a flush ends with the close', async () => {
+    const { clock, push, queue } = setUp();
+    push(1);
+    const flushed = queue.flush(60_000);
+    const closed = queue.close(1_000);
+    clock.advance(1_000);
+    await closed;
+    await flushed;
     assert.equal(clock.pendingTimers, 0);
   });
 });

@@ -34,7 +34,8 @@ export interface SpanQueueOptions {
 export class SpanQueue {
   readonly #options: SpanQueueOptions;
   #queued: Trace[] = [];
-  #running = 0;
+  /** Ends a running export. */
+  readonly #running = new Set<(error: Error | null) => void>(); // at most `exportsMax`
   #timer: Timer | null = null;
   #isFailing = false;
   #isClosed = false;
@@ -42,7 +43,7 @@ export class SpanQueue {
   #lost = 0;
   #lostUnreported = 0;
   #exported = 0;
-  #waiters: (() => void)[] = [];
+  readonly #waiters = new Set<() => void>();
 
   constructor(options: SpanQueueOptions) {
     this.#options = options;
@@ -61,7 +62,7 @@ export class SpanQueue {
   push(trace: Trace): void {
     if (this.#isClosed || this.#queued.length >= queuedMax) return this.countLost(spanCount(trace));
     this.#queued.push(trace);
-    if (this.#running >= exportsMax) return;
+    if (this.#running.size >= exportsMax) return;
     if (this.#queued.length === batchMax) this.#schedule(0);
     else if (this.#timer === null) this.#schedule(gatherMs);
   }
@@ -77,25 +78,29 @@ export class SpanQueue {
     this.#pausedUntil = -Infinity;
     this.#schedule(0);
     await new Promise<void>((resolve) => {
-      const timer = this.#options.clock.schedule(timeoutMs, resolve);
-      this.#waiters.push(() => {
+      const end = (): void => {
         timer.cancel();
+        this.#waiters.delete(end);
         resolve();
-      });
+      };
+      const timer = this.#options.clock.schedule(timeoutMs, end);
+      this.#waiters.add(end);
     });
   }
 
-  /** Flushes; what is left is lost. */
+  /** Flushes; what is left is lost, running exports included. */
   async close(timeoutMs: number): Promise<void> {
     if (this.#isClosed) return;
     await this.flush(timeoutMs);
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#loseQueued();
+    for (const end of this.#running) end(new Error('closed'));
+    this.#endFlushes();
   }
 
   get #isIdle(): boolean {
-    return this.#queued.length === 0 && this.#running === 0;
+    return this.#queued.length === 0 && this.#running.size === 0;
   }
 
   #schedule(delayMs: number): void {
@@ -109,17 +114,15 @@ export class SpanQueue {
 
   /** Exports one batch, and the next one in a later turn. */
   #exportNext(): void {
-    if (this.#queued.length === 0 || this.#running >= exportsMax || this.#isClosed) return;
+    if (this.#queued.length === 0 || this.#running.size >= exportsMax || this.#isClosed) return;
     const batch = this.#queued.splice(0, batchMax);
-    this.#running++;
-    let isDone = false;
     const timer = this.#options.clock.schedule(exportTimeoutMs, () => done(new Error(`no response within ${exportTimeoutMs / 1_000} s`)));
     const done = (error: Error | null): void => {
-      if (isDone) return;
-      isDone = true;
+      if (!this.#running.delete(done)) return;
       timer.cancel();
       this.#afterExport(batch, error);
     };
+    this.#running.add(done);
     try {
       this.#options.send(batch, done);
     } catch (error) {
@@ -129,18 +132,21 @@ export class SpanQueue {
   }
 
   #afterExport(batch: readonly Trace[], error: Error | null): void {
-    this.#running--;
     const spans = batch.reduce((sum, trace) => sum + spanCount(trace), 0);
     if (error === null) this.#afterSuccess(spans);
     else this.#afterFailure(spans, error);
-    if (this.#isIdle) for (const wake of this.#waiters.splice(0)) wake();
+    if (this.#isIdle) this.#endFlushes();
     else if (this.#timer === null) this.#scheduleRest();
+  }
+
+  #endFlushes(): void {
+    for (const end of this.#waiters) end();
   }
 
   /** A full batch follows at once; a smaller one gathers more first, unless a flush waits. */
   #scheduleRest(): void {
-    if (this.#queued.length === 0 || this.#running >= exportsMax) return;
-    this.#schedule(this.#queued.length >= batchMax || this.#waiters.length > 0 ? 0 : gatherMs);
+    if (this.#queued.length === 0 || this.#running.size >= exportsMax) return;
+    this.#schedule(this.#queued.length >= batchMax || this.#waiters.size > 0 ? 0 : gatherMs);
   }
 
   #afterSuccess(spans: number): void {
@@ -156,7 +162,7 @@ export class SpanQueue {
     this.countLost(spans);
     if (this.#isClosed) return;
     // A flush does not wait for a collector that is gone.
-    if (this.#waiters.length > 0) this.#loseQueued();
+    if (this.#waiters.size > 0) this.#loseQueued();
     this.#pausedUntil = this.#options.clock.now() + retryMs;
     this.#timer?.cancel();
     this.#timer = null;

@@ -1,16 +1,7 @@
 /** Anthropic's Messages API in the simulation. */
+import { isRecord } from '../../core/json.ts';
 import { promptText } from '../prompt-text.ts';
-import {
-  errorIn,
-  isRecord,
-  namedEvent,
-  numberOf,
-  records,
-  textOf,
-  type Fields,
-  type ResponseParts,
-  type SimulatedDialect,
-} from './dialect.ts';
+import { errorIn, namedEvent, numberOf, records, textOf, type Fields, type ResponseParts, type SimulatedDialect } from './dialect.ts';
 
 /** `max_tokens` is required; sent by callers without an output limit. */
 const MAX_TOKENS = 4_096;

@@ -1,4 +1,5 @@
 /** The interface of a dialect of the simulation: what its callers send and understand, and what its providers understand and send. */
+import { isRecord } from '../../core/json.ts';
 import type { SimulatedRequest } from '../workload.ts';
 import type { SimulatedDialectName } from './names.ts';
 
@@ -76,10 +77,6 @@ export function namedEvent(data: Fields & { readonly type: string }): string {
 
 export function dataEvent(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;
-}
-
-export function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function records(value: unknown): readonly Fields[] {

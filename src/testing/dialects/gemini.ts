@@ -1,16 +1,7 @@
 /** Gemini's generateContent in the simulation. */
+import { isRecord } from '../../core/json.ts';
 import { promptText } from '../prompt-text.ts';
-import {
-  dataEvent,
-  errorIn,
-  isRecord,
-  numberOf,
-  records,
-  textOf,
-  type Fields,
-  type ResponseParts,
-  type SimulatedDialect,
-} from './dialect.ts';
+import { dataEvent, errorIn, numberOf, records, textOf, type Fields, type ResponseParts, type SimulatedDialect } from './dialect.ts';
 
 const AROUND_PROMPT = '[{"role":"user","parts":[{"text":""}]}]'.length;
 const PATH = /\/models\/(?<model>.+):(?<method>\w+)/;

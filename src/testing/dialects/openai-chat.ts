@@ -1,16 +1,7 @@
 /** OpenAI's chat completions in the simulation. */
+import { isRecord } from '../../core/json.ts';
 import { bodyOf } from '../workload.ts';
-import {
-  dataEvent,
-  errorIn,
-  isRecord,
-  numberOf,
-  records,
-  textOf,
-  type Fields,
-  type ResponseParts,
-  type SimulatedDialect,
-} from './dialect.ts';
+import { dataEvent, errorIn, numberOf, records, textOf, type Fields, type ResponseParts, type SimulatedDialect } from './dialect.ts';
 
 export const openaiChat: SimulatedDialect = {
   path: () => '/v1/chat/completions',

@@ -1,16 +1,7 @@
 /** OpenAI's Responses API in the simulation. */
+import { isRecord } from '../../core/json.ts';
 import { promptText } from '../prompt-text.ts';
-import {
-  errorIn,
-  isRecord,
-  namedEvent,
-  numberOf,
-  records,
-  textOf,
-  type Fields,
-  type ResponseParts,
-  type SimulatedDialect,
-} from './dialect.ts';
+import { errorIn, namedEvent, numberOf, records, textOf, type Fields, type ResponseParts, type SimulatedDialect } from './dialect.ts';
 import { openaiError } from './openai-chat.ts';
 
 const AROUND_PROMPT = '[{"role":"user","content":""}]'.length;

@@ -1,7 +1,8 @@
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import type { RequestFacts } from '../../core/request.ts';
 import type { DecodedRequest } from '../dialect.ts';
 import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
-import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
+import { kindOf, parseMember, readCount } from '../json-values.ts';
 import { textOrNull } from '../loose-values.ts';
 import type { BodyMember } from '../request-body.ts';
 import { decodeScanned, outputBoundOf } from '../decode-request.ts';
@@ -35,12 +36,8 @@ function sessionOf(bytes: Uint8Array, metadata: BodyMember | undefined): string 
   const userId = metadata === undefined ? null : textOrNull(smallValue(bytes, metadata)?.['user_id']);
   if (userId === null) return null;
   if (!userId.startsWith('{')) return /_session_([\w-]{8,100})$/.exec(userId)?.[1] ?? null;
-  try {
-    const value: unknown = JSON.parse(userId);
-    return isRecord(value) ? textOrNull(value['session_id']) : null;
-  } catch {
-    return null;
-  }
+  const value = parseOrUndefined(userId);
+  return isRecord(value) ? textOrNull(value['session_id']) : null;
 }
 
 export function smallValue(bytes: Uint8Array, member: BodyMember): Record<string, unknown> | null {

@@ -1,5 +1,5 @@
+import { isRecord } from '../../core/json.ts';
 import { isCutArguments } from '../cut-arguments.ts';
-import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 

@@ -1,8 +1,8 @@
 /** Opaque values of Messages requests and responses: signed thinking, and ids of what one account stores. */
 import type { ResponseFacts } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
-import { isRecord } from '../json-values.ts';
 import { ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { OPENING, noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';

@@ -1,5 +1,5 @@
 /** Parses content blocks of a Messages request into parts. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart } from '../model.ts';

@@ -1,5 +1,5 @@
 /** Parses a Messages request into the neutral model, from which it is written in another dialect. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { booleanOf, listOf, ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';

@@ -1,5 +1,5 @@
 /** Parses a Messages stream or a message into model events. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';

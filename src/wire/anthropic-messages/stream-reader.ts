@@ -2,11 +2,11 @@
 import { Buffer } from 'node:buffer';
 import { isFailedFinish } from '../../core/finish-reason.ts';
 import type { Failure } from '../../core/facts.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { ArgumentsPrefix, cutCallFailure } from '../cut-arguments.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseOrUndefined } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
+import { parseBounded } from '../json-outline.ts';
 import { textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';

@@ -1,5 +1,5 @@
 import type { TokenUsage } from '../../core/facts.ts';
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import type { Fields } from '../loose-values.ts';
 import { billedTier, tokenCount } from '../usage.ts';
 

@@ -1,10 +1,10 @@
 /** Writes a neutral request as a Messages request. */
 import { Buffer } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
+import { isRecord } from '../../core/json.ts';
 import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';

@@ -1,10 +1,10 @@
 /** Watches a Converse stream, already unframed, and emits it as Messages events. */
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../../core/json.ts';
 import { createMessagesStreamReader } from '../anthropic-messages/stream-reader.ts';
 import type { StreamPush, StreamReader } from '../dialect.ts';
 import { createFailure } from '../failure.ts';
 import { parseExact } from '../json-exact.ts';
-import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { MessageEvents } from './to-messages.ts';
 

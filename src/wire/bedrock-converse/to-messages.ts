@@ -1,5 +1,5 @@
 /** Rewrites Converse responses, streamed or not, as Messages responses. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 

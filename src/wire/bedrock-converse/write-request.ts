@@ -3,10 +3,10 @@
  * as a Messages request, whose members are then renamed.
  */
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../../core/json.ts';
 import { writeMessagesRequest } from '../anthropic-messages/write-request.ts';
 import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Encoded, ModelRequest } from '../model.ts';

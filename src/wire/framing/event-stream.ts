@@ -6,9 +6,9 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import type { Failure } from '../../core/facts.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { asBuffer } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
-import { isRecord } from '../json-values.ts';
 import type { Framed, Framing } from './framing.ts';
 
 export const EVENT_STREAM_TYPE = 'application/vnd.amazon.eventstream';
@@ -115,7 +115,7 @@ function readMessage(headers: ReadonlyMap<string, string>, payload: Buffer): Out
     case 'event':
       return readEvent(headers.get(':event-type') ?? '', payload);
     case 'exception':
-      return { event: null, failure: exceptionOf(headers.get(':exception-type') ?? 'exception', parse(payload)) };
+      return { event: null, failure: exceptionOf(headers.get(':exception-type') ?? 'exception', parseOrUndefined(payload.toString())) };
     case 'error': {
       const message = headers.get(':error-message') ?? '';
       return { event: null, failure: exceptionOf(headers.get(':error-code') ?? 'error', { message }) };
@@ -141,7 +141,7 @@ function isBase64(text: string): boolean {
 function readEvent(type: string, payload: Buffer): Outcome {
   if (type === 'initial-response') return { event: null, failure: null };
   if (type !== 'chunk') return { event: toSse(type, payload.toString()), failure: null };
-  const value = parse(payload);
+  const value = parseOrUndefined(payload.toString());
   const encoded = isRecord(value) ? value['bytes'] : undefined;
   if (typeof encoded !== 'string' || !isBase64(encoded)) return broken('a chunk of the stream holds no event');
   const text = Buffer.from(encoded, 'base64').toString();
@@ -152,12 +152,4 @@ function readEvent(type: string, payload: Buffer): Outcome {
 function toSse(name: string, json: string): Buffer {
   const data = json.replaceAll(/[\r\n]+/g, ' ');
   return Buffer.from(/^\w{1,64}$/.test(name) ? `event: ${name}\ndata: ${data}\n\n` : `data: ${data}\n\n`);
-}
-
-function parse(payload: Buffer): unknown {
-  try {
-    return JSON.parse(payload.toString()) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,8 @@
+import { isRecord } from '../../core/json.ts';
 import { decodeScanned, outputBoundOf } from '../decode-request.ts';
 import type { DecodedRequest, PathFacts } from '../dialect.ts';
 import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
-import { isRecord, kindOf, parseMember } from '../json-values.ts';
+import { kindOf, parseMember } from '../json-values.ts';
 import { numberIn } from '../json-exact.ts';
 import { textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';

@@ -3,6 +3,8 @@ import type { Dialect } from '../dialect.ts';
 import { canConvertForm } from '../parse-limits.ts';
 import { encodePieces } from '../edit-request.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
+import { readString } from '../json-values.ts';
+import type { RequestBody } from '../request-body.ts';
 import { identityParts } from '../request-identity.ts';
 import { decodeGeminiRequest } from './decode-request.ts';
 import { geminiErrors } from './encode-error.ts';
@@ -21,12 +23,17 @@ const IGNORED: ReadonlySet<string> = new Set(['labels', 'serviceTier', 'service_
 const BLANK: Uint8Array = Buffer.from('\n\n');
 const NOTHING: Uint8Array = Buffer.alloc(0);
 
+/** The model in the body, which is rare beside that of the path, is written `models/NAME`. */
+function namesCollection({ bytes, members }: RequestBody): boolean {
+  return members.some((member) => member.name === 'model' && readString(bytes, member)?.startsWith('models/') === true);
+}
+
 export const gemini: Dialect = {
   name: 'gemini',
   protocol: 'gemini',
   request: {
     decode: (_operation, bytes, scan, path) => decodeGeminiRequest(bytes, scan, path),
-    edit: encodePieces,
+    edit: (body, edits) => encodePieces(body, namesCollection(body) ? { ...edits, model: `models/${edits.model}` } : edits),
     identity: (body) => identityParts(body, IGNORED),
     format: readGeminiFormat,
   },

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { asBuffer } from '../bytes.ts';
 import { memberNamed, membersAt } from '../json-cursor.ts';
-import { isRecord } from '../json-values.ts';
 import type { DialectError, ErrorDetails } from '../dialect.ts';
 
 /** Status names (google.rpc.Code) of the HTTP statuses that the proxy sends. */
@@ -40,12 +40,8 @@ function restated(body: Uint8Array, status: number): Uint8Array {
 const OPEN_BRACE = 0x7b;
 
 function namesCode(body: Uint8Array): boolean {
-  try {
-    const value: unknown = JSON.parse(asBuffer(body).toString());
-    return isRecord(value) && isRecord(value['error']) && typeof value['error']['code'] === 'number';
-  } catch {
-    return false;
-  }
+  const value = parseOrUndefined(asBuffer(body).toString());
+  return isRecord(value) && isRecord(value['error']) && typeof value['error']['code'] === 'number';
 }
 
 function errorJson({ status, message, retryAfterMs = null }: ErrorDetails): string {

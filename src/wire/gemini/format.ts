@@ -1,5 +1,6 @@
+import { isRecord } from '../../core/json.ts';
 import type { ResponseFormat } from '../dialect.ts';
-import { isRecord, kindOf, parseMember } from '../json-values.ts';
+import { kindOf, parseMember } from '../json-values.ts';
 import { textIn } from '../loose-values.ts';
 import type { RequestBody } from '../request-body.ts';
 import { camelCased } from './names.ts';

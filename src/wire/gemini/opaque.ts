@@ -1,8 +1,8 @@
 /** Opaque values of Gemini requests and responses: thought signatures, and names of what one project stores. */
 import type { ResponseFacts } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan, ObjectSpan } from '../json-cursor.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { noteOpaque, opaqueId, UNSIGNED_CALL } from '../opaque/opaque.ts';

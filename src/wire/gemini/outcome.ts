@@ -1,7 +1,7 @@
 /** What a chunk of a generateContent response contains. */
 import { isFailedFinish } from '../../core/finish-reason.ts';
+import { isRecord } from '../../core/json.ts';
 import type { FinishClass } from '../model.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { finishClassOf } from './parse-response.ts';

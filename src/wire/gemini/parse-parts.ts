@@ -1,5 +1,5 @@
 /** Parses parts of a generateContent request. Calls and results are matched by id if they have one, otherwise by name and position. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { recordsIn, recordsOrOne, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, Opaque, RequestPart } from '../model.ts';

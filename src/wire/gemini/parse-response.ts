@@ -1,6 +1,6 @@
 /** Parses generateContent responses, streamed or not, into model events. */
+import { isRecord } from '../../core/json.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';

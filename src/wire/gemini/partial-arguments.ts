@@ -1,5 +1,5 @@
 /** Call arguments that arrive in fragments, each with the JSON path of its value: `$.location`, `$.stops[0].name`. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import type { Fields } from '../loose-values.ts';
 
 const STEP = /\.([^.[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]/g;

@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failedFinishFailure, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
 import type { JsonOutline } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';

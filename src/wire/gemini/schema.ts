@@ -1,5 +1,5 @@
 /** Converts Gemini's schema language (OpenAPI 3.0, upper-case types) to JSON Schema. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import type { Fields } from '../loose-values.ts';
 
 const NESTING_MAX = 60;

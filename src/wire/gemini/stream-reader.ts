@@ -1,10 +1,10 @@
 /** Watches a generateContent stream. It has no terminator: it is complete once every candidate has ended and the connection closes. */
 import { Buffer } from 'node:buffer';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { cutCallFailure } from '../cut-arguments.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failedFinishFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseOrUndefined } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
+import { parseBounded } from '../json-outline.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';

@@ -1,11 +1,11 @@
 /** Non-streaming responses: reads and replaces their texts, converts them to and from streams. Unknown members are preserved. */
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../../core/json.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { StreamFold, RequestedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
 import type { JsonOutline } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';

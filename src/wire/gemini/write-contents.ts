@@ -1,9 +1,9 @@
 /** Writes turns as `systemInstruction` and `contents` of a generateContent request. */
+import { isRecord } from '../../core/json.ts';
 import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
 import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import { OPENING_TEXT } from '../opening-text.ts';
-import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';

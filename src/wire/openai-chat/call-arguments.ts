@@ -1,6 +1,6 @@
 /** The arguments of the tool calls in a response. */
+import { isRecord } from '../../core/json.ts';
 import { ArgumentsPrefix, isCutArguments } from '../cut-arguments.ts';
-import { isRecord } from '../json-values.ts';
 
 type Fields = Record<string, unknown>;
 

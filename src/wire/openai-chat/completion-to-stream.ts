@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../../core/json.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
 import { TERMINATOR } from './terminator.ts';
 

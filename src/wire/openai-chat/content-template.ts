@@ -8,8 +8,8 @@
  * the marker must be at the expected place.
  * OpenAI's `obfuscation` (random padding) is a second hole.
  */
+import { isRecord } from '../../core/json.ts';
 import type { SecretScan } from '../../core/secrets/secret-scan.ts';
-import { isRecord } from '../json-values.ts';
 
 const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
 /** Members that hold fragments: texts of a delta, the `text` of a choice. Arguments of tool calls are parsed, to detect their end. */

@@ -1,5 +1,5 @@
 import { isBlankText } from '../../core/blank-text.ts';
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { isFilledCall } from './called-tool.ts';
 
 /**

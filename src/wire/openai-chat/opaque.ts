@@ -3,9 +3,9 @@
  * `reasoning_details`, LiteLLM in `thinking_blocks`, xAI in `encrypted_content`, Google in `extra_content`.
  */
 import type { ResponseFacts } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { memberNamed, membersAt, objectsAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { noteOpaque, opaqueId } from '../opaque/opaque.ts';

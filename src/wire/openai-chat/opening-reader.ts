@@ -1,4 +1,4 @@
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { holdsToolCall } from './content.ts';
 

@@ -1,5 +1,5 @@
 /** Parses the messages of a chat request to turns. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { calledTool, isFilledCall } from './called-tool.ts';

@@ -1,5 +1,5 @@
 /** Parses a chat request, to be written in another dialect. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { EFFORTS } from '../model.ts';
 import type { Effort, ModelRequest, ModelTool, OutputFormat, ReasoningRequest, ToolChoice, Turn, Unmodelled } from '../model.ts';

@@ -1,8 +1,8 @@
 /** Parses the events of a chat stream to model events. */
 import { isAtLimit, isWithheld } from '../../core/finish-reason.ts';
+import { isRecord } from '../../core/json.ts';
 import { readUsage } from '../usage.ts';
 import { numberIn } from '../json-exact.ts';
-import { isRecord } from '../json-values.ts';
 import { calledTool, isFilledCall, joinedName } from './called-tool.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';

@@ -2,6 +2,7 @@ import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/finish-reason.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
@@ -9,7 +10,7 @@ import { cutCallFailure } from '../cut-arguments.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
-import { isRecord, parseMember } from '../json-values.ts';
+import { parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
 import { findError } from '../response-error.ts';
 import { writeJson } from '../write-json.ts';
@@ -82,20 +83,11 @@ function parseWhole(bytes: Uint8Array, outline: JsonOutline | null): Record<stri
   const isLarge = outline !== null && (bytes.length > PARSED_BYTES_MAX || outline.values > PARSED_VALUES_MAX);
   const value = isLarge
     ? outline.parse()
-    : parse(isPlain ? asBuffer(bytes).toString('latin1') : asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
+    : parseOrUndefined(isPlain ? asBuffer(bytes).toString('latin1') : asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
   // Google sends errors in a list, but never a response.
   const first: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
   if (isRecord(first) && findError(first) !== null) return first;
   return isRecord(value) ? value : null;
-}
-
-/** Undefined: not JSON. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Vectors may be 20 MB and are not needed as values: they are checked in place, and replaced with their count. */

@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../../core/json.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { JsonOutline } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
 import { isFilledCall } from './called-tool.ts';
 

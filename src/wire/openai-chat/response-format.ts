@@ -1,5 +1,6 @@
+import { isRecord } from '../../core/json.ts';
 import type { ResponseFormat } from '../dialect.ts';
-import { isRecord, parseMember } from '../json-values.ts';
+import { parseMember } from '../json-values.ts';
 import type { RequestBody } from '../request-body.ts';
 
 /** In bytes. A longer format is left to the provider and not checked. */

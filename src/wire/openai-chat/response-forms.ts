@@ -1,9 +1,9 @@
 /** Converts a stored response to the form that another caller requests. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { asBuffer } from '../bytes.ts';
 import type { RequestedForm, WholeResponse } from '../dialect.ts';
-import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { fitsForm } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';

@@ -3,7 +3,7 @@
  * response, a message in a completion. Clients read one member only, and would take such a response for an empty one.
  */
 import { Buffer } from 'node:buffer';
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { writeJson } from '../write-json.ts';
 import { holdsContent, holdsMore } from './content.ts';
 import { withCallIndexes } from './completion-to-stream.ts';

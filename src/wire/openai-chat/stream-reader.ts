@@ -5,12 +5,12 @@
 import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { Failure } from '../../core/facts.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { StreamReader } from '../dialect.ts';
 import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseOrUndefined } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
+import { parseBounded } from '../json-outline.ts';
 import { cutCallFailure } from '../cut-arguments.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';

@@ -3,7 +3,7 @@
  * the official clients join them; of everything else the last value is used.
  */
 import { Buffer } from 'node:buffer';
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { isFilledCall, joinedName } from './called-tool.ts';
 import { FoldBudget, objectsIn } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';

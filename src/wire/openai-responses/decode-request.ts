@@ -1,8 +1,9 @@
+import { isRecord } from '../../core/json.ts';
 import { asBuffer } from '../bytes.ts';
 import { decodeScanned, outputBoundOf } from '../decode-request.ts';
 import type { DecodedRequest } from '../dialect.ts';
 import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
-import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
+import { kindOf, parseMember, readCount } from '../json-values.ts';
 import type { BodyMember } from '../request-body.ts';
 
 const QUOTE = 0x22;

@@ -1,5 +1,6 @@
+import { isRecord } from '../../core/json.ts';
 import type { ResponseFormat } from '../dialect.ts';
-import { isRecord, kindOf, parseMember } from '../json-values.ts';
+import { kindOf, parseMember } from '../json-values.ts';
 import type { RequestBody } from '../request-body.ts';
 
 /** Larger formats are left for the provider to validate. */

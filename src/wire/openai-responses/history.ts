@@ -1,7 +1,7 @@
 /** Expands a request that refers to earlier responses into one that contains the conversation, for targets that do not store them. */
 import { Buffer } from 'node:buffer';
+import { isRecord } from '../../core/json.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import { isRecord } from '../json-values.ts';
 import { parseExact, parseRecord } from '../json-exact.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';

@@ -1,8 +1,9 @@
 /** Opaque values of Responses requests and responses: encrypted reasoning, and ids of what one account stores. */
 import type { ResponseFacts } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { itemsAt, memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
-import { isRecord, readBoolean } from '../json-values.ts';
+import { readBoolean } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';

@@ -1,6 +1,6 @@
 /** How a response object ended. */
+import { isRecord } from '../../core/json.ts';
 import { isCutArguments } from '../cut-arguments.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass } from '../model.ts';

@@ -1,5 +1,5 @@
 /** Parses the input items of a Responses request into turns; consecutive items of one role form a turn. */
-import { isRecord } from '../json-values.ts';
+import { isRecord } from '../../core/json.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { sourceOfUrl } from '../media-source.ts';

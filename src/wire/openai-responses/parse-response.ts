@@ -1,6 +1,6 @@
 /** Parses a Responses stream or a non-streaming response into model events. */
+import { isRecord } from '../../core/json.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { foldEvents } from '../model-fold.ts';

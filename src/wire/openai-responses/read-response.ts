@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { isRecord } from '../../core/json.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import { cutCallFailure } from '../cut-arguments.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
 import type { JsonOutline } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import { readUsage } from '../usage.ts';
 import { findWrappedError } from '../wrapped-error.ts';

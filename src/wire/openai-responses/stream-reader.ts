@@ -1,11 +1,11 @@
 /** Watches a Responses stream. Each event's name equals the `type` of its data; the terminal event holds the complete response. */
 import { Buffer } from 'node:buffer';
 import type { Failure } from '../../core/facts.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { cutCallFailure } from '../cut-arguments.ts';
 import type { StreamReader } from '../dialect.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseOrUndefined } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
+import { parseBounded } from '../json-outline.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';

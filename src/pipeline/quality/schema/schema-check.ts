@@ -5,6 +5,7 @@
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { isRecord, parseOrUndefined } from '../../../core/json.ts';
 import type { ResponseFormat } from '../../../wire/dialect.ts';
 import type { Fit, SchemaQuery, SchemaReply } from './messages.ts';
 
@@ -32,13 +33,9 @@ export class SchemaCheck {
   /** `owner`: the client that the schema belongs to. Never rejects. */
   fit(owner: string, { schema, schemaText }: ResponseFormat, text: string): Fit | Promise<Fit> {
     if (text.length > TEXT_CHARS_MAX) return 'it is too large';
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      return 'differs';
-    }
-    if (schema === null) return typeof value === 'object' && value !== null && !Array.isArray(value) ? 'fits' : 'differs';
+    const value = parseOrUndefined(text);
+    if (value === undefined) return 'differs';
+    if (schema === null) return isRecord(value) ? 'fits' : 'differs';
     if (schemaText.length > FORMAT_CHARS_MAX) return 'it is too large';
     const queue = this.#queue.get(owner) ?? [];
     if (queue.length >= WAITING_MAX) return 'too many validations are queued';
