@@ -10,7 +10,7 @@ export function addBatch(program: Command): void {
     .addHelpText('after', '\nbreakwater batch run --help describes the input formats.');
   addAccess(batch.command('run'))
     .description('run a file, through a running gateway or one in this process')
-    .argument('<file>', 'JSONL of requests, prompts (one per line), CSV or JSONL with --template, or a folder of text files')
+    .argument('<file>', 'JSONL of requests, prompts (one per line), CSV, TSV or JSONL with --template, or a folder of text files')
     .option('-m, --model <name>', 'model of requests that name none (default: the only configured one)')
     .option('-t, --template <text>', "prompt template, with {{COLUMN}} for a row's values; {{text}} is a line or a file, {{file}} its name")
     .option('-s, --system <text>', 'system message for every prompt')
@@ -27,7 +27,10 @@ export function addBatch(program: Command): void {
   addAccess(batch.command('results'))
     .description('write the results of a finished batch')
     .argument('<id>', 'batch id')
-    .option('-o, --output <file>', 'output file (default: stdout, failures included)')
+    .option(
+      '-o, --output <file>',
+      'output file; failures go to a file named like it, with .errors.jsonl (default: stdout, failures included)',
+    )
     .action(async (id: string, flags: ResultsFlags) => (await import('./batch/commands.ts')).writeResults(id, flags));
   addAccess(batch.command('cancel'))
     .description('cancel a batch; finished results are kept')
@@ -48,7 +51,7 @@ const runHelp = `
 Input formats:
   JSONL of requests   {"custom_id", "method", "url", "body"} per line, as in OpenAI's batch API; or only the body
   prompts             any other text file: one prompt per line; with --template, {{text}} is the line
-  CSV, JSONL          with --template "Summarize: {{article}}": one prompt per row; a column custom_id or id sets its id
+  CSV, TSV, JSONL     with --template "Summarize: {{article}}": one prompt per row; a column custom_id or id sets its id
   a folder            one prompt per .txt or .md file; with --template, {{text}} is its content
 
 Results are JSON lines in the format of OpenAI's batch API, in any order; match them by custom_id.

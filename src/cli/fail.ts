@@ -15,3 +15,11 @@ export function fail(error: unknown): never {
   process.stderr.write(lines.map((line) => `breakwater: ${line}\n`).join(''));
   process.exit(1);
 }
+
+/** As SIGPIPE does for other programs. */
+const BROKEN_PIPE_CODE = 141;
+
+/** Ends the process quietly once nothing reads its output any more, as in `| head`. */
+export function endWithReader(): void {
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? BROKEN_PIPE_CODE : 1));
+}

@@ -78,19 +78,20 @@ export interface CreateGatewayOptions {
   readonly transport?: Transport;
   /** Marks every response as simulated. */
   readonly simulated?: boolean;
+  /** False: jobs of earlier processes continue only once one is created or changed here. Default: true. */
+  readonly continuesJobs?: boolean;
   /** Environment variables, for the outbound proxy. Default: none. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** The least time between two warnings about exhausted local resources, in milliseconds. */
-const EXHAUSTION_WARNING_MS = 60_000;
+const EXHAUSTION_WARNING_MS = 60_000; // the least time between two warnings about exhausted local resources
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
   const { clock, config, env = {} } = options;
   const http = options.transport ?? (await createHttpTransport({ clock, env, client: config.server.httpClient }));
   const gateway = new RunningGateway(options, http);
   try {
-    await gateway.start();
+    await gateway.start(options.continuesJobs ?? true);
   } catch (error) {
     await gateway.release();
     throw error;
@@ -186,7 +187,7 @@ class RunningGateway implements Gateway {
     this.jobs = createJobs({ gateway: this, random, transport, routeOf }, store, (name) => this.#clients.named(name));
   }
 
-  async start(): Promise<void> {
+  async start(continuesJobs: boolean): Promise<void> {
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
@@ -195,7 +196,7 @@ class RunningGateway implements Gateway {
     this.#saved.start();
     await this.money.start();
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
-    if (this.#store.kind !== 'memory') this.jobs?.start(); // jobs in a memory store do not survive the process
+    if (continuesJobs && this.#store.kind !== 'memory') this.jobs?.start(); // memory does not survive the process
     saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
   }
 

@@ -12,3 +12,10 @@ export async function* resultPages(store: JobStore, job: string, succeeded: bool
     after = items.at(-1)!.n;
   }
 }
+
+/** A result line's `breakwater` member, with the comma before it; empty if there is nothing to report. */
+export function breakwaterMember({ repeated, facts }: DoneItem): string {
+  const quality = facts['quality'];
+  if (repeated === 0 && quality === undefined) return '';
+  return `,"breakwater":${JSON.stringify({ ...(repeated > 0 && { repeated }), ...(quality !== undefined && { quality }) })}`;
+}

@@ -7,6 +7,8 @@ import type { Store, StoreLimits, WarningListener } from './store.ts';
 export interface OpenStoreOptions {
   readonly clock: Clock;
   readonly onWarning: WarningListener;
+  /** False: no warning if another process uses the same file. Default: true. */
+  readonly warnsOfSharing?: boolean;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
 }

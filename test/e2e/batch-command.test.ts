@@ -18,7 +18,7 @@ interface Stage {
 }
 
 /** A folder with a config and some files, before a provider. */
-async function stage(t: TestContext, files: Readonly<Record<string, string>>, behave?: Behaviour, port = 0): Promise<Stage> {
+async function stage(t: TestContext, files: Readonly<Record<string, string | Uint8Array>>, behave?: Behaviour, port = 0): Promise<Stage> {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   t.after(() => rm(cwd, { recursive: true, force: true }));
   const provider = await startBatchProvider(t, behave);
@@ -45,6 +45,7 @@ test('three prompts in a text file, one command, results; the same command again
   const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
   const first = await run('run', 'prompts.txt');
   assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stderr, /^\[#+\] 3\/3 {2}100 % {2}\$0\.\d+ {2}no failures {2}completed$/m);
   assert.match(first.stderr, /3 of 3 succeeded, 0 failed, \$0\.\d+; wrote prompts\.results\.jsonl/);
   assert.deepEqual(await results('prompts.results.jsonl'), {
     'line-1': 'Answer to one.',
@@ -65,19 +66,20 @@ test('three prompts in a text file, one command, results; the same command again
 test('rows and files become prompts by a template', async (t) => {
   const { run, results } = await stage(t, {
     'rows.csv': 'id,name\nx,"Ada, Countess"\ny,Alan\n',
-    'rows.jsonl': '{"custom_id":"p","name":"Grace","year":1906}\n{"name":"Edsger","year":1930}\n',
+    'people.jsonl': '{"custom_id":"p","name":"Grace","year":1906}\n{"name":"Edsger","year":1930}\n',
     'folder/b.txt': 'second',
     'folder/a.md': 'first',
     'folder/c.png': 'no text',
   });
   const jobs = [
     ['rows.csv', 'Greet {{name}}'],
-    ['rows.jsonl', '{{ name }} {{year}}'],
+    ['people.jsonl', '{{ name }} {{year}}'],
     ['folder', '{{file}}: {{text}}'],
   ] as const;
   for (const [file, template] of jobs) assert.equal((await run('run', file, '-t', template)).code, 0, file);
-  assert.deepEqual(await results('rows.results.jsonl'), { p: 'Answer to Grace 1906.', 'line-2': 'Answer to Edsger 1930.' });
+  assert.deepEqual(await results('people.results.jsonl'), { p: 'Answer to Grace 1906.', 'line-2': 'Answer to Edsger 1930.' });
   assert.deepEqual(await results('folder.results.jsonl'), { 'a.md': 'Answer to a.md: first.', 'b.txt': 'Answer to b.txt: second.' });
+  assert.deepEqual(await results('rows.results.jsonl'), { x: 'Answer to Greet Ada, Countess.', y: 'Answer to Greet Alan.' });
   const unknown = await run('run', 'rows.csv', '-t', '{{nome}}');
   assert.deepEqual([unknown.code, unknown.stderr], [1, 'breakwater: row 1 has no "nome" for the template; it has id, name\n']);
 });
@@ -105,6 +107,80 @@ test('requests as in the batch API, or their bodies alone; failures stand in a f
   assert.deepEqual([error!.custom_id, error!.response!.status_code], ['line-2', 400]);
 });
 
+test('results of another input, the input itself and files of other kinds are not replaced, and nothing is run', async (t) => {
+  const files = { 't.csv': 'id,text\nx,csv\n', 't.jsonl': '"jsonl"\n', 'own.txt': 'own', 'own.results.jsonl': '{"mine":1}\n' };
+  const { run, results, provider, cwd } = await stage(t, files);
+  assert.equal((await run('run', 't.csv', '-t', '{{text}}')).code, 0);
+  const fault = async (...args: string[]): Promise<string> => {
+    const { code, stderr } = await run('run', ...args);
+    assert.equal(code, 1, stderr);
+    return stderr;
+  };
+  const hint = 'delete or rename it, or choose another file with --output';
+  assert.equal(await fault('t.jsonl'), `breakwater: t.results.jsonl has the results of t.csv: ${hint}\n`);
+  assert.equal(await fault('own.txt'), `breakwater: own.results.jsonl exists and has no results of a batch: ${hint}\n`);
+  assert.equal(await fault('own.txt', '-o', 'own.txt'), `breakwater: own.txt is the input: ${hint}\n`);
+  assert.match(await fault('own.txt', '-o', 'none/out.jsonl'), /none\/out\.jsonl: cannot be written .*ENOENT/);
+  assert.deepEqual([...provider.calls.keys()], ['csv']);
+  assert.equal(await readFile(join(cwd, 'own.txt'), 'utf8'), 'own');
+  assert.equal((await run('run', 't.jsonl', '-o', 'other.jsonl')).code, 0);
+  assert.deepEqual(await results('other.jsonl'), { 'line-1': 'Answer to jsonl.' });
+  // Another template of the same file replaces its results.
+  assert.equal((await run('run', 't.csv', '-t', 'new {{text}}')).code, 0);
+  assert.deepEqual(await results('t.results.jsonl'), { x: 'Answer to new csv.' });
+});
+
+test('an input that would send something else than it seems to is refused before anything is sent', async (t) => {
+  const cases: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
+    ['short.csv', 'id,text\nx\n', /short\.csv: row 1 has 1 fields, the header 2/],
+    ['long.csv', 'id,text\nx,a,b\n', /long\.csv: row 1 has 3 fields, the header 2; a field with a comma must be quoted/],
+    ['open.csv', 'id,text\nx,a\ny,"b\n', /open\.csv: a quoted field in row 2 is not closed/],
+    ['twice.csv', 'text,text\na,b\n', /twice\.csv: the column "text" occurs twice in the header/],
+    ['binary.txt', Buffer.from([1, 2, 0, 3]), /binary\.txt: not a text file/],
+    ['latin.txt', Buffer.from('M\xfcnchen', 'latin1'), /latin\.txt: not UTF-8 text/],
+    ['array.jsonl', '[{"messages":[]}]', /line 1 is neither an object nor a string/],
+  ];
+  const { run, provider } = await stage(t, Object.fromEntries(cases.map(([name, text]) => [name, text])));
+  for (const [name, , expected] of cases) {
+    const { code, stderr } = await run('run', name, ...(name.endsWith('.csv') ? ['-t', '{{text}}'] : []));
+    assert.deepEqual([code, stderr.split('\n').length], [1, 2], stderr);
+    assert.match(stderr, expected);
+  }
+  assert.match((await run('run', 'latin.txt', '-t', 'the same')).stderr, /--template: contains no {{COLUMN}}/);
+  assert.equal(provider.calls.size, 0);
+});
+
+test('inputs as spreadsheets and editors of all systems write them', async (t) => {
+  const { run, results } = await stage(t, {
+    'bom.csv': '\uFEFF"a,b","text"\r\n"1","x\r\ny"\r\n\r\n"2","z",,\r\n',
+    'tabs.tsv': 'id\ttext\nk\ta, b\n',
+    'separator.jsonl': '{"custom_id":7,"messages":[{"role":"user","content":"a\u2028b"}]}\r\n\r\n',
+    'folder/a.txt': 'first',
+    'folder/empty.txt': '\n',
+    'folder/c.png': 'no text',
+    'folder/sub/b.txt': 'deeper',
+  });
+  for (const [file, ...flags] of [['bom.csv', '-t', '{{a,b}} {{text}}'], ['tabs.tsv', '-t', '{{text}}'], ['separator.jsonl']]) {
+    const { code, stderr } = await run('run', file!, ...flags);
+    assert.equal(code, 0, stderr);
+  }
+  assert.deepEqual(await results('bom.results.jsonl'), { 'row-1': 'Answer to 1 x\r\ny.', 'row-2': 'Answer to 2 z.' });
+  assert.deepEqual(await results('tabs.results.jsonl'), { k: 'Answer to a, b.' });
+  assert.deepEqual(await results('separator.results.jsonl'), { 7: 'Answer to a\u2028b.' });
+  const { stderr } = await run('run', 'folder');
+  assert.match(stderr, /^folder: not read: c\.png, empty\.txt, sub\/$/m);
+  assert.deepEqual(await results('folder.results.jsonl'), { 'a.txt': 'Answer to first.' });
+});
+
+test('a batch in which everything failed says why, and the same command runs it again', async (t) => {
+  const { run, provider } = await stage(t, { 'p.txt': 'one\ntwo' }, () => (provider.calls.size > 0 ? { status: 400 } : undefined));
+  const first = await run('run', 'p.txt');
+  assert.equal(first.code, 1);
+  assert.match(first.stderr, /^the first failure, line-1: .+\ncompleted: 0 of 2 succeeded, 2 failed; wrote p\.errors\.jsonl$/m);
+  await run('run', 'p.txt');
+  assert.deepEqual([...provider.calls.values()], [2, 2]);
+});
+
 for (const signal of ['SIGINT', 'SIGKILL'] as const) {
   test(`stopped by ${signal}, the same command goes on, and repeats nothing that was done`, async (t) => {
     const prompts = Array.from({ length: 60 }, (_, n) => `p${n}`);
@@ -115,7 +191,12 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     first.child.kill(signal);
     const code = await first.ended;
     assert.equal(code, signal === 'SIGINT' ? 130 : 'SIGKILL', first.stderr());
-    if (signal === 'SIGINT') assert.match(first.stderr(), /stopped; breakwater batch run prompts\.txt resumes it/);
+    // Reading a batch runs nothing.
+    const before = provider.calls.size;
+    const status = await run('status');
+    assert.match(status.stdout, /in_progress/);
+    assert.deepEqual([status.stderr, provider.calls.size], ['', before]);
+    if (signal === 'SIGINT') assert.match(first.stderr(), /stopped; the same command resumes it/);
     assert.equal(existsSync(join(cwd, 'prompts.results.jsonl')), false);
     const second = await run('run', 'prompts.txt');
     assert.equal(second.code, 0, second.stderr);
@@ -125,6 +206,21 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     assert.ok(repeated <= (signal === 'SIGINT' ? 0 : 4), `${repeated} were sent twice`);
   });
 }
+
+test('a stopped batch can be cancelled: what is done is kept, and the rest is not run', async (t) => {
+  const prompts = Array.from({ length: 40 }, (_, n) => `p${n}`);
+  const { run, start, provider } = await stage(t, { 'prompts.txt': prompts.join('\n') }, () => ({ ms: 60 }));
+  const first = start('run', 'prompts.txt');
+  t.after(() => first.child.kill('SIGKILL'));
+  while (provider.calls.size < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+  first.child.kill('SIGINT');
+  await first.ended;
+  const sent = provider.calls.size;
+  const [id] = /batch_\w+/.exec(first.stderr())!;
+  assert.match((await run('cancel', id)).stdout, new RegExp(`^${id}  cancelled  ${sent}/40 done, ${40 - sent} failed`));
+  assert.equal(provider.calls.size, sent);
+  assert.equal(readLines((await run('results', id)).stdout).length, 40);
+});
 
 test('a gateway that runs already is used', async (t) => {
   const { run, cwd } = await stage(t, { 'prompts.txt': 'one' });

@@ -30,7 +30,8 @@ export interface Access {
   close(): Promise<void>;
 }
 
-export async function openAccess(flags: AccessFlags): Promise<Access> {
+/** `runsJobs`: a gateway in this process continues open batches. False: it only reads. */
+export async function openAccess(flags: AccessFlags, runsJobs: boolean): Promise<Access> {
   const key = flags.key ?? process.env['BREAKWATER_KEY'] ?? null;
   if (flags.url !== undefined) {
     const gateway = gatewayAt(flags.url);
@@ -41,14 +42,14 @@ export async function openAccess(flags: AccessFlags): Promise<Access> {
   const own = await ownGateway(config);
   if (config.server.port !== 0 && (await isGateway(own, DETECT_TIMEOUT_MS))) return remote(own, key ?? keyOf(config));
   await own.close();
-  if (Object.keys(config.providers).length > 0) return inProcess(config, key ?? keyOf(config));
+  if (Object.keys(config.providers).length > 0) return inProcess(config, { key: key ?? keyOf(config), runsJobs });
   if (flags.demo !== true) {
     const found = file === null ? 'no provider is configured' : `${file}: providers: none configured`;
     throw new OperatorError([found, 'set a key such as OPENAI_API_KEY, or write breakwater.yaml with providers, or try it with --demo']);
   }
   const { startDemo } = await import('../demo.ts');
   const demo = await startDemo(config);
-  return inProcess(demo.config, null, () => demo.close());
+  return inProcess(demo.config, { key: null, runsJobs }, () => demo.close());
 }
 
 /** The key of the first client that has one; the command runs on the operator's machine. */
@@ -74,14 +75,19 @@ function storeUrl({ store }: Config): string {
   return `sqlite:${store.kind === 'sqlite' ? store.path : resolve('breakwater.db')}`;
 }
 
-async function inProcess(config: Config, key: string | null, alsoClose: () => Promise<void> = async () => {}): Promise<Access> {
+async function inProcess(
+  config: Config,
+  { key, runsJobs }: { readonly key: string | null; readonly runsJobs: boolean },
+  alsoClose: () => Promise<void> = async () => {},
+): Promise<Access> {
   const clock = systemClock;
   const events = new EventBus((error) => process.emitWarning(String(error)));
   const warn = (message: string): void => void process.stderr.write(`breakwater: ${message}\n`);
   events.on('warning', ({ message, detail }) => warn(detail === undefined ? message : `${message}: ${detail}`));
   const url = storeUrl(config);
-  const store = await openStore(url, { clock, onWarning: warn });
-  const gateway = await createGateway({ config, clock, random: systemRandom, store, events, env: process.env });
+  const store = await openStore(url, { clock, onWarning: warn, warnsOfSharing: runsJobs });
+  const options = { config, clock, random: systemRandom, store, events, env: process.env };
+  const gateway = await createGateway({ ...options, continuesJobs: runsJobs });
   const app = createApp({ gateway, random: systemRandom });
   const go: Fetch = createFetch(app);
   return {

@@ -14,7 +14,7 @@ export interface BatchObject {
   readonly errors: { readonly data: readonly { readonly line: number | null; readonly message: string }[] } | null;
   readonly breakwater?: {
     readonly handed_over?: number;
-    /** Of a batch that has ended, over the requests with a known price. */
+    /** So far, over the requests with a known price. */
     readonly cost_usd?: number;
     readonly priced_requests?: number;
   };
@@ -25,6 +25,17 @@ export interface BatchObject {
 export type Fetch = typeof fetch;
 
 const LISTED_MAX = 1_000;
+
+/** An error response. */
+export class ApiFault extends OperatorError {
+  /** The gateway, its store or a proxy before it is unavailable for now. */
+  readonly mayPass: boolean;
+
+  constructor(message: string, status: number) {
+    super([message]);
+    this.mayPass = status === 429 || status >= 500;
+  }
+}
 
 export class BatchApi {
   readonly #fetch: Fetch;
@@ -87,12 +98,13 @@ export class BatchApi {
     const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers });
     if (response.ok) return response;
     const text = await response.text();
-    throw new OperatorError([errorMessageIn(text) ?? `${path} responded with status ${response.status}`]);
+    throw new ApiFault(errorMessageIn(text) ?? `${path} responded with status ${response.status}`, response.status);
   }
 }
 
 export function countsOf({ status, request_counts: counts, breakwater }: BatchObject): Counts {
-  return { status, ...counts, ...(breakwater?.handed_over !== undefined && { handedOver: breakwater.handed_over }) };
+  const { handed_over: handedOver, cost_usd: costUsd } = breakwater ?? {};
+  return { status, ...counts, ...(handedOver !== undefined && { handedOver }), ...(costUsd !== undefined && { costUsd }) };
 }
 
 export function hasEnded({ status }: BatchObject): boolean {

@@ -38,6 +38,24 @@ test('the remaining time follows the recent rate', () => {
   assert.equal(renderProgress({ ...counts(0), total: 0, status: 'validating' }, stalled), 'validating …');
 });
 
+test('the last requests are expected no sooner than the current pause suggests', () => {
+  const progress = new Progress();
+  progress.note(counts(0), 0);
+  progress.note(counts(98), 10_000);
+  assert.deepEqual(progress.note(counts(98), 22_000), { perSecond: 98 / 22, leftMs: 12_000 });
+});
+
+test('on a narrow terminal the bar becomes shorter, and the facts stay', () => {
+  const shown = (columns: number): string =>
+    renderProgress({ ...counts(20, 1), costUsd: 0.012345 }, { perSecond: 2, leftMs: 40_000 }, columns);
+  assert.equal(shown(80), '[#####-------------------] 21/100  21 %  2.0/s  $0.0123  1 failed  40 s left');
+  assert.equal(shown(60), '[#-------] 21/100  21 %  2.0/s  $0.0123  1 failed  40 s left');
+  assert.equal(shown(45), '21/100  2.0/s  $0.0123  1 failed  40 s left');
+  assert.equal(shown(40), '21/100  2.0/s  1 failed  40 s left');
+  assert.equal(shown(20), '21/100  40 s left');
+  for (let columns = 1; columns < 90; columns++) assert.ok(shown(columns).length <= columns);
+});
+
 test('times are rounded for reading', () => {
   assert.deepEqual([400, 59_000, 90_000, 3_600_000, 5_400_000].map(timeText), ['1 s', '59 s', '2 min', '1 h 0 min', '1 h 30 min']);
 });

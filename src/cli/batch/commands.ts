@@ -1,11 +1,15 @@
 /** `breakwater batch status`, `results` and `cancel`. */
+import { systemClock } from '../../gateway/system-clock.ts';
 import type { AccessFlags, ResultsFlags } from './flags.ts';
-import { OperatorError } from '../fail.ts';
+import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
 import { hasEnded, type BatchObject } from './api.ts';
+import { withErrors } from './output.ts';
 import { printResults, saveResults } from './results.ts';
 
 const LISTED = 20;
+/** How long a gateway in this process waits for the end of a cancelled batch: checks, and the time between two in milliseconds. */
+const [CANCEL_LOOKS_MAX, CANCEL_LOOK_MS] = [50, 100];
 
 export async function showStatus(id: string | undefined, flags: AccessFlags): Promise<void> {
   await withAccess(flags, async ({ api }) => {
@@ -24,16 +28,26 @@ export async function writeResults(id: string, flags: ResultsFlags): Promise<voi
     const batch = await api.get(id);
     if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are available once it has ended`]);
     if (flags.output === undefined) return printResults(api, batch);
-    for (const file of await saveResults(api, batch, flags.output, `${flags.output}.errors`)) process.stderr.write(`wrote ${file}\n`);
+    for (const file of await saveResults(api, batch, withErrors(flags.output))) process.stderr.write(`wrote ${file}\n`);
   });
 }
 
 export async function cancelBatch(id: string, flags: AccessFlags): Promise<void> {
-  await withAccess(flags, async ({ api }) => print(await api.cancel(id), flags));
+  const cancel = async ({ api, isRemote }: Access): Promise<void> => {
+    let batch = await api.cancel(id);
+    // Nothing else may end it: what waits is ended here, unless another process has running requests.
+    for (let looks = 0; !isRemote && !hasEnded(batch) && looks < CANCEL_LOOKS_MAX; looks++) {
+      await new Promise<void>((resolve) => void systemClock.schedule(CANCEL_LOOK_MS, resolve));
+      batch = await api.get(id);
+    }
+    print(batch, flags);
+  };
+  await withAccess(flags, cancel, true);
 }
 
-async function withAccess(flags: AccessFlags, work: (access: Access) => Promise<void>): Promise<void> {
-  const access = await openAccess(flags);
+async function withAccess(flags: AccessFlags, work: (access: Access) => Promise<void>, runsJobs = false): Promise<void> {
+  endWithReader();
+  const access = await openAccess(flags, runsJobs);
   try {
     await work(access);
   } finally {

@@ -1,10 +1,21 @@
 /** Incremental CSV parser (RFC 4180): quoted fields can contain commas, quotes and line breaks. */
 export class CsvReader {
+  readonly #delimiter: string;
   #row: string[] = [];
   #field = '';
   #isQuoted = false;
   /** Whether the last character was a quote within a quoted field: its end, or the first of two. */
   #afterQuote = false;
+  #isCut = false;
+
+  constructor(delimiter = ',') {
+    this.#delimiter = delimiter;
+  }
+
+  /** After `end`: the text ended within a quoted field. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
 
   *read(text: string): Generator<string[]> {
     for (const character of text) {
@@ -12,13 +23,14 @@ export class CsvReader {
       if (this.#isQuoted) continue;
       if (this.#afterQuote) this.#afterQuote = false;
       if (character === '"' && this.#field === '') this.#isQuoted = true;
-      else if (character === ',') this.#endField();
+      else if (character === this.#delimiter) this.#endField();
       else if (character === '\n') yield* this.#endRow();
       else if (character !== '\r' && character !== '"') this.#field += character;
     }
   }
 
   *end(): Generator<string[]> {
+    this.#isCut = this.#isQuoted && !this.#afterQuote;
     this.#isQuoted = false;
     if (this.#field !== '' || this.#row.length > 0) yield* this.#endRow();
   }

@@ -8,9 +8,13 @@ export interface Counts {
   readonly failed: number;
   /** Requests at a provider's own batch API, which end together at a time that is not known. */
   readonly handedOver?: number;
+  /** So far, of requests with a known price. */
+  readonly costUsd?: number;
 }
 
 const BAR_LENGTH = 24;
+/** A shorter bar says nothing. */
+const BAR_LENGTH_MIN = 5;
 /** Window of the rate, in milliseconds. */
 const WINDOW_MS = 30_000;
 
@@ -23,33 +27,74 @@ export interface Pace {
 
 export class Progress {
   readonly #marks: { readonly at: Instant; readonly done: number }[] = []; // Samples of the last WINDOW_MS, a few per second.
+  #done = 0;
+  #doneAt: Instant = -Infinity;
 
   note(counts: Counts, now: Instant): Pace {
     const done = counts.completed + counts.failed;
+    if (done !== this.#done || this.#marks.length === 0) this.#doneAt = now;
+    this.#done = done;
     this.#marks.push({ at: now, done });
     while (this.#marks.length > 2 && this.#marks[1]!.at <= now - WINDOW_MS) this.#marks.shift();
     const first = this.#marks[0]!;
     const seconds = (now - first.at) / 1000;
     if (seconds < 1) return { perSecond: null, leftMs: null };
     const perSecond = (done - first.done) / seconds;
-    return { perSecond, leftMs: perSecond > 0 ? ((counts.total - done) / perSecond) * 1000 : null };
+    if (perSecond === 0) return { perSecond, leftMs: null };
+    // The last requests may be slow ones: the next takes at least as long as the current pause.
+    return { perSecond, leftMs: Math.max(((counts.total - done) / perSecond) * 1000, now - this.#doneAt) };
   }
 }
 
-export function renderProgress(counts: Counts, { perSecond, leftMs }: Pace): string {
-  const { status, total, completed, failed, handedOver = 0 } = counts;
-  if (total === 0) return `${status} …`;
+/** On at most `columns` characters: the bar becomes shorter first, then what matters least is left out. */
+export function renderProgress(counts: Counts, pace: Pace, columns = Infinity): string {
+  const { status, total, completed, failed } = counts;
+  if (total === 0) return `${status} …`.slice(0, columns);
   const done = completed + failed;
-  const filled = Math.floor((done / total) * BAR_LENGTH);
-  const bar = `[${'#'.repeat(filled)}${'-'.repeat(BAR_LENGTH - filled)}]`;
-  const parts = [`${bar} ${done}/${total}`, `${Math.floor((done / total) * 100)} %`];
-  if (done < total && perSecond !== null) parts.push(rateText(perSecond));
-  parts.push(failed === 0 ? 'no failures' : `${failed} failed`);
-  if (done < total && handedOver > 0) parts.push(`${handedOver} in a batch of the provider`);
-  else if (done < total)
-    parts.push(leftMs === null ? (perSecond === null ? status : 'waiting: nothing has finished recently') : `${timeText(leftMs)} left`);
-  else parts.push(status);
-  return parts.join('  ');
+  const text = fit(partsOf(counts, pace), columns);
+  const length = Math.min(BAR_LENGTH, columns - text.length - 3);
+  if (length < BAR_LENGTH_MIN) return text.slice(0, columns);
+  const filled = Math.floor((done / total) * length);
+  return `[${'#'.repeat(filled)}${'-'.repeat(length - filled)}] ${text}`;
+}
+
+interface Part {
+  readonly text: string;
+  /** The lowest are left out first. Infinity: never. */
+  readonly rank: number;
+}
+
+function fit(parts: readonly Part[], columns: number): string {
+  const ranks = parts.map(({ rank }) => rank).filter((rank) => rank < Infinity);
+  for (const least of [0, ...ranks.toSorted((a, b) => a - b).map((rank) => rank + 1)]) {
+    const text = joined(parts.filter(({ rank }) => rank >= least));
+    if (text.length <= columns) return text;
+  }
+  return joined(parts.filter(({ rank }) => rank === Infinity));
+}
+
+function joined(parts: readonly Part[]): string {
+  return parts.map(({ text }) => text).join('  ');
+}
+
+function partsOf({ status, total, completed, failed, handedOver = 0, costUsd }: Counts, { perSecond, leftMs }: Pace): Part[] {
+  const done = completed + failed;
+  const parts: Part[] = [
+    { text: `${done}/${total}`, rank: Infinity },
+    { text: `${Math.floor((done / total) * 100)} %`, rank: 2 },
+  ];
+  if (done < total && perSecond !== null) parts.push({ text: rateText(perSecond), rank: 4 });
+  if (costUsd !== undefined) parts.push({ text: costText(costUsd), rank: 3 });
+  parts.push(failed === 0 ? { text: 'no failures', rank: 1 } : { text: `${failed} failed`, rank: 5 });
+  let state = status;
+  if (done < total && handedOver > 0) state = `${handedOver} in a batch of the provider`;
+  else if (done < total && leftMs !== null) state = `${timeText(leftMs)} left`;
+  else if (done < total && perSecond !== null) state = 'waiting: nothing has finished recently';
+  return [...parts, { text: state, rank: Infinity }];
+}
+
+export function costText(usd: number): string {
+  return `$${Number(usd.toPrecision(3))}`;
 }
 
 function rateText(perSecond: number): string {

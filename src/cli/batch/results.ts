@@ -1,11 +1,13 @@
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BatchApi, BatchObject } from './api.ts';
+import type { OutputFiles } from './output.ts';
 
 /** Writes the results and returns the files written. Existing files are replaced once the new ones are complete. */
-export async function saveResults(api: BatchApi, batch: BatchObject, output: string, errors: string): Promise<string[]> {
+export async function saveResults(api: BatchApi, batch: BatchObject, { output, errors }: OutputFiles): Promise<string[]> {
   const written: string[] = [];
   for (const [id, path] of [
     [batch.output_file_id, output],
@@ -21,6 +23,19 @@ export async function saveResults(api: BatchApi, batch: BatchObject, output: str
     written.push(path);
   }
   return written;
+}
+
+/** The first line of a file of failed requests. Null if it is unknown. */
+export async function firstFailure(path: string): Promise<{ readonly customId: string; readonly message: string } | null> {
+  try {
+    for await (const line of createInterface({ input: createReadStream(path) })) {
+      const { custom_id: customId, error } = JSON.parse(line) as { custom_id: string; error: { message: string } };
+      return { customId, message: error.message };
+    }
+  } catch {
+    // Only a hint.
+  }
+  return null;
 }
 
 /** Prints both files to stdout. */

@@ -3,44 +3,51 @@ import { createHash } from 'node:crypto';
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, extname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { once } from 'node:events';
 import { systemClock } from '../../gateway/system-clock.ts';
 import type { RunFlags } from './flags.ts';
-import { OperatorError } from '../fail.ts';
+import { messageOf } from '../../core/errors.ts';
+import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
-import { countsOf, hasEnded, type BatchApi, type BatchObject } from './api.ts';
+import { ApiFault, countsOf, hasEnded, type BatchApi, type BatchObject } from './api.ts';
+import { Display } from './display.ts';
 import { readInput } from './input.ts';
-import { Progress, renderProgress, type Pace } from './progress.ts';
-import { saveResults } from './results.ts';
+import { assertWritable, outputFiles, type OutputFiles } from './output.ts';
+import { costText, Progress } from './progress.ts';
+import { firstFailure, saveResults } from './results.ts';
 
 /** Polling interval, in milliseconds: short at first, so that a small batch finishes quickly. */
 const [POLL_MIN_MS, POLL_MAX_MS] = [50, 1_000];
-/** Interval of progress lines if stderr is not a terminal, in milliseconds. */
-const LINE_MS = 10_000;
 const LINES_MAX = 50_000;
+/** Names or faults that are shown of a long list. */
+const SHOWN_MAX = 20;
 /** Metadata key for the hash of the source file. */
 const SOURCE = 'breakwater_source';
 
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
-  const access = await openAccess(flags);
+  endWithReader();
+  const access = await openAccess(flags, true);
   const { api } = access;
+  const show = new Display(flags.json === true);
   let isStopped = false;
+  let batch: BatchObject | null = null;
   const onSignal = (): void => {
     if (isStopped) process.exit(130);
     isStopped = true;
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   try {
-    const started = await startOrFind(access, file, flags);
-    const show = new Display(flags.json === true);
+    await assertWritable(api, file, outputFiles(file, flags.output));
+    const started = await startOrFind(access, file, flags, show);
     show.note({ type: 'started', id: started.batch.id, resumed: started.isResumed }, startText(started, access));
-    const batch = await follow(api, started.batch, show, () => isStopped);
-    if (!hasEnded(batch)) stopped(batch, access, file, show);
-    else await end(api, batch, file, flags, show);
+    batch = await follow(api, started.batch, show, () => isStopped);
+    if (hasEnded(batch)) await end(api, batch, file, flags, show);
+    else if (!access.isRemote) show.say('stopping after the running requests; Ctrl-C again stops at once');
   } finally {
     await access.close();
   }
+  if (batch !== null && !hasEnded(batch)) show.note({ type: 'stopped', id: batch.id }, stopText(batch, access, file));
   if (isStopped) process.exit(130);
   process.exit();
 }
@@ -50,11 +57,11 @@ interface Started {
   readonly isResumed: boolean;
 }
 
-async function startOrFind({ api }: Access, file: string, flags: RunFlags): Promise<Started> {
+async function startOrFind({ api }: Access, file: string, flags: RunFlags, show: Display): Promise<Started> {
   const folder = await mkdtemp(join(tmpdir(), 'breakwater-batch-'));
   try {
     const path = join(folder, 'requests.jsonl');
-    const { source, endpoint } = await writeRequests(file, path, flags, await modelOf(api, flags));
+    const { source, endpoint } = await writeRequests(file, path, flags, await modelOf(api, flags), show);
     const before = flags.again === true ? null : await findBefore(api, source);
     if (before !== null) return { batch: before, isResumed: true };
     const id = await api.upload(await openAsBlob(path), `${basename(file)}.jsonl`);
@@ -77,11 +84,17 @@ async function writeRequests(
   path: string,
   flags: RunFlags,
   model: string | null,
+  show: Display,
 ): Promise<{ source: string; endpoint: string }> {
   const maxTokens = flags.maxTokens === undefined ? null : Number(flags.maxTokens);
   if (maxTokens !== null && !(Number.isInteger(maxTokens) && maxTokens > 0))
     throw new OperatorError([`--max-tokens: must be a whole number above 0`]);
-  const options = { model, template: flags.template ?? null, system: flags.system ?? null, maxTokens };
+  const onSkipped = (names: readonly string[]): void =>
+    show.note(
+      { type: 'skipped', names },
+      `${file}: not read: ${names.slice(0, SHOWN_MAX).join(', ')}${names.length > SHOWN_MAX ? ', …' : ''}`,
+    );
+  const options = { model, template: flags.template ?? null, system: flags.system ?? null, maxTokens, onSkipped };
   const hash = createHash('sha256');
   const output = createWriteStream(path);
   let endpoint: string | null = null;
@@ -102,10 +115,12 @@ async function writeRequests(
   return { source: hash.digest('hex'), endpoint };
 }
 
-/** The last batch of the same content that did not fail, expire or get cancelled. */
+/** The last batch of the same content that runs, or has succeeded in part: it did not fail, expire or get cancelled. */
 async function findBefore(api: BatchApi, source: string): Promise<BatchObject | null> {
   for await (const batch of api.list()) {
-    if (batch.metadata?.[SOURCE] === source && !['failed', 'expired', 'cancelled'].includes(batch.status)) return batch;
+    const { status, request_counts: counts } = batch;
+    if (batch.metadata?.[SOURCE] !== source || ['failed', 'expired', 'cancelled'].includes(status)) continue;
+    if (status !== 'completed' || counts.completed > 0) return batch;
   }
   return null;
 }
@@ -121,6 +136,7 @@ function startText({ batch, isResumed }: Started, { place }: Access): string {
 async function follow(api: BatchApi, first: BatchObject, show: Display, isStopped: () => boolean): Promise<BatchObject> {
   const progress = new Progress();
   let batch = first;
+  let fault = '';
   for (let delayMs = POLL_MIN_MS; ; delayMs = Math.min(POLL_MAX_MS, delayMs * 2)) {
     const now = systemClock.now();
     show.progress(batch, progress.note(countsOf(batch), now), now);
@@ -128,29 +144,32 @@ async function follow(api: BatchApi, first: BatchObject, show: Display, isStoppe
     await new Promise<void>((resolve) => {
       systemClock.schedule(delayMs, resolve);
     });
-    batch = await api.get(batch.id).catch((error: unknown) => {
-      if (error instanceof OperatorError) throw error;
-      return batch; // The gateway is restarting; polling continues.
-    });
+    try {
+      batch = await api.get(batch.id);
+      fault = '';
+    } catch (error) {
+      // The gateway restarts, or its store is unavailable: the batch continues.
+      if (error instanceof OperatorError && !(error instanceof ApiFault && error.mayPass)) throw error;
+      if (messageOf(error) !== fault) show.say(`waiting for the state of ${batch.id}: ${messageOf(error)}`);
+      fault = messageOf(error);
+    }
   }
 }
 
-function stopped(batch: BatchObject, { isRemote }: Access, file: string, show: Display): void {
-  const text = isRemote
-    ? `${batch.id} continues in the gateway; breakwater batch run ${file} shows it again, breakwater batch cancel ${batch.id} cancels it`
-    : `stopped; breakwater batch run ${file} resumes it`;
-  show.note({ type: 'stopped', id: batch.id }, text);
+function stopText({ id }: BatchObject, { isRemote }: Access, file: string): string {
+  return isRemote
+    ? `${id} continues in the gateway; breakwater batch run ${file} shows it again, breakwater batch cancel ${id} cancels it`
+    : 'stopped; the same command resumes it';
 }
 
 async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFlags, show: Display): Promise<void> {
   const { id, status, request_counts: counts } = batch;
-  for (const { line, message } of batch.errors?.data.slice(0, 20) ?? []) {
-    show.note({ type: 'error', line, message }, `${line === null ? file : `request ${line}`}: ${message}`);
-  }
-  const output = flags.output ?? `${file.replace(/\/+$/, '').slice(0, -extname(file).length || undefined)}.results.jsonl`;
-  const errors = output.replace(/(?:\.results)?(\.jsonl)?$/, '.errors.jsonl');
-  const files = status === 'failed' ? [] : await saveResults(api, batch, output, errors);
-  const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costText(batch)}`;
+  if (status === 'failed') return refused(batch, file, show);
+  const target = outputFiles(file, flags.output);
+  const files = await writeFiles(api, batch, file, target);
+  const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costNote(batch)}`;
+  const failure = files.includes(target.errors) ? await firstFailure(target.errors) : null;
+  if (failure !== null) show.note({ type: 'failure', ...failure }, `the first failure, ${failure.customId}: ${failure.message}`);
   show.note(
     { type: 'done', id, status, ...counts, costUsd: batch.breakwater?.cost_usd, files },
     files.length === 0 ? result : `${result}; wrote ${files.join(' and ')}`,
@@ -158,42 +177,29 @@ async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFl
   if (status !== 'completed' || counts.failed > 0) process.exitCode = 1;
 }
 
-/** `, $0.0123`; empty if no price is known. */
-function costText({ breakwater, request_counts: { total } }: BatchObject): string {
-  const { cost_usd: usd, priced_requests: priced = 0 } = breakwater ?? {};
-  if (usd === undefined) return '';
-  return `, $${Number(usd.toPrecision(3))}${priced < total ? ` for the ${priced} with a known price` : ''}`;
+/** The input has faults: nothing was run. */
+function refused({ id, status, request_counts: counts, errors }: BatchObject, file: string, show: Display): void {
+  const faults = errors?.data ?? [];
+  for (const { line, message } of faults.slice(0, SHOWN_MAX))
+    show.note({ type: 'error', line, message }, `${line === null ? file : `request ${line}`}: ${message}`);
+  const more = faults.length > SHOWN_MAX ? ` (${faults.length - SHOWN_MAX} more faults)` : '';
+  show.note({ type: 'done', id, status, ...counts, files: [] }, `failed: ${file} was refused, and nothing was run${more}`);
+  process.exitCode = 1;
 }
 
-/** Text on stderr, or JSON lines on stdout. */
-class Display {
-  readonly #json: boolean;
-  readonly #isTerminal = process.stderr.isTTY;
-  #saidAt = -Infinity;
-  #last = '';
-  #hasLine = false;
-
-  constructor(json: boolean) {
-    this.#json = json;
+async function writeFiles(api: BatchApi, batch: BatchObject, file: string, target: OutputFiles): Promise<string[]> {
+  try {
+    await assertWritable(api, file, target); // they may have been written meanwhile
+    return await saveResults(api, batch, target);
+  } catch (error) {
+    const fault = error instanceof OperatorError ? error.lines : [`the results cannot be written: ${messageOf(error)}`];
+    throw new OperatorError([...fault, `the results are kept: breakwater batch results ${batch.id} --output FILE writes them`]);
   }
+}
 
-  note(fact: object, text: string): void {
-    if (this.#json) return void process.stdout.write(`${JSON.stringify(fact)}\n`);
-    process.stderr.write(`${this.#hasLine ? '\n' : ''}${text}\n`);
-    this.#hasLine = false;
-  }
-
-  progress(batch: BatchObject, pace: Pace, now: number): void {
-    const counts = countsOf(batch);
-    const line = renderProgress(counts, pace);
-    if (line === this.#last) return;
-    if (this.#isTerminal && !this.#json) {
-      process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns || 80) - 1)}`);
-      this.#hasLine = true;
-    } else if (hasEnded(batch) || now - this.#saidAt >= LINE_MS) {
-      this.#saidAt = now;
-      this.note({ type: 'progress', id: batch.id, ...counts, perSecond: pace.perSecond, leftMs: pace.leftMs }, line);
-    } else return;
-    this.#last = line;
-  }
+/** `, $0.0123`; empty if no price is known. */
+function costNote({ breakwater, request_counts: { total } }: BatchObject): string {
+  const { cost_usd: usd, priced_requests: priced = 0 } = breakwater ?? {};
+  if (usd === undefined) return '';
+  return `, ${costText(usd)}${priced < total ? ` for the ${priced} with a known price` : ''}`;
 }

@@ -4,6 +4,7 @@ import { isRecord } from '../../core/json.ts';
 import type { DoneItem } from '../../store/jobs/job-store.ts';
 import { DIALECTS } from '../../wire/dialects.ts';
 import { parseRecord } from '../../wire/json-exact.ts';
+import { breakwaterMember } from '../results.ts';
 
 export const CANCELED = 'batch_canceled';
 export const EXPIRED = 'batch_expired';
@@ -21,7 +22,7 @@ export function resultType({ succeeded, error }: DoneItem): ResultType {
 export function messageResultLine(item: DoneItem): Uint8Array {
   const type = resultType(item);
   const start = `{"custom_id":${JSON.stringify(item.customId)},"result":{"type":"${type}"`;
-  const end = `}${marks(item)}}\n`;
+  const end = `}${breakwaterMember(item)}}\n`;
   if (type === 'succeeded') return Buffer.concat([Buffer.from(`${start},"message":`), item.body ?? Buffer.from('null'), Buffer.from(end)]);
   if (type !== 'errored') return Buffer.from(start + end);
   return Buffer.concat([Buffer.from(`${start},"error":`), errorOf(item), Buffer.from(end)]);
@@ -50,11 +51,4 @@ function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
 function isErrorBody(body: Uint8Array): boolean {
   const value = parseRecord(Buffer.from(body).toString('utf8'));
   return value !== null && value['type'] === 'error' && isRecord(value['error']);
-}
-
-/** The `breakwater` member; empty if there is nothing to report. */
-function marks({ repeated, facts }: DoneItem): string {
-  const quality = facts['quality'];
-  if (repeated === 0 && quality === undefined) return '';
-  return `,"breakwater":${JSON.stringify({ ...(repeated > 0 && { repeated }), ...(quality !== undefined && { quality }) })}`;
 }

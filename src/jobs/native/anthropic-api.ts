@@ -1,10 +1,11 @@
 /** Anthropic's batch API: one call creates a batch with its requests, one reads all results. */
 import { isRecord } from '../../core/json.ts';
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
+import { readErrorBody } from '../../wire/error-shape.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderClient } from './provider-client.ts';
-import { memberBytes, memberText } from './result-members.ts';
+import { ResultMembers } from './result-members.ts';
 
 const NOTHING = new Uint8Array(0);
 const LISTED = 100;
@@ -80,11 +81,12 @@ export class AnthropicApi implements BatchApi {
 
   async *results(path: string): AsyncGenerator<RemoteResult> {
     for await (const line of this.#client.lines({ method: 'GET', path })) {
-      const customId = memberText(line, 'custom_id');
-      const result = memberBytes(line, 'result');
+      const members = new ResultMembers(line);
+      const customId = members.text('custom_id');
+      const result = members.object('result');
       if (customId === null || result === null) continue;
-      const type = memberText(result, 'type');
-      const body = memberBytes(result, 'message');
+      const type = result.text('type');
+      const body = result.bytes('message');
       if (type === 'succeeded' && body !== null) yield { customId, kind: 'done', body, requestId: null, message: '' };
       else if (type === 'canceled' || type === 'expired')
         yield { customId, kind: 'skipped', body: NOTHING, requestId: null, message: type };
@@ -102,9 +104,7 @@ function dialectHeaders(headers: readonly string[]): readonly string[] {
   return headers.filter((_, i) => headers[i - (i % 2)]!.startsWith('anthropic-'));
 }
 
-function errorOf(result: Uint8Array): string {
-  const outer = memberBytes(result, 'error');
-  const error = outer === null ? null : (memberBytes(outer, 'error') ?? outer);
-  const message = error === null ? null : memberText(error, 'message');
-  return `errored in the batch of the provider: ${message ?? 'no message'}`;
+function errorOf(result: ResultMembers): string {
+  const error = result.bytes('error');
+  return `errored in the batch of the provider: ${(error === null ? null : readErrorBody(error).message) ?? 'no message'}`;
 }

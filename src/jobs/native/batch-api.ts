@@ -70,6 +70,6 @@ export interface BatchApi {
   cancel(remote: string): Promise<void>;
   /** Throws if the file is incomplete. */
   results(path: string): AsyncGenerator<RemoteResult>;
-  /** Deletes the files of a batch that has ended. */
+  /** Deletes the files of a batch that has ended or was not created. */
   cleanUp(record: NativeRecord, results: readonly string[]): Promise<void>;
 }

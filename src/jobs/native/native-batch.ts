@@ -2,19 +2,21 @@
  * One batch at a provider, from its input to its results.
  *
  * Each step is saved before it is taken: `uploading`, `creating`, `running`. After a crash, a batch that was only uploaded is dropped, one that
- * may have been created is searched for, and a running one is polled again. It ends in one of these ways:
+ * may have been created is searched for, and a running one is polled again. The items of one that was never created are planned again, in a
+ * new batch. It ends in one of these ways:
  *
  *   results    each item ends with its result; what failed or was not processed is queued again
  *   refusal    the provider rejects it, at its creation or in its validation: all items are queued again
  *   late       it is cancelled at `takeBackAtMs`, or with its job; what was done until then is kept, the rest is queued again
  *
- * Items that are queued again run as all others do, and are not handed over a second time.
+ * Items that are queued after these run as all others do, and are not handed over a second time.
  */
-import type { LeasedItem } from '../../store/jobs/job-store.ts';
+import type { HandoverEnd, LeasedItem } from '../../store/jobs/job-store.ts';
 import type { DeliveredResponse } from '../../pipeline/request/gateway-request.ts';
 import type { JobHost } from '../host.ts';
 import { saved, sleep } from '../saved.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
+import { endHandover } from './end-handover.ts';
 import { HeldElsewhere, type NativeRecord, type NativeTarget } from './native-host.ts';
 import { storedTransport } from './stored-transport.ts';
 
@@ -55,11 +57,12 @@ export interface BatchInput {
   readonly parts: readonly Uint8Array[];
 }
 
-/** How the items that the batch still holds return to the queue. `repeated`: they may have been processed. */
-type End = { readonly repeated: boolean; readonly note: string };
+/** How the items that the batch still holds return to the queue. */
+type End = Pick<HandoverEnd, 'repeated' | 'round' | 'note'>;
 
-const NOT_PROCESSED = (note: string): End => ({ repeated: false, note });
-const MAYBE_PROCESSED = (note: string): End => ({ repeated: true, note });
+const NOT_SENT = (note: string): End => ({ repeated: false, round: false, note });
+const NOT_PROCESSED = (note: string): End => ({ repeated: false, round: true, note });
+const MAYBE_PROCESSED = (note: string): End => ({ repeated: true, round: true, note });
 
 export class NativeBatch {
   readonly record: NativeRecord;
@@ -98,17 +101,18 @@ export class NativeBatch {
     }
   }
 
-  /** After a restart: whether it exists. */
+  /** After a restart: whether it exists. The items of a batch that does not exist may be handed over again. */
   async resume(): Promise<boolean> {
     const { record } = this;
     if (record.stage === 'running') return true;
     const note = 'the gateway stopped before the batch was created at the provider';
     if (record.stage === 'creating') {
       const found = await this.#find();
+      if (found === null && this.#owner.stopping.aborted) return true; // the next process continues
       if (found === null) return this.#end(MAYBE_PROCESSED(note));
       record.remote = found.remote;
     }
-    if (record.remote === null) return this.#end(NOT_PROCESSED(note));
+    if (record.remote === null) return this.#end(NOT_SENT(note));
     record.stage = 'running';
     await this.#owner.save();
     return true;
@@ -195,16 +199,19 @@ export class NativeBatch {
   async #read(path: string, seen: Set<string>): Promise<void> {
     const running = new Set<Promise<void>>();
     const faults: unknown[] = [];
-    for await (const result of this.#api.results(path)) {
-      if (this.#owner.stopping.aborted) break;
-      seen.add(result.customId);
-      if (running.size >= RESULTS_MAX) await Promise.race(running);
-      const taking: Promise<void> = this.#take(result)
-        .catch((error: unknown) => void faults.push(error))
-        .finally(() => running.delete(taking));
-      running.add(taking);
+    try {
+      for await (const result of this.#api.results(path)) {
+        if (this.#owner.stopping.aborted) break;
+        seen.add(result.customId);
+        if (running.size >= RESULTS_MAX) await Promise.race(running);
+        const taking: Promise<void> = this.#take(result)
+          .catch((error: unknown) => void faults.push(error))
+          .finally(() => running.delete(taking));
+        running.add(taking);
+      }
+    } finally {
+      await Promise.all(running);
     }
-    await Promise.all(running);
     if (faults.length > 0) throw faults[0];
   }
 
@@ -224,10 +231,8 @@ export class NativeBatch {
   }
 
   /** Ends it. Returns false, for callers that return it. */
-  async #end({ repeated, note }: End): Promise<false> {
-    const { store } = this.#host;
-    const end = { job: this.#job, batch: this.record.id, repeated, note };
-    for (let ended = 1; ended > 0;) ended = (await saved(this.#host, this.#owner.closing, () => store.endHandover(end))) ?? 0;
+  async #end(end: End): Promise<false> {
+    await endHandover(this.#host, this.#owner.closing, { job: this.#job, batch: this.record.id, ...end });
     void this.#api.cleanUp(this.record, this.#results);
     return false;
   }
@@ -261,7 +266,7 @@ export class NativeBatch {
         return await act();
       } catch (error) {
         if (!(error instanceof ProviderRefusal) || !error.mayPass) throw error;
-        const pauseMs = error.reply.retryAfterMs ?? POLLS_MS[Math.min(tries, POLLS_MS.length - 1)]!;
+        const pauseMs = Math.max(error.reply.retryAfterMs ?? 0, POLLS_MS[Math.min(tries, POLLS_MS.length - 1)]!);
         const { stopping, ending } = this.#owner;
         if (clock.epochMs() + pauseMs >= untilMs || ending.aborted) throw error;
         await sleep(this.#host, pauseMs, AbortSignal.any([stopping, ending]));

@@ -9,6 +9,7 @@ import { saved, sleep } from '../saved.ts';
 import { AnthropicApi } from './anthropic-api.ts';
 import type { BatchApi } from './batch-api.ts';
 import { encodeItem } from './encode-item.ts';
+import { endHandover } from './end-handover.ts';
 import { NativeBatch, type BatchInput, type BatchOwner } from './native-batch.ts';
 import { HeldElsewhere, nativeData, type NativeData, type NativeRecord, type NativeTarget } from './native-host.ts';
 import { OpenaiApi } from './openai-api.ts';
@@ -153,7 +154,8 @@ export class NativeJob implements BatchOwner {
       const { batches, planned } = nativeData(job);
       this.#records = batches.map((record) => ({ ...record }));
       this.#planned = new Set(planned);
-      for (const record of this.#records) this.#start(record, (batch) => batch.resume());
+      const resumed = this.#records.map((record) => this.#resume(record));
+      await Promise.all(resumed); // items of a batch that was never created are planned again
       for (const model of this.#job.models) await this.#planInsistently(model);
     } catch (error) {
       this.#noteFault(error, `the provider's batches of ${this.#job.id} are paused`);
@@ -234,7 +236,7 @@ export class NativeJob implements BatchOwner {
     }
     const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, api);
     const isTaken = await batch.submit(gathered);
-    if (isTaken) this.#start(record, () => Promise.resolve(true), batch);
+    if (isTaken) this.#start(batch);
     else await this.#forget(record);
     return isMore && isTaken;
   }
@@ -314,20 +316,35 @@ export class NativeJob implements BatchOwner {
     return false;
   }
 
+  /** After a restart: a batch that exists continues, beside others; the items of one that does not exist are queued. */
+  async #resume(record: NativeRecord): Promise<void> {
+    try {
+      const batch = this.#batchOf(record);
+      if (batch === null) await this.#endUnknown(record);
+      else if (await batch.resume()) return this.#start(batch);
+      if (!this.stopping.aborted) await this.#forget(record);
+    } catch (error) {
+      this.#notePaused(record, error);
+    }
+  }
+
   /** Runs a batch to its end, beside others. */
-  #start(record: NativeRecord, exists: (batch: NativeBatch) => Promise<boolean>, known: NativeBatch | null = null): void {
-    const batch = known ?? this.#batchOf(record);
+  #start(batch: NativeBatch): void {
+    const { record } = batch;
     const run = async (): Promise<void> => {
       try {
-        if (batch === null) await this.#endUnknown(record);
-        else if (await exists(batch)) await batch.run();
+        await batch.run();
         if (!this.stopping.aborted) await this.#forget(record);
       } catch (error) {
-        this.#noteFault(error, `the batch ${record.remote ?? record.id} of ${record.target} is paused`);
+        this.#notePaused(record, error);
       }
     };
     const running = run().finally(() => this.#batches.delete(running));
     this.#batches.add(running);
+  }
+
+  #notePaused(record: NativeRecord, error: unknown): void {
+    this.#noteFault(error, `the batch ${record.remote ?? record.id} of ${record.target} is paused`);
   }
 
   async #forget(record: NativeRecord): Promise<void> {
@@ -338,8 +355,8 @@ export class NativeJob implements BatchOwner {
 
   /** Its provider or key is no longer in the config. */
   async #endUnknown({ id }: NativeRecord): Promise<void> {
-    const end = { job: this.#job.id, batch: id, repeated: true, note: 'the provider of the batch is no longer configured' };
-    for (let ended = 1; ended > 0;) ended = (await saved(this.#host, this.closing, () => this.#host.store.endHandover(end))) ?? 0;
+    const note = 'the provider of the batch is no longer configured';
+    await endHandover(this.#host, this.closing, { job: this.#job.id, batch: id, repeated: true, round: true, note });
   }
 
   #batchOf(record: NativeRecord): NativeBatch | null {

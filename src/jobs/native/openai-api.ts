@@ -1,15 +1,17 @@
 /** OpenAI's batch API: a file of requests, a batch, and two files of results. */
 import { isRecord } from '../../core/json.ts';
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
+import { readErrorBody } from '../../wire/error-shape.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderClient } from './provider-client.ts';
-import { memberBytes, memberText } from './result-members.ts';
+import { ResultMembers } from './result-members.ts';
 
 const NOTHING = new Uint8Array(0);
 const LINE_END = Buffer.from('\n');
 /** Batches listed to find one whose reply was lost; the newest come first. */
 const LISTED = 100;
+const FILES_LISTED = 1_000;
 
 export class OpenaiApi implements BatchApi {
   readonly #client: ProviderClient;
@@ -26,10 +28,10 @@ export class OpenaiApi implements BatchApi {
     return Buffer.concat([Buffer.from(`${head},"body":`), onOneLine(body), Buffer.from('}\n')]);
   }
 
-  async upload({ id }: NativeRecord, parts: readonly Uint8Array[]): Promise<string> {
-    const boundary = `breakwater-${id}`;
+  async upload(record: NativeRecord, parts: readonly Uint8Array[]): Promise<string> {
+    const boundary = `breakwater-${record.id}`;
     const field = (name: string, rest = ''): string => `--${boundary}\r\ncontent-disposition: form-data; name="${name}"${rest}\r\n`;
-    const start = `${field('purpose')}\r\nbatch\r\n${field('file', `; filename="${id}.jsonl"`)}content-type: application/jsonl\r\n\r\n`;
+    const start = `${field('purpose')}\r\nbatch\r\n${field('file', `; filename="${fileNameOf(record)}"`)}content-type: application/jsonl\r\n\r\n`;
     const body = [Buffer.from(start), ...parts, Buffer.from(`\r\n--${boundary}--\r\n`)];
     const headers = ['content-type', `multipart/form-data; boundary=${boundary}`];
     const reply = await this.#client.call({ method: 'POST', path: '/files', body, headers });
@@ -78,20 +80,30 @@ export class OpenaiApi implements BatchApi {
 
   async *results(path: string): AsyncGenerator<RemoteResult> {
     for await (const line of this.#client.lines({ method: 'GET', path })) {
-      const customId = memberText(line, 'custom_id');
+      const members = new ResultMembers(line);
+      const customId = members.text('custom_id');
       if (customId === null) continue; // a truncated line
-      const response = memberBytes(line, 'response');
-      const body = response === null ? null : memberBytes(response, 'body');
-      const status = Number(response === null ? 0 : memberText(response, 'status_code'));
-      const requestId = response === null ? null : memberText(response, 'request_id');
+      const response = members.object('response');
+      const body = response?.bytes('body') ?? null;
+      const status = Number(response?.text('status_code') ?? 0);
+      const requestId = response?.text('request_id') ?? null;
       if (status === 200 && body !== null) yield { customId, kind: 'done', body, requestId, message: '' };
-      else yield { customId, ...failureOf(line, status, body), body: NOTHING, requestId };
+      else yield { customId, ...failureOf(members, status, body), body: NOTHING, requestId };
     }
   }
 
-  async cleanUp({ file }: NativeRecord, results: readonly string[]): Promise<void> {
-    const files = [...(file === null ? [] : [`/files/${file}`]), ...results.map((path) => path.replace(/\/content$/, ''))];
-    for (const path of files) await this.#client.call({ method: 'DELETE', path });
+  async cleanUp(record: NativeRecord, results: readonly string[]): Promise<void> {
+    const uploaded = new Set([...(record.file === null ? [] : [record.file]), ...(await this.#uploads(record))]);
+    const paths = [...uploaded].map((file) => `/files/${file}`);
+    for (const path of [...paths, ...results.map((file) => file.replace(/\/content$/, ''))])
+      await this.#client.call({ method: 'DELETE', path });
+  }
+
+  /** The files of the record's uploads, also of those whose reply was lost. */
+  async #uploads(record: NativeRecord): Promise<string[]> {
+    const { json } = await this.#client.call({ method: 'GET', path: `/files?purpose=batch&limit=${FILES_LISTED}` });
+    const files = Array.isArray(json?.['data']) ? (json['data'] as unknown[]).filter(isRecord) : [];
+    return files.filter(({ filename }) => filename === fileNameOf(record)).map(({ id }) => String(id));
   }
 
   #endpoint(path: string): string {
@@ -101,13 +113,16 @@ export class OpenaiApi implements BatchApi {
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'expired', 'cancelled']);
 
-function failureOf(line: Uint8Array, status: number, body: Uint8Array | null): Pick<RemoteResult, 'kind' | 'message'> {
-  const error = memberBytes(line, 'error');
-  const code = error === null ? null : memberText(error, 'code');
+function failureOf(line: ResultMembers, status: number, body: Uint8Array | null): Pick<RemoteResult, 'kind' | 'message'> {
+  const error = line.object('error');
+  const code = error?.text('code') ?? null;
   if (code === 'batch_expired' || code === 'batch_cancelled') return { kind: 'skipped', message: code };
-  const shown = memberBytes(body ?? NOTHING, 'error') ?? error;
-  const message = shown === null ? null : memberText(shown, 'message');
-  return { kind: 'failed', message: `status ${status} in the batch of the provider: ${message ?? 'no message'}` };
+  const shown = (body === null ? null : readErrorBody(body).message) ?? error?.text('message') ?? 'no message';
+  return { kind: 'failed', message: `status ${status} in the batch of the provider: ${shown}` };
+}
+
+function fileNameOf({ id }: NativeRecord): string {
+  return `${id}.jsonl`;
 }
 
 function firstError(errors: unknown): string {

@@ -1,9 +1,12 @@
 /** Calls to the batch API of a provider: few, small except for files, and without the limits of its other calls. */
 import type { Clock, Timer } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
 import { firstValue, type HeadersByName } from '../../core/headers.ts';
-import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import type { TargetState } from '../../pipeline/route/route.ts';
 import type { Transport, UpstreamCall, UpstreamRequest } from '../../transport/transport.ts';
+import { readErrorBody } from '../../wire/error-shape.ts';
+import { parseRecord } from '../../wire/json-exact.ts';
+import { retryAfterFromHeaders } from '../../wire/retry-hints.ts';
 import { LineReader } from '../openai/line-reader.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -13,6 +16,8 @@ const SILENCE_MAX_MS = 120_000;
 const BODY_MAX = 4 * 1024 * 1024;
 /** One line of results, in bytes. */
 const LINE_MAX = 64 * 1024 * 1024;
+/** Of a provider's error message, in characters. */
+const MESSAGE_MAX = 300;
 /** Bytes of a file of results that are held before its reading is paused. */
 const HELD_MAX = 1024 * 1024;
 
@@ -23,7 +28,7 @@ export interface ProviderReply {
   readonly json: Readonly<Record<string, unknown>> | null;
   /** The fault, or the provider's error message. */
   readonly message: string;
-  /** Null if none was given. */
+  /** The wait that the provider asks for; null: none. */
   readonly retryAfterMs: number | null;
 }
 
@@ -52,25 +57,24 @@ export class ProviderClient {
 
   /** Never rejects. */
   async call(call: ProviderCall): Promise<ProviderReply> {
-    const running = new RunningCall(this.#transport, this.#clock, this.#request(call), this.#closing);
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
     try {
+      const running = this.#start(call);
+      const chunks: Uint8Array[] = [];
+      let bytes = 0;
       for await (const chunk of running.chunks()) {
         bytes += chunk.byteLength;
         if (bytes > BODY_MAX) throw new Error(`the response is larger than ${BODY_MAX} bytes`);
         chunks.push(chunk);
       }
+      return toReply(running, Buffer.concat(chunks), this.#clock.epochMs());
     } catch (error) {
-      return { status: 0, json: null, message: error instanceof Error ? error.message : String(error), retryAfterMs: null };
+      return { status: 0, json: null, message: messageOf(error), retryAfterMs: null };
     }
-    const json = toRecord(Buffer.concat(chunks));
-    return { status: running.status, json, message: messageOf(json, running.status), retryAfterMs: retryAfterMs(running.headers) };
   }
 
   /** The lines of a file. Throws if it is incomplete or refused. */
   async *lines(call: ProviderCall): AsyncGenerator<Uint8Array> {
-    const running = new RunningCall(this.#transport, this.#clock, this.#request(call), this.#closing);
+    const running = this.#start(call);
     const reader = new LineReader(LINE_MAX);
     for await (const chunk of running.chunks()) {
       if (running.status !== 200) throw new Error(`the provider responded with status ${running.status}`);
@@ -78,6 +82,10 @@ export class ProviderClient {
     }
     if (running.status !== 200) throw new Error(`the provider responded with status ${running.status}`);
     for (const { bytes } of reader.end()) if (bytes !== null) yield bytes;
+  }
+
+  #start(call: ProviderCall): RunningCall {
+    return new RunningCall(this.#transport, this.#clock, this.#request(call), this.#closing);
   }
 
   #request({ method, path, body = null, headers = [] }: ProviderCall): UpstreamRequest {
@@ -90,7 +98,7 @@ export class ProviderClient {
       origin: state.origin,
       path: endpoint.path(state.basePath, place),
       method,
-      headers: [...all, ...headers],
+      headers: [...all, 'accept-encoding', 'identity', ...headers],
       body,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       signer: credential.signer?.begin() ?? null,
@@ -110,7 +118,8 @@ class RunningCall {
   headers: HeadersByName = {};
   readonly #clock: Clock;
   readonly #closing: AbortSignal;
-  readonly #call: UpstreamCall;
+  /** Null while `send` runs. */
+  #call: UpstreamCall | null = null;
   #chunks: Uint8Array[] = [];
   #held = 0;
   #isPaused = false;
@@ -122,7 +131,6 @@ class RunningCall {
   constructor(transport: Transport, clock: Clock, request: UpstreamRequest, closing: AbortSignal) {
     this.#clock = clock;
     this.#closing = closing;
-    this.#awaitBytes();
     this.#call = transport.send(request, {
       onSent: () => this.#awaitBytes(),
       onHeaders: (status, headers) => {
@@ -134,6 +142,7 @@ class RunningCall {
       onEnd: () => this.#end(null),
       onError: (error) => this.#end(error),
     });
+    this.#awaitBytes();
   }
 
   async *chunks(): AsyncGenerator<Uint8Array> {
@@ -160,12 +169,11 @@ class RunningCall {
   #push(chunk: Uint8Array): void {
     this.#chunks.push(new Uint8Array(chunk)); // the buffer may be reused
     this.#held += chunk.byteLength;
-    this.#awaitBytes();
     if (this.#held > HELD_MAX && !this.#isPaused) {
       this.#isPaused = true;
-      this.#timer?.cancel();
-      this.#call.pause();
+      this.#call?.pause();
     }
+    this.#awaitBytes();
     this.#notify();
   }
 
@@ -173,11 +181,13 @@ class RunningCall {
     this.#isPaused = false;
     if (this.#isEnded) return;
     this.#awaitBytes();
-    this.#call.resume();
+    this.#call?.resume();
   }
 
+  /** No timer runs while it is paused, since then the silence is that of its reader, nor after its end. */
   #awaitBytes(): void {
     this.#timer?.cancel();
+    if (this.#isPaused || this.#isEnded) return;
     this.#timer = this.#clock.schedule(SILENCE_MAX_MS, () => this.#end(new Error(`no byte within ${SILENCE_MAX_MS / 1000} s`)));
   }
 
@@ -196,19 +206,13 @@ class RunningCall {
   }
 }
 
-function toRecord(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
-  const value = parseOrUndefined(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
-  return isRecord(value) ? value : null;
-}
-
-function messageOf(json: Readonly<Record<string, unknown>> | null, status: number): string {
-  const error = json?.['error'] as { message?: unknown } | string | undefined;
-  const message = typeof error === 'object' && error !== null ? error.message : error;
-  return typeof message === 'string' ? `status ${status}: ${message.slice(0, 300)}` : `status ${status}`;
-}
-
-/** Only in seconds; dates and implausible values are ignored. */
-function retryAfterMs(headers: HeadersByName): number | null {
-  const seconds = Number(firstValue(headers['retry-after']) ?? NaN);
-  return Number.isFinite(seconds) && seconds > 0 && seconds <= 3_600 ? seconds * 1000 : null;
+function toReply({ status, headers }: RunningCall, body: Uint8Array, epochMs: number): ProviderReply {
+  const error = status < 400 ? null : readErrorBody(body);
+  const hint = retryAfterFromHeaders({ get: (name) => firstValue(headers[name]) ?? null }, epochMs);
+  return {
+    status,
+    json: parseRecord(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')),
+    message: error?.message == null ? `status ${status}` : `status ${status}: ${error.message.slice(0, MESSAGE_MAX)}`,
+    retryAfterMs: hint ?? error?.retryAfterMs ?? null,
+  };
 }

@@ -16,6 +16,8 @@ import { WINDOW_RULE, windowMs } from '../window.ts';
 export const OPENAI_BATCH = 'openai-batch';
 
 const METADATA_MAX = 16;
+/** Digits of a sum of costs. */
+const COST_DIGITS = 12;
 
 export class OpenaiBatches {
   readonly #host: JobHost;
@@ -64,7 +66,7 @@ export class OpenaiBatches {
       if (created === 'too_many') throw tooManyJobs(settings());
       if (created === 'taken' && ownId !== null) return toObject(sameAs(await this.#find(client, ownId), asked));
       if (created === 'taken') continue;
-      return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0 });
+      return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0, costUsd: 0, priced: 0 });
     }
   }
 
@@ -207,9 +209,11 @@ function toObject(job: Job): object {
 
 /** Members that OpenAI's batch object lacks; undefined: none. */
 function extensionsOf(job: Job): object | undefined {
-  const { cost_usd, priced_requests } = job.data;
+  const { costUsd, priced, data } = job;
   const handed = handedOver(job);
-  return cost_usd === undefined ? handed : { ...handed, cost_usd, priced_requests };
+  if (priced === 0 && data['cost_usd'] === undefined) return handed;
+  const cost = data['cost_usd'] ?? Number(costUsd.toPrecision(COST_DIGITS));
+  return { ...handed, cost_usd: cost, priced_requests: data['priced_requests'] ?? priced };
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

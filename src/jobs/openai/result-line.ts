@@ -1,11 +1,12 @@
 /** A line of an output or error file, in the format of OpenAI's batch API. */
 import type { DoneItem } from '../../store/jobs/job-store.ts';
+import { breakwaterMember } from '../results.ts';
 
 /** Includes the line feed. The body keeps its bytes. */
 export function resultLine(job: string, item: DoneItem): Uint8Array {
   const { status, body, facts, error } = item;
   const start = `{"id":${JSON.stringify(`${job.replace('batch_', 'batch_req_')}_${item.n}`)},"custom_id":${JSON.stringify(item.customId)},"response":`;
-  const end = `,"error":${JSON.stringify(error ?? errorOf(item))}${marks(item)}}\n`;
+  const end = `,"error":${JSON.stringify(error ?? errorOf(item))}${breakwaterMember(item)}}\n`;
   if (body === null) return Buffer.from(`${start}null${end}`);
   const head = `{"status_code":${status ?? 0},"request_id":${JSON.stringify(facts['requestId'] ?? null)},"body":`;
   return Buffer.concat([Buffer.from(start + head), body, Buffer.from(`}${end}`)]);
@@ -21,11 +22,4 @@ function errorOf({ succeeded, body, status }: DoneItem): { code: string; message
     // Not an error in a known format.
   }
   return { code: String(status), message: `the response had status ${status}` };
-}
-
-/** The `breakwater` member; empty if there is nothing to report. */
-function marks({ repeated, facts }: DoneItem): string {
-  const quality = facts['quality'];
-  if (repeated === 0 && quality === undefined) return '';
-  return `,"breakwater":${JSON.stringify({ ...(repeated > 0 && { repeated }), ...(quality !== undefined && { quality }) })}`;
 }

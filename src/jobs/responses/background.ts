@@ -99,7 +99,7 @@ export class BackgroundResponses {
       if (created === 'taken' && idempotencyKey === null) continue;
       if (created === 'taken') return this.#same(client, id, asked);
       history.begin(client, id, body);
-      return { ...job, state: 'in_progress', ending: null, total: 1, succeeded: 0, failed: 0 };
+      return { ...job, state: 'in_progress', ending: null, total: 1, succeeded: 0, failed: 0, costUsd: 0, priced: 0 };
     }
   }
 

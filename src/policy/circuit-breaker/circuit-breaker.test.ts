@@ -60,6 +60,22 @@ test('a run of failures that occurs by chance does not open it; a longer one doe
   assert.ok(opened <= 5, `${opened} times in 5,000 calls`);
 });
 
+test('failures that overtake the successes of one burst do not open it; more than the burst explains do', () => {
+  const breaker = makeBreaker();
+  for (let i = 0; i < 400; i++) attempt(breaker, i * 10, i % 40 === 0 ? 'failure' : 'success');
+  attempt(breaker, 4_000, 'success');
+  const burst = Array.from({ length: 200 }, () => breaker.reserve(5_000, NEED));
+  for (const ticket of burst.slice(0, 7)) breaker.settle(5_001, ticket, NEED, { usage: null, health: 'failure' });
+  assert.equal(breaker.state, 'closed', 'about five of 200 fail at 2.5 %');
+  for (const ticket of burst.slice(7)) breaker.settle(5_100, ticket, NEED, { usage: null, health: 'success' });
+  const outage = Array.from({ length: 200 }, () => breaker.reserve(6_000, NEED));
+  const last = outage.findIndex((ticket) => {
+    breaker.settle(6_001, ticket, NEED, { usage: null, health: 'failure' });
+    return breaker.state !== 'closed';
+  });
+  assert.ok(last >= 5 && last < 16, `open after ${last + 1} failures in a row`);
+});
+
 test('outcomes older than the window do not count', () => {
   const breaker = makeBreaker({ consecutiveFailures: 100 });
   attempts(breaker, 0, 'failure', 9);

@@ -8,6 +8,7 @@ import type { Need, Resource, Settlement } from '../../core/resource.ts';
 import type { BlameLevel, Source } from '../../core/source.ts';
 import { drawJitter, grownOpenMs } from './breaker-options.ts';
 import type { BreakerOptions } from './breaker-options.ts';
+import { isChance } from './chance.ts';
 import { OutcomeWindow } from './outcome-window.ts';
 import { SourceCircuits } from './source-circuits.ts';
 
@@ -22,9 +23,6 @@ const SKIPPED_OPEN_MS = 25_000;
  * A target has demand once this many requests have skipped it, in this open period or the last: about one in so many then pays for a probe.
  */
 const SKIPPED_MIN = 20;
-
-/** A run of failures whose probability by chance is above this, at the failure ratio before it, is no new evidence. */
-const CHANCE_PROBABILITY_MAX = 0.05;
 
 /** From the first failure of a ramp on, each success raises the limit by this much only: the target may be near its capacity. */
 const CAREFUL_STEP = 0.75;
@@ -350,12 +348,11 @@ export class CircuitBreaker implements Resource {
     return isAboveRatio && this.#window.failures >= RAMP_FAILURES_MIN;
   }
 
-  /** At a failure ratio of 30 % a run of five failures occurs by chance every few hundred calls. */
   #isChance(now: Instant): boolean {
-    const before = this.#window.count(now) - this.#consecutive;
+    const length = this.#consecutive;
+    const before = this.#window.count(now) - length;
     if (before < this.#options.minRequests) return false;
-    const failureRatio = (this.#window.failures - this.#consecutive) / before;
-    return before * failureRatio ** this.#consecutive > CHANCE_PROBABILITY_MAX;
+    return isChance({ length, before, failuresBefore: this.#window.failures - length, running: this.#running });
   }
 
   #open(now: Instant): void {

@@ -4,9 +4,9 @@ import { identity, inProgress, succeeded, take, text, type Story } from './job-c
 import type { JobStore } from './job-store.ts';
 
 const back = (store: JobStore, n: number, runner: number, batch = 'b1') => store.takeBack({ job: 'batch_1', n, batch, runner });
-const end = async (store: JobStore, repeated: boolean, batch = 'b1'): Promise<number> => {
+const end = async (store: JobStore, repeated: boolean, batch = 'b1', round = true): Promise<number> => {
   let ended = 0;
-  for (let more = 1; more > 0; ended += more) more = await store.endHandover({ job: 'batch_1', batch, repeated, note: 'late' });
+  for (let more = 1; more > 0; ended += more) more = await store.endHandover({ job: 'batch_1', batch, repeated, round, note: 'late' });
   return ended;
 };
 export function testHandovers(story: Story): void {
@@ -65,6 +65,15 @@ export function testHandovers(story: Story): void {
     const results = await store.readResults('batch_1', false, -1, 1e6);
     assert.deepEqual(results.map(({ error }) => error!.code), Array(4).fill('interrupted')); // prettier-ignore
     assert.equal((await store.getJob('web', 'batch_1'))!.failed, 4);
+  });
+
+  story('items of a batch that was never sent are queued without a round, and are as new', async (store) => {
+    const runner = await inProgress(store, 2);
+    await store.handOver(await take(store, runner), 'b1');
+    assert.equal(await end(store, false, 'b1', false), 2);
+    const again = await take(store, runner);
+    assert.deepEqual(again.map(({ n, rounds, repeated }) => [n, rounds, repeated]), [[0, 0, 0], [1, 0, 0]]); // prettier-ignore
+    assert.deepEqual(await store.handOver(again, 'b2'), [0, 1]);
   });
 
   testHolding(story);

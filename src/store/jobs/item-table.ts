@@ -2,6 +2,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { toError, type JobTable } from './job-table.ts';
 import {
+  costOf,
   REPEATS_MAX,
   type Beat,
   type DoneItem,
@@ -207,13 +208,14 @@ export class ItemTable {
     return row === undefined ? null : toLeased(job, row);
   }
 
-  endHandover({ job, batch, repeated, note }: HandoverEnd): number {
+  endHandover({ job, batch, repeated, round, note }: HandoverEnd): number {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return 0;
     const held = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${HANDED} AND batch = ? LIMIT ${SLICE_ROWS})`;
     const interrupted = repeated ? this.#interrupt(`${held} AND repeated >= ${REPEATS_MAX}`, seq, batch) : 0;
     const queued = this.#sql.run(
-      `UPDATE items SET state = ${QUEUED}, batch = NULL, rounds = rounds + 1, repeated = repeated + ?, note = ? WHERE ${held}`,
+      `UPDATE items SET state = ${QUEUED}, batch = NULL, rounds = rounds + ?, repeated = repeated + ?, note = ? WHERE ${held}`,
+      round ? 1 : 0,
       repeated ? 1 : 0,
       note,
       seq,
@@ -254,6 +256,8 @@ export class ItemTable {
     if (done !== 1) return 'lost';
     this.#jobs.charge(seq, result.body?.byteLength ?? 0);
     this.#jobs.count(seq, result.succeeded ? 1 : 0, result.succeeded ? 0 : 1);
+    const cost = costOf(result);
+    if (cost !== null) this.#jobs.addCost(seq, cost);
     return this.#jobs.isOver(seq) ? 'last' : 'done';
   }
 

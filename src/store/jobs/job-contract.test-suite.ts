@@ -140,6 +140,17 @@ function testReceiving(story: Story): void {
     assert.equal(await store.completeItem(taken!, succeeded), 'lost');
   });
 
+  story('the costs of completed items are summed, where they are known', async (store) => {
+    const runner = await inProgress(store, 4);
+    const [first, second, third] = await take(store, runner, 3);
+    assert.equal(await store.completeItem(first!, { ...succeeded, facts: { costUsd: 0.25 } }), 'done');
+    assert.equal(await store.completeItem(first!, { ...succeeded, facts: { costUsd: 0.25 } }), 'lost');
+    assert.equal(await store.completeItem(second!, { ...succeeded, facts: { costUsd: '0.000001' } }), 'done');
+    assert.equal(await store.completeItem(third!, succeeded), 'done');
+    const { costUsd, priced } = (await store.getJob('web', 'batch_1'))!;
+    assert.deepEqual([Number(costUsd.toPrecision(12)), priced], [0.250001, 2]);
+  });
+
   story('events of a stream are numbered consecutively, across restarts of the stream', async (store) => {
     const runner = await store.register(identity('here'), 1_000);
     await store.createJob(newJob('batch_1'), LIMITS, [{ n: 0, customId: '', model: 'fast', body: bytes('{}') }]);

@@ -103,5 +103,10 @@ const EVENTS = `
 /** The provider's batch that an item was handed over to; null: none. */
 const HANDOVERS = `ALTER TABLE items ADD COLUMN batch TEXT;`;
 
+/** The cost in US dollars of the items whose price is known, and their number. */
+const COSTS = `
+  ALTER TABLE jobs ADD COLUMN cost REAL NOT NULL DEFAULT 0;
+  ALTER TABLE jobs ADD COLUMN priced INTEGER NOT NULL DEFAULT 0;`;
+
 /** Steps are never changed, only added. */
-export const JOB_TABLES: readonly string[] = [TABLES, EVENTS, HANDOVERS];
+export const JOB_TABLES: readonly string[] = [TABLES, EVENTS, HANDOVERS, COSTS];

@@ -104,6 +104,9 @@ export interface Job extends NewJob {
   readonly total: number;
   readonly succeeded: number;
   readonly failed: number;
+  /** The sum of the items' `facts.costUsd`, and how many have one. */
+  readonly costUsd: number;
+  readonly priced: number;
 }
 
 /** A job in a non-final state, for runners. */
@@ -186,12 +189,18 @@ export interface ItemResult {
   readonly succeeded: boolean;
   /** HTTP status of the response; null if there was none. */
   readonly status: number | null;
-  /** Facts besides the body: request id, target, usage. */
+  /** Facts besides the body: request id, target, usage, `costUsd`. */
   readonly facts: JobData;
   /** One line of JSON; null if there was no response. */
   readonly body: Uint8Array | null;
   /** Null if it succeeded, or if the body contains the error. */
   readonly error: ItemError | null;
+}
+
+/** In US dollars; null: not known. */
+export function costOf({ facts }: Pick<ItemResult, 'facts'>): number | null {
+  const cost = facts['costUsd'] === undefined ? NaN : Number(facts['costUsd']);
+  return Number.isFinite(cost) ? cost : null;
 }
 
 export interface DoneItem extends ItemResult {
@@ -222,6 +231,8 @@ export interface HandoverEnd {
   readonly batch: string;
   /** The provider may have processed them: each counts as sent again after a crash (`REPEATS_MAX`). */
   readonly repeated: boolean;
+  /** Whether this was a round of theirs. False if they were never sent: they may be handed over again. */
+  readonly round: boolean;
   /** Why they have no result yet. */
   readonly note: string;
 }
@@ -316,7 +327,7 @@ export interface JobStore {
    * requeued, the batch holds it again. Null if the batch does not hold it.
    */
   takeBack(query: TakeBack): Promise<LeasedItem | null>;
-  /** Queues some of the items that the batch holds, after a round without a result. Returns their number; 0 if it holds none. */
+  /** Queues some of the items that the batch holds. Returns their number; 0 if it holds none. */
   endHandover(end: HandoverEnd): Promise<number>;
   /** Restarts the item's stream and drops its earlier events. Returns the next event number; null if the runner no longer holds the item. */
   restartEvents(key: ItemKey): Promise<number | null>;

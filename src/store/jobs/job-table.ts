@@ -144,6 +144,10 @@ export class JobTable {
     this.#sql.run('UPDATE jobs SET succeeded = succeeded + ?, failed = failed + ? WHERE seq = ?', succeeded, failed, seq);
   }
 
+  addCost(seq: number, usd: number): void {
+    this.#sql.run('UPDATE jobs SET cost = cost + ?, priced = priced + 1 WHERE seq = ?', usd, seq);
+  }
+
   /** Adjusts the job's stored size by `bytes`, which may be negative. */
   charge(seq: number, bytes: number): void {
     if (bytes !== 0) this.#sql.run('UPDATE jobs SET bytes = max(0, bytes + ?) WHERE seq = ?', bytes, seq);
@@ -169,6 +173,8 @@ function toJob(row: Row): Job {
     total: Number(row['total']),
     succeeded: Number(row['succeeded']),
     failed: Number(row['failed']),
+    costUsd: Number(row['cost']),
+    priced: Number(row['priced']),
     data: fromJson(row['data']),
   };
 }

@@ -7,6 +7,8 @@ import { createWorkerBackend } from './worker-backend.ts';
 export interface SqliteStoreOptions {
   readonly clock: Clock;
   readonly onWarning: WarningListener;
+  /** False: no warning if another process uses the file, for one that sends no requests. Default: true. */
+  readonly warnsOfSharing?: boolean;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
@@ -23,8 +25,8 @@ const SHARED =
  * Never rejects: a file that can't be used gives a degraded store.
  */
 export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
-  const { clock, onWarning, workerUrl } = options;
-  const onShared = (): void => onWarning(`another process also uses the store sqlite:${path}: ${SHARED}`, {});
+  const { clock, onWarning, warnsOfSharing = true, workerUrl } = options;
+  const onShared = (): void => void (warnsOfSharing && onWarning(`another process also uses the store sqlite:${path}: ${SHARED}`, {}));
   const backend = createWorkerBackend({ path, clock, onShared, ...(workerUrl && { workerUrl }) });
   const jobs = createSqliteJobs(path, createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
   return openWriteBehindStore(backend, { ...options, kind: 'sqlite', cachesResponses: true, name: `the store sqlite:${path}`, jobs });

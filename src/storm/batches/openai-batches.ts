@@ -9,6 +9,7 @@ interface StormFile {
   readonly id: string;
   readonly key: string;
   readonly purpose: string;
+  readonly filename: string;
   readonly content: Buffer;
   readonly createdAt: number;
   downloads: number;
@@ -52,10 +53,10 @@ export class OpenaiBatches {
       const data = [...this.#files.values()].filter((file) => file.key === key).map(toFile);
       return reply(200, { object: 'list', data, has_more: false });
     }
-    const { fields, files } = readMultipart(body, headers['content-type'] ?? '');
+    const { fields, files, fileNames } = readMultipart(body, headers['content-type'] ?? '');
     const content = files['file'];
     if (content === undefined || typeof fields['purpose'] !== 'string') return refusal(400, "'file' and 'purpose' are required.");
-    return reply(200, toFile(this.#addFile(key, fields['purpose'], content)));
+    return reply(200, toFile(this.#addFile({ key, purpose: fields['purpose'], content, filename: fileNames['file']! })));
   }
 
   #fileCall(method: string, id: string, action: string | undefined, key: string): BatchReply {
@@ -98,8 +99,8 @@ export class OpenaiBatches {
     return reply(200, { object: 'list', data: data.map((batch) => this.#toObject(batch)), has_more: false });
   }
 
-  #addFile(key: string, purpose: string, content: Buffer, id = `file-storm${this.#next++}`): StormFile {
-    const file = { id, key, purpose, content, createdAt: Math.floor(this.#epochMs() / 1000), downloads: 0 };
+  #addFile(sent: Pick<StormFile, 'key' | 'purpose' | 'filename' | 'content'>, id = `file-storm${this.#next++}`): StormFile {
+    const file = { ...sent, id, createdAt: Math.floor(this.#epochMs() / 1000), downloads: 0 };
     this.#files.set(id, file);
     return file;
   }
@@ -118,7 +119,10 @@ export class OpenaiBatches {
     });
     if (lines.length === 0) return null;
     // A provider writes results as they come.
-    return this.#addFile(batch.key, 'batch_output', Buffer.from(`${lines.reverse().join('\n')}\n`), id).id;
+    return this.#addFile(
+      { key: batch.key, purpose: 'batch_output', content: Buffer.from(`${lines.reverse().join('\n')}\n`), filename: `${id}.jsonl` },
+      id,
+    ).id;
   }
 
   #toObject(batch: StormBatch): object {
@@ -150,6 +154,6 @@ function lineOf(customId: string, status: number, body: string): string {
   return JSON.stringify({ id: `batch_req_${customId}`, custom_id: customId, response, error: null });
 }
 
-function toFile({ id, content, purpose, createdAt }: StormFile): object {
-  return { id, object: 'file', bytes: content.length, created_at: createdAt, filename: 'batch.jsonl', purpose, status: 'processed' };
+function toFile({ id, content, purpose, filename, createdAt }: StormFile): object {
+  return { id, object: 'file', bytes: content.length, created_at: createdAt, filename, purpose, status: 'processed' };
 }

@@ -5,13 +5,14 @@ export interface Multipart {
   sizes: Record<string, number>;
   /** Parts that are files. */
   files: Record<string, Buffer>;
+  fileNames: Record<string, string>;
 }
 
 const FIELD_BYTES_MAX = 4096;
 
 /** Parses a form. A body without its boundary has no fields. */
 export function readMultipart(body: Buffer, contentType: string): Multipart {
-  const result: Multipart = { fields: {}, sizes: {}, files: {} };
+  const result: Multipart = { fields: {}, sizes: {}, files: {}, fileNames: {} };
   const boundary = /boundary="?([^";]+)"?/i.exec(contentType)?.[1];
   if (boundary === undefined) return result;
   const mark = Buffer.from(`--${boundary}`);
@@ -33,6 +34,9 @@ function readPart(part: Buffer, result: Multipart): void {
   if (name === undefined) return;
   const value = part.subarray(headEnd + 4);
   result.sizes[name] = value.length;
-  if (/\bfilename="/i.test(head)) result.files[name] = value;
-  else if (value.length <= FIELD_BYTES_MAX) result.fields[name] = value.toString('utf8');
+  const fileName = /\bfilename="([^"]*)"/i.exec(head)?.[1];
+  if (fileName !== undefined) {
+    result.files[name] = value;
+    result.fileNames[name] = fileName;
+  } else if (value.length <= FIELD_BYTES_MAX) result.fields[name] = value.toString('utf8');
 }

@@ -66,7 +66,7 @@ function methods.takeBack(id, n, batch, runner)
 end
 
 -- Queues a slice of what the batch holds.
-function methods.endHandover(id, batch, repeated, note)
+function methods.endHandover(id, batch, repeated, round, note)
   local job = key('job', id)
   local seq = call('HGET', job, 'seq')
   local ended = 0
@@ -78,7 +78,7 @@ function methods.endHandover(id, batch, repeated, note)
       ended = ended + 1
       if repeated == '1' and item[REPEATED] >= REPEATS_MAX then interrupt(job, seq, n, item)
       else
-        item[STATE], item[BATCH], item[ROUNDS], item[NOTE] = QUEUED, '', item[ROUNDS] + 1, note
+        item[STATE], item[BATCH], item[ROUNDS], item[NOTE] = QUEUED, '', item[ROUNDS] + tonumber(round), note
         if repeated == '1' then item[REPEATED] = item[REPEATED] + 1 end
         save(seq, n, item)
         delay(seq, n, item, 0)

@@ -141,13 +141,17 @@ function methods.markSent(id, n, lease)
 end
 
 -- 2: it was the last one.
-function methods.completeItem(id, n, lease, succeeded, status, facts, error, hasBody, body)
+function methods.completeItem(id, n, lease, succeeded, status, facts, error, cost, hasBody, body)
   local item, seq = held(id, n, lease, LEASED, SENT)
   if not item then return 0 end
   item[STATUS], item[FACTS], item[ERROR] = status, facts, error
   local job = key('job', id)
   untake(id, seq, n, item)
   finishItem(job, seq, tonumber(n), item, tonumber(succeeded), hasBody == '1' and body or nil)
+  if cost ~= '' then
+    call('HINCRBYFLOAT', job, 'cost', cost)
+    call('HINCRBY', job, 'priced', 1)
+  end
   local total, done, failed = unpack(call('HMGET', job, 'total', 'succeeded', 'failed'))
   return tonumber(done) + tonumber(failed) >= tonumber(total) and 2 or 1
 end

@@ -64,6 +64,8 @@ export function toJob(id: string, fields: Fields): Job {
     total: Number(fields.get('total')),
     succeeded: Number(fields.get('succeeded')),
     failed: Number(fields.get('failed')),
+    costUsd: Number(fields.get('cost') ?? 0),
+    priced: Number(fields.get('priced') ?? 0),
     data,
   };
 }

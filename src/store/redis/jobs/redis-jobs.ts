@@ -3,11 +3,13 @@ import type { Clock } from '../../../core/clock.ts';
 import { StoreFailure } from '../../backend.ts';
 import { fullStore } from '../../jobs/full-store.ts';
 import {
+  costOf,
   FINAL_STATES,
   type Beat,
   type EventGroup,
   type EventPage,
   type FileDetails,
+  type HandoverEnd,
   type Identity,
   type ItemError,
   type ItemKey,
@@ -204,7 +206,13 @@ class RedisJobs implements JobStore {
   }
 
   async completeItem({ job, n, lease }: ItemKey, { succeeded, status, facts, error, body }: ItemResult): Promise<'done' | 'last' | 'lost'> {
-    const result = [succeeded ? 1 : 0, status ?? '', JSON.stringify(facts), error === null ? '' : JSON.stringify(error)];
+    const result = [
+      succeeded ? 1 : 0,
+      status ?? '',
+      JSON.stringify(facts),
+      error === null ? '' : JSON.stringify(error),
+      costOf({ facts }) ?? '',
+    ];
     const bytes = body === null ? [0, ''] : [1, toBuffer(body)];
     const reply = await this.#link.run('completeItem', job, n, lease, ...result, ...bytes);
     return reply === 0 ? 'lost' : reply === 2 ? 'last' : 'done';
@@ -237,13 +245,8 @@ class RedisJobs implements JobStore {
   }
 
   /** Queues some of the items that a provider's batch holds. How many; 0: it holds none. */
-  async endHandover(end: {
-    readonly job: string;
-    readonly batch: string;
-    readonly repeated: boolean;
-    readonly note: string;
-  }): Promise<number> {
-    return Number(await this.#link.run('endHandover', end.job, end.batch, end.repeated ? 1 : 0, end.note));
+  async endHandover({ job, batch, repeated, round, note }: HandoverEnd): Promise<number> {
+    return Number(await this.#link.run('endHandover', job, batch, repeated ? 1 : 0, round ? 1 : 0, note));
   }
 
   async restartEvents({ job, n, lease }: ItemKey): Promise<number | null> {
