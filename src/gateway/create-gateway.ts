@@ -302,8 +302,7 @@ class RunningGateway implements Gateway {
   }
 
   snapshot(): Snapshot {
-    // An engine that was never used has no memory to report.
-    const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
+    const engines = this.#transport.status().filter(({ state }) => state !== 'idle'); // those never used have no memory to report
     const levels = [...this.money.clients.levels(), ...configuredLevels(this.#limits, this.clock.now())];
     return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total, this.fleet);
   }
