@@ -95,3 +95,61 @@ test('instances that it knew count, where they are more than are expected', asyn
   agent.linked(false);
   assert.deepEqual([agent.status.shares, agent.status.isLinked], [2, false]);
 });
+
+/** Each exchange takes `tookMs`. */
+function slowStage(tookMs: number) {
+  const clock = createManualClock();
+  const sent: (readonly [at: number, ids: readonly string[]])[] = [];
+  const states: boolean[] = [];
+  const shared = {
+    member: 'a',
+    exchange: (claims: readonly LeaseClaim[]) => {
+      sent.push([clock.now(), claims.map(({ id }) => id)]);
+      const reply = { members: ['a', 'b'], grants: claims.map(({ wantCapacity }) => granted(wantCapacity)) };
+      return new Promise((resolve) => clock.schedule(tookMs, () => resolve(reply)));
+    },
+  } as unknown as SharedStore;
+  const agent = new LeaseAgent({ clock, shared, onGranted: () => {}, onFleet: ({ isLinked }) => void states.push(isLinked) });
+  const limit = (id: string): LeasedBucket =>
+    new LeasedBucket({ ...requestLimit(60, MINUTE), id }, clock.now(), () => void agent.short(id));
+  return { agent, clock, sent, states, limit };
+}
+
+test('a limit that runs short, or is added, during an exchange is in the next one, which follows at once', async () => {
+  for (const how of ['short', 'added', 'called'] as const) {
+    const { agent, clock, sent, limit } = slowStage(200);
+    void agent.start();
+    for (const id of ['busy', 'idle']) agent.add(limit(id));
+    agent.linked(true);
+    // An idle limit is not claimed in each exchange.
+    while (sent.at(-1)?.[1].includes('idle') !== false) await clock.advanceAsync(100);
+    const [startedAt] = sent.at(-1)!;
+    const count = sent.length;
+    if (how === 'added') agent.add(limit('new'));
+    else if (how === 'called') agent.called(['idle']);
+    else agent.short('idle');
+    await clock.advanceAsync(startedAt + 250 - clock.now());
+    assert.deepEqual(
+      sent.slice(count).map(([at]) => at - startedAt),
+      [200],
+      how,
+    );
+  }
+});
+
+test('calls of other members during an exchange keep their interval', async () => {
+  const { agent, clock, sent, limit } = slowStage(100);
+  void agent.start();
+  const busy = new LeasedBucket({ ...requestLimit(60, MINUTE), id: 'one' }, clock.now(), () => {});
+  for (const each of [busy, limit('idle')]) agent.add(each);
+  agent.linked(true);
+  await clock.advanceAsync(50);
+  const before = sent.length;
+  for (let i = 0; i < 40; i++) {
+    busy.earliest(clock.now(), ONE);
+    agent.called(['one', 'idle']);
+    await clock.advanceAsync(100);
+  }
+  const count = sent.length - before;
+  assert.ok(count >= 8 && count <= 11, `${count} exchanges in 4 s`);
+});
