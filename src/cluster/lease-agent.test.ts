@@ -99,6 +99,7 @@ test('instances that it knew count, where they are more than are expected', asyn
 /** Each exchange takes `tookMs`. */
 function slowStage(tookMs: number) {
   const clock = createManualClock();
+  const store = { tookMs };
   const sent: (readonly [at: number, ids: readonly string[]])[] = [];
   const states: boolean[] = [];
   const shared = {
@@ -106,13 +107,13 @@ function slowStage(tookMs: number) {
     exchange: (claims: readonly LeaseClaim[]) => {
       sent.push([clock.now(), claims.map(({ id }) => id)]);
       const reply = { members: ['a', 'b'], grants: claims.map(({ wantCapacity }) => granted(wantCapacity)) };
-      return new Promise((resolve) => clock.schedule(tookMs, () => resolve(reply)));
+      return new Promise((resolve) => clock.schedule(store.tookMs, () => resolve(reply)));
     },
   } as unknown as SharedStore;
   const agent = new LeaseAgent({ clock, shared, onGranted: () => {}, onFleet: ({ isLinked }) => void states.push(isLinked) });
   const limit = (id: string): LeasedBucket =>
     new LeasedBucket({ ...requestLimit(60, MINUTE), id }, clock.now(), () => void agent.short(id));
-  return { agent, clock, sent, states, limit };
+  return { agent, clock, store, sent, states, limit };
 }
 
 test('a limit that runs short, or is added, during an exchange is in the next one, which follows at once', async () => {
@@ -152,4 +153,22 @@ test('calls of other members during an exchange keep their interval', async () =
   }
   const count = sent.length - before;
   assert.ok(count >= 8 && count <= 11, `${count} exchanges in 4 s`);
+});
+
+test('a store that takes 2 s for each exchange is reported as lost once, and as back once it is fast', async () => {
+  const { agent, clock, store, sent, states, limit } = slowStage(10);
+  void agent.start();
+  const bucket = limit('one');
+  agent.add(bucket);
+  agent.linked(true);
+  await clock.advanceAsync(5_000);
+  assert.deepEqual(states, [true]);
+  store.tookMs = 2_000;
+  const before = sent.length;
+  await clock.advanceAsync(60_000);
+  assert.ok(sent.length - before > 20, 'it continues to exchange');
+  assert.deepEqual([states, agent.status.isLinked, bucket.capacity], [[true, false], false, 30]);
+  store.tookMs = 10;
+  await clock.advanceAsync(5_000);
+  assert.deepEqual([states, agent.status.isLinked], [[true, false, true], true]);
 });

@@ -241,7 +241,8 @@ export class LeaseAgent {
     // The fair share depends on the number of members.
     if (members.length > this.#members.length && this.#members.length > 0) hasMore = true;
     this.#members = members;
-    this.#isLinked = true;
+    // A store that is slow stays unreachable, although its grants are used.
+    if (tookMs < UNREACHABLE_MS) this.#isLinked = true;
     let hasGrown = false;
     let nextMs = hasMore ? 0 : HEARTBEAT_MS;
     grants.forEach((grant, i) => {
@@ -253,7 +254,7 @@ export class LeaseAgent {
     for (const { dueAt } of this.#leases.values()) nextMs = Math.min(nextMs, dueAt - sentAt);
     this.#settleFirst();
     this.#schedule(Math.max(0, nextMs - tookMs));
-    if (hasChanged) this.#options.onFleet?.(this.status);
+    if (hasChanged && this.#isLinked) this.#options.onFleet?.(this.status);
     if (hasGrown) this.#options.onGranted();
   }
 
