@@ -111,8 +111,7 @@ function slowStage(tookMs: number) {
     },
   } as unknown as SharedStore;
   const agent = new LeaseAgent({ clock, shared, onGranted: () => {}, onFleet: ({ isLinked }) => void states.push(isLinked) });
-  const limit = (id: string): LeasedBucket =>
-    new LeasedBucket({ ...requestLimit(60, MINUTE), id }, clock.now(), () => void agent.short(id));
+  const limit = (id: string): LeasedBucket => new LeasedBucket({ ...requestLimit(60, MINUTE), id }, clock.now(), () => agent.short(id));
   return { agent, clock, store, sent, states, limit };
 }
 

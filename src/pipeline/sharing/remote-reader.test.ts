@@ -4,7 +4,6 @@ import { FlightRecorder } from '../../cluster/flight-recorder.ts';
 import type { FlightPart, FlightStore } from '../../store/flight-store.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { RECORDING_BYTES_MAX, RemoteReader } from './remote-reader.ts';
-import type { ResponseReaderOwner } from './response-reader.ts';
 
 const MEGABYTE = Buffer.alloc(1024 * 1024);
 
@@ -14,7 +13,7 @@ function stage() {
   const store = { append: async (_id: string, parts: readonly FlightPart[]) => void saved.push(...parts) } as unknown as FlightStore;
   const reader = new RemoteReader(clock, new FlightRecorder(clock, store, 'a.1'), { priority: 'normal', remainingMs: 60_000 });
   const gone: unknown[] = [];
-  reader.follow({ onGone: (which: unknown) => void gone.push(which), onDrained: () => {} } as unknown as ResponseReaderOwner);
+  reader.follow({ onGone: (which: unknown) => void gone.push(which), onDrained: () => {} });
   const count = (kind: string): number => saved.filter((part) => part.kind === kind).length;
   return { clock, saved, reader, gone, count };
 }
