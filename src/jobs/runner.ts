@@ -47,6 +47,7 @@ export class JobRunner {
   /** When a job that is being cancelled was first seen. */
   readonly #cancelledAt = new Map<string, Instant>();
   readonly #registration: Registration;
+  #isConcerned: (job: OpenJob) => boolean = () => true;
   readonly #native: NativeBatches;
   readonly #sweeper: Sweeper;
   #timer: Timer | null = null;
@@ -89,6 +90,12 @@ export class JobRunner {
   /** Continues the jobs of earlier processes, once the gateway has started. */
   start(): void {
     this.#timer ??= this.#host.clock.schedule(START_MS, () => this.wake());
+  }
+
+  /** The same for one job: it is ended if it is being cancelled, and no others are run. */
+  endOnly(id: string): void {
+    this.#isConcerned = (job) => job.id === id && job.ending === 'cancelled';
+    this.start();
   }
 
   /** Something has changed: runs a heartbeat at once. */
@@ -138,7 +145,8 @@ export class JobRunner {
     let open: readonly OpenJob[] | null = null;
     try {
       const runner = await this.#registration.register();
-      open = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
+      const all = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
+      open = all.filter(this.#isConcerned);
       this.#hasWarned = false;
     } catch (error) {
       if (!this.#hasWarned && !this.#stopped) this.#host.warn('batches are paused: their state cannot be read or saved', messageOf(error));
