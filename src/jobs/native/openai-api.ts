@@ -14,6 +14,7 @@ const LISTED = 100;
 const FILES_LISTED = 1_000;
 
 export class OpenaiApi implements BatchApi {
+  readonly findsExactly = true;
   readonly #client: ProviderClient;
   /** The path of the base URL: the rest of a call's path is its endpoint. */
   readonly #basePath: string;
@@ -59,9 +60,9 @@ export class OpenaiApi implements BatchApi {
     if (status !== 200 || !Array.isArray(json?.['data'])) return null;
     for (const batch of json['data'] as unknown[]) {
       if (!isRecord(batch) || !isRecord(batch['metadata']) || batch['metadata']['breakwater'] !== id) continue;
-      return { remote: String(batch['id']) };
+      return { remote: String(batch['id']), isGuess: false };
     }
-    return { remote: null };
+    return { remote: null, isGuess: false };
   }
 
   async get(remote: string): Promise<RemoteBatch | null> {
@@ -74,8 +75,9 @@ export class OpenaiApi implements BatchApi {
     return { state, results, message: firstError(errors), expected: status === 'completed' ? totalOf(counts) : null };
   }
 
-  async cancel(remote: string): Promise<void> {
-    await this.#client.call({ method: 'POST', path: `/batches/${remote}/cancel` });
+  async cancel(remote: string): Promise<boolean> {
+    const { status } = await this.#client.call({ method: 'POST', path: `/batches/${remote}/cancel` });
+    return status === 200;
   }
 
   async *results(path: string): AsyncGenerator<RemoteResult> {
