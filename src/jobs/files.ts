@@ -99,12 +99,13 @@ class RunningUpload implements Upload {
   async write(bytes: Uint8Array): Promise<void> {
     const { store, settings } = this.#host;
     const written = await asStoreError(store.appendFile(this.id, this.#pieces++, bytes, settings()));
-    if (!written) throw new BreakwaterError('invalid_request', 'the upload took too long', { status: 408 });
+    if (!written) throw tooSlow();
     this.#bytes += bytes.byteLength;
   }
 
   async finish(details: Omit<FileDetails, 'bytes'>): Promise<StoredFile> {
-    await asStoreError(this.#host.store.finishFile(this.id, { ...details, bytes: this.#bytes }));
+    const isFinished = await asStoreError(this.#host.store.finishFile(this.id, { ...details, bytes: this.#bytes }));
+    if (!isFinished) throw tooSlow();
     const { id, createdAtMs } = this;
     return { id, createdAtMs, client: this.#client, ...details, bytes: this.#bytes, results: null };
   }
@@ -113,6 +114,11 @@ class RunningUpload implements Upload {
     await this.#host.store.abandonFile(this.id).catch(() => {}); // it expires anyway
     this.#onFreed();
   }
+}
+
+/** The file has expired while it was received. */
+function tooSlow(): BreakwaterError {
+  return new BreakwaterError('invalid_request', 'the upload took too long', { status: 408 });
 }
 
 function noSuchFile(id: string): BreakwaterError {

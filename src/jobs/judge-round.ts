@@ -1,6 +1,7 @@
 /** Decides what a round's response means for its item: a result, or another round. */
 import type { Random } from '../core/random.ts';
 import type { ItemResult, JobData } from '../store/jobs/job-store.ts';
+import { onOneLine } from './one-line.ts';
 import type { ItemSink } from './item-sink.ts';
 
 /** The number of rounds that failed while others of the model succeeded, after which the request counts as at fault. */
@@ -75,10 +76,6 @@ interface Answer {
   readonly error: { readonly code: string; readonly message: string };
 }
 
-const LINE_FEED = 0x0a;
-const RETURN = 0x0d;
-const SPACE = 0x20;
-
 function readAnswer(sink: ItemSink): Answer {
   const { body } = sink;
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
@@ -94,13 +91,6 @@ function readAnswer(sink: ItemSink): Answer {
   } catch {
     return { isJson: false, body: Buffer.from(JSON.stringify(text)), usage: undefined, error: { code: '', message: text } };
   }
-}
-
-/** Returns a copy. JSON has line breaks only between tokens, where a space is equivalent. */
-function onOneLine(body: Uint8Array): Uint8Array {
-  const line = new Uint8Array(body);
-  for (const end of [LINE_FEED, RETURN]) for (let at = line.indexOf(end); at >= 0; at = line.indexOf(end, at + 1)) line[at] = SPACE;
-  return line;
 }
 
 function toResult(sink: ItemSink, { body, usage }: Answer, succeeded: boolean): ItemResult {

@@ -205,7 +205,7 @@ export class JobRunner {
     if (ending !== null) await this.#end(job, ending, kind);
     else if (job.succeeded + job.failed < job.total) return;
     const left = ending === null ? 0 : await this.#leftOf(job);
-    if (left > 0) return;
+    if (left > 0 || this.#native.holdsBatches(job.id)) return;
     const changed = await store.changeJob(job.id, ['in_progress', 'cancelling'], {
       state: 'finalizing',
       data: { finalizingAtMs: clock.epochMs() },

@@ -1,7 +1,8 @@
 /** `breakwater batch` as a user runs it. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -117,7 +118,7 @@ test('results of another input, the input itself and files of other kinds are no
     return stderr;
   };
   const hint = 'delete or rename it, or choose another file with --output';
-  assert.equal(await fault('t.jsonl'), `breakwater: t.results.jsonl has the results of t.csv: ${hint}\n`);
+  assert.equal(await fault('t.jsonl', '-o', 't.results.jsonl'), `breakwater: t.results.jsonl has the results of t.csv: ${hint}\n`);
   assert.equal(await fault('own.txt'), `breakwater: own.results.jsonl exists and has no results of a batch: ${hint}\n`);
   assert.equal(await fault('own.txt', '-o', 'own.txt'), `breakwater: own.txt is the input: ${hint}\n`);
   assert.match(await fault('own.txt', '-o', 'none/out.jsonl'), /none\/out\.jsonl: cannot be written .*ENOENT/);
@@ -125,10 +126,70 @@ test('results of another input, the input itself and files of other kinds are no
   assert.equal(await readFile(join(cwd, 'own.txt'), 'utf8'), 'own');
   assert.equal((await run('run', 't.jsonl', '-o', 'other.jsonl')).code, 0);
   assert.deepEqual(await results('other.jsonl'), { 'line-1': 'Answer to jsonl.' });
+  // The usual file is taken, so the results get the full name of the input.
+  const full = await run('run', 't.jsonl');
+  assert.equal(full.code, 0, full.stderr);
+  assert.match(full.stderr, /^t\.results\.jsonl has the results of t\.csv: those of t\.jsonl are written to t\.jsonl\.results\.jsonl$/m);
+  assert.deepEqual(await results('t.jsonl.results.jsonl'), { 'line-1': 'Answer to jsonl.' });
+  assert.deepEqual(await results('t.results.jsonl'), { x: 'Answer to csv.' });
   // Another template of the same file replaces its results.
   assert.equal((await run('run', 't.csv', '-t', 'new {{text}}')).code, 0);
   assert.deepEqual(await results('t.results.jsonl'), { x: 'Answer to new csv.' });
 });
+
+test('results of an unknown batch, and of an input of the same name in another folder, are not replaced', async (t) => {
+  const { run, cwd, provider } = await stage(t, { 'a/t.txt': 'one', 'b/t.txt': 'two' });
+  assert.equal((await run('run', 'a/t.txt', '-o', 'out.jsonl')).code, 0);
+  const other = await run('run', 'b/t.txt', '-o', 'out.jsonl');
+  assert.match(other.stderr, /^breakwater: out\.jsonl has the results of another t\.txt: delete or rename it/);
+  const line = '{"id":"batch_req_abc_0","custom_id":"x"}\n';
+  await writeFile(join(cwd, 'b', 't.results.jsonl'), line);
+  const unknown = await run('run', 'b/t.txt');
+  assert.match(unknown.stderr, /^breakwater: b\/t\.results\.jsonl has the results of batch_abc, which is not in this store: delete or/);
+  assert.equal(await readFile(join(cwd, 'b', 't.results.jsonl'), 'utf8'), line);
+  assert.deepEqual([...provider.calls.keys()], ['one']);
+});
+
+test('`results --output` deletes and replaces no file of failures of another batch', async (t) => {
+  const { run, cwd } = await stage(t, { 'good.txt': 'one', 'bad.txt': 'bad' }, (prompt) =>
+    prompt === 'bad' ? { status: 400 } : undefined,
+  );
+  await run('run', 'good.txt');
+  await run('run', 'bad.txt');
+  const { stdout } = await run('status');
+  const [, good] = /^(batch_\w+) .*good\.txt$/m.exec(stdout)!;
+  const [, bad] = /^(batch_\w+) .*bad\.txt$/m.exec(stdout)!;
+  await writeFile(join(cwd, 'x.errors.jsonl'), 'mine');
+  assert.equal((await run('results', good!, '--output', 'x.jsonl')).code, 0);
+  const refused = await run('results', bad!, '--output', 'x.jsonl');
+  assert.deepEqual([refused.code, existsSync(join(cwd, 'x.jsonl'))], [1, true]);
+  assert.match(refused.stderr, /^breakwater: x\.errors\.jsonl exists and has no results of batch_\w+: delete or rename it/);
+  assert.equal(await readFile(join(cwd, 'x.errors.jsonl'), 'utf8'), 'mine');
+  assert.equal((await run('results', bad!, '--output', 'y.jsonl')).code, 0);
+  assert.equal((await run('results', bad!, '--output', 'y.jsonl')).code, 0);
+});
+
+for (const isTwice of [false, true]) {
+  test(`Ctrl-C ${isTwice ? 'twice ' : ''}while the input is read runs nothing and leaves no prompts`, async (t) => {
+    const { cwd, provider } = await stage(t, {});
+    const temporary = join(cwd, 'tmp');
+    await mkdir(temporary);
+    execFileSync('mkfifo', [join(cwd, 'in.txt')]);
+    const cli = startCli(['batch', 'run', 'in.txt'], { cwd, env: { TMPDIR: temporary } });
+    const input = await open(join(cwd, 'in.txt'), 'w');
+    await input.write('one\n');
+    while (readdirSync(temporary).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    cli.child.kill('SIGINT');
+    await cli.until('stderr', /^stopping before anything is run/m);
+    if (isTwice) cli.child.kill('SIGINT');
+    else await input.write('two\n');
+    while (readdirSync(temporary).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await input.close();
+    assert.equal(await cli.ended, 130, cli.stderr());
+    assert.equal(provider.calls.size, 0);
+    if (!isTwice) assert.match(cli.stderr(), /^stopped: nothing was run$/m);
+  });
+}
 
 test('an input that would send something else than it seems to is refused before anything is sent', async (t) => {
   const cases: readonly (readonly [string, string | Uint8Array, RegExp])[] = [

@@ -30,9 +30,11 @@ const LISTED_MAX = 1_000;
 export class ApiFault extends OperatorError {
   /** The gateway, its store or a proxy before it is unavailable for now. */
   readonly mayPass: boolean;
+  readonly status: number;
 
   constructor(message: string, status: number) {
     super([message]);
+    this.status = status;
     this.mayPass = status === 429 || status >= 500;
   }
 }
@@ -58,6 +60,10 @@ export class BatchApi {
     form.append('purpose', 'batch');
     form.append('file', file, name);
     return ((await this.#json('/files', { method: 'POST', body: form })) as { id: string }).id;
+  }
+
+  async deleteFile(id: string): Promise<void> {
+    await this.#json(`/files/${encodeURIComponent(id)}`, { method: 'DELETE' });
   }
 
   create(fileId: string, endpoint: string, window: string, metadata: Readonly<Record<string, string>>): Promise<BatchObject> {

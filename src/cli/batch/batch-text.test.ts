@@ -20,6 +20,12 @@ test('a CSV file is parsed as RFC 4180 specifies, however it is split into chunk
   }
 });
 
+test('quotes within an unquoted CSV field are part of it', () => {
+  const reader = new CsvReader();
+  const rows = [...reader.read('6" pipe,say "hi"\n"a"b"c,""\n'), ...reader.end()];
+  assert.deepEqual(rows, [['6" pipe', 'say "hi"'], ['ab"c', '']]); // prettier-ignore
+});
+
 const counts = (completed: number, failed = 0, status = 'in_progress') => ({ status, total: 100, completed, failed });
 
 test('the remaining time follows the recent rate', () => {

@@ -25,7 +25,7 @@ export class CsvReader {
       if (character === '"' && this.#field === '') this.#isQuoted = true;
       else if (character === this.#delimiter) this.#endField();
       else if (character === '\n') yield* this.#endRow();
-      else if (character !== '\r' && character !== '"') this.#field += character;
+      else if (character !== '\r') this.#field += character;
     }
   }
 

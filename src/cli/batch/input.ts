@@ -77,7 +77,8 @@ async function* readTable(path: string, delimiter: string, writer: LineWriter): 
         continue;
       }
       const fields = withoutEmptyEnd(row, columns.length);
-      if (++n > 0 && fields.length !== columns.length)
+      n++;
+      if (fields.length !== columns.length)
         throw new OperatorError([
           `${path}: row ${n} has ${fields.length} fields, the header ${columns.length}; a field with ${delimiter === ',' ? 'a comma' : 'a tab'} must be quoted`,
         ]);

@@ -1,28 +1,51 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BatchApi, BatchObject } from './api.ts';
-import type { OutputFiles } from './output.ts';
+import { OperatorError } from '../fail.ts';
+import { batchIn, type OutputFiles } from './output.ts';
 
-/** Writes the results and returns the files written. Existing files are replaced once the new ones are complete. */
-export async function saveResults(api: BatchApi, batch: BatchObject, { output, errors }: OutputFiles): Promise<string[]> {
+/**
+ * Writes the results and returns the files written. Existing files are replaced once the new ones are complete. `isOwn`: the files have
+ * nothing but results of the same input, so that one without new results is deleted.
+ */
+export async function saveResults(
+  api: BatchApi,
+  batch: BatchObject,
+  { output, errors }: OutputFiles,
+  isOwn: boolean = false,
+): Promise<string[]> {
+  if (!isOwn && batch.error_file_id !== null) await assertOf(batch, errors);
   const written: string[] = [];
   for (const [id, path] of [
     [batch.output_file_id, output],
     [batch.error_file_id, errors],
   ] as const) {
     if (id === null) {
-      await rm(path, { force: true });
+      if (isOwn) await rm(path, { force: true });
       continue;
     }
     const part = `${path}.part`;
-    await pipeline(Readable.fromWeb((await api.content(id)) as never), createWriteStream(part));
-    await rename(part, path);
+    const content = await api.content(id);
+    try {
+      await pipeline(Readable.fromWeb(content as never), createWriteStream(part));
+      await rename(part, path);
+    } catch (error) {
+      await rm(part, { force: true });
+      throw error;
+    }
     written.push(path);
   }
   return written;
+}
+
+/** The name of the file of failed requests is not the user's own, so it replaces only results of the same batch. */
+async function assertOf({ id }: BatchObject, errors: string): Promise<void> {
+  const info = await stat(errors).catch(() => null);
+  if (info === null || info.size === 0 || (await batchIn(errors)) === id) return;
+  throw new OperatorError([`${errors} exists and has no results of ${id}: delete or rename it, or choose another file with --output`]);
 }
 
 /** The first line of a file of failed requests. Null if it is unknown. */

@@ -1,7 +1,7 @@
 /** `breakwater batch run`: runs a file of requests as a batch, or resumes an earlier run. */
 import { createHash } from 'node:crypto';
-import { createWriteStream, openAsBlob } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { createWriteStream, mkdtempSync, openAsBlob, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { openAccess, type Access } from './access.ts';
 import { ApiFault, countsOf, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import { Display } from './display.ts';
 import { readInput } from './input.ts';
-import { assertWritable, outputFiles, type OutputFiles } from './output.ts';
+import { inputData, outputFiles, type OutputFiles } from './output.ts';
 import { costText, Progress } from './progress.ts';
 import { firstFailure, saveResults } from './results.ts';
 
@@ -30,26 +30,48 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   const access = await openAccess(flags, 'all');
   const { api } = access;
   const show = new Display(flags.json === true);
-  let isStopped = false;
+  const stop = new Stop();
   let batch: BatchObject | null = null;
   const onSignal = (): void => {
-    if (isStopped) process.exit(130);
-    isStopped = true;
+    if (stop.isAsked) stop.exit();
+    stop.isAsked = true;
+    if (stop.isPreparing) show.say('stopping before anything is run; Ctrl-C again stops at once');
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   try {
-    await assertWritable(api, file, outputFiles(file, flags.output));
-    const started = await startOrFind(access, file, flags, show);
-    show.note({ type: 'started', id: started.batch.id, resumed: started.isResumed }, startText(started, access));
-    batch = await follow(api, started.batch, show, () => isStopped);
-    if (hasEnded(batch)) await end(api, batch, file, flags, show);
+    const { output, reason } = await outputFiles(api, file, flags.output);
+    if (reason !== undefined) show.say(`${reason}: those of ${basename(file)} are written to ${output}`);
+    const started = await startOrFind(access, file, flags, show, stop);
+    if (started !== null) {
+      show.note({ type: 'started', id: started.batch.id, resumed: started.isResumed }, startText(started, access));
+      batch = await follow(api, started.batch, show, () => stop.isAsked);
+    }
+    if (batch === null) show.say('stopped: nothing was run');
+    else if (hasEnded(batch)) await end(api, batch, file, flags, show);
     else if (!access.isRemote) show.say('stopping after the running requests; Ctrl-C again stops at once');
   } finally {
     await access.close();
   }
   if (batch !== null && !hasEnded(batch)) show.note({ type: 'stopped', id: batch.id }, stopText(batch, access, file));
-  if (isStopped) process.exit(130);
+  if (stop.isAsked) process.exit(STOPPED);
   process.exit();
+}
+
+/** The exit code after SIGINT. */
+const STOPPED = 130;
+
+/** A stop that the user asks for. */
+class Stop {
+  isAsked = false;
+  /** Nothing has been started yet. */
+  isPreparing = true;
+  /** Holds prompts during the preparation. */
+  folder: string | null = null;
+
+  exit(): never {
+    if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });
+    process.exit(STOPPED);
+  }
 }
 
 interface Started {
@@ -57,17 +79,29 @@ interface Started {
   readonly isResumed: boolean;
 }
 
-async function startOrFind({ api }: Access, file: string, flags: RunFlags, show: Display): Promise<Started> {
-  const folder = await mkdtemp(join(tmpdir(), 'breakwater-batch-'));
+/** Null if the user stops it before the batch is created. */
+async function startOrFind({ api }: Access, file: string, flags: RunFlags, show: Display, stop: Stop): Promise<Started | null> {
+  const folder = mkdtempSync(join(tmpdir(), 'breakwater-batch-'));
+  stop.folder = folder;
   try {
     const path = join(folder, 'requests.jsonl');
-    const { source, endpoint } = await writeRequests(file, path, flags, await modelOf(api, flags), show);
-    const before = flags.again === true ? null : await findBefore(api, source);
+    const written = await writeRequests(file, path, flags, await modelOf(api, flags), show, stop);
+    if (written === null) return null;
+    const before = flags.again === true ? null : await findBefore(api, written.source);
     if (before !== null) return { batch: before, isResumed: true };
+    if (stop.isAsked) return null;
     const id = await api.upload(await openAsBlob(path), `${basename(file)}.jsonl`);
-    return { batch: await api.create(id, endpoint, flags.window, { [SOURCE]: source, file: basename(file) }), isResumed: false };
+    if (stop.isAsked) {
+      await api.deleteFile(id);
+      return null;
+    }
+    const data = { [SOURCE]: written.source, ...inputData(file) };
+    stop.isPreparing = false;
+    return { batch: await api.create(id, written.endpoint, flags.window, data), isResumed: false };
   } finally {
+    stop.isPreparing = false;
     await rm(folder, { recursive: true, force: true });
+    stop.folder = null;
   }
 }
 
@@ -78,14 +112,15 @@ async function modelOf(api: BatchApi, { model }: RunFlags): Promise<string | nul
   return names.length === 1 ? names[0]! : null;
 }
 
-/** Writes the input as a batch file and returns the hash of its content. */
+/** Writes the input as a batch file and returns the hash of its content. Null if the user stops it. */
 async function writeRequests(
   file: string,
   path: string,
   flags: RunFlags,
   model: string | null,
   show: Display,
-): Promise<{ source: string; endpoint: string }> {
+  stop: Stop,
+): Promise<{ source: string; endpoint: string } | null> {
   const maxTokens = flags.maxTokens === undefined ? null : Number(flags.maxTokens);
   if (maxTokens !== null && !(Number.isInteger(maxTokens) && maxTokens > 0))
     throw new OperatorError([`--max-tokens: must be a whole number above 0`]);
@@ -100,6 +135,7 @@ async function writeRequests(
   let endpoint: string | null = null;
   let count = 0;
   for await (const line of readInput(file, options)) {
+    if (stop.isAsked) break;
     endpoint ??= line.endpoint;
     if (line.endpoint !== endpoint)
       throw new OperatorError([
@@ -111,6 +147,7 @@ async function writeRequests(
   }
   output.end();
   await once(output, 'close');
+  if (stop.isAsked) return null;
   if (endpoint === null) throw new OperatorError([`${file} contains no requests`]);
   return { source: hash.digest('hex'), endpoint };
 }
@@ -165,8 +202,7 @@ function stopText({ id }: BatchObject, { isRemote }: Access, file: string): stri
 async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFlags, show: Display): Promise<void> {
   const { id, status, request_counts: counts } = batch;
   if (status === 'failed') return refused(batch, file, show);
-  const target = outputFiles(file, flags.output);
-  const files = await writeFiles(api, batch, file, target);
+  const { files, target } = await writeFiles(api, batch, file, flags.output);
   const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costNote(batch)}`;
   const failure = files.includes(target.errors) ? await firstFailure(target.errors) : null;
   if (failure !== null) show.note({ type: 'failure', ...failure }, `the first failure, ${failure.customId}: ${failure.message}`);
@@ -187,10 +223,15 @@ function refused({ id, status, request_counts: counts, errors }: BatchObject, fi
   process.exitCode = 1;
 }
 
-async function writeFiles(api: BatchApi, batch: BatchObject, file: string, target: OutputFiles): Promise<string[]> {
+async function writeFiles(
+  api: BatchApi,
+  batch: BatchObject,
+  file: string,
+  output: string | undefined,
+): Promise<{ readonly files: string[]; readonly target: OutputFiles }> {
   try {
-    await assertWritable(api, file, target); // they may have been written meanwhile
-    return await saveResults(api, batch, target);
+    const target = await outputFiles(api, file, output); // others may have been written meanwhile
+    return { files: await saveResults(api, batch, target, true), target };
   } catch (error) {
     const fault = error instanceof OperatorError ? error.lines : [`the results cannot be written: ${messageOf(error)}`];
     throw new OperatorError([...fault, `the results are kept: breakwater batch results ${batch.id} --output FILE writes them`]);

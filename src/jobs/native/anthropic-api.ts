@@ -4,6 +4,7 @@ import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
+import type { KnownRemotes } from './native-shared.ts';
 import type { ProviderClient } from './provider-client.ts';
 import { ResultMembers } from './result-members.ts';
 
@@ -14,6 +15,7 @@ const CLOCKS_MS = 60_000;
 const JSON_TYPE = 'application/json';
 
 export class AnthropicApi implements BatchApi {
+  readonly findsExactly = false;
   readonly #client: ProviderClient;
 
   constructor(client: ProviderClient) {
@@ -46,17 +48,17 @@ export class AnthropicApi implements BatchApi {
     return remote;
   }
 
-  /** Its batches carry no metadata: one of the same size that was created since then is assumed to be it. Results of another batch are ignored. */
-  async find({ items, createdAtMs }: NativeRecord): Promise<FoundBatch | null> {
+  /** Its batches carry no metadata: an unknown one of the same size that was created since then may be it. Its results show whether it is. */
+  async find({ items, createdAtMs }: NativeRecord, known: KnownRemotes): Promise<FoundBatch | null> {
     const { status, json } = await this.#client.call({ method: 'GET', path: `/messages/batches?limit=${LISTED}` });
     if (status !== 200 || !Array.isArray(json?.['data'])) return null;
     const like = (json['data'] as unknown[]).filter((batch) => {
-      if (!isRecord(batch) || !isRecord(batch['request_counts'])) return false;
+      if (!isRecord(batch) || !isRecord(batch['request_counts']) || known.has(String(batch['id']))) return false;
       const total = Object.values(batch['request_counts']).reduce((sum: number, count) => sum + Number(count), 0);
       return total === items && Date.parse(String(batch['created_at'])) >= createdAtMs - CLOCKS_MS;
     });
-    if (like.length === 0) return { remote: null };
-    return like.length === 1 ? { remote: String((like[0] as { id?: unknown }).id) } : null;
+    if (like.length === 0) return { remote: null, isGuess: true };
+    return like.length === 1 ? { remote: String((like[0] as { id?: unknown }).id), isGuess: true } : null;
   }
 
   async get(remote: string): Promise<RemoteBatch | null> {
@@ -75,8 +77,9 @@ export class AnthropicApi implements BatchApi {
     };
   }
 
-  async cancel(remote: string): Promise<void> {
-    await this.#client.call({ method: 'POST', path: `/messages/batches/${remote}/cancel` });
+  async cancel(remote: string): Promise<boolean> {
+    const { status } = await this.#client.call({ method: 'POST', path: `/messages/batches/${remote}/cancel` });
+    return status === 200;
   }
 
   async *results(path: string): AsyncGenerator<RemoteResult> {

@@ -1,6 +1,8 @@
 /** The interface to the batch APIs of providers. */
+import { isRecord } from '../../core/json.ts';
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import type { NativeRecord } from './native-host.ts';
+import type { KnownRemotes } from './native-shared.ts';
 import type { ProviderReply } from './provider-client.ts';
 
 /** A batch as its provider describes it. */
@@ -41,16 +43,18 @@ export class ProviderRefusal extends Error {
     return status === 0 || status === 408 || status === 429 || status >= 500;
   }
 
-  /** The call may have taken effect. */
+  /** The call may have taken effect: an error response of the provider itself says that it has not. */
   get isAmbiguous(): boolean {
-    const { status } = this.reply;
-    return status === 0 || status >= 500;
+    const { status, json } = this.reply;
+    return status === 0 || status === 200 || status === 504 || (status >= 500 && !isRecord(json?.['error']));
   }
 }
 
-/** `remote`: the provider's id of the batch; null if there is none. */
 export interface FoundBatch {
+  /** The provider's id of the batch; null if there is none. */
   readonly remote: string | null;
+  /** It only resembles the record, and may belong to something else. */
+  readonly isGuess: boolean;
 }
 
 export interface BatchApi {
@@ -63,11 +67,14 @@ export interface BatchApi {
     record: NativeRecord,
     request: { readonly path: string; readonly headers: readonly string[]; readonly parts: readonly Uint8Array[] },
   ): Promise<string>;
-  /** Searches for a batch created for the record. Null if that is unknown. */
-  find(record: NativeRecord): Promise<FoundBatch | null>;
+  /** Whether `find` returns no batch that belongs to something else. */
+  readonly findsExactly: boolean;
+  /** Searches for a batch created for the record, and for none of the known ones. Null if that is unknown. */
+  find(record: NativeRecord, known: KnownRemotes): Promise<FoundBatch | null>;
   /** Null if there is no such batch. Throws `ProviderRefusal`. */
   get(remote: string): Promise<RemoteBatch | null>;
-  cancel(remote: string): Promise<void>;
+  /** Whether the cancellation was accepted. */
+  cancel(remote: string): Promise<boolean>;
   /** Throws if the file is incomplete. */
   results(path: string): AsyncGenerator<RemoteResult>;
   /** Deletes the files of a batch that has ended or was not created. */

@@ -4,9 +4,10 @@ import type { LeasedItem, TakeBack } from '../../store/jobs/job-store.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { createSeededRandom } from '../../testing/seeded-random.ts';
 import type { JobHost } from '../host.ts';
-import type { BatchApi, FoundBatch, RemoteBatch, RemoteResult } from './batch-api.ts';
+import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import { NativeBatch, type BatchOwner } from './native-batch.ts';
 import type { NativeRecord, NativeTarget } from './native-host.ts';
+import { KnownRemotes } from './native-shared.ts';
 
 const ENDED: RemoteBatch = { state: 'ended', results: ['/files/out'], message: '', expected: 2 };
 
@@ -15,7 +16,7 @@ function resultOf(n: number): RemoteResult {
 }
 
 /** A batch of two items. `downloads`: what each download of its results returns; an Error ends it. */
-function stage(downloads: readonly (RemoteResult | Error)[][], find: () => FoundBatch | null = () => null) {
+function stage(downloads: readonly (RemoteResult | Error)[][], find: () => FoundBatch | null = () => null, more: Partial<BatchApi> = {}) {
   const clock = createManualClock();
   const stopping = new AbortController();
   const log: string[] = [];
@@ -34,6 +35,7 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
       await Promise.resolve();
     },
     cleanUp: async () => void log.push('files deleted'),
+    ...more,
   } as unknown as BatchApi;
   const host = {
     clock,
@@ -49,14 +51,15 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
       },
     },
   } as unknown as JobHost;
-  const owner: BatchOwner = {
+  const owner = {
     runner: 1,
     stopping: stopping.signal,
     closing: new AbortController().signal,
     ending: new AbortController().signal,
-    endsBecause: null,
+    endsBecause: null as BatchOwner['endsBecause'],
+    remotes: new KnownRemotes(10),
     save: async () => {},
-    run: (_, { n }) => new Promise((resolve) => runs.push(() => resolve(void log.push(`ran ${n}`)))),
+    run: (_: string, { n }: LeasedItem) => new Promise<void>((resolve) => runs.push(() => resolve(void log.push(`ran ${n}`)))),
   };
   const record: NativeRecord = {
     id: 'nb_1',
@@ -71,7 +74,7 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
     remote: 'batch_1',
   };
   const batch = new NativeBatch(host, 'job_1', owner, record, { target: {} } as NativeTarget, api);
-  return { batch, record, clock, log, runs, stopping };
+  return { batch, record, clock, log, runs, stopping, owner };
 }
 
 test('results of an incomplete download that are being processed are waited for before the next one', async () => {
@@ -93,7 +96,7 @@ test('results of an incomplete download that are being processed are waited for 
 
 test('a batch that was never created returns its items without a round, whatever was uploaded', async () => {
   for (const stageBefore of ['uploading', 'creating'] as const) {
-    const { batch, record, log } = stage([], () => ({ remote: null }));
+    const { batch, record, log } = stage([], () => ({ remote: null, isGuess: false }));
     Object.assign(record, { stage: stageBefore, remote: null });
     assert.equal(await batch.resume(), false);
     assert.deepEqual(log, ['queued 0,1', 'files deleted'], stageBefore);
@@ -109,4 +112,97 @@ test('a search that a stop interrupts decides nothing', async () => {
   assert.equal(await resumed, true);
   await batch.run();
   assert.deepEqual([log, record.stage], [[], 'creating']);
+});
+
+const RUNNING: RemoteBatch = { state: 'running', results: [], message: '', expected: null };
+
+test('a cancellation is repeated at each poll until the provider accepts it', async () => {
+  let cancels = 0;
+  const polled = { get: async () => RUNNING, cancel: async () => ++cancels === 3 };
+  const { batch, clock, owner, stopping } = stage([], undefined, polled);
+  owner.endsBecause = 'cancelled';
+  const running = batch.run();
+  await clock.advanceAsync(0);
+  assert.equal(cancels, 1);
+  await clock.advanceAsync(120_000);
+  assert.equal(cancels, 3);
+  stopping.abort();
+  await running;
+});
+
+test('a batch found only by resemblance is not cancelled, and its items are marked if the results are not theirs', async () => {
+  const results = [{ ...resultOf(0), customId: 'other-0' }, { ...resultOf(1), customId: 'other-1' }]; // prettier-ignore
+  const cancelled: string[] = [];
+  const guess = { remote: 'batch_7', isGuess: true };
+  const cancel = async (remote: string) => cancelled.push(remote) > 0;
+  const ended = stage([results], () => guess, { cancel });
+  Object.assign(ended.record, { stage: 'creating', remote: null });
+  assert.equal(await ended.batch.resume(), true);
+  await ended.batch.run();
+  assert.deepEqual(ended.log, ['queued 0,1, a round, repeated', 'files deleted']);
+
+  const late = stage([], () => guess, { cancel, get: async () => RUNNING });
+  Object.assign(late.record, { stage: 'creating', remote: null });
+  await late.batch.resume();
+  late.owner.endsBecause = 'cancelled';
+  const running = late.batch.run();
+  await late.clock.advanceAsync(120_000);
+  await running;
+  await late.batch.abandon();
+  assert.deepEqual([late.log[0], cancelled], ['queued 0,1, a round, repeated', []]);
+});
+
+test('a creation that the provider refuses with an error of its own takes no batch that resembles it', async () => {
+  const busy = {
+    status: 529,
+    json: { type: 'error', error: { message: 'Overloaded' } },
+    message: 'status 529: Overloaded',
+    retryAfterMs: null,
+  };
+  const cut = { status: 0, json: null, message: 'ECONNRESET', retryAfterMs: null };
+  const page = { status: 502, json: null, message: 'status 502', retryAfterMs: null };
+  for (const { reply, remote, finds } of [
+    { reply: busy, remote: 'batch_new', finds: 0 },
+    { reply: cut, remote: 'batch_7', finds: 1 },
+    { reply: page, remote: 'batch_7', finds: 1 },
+  ]) {
+    let [creations, searches] = [0, 0];
+    const create = async (): Promise<string> => {
+      if (++creations === 1) throw new ProviderRefusal('the creation of the batch failed', reply);
+      return 'batch_new';
+    };
+    const find = (): FoundBatch => ({ remote: 'batch_7', isGuess: ++searches > 0 });
+    const { batch, record, clock, owner } = stage([], find, { upload: async () => null, create, findsExactly: false });
+    Object.assign(record, { stage: 'uploading', remote: null });
+    const submitted = batch.submit({ path: '', headers: [], parts: [] });
+    await clock.advanceAsync(10_000);
+    assert.deepEqual([await submitted, record.remote, searches, owner.remotes.has(remote)], [true, remote, finds, true]);
+  }
+});
+
+test('a batch ends once its files are deleted, or after ten seconds', async () => {
+  let deleted = (): void => {};
+  const cleanUp = () => new Promise<void>((resolve) => (deleted = resolve));
+  for (const isDeleted of [true, false]) {
+    const { batch, clock, runs } = stage([[resultOf(0), resultOf(1)]], undefined, { cleanUp });
+    let isOver = false;
+    const running = batch.run().then(() => (isOver = true));
+    await clock.advanceAsync(0);
+    for (const end of runs.splice(0)) end();
+    await clock.advanceAsync(5_000);
+    assert.equal(isOver, false);
+    if (isDeleted) deleted();
+    await clock.advanceAsync(isDeleted ? 0 : 5_000);
+    await running;
+    assert.equal(clock.pendingTimers, 0);
+  }
+});
+
+test('the batch of a deleted job is cancelled until that is accepted, and its files are deleted', async () => {
+  let cancels = 0;
+  const { batch, clock, log } = stage([], undefined, { get: async () => RUNNING, cancel: async () => ++cancels === 2 });
+  const abandoned = batch.abandon();
+  await clock.advanceAsync(60_000);
+  await abandoned;
+  assert.deepEqual([cancels, log], [2, ['files deleted']]);
 });

@@ -18,6 +18,7 @@ import { saved, sleep } from '../saved.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import { endHandover } from './end-handover.ts';
 import { HeldElsewhere, type NativeRecord, type NativeTarget } from './native-host.ts';
+import type { KnownRemotes } from './native-shared.ts';
 import { storedTransport } from './stored-transport.ts';
 
 /** Between two polls of a batch, by their number, in milliseconds. */
@@ -27,6 +28,10 @@ const SUBMIT_MAX_MS = 30 * 60_000;
 /** How long a cancelled batch may take to end, in milliseconds: of a cancelled job, and of an expired one. */
 const CANCEL_MAX_MS = 10 * 60_000;
 const EXPIRED_MAX_MS = 60_000;
+/** How often a batch of a deleted job is cancelled, until that is accepted. */
+const CANCELS_MAX = 5;
+/** How long the deletion of the provider's files is waited for, in milliseconds. */
+const CLEAN_UP_MAX_MS = 10_000;
 /** Downloads of results that are incomplete, before the rest counts as lost. */
 const DOWNLOADS_MAX = 5;
 /** Results processed at the same time. */
@@ -44,6 +49,8 @@ export interface BatchOwner {
   readonly ending: AbortSignal;
   /** Why the job is ending; null: it is not. */
   readonly endsBecause: 'expired' | 'cancelled' | null;
+  /** Batches at providers that belong to any record. */
+  readonly remotes: KnownRemotes;
   /** Saves the records of the job. Throws `HeldElsewhere`. */
   save(): Promise<void>;
   /** Runs an item to the end of its round. */
@@ -88,7 +95,7 @@ export class NativeBatch {
       this.record.file = await this.#insisting(() => this.#api.upload(this.record, input.parts));
       this.record.stage = 'creating';
       await this.#owner.save();
-      this.record.remote = await this.#insisting(() => this.#create(input));
+      await this.#insisting(() => this.#create(input));
       this.record.stage = 'running';
       await this.#owner.save();
       return true;
@@ -110,7 +117,7 @@ export class NativeBatch {
       const found = await this.#find();
       if (found === null && this.#owner.stopping.aborted) return true; // the next process continues
       if (found === null) return this.#end(MAYBE_PROCESSED(note));
-      record.remote = found.remote;
+      this.#adopt(found);
     }
     if (record.remote === null) return this.#end(NOT_SENT(note));
     record.stage = 'running';
@@ -122,11 +129,13 @@ export class NativeBatch {
   async run(): Promise<void> {
     const { clock } = this.#host;
     let giveUpAtMs = Infinity;
+    let isCancelled = false;
     for (let polls = 0; !this.#owner.stopping.aborted; polls++) {
-      const isEnding = this.#owner.endsBecause !== null;
-      if (giveUpAtMs === Infinity && (isEnding || clock.epochMs() >= this.record.takeBackAtMs)) {
-        await this.#api.cancel(this.record.remote!);
-        giveUpAtMs = clock.epochMs() + (this.#owner.endsBecause === 'expired' ? EXPIRED_MAX_MS : CANCEL_MAX_MS);
+      const isEnding = this.#owner.endsBecause !== null || clock.epochMs() >= this.record.takeBackAtMs;
+      if (isEnding && !isCancelled) isCancelled = await this.#cancel();
+      if (isEnding && giveUpAtMs === Infinity) {
+        const isShort = this.#owner.endsBecause === 'expired' || this.record.isGuess === true;
+        giveUpAtMs = clock.epochMs() + (isShort ? EXPIRED_MAX_MS : CANCEL_MAX_MS);
         polls = 0;
       }
       const end = await this.#poll(giveUpAtMs < Infinity);
@@ -139,9 +148,36 @@ export class NativeBatch {
     }
   }
 
-  /** Its job was deleted. */
+  /** Its job was deleted: cancels it and deletes its files. */
   async abandon(): Promise<void> {
-    if (this.record.remote !== null) await this.#api.cancel(this.record.remote);
+    const { record } = this;
+    if (record.stage === 'creating' && this.#api.findsExactly) this.#adopt(await this.#api.find(record, this.#owner.remotes));
+    for (let tries = 1; record.remote !== null && !(await this.#cancel()); tries++) {
+      const remote = await this.#api.get(record.remote).catch(() => undefined);
+      const hasEnded = remote !== undefined && remote?.state !== 'running';
+      if (hasEnded || tries === CANCELS_MAX || this.#owner.closing.aborted) break;
+      await sleep(this.#host, 1_000 * 2 ** tries, this.#owner.closing);
+    }
+    await this.discard();
+  }
+
+  /** Deletes its files: none of its items is left. */
+  async discard(): Promise<void> {
+    const { remote } = this.record;
+    if (remote !== null) this.#results = (await this.#api.get(remote).catch(() => null))?.results ?? [];
+    await this.#cleanUp();
+  }
+
+  /** Whether nothing is left to cancel. */
+  #cancel(): Promise<boolean> {
+    const { remote, isGuess } = this.record;
+    return remote === null || isGuess === true ? Promise.resolve(true) : this.#api.cancel(remote);
+  }
+
+  #adopt(found: FoundBatch | null): void {
+    this.record.remote = found?.remote ?? null;
+    if (found?.isGuess === true && found.remote !== null) this.record.isGuess = true;
+    if (this.record.remote !== null) this.#owner.remotes.add(this.record.remote);
   }
 
   #pause(polls: number, giveUpAtMs: number): Promise<void> {
@@ -187,6 +223,9 @@ export class NativeBatch {
         isWhole = false;
       }
       if (this.#owner.stopping.aborted) return null;
+      const prefix = `${this.record.id}-`;
+      if (isWhole && this.record.isGuess === true && ![...seen].some((id) => id.startsWith(prefix)))
+        return MAYBE_PROCESSED('the reply to the creation of the batch was lost');
       if (isWhole)
         return NOT_PROCESSED(
           isCancelled ? 'the provider did not process the request in time' : 'the batch of the provider ended without the request',
@@ -233,25 +272,36 @@ export class NativeBatch {
   /** Ends it. Returns false, for callers that return it. */
   async #end(end: End): Promise<false> {
     await endHandover(this.#host, this.#owner.closing, { job: this.#job, batch: this.record.id, ...end });
-    void this.#api.cleanUp(this.record, this.#results);
+    await this.#cleanUp();
     return false;
   }
 
+  /** Deletes the provider's files, which hold prompts and responses, while the record is still saved. */
+  async #cleanUp(): Promise<void> {
+    const done = new AbortController();
+    const signal = AbortSignal.any([done.signal, this.#owner.closing]);
+    // Of another batch, the results are not deleted.
+    const cleanUp = this.#api.cleanUp(this.record, this.record.isGuess === true ? [] : this.#results);
+    await Promise.race([cleanUp, sleep(this.#host, CLEAN_UP_MAX_MS, signal)]);
+    done.abort();
+  }
+
   /** After a lost reply, the batch is searched for before it is created again. */
-  async #create(input: BatchInput): Promise<string> {
+  async #create(input: BatchInput): Promise<void> {
     try {
-      return await this.#api.create(this.record, input);
+      this.#adopt({ remote: await this.#api.create(this.record, input), isGuess: false });
     } catch (error) {
-      if (!(error instanceof ProviderRefusal) || !error.isAmbiguous) throw error;
+      if (!(error instanceof ProviderRefusal)) throw error;
+      if (!error.isAmbiguous && !(this.#api.findsExactly && error.reply.status >= 500)) throw error;
       const found = await this.#find();
-      if (found !== null && found.remote !== null) return found.remote;
-      throw error;
+      if (found === null || found.remote === null) throw error;
+      this.#adopt(found);
     }
   }
 
   async #find(): Promise<FoundBatch | null> {
     for (let tries = 1; ; tries++) {
-      const found = await this.#api.find(this.record);
+      const found = await this.#api.find(this.record, this.#owner.remotes);
       if (found !== null || tries === DOWNLOADS_MAX || this.#owner.stopping.aborted) return found;
       await sleep(this.#host, 1_000 * 2 ** tries, this.#owner.stopping);
     }

@@ -3,12 +3,13 @@ import type { OpenJob } from '../../store/jobs/job-store.ts';
 import type { JobHost } from '../host.ts';
 import type { JobKind } from '../kinds.ts';
 import { nativeData } from './native-host.ts';
-import { NativeJob, WINDOW_MIN_MS, type NativeRunner } from './native-job.ts';
+import { NativeJob, WINDOW_MIN_MS } from './native-job.ts';
+import { NativeShared, type NativeRunner, type NativeScope } from './native-shared.ts';
 
 export class NativeBatches {
   readonly #host: JobHost;
   readonly #runner: NativeRunner;
-  readonly #signals: { stopping: AbortSignal; closing: AbortSignal };
+  readonly #scope: NativeScope;
   readonly #jobs = new Map<string, NativeJob>(); // as many as there are open jobs
   readonly #abandoned = new Set<Promise<void>>();
 
@@ -16,7 +17,7 @@ export class NativeBatches {
   constructor(host: JobHost, runner: NativeRunner, signals: { stopping: AbortSignal; closing: AbortSignal }) {
     this.#host = host;
     this.#runner = runner;
-    this.#signals = signals;
+    this.#scope = { ...signals, shared: new NativeShared() };
   }
 
   /** Takes the latest state of a job in progress. */
@@ -24,7 +25,7 @@ export class NativeBatches {
     let native = this.#jobs.get(job.id);
     if (native === undefined || native.isLost) {
       if (kind.mayBeHandedOver !== true || !this.#concerns(job)) return;
-      native = new NativeJob(this.#host, this.#runner, kind, job, this.#signals);
+      native = new NativeJob(this.#host, this.#runner, kind, job, this.#scope);
       this.#jobs.set(job.id, native);
     }
     native.look(job);
@@ -38,6 +39,11 @@ export class NativeBatches {
   /** True while items of the job are handed over, or results are read. */
   isBusy(job: string): boolean {
     return this.#jobs.get(job)?.isBusy ?? false;
+  }
+
+  /** True while files of the job may be left at providers. */
+  holdsBatches(job: string): boolean {
+    return this.#jobs.get(job)?.holdsBatches ?? false;
   }
 
   /** Cancels the batches of jobs that are no longer open. */

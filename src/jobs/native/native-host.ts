@@ -1,5 +1,5 @@
 /** Batches at providers: what the jobs need from the gateway, and the saved state of each batch. */
-import type { Job } from '../../store/jobs/job-store.ts';
+import { FINAL_STATES, type Job } from '../../store/jobs/job-store.ts';
 import type { RouteTarget } from '../../pipeline/route/route.ts';
 import type { Transport } from '../../transport/transport.ts';
 
@@ -48,6 +48,8 @@ export interface NativeRecord extends NativeOwner {
   /** The provider's ids of the input file and of the batch. */
   file: string | null;
   remote: string | null;
+  /** `remote` only resembles this batch: it is never cancelled. */
+  isGuess?: boolean;
 }
 
 /** In the data of a job, under `native`. */
@@ -55,6 +57,8 @@ export interface NativeData {
   readonly batches: readonly NativeRecord[];
   /** Models without items left to hand over. */
   readonly planned: readonly string[];
+  /** The provider's ids of the last batches that have ended. */
+  readonly former?: readonly string[];
 }
 
 /** The claim was lost: another process continues the batches of the job. */
@@ -69,7 +73,9 @@ export function nativeData({ data }: Pick<Job, 'data'>): NativeData {
 }
 
 /** For the batch object of an API: how many of its items are at providers. Undefined: none. */
-export function handedOver(job: Pick<Job, 'data'>): { readonly handed_over: number } | undefined {
+export function handedOver(job: Pick<Job, 'data' | 'state'>): { readonly handed_over: number } | undefined {
   const { batches } = nativeData(job);
-  return batches.length === 0 ? undefined : { handed_over: batches.reduce((sum, { items }) => sum + items, 0) };
+  return batches.length === 0 || FINAL_STATES.includes(job.state)
+    ? undefined
+    : { handed_over: batches.reduce((sum, { items }) => sum + items, 0) };
 }

@@ -7,6 +7,7 @@ import { DIALECTS } from '../../wire/dialects.ts';
 import type { JobHost } from '../host.ts';
 import type { JobKind } from '../kinds.ts';
 import { NativeJob } from './native-job.ts';
+import { NativeShared } from './native-shared.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -72,9 +73,10 @@ function stage(lease: (query: LeaseQuery, number: number) => readonly LeasedItem
     onQueued() {},
   };
   const { signal } = new AbortController();
-  const native = new NativeJob(host, runner, {} as JobKind, job, { stopping: signal, closing: signal });
+  const shared = new NativeShared();
+  const native = new NativeJob(host, runner, {} as JobKind, job, { stopping: signal, closing: signal, shared });
   const look = (change: Partial<OpenJob> = {}): void => native.look({ ...job, ...change });
-  return { clock, client, native, look, requeued, runHere, leases, warnings };
+  return { clock, client, native, look, requeued, runHere, leases, warnings, shared };
 }
 
 test('an item whose encoding fails runs here, and the others are planned once', async () => {
@@ -113,4 +115,17 @@ test('items leased for a job that another process holds are queued again', async
   look();
   await clock.advanceAsync(60_000);
   assert.deepEqual([requeued, runHere, native.isLost], [[0, 1], [], true]);
+});
+
+test('nothing is leased for a batch while the input of other jobs fills the memory for it', async () => {
+  const { clock, look, leases, shared } = stage(() => []);
+  const { signal } = new AbortController();
+  assert.equal(await shared.inputs.take(60 * 1024 * 1024, signal), true);
+  look();
+  await clock.advanceAsync(60_000);
+  assert.equal(leases.length, 0);
+  shared.inputs.give(60 * 1024 * 1024);
+  await clock.advanceAsync(0);
+  assert.equal(leases.length, 1);
+  assert.equal(await shared.inputs.take(64 * 1024 * 1024, signal), true, 'all of it was given back');
 });

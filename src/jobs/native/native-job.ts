@@ -12,6 +12,7 @@ import { encodeItem } from './encode-item.ts';
 import { endHandover } from './end-handover.ts';
 import { NativeBatch, type BatchInput, type BatchOwner } from './native-batch.ts';
 import { HeldElsewhere, nativeData, type NativeData, type NativeRecord, type NativeTarget } from './native-host.ts';
+import type { KnownRemotes, NativeRunner, NativeScope, NativeShared } from './native-shared.ts';
 import { OpenaiApi } from './openai-api.ts';
 import { ProviderClient } from './provider-client.ts';
 
@@ -27,6 +28,8 @@ const BATCHES_MAX = 20;
 /** Items of one lease, which are encoded in one turn of the event loop. */
 const LEASE_MAX = 100;
 const LEASE_BYTES_MAX = 4 * 1024 * 1024;
+/** The most that one batch holds in memory while it is created. */
+const INPUT_BYTES = BYTES_MAX + LEASE_BYTES_MAX;
 /** Items that one call of the store changes. */
 const SAVED_MAX = 500;
 /** Items that can't be handed over run here; beyond this number in one batch, all remaining items do. */
@@ -35,18 +38,6 @@ const UNFIT_MAX = 200;
 const PLAN_AGAIN_MS = 3_000;
 
 const OPEN = ['in_progress', 'cancelling'] as const;
-
-/** What a job's batches need from the runner. */
-export interface NativeRunner {
-  /** This process's number among the runners; null if it is not registered. */
-  readonly number: number | null;
-  /** Runs a leased item to the end of its round. */
-  run(job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null): Promise<void>;
-  /** The items of a model that are running here. */
-  known(job: string, model: string): readonly number[];
-  /** Items of the job may be queued that were not before. */
-  onQueued(job: string): void;
-}
 
 interface Gathered extends BatchInput {
   readonly items: readonly LeasedItem[];
@@ -64,24 +55,31 @@ export class NativeJob implements BatchOwner {
   readonly #host: JobHost;
   readonly #runner: NativeRunner;
   readonly #kind: JobKind;
+  readonly #shared: NativeShared;
   readonly #ending = new AbortController();
   readonly #stop = new AbortController();
   #job: OpenJob;
   #records: NativeRecord[] = []; // at most BATCHES_MAX
   #planned: Set<string>;
+  #former: readonly string[] = []; // at most BATCHES_MAX
   readonly #batches = new Set<Promise<void>>();
   #running: Promise<void> | null = null;
   /** The outcome of a lease may have been lost. */
   #isUnsure = false;
 
-  constructor(host: JobHost, runner: NativeRunner, kind: JobKind, job: OpenJob, signals: { stopping: AbortSignal; closing: AbortSignal }) {
+  constructor(host: JobHost, runner: NativeRunner, kind: JobKind, job: OpenJob, scope: NativeScope) {
     this.#host = host;
     this.#runner = runner;
     this.#kind = kind;
     this.#job = job;
     this.#planned = new Set(nativeData(job).planned);
-    this.stopping = AbortSignal.any([signals.stopping, this.#stop.signal]);
-    this.closing = signals.closing;
+    this.#shared = scope.shared;
+    this.stopping = AbortSignal.any([scope.stopping, this.#stop.signal]);
+    this.closing = scope.closing;
+  }
+
+  get remotes(): KnownRemotes {
+    return this.#shared.remotes;
   }
 
   get ending(): AbortSignal {
@@ -90,6 +88,11 @@ export class NativeJob implements BatchOwner {
 
   get isBusy(): boolean {
     return this.#running !== null;
+  }
+
+  /** Batches at providers are not forgotten yet. */
+  get holdsBatches(): boolean {
+    return this.#running !== null && this.#records.length > 0;
   }
 
   /** Items of the model that are queued are not run here yet. */
@@ -127,7 +130,7 @@ export class NativeJob implements BatchOwner {
   }
 
   async save(): Promise<void> {
-    const native: NativeData = { batches: this.#records, planned: [...this.#planned] };
+    const native: NativeData = { batches: this.#records, planned: [...this.#planned], former: this.#former };
     const change = { heldBy: this.runner, data: { native } };
     const changed = await saved(this.#host, this.closing, () => this.#host.store.changeJob(this.#job.id, OPEN, change));
     if (changed === null || changed === undefined) throw new HeldElsewhere();
@@ -151,10 +154,13 @@ export class NativeJob implements BatchOwner {
       this.runner = number;
       const job = await store.getJob(this.#job.client, this.#job.id);
       if (job === null) return;
-      const { batches, planned } = nativeData(job);
+      const { batches, planned, former = [] } = nativeData(job);
       this.#records = batches.map((record) => ({ ...record }));
       this.#planned = new Set(planned);
-      const resumed = this.#records.map((record) => this.#resume(record));
+      this.#former = former;
+      for (const remote of [...former, ...batches.map((record) => record.remote)]) if (remote !== null) this.remotes.add(remote);
+      const isOver = job.succeeded + job.failed >= job.total;
+      const resumed = this.#records.map((record) => this.#resume(record, isOver));
       await Promise.all(resumed); // items of a batch that was never created are planned again
       for (const model of this.#job.models) await this.#planInsistently(model);
     } catch (error) {
@@ -201,13 +207,26 @@ export class NativeJob implements BatchOwner {
 
   /** Hands over one batch. False if no items are left for another, or the provider accepts none. */
   async #handOver(model: string, target: NativeTarget): Promise<boolean> {
-    const { clock, random, store } = this.#host;
+    const { inputs } = this.#shared;
+    if (!(await inputs.take(INPUT_BYTES, AbortSignal.any([this.stopping, this.ending])))) return false;
+    let bytes = INPUT_BYTES;
+    try {
+      if (!this.keeps(model)) return false;
+      const id = createId(this.#host.random, 'nb');
+      const { gathered, isMore } = await this.#gather(id, model, target, this.#apiOf(target));
+      if (gathered === null) return isMore;
+      bytes = gathered.parts.reduce((sum, part) => sum + part.byteLength, 0);
+      inputs.give(INPUT_BYTES - bytes);
+      return await this.#submit(id, model, target, gathered, isMore);
+    } finally {
+      inputs.give(bytes);
+    }
+  }
+
+  async #submit(id: string, model: string, target: NativeTarget, gathered: Gathered, isMore: boolean): Promise<boolean> {
+    const { clock, store } = this.#host;
     const nowMs = clock.epochMs();
     const { state } = target.target;
-    const id = createId(random, 'nb').slice(0, 40);
-    const api = this.#apiOf(target);
-    const { gathered, isMore } = await this.#gather(id, model, target, api);
-    if (gathered === null) return isMore;
     if (this.ending.aborted || this.isLost) return this.#putBack(gathered.items);
     // The items of a runner that stops are queued again.
     if (this.stopping.aborted) return isMore;
@@ -234,7 +253,7 @@ export class NativeJob implements BatchOwner {
       const items = gathered.items.slice(from, from + SAVED_MAX);
       await saved(this.#host, this.closing, () => store.handOver(items, id));
     }
-    const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, api);
+    const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, this.#apiOf(target));
     const isTaken = await batch.submit(gathered);
     if (isTaken) this.#start(batch);
     else await this.#forget(record);
@@ -317,10 +336,11 @@ export class NativeJob implements BatchOwner {
   }
 
   /** After a restart: a batch that exists continues, beside others; the items of one that does not exist are queued. */
-  async #resume(record: NativeRecord): Promise<void> {
+  async #resume(record: NativeRecord, isOver: boolean): Promise<void> {
     try {
       const batch = this.#batchOf(record);
       if (batch === null) await this.#endUnknown(record);
+      else if (isOver) await batch.discard();
       else if (await batch.resume()) return this.#start(batch);
       if (!this.stopping.aborted) await this.#forget(record);
     } catch (error) {
@@ -349,6 +369,7 @@ export class NativeJob implements BatchOwner {
 
   async #forget(record: NativeRecord): Promise<void> {
     this.#records = this.#records.filter((other) => other !== record);
+    if (record.remote !== null) this.#former = [...this.#former, record.remote].slice(-BATCHES_MAX);
     await this.save();
     this.#runner.onQueued(this.#job.id);
   }

@@ -2,18 +2,19 @@
 import { isRecord } from '../../core/json.ts';
 import type { EncodedRequest } from '../../pipeline/retry/encode-request.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
+import { onOneLine } from '../one-line.ts';
 import { ProviderRefusal, type BatchApi, type FoundBatch, type RemoteBatch, type RemoteResult } from './batch-api.ts';
 import type { NativeRecord } from './native-host.ts';
 import type { ProviderClient } from './provider-client.ts';
 import { ResultMembers } from './result-members.ts';
 
 const NOTHING = new Uint8Array(0);
-const LINE_END = Buffer.from('\n');
 /** Batches listed to find one whose reply was lost; the newest come first. */
 const LISTED = 100;
 const FILES_LISTED = 1_000;
 
 export class OpenaiApi implements BatchApi {
+  readonly findsExactly = true;
   readonly #client: ProviderClient;
   /** The path of the base URL: the rest of a call's path is its endpoint. */
   readonly #basePath: string;
@@ -59,9 +60,9 @@ export class OpenaiApi implements BatchApi {
     if (status !== 200 || !Array.isArray(json?.['data'])) return null;
     for (const batch of json['data'] as unknown[]) {
       if (!isRecord(batch) || !isRecord(batch['metadata']) || batch['metadata']['breakwater'] !== id) continue;
-      return { remote: String(batch['id']) };
+      return { remote: String(batch['id']), isGuess: false };
     }
-    return { remote: null };
+    return { remote: null, isGuess: false };
   }
 
   async get(remote: string): Promise<RemoteBatch | null> {
@@ -74,8 +75,9 @@ export class OpenaiApi implements BatchApi {
     return { state, results, message: firstError(errors), expected: status === 'completed' ? totalOf(counts) : null };
   }
 
-  async cancel(remote: string): Promise<void> {
-    await this.#client.call({ method: 'POST', path: `/batches/${remote}/cancel` });
+  async cancel(remote: string): Promise<boolean> {
+    const { status } = await this.#client.call({ method: 'POST', path: `/batches/${remote}/cancel` });
+    return status === 200;
   }
 
   async *results(path: string): AsyncGenerator<RemoteResult> {
@@ -132,10 +134,4 @@ function firstError(errors: unknown): string {
 
 function totalOf(counts: unknown): number | null {
   return isRecord(counts) && typeof counts['total'] === 'number' ? counts['total'] : null;
-}
-
-/** JSON has line breaks only between tokens, where a space is equivalent. */
-function onOneLine(body: Uint8Array): Uint8Array {
-  if (body.indexOf(LINE_END[0]!) < 0 && body.indexOf(0x0d) < 0) return body;
-  return body.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));
 }

@@ -115,6 +115,7 @@ export class EventSink extends ItemSink {
 
   /** `length`: the length of its text. */
   #take(event: Fields, length: number): void {
+    if (this.hasLeft) return; // nothing is saved any more
     const { type } = event;
     if (typeof type !== 'string' || !EVENT_TYPE.test(type)) return;
     if (type === 'response.created' || type === 'response.queued') return;

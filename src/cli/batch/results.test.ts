@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { ApiFault, type BatchApi, type BatchObject } from './api.ts';
+import { outputFiles } from './output.ts';
+import { saveResults } from './results.ts';
+
+async function folderOf(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'breakwater-results-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+test('results that cannot be read to their end leave no file, and the one before stays', async (t) => {
+  const folder = await folderOf(t);
+  const output = join(folder, 'out.jsonl');
+  await writeFile(output, 'before');
+  const cut = new ReadableStream({
+    pull(controller) {
+      controller.enqueue(Buffer.from('{"half'));
+      controller.error(new Error('the connection was lost'));
+    },
+  });
+  const api = { content: async () => cut } as unknown as BatchApi;
+  const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
+  await assert.rejects(saveResults(api, batch, { output, errors: join(folder, 'out.errors.jsonl') }), /the connection was lost/);
+  assert.deepEqual([await readdir(folder), await readFile(output, 'utf8')], [['out.jsonl'], 'before']);
+});
+
+test('a file is not replaced while the state of its batch cannot be read', async (t) => {
+  const folder = await folderOf(t);
+  await writeFile(join(folder, 't.results.jsonl'), '{"id":"batch_req_abc_0","custom_id":"x"}\n');
+  const get = async (): Promise<BatchObject> => {
+    throw new ApiFault('files and batches are unavailable', 503);
+  };
+  await assert.rejects(outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), undefined), /files and batches are unavailable/);
+});
