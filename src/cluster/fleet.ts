@@ -53,7 +53,7 @@ export class Fleet implements FleetView {
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
-    this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member });
+    this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member, members: () => this.members });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
   }
 

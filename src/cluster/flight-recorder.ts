@@ -1,5 +1,5 @@
 /**
- * Writes the parts of a response to the store for the instances that follow it, in order, with a sign of life while there are none. A
+ * Writes the parts of a response to the store for the instances that follow it, in order, with a heartbeat while there are none. A
  * recording that nothing follows any more is removed; another one of the same response may come after it.
  */
 import type { Clock, Timer } from '../core/clock.ts';
