@@ -45,8 +45,11 @@ export class Fleet implements FleetView {
   constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
+    let isLinked = false;
     const onMembers = (status: FleetStatus): void => {
       this.flights?.keepOnly(status.members);
+      if (status.isLinked && !isLinked) this.health.linked();
+      isLinked = status.isLinked;
       onFleet(status);
     };
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
