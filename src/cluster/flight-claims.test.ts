@@ -19,7 +19,7 @@ test('a claim is free a second after its response is whole, and at once after a 
   assert.equal((await one.claim(['x'], 'f', refuses, null))!.foreign, null);
 });
 
-test('claims that could not be given up are given up once the store is back', async () => {
+test('claims that could not be released are released once the store is back', async () => {
   const clock = createManualClock();
   const store = createStore();
   const [one] = createPair(clock, store);
@@ -50,7 +50,7 @@ test('the claim of an instance that is gone is replaced, and by one instance onl
   assert.notEqual((await one.claim(['x'], 'f', refuses, { id: second.id, instead }))!.foreign, null);
   one.end(key.id, null);
   await clock.advanceAsync(0);
-  assert.equal(store.claims.size, 1, 'an old claim that is given up leaves that of another');
+  assert.equal(store.claims.size, 1, 'the release of an old claim leaves that of another');
 });
 
 test('a claim on a slow store ends after 100 ms, and for a second none is made', async () => {

@@ -33,7 +33,7 @@ test('a response is recorded once another instance follows it, and its parts arr
   assert.deepEqual(heard.seen, ['hello', 'head', 'end']);
 });
 
-test('an instance that does not answer is given up after a second, one that has gone silent after 3.5 seconds', async () => {
+test('following ends after a second without an answer, and after 3.5 seconds without a heartbeat', async () => {
   const clock = createManualClock();
   const store = createStore();
   const [, two] = createPair(clock, store);
@@ -80,7 +80,7 @@ test('a response whose followers have left is recorded anew for the next one', a
   );
 });
 
-test('a follower that gives up for silence, or because its store fails, ends the recording', async () => {
+test('a recording ends if its follower gets no heartbeat or its store fails', async () => {
   const clock = createManualClock();
   const store = createStore();
   const [one, two] = createPair(clock, store);
@@ -167,7 +167,7 @@ test('no part arrives after a stop', async () => {
   assert.deepEqual(seen, ['head']);
 });
 
-test('a response that ends after the close gives up its claim at once, and no timer is left', async () => {
+test('a response that ends after the close releases its claim at once, and no timer is left', async () => {
   const clock = createManualClock();
   const store = createStore();
   const [one] = createPair(clock, store);

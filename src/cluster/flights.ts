@@ -2,9 +2,9 @@
  * Responses in flight at several instances: for one name (an idempotency key, or a cacheable request) one instance makes the response, and
  * the others follow it.
  *
- * Who makes a response claims its name in the store. One that finds the name claimed asks that instance by a message to record the response:
- * until then nothing of it is written to the store. The parts come through a stream of the store, which the follower reads again and
- * again. No request depends on it: a claim that takes more than 100 ms counts as none, and a stream without a heartbeat is given up.
+ * An instance claims the name in the store before it makes a response. An instance that finds the name claimed sends a message, after which
+ * the response is recorded: until then nothing of it is written to the store. The parts form a stream in the store, which the follower polls.
+ * No request depends on it: a claim that takes more than 100 ms counts as none, and following ends if a stream has no heartbeat.
  *
  * A complete response reaches the store some time after its end. Until its claim is released, a follower gets it from the memory of its instance.
  */
@@ -19,9 +19,9 @@ import { FlightParts } from './flight-parts.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
 const CLAIM_WAIT_MS = 100;
-/** After a claim that took too long none is made for so long, in milliseconds. */
+/** After a claim that took too long, no claim is made for this long, in milliseconds. */
 const PAUSE_MS = 1_000;
-/** A stream is given up after so long without a part: before the first one, and later; in milliseconds. */
+/** Following ends after this long without a part: before the first one, and later; in milliseconds. */
 const FIRST_PART_MS = 1_000;
 const NEXT_PART_MS = 3_500;
 /** Between two reads that find nothing, in milliseconds. */
@@ -75,7 +75,7 @@ export interface Reclaim {
 export interface FlightListener {
   /** `pause`: no more until `resume`; `end`: it was the last one. */
   part(part: PlacedPart): 'more' | 'pause' | 'end';
-  /** The other instance is gone, can't record it, or the store can't be read. */
+  /** The other instance has stopped, can't record it, or the store can't be read. */
   gone(): void;
 }
 
@@ -239,7 +239,7 @@ export class Flights {
     else if (kind === 'leave') this.#unfollow(id, lines[0] ?? '');
   }
 
-  /** Ends what only instances follow that are no longer members. */
+  /** Ends recordings whose followers have all left the fleet. */
   keepOnly(members: readonly string[]): void {
     const present = new Set(members);
     this.#departed.update(members);
