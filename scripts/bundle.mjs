@@ -1,6 +1,6 @@
 // Bundles the published code from src into a folder: few files start in half the time that nine hundred need, and take less memory.
 // The packages that every start needs are included, with their licences; all others stay in node_modules.
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, isAbsolute, join } from 'node:path';
 import { rolldown } from 'rolldown';
 import { root } from './setup.mjs';
@@ -18,13 +18,17 @@ const bundle = await rolldown({
   external: (id) => !/^[./]/.test(id) && !isAbsolute(id) && !included.some((name) => id === name || id.startsWith(`${name}/`)),
 });
 const { output } = await bundle.generate({ format: 'esm', entryFileNames: '[name].js', comments: false });
-// An interrupted build leaves no folder that looks complete.
+// An interrupted build leaves no folder that looks complete. If two run at once, the first one's folder is kept: it may be in use.
 const unfinished = `${outDir}.${process.pid}`;
 mkdirSync(unfinished, { recursive: true });
 for (const { fileName, code } of output) writeFileSync(join(unfinished, fileName), escaped(code));
 writeFileSync(join(unfinished, 'LICENSES.txt'), included.map(licence).join('\n'));
-rmSync(outDir, { recursive: true, force: true });
-renameSync(unfinished, outDir);
+try {
+  renameSync(unfinished, outDir);
+} catch (error) {
+  rmSync(unfinished, { recursive: true, force: true });
+  if (!existsSync(join(outDir, 'main.js'))) throw error;
+}
 
 /** Modules that run in threads; each starts by the name of its file, next to the module that starts it. */
 function workers() {

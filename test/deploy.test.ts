@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -38,8 +40,10 @@ test('compose starts three instances, and names files that exist', () => {
   const { services } = parse(readFileSync(join(folder, 'compose.yaml'), 'utf8'), { merge: true }) as { services: Record<string, Service> };
   const gateways = Object.keys(services).filter((name) => name.startsWith('gateway-'));
   assert.equal(gateways.length, 3);
-  const upstream = [...readFileSync(join(folder, 'nginx.conf'), 'utf8').matchAll(/server (gateway-\d):4747/g)].map(([, name]) => name);
-  assert.deepEqual(upstream, gateways);
+  const upstream = [...readFileSync(join(folder, 'nginx.conf'), 'utf8').matchAll(/server (gateway-\d):4747 resolve /g)].map(
+    ([, name]) => name,
+  );
+  assert.deepEqual(upstream, [...gateways, ...gateways], 'in both groups');
   for (const { volumes = [], build, ports = [] } of Object.values(services)) {
     for (const volume of volumes) if (volume.startsWith('./')) assert.ok(existsSync(join(folder, volume.split(':')[0]!)), volume);
     if (build !== undefined) assert.ok(existsSync(join(folder, '..', build.dockerfile)));
@@ -79,6 +83,41 @@ test('nginx spreads requests over the instances, passes streams as they come, an
   for (const answer of after) await answer.text();
 });
 
+test('nginx sends a request that an instance refuses with 503 to the others, and returns a 503 of all', { skip }, async (t) => {
+  let refusing = 1;
+  const posts: number[] = [0, 0, 0];
+  const hosts = await Promise.all(
+    [0, 1, 2].map(async (index) => {
+      const server = createServer((request, response) => {
+        const pieces: Buffer[] = [];
+        request.on('data', (piece: Buffer) => pieces.push(piece));
+        request.on('end', () => {
+          if (request.method === 'POST') posts[index]!++;
+          const status = request.method === 'POST' && index < refusing ? 503 : 200;
+          response.writeHead(status, { 'x-instance': String(index) }).end(Buffer.concat(pieces));
+        });
+      }).listen(0, '127.0.0.1');
+      t.after(() => (server.closeAllConnections(), server.close()));
+      await once(server, 'listening');
+      return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    }),
+  );
+  const origin = await startNginx(t, hosts);
+  const body = 'x'.repeat(600_000);
+  const post = async (): Promise<readonly [number, boolean]> => {
+    const answer = await fetch(`${origin}/v1/chat/completions`, { method: 'POST', body });
+    return [answer.status, (await answer.text()) === body];
+  };
+  for (let i = 0; i < 9; i++) assert.deepEqual(await post(), [200, true]);
+  assert.equal(posts[1]! + posts[2]!, 9);
+  refusing = 3;
+  posts.fill(0);
+  assert.deepEqual(await post(), [503, true]);
+  assert.ok(posts.reduce((sum, count) => sum + count) <= 4, String(posts));
+  refusing = 0;
+  assert.deepEqual(await post(), [200, true], 'an instance that refused is used again at once');
+});
+
 /** nginx with the file of `deploy/`, with these addresses for its names. */
 async function startNginx(t: TestContext, hosts: readonly string[]): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), 'breakwater-deploy-'));
@@ -86,7 +125,9 @@ async function startNginx(t: TestContext, hosts: readonly string[]): Promise<str
   const port = await freePort();
   const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${directory}/${name};`).join(' ');
   let text = readFileSync(join(folder, 'nginx.conf'), 'utf8');
-  hosts.forEach((host, i) => (text = text.replace(`gateway-${i + 1}:4747`, host)));
+  hosts.forEach((host, i) => (text = text.replaceAll(`gateway-${i + 1}:4747`, host)));
+  // Names need no resolver here, and nginx has `resolve` since 1.27.3 only.
+  text = text.replace(/^ *resolver .*\n/m, '').replaceAll(' resolve ', ' ');
   text = text.replace('http {', `http { ${temp}`).replace('listen 8080', `listen 127.0.0.1:${port}`).replace('auto', '1');
   const file = join(directory, 'nginx.conf');
   writeFileSync(file, text);

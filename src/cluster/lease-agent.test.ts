@@ -109,3 +109,79 @@ test('a member that takes the place of another one is reported', async () => {
   await clock.advanceAsync(3_000);
   assert.deepEqual(seen, ['a,b', 'a,c']);
 });
+
+/** Each exchange takes `tookMs`. */
+function slowStage(tookMs: number) {
+  const clock = createManualClock();
+  const store = { tookMs };
+  const sent: (readonly [at: number, ids: readonly string[]])[] = [];
+  const states: boolean[] = [];
+  const shared = {
+    member: 'a',
+    exchange: (claims: readonly LeaseClaim[]) => {
+      sent.push([clock.now(), claims.map(({ id }) => id)]);
+      const reply = { members: ['a', 'b'], grants: claims.map(({ wantCapacity }) => granted(wantCapacity)) };
+      return new Promise((resolve) => clock.schedule(store.tookMs, () => resolve(reply)));
+    },
+  } as unknown as SharedStore;
+  const agent = new LeaseAgent({ clock, shared, onGranted: () => {}, onFleet: ({ isLinked }) => void states.push(isLinked) });
+  const limit = (id: string): LeasedBucket => new LeasedBucket({ ...requestLimit(60, MINUTE), id }, clock.now(), () => agent.short(id));
+  return { agent, clock, store, sent, states, limit };
+}
+
+test('a limit that runs short, or is added, during an exchange is in the next one, which follows at once', async () => {
+  for (const how of ['short', 'added', 'called'] as const) {
+    const { agent, clock, sent, limit } = slowStage(200);
+    void agent.start();
+    for (const id of ['busy', 'idle']) agent.add(limit(id));
+    agent.linked(true);
+    // An idle limit is not claimed in each exchange.
+    while (sent.at(-1)?.[1].includes('idle') !== false) await clock.advanceAsync(100);
+    const [startedAt] = sent.at(-1)!;
+    const count = sent.length;
+    if (how === 'added') agent.add(limit('new'));
+    else if (how === 'called') agent.called(['idle']);
+    else agent.short('idle');
+    await clock.advanceAsync(startedAt + 250 - clock.now());
+    assert.deepEqual(
+      sent.slice(count).map(([at]) => at - startedAt),
+      [200],
+      how,
+    );
+  }
+});
+
+test('calls of other members during an exchange keep their interval', async () => {
+  const { agent, clock, sent, limit } = slowStage(100);
+  void agent.start();
+  const busy = new LeasedBucket({ ...requestLimit(60, MINUTE), id: 'one' }, clock.now(), () => {});
+  for (const each of [busy, limit('idle')]) agent.add(each);
+  agent.linked(true);
+  await clock.advanceAsync(50);
+  const before = sent.length;
+  for (let i = 0; i < 40; i++) {
+    busy.earliest(clock.now(), ONE);
+    agent.called(['one', 'idle']);
+    await clock.advanceAsync(100);
+  }
+  const count = sent.length - before;
+  assert.ok(count >= 8 && count <= 11, `${count} exchanges in 4 s`);
+});
+
+test('a store that takes 2 s for each exchange is reported as lost once, and as back once it is fast', async () => {
+  const { agent, clock, store, sent, states, limit } = slowStage(10);
+  void agent.start();
+  const bucket = limit('one');
+  agent.add(bucket);
+  agent.linked(true);
+  await clock.advanceAsync(5_000);
+  assert.deepEqual(states, [true]);
+  store.tookMs = 2_000;
+  const before = sent.length;
+  await clock.advanceAsync(60_000);
+  assert.ok(sent.length - before > 20, 'it continues to exchange');
+  assert.deepEqual([states, agent.status.isLinked, bucket.capacity], [[true, false], false, 30]);
+  store.tookMs = 10;
+  await clock.advanceAsync(5_000);
+  assert.deepEqual([states, agent.status.isLinked], [[true, false, true], true]);
+});

@@ -52,8 +52,8 @@ export interface FleetStatus {
 
 interface TrackedLease {
   readonly lease: Leasable;
-  /** A request was refused by this limit since its last exchange. */
-  isShort: boolean;
+  /** It ran short since its last exchange, here or at another member, and is exchanged at this time; Infinity: it did not. */
+  dueAt: Instant;
   isLeaving: boolean;
   /** When it was last exchanged because it ran short. */
   shortAt: Instant;
@@ -127,7 +127,7 @@ export class LeaseAgent {
   /** Adds a limit; its lease is claimed at once. */
   add(lease: Leasable): void {
     const replaced = this.#leases.get(lease.id);
-    this.#leases.set(lease.id, { lease, isShort: true, isLeaving: false, shortAt: -Infinity, reducedAt: -Infinity, wasLacking: false });
+    this.#leases.set(lease.id, { lease, dueAt: -Infinity, isLeaving: false, shortAt: -Infinity, reducedAt: -Infinity, wasLacking: false });
     if (replaced !== undefined) this.#retire(replaced.lease);
     // Before the start there are no other members and no requests.
     if (!this.#isStarted || this.#whenFirst !== null) return;
@@ -146,25 +146,27 @@ export class LeaseAgent {
   /** The limit refused a request. */
   short(id: string): void {
     const tracked = this.#leases.get(id);
-    if (tracked === undefined || tracked.isShort) return;
-    tracked.isShort = true;
-    this.#schedule(tracked.shortAt + SHORT_MS - this.#options.clock.now());
+    if (tracked === undefined) return;
+    const dueAt = tracked.shortAt + SHORT_MS;
+    if (tracked.dueAt <= dueAt) return;
+    tracked.dueAt = dueAt;
+    this.#schedule(dueAt - this.#options.clock.now());
   }
 
   /** Another member is short of these limits. */
   called(ids: readonly string[]): void {
+    const now = this.#options.clock.now();
+    const dueAt = this.#calledAt > now ? this.#calledAt : Math.max(now, this.#calledAt + CALLED_MS);
     let isHeld = false;
     for (const id of ids) {
       const tracked = this.#leases.get(id);
       if (tracked === undefined) continue;
       isHeld = true;
-      tracked.isShort = true;
+      tracked.dueAt = Math.min(tracked.dueAt, dueAt);
     }
     if (!isHeld) return;
-    const now = this.#options.clock.now();
-    if (this.#calledAt > now) return; // an exchange is due then
-    this.#calledAt = Math.max(now, this.#calledAt + CALLED_MS);
-    this.#schedule(this.#calledAt - now);
+    this.#calledAt = dueAt;
+    this.#schedule(dueAt - now);
   }
 
   async leave(): Promise<void> {
@@ -199,11 +201,12 @@ export class LeaseAgent {
     for (const tracked of this.#leases.values()) {
       if (claims.length === CLAIMS_MAX) break;
       const claim = tracked.isLeaving ? this.#retire(tracked.lease) : tracked.lease.claim(now, this.#members.length);
+      const wasShort = tracked.dueAt < Infinity;
+      tracked.dueAt = Infinity;
       if (claim === null) continue;
       claims.push(claim);
       sent.push(tracked);
-      if (tracked.isShort) tracked.shortAt = now;
-      tracked.isShort = false;
+      if (wasShort) tracked.shortAt = now;
     }
     for (const tracked of sent) {
       // Claims beyond CLAIMS_MAX come first in the next exchange.
@@ -230,7 +233,8 @@ export class LeaseAgent {
 
   #take({ members, grants }: ExchangeReply, sent: readonly TrackedLease[], hasMore: boolean): void {
     const now = this.#options.clock.now();
-    const tookMs = now - this.#sentAt!;
+    const sentAt = this.#sentAt!;
+    const tookMs = now - sentAt;
     this.#sentAt = null;
     this.#unreachableTimer?.cancel();
     const isSame = members.length === this.#members.length && members.every((member, i) => member === this.#members[i]);
@@ -238,7 +242,8 @@ export class LeaseAgent {
     // The fair share depends on the number of members.
     if (members.length > this.#members.length && this.#members.length > 0) hasMore = true;
     this.#members = members;
-    this.#isLinked = true;
+    // A store that is slow stays unreachable, although its grants are used.
+    if (tookMs < UNREACHABLE_MS) this.#isLinked = true;
     let hasGrown = false;
     let nextMs = hasMore ? 0 : HEARTBEAT_MS;
     grants.forEach((grant, i) => {
@@ -246,9 +251,11 @@ export class LeaseAgent {
       if (sent[i]!.lease.granted(now, grant)) hasGrown = true;
       nextMs = Math.min(nextMs, nextAfter(grant, sent[i]!, now));
     });
+    // Limits that were added or ran short during the exchange.
+    for (const { dueAt } of this.#leases.values()) nextMs = Math.min(nextMs, dueAt - sentAt);
     this.#settleFirst();
     this.#schedule(Math.max(0, nextMs - tookMs));
-    if (hasChanged) this.#options.onFleet?.(this.status);
+    if (hasChanged && this.#isLinked) this.#options.onFleet?.(this.status);
     if (hasGrown) this.#options.onGranted();
   }
 
@@ -300,5 +307,5 @@ function nextAfter(grant: LeaseGrant, tracked: TrackedLease, now: Instant): numb
   }
   if (readyInMs >= 0) return readyInMs + 1;
   if (lacks && !wasLacking) return LACKING_RETRY_MS;
-  return lacks || tracked.isShort ? SHORT_MS : HEARTBEAT_MS;
+  return lacks ? SHORT_MS : HEARTBEAT_MS;
 }

@@ -43,7 +43,7 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       return { waiting, waitingByPriority, inFlight, oldestMs, inFlightByTarget: inFlightBy(targets().all()) };
     },
     onFleet(status) {
-      // The library says itself when its gateway is lost and back.
+      // The library warns of a lost gateway and reports its return.
       if (store.shared?.isGateway === true) return;
       events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
       // An instance that is gone may have left jobs.

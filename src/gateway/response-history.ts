@@ -52,6 +52,12 @@ export class ConversationHistory implements ResponseHistory {
     this.#responses.put(client, id, { previous, input, response: { id, status: 'queued' }, maker: '' }, body.byteLength);
   }
 
+  async restore(client: string, id: string, body: Uint8Array): Promise<boolean> {
+    if (body.byteLength > STORED_BYTES_MAX || (await this.#responses.get(client, id)) !== null) return false;
+    this.begin(client, id, body);
+    return true;
+  }
+
   async end(client: string, id: string, response: Readonly<Record<string, unknown>>, maker: string): Promise<void> {
     const begun = await this.#responses.get(client, id);
     const { length } = JSON.stringify(response);

@@ -36,6 +36,8 @@ export interface ResponseHistory {
   of(client: string, body: Uint8Array, hold?: (bytes: number) => void): Promise<GatewayRequest['history']>;
   /** A background response starts: stores the input of its request for later references. */
   begin(client: string, id: string, body: Uint8Array): void;
+  /** Stores the input again if a crash has lost it. False: it is there, or is not stored at all. */
+  restore(client: string, id: string, body: Uint8Array): Promise<boolean>;
   /** The response has ended. `maker`: the `provider/model` that made it. */
   end(client: string, id: string, response: Readonly<Record<string, unknown>>, maker: string): Promise<void>;
   delete(client: string, id: string): void;

@@ -50,6 +50,11 @@ export class Jobs {
     this.#runner.start();
   }
 
+  /** Instead of `start`, before anything is changed: ends this job if it is cancelled, and runs no others. */
+  endOnly(id: string): void {
+    this.#runner.endOnly(id);
+  }
+
   /** Looks for jobs to run now. */
   wake(): void {
     this.#runner.wake();

@@ -9,18 +9,16 @@ import type { Instant, Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { DeliveredResponse } from '../pipeline/request/gateway-request.ts';
 import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import { BEAT_MS, nextBeatMs } from './beat-interval.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type ItemHooks } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
 import { createLane, laneKey, type RunningLane } from './lane.ts';
 import { NativeBatches } from './native/native-batches.ts';
 import type { Registration } from './registration.ts';
+import { Sweeper } from './sweeper.ts';
+import { WorkSlots } from './work-slots.ts';
 
-/** Between heartbeats, in milliseconds: with open jobs, and without. */
-const BEAT_MS = 3_000;
-const IDLE_BEAT_MS = 300_000;
-/** The same if other instances create jobs: an announcement may be lost. */
-const SHARED_IDLE_BEAT_MS = 60_000;
 /** The first heartbeat after the start of the gateway, in milliseconds. */
 const START_MS = 300;
 /** A runner without a heartbeat for longer counts as dead, in milliseconds. */
@@ -28,7 +26,7 @@ const SILENCE_MAX_MS = 15_000;
 /** The fewest waiting items of a lane, and the most items of all lanes. */
 const WAITING_MIN = 4;
 const ITEMS_MAX = 2_000;
-/** The bodies of all items in memory, with the conversations that they continue, in bytes. */
+/** The bodies of all items in memory, with the conversations that they continue and the leases in progress, in bytes. */
 const BODIES_MAX = 64 * 1024 * 1024;
 /** The size of the bodies of one lease, in bytes. */
 const LEASE_BYTES_MAX = 8 * 1024 * 1024;
@@ -45,12 +43,13 @@ export class JobRunner {
   open: readonly OpenJob[] = [];
   readonly #lanes = new Map<string, RunningLane>();
   /** Jobs that this process is validating or finishing. */
-  readonly #working = new Map<string, Promise<void>>();
+  readonly #work = new WorkSlots(WORKING_MAX, () => this.wake());
   /** When a job that is being cancelled was first seen. */
   readonly #cancelledAt = new Map<string, Instant>();
   readonly #registration: Registration;
+  #isConcerned: (job: OpenJob) => boolean = () => true;
   readonly #native: NativeBatches;
-  #sweeping: Promise<void> | null = null;
+  readonly #sweeper: Sweeper;
   #timer: Timer | null = null;
   #beating: Promise<void> | null = null;
   #beatAgain = false;
@@ -58,6 +57,8 @@ export class JobRunner {
   readonly #byRequest = new Map<string, ItemRun>(); // one per item
   #stopListening: (() => void) | null = null;
   #bodyBytes = 0;
+  /** When existing lanes are next checked for items that other processes queued. */
+  #recheckAt: Instant = -Infinity;
   /** A lane found no capacity, and may use the next that becomes free. */
   #isFull = false;
   readonly #stopping = new AbortController();
@@ -74,6 +75,7 @@ export class JobRunner {
     this.#host = host;
     this.#kinds = kinds;
     this.#identity = identity;
+    this.#sweeper = new Sweeper(host.store, this.#stopping.signal);
     const runner = {
       run: (job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null) => this.#runOf(job, model, item, delivered),
       known: (job: string, model: string) => [...(this.#lanes.get(laneKey(job, model))?.runs ?? [])].map(({ item }) => item.n),
@@ -88,6 +90,12 @@ export class JobRunner {
   /** Continues the jobs of earlier processes, once the gateway has started. */
   start(): void {
     this.#timer ??= this.#host.clock.schedule(START_MS, () => this.wake());
+  }
+
+  /** The same for one job: it is ended if it is being cancelled, and no others are run. */
+  endOnly(id: string): void {
+    this.#isConcerned = (job) => job.id === id && job.ending === 'cancelled';
+    this.start();
   }
 
   /** Something has changed: runs a heartbeat at once. */
@@ -118,8 +126,8 @@ export class JobRunner {
       for (const run of lane.runs) run.withdraw();
     }
     await this.#beating;
-    await this.#sweeping;
-    await Promise.allSettled(this.#working.values());
+    await this.#sweeper.idle();
+    await this.#work.stop();
     await this.#native.idle();
     if (this.#items > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
@@ -137,7 +145,8 @@ export class JobRunner {
     let open: readonly OpenJob[] | null = null;
     try {
       const runner = await this.#registration.register();
-      open = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
+      const all = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
+      open = all.filter(this.#isConcerned);
       this.#hasWarned = false;
     } catch (error) {
       if (!this.#hasWarned && !this.#stopped) this.#host.warn('batches are paused: their state cannot be read or saved', messageOf(error));
@@ -145,35 +154,18 @@ export class JobRunner {
     }
     if (open !== null) {
       await this.#look(open);
-      this.#sweep();
+      this.#sweeper.sweep();
     }
-    const isIdle = this.#items === 0 && this.#working.size === 0 && !this.#registration.isReceiving;
+    const isIdle = this.#items === 0 && this.#work.isIdle && !this.#registration.isReceiving;
     if (open?.length === 0 && isIdle) await this.#registration.unregister();
     if (this.#stopped) return;
-    this.#timer = clock.schedule(this.#nextBeatMs(open), () => this.wake());
-  }
-
-  /** Deletes the remains of deleted files and jobs, to reclaim their space. */
-  #sweep(): void {
-    const sweep = async (): Promise<void> => {
-      // A failing store is retried at the next heartbeat, which warns.
-      while (!this.#stopped && (await this.#host.store.sweep().catch(() => false)));
-    };
-    this.#sweeping ??= sweep().finally(() => (this.#sweeping = null));
-  }
-
-  #nextBeatMs(open: readonly OpenJob[] | null): number {
-    if (open === null) return BEAT_MS;
-    if (open.length === 0) return this.#host.isShared ? SHARED_IDLE_BEAT_MS : IDLE_BEAT_MS;
-    const nowMs = this.#host.clock.epochMs();
-    const running = open.filter(({ kind, state, ending }) => state === 'in_progress' && ending === null && this.#kinds.has(kind));
-    const endsInMs = Math.min(...running.map(({ endsAtMs }) => endsAtMs - nowMs));
-    return Math.max(1, Math.min(BEAT_MS, endsInMs));
+    this.#timer = clock.schedule(nextBeatMs(open, clock.epochMs(), this.#kinds, this.#host.isShared), () => this.wake());
   }
 
   async #look(open: readonly OpenJob[]): Promise<void> {
     this.open = open;
     const known = new Set<string>();
+    this.#work.forgetWaiting();
     for (const job of open) {
       const kind = this.#kinds.get(job.kind);
       if (kind === undefined) continue; // of a newer version
@@ -191,6 +183,7 @@ export class JobRunner {
       for (const run of lane.runs) run.sink.leave();
       this.#forgetIfIdle(lane);
     }
+    this.#recheck();
     for (const id of this.#cancelledAt.keys()) if (!open.some((job) => job.id === id)) this.#cancelledAt.delete(id);
     this.#pumpAll();
   }
@@ -199,8 +192,8 @@ export class JobRunner {
     const { store, clock } = this.#host;
     if (this.#registration.receives(job.id)) return;
     if (job.state === 'validating' || job.state === 'receiving')
-      return this.#work(job, (runner) => kind.prepare(job, runner, this.#stopping.signal));
-    if (job.state === 'finalizing') return this.#work(job, () => kind.finish(job));
+      return this.#claim(job, (runner) => kind.prepare(job, runner, this.#stopping.signal));
+    if (job.state === 'finalizing') return this.#claim(job, () => kind.finish(job));
     const isExpired = clock.epochMs() >= job.endsAtMs;
     let ending = job.ending;
     if (isExpired && ending === null) {
@@ -217,7 +210,7 @@ export class JobRunner {
       state: 'finalizing',
       data: { finalizingAtMs: clock.epochMs() },
     });
-    if (changed !== null) this.#work({ ...job, ...changed }, () => kind.finish({ ...job, ...changed }));
+    if (changed !== null) this.#claim({ ...job, ...changed }, () => kind.finish({ ...job, ...changed }));
   }
 
   async #leftOf(job: OpenJob): Promise<number> {
@@ -241,27 +234,20 @@ export class JobRunner {
   }
 
   /** Validates or finishes a job, unless another runner does. Failures are retried at the next heartbeat. */
-  #work(job: OpenJob, work: (runner: number) => Promise<void>): void {
+  #claim(job: OpenJob, work: (runner: number) => Promise<void>): void {
     const runner = this.#registration.number;
-    if (runner === null || this.#stopped || this.#working.has(job.id) || this.#working.size >= WORKING_MAX) return;
-    const run = async (): Promise<void> => {
-      let isDone = false;
+    if (runner === null || this.#stopped) return;
+    this.#work.run(job.id, async () => {
       try {
-        if (!(await this.#host.store.claimJob(job.id, runner))) return;
+        if (!(await this.#host.store.claimJob(job.id, runner))) return false;
         await work(runner);
-        isDone = true;
+        return true;
       } catch (error) {
-        if (!this.#closing.signal.aborted)
-          this.#host.warn(
-            `${job.id} cannot be ${job.state === 'finalizing' ? 'finished' : 'validated'}; it will be retried`,
-            messageOf(error),
-          );
-      } finally {
-        this.#working.delete(job.id);
-        if (isDone) this.wake();
+        const verb = job.state === 'finalizing' ? 'finished' : 'validated';
+        if (!this.#closing.signal.aborted) this.#host.warn(`${job.id} cannot be ${verb}; it will be retried`, messageOf(error));
+        return false;
       }
-    };
-    this.#working.set(job.id, run());
+    });
   }
 
   #laneOf(job: OpenJob, kind: JobKind, model: string, isEnding: boolean): RunningLane {
@@ -273,11 +259,19 @@ export class JobRunner {
     lane.job = job;
     lane.endsAt = endsAt;
     lane.isEnding = isEnding;
-    lane.hasMore = true; // another process may have requeued items
     return lane;
   }
 
+  /** Another process may have requeued items. Heartbeats can follow each other closely, so this has an interval of its own. */
+  #recheck(): void {
+    const now = this.#host.clock.now();
+    if (now < this.#recheckAt) return;
+    this.#recheckAt = now + BEAT_MS;
+    for (const lane of this.#lanes.values()) lane.hasMore = true;
+  }
+
   #pumpAll(): void {
+    this.#isFull = false;
     for (const lane of this.#lanes.values()) this.#pump(lane);
   }
 
@@ -291,12 +285,15 @@ export class JobRunner {
     // Each lane has a share, so that a fast one does not starve the others.
     const shareMax = Math.max(WAITING_MIN, Math.ceil(ITEMS_MAX / this.#lanes.size));
     const room = Math.min(wanted, shareMax - lane.runs.size, ITEMS_MAX - this.#items);
-    this.#isFull = room <= 0 || this.#bodyBytes >= BODIES_MAX;
-    if (this.#isFull) return;
+    if (room <= 0 || this.#bodyBytes + LEASE_BYTES_MAX > BODIES_MAX) {
+      this.#isFull = true;
+      return;
+    }
     lane.isLeasing = true;
+    this.#bodyBytes += LEASE_BYTES_MAX; // until the size is known
     void this.#lease(lane, runner, room).finally(() => {
       lane.isLeasing = false;
-      this.#pump(lane);
+      this.#pumpFreed(lane);
     });
   }
 
@@ -305,7 +302,7 @@ export class JobRunner {
     const query = { runner, job: lane.job.id, model: lane.model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
     const known = lane.isUnsure ? { known: [...lane.runs].map(({ item }) => item.n) } : {};
     try {
-      const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known });
+      const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known }).finally(() => (this.#bodyBytes -= LEASE_BYTES_MAX));
       lane.isUnsure = false;
       lane.hasMore = hasMore;
       for (const item of items) void this.#start(lane, item);
@@ -377,6 +374,11 @@ export class JobRunner {
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
     // Requeued items are due later; the next lease returns when.
     if (!run.isDone) lane.hasMore = true;
+    this.#pumpFreed(lane);
+  }
+
+  /** The lane has freed capacity, which others may wait for. */
+  #pumpFreed(lane: RunningLane): void {
     if (this.#isFull) this.#pumpAll();
     else this.#pump(lane);
   }

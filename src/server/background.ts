@@ -3,9 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import { isRecord } from '../core/json.ts';
 import { WINDOW_RULE, windowMs } from '../jobs/window.ts';
 import { DIALECTS, responseEcho } from '../wire/dialects.ts';
-import { asBuffer } from '../wire/bytes.ts';
 import { parseMember, readBoolean } from '../wire/json-values.ts';
-import type { Fields } from '../wire/loose-values.ts';
 import type { BodyMember } from '../wire/request-body.ts';
 import type { Call } from './call.ts';
 import type { Arrival, SoundRequest } from './inference.ts';
@@ -40,7 +38,7 @@ export async function create(call: Call, { facts, body }: SoundRequest, { settin
     windowMs: windowOf(parsedOptions) ?? deadlineMs,
     stream: facts.stream,
     model: facts.model,
-    echo: echoOf(bytes),
+    echo: responseEcho(body, ECHO_LENGTH_MAX),
     body: await joinBody(edited, call.gateway.slices),
     forwardHeaders: beta === undefined ? [] : [FORWARDED, beta],
     settings: { fallback: settings.fallback, cache: settings.cache },
@@ -96,17 +94,4 @@ function windowOf(options: unknown): number | null {
   if (ms !== null) return ms;
   const rule = `background_options.completion_window must be "soonest" or ${WINDOW_RULE}`;
   throw new BreakwaterError('invalid_request', rule, { param: 'background_options' });
-}
-
-function echoOf(bytes: Uint8Array): Fields {
-  const echo = responseEcho(asBuffer(bytes).toString('utf8'));
-  const none = responseEcho('{}');
-  let left = ECHO_LENGTH_MAX;
-  const entries = Object.entries(echo).map(([name, value]) => {
-    const { length } = JSON.stringify(value);
-    if (length > left) return [name, none[name]];
-    left -= length;
-    return [name, value];
-  });
-  return Object.fromEntries(entries) as Fields;
 }

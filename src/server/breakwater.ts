@@ -71,12 +71,13 @@ export async function createBreakwater(written: LibraryConfig, options: Breakwat
   let opened: { close(): Promise<void> } | null = null;
   try {
     const store = options.store ?? (opened = await openOwnStore(config, clock, mode, warn));
-    await mode?.start();
+    await mode?.start({ shared: store.shared, expectedInstances: config.cluster.expectedInstances });
     const transport = options.transport === undefined ? {} : { transport: options.transport };
     // Its close includes that of the store.
     const gateway = (opened = await createGateway({ config, clock, random, store, events, env: process.env, ...transport }));
     const telemetry = await attachTelemetry(config, input, gateway, clock);
     const app = createApp({ gateway, random, timelines: telemetry.timelines, feed: telemetry.feed, scrape: () => scrapeOf(telemetry) });
+    mode?.report();
     return toBreakwater({ app, gateway, telemetry, mode, clock, timeoutMs: config.server.drainTimeout });
   } catch (error) {
     await opened?.close();

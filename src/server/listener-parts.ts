@@ -7,6 +7,8 @@ import type { UnixSocket } from './unix-socket.ts';
 
 /** Longer than the 60 s of common load balancers, so that they close idle connections first. */
 export const keepAliveTimeoutMs = 75_000;
+/** While the listener winds down: a request that is on its way is refused with a response, not by a closed connection. */
+export const windDownIdleMs = 500;
 /** For the head of a request, and for the whole: 64 MB in this time is 1.7 Mbit/s. */
 export const headersTimeoutMs = 60_000;
 export const requestTimeoutMs = 300_000;
@@ -40,7 +42,7 @@ export interface Listener {
   readonly port: number;
   /** Replaces the certificate for new connections. Only with `tls`. */
   setCertificate(files: TlsFiles): void;
-  /** From now on every response closes its connection, and idle connections are closed. New ones are still accepted. */
+  /** From now on every response closes its connection, and connections that stay idle are closed. New ones are still accepted. */
   windDown(): void;
   /** Accepts no new connections; resolves when all are closed. */
   close(): Promise<void>;

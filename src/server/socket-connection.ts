@@ -16,7 +16,7 @@ import type { BodyReading, HttpParser, HttpParsers, MessageStart, ParseError, Pa
 import { CallerLeft, type CallerPlace, type ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
 import { isLoopbackAddress } from './head-pairs.ts';
-import { headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs } from './listener-parts.ts';
+import { headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, windDownIdleMs } from './listener-parts.ts';
 import { faultOf, upgradeRefusal, writeRefusal, type AnswerBroken, type BareAnswer } from './refusals.ts';
 import { headFault, wantedProtocol } from './request-head.ts';
 import { readHeaders } from './request-headers.ts';
@@ -227,7 +227,9 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
       this.#flushLimited = false;
       this.socket.setTimeout(keepAliveTimeoutMs);
     }
-    if (exchange.closesConnection || this.#host.windingDown) this.socket.destroySoon();
+    // The caller of a response that did not announce the end of its connection may be sending its next request.
+    if (this.#host.windingDown) this.socket.setTimeout(windDownIdleMs);
+    if (exchange.closesConnection) this.socket.destroySoon();
     else if (this.#owed.length > 0) this.#nextTurn();
     else if (this.#lastRefusal !== null) writeRefusal(this.socket, this.#lastRefusal);
     else if (this.#isHalfClosed) this.socket.destroySoon();

@@ -7,9 +7,11 @@ import type { HttpParsers } from '../transport/http-parser.ts';
 import { endTurn } from '../transport/turn-end.ts';
 import { limitHandshakes, portOf, setCertificate, startListening, tlsSettings } from './acceptor.ts';
 import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
-import type { Listener, ListenerOptions } from './listener-parts.ts';
+import { windDownIdleMs, type Listener, type ListenerOptions } from './listener-parts.ts';
 import { SocketConnection, type ConnectionHost } from './socket-connection.ts';
 
+/** Between closing the port and closing idle connections, in milliseconds. */
+const lastRequestMs = 50;
 /** The interval of checks for messages that take too long, in milliseconds. */
 const lookAfterMs = 10_000;
 
@@ -89,12 +91,14 @@ class SocketListener implements ConnectionHost {
       setCertificate: (files) => setCertificate(server, files),
       windDown: () => {
         this.windingDown = true;
-        this.#closeIdle();
+        endTurn();
+        for (const connection of this.#shares.all) if (connection.isIdle) connection.socket.setTimeout(windDownIdleMs);
       },
       close: () =>
         new Promise((resolve) => {
-          this.#closeIdle();
           server.close(() => resolve());
+          // A request on an idle or new connection may have arrived and not been read yet: it is answered first.
+          if (this.#open.size > 0) systemClock.schedule(lastRequestMs, () => this.#closeIdle());
         }),
       destroy: () => {
         endTurn();

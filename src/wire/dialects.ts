@@ -7,7 +7,7 @@ import { gemini } from './gemini/dialect.ts';
 export { BodyModelScan, NESTED_REQUESTS } from './gemini/body-models.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
-import { echoOf } from './openai-responses/echo.ts';
+import { boundedEcho } from './openai-responses/echo.ts';
 import { HistoryWriter, idIn, readHistoryReference, responseIn } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
@@ -22,8 +22,8 @@ export const DIALECTS = {
 /** What requests of the Responses API refer to. */
 export const RESPONSE_HISTORY = { readHistoryReference, responseIn, idIn, HistoryWriter };
 
-/** The request fields that a response echoes, from the request's JSON. */
-export const responseEcho = echoOf;
+/** The request fields that a response echoes, from the request's body. */
+export const responseEcho = boundedEcho;
 
 /** The dialect of providers with this protocol. */
 export function dialectOf(protocol: string): Dialect {

@@ -222,6 +222,25 @@ test('a stopped batch can be cancelled: what is done is kept, and the rest is no
   assert.equal(readLines((await run('results', id)).stdout).length, 40);
 });
 
+test('cancelling a batch runs no requests of another open batch', async (t) => {
+  const prompts = (name: string): string => Array.from({ length: 200 }, (_, n) => `${name}${n}`).join('\n');
+  const { run, start, provider } = await stage(t, { 'one.txt': prompts('a'), 'two.txt': prompts('b') }, () => ({ ms: 60 }));
+  const ids: string[] = [];
+  for (const file of ['one.txt', 'two.txt']) {
+    const before = provider.calls.size;
+    const { child, ended, stderr } = start('run', file);
+    t.after(() => child.kill('SIGKILL'));
+    while (provider.calls.size < before + 8 || !/batch_\w+/.test(stderr())) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill('SIGINT');
+    await ended;
+    ids.push(/batch_\w+/.exec(stderr())![0]);
+  }
+  const sent = provider.calls.size;
+  assert.match((await run('cancel', ids[1]!)).stdout, /  cancelled  /);
+  assert.equal(provider.calls.size, sent);
+  assert.match((await run('status', ids[0]!)).stdout, /  in_progress  /);
+});
+
 test('a gateway that runs already is used', async (t) => {
   const { run, cwd } = await stage(t, { 'prompts.txt': 'one' });
   const gateway = startCli(['serve'], { cwd });

@@ -245,5 +245,12 @@ describe('the Helm chart', { skip: without('helm', 'https://helm.sh/docs/intro/i
     assert.throws(() => render(providers, 'replicas=2'), /replicas > 1 requires config\.store: redis/);
     const kinds = render(providers, 'replicas=2', 'config.store="redis://store:6379"', 'ingress.enabled=true').map(({ kind }) => kind);
     assert.deepEqual(kinds, ['PodDisruptionBudget', 'Secret', 'ConfigMap', 'Service', 'Deployment', 'Ingress']);
+    for (const store of ['valkeys://store:6379', '${REDIS_URL}']) assert.ok(render(providers, 'replicas=2', `config.store="${store}"`));
+  });
+
+  test('serviceMonitor reads the metrics with the key of the operator', () => {
+    const monitor = render(providers, 'serviceMonitor.enabled=true', 'existingSecret="mine"').find(({ kind }) => kind === 'ServiceMonitor');
+    const { endpoints } = monitor!['spec'] as { endpoints: { authorization: object }[] };
+    assert.deepEqual(endpoints[0]!.authorization, { credentials: { name: 'mine', key: 'BREAKWATER_ADMIN_KEY' } });
   });
 });

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import OpenAI from 'openai';
-import { createBreakwater, type Breakwater, type LibraryConfig } from '../../src/index.ts';
+import { createBreakwater, type Breakwater, type BreakwaterOptions, type LibraryConfig } from '../../src/index.ts';
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { GatewayShare } from '../../src/server/library/gateway-share.ts';
+import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import { startStorm, type Storm, type StormOptions } from '../../src/storm/index.ts';
 import { startCli, type CliProcess } from '../cli/run-cli.ts';
 import { freePort } from '../redis/server.ts';
@@ -19,6 +22,7 @@ interface Stage {
   readonly start: () => Promise<CliProcess>;
   readonly library: (
     more?: Partial<LibraryConfig>,
+    options?: BreakwaterOptions,
   ) => Promise<{ breakwater: Breakwater; openai: OpenAI; local: () => number; warnings: string[] }>;
 }
 
@@ -53,8 +57,8 @@ async function stage(
       await cli.until('stdout', /listening on/);
       return cli;
     },
-    async library(more = {}) {
-      const breakwater = await createBreakwater({ ...config, gateway: url, ...more });
+    async library(more = {}, options = {}) {
+      const breakwater = await createBreakwater({ ...config, gateway: url, ...more }, options);
       t.after(() => breakwater.close());
       let local = 0;
       const warnings: string[] = [];
@@ -184,7 +188,23 @@ void test('a caller that leaves ends the call at the gateway', async (t) => {
 
 void test('without its gateway from the beginning a library runs its requests itself', async (t) => {
   const { library } = await stage(t);
-  const { openai, local } = await library();
+  const { openai, local, warnings } = await library();
   await openai.chat.completions.create({ model: 'fast', messages });
   assert.equal(local(), 1);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /does not answer: requests run in this process, with 1\/1 of each limit/);
+});
+
+void test('without its gateway a library names the limits that hold: of its expected instances, or of its own store', async (t) => {
+  const { library } = await stage(t);
+  const cases = [
+    [{ cluster: { expectedInstances: 3 } }, {}, /with 1\/3 of each limit$/],
+    [{}, { store: createMemoryStore({ clock: systemClock }) }, /with the whole of each limit$/],
+    [{}, { store: createMemoryStore({ clock: systemClock, shared: new GatewayShare(() => 1) }) }, /with the limits that its store shares$/],
+  ] as const;
+  for (const [config, options, expected] of cases) {
+    const { openai, warnings } = await library(config, options);
+    await openai.chat.completions.create({ model: 'fast', messages });
+    assert.match(warnings[0] ?? '', expected);
+  }
 });

@@ -169,6 +169,18 @@ for (const kind of ['sockets', 'node'] as const) {
       assert.match(await ask(busy, '', 'done'), /^HTTP\/1\.1 200 [^]*connection: close/i);
       await closed;
     });
+
+    const always = kind === 'node' ? 'node:http closes idle connections at once' : false;
+    test('a request that arrives as winding down or closing begins has a response', { skip: always }, async (t) => {
+      const { listener } = await start(t, { kind, tls: readTlsFiles(first!) });
+      const [early, late] = [await connected(t, listener.port), await connected(t, listener.port)];
+      for (const socket of [early, late]) assert.match(await ask(socket, live, '"live"'), /^HTTP\/1\.1 200 /);
+      listener.windDown();
+      assert.match(await ask(early, live, '"live"'), /^HTTP\/1\.1 200 [^]*connection: close/i);
+      const closed = listener.close();
+      assert.match(await ask(late, live, '"live"'), /^HTTP\/1\.1 200 [^]*connection: close/i);
+      await closed;
+    });
   });
 
   describe(`the ${kind} listener on a unix socket`, { skip: process.platform === 'win32' ? 'Windows has no unix sockets' : false }, () => {

@@ -30,8 +30,10 @@ export interface Access {
   close(): Promise<void>;
 }
 
-/** `runsJobs`: a gateway in this process continues open batches. False: it only reads. */
-export async function openAccess(flags: AccessFlags, runsJobs: boolean): Promise<Access> {
+/** What a gateway in this process does with open batches: it continues all, only reads, or ends the one with this id if it is cancelled. */
+export type Runs = 'all' | 'none' | { readonly ends: string };
+
+export async function openAccess(flags: AccessFlags, runs: Runs): Promise<Access> {
   const key = flags.key ?? process.env['BREAKWATER_KEY'] ?? null;
   if (flags.url !== undefined) {
     const gateway = gatewayAt(flags.url);
@@ -42,14 +44,14 @@ export async function openAccess(flags: AccessFlags, runsJobs: boolean): Promise
   const own = await ownGateway(config);
   if (config.server.port !== 0 && (await isGateway(own, DETECT_TIMEOUT_MS))) return remote(own, key ?? keyOf(config));
   await own.close();
-  if (Object.keys(config.providers).length > 0) return inProcess(config, { key: key ?? keyOf(config), runsJobs });
+  if (Object.keys(config.providers).length > 0) return inProcess(config, { key: key ?? keyOf(config), runs });
   if (flags.demo !== true) {
     const found = file === null ? 'no provider is configured' : `${file}: providers: none configured`;
     throw new OperatorError([found, 'set a key such as OPENAI_API_KEY, or write breakwater.yaml with providers, or try it with --demo']);
   }
   const { startDemo } = await import('../demo.ts');
   const demo = await startDemo(config);
-  return inProcess(demo.config, { key: null, runsJobs }, () => demo.close());
+  return inProcess(demo.config, { key: null, runs }, () => demo.close());
 }
 
 /** The key of the first client that has one; the command runs on the operator's machine. */
@@ -77,7 +79,7 @@ function storeUrl({ store }: Config): string {
 
 async function inProcess(
   config: Config,
-  { key, runsJobs }: { readonly key: string | null; readonly runsJobs: boolean },
+  { key, runs }: { readonly key: string | null; readonly runs: Runs },
   alsoClose: () => Promise<void> = async () => {},
 ): Promise<Access> {
   const clock = systemClock;
@@ -85,9 +87,10 @@ async function inProcess(
   const warn = (message: string): void => void process.stderr.write(`breakwater: ${message}\n`);
   events.on('warning', ({ message, detail }) => warn(detail === undefined ? message : `${message}: ${detail}`));
   const url = storeUrl(config);
-  const store = await openStore(url, { clock, onWarning: warn, warnsOfSharing: runsJobs });
+  const store = await openStore(url, { clock, onWarning: warn, warnsOfSharing: runs !== 'none' });
   const options = { config, clock, random: systemRandom, store, events, env: process.env };
-  const gateway = await createGateway({ ...options, continuesJobs: runsJobs });
+  const gateway = await createGateway({ ...options, continuesJobs: runs === 'all' });
+  if (typeof runs === 'object') gateway.jobs?.endOnly(runs.ends);
   const app = createApp({ gateway, random: systemRandom });
   const go: Fetch = createFetch(app);
   return {

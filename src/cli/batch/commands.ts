@@ -2,7 +2,7 @@
 import { systemClock } from '../../gateway/system-clock.ts';
 import type { AccessFlags, ResultsFlags } from './flags.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
-import { openAccess, type Access } from './access.ts';
+import { openAccess, type Access, type Runs } from './access.ts';
 import { hasEnded, type BatchObject } from './api.ts';
 import { withErrors } from './output.ts';
 import { printResults, saveResults } from './results.ts';
@@ -42,12 +42,12 @@ export async function cancelBatch(id: string, flags: AccessFlags): Promise<void>
     }
     print(batch, flags);
   };
-  await withAccess(flags, cancel, true);
+  await withAccess(flags, cancel, { ends: id });
 }
 
-async function withAccess(flags: AccessFlags, work: (access: Access) => Promise<void>, runsJobs = false): Promise<void> {
+async function withAccess(flags: AccessFlags, work: (access: Access) => Promise<void>, runs: Runs = 'none'): Promise<void> {
   endWithReader();
-  const access = await openAccess(flags, runsJobs);
+  const access = await openAccess(flags, runs);
   try {
     await work(access);
   } finally {

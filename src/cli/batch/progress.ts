@@ -13,7 +13,7 @@ export interface Counts {
 }
 
 const BAR_LENGTH = 24;
-/** A shorter bar says nothing. */
+/** The shortest bar; a line with less room has none. */
 const BAR_LENGTH_MIN = 5;
 /** Window of the rate, in milliseconds. */
 const WINDOW_MS = 30_000;

@@ -27,7 +27,7 @@ const SOURCE = 'breakwater_source';
 
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   endWithReader();
-  const access = await openAccess(flags, true);
+  const access = await openAccess(flags, 'all');
   const { api } = access;
   const show = new Display(flags.json === true);
   let isStopped = false;

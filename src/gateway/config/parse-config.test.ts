@@ -258,6 +258,9 @@ test('BREAKWATER_* apply only to settings that the file does not set', () => {
 
   const library = read({}, { env, source: 'library' });
   assert.deepEqual([library.server.host, library.clients.length], ['127.0.0.1', 0]);
+
+  const ofService = read({}, { env: { BREAKWATER_PORT: 'tcp://10.96.0.7:4747' } });
+  assert.equal(ofService.server.port, 4747, 'set by Kubernetes for a service named breakwater');
 });
 
 test('the command line takes precedence over file and environment', () => {

@@ -82,7 +82,8 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
   };
   const isUnset = (key: string) => (server?.[key] ?? '') === '';
   if (isUnset('host')) put(server, 'host', env['BREAKWATER_HOST']);
-  if (isUnset('port')) put(server, 'port', env['BREAKWATER_PORT']);
+  // Kubernetes sets BREAKWATER_PORT=tcp://ADDRESS:PORT in pods beside a service named breakwater.
+  if (isUnset('port') && env['BREAKWATER_PORT']?.startsWith('tcp://') !== true) put(server, 'port', env['BREAKWATER_PORT']);
   if (isUnset('adminKey')) put(server, 'adminKey', env['BREAKWATER_ADMIN_KEY']);
   if (isUnset('listener')) put(server, 'listener', env['BREAKWATER_LISTENER']);
   if (isUnset('httpClient')) put(server, 'httpClient', env['BREAKWATER_HTTP_CLIENT']);

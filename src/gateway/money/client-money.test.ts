@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Permit } from '../../core/permit.ts';
 import type { Need } from '../../core/resource.ts';
-import type { MoneyBudget } from '../../policy/budget/money-budget.ts';
+import { periodAt, type MoneyBudget } from '../../policy/budget/money-budget.ts';
 import { createMemoryStore } from '../../store/memory/memory-store.ts';
 import { createFaultyDisk, openFaultyStore } from '../../testing/faulty-store.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
@@ -49,6 +49,25 @@ const spentOf = (money: ClientMoney): Record<string, number> =>
   Object.fromEntries([...money.status()].map(([name, { spentUsd }]) => [name, spentUsd]));
 
 describe('the money of clients', () => {
+  it('keeps what was spent until a day after the end of its period', async () => {
+    for (const [per, keptMs] of [
+      ['hour', 25 * 3_600_000],
+      ['day', 2 * DAY],
+    ] as const) {
+      const clock = createManualClock();
+      const store = createMemoryStore({ clock });
+      const { money, apply, spend } = stage(store, clock);
+      const [web] = apply(client('web', { per }));
+      const sinceMs = periodAt(clock.epochMs(), per)[0];
+      spend(web!, 1);
+      money.save();
+      clock.advance(sinceMs + keptMs - 1 - clock.epochMs());
+      assert.equal((await store.getAll('budget')).size, 1);
+      clock.advance(2);
+      assert.equal((await store.getAll('budget')).size, 0);
+    }
+  });
+
   it('shows the budgets of the config in effect only', () => {
     const { money, apply, spend } = stage();
     const [web, bot] = apply(client('web', {}), client('bot', {}), client('free', null));

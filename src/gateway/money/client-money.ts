@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '../../core/clock.ts';
 import { isRecord } from '../../core/json.ts';
-import { MoneyBudget } from '../../policy/budget/money-budget.ts';
+import { MoneyBudget, periodAt } from '../../policy/budget/money-budget.ts';
 import type { BudgetRecord } from '../../policy/budget/money-budget.ts';
 import { SessionLimits } from '../../policy/budget/session-limits.ts';
 import type { ResourceLevel } from '../../telemetry/snapshot.ts';
@@ -14,8 +14,8 @@ import type { ClientConfig } from '../config/index.ts';
 const COLLECTION = 'budget';
 /** Instances that share a store read each other's spending this often, in milliseconds. */
 const READ_EVERY_MS = 2_000;
-/** A month, and a day for clocks that differ. */
-const KEPT_MS = 32 * 86_400_000;
+/** Records are kept for so long after the end of their period, as clocks differ, in milliseconds. */
+const KEPT_MS = 86_400_000;
 
 export interface BudgetStatus {
   readonly usd: number;
@@ -148,7 +148,7 @@ export class ClientMoney {
         COLLECTION,
         keyOf(name, this.#process),
         { client: name, per: budget.per, ...record },
-        { expiresAtMs: record.sinceMs + KEPT_MS },
+        { expiresAtMs: periodAt(record.sinceMs, budget.per)[1] + KEPT_MS },
       );
     }
   }

@@ -65,11 +65,14 @@ export class BackgroundResponses {
       onSent: (job) => this.#begun(job),
       createSink: (job, item, closing) =>
         job.data['stream'] === true ? new EventSink(host, job, item, closing, () => this.#waiters.wake(job.id)) : new ItemSink(),
-      extras: async ({ client, data }, body, hold) => ({
-        history: await host.history.of(client, body, hold),
-        forwardHeaders: data['forward'] as readonly string[],
-        ...(data['settings'] as NewResponse['settings']),
-      }),
+      extras: async ({ id, client, data }, body, hold) => {
+        await this.#restore(client, id, body);
+        return {
+          history: await host.history.of(client, body, hold),
+          forwardHeaders: data['forward'] as readonly string[],
+          ...(data['settings'] as NewResponse['settings']),
+        };
+      },
     };
   }
 
@@ -213,6 +216,18 @@ export class BackgroundResponses {
   /** The same, once everything that belongs to it is saved, so that later requests can refer to it. */
   async #result(job: Job): Promise<DoneItem | null> {
     return FINAL_STATES.includes(job.state) ? this.#done(job) : null;
+  }
+
+  /** The input is saved later than the job, so that a crash may have lost it. */
+  async #restore(client: string, id: string, body: Uint8Array): Promise<void> {
+    const { history, store } = this.#host;
+    try {
+      if (!(await history.restore(client, id, body))) return;
+      // The response was deleted meanwhile.
+      if ((await store.getJob(client, id)) === null) history.delete(client, id);
+    } catch {
+      // The store fails: the request does not depend on its own input in the history.
+    }
   }
 
   /** It stays in progress from now on, whatever the outcome of this attempt. */

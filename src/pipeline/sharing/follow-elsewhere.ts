@@ -70,7 +70,7 @@ export function followElsewhere(
   });
 }
 
-const GONE = 'the instance that made this response has stopped, or can not be reached';
+const GONE = 'another instance makes this response, and the rest of it can not be read from there';
 
 function deliver(response: SharedResponse, { kind, meta, bytes }: PlacedPart): 'more' | 'pause' | 'end' {
   switch (kind) {

@@ -11,12 +11,15 @@ import type { WholeResponse } from './whole-response.ts';
 
 /** As for other readers, in milliseconds. */
 const STALL_BUDGET_MS = 1_000;
+/** A recording with more bytes ends as one that can't be continued. A response above this size can't be joined at its own instance either. */
+export const RECORDING_BYTES_MAX = 16 * 1024 * 1024;
 
 export class RemoteReader implements SharedReader {
   readonly deadline: Instant;
   readonly priority: SchedulingClass;
   readonly #recorder: FlightRecorder;
   #response: ResponseReaderOwner | null = null;
+  #recordedBytes = 0;
   isOver = false;
   isBehind = false;
   chunks = 0;
@@ -55,6 +58,11 @@ export class RemoteReader implements SharedReader {
 
   write(chunks: readonly Uint8Array[]): boolean {
     this.#hasMoved = true;
+    for (const chunk of chunks) this.#recordedBytes += chunk.byteLength;
+    if (this.#recordedBytes > RECORDING_BYTES_MAX) {
+      this.leave();
+      return true;
+    }
     let isCurrent = true;
     for (const chunk of chunks) isCurrent = this.#recorder.add('chunk', null, chunk);
     this.isBehind = !isCurrent;
@@ -85,7 +93,7 @@ export class RemoteReader implements SharedReader {
     this.#last('refuse', { ...refusal, body: null, headers: shared }, refusal.body);
   }
 
-  /** The response is given up, or nothing follows it any more. */
+  /** The response is given up, too large to be recorded, or no longer followed. */
   leave(): void {
     this.#last('gone');
   }

@@ -1,17 +1,21 @@
 /** A `fetch` that a gateway answers while it is alive, and the engine in this process when it is not. */
 import { BreakwaterError } from '../../core/errors.ts';
+import { isRecord, parseOrUndefined } from '../../core/json.ts';
 import { errorResponse } from '../../pipeline/delivery/error-response.ts';
 import type { GatewayClient } from '../../transport/gateway-client.ts';
 import { ERRORS } from '../../wire/dialects.ts';
+import { fromAzure, parseTarget, protocolOfPath, withVersion } from '../path.ts';
 import type { GatewayCall, GatewayCalls } from './gateway-calls.ts';
 import type { GatewayWatch } from './gateway-watch.ts';
 
-/** What the gateway keeps: another process has none of it. */
-const KEPT_THERE = /^(?:\/v1)*\/(?:files|batches|messages\/batches|anthropic\/v1\/messages\/batches|admin|metrics|responses\/.)/;
+/** What the gateway keeps, by the path in the route table: another process has none of it. */
+const KEPT_THERE = /^\/v1\/(?:files|batches|messages\/batches|admin|metrics|responses\/.)/;
 const BACKGROUND = /"(?:background"\s*:\s*true|previous_response_id"\s*:\s*")/;
 /** Headers that no longer hold once a body was read. */
 const OF_THE_WIRE = ['content-encoding', 'content-length', 'transfer-encoding', 'connection', 'keep-alive'];
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+/** Messages of the gateway's error `shutting_down`; only OpenAI's form has the code itself. */
+const SHUTTING_DOWN = /^this (?:server|instance) is shutting down; retry$/;
 /** The gateway behind a load balancer that answers in its place. */
 const STAND_INS: ReadonlySet<number> = new Set([502, 503, 504]);
 const RETRY_MS = 1_000;
@@ -34,10 +38,10 @@ export function createGatewayFetch(options: GatewayFetchOptions): typeof fetch {
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
     const found = options.watch.isAlive && !options.calls.isClosed ? await askGateway(options, request, body) : null;
     if (found !== null) return found;
-    const { pathname } = new URL(request.url);
     // Once closed, the engine in this process refuses all requests.
     if (options.calls.isClosed) return askLocally(options, request, body);
-    if (KEPT_THERE.test(pathname) || (body !== null && isKeptThere(pathname, body))) return unavailable();
+    const { pathname } = new URL(request.url);
+    if (isKeptThere(pathname, body)) return unavailable(pathname);
     return askLocally(options, request, body);
   };
 }
@@ -46,8 +50,21 @@ function askLocally({ local }: GatewayFetchOptions, { url, method, headers, sign
   return local(new Request(url, { method, headers, signal, ...(body !== null && { body }) }));
 }
 
-function isKeptThere(pathname: string, body: Uint8Array): boolean {
-  return pathname.endsWith('/responses') && BACKGROUND.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'));
+function isKeptThere(pathname: string, body: Uint8Array | null): boolean {
+  const path = routePath(pathname);
+  if (path === null) return false;
+  if (KEPT_THERE.test(path)) return true;
+  if (path !== '/v1/responses' || body === null) return false;
+  return BACKGROUND.test(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'));
+}
+
+/** Null: the path is not valid; the engine in this process refuses it. */
+function routePath(pathname: string): string | null {
+  try {
+    return withVersion(fromAzure(parseTarget(pathname)).path);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -108,8 +125,15 @@ async function begun(response: Response, call: GatewayCall): Promise<Response | 
   }
   const bytes = new Uint8Array(await response.arrayBuffer());
   call.end();
-  if (STAND_INS.has(status) && (!headers.has('x-request-id') || /shutting.down/.test(Buffer.from(bytes).toString()))) return null;
+  if (STAND_INS.has(status) && (!headers.has('x-request-id') || isShuttingDown(bytes))) return null;
   return new Response(BODILESS.has(status) ? null : bytes, { status, headers });
+}
+
+function isShuttingDown(body: Uint8Array): boolean {
+  const parsed = parseOrUndefined(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
+  const error = isRecord(parsed) ? parsed['error'] : undefined;
+  if (!isRecord(error)) return false;
+  return error['code'] === 'shutting_down' || (typeof error['message'] === 'string' && SHUTTING_DOWN.test(error['message']));
 }
 
 function following(first: Uint8Array, reader: ReadableStreamDefaultReader<Uint8Array>): ReadableStream<Uint8Array> {
@@ -124,10 +148,10 @@ function following(first: Uint8Array, reader: ReadableStreamDefaultReader<Uint8A
   });
 }
 
-function unavailable(): Response {
+function unavailable(pathname: string): Response {
   const message = 'files, batches and stored responses are kept by the gateway, which does not answer';
   const { status, headers, body } = errorResponse(
-    ERRORS.openai,
+    ERRORS[protocolOfPath(routePath(pathname) ?? pathname)],
     new BreakwaterError('store_unavailable', message, { retryAfterMs: RETRY_MS }),
     'library',
     null,

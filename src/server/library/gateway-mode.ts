@@ -2,6 +2,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 import type { GatewayClient } from '../../transport/gateway-client.ts';
+import type { SharedStore } from '../../store/shared-store.ts';
 import { GatewayCalls } from './gateway-calls.ts';
 import { createGatewayFetch } from './gateway-fetch.ts';
 import { GatewayShare } from './gateway-share.ts';
@@ -10,11 +11,20 @@ import { GatewayWatch } from './gateway-watch.ts';
 /** A running gateway, by its address, with the key of a client where it asks for one. */
 export type GatewayAddress = string | { readonly url: string; readonly key?: string };
 
+/** What limits requests that run in this process. */
+export interface LocalLimits {
+  /** Of the engine's store; undefined: it shares nothing. */
+  readonly shared: SharedStore | undefined;
+  readonly expectedInstances: number;
+}
+
 export interface GatewayMode {
   /** For the engine's store, unless that is shared by itself. */
   readonly share: GatewayShare;
   /** Resolves after the first health check of the gateway. */
-  start(): Promise<void>;
+  start(limits: LocalLimits): Promise<void>;
+  /** Warns if the gateway does not answer; called once the caller can listen. */
+  report(): void;
   wrap(local: typeof fetch): typeof fetch;
   /** Requests that run at the gateway continue for up to `timeoutMs`; new ones are left to the engine in this process. */
   drain(timeoutMs: number): Promise<void>;
@@ -34,7 +44,14 @@ export async function openGatewayMode(
   const id = `library-${Math.floor(random.next() * Number.MAX_SAFE_INTEGER).toString(36)}`;
   const share = new GatewayShare(() => watch.libraries);
   const headers = { 'x-breakwater-library': id, ...(key !== null && { authorization: `Bearer ${key}` }) };
-  let wasAlive = false;
+  let limits: LocalLimits = { shared: share, expectedInstances: 1 };
+  let hasReported = false;
+  const report = (isAlive: boolean): void => {
+    if (!isAlive)
+      onWarning(`the gateway ${url} does not answer: requests run in this process, with ${shareOf(limits, share, watch.libraries)}`);
+    else if (hasReported) onWarning(`the gateway ${url} answers again: requests go there`);
+    hasReported = true;
+  };
   const watch = new GatewayWatch({
     clock,
     client,
@@ -43,15 +60,20 @@ export async function openGatewayMode(
     onLibraries: () => share.set(true),
     onChange(isAlive) {
       share.set(isAlive);
-      if (!isAlive) onWarning(`the gateway ${url} does not answer: requests run in this process, with 1/${watch.libraries} of each limit`);
-      else if (wasAlive) onWarning(`the gateway ${url} answers again: requests go there`);
-      wasAlive = true;
+      report(isAlive);
     },
   });
   const calls = new GatewayCalls(watch);
   return {
     share,
-    start: () => watch.start(),
+    start(given) {
+      limits = given;
+      return watch.start();
+    },
+    report: () =>
+      void clock.schedule(0, () => {
+        if (!watch.isAlive && !hasReported) report(false);
+      }),
     wrap: (local) => createGatewayFetch({ watch, calls, client, url, key, local }),
     drain: (timeoutMs) => calls.close(clock, timeoutMs),
     async close() {
@@ -59,6 +81,12 @@ export async function openGatewayMode(
       await client.close();
     },
   };
+}
+
+function shareOf({ shared, expectedInstances }: LocalLimits, share: GatewayShare, libraries: number): string {
+  if (shared === undefined) return 'the whole of each limit';
+  if (shared !== share) return 'the limits that its store shares';
+  return `1/${Math.max(libraries, expectedInstances)} of each limit`;
 }
 
 function readAddress(address: GatewayAddress): { url: string; key: string | null } {

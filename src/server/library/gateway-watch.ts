@@ -24,7 +24,7 @@ export interface GatewayWatchOptions {
 export class GatewayWatch {
   readonly #options: GatewayWatchOptions;
   #isAlive = false;
-  /** That use the gateway, this one included, as it last said. */
+  /** How many libraries use the gateway, this one included, by its last health check. */
   libraries = 1;
   #silent = 0;
   #timer: Timer | null = null;
@@ -62,7 +62,7 @@ export class GatewayWatch {
     return this.#looking;
   }
 
-  /** The gateway does not respond, whatever its last health check said. */
+  /** A request found that the gateway does not respond. */
   lost(): void {
     this.#set(false, false);
   }
@@ -93,7 +93,7 @@ export class GatewayWatch {
     return this.#isAlive;
   }
 
-  /** `isGone`: its responses won't come. */
+  /** `isGone`: running requests at the gateway are aborted. */
   #set(isAlive: boolean, isGone: boolean): void {
     if (this.#isStopped) return;
     if (this.#isAlive !== isAlive) {

@@ -89,6 +89,7 @@ export class FileTable {
     }
     // Results are kept as long as a file refers to them.
     if (this.#sql.one('SELECT 1 FROM files WHERE job = ?', job) !== undefined) return;
+    this.#sql.run('UPDATE jobs SET bytes = 0 WHERE id = ?', job);
     this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) SELECT 'items', seq FROM jobs WHERE id = ?`, job);
   }
 }

@@ -3,6 +3,7 @@ import type { SQLInputValue } from 'node:sqlite';
 import { toError, type JobTable } from './job-table.ts';
 import {
   costOf,
+  LEASES_MAX,
   REPEATS_MAX,
   type Beat,
   type DoneItem,
@@ -84,9 +85,10 @@ export class ItemTable {
       bytes += body.byteLength;
       this.#sql.run(
         `INSERT INTO items (job, n, state, not_before, lease, rounds, strikes, repeated, model, custom_id, body)
-         VALUES (?, ?, ${QUEUED}, 0, 0, 0, 0, 0, ?, ?, ?)`,
+         VALUES (?, ?, ${QUEUED}, 0, ?, 0, 0, 0, ?, ?, ?)`,
         seq,
         n,
+        seq * LEASES_MAX,
         model,
         customId,
         body,
@@ -100,10 +102,12 @@ export class ItemTable {
   endQueued(job: string, error: ItemError): number {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return 0;
+    const which = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${QUEUED} LIMIT ${SLICE_ROWS})`;
+    this.#discharge(which, seq);
     const ended = this.#sql.run(
       `UPDATE items SET state = ${DONE}, succeeded = 0, body = NULL,
          error = json_object('code', ?, 'message', CASE WHEN note IS NULL THEN ? ELSE ? || '; the last attempt: ' || note END)
-       WHERE rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${QUEUED} LIMIT ${SLICE_ROWS})`,
+       WHERE ${which}`,
       error.code,
       error.message,
       error.message,
@@ -224,8 +228,15 @@ export class ItemTable {
     return interrupted + queued;
   }
 
+  /** Subtracts the sizes of the requests of these items, which are about to end, from the sizes of their jobs. */
+  #discharge(which: string, ...values: SQLInputValue[]): void {
+    const text = `SELECT job, sum(length(body)) AS bytes FROM items WHERE ${which} GROUP BY job`;
+    for (const { job, bytes } of this.#sql.all(text, ...values)) this.#jobs.charge(Number(job), -Number(bytes));
+  }
+
   /** Ends items that were sent too often. How many. */
   #interrupt(which: string, ...values: SQLInputValue[]): number {
+    this.#discharge(which, ...values);
     const text = `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = 0, body = NULL, error = ? WHERE ${which} RETURNING job`;
     const ended = this.#sql.all(text, toJson(INTERRUPTED), ...values);
     for (const { job } of ended) this.#jobs.count(Number(job), 0, 1);
@@ -241,9 +252,16 @@ export class ItemTable {
   complete({ job, n, lease }: ItemKey, result: ItemResult): 'done' | 'last' | 'lost' {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return 'lost';
-    const done = this.#sql.run(
+    const request = this.#sql.one(
+      `SELECT length(body) AS bytes FROM items WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`,
+      seq,
+      n,
+      lease,
+    );
+    if (request === undefined) return 'lost';
+    this.#sql.run(
       `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = ?, status = ?, facts = ?, result = ?, error = ?, body = NULL
-       WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`,
+       WHERE job = ? AND n = ?`,
       result.succeeded ? 1 : 0,
       result.status,
       toJson(result.facts),
@@ -251,10 +269,8 @@ export class ItemTable {
       result.error === null ? null : toJson(result.error),
       seq,
       n,
-      lease,
     );
-    if (done !== 1) return 'lost';
-    this.#jobs.charge(seq, result.body?.byteLength ?? 0);
+    this.#jobs.charge(seq, (result.body?.byteLength ?? 0) - Number(request['bytes']));
     this.#jobs.count(seq, result.succeeded ? 1 : 0, result.succeeded ? 0 : 1);
     const cost = costOf(result);
     if (cost !== null) this.#jobs.addCost(seq, cost);

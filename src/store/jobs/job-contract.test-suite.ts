@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { StoreFailure } from '../backend.ts';
+import { testShares } from './share-contract.test-suite.ts';
 import { testHandovers } from './handover-contract.test-suite.ts';
 import { beat, bytes, identity, inProgress, LIMITS, newJob, succeeded, take, text, type Story } from './job-contract.fixture.ts';
-import type { JobStore } from './job-store.ts';
+import type { JobStore, LeasedItem } from './job-store.ts';
 
 export interface JobDriver {
   readonly name: string;
@@ -21,6 +22,7 @@ export function testJobContract(driver: JobDriver): void {
   };
   testFiles(story);
   testRoom(story);
+  testShares(story);
   testReceiving(story);
   testLeases(story);
   testRunners(story);
@@ -210,7 +212,7 @@ function testLeases(story: Story): void {
     await take(store, runner, 1); // lost
     const query = { runner, job: 'batch_1', model: 'fast', countMax: 10, bytesMax: 1e6, nowMs: 2_000, known: [first!.n, second!.n] };
     const { items } = await store.lease(query);
-    assert.deepEqual(items.map(({ n, lease }) => [n, lease]), [[2, 2], [3, 1]]); // prettier-ignore
+    assert.deepEqual(items.map(({ n, lease }) => [n, lease - first!.lease]), [[2, 1], [3, 0]]); // prettier-ignore
     assert.equal(await store.completeItem(first!, succeeded), 'done');
   });
 
@@ -221,7 +223,7 @@ function testLeases(story: Story): void {
     const lease = await store.lease({ runner, job: 'batch_1', model: 'fast', countMax: 10, bytesMax: 1e6, nowMs: 2_000 });
     assert.deepEqual([lease.items.map(({ n }) => n), lease.nextAtMs], [[1], 5_000]);
     const [again] = await take(store, runner, 10, 5_000);
-    assert.deepEqual([again!.n, again!.rounds, again!.strikes, again!.repeated, again!.lease], [0, 1, 1, 0, 2]);
+    assert.deepEqual([again!.n, again!.rounds, again!.strikes, again!.repeated, again!.lease - first!.lease], [0, 1, 1, 0, 1]);
   });
 }
 
@@ -276,6 +278,34 @@ function testRunners(story: Story): void {
 }
 
 function testJobs(story: Story): void {
+  story('a late result of a deleted job does not end an item of a later job with the same id', async (store) => {
+    const runner = await store.register(identity('here'), 1_000);
+    const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
+    const again = { notBeforeMs: 0, round: false, strike: false, note: '' };
+    const leases: LeasedItem[] = [];
+    for (let round = 0; round < 2; round++) {
+      assert.equal(await store.createJob(newJob('batch_1'), LIMITS, [item]), 'created');
+      leases.push((await take(store, runner))[0]!);
+      await store.requeueItem(leases.at(-1)!, again);
+      leases.push((await take(store, runner))[0]!);
+      if (round === 0) assert.equal(await store.deleteJob('web', 'batch_1', ['in_progress']), true);
+    }
+    for (const lease of leases.slice(0, 2)) {
+      assert.equal(await store.markSent(lease), false);
+      assert.equal(await store.requeueItem(lease, again), false);
+      assert.equal(await store.completeItem(lease, succeeded), 'lost');
+    }
+    assert.equal(await store.completeItem(leases.at(-1)!, succeeded), 'last');
+  });
+
+  story('a taken id is reported as such at the limits, too', async (store) => {
+    for (const id of ['a', 'b', 'c']) assert.equal(await store.createJob(newJob(id), LIMITS), 'created');
+    assert.equal(await store.createJob(newJob('b'), LIMITS), 'taken');
+    await store.createFile({ id: 'f', client: 'web', createdAtMs: 1, expiresAtMs: 1e12 }, LIMITS);
+    await store.appendFile('f', 0, new Uint8Array(1_000_000), LIMITS);
+    assert.equal(await store.createJob(newJob('b'), { ...LIMITS, bytesMax: 1_000 }), 'taken');
+  });
+
   story('queued items can be ended together', async (store) => {
     const runner = await inProgress(store, 3);
     const [first] = await take(store, runner, 1);

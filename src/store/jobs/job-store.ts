@@ -154,6 +154,7 @@ export interface LeaseQuery {
 export interface LeasedItem {
   readonly job: string;
   readonly n: number;
+  /** The number of the lease, which no item of a later job with the same id has. */
   readonly lease: number;
   readonly customId: string;
   readonly body: Uint8Array;
@@ -356,6 +357,9 @@ export interface Beat extends Identity {
   /** A runner silent for longer counts as dead, in milliseconds. */
   readonly silenceMaxMs: number;
 }
+
+/** Leases of one item. They are numbered from the number of its job times this, so that a job that uses the id again has other leases. */
+export const LEASES_MAX = 2 ** 20;
 
 /** An item that was sent when its process died is resent this many times; then it fails as `interrupted`. */
 export const REPEATS_MAX = 2;

@@ -27,14 +27,15 @@ export class JobTable {
 
   create(job: NewJob, limits: JobLimits, start?: JobStart): 'created' | 'taken' | 'too_many' {
     const { openJobsMax, clientOpenJobsMax = openJobsMax } = limits;
+    if (this.seqOf(job.id) !== null) return 'taken'; // also at a limit: a repeated request returns the job it created
     this.#sql.requireRoom(job.client, limits);
     const open = this.#sql.all('SELECT client = ? AS own, count(*) AS n FROM jobs WHERE is_open = 1 GROUP BY own', job.client);
     const count = (own: boolean): number => Number(open.find((row) => row['own'] === Number(own))?.['n'] ?? 0);
     if (count(true) + count(false) >= openJobsMax || count(true) >= clientOpenJobsMax) return 'too_many';
     const runner = start !== undefined && 'receivedBy' in start ? start.receivedBy : null;
     const state: JobState = start === undefined ? 'validating' : runner === null ? 'in_progress' : 'receiving';
-    const created = this.#sql.run(
-      `INSERT OR IGNORE INTO jobs (id, kind, client, state, runner, is_open, dialect, path, priority, created_at, ends_at, data)
+    this.#sql.run(
+      `INSERT INTO jobs (id, kind, client, state, runner, is_open, dialect, path, priority, created_at, ends_at, data)
        VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
       job.id,
       job.kind,
@@ -48,7 +49,7 @@ export class JobTable {
       job.endsAtMs,
       toJson(job.data),
     );
-    return created === 1 ? 'created' : 'taken';
+    return 'created';
   }
 
   get(client: string, id: string): Job | null {
@@ -83,7 +84,7 @@ export class JobTable {
     );
     // Items of a job that was never started are not visible.
     if (before.state === 'validating' && FINAL_STATES.includes(state)) {
-      this.#sql.run('UPDATE jobs SET total = 0 WHERE id = ?', id);
+      this.#sql.run('UPDATE jobs SET total = 0, bytes = 0 WHERE id = ?', id);
       this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) SELECT 'items', seq FROM jobs WHERE id = ?`, id);
     }
     for (const file of change.files ?? []) this.#files.createOfResults(file, file.succeeded);

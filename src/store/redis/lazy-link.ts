@@ -36,8 +36,8 @@ export class LazyLink {
       return await withTimeout(this.#clock, timeoutMs, what, call(client));
     } catch (error) {
       const failure = toStoreFailure(error);
-      // At its memory limit the server still answers.
-      if (failure.fault !== 'full') this.#drop(failure);
+      // At its memory limit the server still answers. A call on an earlier connection does not cost the present one.
+      if (failure.fault !== 'full' && this.#client === client) this.#drop(failure);
       throw failure;
     }
   }
@@ -61,7 +61,9 @@ export class LazyLink {
 
   async #open(): Promise<RedisClient> {
     const abandon = (this.#abandon = new AbortController());
-    const onLost = (failure: StoreFailure): void => void this.#drop(failure);
+    const onLost = (failure: StoreFailure): void => {
+      if (this.#abandon === abandon) this.#drop(failure);
+    };
     const open = async (): Promise<RedisClient> => {
       const options = { address: this.#address, connectTimeoutMs: CONNECT_TIMEOUT_MS, onLost, signal: abandon.signal };
       const client = await connectRedis(options);

@@ -9,6 +9,9 @@ import { StoreFailure } from '../backend.ts';
 import type { StoreFault } from '../store-fault.ts';
 import type { RedisAddress } from './address.ts';
 
+/** A connection that is closed and whose server does not close it as well is destroyed after this, in milliseconds. */
+const DISCONNECT_TIMEOUT_MS = 20;
+
 export type RedisArgument = string | number | Buffer;
 
 export interface RedisScript {
@@ -83,6 +86,7 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
     ...(password !== null && { password }),
     ...(tls && { tls: {} }),
     connectTimeout: connectTimeoutMs,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     connectionName: 'breakwater',
     protocol: 2 as const,
     maxRetriesPerRequest: 0,

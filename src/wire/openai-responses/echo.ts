@@ -1,6 +1,8 @@
 /** Request members that a Responses response repeats. */
+import { asBuffer } from '../bytes.ts';
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
+import type { RequestBody } from '../request-body.ts';
 
 /** Each with the API's default for requests that omit it. */
 const DEFAULTS: Fields = {
@@ -29,4 +31,26 @@ const DEFAULTS: Fields = {
 export function echoOf(text: string): Fields {
   const request = parseExact(text) as Fields;
   return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, request[name] ?? value]));
+}
+
+/** The most bytes of JSON for one UTF-16 unit: an escape. */
+const UNIT_BYTES_MAX = 6;
+
+/**
+ * The same from a scanned body, of which only these members are parsed. `lengthMax`: the most JSON of all of them, in UTF-16 units; longer
+ * members are omitted.
+ */
+export function boundedEcho({ bytes, members }: Pick<RequestBody, 'bytes' | 'members'>, lengthMax: number): Fields {
+  const buffer = asBuffer(bytes);
+  let left = lengthMax;
+  const valueOf = (name: string): unknown => {
+    const member = members.findLast((one) => one.name === name);
+    if (member === undefined || member.end - member.start > UNIT_BYTES_MAX * left) return undefined;
+    const value = parseExact(buffer.toString('utf8', member.start, member.end));
+    const { length } = JSON.stringify(value);
+    if (length > left) return undefined;
+    left -= length;
+    return value;
+  };
+  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, valueOf(name) ?? value]));
 }

@@ -1,4 +1,4 @@
-/** The events of streamed jobs: a stream each, numbered through. */
+/** The events of streamed jobs: one Redis stream per job, with consecutive event numbers. */
 export const EVENTS_LUA = `
 local function holder(id, n, lease)
   local item, seq = held(id, n, lease, LEASED, SENT)

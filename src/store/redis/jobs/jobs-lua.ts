@@ -1,5 +1,8 @@
 /** Jobs: their states, counts, items to begin with, and their end. */
+import { LEASES_MAX } from '../../jobs/job-store.ts';
+
 export const JOBS_LUA = `
+local LEASES_MAX = ${LEASES_MAX}
 local function insertItems(job, seq, client, from, count)
   local ttl, held, top, touched = call('PTTL', job), 0, tonumber(call('HGET', job, 'top')), {}
   for i = 0, count - 1 do
@@ -7,7 +10,7 @@ local function insertItems(job, seq, client, from, count)
     local queue = key('queue', seq, model)
     if call('SADD', key('models', seq), model) == 1 then call('XGROUP', 'CREATE', queue, 'runners', '0', 'MKSTREAM') end
     local entry = call('XADD', queue, call('HINCRBY', job, 'tick', 1) .. '-' .. n, 'z', #body)
-    save(seq, n, { QUEUED, '', 0, 0, 0, 0, entry, #body, model, custom, '', 0, '', '', '', '' })
+    save(seq, n, { QUEUED, '', tonumber(seq) * LEASES_MAX, 0, 0, 0, entry, #body, model, custom, '', 0, '', '', '', '' })
     call('HSET', bucket('bodies', seq, n), n, body)
     touched[queue], touched[bucket('items', seq, n)], touched[bucket('bodies', seq, n)] = true, true, true
     held = held + #body + OVERHEAD
@@ -22,11 +25,12 @@ end
 
 -- ARGV: id, client, four limits, the runner or '', how many fields, how many items; then the fields, then the items.
 function methods.createJob(id, client, bytesMax, clientBytesMax, openMax, clientOpenMax, runner, fields, items)
+  -- Also at a limit: a repeated request returns the job it created.
+  local job = key('job', id)
+  if call('EXISTS', job) == 1 then return 'taken' end
   local lack = lacksRoom(client, bytesMax, clientBytesMax)
   if lack then return lack end
   if call('ZCARD', key('open')) >= tonumber(openMax) or call('ZCARD', key('open', client)) >= tonumber(clientOpenMax) then return 'too_many' end
-  local job = key('job', id)
-  if call('EXISTS', job) == 1 then return 'taken' end
   local seq = nextSeq()
   call('HSET', job, 'seq', seq, 'client', client, 'runner', runner, 'total', 0, 'succeeded', 0, 'failed', 0, 'held', 0, 'top', 0)
   local at = 11

@@ -1,4 +1,4 @@
-/** Replies of the job scripts, read into what the contract has. */
+/** Reads the replies of the job scripts as the types of the job store. */
 import type { DoneItem, ItemError, Job, JobState, LeasedItem, NewJob, OpenJob, StoredFile } from '../../jobs/job-store.ts';
 
 export type Reply = Buffer | number | null | readonly Reply[];

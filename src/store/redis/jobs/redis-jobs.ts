@@ -44,7 +44,7 @@ export interface RedisJobsOptions {
   readonly clock: Clock;
   /** True if no process has this id on this machine. */
   readonly isProcessGone: (pid: number) => boolean;
-  /** Signs of life are compared by the server's clock; false: by the `nowMs` of each call. */
+  /** Heartbeats are timed by the server's clock; false: by the `nowMs` of each call. */
   readonly usesServerTime?: boolean;
 }
 
@@ -283,7 +283,7 @@ class RedisJobs implements JobStore {
     return outcome;
   }
 
-  /** `seen`: its last sign of life; empty: it leaves by itself. */
+  /** `seen`: its last heartbeat; empty: the runner unregisters. */
   async #release(runner: string, seen: string, nowMs: number): Promise<void> {
     while ((await this.#link.run('release', runner, seen, Math.floor(nowMs))) === 1);
   }

@@ -1,4 +1,4 @@
-/** Runners: their signs of life, and what becomes of the items of one that is gone. */
+/** Runners: their heartbeats, and the release of what a dead runner holds. */
 import { REPEATS_MAX, type ItemError } from '../../jobs/job-store.ts';
 
 const INTERRUPTED: ItemError = {
@@ -43,8 +43,8 @@ function methods.register(machine, pid, started, now)
   return string.format('%.0f', number)
 end
 
--- The other runners: number, machine, process, its start, last sign of life, and whether it has been silent for too long; then what look
--- returns.
+-- The other runners: number, machine, process id, start time, last heartbeat, and whether it has been silent for too long; then the result
+-- of look.
 function methods.beat(runner, machine, pid, started, now, silence, lookNow)
   local at = instant(now)
   local newest = call('ZREVRANGE', key('live'), 0, 0, 'WITHSCORES')
@@ -65,8 +65,8 @@ function methods.beat(runner, machine, pid, started, now, silence, lookNow)
   return { others, methods.look(lookNow) }
 end
 
--- The runner is no more, unless it gave a sign of life since. Items that were sent are marked, and go behind those that never were.
--- 1: there is more to release.
+-- Releases what a runner holds, unless it has sent a heartbeat since. Items that were sent are marked, and queued behind those that were
+-- not. 1: there is more to release.
 function methods.release(runner, seen, now)
   if seen ~= '' and call('ZSCORE', key('live'), runner) ~= seen then return 0 end
   local left = SLICE

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Lease, LeaseQuery, OpenJob } from '../store/jobs/job-store.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { createSeededRandom } from '../testing/seeded-random.ts';
+import type { JobHost } from './host.ts';
+import type { JobKind } from './kinds.ts';
+import { Registration } from './registration.ts';
+import { JobRunner } from './runner.ts';
+
+const IDENTITY = { machine: 'here', pid: 1, startedAtMs: 1 };
+const NONE: Lease = { items: [], nextAtMs: null, hasMore: false };
+const MIB = 1024 * 1024;
+
+function openJob(n: number, more: Partial<OpenJob> = {}): OpenJob {
+  const counts = { total: 10, succeeded: 0, failed: 0, costUsd: 0, priced: 0 };
+  const common = { kind: 'batch', client: 'web', dialect: 'openai-chat', path: '/chat/completions', priority: 'job', data: {} };
+  return {
+    id: `batch_${n}`,
+    ...common,
+    ...counts,
+    state: 'in_progress',
+    ending: null,
+    createdAtMs: 0,
+    endsAtMs: 1e15,
+    models: ['fast'],
+    ...more,
+  };
+}
+
+function createRunner(open: OpenJob[], store: object, kind: object = {}) {
+  const clock = createManualClock();
+  const host = {
+    clock,
+    random: createSeededRandom(1),
+    isShared: false,
+    warn: (message: string, detail: string) => assert.fail(`${message}: ${detail}`),
+    native: { isOn: () => false },
+    onAttempts: () => () => {},
+    client: () => ({ mayUse: () => true, isLimited: false }),
+    handle: () => new Promise(() => {}),
+    store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },
+  } as unknown as JobHost;
+  const runner = new JobRunner(host, new Map([['batch', kind as JobKind]]), IDENTITY, new Registration(host, IDENTITY));
+  return { runner, clock };
+}
+
+/** Lets all calls of the store that can end do so. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('jobs that other runners are receiving do not keep a later job from its validation', async () => {
+  const open = [1, 2, 3].map((n) => openJob(n, { state: 'receiving' }));
+  const claims: (() => void)[] = [];
+  const prepared: string[] = [];
+  const { runner } = createRunner(
+    [...open, openJob(4, { state: 'validating' })],
+    { claimJob: (id: string) => new Promise((resolve) => void claims.push(() => resolve(id === 'batch_4'))) },
+    { prepare: async (job: OpenJob) => new Promise(() => prepared.push(job.id)) },
+  );
+  runner.wake();
+  await settle();
+  assert.equal(claims.length, 2);
+  while (claims.length > 0) {
+    claims.shift()!();
+    await settle();
+  }
+  assert.deepEqual(prepared, ['batch_4']);
+});
+
+test('at most two jobs are validated at the same time, and the next starts when one has ended', async () => {
+  const ends: (() => void)[] = [];
+  const prepared: string[] = [];
+  const open = [1, 2, 3].map((n) => openJob(n, { state: 'validating' }));
+  const prepare = (job: OpenJob): Promise<void> => {
+    prepared.push(job.id);
+    return new Promise((resolve) => ends.push(resolve));
+  };
+  const { runner } = createRunner(open, { claimJob: async () => true }, { prepare });
+  runner.wake();
+  await settle();
+  assert.deepEqual(prepared, ['batch_1', 'batch_2']);
+  open.shift();
+  ends[0]!();
+  await settle();
+  assert.deepEqual(prepared, ['batch_1', 'batch_2', 'batch_3']);
+});
+
+test('leases in progress count towards the memory for bodies, and the next starts once their size is known', async () => {
+  const answers: ((lease: Lease) => void)[] = [];
+  const asked: string[] = [];
+  const lease = ({ job, bytesMax }: LeaseQuery): Promise<Lease> => {
+    assert.equal(bytesMax, 8 * MIB);
+    asked.push(job);
+    return new Promise((resolve) => answers.push(resolve));
+  };
+  const { runner } = createRunner(
+    Array.from({ length: 20 }, (_, n) => openJob(n)),
+    { lease },
+  );
+  runner.wake();
+  await settle();
+  assert.equal(asked.length, 8, '64 MiB');
+  const item = { job: 'batch_0', n: 0, lease: 1, customId: 'c', strikes: 0, rounds: 0, repeated: 0 };
+  answers[0]!({ ...NONE, items: [{ ...item, body: new Uint8Array(8 * MIB) }] });
+  await settle();
+  assert.equal(asked.length, 8, 'the item takes what its lease reserved');
+  answers[1]!(NONE);
+  await settle();
+  assert.deepEqual(asked.slice(8), ['batch_8']);
+});
+
+test('creations cost no lease calls for other jobs, which are checked again every three seconds', async () => {
+  const asked: string[] = [];
+  const lease = async ({ job }: LeaseQuery): Promise<Lease> => {
+    asked.push(job);
+    return NONE;
+  };
+  const open = [openJob(1), openJob(2)];
+  const { runner, clock } = createRunner(open, { lease });
+  runner.wake();
+  await settle();
+  assert.deepEqual(asked.splice(0), ['batch_1', 'batch_2']);
+  open.push(openJob(3));
+  clock.advance(2_000);
+  runner.wake();
+  await settle();
+  assert.deepEqual(asked.splice(0), ['batch_3']);
+  clock.advance(1_000);
+  runner.wake();
+  await settle();
+  assert.deepEqual(asked.splice(0), ['batch_1', 'batch_2', 'batch_3']);
+});
