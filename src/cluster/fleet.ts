@@ -45,15 +45,18 @@ export class Fleet implements FleetView {
   constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
+    let isLinked = false;
     const onMembers = (status: FleetStatus): void => {
       this.flights?.keepOnly(status.members);
+      if (status.isLinked && !isLinked) this.health.linked();
+      isLinked = status.isLinked;
       onFleet(status);
     };
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
-    this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member });
+    this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member, members: () => this.members });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
   }
 

@@ -2,38 +2,43 @@
  * Responses in flight at several instances: for one name (an idempotency key, or a cacheable request) one instance makes the response, and
  * the others follow it.
  *
- * Who makes a response claims its name in the store. One that finds the name claimed asks that instance by a message to record the response:
- * until then nothing of it is written to the store. The parts come through a stream of the store, which the follower reads again and
- * again. No request depends on it: a claim that takes more than 100 ms counts as none, and a stream without a sign of life is given up.
+ * An instance claims the name in the store before it makes a response. An instance that finds the name claimed sends a message, after which
+ * the response is recorded: until then nothing of it is written to the store. The parts form a stream in the store, which the follower polls.
+ * No request depends on it: a claim that takes more than 100 ms counts as none, and following ends if a stream has no heartbeat.
+ *
+ * A complete response reaches the store some time after its end. Until its claim is released, a follower gets it from the memory of its instance.
  */
 import { hash } from 'node:crypto';
-import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { Clock, Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../core/request.ts';
 import { withTimeout } from '../store/backend.ts';
 import type { FlightStore, PlacedPart } from '../store/flight-store.ts';
+import { ClaimReleases, type HeldClaim } from './claim-releases.ts';
+import { DepartedMembers } from './departed-members.ts';
 import { FlightParts } from './flight-parts.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
 const CLAIM_WAIT_MS = 100;
-/** After a claim that took too long none is made for so long, in milliseconds. */
+/** After a claim that took too long, no claim is made for this long, in milliseconds. */
 const PAUSE_MS = 1_000;
-/** A stream is given up after so long without a part: before the first one, and later; in milliseconds. */
+/** Following ends after this long without a part: before the first one, and later; in milliseconds. */
 const FIRST_PART_MS = 1_000;
 const NEXT_PART_MS = 3_500;
 /** Between two reads that find nothing, in milliseconds. */
 const READ_AGAIN_MS = 15;
 const READ_AGAIN_MAX_MS = 100;
-/** Claims are given up together, so that a response that ends is found in the store before it can be claimed anew; in milliseconds. */
-const RELEASE_MS = 1_000;
+/** Every instance that claims is in a list of members of this age, in milliseconds. */
+const MEMBERS_AGE_MS = 1_200;
 /** Responses that are recorded, and followed, at the same time. */
 const RECORDED_MAX = 200;
 const FOLLOWED_MAX = 500;
-const RELEASED_MAX = 10_000;
 
 export interface Urgency {
   readonly priority: SchedulingClass;
   /** Until its deadline, in milliseconds. */
   readonly remainingMs: number;
+  /** The follower has the idempotency key of the response. */
+  readonly isKeyed: boolean;
 }
 
 /** A response that this instance makes. */
@@ -46,13 +51,31 @@ export interface Claimed {
   /** Of this instance's own response. */
   readonly id: string;
   /** Null: another instance has none of the names. */
-  readonly foreign: { readonly at: number; readonly id: string; readonly isSame: boolean } | null;
+  readonly foreign: ForeignClaim | null;
+}
+
+export interface ForeignClaim {
+  /** Index of the name. */
+  readonly at: number;
+  readonly id: string;
+  /** As stored. */
+  readonly owner: string;
+  /** Its request has the same fingerprint. */
+  readonly isSame: boolean;
+}
+
+/** Another claim for a response: after one that another instance had. */
+export interface Reclaim {
+  /** Of the first claim. */
+  readonly id: string;
+  /** The owner that is replaced, since its instance does not answer. */
+  readonly instead: string;
 }
 
 export interface FlightListener {
   /** `pause`: no more until `resume`; `end`: it was the last one. */
   part(part: PlacedPart): 'more' | 'pause' | 'end';
-  /** The other instance is gone, can't record it, or the store can't be read. */
+  /** The other instance has stopped, can't record it, or the store can't be read. */
   gone(): void;
 }
 
@@ -61,10 +84,12 @@ export interface Following {
   resume(): void;
 }
 
-interface Leading {
-  readonly names: readonly string[];
-  readonly owner: string;
-  readonly lead: FlightLead;
+interface Leading extends HeldClaim {
+  lead: FlightLead;
+  /** The response is complete. */
+  isComplete: boolean;
+  /** It is complete, and so is its recording. */
+  isRecorded: boolean;
   /** Ends the recording; null: nothing is recorded. */
   stop: (() => void) | null;
   /** Of the present recording, or the last one; null: there was none. */
@@ -79,63 +104,108 @@ export interface FlightsOptions {
   readonly publish: (text: string) => void;
   /** This instance; null: it is not known, or the store is away. */
   readonly member: () => string | null;
+  readonly members: () => readonly string[];
 }
+
+/** One that can't be recorded. */
+const UNRECORDED: FlightLead = { record: () => null };
 
 export class Flights {
   readonly #options: FlightsOptions;
-  readonly #leading = new Map<string, Leading>(); // as many as there are running requests
+  /** Running responses, and complete ones whose claim is not released yet. */
+  readonly #leading = new Map<string, Leading>(); // as many as running requests, and those whose release waits
   #recorded = 0;
   #followed = 0;
   #count = 0;
   #askAgainAt: Instant = -Infinity;
-  #releasing: (readonly [name: string, owner: string])[] = []; // at most RELEASED_MAX
-  #releaseTimer: Timer | null = null;
-  #isClosed = false;
+  readonly #releases: ClaimReleases;
+  readonly #departed = new DepartedMembers();
 
   constructor(options: FlightsOptions) {
     this.#options = options;
+    this.#releases = new ClaimReleases(options.clock, options.store, (id) => this.#leading.delete(id));
   }
 
   get isAvailable(): boolean {
     return this.#options.member() !== null && this.#options.clock.now() >= this.#askAgainAt;
   }
 
-  /** Claims the names in order, up to the first that another instance has. Null: the store is away or slow. Never rejects. */
-  async claim(names: readonly string[], fingerprint: string, lead: FlightLead, instead: string | null): Promise<Claimed | null> {
+  /**
+   * Claims the names in order, up to the first that another instance has. Claims of instances that have left the fleet are replaced. Null:
+   * the store is away or slow. Never rejects.
+   */
+  async claim(names: readonly string[], fingerprint: string, lead: FlightLead, again: Reclaim | null): Promise<Claimed | null> {
     const { clock, store, member } = this.#options;
     const me = member();
     if (me === null || clock.now() < this.#askAgainAt) return null;
-    const id = `${me}.${++this.#count}`;
-    const hashed = names.map(digest);
-    const owner = `${id} ${digest(fingerprint)}`;
-    // A claim that takes effect late is released as well.
-    this.#leading.set(id, { names: hashed, owner, lead, stop: null, recorder: null, followers: new Set() });
+    const leading = this.#lead(again?.id ?? `${me}.${++this.#count}`, names, fingerprint, lead);
+    const { id, owner } = leading;
+    const claim = { names: leading.names, owner, member: me };
     try {
-      const found = await withTimeout(clock, CLAIM_WAIT_MS, 'a claim', store.claim({ names: hashed, owner, member: me, instead }));
+      let instead = again?.instead ?? null;
+      let found = await withTimeout(clock, CLAIM_WAIT_MS, 'a claim', store.claim({ ...claim, instead }));
+      if (found !== null && this.#departed.has(memberOf(found.owner))) {
+        instead = found.owner;
+        found = await withTimeout(clock, CLAIM_WAIT_MS, 'a claim', store.claim({ ...claim, instead }));
+      }
+      if (this.#leading.get(id) !== leading) this.#releases.now([leading]); // it ended meanwhile
       if (found === null) return { id, foreign: null };
       const [other = '', theirs] = found.owner.split(' ');
-      return { id, foreign: { at: found.at, id: other, isSame: theirs === digest(fingerprint) } };
+      return { id, foreign: { at: found.at, id: other, owner: found.owner, isSame: theirs === digest(fingerprint) } };
     } catch {
       this.#askAgainAt = clock.now() + PAUSE_MS;
-      this.end(id, true);
+      // A claim that takes effect late is released as well.
+      if (this.#leading.get(id) !== leading) this.#releases.later(leading);
+      else if (again === null) this.end(id, UNRECORDED);
       return null;
     }
   }
 
-  /** The owner that a claim may replace: its instance did not answer. */
-  ownerOf(foreignId: string, fingerprint: string): string {
-    return `${foreignId} ${digest(fingerprint)}`;
+  /** A further claim keeps the entry of the first, with its recording. */
+  #lead(id: string, names: readonly string[], fingerprint: string, lead: FlightLead): Leading {
+    const known = this.#leading.get(id);
+    if (known !== undefined) return known;
+    const leading: Leading = {
+      id,
+      names: names.map(digest),
+      owner: `${id} ${digest(fingerprint)}`,
+      lead,
+      isComplete: false,
+      isRecorded: false,
+      stop: null,
+      recorder: null,
+      followers: new Set(),
+    };
+    this.#leading.set(id, leading);
+    return leading;
   }
 
-  /** The response of this instance is over; `isWhole`: its claim is given up once the store has it, else at once. */
-  end(id: string, isWhole: boolean): void {
+  /** True if the instance of this claim is not a member; it may be newer than the list of members, which is then awaited. */
+  async isGone({ id }: ForeignClaim): Promise<boolean> {
+    const { clock, members } = this.#options;
+    const member = memberOf(id);
+    if (this.#departed.has(member)) return true;
+    if (members().includes(member)) return false;
+    await new Promise<void>((resolve) => clock.schedule(MEMBERS_AGE_MS, resolve));
+    return !members().includes(member);
+  }
+
+  /**
+   * The response of this instance is over. `complete` records it for followers until the store has it and the claim is released; null: it
+   * is not complete, and its claim is released at once.
+   */
+  end(id: string, complete: FlightLead | null): void {
     const ended = this.#leading.get(id);
-    if (ended === undefined) return;
-    this.#leading.delete(id);
+    if (ended === undefined || ended.isComplete) return;
     if (ended.stop !== null) this.#recorded--;
-    const claims = ended.names.map((name) => [name, ended.owner] as const);
-    if (isWhole) this.#releaseLater(claims);
-    else void this.#release(claims);
+    // A running recording gets the end of the response, and later followers read all of it.
+    ended.lead = ended.stop === null && complete !== null ? complete : UNRECORDED;
+    ended.isRecorded = ended.stop !== null;
+    ended.stop = null;
+    ended.followers.clear();
+    ended.isComplete = complete !== null;
+    if (ended.isComplete) this.#releases.later(ended);
+    else this.#releases.now([ended]);
   }
 
   /** Follows a response of another instance from its beginning. */
@@ -169,22 +239,19 @@ export class Flights {
     else if (kind === 'leave') this.#unfollow(id, lines[0] ?? '');
   }
 
-  /** Ends what only instances follow that are no longer members. */
+  /** Ends recordings whose followers have all left the fleet. */
   keepOnly(members: readonly string[]): void {
     const present = new Set(members);
+    this.#departed.update(members);
     for (const [id, { followers }] of this.#leading) {
       for (const follower of followers) {
-        const end = follower.lastIndexOf('.');
-        if (end >= 0 && !present.has(follower.slice(0, end))) this.#unfollow(id, follower);
+        if (!present.has(memberOf(follower))) this.#unfollow(id, follower);
       }
     }
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#releaseTimer?.cancel();
-    const claims = this.#releasing.splice(0);
-    if (claims.length > 0) await withTimeout(this.#options.clock, 300, 'giving up claims', this.#release(claims)).catch(() => {});
+    await this.#releases.close();
     await this.#options.store.close();
   }
 
@@ -243,11 +310,15 @@ export class Flights {
   #record(id: string, urgency: Urgency, follower: string): void {
     const leading = this.#leading.get(id);
     if (leading === undefined) {
-      // It has ended meanwhile: the store has it, or it failed.
+      // It has failed, or its claim is released.
       if (id.startsWith(`${this.#options.member()}.`)) this.#refuse(id, follower);
       return;
     }
-    if (leading.recorder?.hasFailed === true) this.#stopRecording(leading);
+    if (leading.recorder?.hasFailed === true) {
+      this.#stopRecording(leading);
+      if (leading.isRecorded) return this.#refuse(id, follower);
+    }
+    if (leading.isRecorded) return; // the follower reads it
     // A running recording has the response from its beginning.
     if (leading.stop === null && !this.#startRecording(id, leading, urgency)) return this.#refuse(id, follower);
     if (leading.stop !== null) leading.followers.add(follower);
@@ -261,8 +332,9 @@ export class Flights {
     else leading.recorder.reopen();
     const stop = leading.lead.record(leading.recorder, urgency);
     if (stop === null) return false;
-    // The response may have been complete already.
     if (this.#leading.get(id) !== leading) return true;
+    leading.isRecorded = leading.isComplete;
+    if (leading.isRecorded) return true;
     leading.stop = stop;
     this.#recorded++;
     return true;
@@ -287,24 +359,11 @@ export class Flights {
     recorder?.clear();
     stop(); // may end the response
   }
+}
 
-  #releaseLater(claims: readonly (readonly [name: string, owner: string])[]): void {
-    if (this.#isClosed) return void this.#release(claims);
-    // Beyond it claims end by themselves.
-    if (this.#releasing.length < RELEASED_MAX) this.#releasing.push(...claims);
-    this.#releaseTimer ??= this.#options.clock.schedule(RELEASE_MS, () => {
-      this.#releaseTimer = null;
-      void this.#release(this.#releasing.splice(0));
-    });
-  }
-
-  async #release(claims: readonly (readonly [name: string, owner: string])[]): Promise<void> {
-    try {
-      await this.#options.store.release(claims);
-    } catch {
-      if (!this.#isClosed) this.#releaseLater(claims);
-    }
-  }
+/** The instance of an owner, a response or a follower: `MEMBER.NUMBER`. */
+function memberOf(id: string): string {
+  return id.slice(0, Math.max(0, id.lastIndexOf('.')));
 }
 
 function digest(text: string): string {
@@ -318,7 +377,7 @@ function isForOther({ kind, meta }: PlacedPart, follower: string): boolean {
 
 /** Throws for a text that is none. */
 function toUrgency(text: string): Urgency {
-  const { priority, remainingMs } = JSON.parse(text) as Urgency;
+  const { priority, remainingMs, isKeyed } = JSON.parse(text) as Urgency;
   if (!SCHEDULING_CLASSES.includes(priority) || !Number.isFinite(remainingMs)) throw new Error(`not an urgency: ${text}`);
-  return { priority, remainingMs };
+  return { priority, remainingMs, isKeyed: isKeyed === true };
 }

@@ -96,6 +96,20 @@ test('instances that it knew count, where they are more than are expected', asyn
   assert.deepEqual([agent.status.shares, agent.status.isLinked], [2, false]);
 });
 
+test('a member that takes the place of another one is reported', async () => {
+  const clock = createManualClock();
+  let members = ['a', 'b'];
+  const shared = { member: 'a', exchange: async () => ({ members, grants: [] }) } as unknown as SharedStore;
+  const seen: string[] = [];
+  const agent = new LeaseAgent({ clock, shared, onGranted: () => {}, onFleet: (fleet) => void seen.push(fleet.members.join()) });
+  void agent.start();
+  agent.linked(true);
+  await clock.advanceAsync(3_000);
+  members = ['a', 'c'];
+  await clock.advanceAsync(3_000);
+  assert.deepEqual(seen, ['a,b', 'a,c']);
+});
+
 /** Each exchange takes `tookMs`. */
 function slowStage(tookMs: number) {
   const clock = createManualClock();

@@ -237,7 +237,8 @@ export class LeaseAgent {
     const tookMs = now - sentAt;
     this.#sentAt = null;
     this.#unreachableTimer?.cancel();
-    const hasChanged = !this.#isLinked || members.length !== this.#members.length;
+    const isSame = members.length === this.#members.length && members.every((member, i) => member === this.#members[i]);
+    const hasChanged = !this.#isLinked || !isSame;
     // The fair share depends on the number of members.
     if (members.length > this.#members.length && this.#members.length > 0) hasMore = true;
     this.#members = members;

@@ -22,6 +22,7 @@ const NEED = { requests: 1, inputTokens: 0, outputTokens: 0 };
 function instances(count: number) {
   const clock = createManualClock();
   const members = Array.from({ length: count }, (_, i) => `m${i}`);
+  const link = { isUp: true };
   const all = members.map((member, i) => {
     const random = createSeededRandom(i + 1);
     const target = {
@@ -39,12 +40,13 @@ function instances(count: number) {
       onAdopted: () => {},
       publish(text) {
         sent.push(text);
+        if (!link.isUp) return;
         for (const other of all) if (other.health !== health) other.health.take(text.slice('health\n'.length));
       },
     });
     return { target, health, sent };
   });
-  return { clock, all };
+  return { clock, all, link };
 }
 
 function fail({ target: { breaker } }: ReturnType<typeof instances>['all'][number], now: number): void {
@@ -128,4 +130,73 @@ test('invalid messages are ignored', () => {
     health.take(body);
   assert.equal(target.breaker.state, 'closed');
   assert.equal(target.cooldown.remainingMs(0), 0);
+});
+
+const states = (all: ReturnType<typeof instances>['all']): string[] => all.map(({ target }) => target.breaker.state);
+
+/** Ends the connection of all instances for what `work` does, and restores it. */
+async function cutOff({ clock, all, link }: ReturnType<typeof instances>, work: () => void): Promise<void> {
+  link.isUp = false;
+  work();
+  for (const { health } of all) health.changed();
+  await clock.advanceAsync(1_000);
+  link.isUp = true;
+  for (const { health } of all) health.linked();
+  await clock.advanceAsync(1_000);
+}
+
+test('what was isolated or reset by hand without the store applies everywhere once it is back', async () => {
+  const stage = instances(3);
+  const [first, second] = [stage.all[0]!, stage.all[1]!];
+  await cutOff(stage, () => {
+    first.target.breaker.isolate();
+    for (let i = 0; i < 2; i++) fail(second, 0);
+  });
+  assert.deepEqual(states(stage.all), ['isolated', 'isolated', 'isolated']);
+  await cutOff(stage, () => second.target.breaker.reset());
+  assert.deepEqual(states(stage.all), ['closed', 'closed', 'closed']);
+  await cutOff(stage, () => first.target.breaker.isolate());
+  assert.deepEqual(states(stage.all), ['isolated', 'isolated', 'isolated']);
+});
+
+test('cooldowns and quarantines that began or were reset without the store apply once it is back', async () => {
+  const stage = instances(2);
+  const [first, second] = [stage.all[0]!.target, stage.all[1]!.target];
+  await cutOff(stage, () => {
+    first.cooldown.coolUntil(60_000);
+    second.credential.bench.strike(0, second.credential.bench.ticket, 60_000);
+  });
+  const now = stage.clock.now();
+  assert.deepEqual([second.cooldown.remainingMs(now), first.credential.bench.remainingMs(now)], [58_000, 58_000]);
+  await cutOff(stage, () => second.cooldown.reset());
+  assert.equal(first.cooldown.remainingMs(stage.clock.now()), 0);
+});
+
+test('an instance that alone was cut off gets the states of the others', async () => {
+  const stage = instances(2);
+  const [first, second] = [stage.all[0]!, stage.all[1]!];
+  stage.link.isUp = false;
+  first.target.breaker.isolate();
+  first.health.changed();
+  stage.link.isUp = true;
+  second.health.linked();
+  await stage.clock.advanceAsync(1_000);
+  assert.deepEqual(states(stage.all), ['isolated', 'isolated']);
+  assert.equal(stage.clock.pendingTimers, 0);
+});
+
+test('an isolated breaker is left by a reset by hand only', () => {
+  const { all } = instances(2);
+  const [first, second] = [all[0]!, all[1]!];
+  first.target.breaker.isolate();
+  first.health.changed();
+  const record = { state: 'open', openUntilEpochMs: 9_000, missedUntilEpochMs: 9_000, openings: 1 };
+  for (const each of [record, null, 'half-open']) {
+    first.health.take(JSON.stringify({ from: 'm1', epochMs: 0, news: [{ kind: 'breaker', id: 'p/m', record: each }] }));
+    assert.equal(first.target.breaker.state, 'isolated');
+  }
+  assert.equal(second.target.breaker.state, 'isolated');
+  second.target.breaker.reset();
+  second.health.changed();
+  assert.equal(first.target.breaker.state, 'closed');
 });

@@ -8,7 +8,11 @@ import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import type { Config } from './config/index.ts';
 import type { QueueStatus } from './gateway.ts';
+import { withTimeout } from '../store/backend.ts';
 import type { Store } from '../store/store.ts';
+
+/** For the responses that are saved before the gateway leaves, in milliseconds. */
+const SAVING_MS = 2_000;
 
 /** Asked for once the gateway is made. */
 interface FleetParts {
@@ -20,7 +24,7 @@ interface FleetParts {
 /** The fleet of instances that share this gateway's store; null: the store is not shared. */
 export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, gateway }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
-  let instances = 0;
+  let known: readonly string[] = [];
   const fleet = new Fleet({
     clock,
     shared: store.shared,
@@ -43,13 +47,20 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       if (store.shared?.isGateway === true) return;
       events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
       // An instance that is gone may have left jobs.
-      if (status.isLinked && status.members.length < instances) gateway.jobs?.wake();
-      instances = status.members.length;
+      if (status.isLinked && known.some((member) => !status.members.includes(member))) gateway.jobs?.wake();
+      known = status.members;
     },
   });
   events.on('breaker', () => fleet.health.changed());
   events.on('cooldown', () => fleet.health.changed());
   return fleet;
+}
+
+export async function leaveFleet(fleet: Fleet | null, { responses }: Store, clock: Clock): Promise<void> {
+  if (fleet === null) return;
+  // A response is in the store before its claim is released.
+  if (responses?.flush !== undefined) await withTimeout(clock, SAVING_MS, 'saving responses', responses.flush()).catch(() => {});
+  await fleet.leave();
 }
 
 function inFlightBy(targets: readonly TargetState[]): Record<string, number> {

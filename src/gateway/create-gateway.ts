@@ -48,7 +48,7 @@ import { longModelNameError, MODEL_LENGTH_MAX, shuttingDownError, unknownModelEr
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
-import { createFleet } from './create-fleet.ts';
+import { createFleet, leaveFleet } from './create-fleet.ts';
 import { createJobs } from './create-jobs.ts';
 import { LoadedSecrets } from './identity/loaded-secrets.ts';
 import { createSigners } from './identity/signers.ts';
@@ -204,7 +204,7 @@ class RunningGateway implements Gateway {
   async release(): Promise<void> {
     this.#keyCheck.close();
     this.#targets.credentials.close();
-    await this.#fleet?.leave();
+    await leaveFleet(this.#fleet, this.#store, this.clock);
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();
     await this.#transport.close();

@@ -9,4 +9,6 @@ export interface CachedResponses {
   get(key: string): Promise<Uint8Array | null>;
   /** Stores both parts concatenated; they are copied. `expiresAtMs`: milliseconds since the Unix epoch. */
   put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void;
+  /** Writes all pending responses. */
+  flush?(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Responses in flight at several instances: who makes one, and its parts on the way from there to the others. */
+/** Responses in flight at several instances: the claims on them, and the parts that one instance sends to the others. */
 
 export interface FlightPart {
   readonly kind: string;

@@ -111,6 +111,24 @@ async function countedCommands(port: number): Promise<number> {
   return calls;
 }
 
+void test('a target isolated, and one reset, while the store is away is so everywhere once it is back', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, { url: redis.url });
+  const members = [await fleet.join(), await fleet.join()];
+  const away = async (work: () => void): Promise<void> => {
+    await redis.stop();
+    await eventually(() => members.every(({ gateway }) => gateway.fleet!.isLinked === false), 'the store is missed');
+    work();
+    await redis.start();
+  };
+  const all = (state: string): boolean => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === state);
+  await away(() => members[0]!.gateway.isolate('p/m'));
+  await eventually(() => all('isolated'), 'isolated everywhere');
+  await away(() => members[1]!.gateway.reset('p/m'));
+  await eventually(() => all('closed'), 'closed everywhere');
+});
+
 void test('operators see at one instance what is its own and what is the whole fleet’s', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

@@ -52,6 +52,31 @@ void test('the same idempotency key at four instances at once makes one call, an
   assert.equal(fleet.storm.stats().calls, 1);
 });
 
+for (const [name, body] of [
+  ['whole', chatBody()],
+  ['streamed', chatBody({ stream: true, max_tokens: 5 })],
+] as const) {
+  void test(
+    `a ${name} response is repeated at another instance at any time after its end, and by one that closes then`,
+    options,
+    async (t) => {
+      const { fleet, members } = await stage(t, 2, {}, 5);
+      for (let i = 0; i < 8; i++) {
+        const headers = { 'idempotency-key': `${name} ${i}` };
+        const first = await ask(members[0]!, body, headers);
+        await wait(i * 25);
+        const again = await ask(members[1]!, body, headers);
+        assert.equal(again.text.replace(/: .*\n\n/g, ''), first.text.replace(/: .*\n\n/g, ''));
+        assert.equal(fleet.storm.stats().calls, i + 1, `after ${i * 25} ms`);
+      }
+      await ask(members[0]!, body, { 'idempotency-key': 'last' });
+      await members[0]!.gateway.close();
+      assert.equal((await ask(members[1]!, body, { 'idempotency-key': 'last' })).status, 200);
+      assert.equal(fleet.storm.stats().calls, 9);
+    },
+  );
+}
+
 void test('another body under the same key is refused at another instance while the first runs', options, async (t) => {
   const { fleet, members } = await stage(t);
   const first = ask(members[0]!, chatBody());

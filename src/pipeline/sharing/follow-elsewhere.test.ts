@@ -64,7 +64,7 @@ function stage() {
       return { stop: () => void following.stops++, resume: () => void following.resumes++ };
     },
   };
-  const done = followElsewhere({ clock, running }, flights, response, reader, { at: 0, id: 'b.1', isSame: true });
+  const done = followElsewhere({ clock, running }, flights, response, reader, { id: 'b.1' }, true);
   const part = (kind: string, meta = '', text = '') => listener!.part({ kind, meta, bytes: Buffer.from(text), place: '' });
   return { clock, running, outcomes, caller, wire, response, reader, following, done, part, gone: () => listener!.gone() };
 }

@@ -1,5 +1,5 @@
 /** Takes the response to a request from another instance that makes it already. */
-import type { Claimed, Flights, Following } from '../../cluster/flights.ts';
+import type { Flights, Following, ForeignClaim } from '../../cluster/flights.ts';
 import { BreakwaterError, type BreakwaterErrorOptions, type ErrorCode } from '../../core/errors.ts';
 import type { PlacedPart } from '../../store/flight-store.ts';
 import type { UpstreamRefusal } from '../delivery/downstream.ts';
@@ -17,7 +17,8 @@ export function followElsewhere(
   flights: Pick<Flights, 'follow'>,
   response: SharedResponse,
   reader: ResponseReader,
-  { id }: NonNullable<Claimed['foreign']>,
+  { id }: Pick<ForeignClaim, 'id'>,
+  isKeyed: boolean,
 ): Promise<boolean> {
   return new Promise((resolve) => {
     let isTaken = false;
@@ -38,7 +39,7 @@ export function followElsewhere(
       take();
       resolve(true);
     };
-    const urgency = { priority: reader.request.priority, remainingMs: Math.max(0, reader.deadline - clock.now()) };
+    const urgency = { priority: reader.request.priority, remainingMs: Math.max(0, reader.deadline - clock.now()), isKeyed };
     const following: Following = flights.follow(id, urgency, {
       part(part) {
         if (part.kind === 'hello') return 'more';

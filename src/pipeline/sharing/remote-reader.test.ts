@@ -11,7 +11,11 @@ function stage() {
   const clock = createManualClock();
   const saved: FlightPart[] = [];
   const store = { append: async (_id: string, parts: readonly FlightPart[]) => void saved.push(...parts) } as unknown as FlightStore;
-  const reader = new RemoteReader(clock, new FlightRecorder(clock, store, 'a.1'), { priority: 'normal', remainingMs: 60_000 });
+  const reader = new RemoteReader(clock, new FlightRecorder(clock, store, 'a.1'), {
+    priority: 'normal',
+    remainingMs: 60_000,
+    isKeyed: false,
+  });
   const gone: unknown[] = [];
   reader.follow({ onGone: (which: unknown) => void gone.push(which), onDrained: () => {} });
   const count = (kind: string): number => saved.filter((part) => part.kind === kind).length;

@@ -1,5 +1,6 @@
 /** Decides how a request is answered: from the cache, by joining an identical request in flight, or by running it. */
-import type { Claimed, FlightLead, Flights } from '../../cluster/flights.ts';
+import type { Claimed, FlightLead, Flights, ForeignClaim, Reclaim } from '../../cluster/flights.ts';
+import type { Clock } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { ResponseReader } from './response-reader.ts';
@@ -12,7 +13,7 @@ import { followElsewhere } from './follow-elsewhere.ts';
 import { RemoteReader } from './remote-reader.ts';
 import { SharedResponse } from './shared-response.ts';
 import type { ResponseSink } from '../request/response-sink.ts';
-import { canServe, type WholeResponse } from './whole-response.ts';
+import { canServe, type ResponsePurpose, type WholeResponse } from './whole-response.ts';
 
 const NO_NAMES: readonly string[] = [];
 /** Instances that are followed one after the other, where each goes away before its response begins. */
@@ -89,7 +90,12 @@ export function share(
 }
 
 /** Lets identical requests join the response. */
-function allowJoins({ responses }: SharingEngine, response: SharedResponse, { policy }: Route, request: GatewayRequest): void {
+function allowJoins(
+  { responses }: Pick<SharingEngine, 'responses'>,
+  response: SharedResponse,
+  { policy }: Route,
+  request: GatewayRequest,
+): void {
   if (response.purpose.cacheKey !== null && policy.cache.coalesce && response.canJoin) responses.open(response, formOf(request));
 }
 
@@ -111,58 +117,73 @@ async function findStored(
   engine: SharingEngine,
   response: SharedResponse,
   reader: ResponseReader,
-  { keyName, fingerprint, cacheKey }: Identity,
+  identity: Identity,
   route: Route,
   names: readonly string[],
 ): Promise<SharedResponse | null> {
-  const { responses } = engine;
-  engine.running.add(reader);
-  // Claimed before it looks: a response is in the store before its claim is given up.
-  let claimed = names.length === 0 ? null : await claim(engine, response, names, fingerprint, null);
+  let again: Reclaim | null = null;
+  for (let follows = 0; follows <= FOLLOWS_MAX; follows++) {
+    engine.running.add(reader);
+    // Claimed before it looks: a response is in the store before its claim is released.
+    const claimed: Claimed | null = names.length === 0 ? null : await claim(engine, response, names, identity, again);
+    const isFound = await takeStored(engine, response, reader, identity, route);
+    const foreign: ForeignClaim | null = claimed?.foreign ?? null;
+    const isTaken = !isFound && foreign?.at === 0 && identity.keyName !== null && !foreign.isSame;
+    const isConflict = isTaken && !(await engine.flights!.isGone(foreign));
+    engine.running.remove(reader);
+    if (isFound) return null;
+    if (isConflict) {
+      response.discard();
+      response.conflict(conflict());
+      return null;
+    }
+    if (foreign === null || reader.isStopped || response.hasLeft) break;
+    const isKeyed = foreign.at === 0 && identity.keyName !== null;
+    if (!isTaken && (await followElsewhere(engine, engine.flights!, response, reader, foreign, isKeyed))) return null;
+    // An instance that does not answer is gone: its claim is replaced, unless a third one was first.
+    again = { id: claimed!.id, instead: foreign.owner };
+  }
+  if (reader.isStopped) response.giveUp();
+  return response;
+}
+
+/** True: the response, or its refusal, is in the store. */
+async function takeStored(
+  { responses }: SharingEngine,
+  response: SharedResponse,
+  reader: ResponseReader,
+  { keyName, fingerprint, cacheKey }: Identity,
+  route: Route,
+): Promise<boolean> {
   const keyed = keyName !== null && responses.mayBeStored(`i:${keyName}`) ? await responses.findStoredKeyed(keyName) : null;
-  if (keyed === null && response.inFlightName === null) allowJoins(engine, response, route, reader.request);
+  if (keyed === null && response.inFlightName === null) allowJoins({ responses }, response, route, reader.request);
   const mayUseCached = keyed === null && cacheKey !== null && reader.request.cache === 'on';
   const cached = mayUseCached
     ? servable(responses.findCached(cacheKey) ?? (await responses.findStoredCached(cacheKey)), reader.request)
     : null;
-  engine.running.remove(reader);
   if (keyed !== null && keyed.fingerprint !== fingerprint) {
     responses.settleConflict(response, keyName!, keyed);
     response.conflict(conflict());
-    return null;
-  }
-  const isForeignKey = claimed?.foreign?.at === 0 && keyName !== null;
-  if (keyed === null && isForeignKey && !claimed!.foreign!.isSame) {
-    response.discard();
-    response.conflict(conflict());
-    return null;
+    return true;
   }
   const freshness = cached === null ? 'gone' : responses.freshness(cached, route.policy.cache);
   const whole = keyed?.whole ?? (freshness === 'fresh' ? cached : null);
   if (whole !== null) {
     responses.settle(response, whole);
     response.replay(whole);
-    return null;
+    return true;
   }
   if (freshness === 'stale') response.stale = cached;
-  // An instance that does not answer is gone: its claim is replaced, unless a third one was first.
-  for (let tries = 0; claimed?.foreign != null && !reader.isStopped && !response.hasLeft; tries++) {
-    const { foreign } = claimed;
-    if (await followElsewhere(engine, engine.flights!, response, reader, foreign)) return null;
-    if (tries === FOLLOWS_MAX) break;
-    claimed = await claim(engine, response, names, fingerprint, engine.flights!.ownerOf(foreign.id, fingerprint));
-  }
-  if (reader.isStopped) response.giveUp();
-  return response;
+  return false;
 }
 
 /** Null: the store is away. */
 async function claim(
-  { flights, clock }: SharingEngine,
+  { flights, clock, responses }: SharingEngine,
   response: SharedResponse,
   names: readonly string[],
-  fingerprint: string,
-  instead: string | null,
+  { keyName, fingerprint, cacheKey }: Identity,
+  again: Reclaim | null,
 ): Promise<Claimed | null> {
   const record: FlightLead['record'] = (recorder, urgency) => {
     if (!response.canJoin) return null;
@@ -170,12 +191,32 @@ async function claim(
     response.join(remote);
     return () => remote.leave();
   };
-  response.onEnded?.(false);
-  const claimed = await flights!.claim(names, fingerprint, { record }, instead);
+  const claimed = await flights!.claim(names, fingerprint, { record }, again);
   if (claimed === null) return null;
-  if (response.isOver || response.hasLeft) flights!.end(claimed.id, false);
-  else response.onEnded = (isWhole) => flights!.end(claimed.id, isWhole);
+  const { policy } = response.purpose;
+  const complete = completeLead(clock, responses, { keyName, cacheKey, policy });
+  if (response.isOver || response.hasLeft) flights!.end(claimed.id, null);
+  else response.onEnded = (isWhole) => flights!.end(claimed.id, isWhole ? complete : null);
   return claimed;
+}
+
+/** Records a complete response from memory. It refers to no request, whose body would be retained. */
+function completeLead(
+  clock: Clock,
+  responses: ResponseCache,
+  { keyName, cacheKey, policy }: Pick<Identity, 'keyName' | 'cacheKey'> & Pick<ResponsePurpose, 'policy'>,
+): FlightLead {
+  return {
+    record(recorder, urgency) {
+      const kept = urgency.isKeyed && keyName !== null ? responses.findKeyed(keyName) : null;
+      const cached = urgency.isKeyed || cacheKey === null ? null : responses.findCached(cacheKey);
+      const fresh = cached !== null && responses.freshness(cached, policy) === 'fresh' ? cached : null;
+      const whole = kept !== null && 'whole' in kept ? kept.whole : fresh;
+      if (whole === null) return null;
+      new RemoteReader(clock, recorder, urgency).take(whole);
+      return () => {};
+    },
+  };
 }
 
 /** The path, with what a Gemini request says there instead of in its body. */

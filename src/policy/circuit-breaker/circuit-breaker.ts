@@ -223,18 +223,20 @@ export class CircuitBreaker implements Resource {
 
   /**
    * Applies the state that another instance has found, as saved at `epochMs`; null: it is closed, so this one closes and ramps. That
-   * instance may probe first: here a probe is allowed `laterMs` later.
+   * instance may probe first: here a probe is allowed `laterMs` later. False: it stays isolated, which only a reset by hand ends.
    */
-  adopt(now: Instant, epochMs: number, record: BreakerRecord | null, laterMs: number): void {
+  adopt(now: Instant, epochMs: number, record: BreakerRecord | null, laterMs: number, isReset = false): boolean {
+    if (this.#state === 'isolated' && record?.state !== 'isolated' && !isReset) return false;
     if (record !== null) {
       this.restore(now, epochMs, record);
       this.#openUntil += laterMs;
       this.#probeWithDemandAt += laterMs;
-      return;
+      return true;
     }
-    if (this.#state === 'closed') return;
+    if (this.#state === 'closed') return true;
     this.#close();
     this.#ramp();
+    return true;
   }
 
   get #opensAt(): Instant {

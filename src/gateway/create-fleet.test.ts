@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { EventBus } from '../core/events.ts';
+import type { SharedStoreListener } from '../store/shared-store.ts';
+import type { Store } from '../store/store.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { createFleet, leaveFleet } from './create-fleet.ts';
+
+/** An instance whose shared store has the members that the test sets. */
+function stage() {
+  const clock = createManualClock();
+  const calls: string[] = [];
+  const staged = { clock, calls, members: ['a', 'b'], listener: null as SharedStoreListener | null };
+  const store = {
+    responses: { flush: async () => void calls.push('responses saved') },
+    shared: {
+      member: 'a',
+      open: (listener: SharedStoreListener) => void (staged.listener = listener),
+      exchange: async () => ({ members: staged.members, grants: [] }),
+      publish: () => {},
+      leave: async () => void calls.push('left'),
+    },
+  } as unknown as Store;
+  const events = { on: () => {}, emit: () => {} } as unknown as EventBus;
+  const parts = {
+    engine: () => ({ admission: { pump: () => {} } }),
+    targets: () => ({ all: () => [] }),
+    gateway: { config: { cluster: { expectedInstances: 1 } }, jobs: { wake: () => void calls.push('jobs woken') } },
+  } as unknown as Parameters<typeof createFleet>[3];
+  const fleet = createFleet(store, clock, events, parts)!;
+  void fleet.start();
+  staged.listener!.linked(true);
+  return { ...staged, staged, store, fleet };
+}
+
+test('jobs are looked for when another instance takes the place of one that has left', async () => {
+  const { staged, clock, calls } = stage();
+  await clock.advanceAsync(2_000);
+  assert.deepEqual(calls, []);
+  staged.members = ['a', 'c'];
+  await clock.advanceAsync(2_000);
+  assert.deepEqual(calls, ['jobs woken']);
+});
+
+test('responses are saved before the instance leaves the fleet', async () => {
+  const { clock, calls, fleet, store } = stage();
+  await clock.advanceAsync(100);
+  await leaveFleet(fleet, store, clock);
+  assert.deepEqual(calls, ['responses saved', 'left']);
+});
