@@ -33,7 +33,7 @@ test('a response is recorded once another instance follows it, and its parts arr
   assert.deepEqual(heard.seen, ['hello', 'head', 'end']);
 });
 
-test('following ends after a second without an answer, and after 3.5 seconds without a heartbeat', async () => {
+test('following ends after a second without a response, and after 3.5 seconds without a heartbeat', async () => {
   const clock = createManualClock();
   const store = createStore();
   const [, two] = createPair(clock, store);
