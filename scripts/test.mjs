@@ -21,8 +21,8 @@ const failedFilesMax = 5;
 const isFile = (arg) => arg.endsWith('.test.ts') && !arg.startsWith('-');
 
 const given = process.argv.slice(2).filter((arg) => arg !== '--unit');
-const units = ['src/**/*.test.ts', 'dashboard/src/**/*.test.ts'];
-const everything = process.argv.includes('--unit') ? units : [...units, 'test/**/*.test.ts'];
+const units = ['src', 'dashboard/src'];
+const everything = process.argv.includes('--unit') ? units : [...units, 'test'];
 const files = given.filter(isFile);
 const once = ['--test', '--test-reporter=spec', '--test-timeout=180000'];
 const folder = mkdtempSync(join(tmpdir(), 'breakwater-test-'));

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 import { okAnswer } from './loop-world.ts';
-import { watchStalls } from './stalls.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf, eventually, startWorld, WAYS } from './world.ts';
 import type { Seen, World } from './world.ts';
@@ -46,15 +45,12 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
       // Connections and code are cold at first, and a burst that arrives late is counted late.
       allAnswered(await Promise.all(times(3, () => world.ask({}, {}, way))));
       await eventually(() => available(world, 'requestsPerMinute') >= 6, 'a full bucket');
-      const stalls = watchStalls(t);
       const startedAt = performance.now();
       allAnswered(await Promise.all(times(26, () => world.ask({}, {}, way))));
       const seconds = (performance.now() - startedAt) / 1000;
-      assert.ok(seconds >= 1 && seconds < 3 + stalls.stalledMs() / 1000, `26 requests at 6 + 20 per second took ${seconds} s`);
-      const { violations, calls } = world.storms['a']!.stats();
-      assert.ok(violations.total <= stalls.excessOf(1200), `${violations.total} calls beyond the limit`);
-      // A call beyond the limit is refused, and made again.
-      assert.equal(calls, 29 + violations.total);
+      assert.ok(seconds >= 1 && seconds < 3, `26 requests at 6 + 20 per second took ${seconds} s`);
+      assert.equal(world.storms['a']!.stats().violations.total, 0);
+      assert.equal(world.storms['a']!.stats().calls, 29);
       assertIdle(world);
     });
   }
@@ -89,11 +85,10 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
   it('of concurrency is respected, and never idle while requests wait', async (t) => {
     const limits = { concurrency: 3 };
     const world = await startWorld(t, { storms: { a: { limits, timing: { plainMs: 100 } } }, providers: { a: { limits } } });
-    const stalls = watchStalls(t);
     const startedAt = performance.now();
     allAnswered(await Promise.all(times(12, () => world.ask())));
     const ms = performance.now() - startedAt;
-    assert.ok(ms >= 400 && ms < 1500 + stalls.stalledMs(), `${ms} ms`);
+    assert.ok(ms >= 400 && ms < 1500, `${ms} ms`);
     const stats = world.storms['a']!.stats();
     assert.deepEqual([stats.maxRunning, stats.violations.total, stats.calls], [3, 0, 12]);
     assert.equal(available(world, 'concurrency'), 3);

@@ -120,70 +120,66 @@ const ITEMS = 2_000;
 const KILLS = 12;
 
 for (const protocol of ['openai', 'anthropic'] as const) {
-  test(
-    `kill -9 at ${KILLS} moments (${protocol}): one result for each item, and repeats only where they are marked`,
-    { timeout: 600_000 },
-    async (t) => {
-      const random = createSeededRandom(11);
-      const storm = await stormOf(t, 2_500, 10_000);
-      const cwd = await folderOf(t);
-      const baseUrl = protocol === 'openai' ? storm.url : storm.url.replace(/\/v1$/, '');
-      const config = {
-        server: { port: 0 },
-        providers: { a: { protocol, baseUrl, apiKey: 'sk-test', nativeBatches: true, limits: { concurrency: 12 } } },
-        models: { fast: ['a/m'] },
-        batch: { native: 'prefer' },
-        telemetry: { logs: { level: 'error' } },
+  test(`kill -9 at ${KILLS} moments (${protocol}): one result for each item, and repeats only where they are marked`, async (t) => {
+    const random = createSeededRandom(11);
+    const storm = await stormOf(t, 2_500, 10_000);
+    const cwd = await folderOf(t);
+    const baseUrl = protocol === 'openai' ? storm.url : storm.url.replace(/\/v1$/, '');
+    const config = {
+      server: { port: 0 },
+      providers: { a: { protocol, baseUrl, apiKey: 'sk-test', nativeBatches: true, limits: { concurrency: 12 } } },
+      models: { fast: ['a/m'] },
+      batch: { native: 'prefer' },
+      telemetry: { logs: { level: 'error' } },
+    };
+    await writeFile(join(cwd, 'breakwater.json'), JSON.stringify(config));
+    const start = async () => {
+      const cli = startCli(['serve'], { cwd });
+      t.after(() => cli.child.kill('SIGKILL'));
+      const [, base] = await cli.until('stdout', /listening on (\S+)/);
+      const openai = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 20_000 });
+      const kill = async (): Promise<void> => {
+        cli.child.kill('SIGKILL');
+        await cli.ended;
       };
-      await writeFile(join(cwd, 'breakwater.json'), JSON.stringify(config));
-      const start = async () => {
-        const cli = startCli(['serve'], { cwd });
-        t.after(() => cli.child.kill('SIGKILL'));
-        const [, base] = await cli.until('stdout', /listening on (\S+)/);
-        const openai = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 20_000 });
-        const kill = async (): Promise<void> => {
-          cli.child.kill('SIGKILL');
-          await cli.ended;
-        };
-        return { openai, kill };
-      };
-      let gateway = await start();
-      const text = Array.from({ length: ITEMS }, (_, n) => chatLine(`c${n}`, `${prompt(n)} ${'x'.repeat(300)}`, { max_tokens: 30 })).join(
-        '\n',
-      );
-      const file = await gateway.openai.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' });
-      const wish = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' } as const;
-      const { id } = await gateway.openai.batches.create(wish);
-      // While it is handed over, while it is polled, and while its results are read.
-      for (let kills = 0; kills < KILLS; kills++) {
-        const isOver = storm.batches().processed >= ITEMS;
-        await wait(kills < 5 ? 100 + random.next() * 500 : isOver ? 500 + random.next() * 700 : 1_000 + random.next() * 1_500);
-        await gateway.kill();
-        gateway = await start();
-      }
-      let batch = await gateway.openai.batches.retrieve(id);
-      while (batch.status !== 'completed') {
-        await wait(50);
-        batch = await gateway.openai.batches.retrieve(id);
-      }
-      const lines = readLines(await (await gateway.openai.files.content(batch.output_file_id!)).text());
-      const errors = batch.error_file_id == null ? [] : readLines(await (await gateway.openai.files.content(batch.error_file_id)).text());
-      assert.ok(errors.every((line) => line.error!.code === 'interrupted'));
-      assert.deepEqual(new Set([...lines, ...errors].map((line) => line.custom_id)).size, ITEMS);
-      assert.equal(lines.length + errors.length, ITEMS);
-      const calls = callsByPrompt(storm);
-      const { byPrompt, created, processed } = storm.batches();
-      for (const line of lines) {
-        const asked = `${prompt(Number(line.custom_id.slice(1)))} ${'x'.repeat(300)}`.slice(0, 200);
-        const sent = (calls.get(asked) ?? 0) + (byPrompt[asked] ?? 0);
-        const repeated = line.breakwater?.repeated ?? 0;
-        assert.ok(sent <= 1 + repeated, `${line.custom_id}: sent ${sent} times, repeated ${repeated}`);
-      }
-      const marked = lines.filter((line) => line.breakwater?.repeated !== undefined).length;
-      t.diagnostic(`${created} batches, ${processed} processed there, ${storm.stats().calls} calls, ${marked} marked as repeated`);
+      return { openai, kill };
+    };
+    let gateway = await start();
+    const text = Array.from({ length: ITEMS }, (_, n) => chatLine(`c${n}`, `${prompt(n)} ${'x'.repeat(300)}`, { max_tokens: 30 })).join(
+      '\n',
+    );
+    const file = await gateway.openai.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' });
+    const wish = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' } as const;
+    const { id } = await gateway.openai.batches.create(wish);
+    // While it is handed over, while it is polled, and while its results are read.
+    for (let kills = 0; kills < KILLS; kills++) {
+      const isOver = storm.batches().processed >= ITEMS;
+      await wait(kills < 5 ? 100 + random.next() * 500 : isOver ? 500 + random.next() * 700 : 1_000 + random.next() * 1_500);
       await gateway.kill();
-    },
-  );
+      gateway = await start();
+    }
+    let batch = await gateway.openai.batches.retrieve(id);
+    while (batch.status !== 'completed') {
+      await wait(50);
+      batch = await gateway.openai.batches.retrieve(id);
+    }
+    const lines = readLines(await (await gateway.openai.files.content(batch.output_file_id!)).text());
+    const errors = batch.error_file_id == null ? [] : readLines(await (await gateway.openai.files.content(batch.error_file_id)).text());
+    assert.ok(errors.every((line) => line.error!.code === 'interrupted'));
+    assert.deepEqual(new Set([...lines, ...errors].map((line) => line.custom_id)).size, ITEMS);
+    assert.equal(lines.length + errors.length, ITEMS);
+    const calls = callsByPrompt(storm);
+    const { byPrompt, created, processed } = storm.batches();
+    for (const line of lines) {
+      const asked = `${prompt(Number(line.custom_id.slice(1)))} ${'x'.repeat(300)}`.slice(0, 200);
+      const sent = (calls.get(asked) ?? 0) + (byPrompt[asked] ?? 0);
+      const repeated = line.breakwater?.repeated ?? 0;
+      assert.ok(sent <= 1 + repeated, `${line.custom_id}: sent ${sent} times, repeated ${repeated}`);
+    }
+    const marked = lines.filter((line) => line.breakwater?.repeated !== undefined).length;
+    t.diagnostic(`${created} batches, ${processed} processed there, ${storm.stats().calls} calls, ${marked} marked as repeated`);
+    await gateway.kill();
+  });
 }
 
 function callsByPrompt(storm: Storm): Map<string, number> {

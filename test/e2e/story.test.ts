@@ -3,12 +3,11 @@
  * the official SDK over two flaky providers of 60 requests a minute each. Takes about three minutes, most of it waiting.
  */
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import OpenAI from 'openai';
 import { startStorm } from '../../src/storm/index.ts';
 import type { Storm } from '../../src/storm/index.ts';
 import { startGateway } from './harness.ts';
-import { watchStalls, type Stalls } from './stalls.ts';
 
 const ARTICLES = 300;
 const HIGH_SHARE = 1 / 3;
@@ -51,7 +50,7 @@ function idealSeconds(killAfterSeconds: number): number {
   return killAfterSeconds + (ARTICLES - done);
 }
 
-async function summarizeAll(url: string, stalls: Stalls): Promise<{ results: Result[]; seconds: number }> {
+async function summarizeAll(url: string): Promise<{ results: Result[]; seconds: number }> {
   const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused' });
   const started = performance.now();
   const results = await Promise.all(
@@ -62,7 +61,7 @@ async function summarizeAll(url: string, stalls: Stalls): Promise<{ results: Res
       try {
         const messages = [{ role: 'user' as const, content: `Summarize article ${i}: ${'The harbour was quiet. '.repeat(20)}` }];
         const answer = await openai.chat.completions.create({ model: 'summarize', messages, max_tokens: 60 }, { headers });
-        const late = performance.now() - started > deadlineMs + stalls.stalledMs();
+        const late = performance.now() - started > deadlineMs;
         return { ok: true, late, text: answer.choices[0]?.message.content ?? '' };
       } catch (error) {
         return { ok: false, late: false, text: String(error) };
@@ -72,8 +71,7 @@ async function summarizeAll(url: string, stalls: Stalls): Promise<{ results: Res
   return { results, seconds: (performance.now() - started) / 1000 };
 }
 
-async function tellStory(t: TestContext, killAfterSeconds: number): Promise<void> {
-  const stalls = watchStalls(t);
+async function tellStory(killAfterSeconds: number): Promise<void> {
   const [a, b] = await Promise.all([startA(), startB()]);
   const gateway = await startGateway({
     providers: {
@@ -84,7 +82,7 @@ async function tellStory(t: TestContext, killAfterSeconds: number): Promise<void
   });
   const kill = killAfterSeconds === Infinity ? undefined : setTimeout(() => void a.setDown(true), killAfterSeconds * 1000);
   try {
-    const { results, seconds } = await summarizeAll(gateway.url, stalls);
+    const { results, seconds } = await summarizeAll(gateway.url);
     const failed = results.filter((result) => !result.ok);
     assert.deepEqual(
       failed.map((result) => result.text),
@@ -94,16 +92,15 @@ async function tellStory(t: TestContext, killAfterSeconds: number): Promise<void
     assert.ok(results.every((result) => result.text !== ''));
     assert.equal(results.filter((result) => result.late).length, 0, 'every answer is within its deadline');
     const [statsA, statsB] = [a.stats(), b.stats()];
-    const excess = stalls.excessOf(PER_MINUTE);
-    assert.ok(statsA.violations.total <= excess, `A saw ${statsA.violations.total} calls beyond its limit`);
-    assert.ok(statsB.violations.total <= excess, `B saw ${statsB.violations.total} calls beyond its limit`);
+    assert.equal(statsA.violations.total, 0, 'A never saw more than its limit');
+    assert.equal(statsB.violations.total, 0, 'B never saw more than its limit');
     const calls = gateway.eventsOf('attempt').length;
     const ideal = idealSeconds(killAfterSeconds);
     console.log(
       `${seconds.toFixed(1)} s, ideal ${ideal.toFixed(1)} s, ratio ${(seconds / ideal).toFixed(3)}; ${calls} calls for ${ARTICLES}`,
     );
     assert.ok(calls <= 1.3 * ARTICLES, `${calls} upstream calls`);
-    assert.ok(seconds <= 1.15 * ideal + stalls.stalledMs() / 1000, `took ${seconds} s, ideal ${ideal} s`);
+    assert.ok(seconds <= 1.15 * ideal, `took ${seconds} s, ideal ${ideal} s`);
     assert.equal(gateway.gateway.queue().waiting, 0);
     assert.ok(gateway.gateway.targets().every((target) => target.inFlight === 0));
   } finally {
@@ -114,6 +111,6 @@ async function tellStory(t: TestContext, killAfterSeconds: number): Promise<void
 }
 
 describe('300 articles over two flaky providers', { concurrency: true }, () => {
-  it('are all summarized in time, within the limits, close to the ideal', (t) => tellStory(t, Infinity));
-  it('are all summarized in time when A dies in the middle', (t) => tellStory(t, 60));
+  it('are all summarized in time, within the limits, close to the ideal', () => tellStory(Infinity));
+  it('are all summarized in time when A dies in the middle', () => tellStory(60));
 });

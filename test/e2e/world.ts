@@ -107,9 +107,9 @@ export function contentOf(text: string): string {
   return content;
 }
 
-/** Waits until `isSo`, for effects that take a moment on a socket, and longer on a busy machine; fails after ten seconds. */
+/** Waits until `isSo`, for effects that take a moment on a socket; fails after two seconds. */
 export async function eventually(isSo: () => boolean, what: string): Promise<void> {
-  const until = performance.now() + 10_000;
+  const until = performance.now() + 2000;
   while (!isSo()) {
     if (performance.now() > until) throw new Error(`did not happen: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,17 +1,11 @@
-/**
- * Choice within a tier: by weight among equals, less for a target that fails or is slow; and the number of calls that this takes. `MINUTES` sets
- * how long each run is where there are many calls a minute (default 5, and 10 in CI).
- */
+/** Choice within a tier: by weight among equals, less for a target that fails or is slow; and the number of calls that this takes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
 import { observe, percent, quantile } from './observed.ts';
-import { runSize } from './run-size.ts';
 
 const MINUTE_MS = 60_000;
-const MINUTES = 10;
-const BUSY_MINUTES = runSize('MINUTES', { few: 5, full: MINUTES });
 
 interface Wish {
   readonly targets: NonNullable<ConfigInput['models']>[string];
@@ -25,7 +19,7 @@ async function play({ targets, a = {}, requestsPerMinute = 300 }: Wish) {
     config: { providers: { a: provider('a'), b: provider('b') }, models: { fast: targets } },
     providers: { a },
     load: {
-      durationMs: (requestsPerMinute > 1_000 ? BUSY_MINUTES : MINUTES) * MINUTE_MS,
+      durationMs: 10 * MINUTE_MS,
       requestsPerMinute,
       kinds: [{ model: 'fast', stream: 0.5, inputTokens: 200, outputTokens: { p50: 80, p95: 200 }, deadlineMs: 60_000 }],
     },
