@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createManualClock } from '../testing/manual-clock.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import { TraceSource } from './request-trace.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN_ID = '00f067aa0ba902b7';
 
-const sourceOf = (sample = 1): TraceSource => new TraceSource(createSeededRandom(1), () => sample);
+const sourceOf = (sample = 1, maxPerSecond = Infinity, clock = createManualClock()): TraceSource =>
+  new TraceSource({ random: createSeededRandom(1), clock, sample: () => sample, maxPerSecond: () => maxPerSecond });
 
 describe('a trace context', () => {
   const continued: readonly string[] = [
@@ -60,8 +62,24 @@ describe('a trace context', () => {
     assert.ok(sampled > 900 && sampled < 1_100, String(sampled));
   });
 
+  it('is sampled for a limited number of requests per second; callers that set the flag are always sampled', () => {
+    const clock = createManualClock();
+    const source = sourceOf(1, 3, clock);
+    const begin = (count: number): number =>
+      Array.from({ length: count }, () => source.begin(null, null)).filter(({ isSampled }) => isSampled).length;
+    assert.equal(begin(10), 3);
+    assert.equal(source.begin(`00-${TRACE_ID}-${SPAN_ID}-01`, null).isSampled, true);
+    clock.advance(999);
+    assert.equal(begin(1), 0);
+    clock.advance(1);
+    assert.equal(begin(10), 3);
+  });
+
   it('has ids that are never all zeros', () => {
-    const trace = new TraceSource({ next: () => 0 }, () => 1).begin(null, null);
+    const trace = new TraceSource({ random: { next: () => 0 }, clock: createManualClock(), sample: () => 1, maxPerSecond: () => 1 }).begin(
+      null,
+      null,
+    )!;
     assert.deepEqual([trace.traceId, trace.spanId], [`${'0'.repeat(31)}1`, `${'0'.repeat(15)}1`]);
   });
 

@@ -1,4 +1,5 @@
 /** The trace context of a request: W3C Trace Context, https://www.w3.org/TR/trace-context/. */
+import type { Clock, Instant } from './clock.ts';
 import type { Random } from './random.ts';
 
 /** The identifiers of a request's span, in hex. */
@@ -62,27 +63,47 @@ interface Parent {
   readonly isRemote: boolean;
 }
 
-export class TraceSource {
-  readonly #random: Random;
-  readonly #sample: () => number;
+export interface TraceSourceOptions {
+  readonly random: Random;
+  readonly clock: Pick<Clock, 'now'>;
+  /** The share of sampled requests whose caller sends no context, 0 to 1. */
+  readonly sample: () => number;
+  /** The most of these requests that are sampled in one second. */
+  readonly maxPerSecond: () => number;
+}
 
-  /** `sample`: the share of sampled requests whose caller sends no context, 0 to 1. */
-  constructor(random: Random, sample: () => number) {
-    this.#random = random;
-    this.#sample = sample;
+const SECOND_MS = 1_000;
+
+export class TraceSource {
+  readonly #options: TraceSourceOptions;
+  #secondEnds: Instant = -Infinity;
+  /** Traces begun in this second. */
+  #begun = 0;
+
+  constructor(options: TraceSourceOptions) {
+    this.#options = options;
   }
 
   /** Continues the trace of the caller's headers; begins one if they are absent or invalid. */
   begin(traceparent: string | null, tracestate: string | null): RequestTrace {
+    const { random } = this.#options;
     const [, version = 'ff', traceId = '', spanId = '', flags = '00', more] =
       traceparent === null ? [] : (TRACEPARENT.exec(traceparent.trim()) ?? []);
     const isValid = version !== 'ff' && !isZero(traceId) && !isZero(spanId) && (version !== '00' || more === undefined);
-    if (isValid) {
-      const parent = { spanId, isRemote: true };
-      return new RequestTrace(this.#random, parent, traceId, Number.parseInt(flags, 16), tracestate);
+    if (isValid) return new RequestTrace(random, { spanId, isRemote: true }, traceId, Number.parseInt(flags, 16), tracestate);
+    const own = this.#samples() ? SAMPLED | RANDOM : RANDOM;
+    return new RequestTrace(random, null, randomId(random, 4), own, null);
+  }
+
+  #samples(): boolean {
+    const { random, clock, sample, maxPerSecond } = this.#options;
+    if (random.next() >= sample()) return false;
+    const now = clock.now();
+    if (now >= this.#secondEnds) {
+      this.#secondEnds = now + SECOND_MS;
+      this.#begun = 0;
     }
-    const isSampled = this.#random.next() < this.#sample();
-    return new RequestTrace(this.#random, null, randomId(this.#random, 4), isSampled ? SAMPLED | RANDOM : RANDOM, null);
+    return this.#begun++ < maxPerSecond();
   }
 }
 

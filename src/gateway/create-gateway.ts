@@ -140,7 +140,7 @@ class RunningGateway implements Gateway {
     this.#random = random;
     this.#store = store;
     this.#config = config;
-    this.tracer = createRequestTracer(random, () => this.#config);
+    this.tracer = createRequestTracer(random, this.clock, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
     this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });

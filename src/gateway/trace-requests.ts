@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import { valueIn } from '../core/headers.ts';
 import type { Random } from '../core/random.ts';
 import { TraceSource, type TraceIds } from '../core/request-trace.ts';
@@ -13,18 +14,20 @@ export interface RequestTracer {
 
 const OFF: RequestTracer = { trace: withCredential, idsOf: () => undefined };
 
-export function createRequestTracer(random: Random, config: () => Config): RequestTracer {
+export function createRequestTracer(random: Random, clock: Clock, config: () => Config): RequestTracer {
   if (config().telemetry.traces.endpoint === '') return OFF;
-  const source = new TraceSource(random, () => config().telemetry.traces.sample);
+  const source = new TraceSource({
+    random,
+    clock,
+    sample: () => config().telemetry.traces.sample,
+    maxPerSecond: () => config().telemetry.traces.maxPerSecond,
+  });
   return {
     trace(request, callerCredential) {
       if (request.trace !== undefined) return withCredential(request, callerCredential);
       const { forwardHeaders } = request;
-      return {
-        ...request,
-        callerCredential,
-        trace: source.begin(valueIn(forwardHeaders, 'traceparent'), valueIn(forwardHeaders, 'tracestate')),
-      };
+      const trace = source.begin(valueIn(forwardHeaders, 'traceparent'), valueIn(forwardHeaders, 'tracestate'));
+      return { ...request, callerCredential, trace };
     },
     idsOf: (traceparent) => source.begin(traceparent ?? null, null),
   };

@@ -328,6 +328,8 @@ interface TracesInput {
   endpoint?: string | undefined;
   /** The share of requests traced whose caller sends no traceparent; otherwise its flag decides. Default: 1. */
   sample?: number | string | undefined;
+  /** The most of these requests that are traced in one second. Default: 1000. */
+  maxPerSecond?: number | string | undefined;
 }
 
 /** The input form of a config, in a file or for the library. */

@@ -58,10 +58,14 @@ test('users and passwords in URLs are masked', () => {
   const shown = effectiveConfig({
     ...config,
     store: { kind: 'redis', url: 'rediss://user:secret@h:6379/0?password=hidden&db=1' },
-    telemetry: { ...config.telemetry, traces: { endpoint: 'https://me:secret@h/v1?api_key=hidden', sample: 1 } },
+    telemetry: { ...config.telemetry, traces: { endpoint: 'https://me:secret@h/v1?api_key=hidden', sample: 1, maxPerSecond: 1_000 } },
   });
   assert.equal(shown['store'], 'rediss://****@h:6379/0?password=****&db=1');
-  assert.deepEqual((shown['telemetry'] as Config['telemetry']).traces, { endpoint: 'https://****@h/v1?api_key=****', sample: 1 });
+  assert.deepEqual((shown['telemetry'] as Config['telemetry']).traces, {
+    endpoint: 'https://****@h/v1?api_key=****',
+    sample: 1,
+    maxPerSecond: 1_000,
+  });
 });
 
 test('defaults are included, with units', () => {

@@ -145,6 +145,7 @@ export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.',
       'http://127.0.0.1:4318',
     ),
     sample: setting(amount(0, 1), 1, 'The share of requests traced whose caller sends no traceparent; otherwise its flag decides.'),
+    maxPerSecond: setting(amount(0, 1e6), 1_000, 'The most of these requests that are traced in one second.'),
   }),
   otlpMetrics: setting(flag<never>(), false, 'Whether the metrics of /metrics are also sent to the OTLP endpoint, every minute.'),
 });

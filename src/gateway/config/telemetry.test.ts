@@ -15,7 +15,7 @@ describe('the OTLP endpoint', () => {
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
 
   it("is none by default, OpenTelemetry's variable where it is unset, and none again where it is empty", () => {
-    assert.deepEqual(read(undefined).traces, { endpoint: '', sample: 1 });
+    assert.deepEqual(read(undefined).traces, { endpoint: '', sample: 1, maxPerSecond: 1_000 });
     assert.equal(read(undefined, { env }).traces.endpoint, 'http://collector:4318');
     assert.equal(read({ traces: { sample: 0.5 } }, { env }).traces.endpoint, 'http://collector:4318');
     assert.equal(read({ traces: { endpoint: 'http://other' } }, { env }).traces.endpoint, 'http://other');
