@@ -27,6 +27,7 @@ export function testJobContract(driver: JobDriver): void {
   testLeases(story);
   testRunners(story);
   testHandovers(story);
+  testEnds(story);
   testJobs(story);
 }
 
@@ -277,7 +278,7 @@ function testRunners(story: Story): void {
   });
 }
 
-function testJobs(story: Story): void {
+function testEnds(story: Story): void {
   story('a late result of a deleted job does not end an item of a later job with the same id', async (store) => {
     const runner = await store.register(identity('here'), 1_000);
     const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
@@ -321,7 +322,9 @@ function testJobs(story: Story): void {
       ],
     );
   });
+}
 
+function testJobs(story: Story): void {
   story('a job changes only from the named states, and one runner at a time claims it', async (store) => {
     const runner = await store.register(identity('here', 1), 1_000);
     const other = await store.register(identity('there', 1), 1_000);
