@@ -79,7 +79,7 @@ describe('a trace context', () => {
     const trace = new TraceSource({ random: { next: () => 0 }, clock: createManualClock(), sample: () => 1, maxPerSecond: () => 1 }).begin(
       null,
       null,
-    )!;
+    );
     assert.deepEqual([trace.traceId, trace.spanId], [`${'0'.repeat(31)}1`, `${'0'.repeat(15)}1`]);
   });
 
