@@ -209,8 +209,7 @@ export class SocketExchange implements Exchange, AnswerOutlet, TurnWriter {
     if (!this.#over) return this.flush();
     this.#flushScheduled = false;
     this.#writeWhole();
-    this.#connection.answered(this);
-    if (this.#connection.socket.writableNeedDrain) this.#limitFlush();
+    this.#endAnswer();
   }
 
   /** Sends the writes of this turn. */
@@ -298,9 +297,7 @@ export class SocketExchange implements Exchange, AnswerOutlet, TurnWriter {
     this.#add(bytes);
     this.flush(true);
     this.#finish();
-    this.#connection.answered(this);
-    const { socket } = this.#connection;
-    if (socket.writableNeedDrain || socket.writableLength > 0) this.#limitFlush();
+    this.#endAnswer();
   }
 
   abort(): void {
@@ -330,10 +327,13 @@ export class SocketExchange implements Exchange, AnswerOutlet, TurnWriter {
     this.#wakeWriter();
   }
 
-  /** Limits the time to flush the rest of an ended response. */
-  #limitFlush(): void {
-    this.#chargeUnread();
-    this.#connection.limitFlush(UNREAD_MAX_MS);
+  /** Limits the time to flush the rest of an ended response, if there is any. */
+  #endAnswer(): void {
+    if (this.#unsentBytes > 0) {
+      this.#chargeUnread();
+      this.#connection.limitFlush(UNREAD_MAX_MS);
+    }
+    this.#connection.answered(this);
   }
 
   #writeWhole(): void {

@@ -6,7 +6,7 @@ import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { HttpParsers } from './http-parser.ts';
 import { requestText } from './request-text.ts';
 import type { Transport, UpstreamListener, UpstreamRequest } from './transport.ts';
-import { SocketCall, UpstreamConnection, type Carrier, type ConnectionOwner } from './upstream-connection.ts';
+import { SocketCall, UpstreamConnection, type Carrier, type ConnectionOwner, type Waiting } from './upstream-connection.ts';
 
 /** Maximum number of idle connections to one origin; more are closed. */
 const IDLE_MAX = 1024;
@@ -134,10 +134,14 @@ class Origin implements ConnectionOwner {
   }
 
   send(call: SocketCall, request: UpstreamRequest): void {
-    const text = requestText(request, this.#host);
+    const waiting = { call, request, text: requestText(request, this.#host) };
     const connection = this.#takeIdle();
-    if (connection !== null) return connection.start(call, request, text);
-    const opening = new Opening(this, { call, request, text });
+    if (connection === null) this.#openFor(waiting);
+    else connection.start(waiting);
+  }
+
+  #openFor(waiting: Waiting): void {
+    const opening = new Opening(this, waiting);
     const socket = this.#connect(opening.onread); // may throw
     this.#opening.add(opening);
     opening.begin(socket, this.#isTls ? 'secureConnect' : 'connect', this.#transport.clock);
@@ -180,7 +184,7 @@ class Origin implements ConnectionOwner {
     this.#opening.delete(opening);
     if (connection !== null && waiting !== null) {
       this.#open.add(connection);
-      connection.start(waiting.call, waiting.request, waiting.text);
+      connection.start(waiting);
     }
     this.#lookIfEmpty();
   }
@@ -206,13 +210,26 @@ class Origin implements ConnectionOwner {
   /** A server that closed one idle connection has probably closed those that have been idle for longer. */
   onStale(): void {
     this.#freshOwed++;
+    this.#closeIdle();
+  }
+
+  onUnsent(waiting: Waiting): void {
+    this.#closeIdle();
+    try {
+      this.#openFor(waiting);
+    } catch (error) {
+      waiting.call.fail(error as Error, false);
+    }
+  }
+
+  #closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
   /** Accepts no more calls; `onEmpty` is called once when the last running call has ended. */
   retire(onEmpty: () => void): void {
     this.#onEmpty = onEmpty;
-    for (const connection of this.#idle.splice(0)) connection.destroy();
+    this.#closeIdle();
     this.#lookIfEmpty();
   }
 
@@ -227,13 +244,6 @@ class Origin implements ConnectionOwner {
     this.#onEmpty = () => {};
     tell();
   }
-}
-
-/** A call that waits for its connection to open. */
-interface Waiting {
-  readonly call: SocketCall;
-  readonly request: UpstreamRequest;
-  readonly text: string;
 }
 
 /**

@@ -24,6 +24,8 @@ const IDLE_MS = 4000;
 /** With a `keep-alive` header: its timeout less this margin, at most ten minutes. */
 const HINT_MARGIN_MS = 2000;
 const HINT_MAX_MS = 600_000;
+/** A connection that breaks later than this after its request is not one that was closed while idle, in milliseconds. */
+const STALE_MS = 500;
 
 /** The peer closed its side before the response was complete. */
 class PeerClosed extends Error {
@@ -38,6 +40,14 @@ function brokenBy(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
+/** A request that has not been written yet. */
+export interface Waiting {
+  readonly call: SocketCall;
+  readonly request: UpstreamRequest;
+  /** Its head. */
+  readonly text: string;
+}
+
 /** The pool of a connection. */
 export interface ConnectionOwner {
   readonly parsers: HttpParsers;
@@ -47,6 +57,8 @@ export interface ConnectionOwner {
   onClosed(connection: UpstreamConnection): void;
   /** The server had closed the connection before the request arrived. */
   onStale(): void;
+  /** The server closed the connection, or sent unexpected bytes, before the request was written: it needs another connection. */
+  onUnsent(waiting: Waiting): void;
 }
 
 /** The connection of a call, open or being opened. */
@@ -94,9 +106,8 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   readonly #socket: Socket;
   readonly #parser: HttpParser;
   #call: SocketCall | null = null;
-  // The request, until the end of the turn.
-  #unsentHead = '';
-  #unsentBody: UpstreamRequest['body'] = null;
+  /** The request, until the end of the turn. */
+  #unsent: Waiting | null = null;
   #isHead = false;
   /** The head of the current response has arrived. */
   #hasHead = false;
@@ -106,6 +117,8 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   #idleMs = IDLE_MS;
   /** When its last response ended; Infinity: none yet. */
   #idleSince: Instant = Infinity;
+  /** Of the current call, if the connection was used before. */
+  #startedAt: Instant = 0;
   #wasReused = false;
   #wasIdle = false;
   #hasIdleTimer = false;
@@ -144,33 +157,32 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   }
 
   /** Sends a request at the end of this turn of the event loop; no other call may be running on this connection. */
-  start(call: SocketCall, { method, body }: UpstreamRequest, text: string): void {
+  start(waiting: Waiting): void {
+    const { call, request } = waiting;
     this.#wasReused = this.#idleSince !== Infinity;
-    this.#wasIdle = this.#wasReused && this.#owner.now() - this.#idleSince >= IDLE_MIN_MS;
-    this.#isHead = method === 'HEAD';
+    if (this.#wasReused) this.#startedAt = this.#owner.now();
+    this.#wasIdle = this.#wasReused && this.#startedAt - this.#idleSince >= IDLE_MIN_MS;
+    this.#isHead = request.method === 'HEAD';
     this.#hasHead = false;
     this.#call = call;
     call.connection = this;
     if (this.#wasReused) this.#socket.ref();
     if (call.isPaused) this.#socket.pause();
-    this.#unsentHead = text;
-    this.#unsentBody = body;
+    this.#unsent = waiting;
     atTurnEnd(this);
   }
 
   onTurnEnd(): void {
     const call = this.#call;
-    const text = this.#unsentHead;
-    const body = this.#unsentBody;
-    this.#unsentHead = '';
-    this.#unsentBody = null;
-    if (call === null || call.isOver) return;
+    const unsent = this.#unsent;
+    this.#unsent = null;
+    if (unsent === null || call === null || call.isOver) return;
     try {
       call.listener.onSent();
     } catch (error) {
       return this.#break(error as Error, false);
     }
-    if (!call.isOver) this.#write(text, body);
+    if (!call.isOver) this.#write(unsent.text, unsent.request.body);
   }
 
   #write(text: string, body: UpstreamRequest['body']): void {
@@ -200,6 +212,7 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
 
   /** Closes it at once; a call on it fails. */
   breakOff(error: Error): void {
+    this.#unsent = null;
     this.#break(error, false);
   }
 
@@ -217,7 +230,7 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
 
   onHead({ status, keepsAlive, isUpgrade }: MessageStart, pairs: string[]): BodyReading {
     const call = this.#call;
-    if (call === null || call.isOver) return 'stop';
+    if (call === null || call.isOver || this.#unsent !== null) return 'stop';
     if (status === 101 || isUpgrade) {
       this.#break(brokenBy('the response changes the protocol, which was not requested', 'HPE_UPGRADE'), false);
       return 'stop';
@@ -262,7 +275,8 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   }
 
   onParsed(error: ParseError | null): void {
-    if (error !== null) {
+    if (this.#unsent !== null) this.#break(brokenBy('a response came before the request', 'HPE_UNEXPECTED'), false);
+    else if (error !== null) {
       this.#isSpoiled = true;
       this.#break(error, false);
     } else if (this.#call === null && !this.#socket.destroyed) {
@@ -284,11 +298,14 @@ export class UpstreamConnection implements ParserOwner, Carrier, TurnWriter {
   /** `isStale`: the connection was used before, and its server closed it cleanly. */
   #break(error: Error, isStale: boolean): void {
     const call = this.#call;
+    const unsent = this.#unsent;
     this.#call = null;
+    this.#unsent = null;
     this.#socket.destroy();
-    if (call === null) return;
+    if (call === null || call.isOver) return;
+    if (unsent !== null && this.#wasReused) return this.#owner.onUnsent(unsent);
     const wasStale = isStale || this.#wasIdle;
-    if (wasStale && !this.#hasHead) this.#owner.onStale();
+    if (wasStale && !this.#hasHead && this.#owner.now() - this.#startedAt < STALE_MS) this.#owner.onStale();
     call.fail(error, wasStale);
   }
 
@@ -320,7 +337,8 @@ function headersOf(pairs: Readonly<HeaderPairs>): HeadersByName {
     const before = headers[name];
     // The inherited `constructor` is not a header.
     if (typeof before === 'string') headers[name] = [before, value];
-    else headers[name] = Array.isArray(before) ? [...before, value] : value;
+    else if (Array.isArray(before)) before.push(value);
+    else headers[name] = value;
   }
   return headers;
 }

@@ -104,6 +104,40 @@ test('after a stale connection the next call gets a fresh one, and the other idl
   );
 });
 
+for (const [what, leave] of [
+  ['is closed', (socket: Socket) => socket.destroy()],
+  ['is reset', (socket: Socket) => socket.resetAndDestroy()],
+  ['gets an unsolicited response', (socket: Socket) => socket.write('HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n')],
+] as const) {
+  test(`a call whose connection ${what} before its request is written gets a fresh one`, async (t) => {
+    const sockets: Socket[] = [];
+    const received: number[] = [];
+    const { clock, ask: next } = await stage(t, (socket, _nth, connection) => {
+      sockets.push(socket);
+      received.push(connection);
+      socket.write(fine());
+    });
+    assert.equal(await next(), 'whole');
+    clock.advance(2_000);
+    // Within a timer, what the socket has received is read before the end of the turn.
+    const end = await new Promise((resolve) => {
+      setTimeout(() => {
+        leave(sockets[0]!);
+        resolve(next());
+      }, 0);
+    });
+    assert.equal(end, 'whole');
+    assert.deepEqual(received, [1, 2]);
+  });
+}
+
+test('a head of many equal headers does not block the event loop', async (t) => {
+  const { ask: next } = await stage(t, (socket) => socket.write(fine('a:\r\n'.repeat(15_000))));
+  const startedAt = performance.now();
+  assert.equal(await next(), 'whole');
+  assert.ok(performance.now() - startedAt < 200);
+});
+
 test('the connection that served last serves first', async (t) => {
   const served: number[] = [];
   const { ask: next } = await stage(t, (socket, _nth, connection) => {
