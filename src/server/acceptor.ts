@@ -16,8 +16,8 @@ export function tlsSettings({ cert, key }: TlsFiles) {
   return { cert, key, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeTimeoutMs } as const;
 }
 
-/** Limits unfinished handshakes, which are not connections of the listener yet. */
-export function limitHandshakes(server: Server, max: number = HANDSHAKES_MAX): void {
+/** Limits unfinished handshakes, which are not connections of the listener yet. Returns a function that closes them. */
+export function limitHandshakes(server: Server, max: number = HANDSHAKES_MAX): () => void {
   const pending = new ConnectionShares<Socket>(max, () => true);
   // The socket of `secureConnection` is another one, with the same addresses.
   const byPeer = new Map<string, Socket>();
@@ -40,6 +40,9 @@ export function limitHandshakes(server: Server, max: number = HANDSHAKES_MAX): v
     byPeer.delete(peer!);
     pending.remove(socket);
   });
+  return () => {
+    for (const socket of pending.all) socket.destroy();
+  };
 }
 
 /** Null: the connection was reset before it was accepted, or since. */

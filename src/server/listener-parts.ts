@@ -7,6 +7,8 @@ import type { UnixSocket } from './unix-socket.ts';
 
 /** Longer than the 60 s of common load balancers, so that they close idle connections first. */
 export const keepAliveTimeoutMs = 75_000;
+/** Longer than announced, so that a request sent at the last moment is received. */
+export const idleTimeoutMs = keepAliveTimeoutMs + 1_000;
 /** While the listener winds down: a request that is on its way is refused with a response, not by a closed connection. */
 export const windDownIdleMs = 500;
 /** For the head of a request, and for the whole: 64 MB in this time is 1.7 Mbit/s. */

@@ -94,7 +94,13 @@ export function writeRefusal(socket: Socket, { status, headers, body }: BareAnsw
   if (!socket.writable) return;
   let head = `HTTP/1.1 ${status} ${reasons[status] ?? 'Refused'}\r\nconnection: close\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  socket.end(`${head}\r\n${Buffer.from(body).toString('latin1')}`, 'latin1');
+  socket.write(`${head}\r\n${Buffer.from(body).toString('latin1')}`, 'latin1');
+  endWhileReading(socket);
+}
+
+/** Closes this side. A close with unread input would be a reset, and the caller might lose the response, so reading goes on for a short time. */
+export function endWhileReading(socket: Socket): void {
+  socket.end();
   // Not the socket's own timeout, which every received byte restarts. Sockets use system time, independent of the engine's clock.
   const timer = systemClock.schedule(readRefusalMs, () => socket.destroy());
   socket.once('close', () => timer.cancel());

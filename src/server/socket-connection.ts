@@ -16,8 +16,8 @@ import type { BodyReading, HttpParser, HttpParsers, MessageStart, ParseError, Pa
 import { CallerLeft, type CallerPlace, type ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
 import { isLoopbackAddress } from './head-pairs.ts';
-import { headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, windDownIdleMs } from './listener-parts.ts';
-import { faultOf, upgradeRefusal, writeRefusal, type AnswerBroken, type BareAnswer } from './refusals.ts';
+import { headersTimeoutMs, idleTimeoutMs, requestTimeoutMs, windDownIdleMs } from './listener-parts.ts';
+import { endWhileReading, faultOf, upgradeRefusal, writeRefusal, type AnswerBroken, type BareAnswer } from './refusals.ts';
 import { headFault, wantedProtocol } from './request-head.ts';
 import { readHeaders } from './request-headers.ts';
 import { SocketExchange, type ExchangeConnection, type SocketRequest } from './socket-exchange.ts';
@@ -32,6 +32,8 @@ const PIPELINED_MAX = 16;
 const continueExpectation = /(?:^|\W)100-continue(?:$|\W)/i;
 /** Delay of the probe of a caller that closed its side between two turns, in milliseconds. */
 const probeAgainMs = 100;
+/** Delay of the first probe of a caller whose connection is not read, in milliseconds. */
+const probeUnreadMs = 1_000;
 const noBytes = new Uint8Array(0);
 
 /** The part of a listener that a connection depends on. */
@@ -76,6 +78,8 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   #headCame = false;
   /** Reading is paused. */
   #isHeld = false;
+  /** Reading is paused because the body of a later request is incomplete. */
+  #isBehind = false;
 
   constructor(host: ConnectionHost, socket: Socket) {
     this.#host = host;
@@ -85,7 +89,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     this.address = this.place === 'loopback' ? null : (this.remoteAddress ?? null);
     this.#messageAt = systemClock.now();
     this.#parser = host.parsers.create('request', HEAD_BYTES_MAX, this);
-    socket.setTimeout(keepAliveTimeoutMs);
+    socket.setTimeout(idleTimeoutMs);
     socket.on('timeout', () => this.#onTimeout());
     socket.on('error', ignore);
     socket.on('drain', () => this.#current?.drained());
@@ -126,6 +130,10 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   readOn(): void {
     if (!this.#isHeld || this.#waiting > PIPELINED_MAX) return;
     this.#isHeld = false;
+    if (this.#isBehind) {
+      this.#isBehind = false;
+      if (!this.#flushLimited) this.socket.setTimeout(idleTimeoutMs);
+    }
     if (this.#messageAt >= 0) this.#messageAt = systemClock.now();
     this.#parser.resume();
   }
@@ -205,6 +213,14 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   onParsed(error: ParseError | null): void {
     if (error !== null) this.refuse(error.code);
+    else if (this.#receiving !== null && this.#receiving !== this.#current && !this.#isHeld && !this.#isRefused) this.#holdForTurn();
+  }
+
+  /** The rest of a later request is read in its turn. Until then only a write shows that the caller has left. */
+  #holdForTurn(): void {
+    this.holdReading();
+    this.#isBehind = true;
+    if (!this.#flushLimited) this.socket.setTimeout(probeUnreadMs);
   }
 
   /** The response is complete or aborted: nothing more is written to it. */
@@ -225,14 +241,20 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     this.#current = null;
     if (this.#flushLimited) {
       this.#flushLimited = false;
-      this.socket.setTimeout(keepAliveTimeoutMs);
+      this.socket.setTimeout(idleTimeoutMs);
     }
     // The caller of a response that did not announce the end of its connection may be sending its next request.
     if (this.#host.windingDown) this.socket.setTimeout(windDownIdleMs);
-    if (exchange.closesConnection) this.socket.destroySoon();
+    if (exchange.closesConnection) this.#close(exchange);
     else if (this.#owed.length > 0) this.#nextTurn();
     else if (this.#lastRefusal !== null) writeRefusal(this.socket, this.#lastRefusal);
     else if (this.#isHalfClosed) this.socket.destroySoon();
+  }
+
+  #close({ body }: SocketExchange): void {
+    if (body.isReceived) return this.socket.destroySoon();
+    this.#isRefused = true;
+    endWhileReading(this.socket);
   }
 
   #nextTurn(): void {
@@ -249,8 +271,8 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   /** Refuses invalid input after all earlier responses, and closes the connection. `code`: see `faultOf`. */
   refuse(code: string): void {
-    if (!this.socket.writable) return void this.socket.destroy();
     if (this.#isRefused) return;
+    if (!this.socket.writable) return void this.socket.destroy();
     this.#isRefused = true;
     const { status, message } = faultOf(code);
     // The connection was closed during a request.
@@ -286,16 +308,18 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     else if (error === null && this.#current === null) this.socket.end();
   }
 
-  /** Probes a caller that closed its side, since it may still read; any other has timed out. */
+  /** Probes a caller that closed its side, since it may still read. */
   #probeOrClose(): void {
+    if (this.#flushLimited) return;
     // Between two turns no response can be written to.
-    if (this.#isHalfClosed && (this.#turnScheduled || this.#current?.hasEnded === true)) return void this.socket.setTimeout(probeAgainMs);
-    if (!this.#isHalfClosed || !probeCaller(this.socket, this.#owed)) this.socket.destroy();
+    if (this.#turnScheduled || this.#current?.hasEnded === true) return void this.socket.setTimeout(probeAgainMs);
+    if (!probeCaller(this.socket, this.#owed)) this.socket.destroy();
   }
 
   #onTimeout(): void {
-    const isBusy = this.#owed.length > 0 && !this.#flushLimited && !this.#isHalfClosed;
-    if (!isBusy) this.#probeOrClose();
+    if (this.#flushLimited || this.#owed.length === 0) this.socket.destroy();
+    else if (this.#isHalfClosed) this.#probeOrClose();
+    else if (this.#isBehind) probeCaller(this.socket, this.#owed);
   }
 
   #closed(): void {

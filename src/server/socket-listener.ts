@@ -17,18 +17,22 @@ const lookAfterMs = 10_000;
 
 export async function listenOverSockets(options: ListenerOptions, parsers: HttpParsers): Promise<Listener> {
   const listening = new SocketListener(options, parsers);
-  const server = createAcceptor(options, (socket) => listening.take(socket));
+  const { server, destroyHandshakes } = createAcceptor(options, (socket) => listening.take(socket));
   await startListening(server, options);
-  return listening.toListener(server);
+  return listening.toListener(server, destroyHandshakes);
 }
 
-function createAcceptor({ tls }: ListenerOptions, take: (socket: Socket) => void): Server {
+interface Acceptor {
+  readonly server: Server;
+  readonly destroyHandshakes: () => void;
+}
+
+function createAcceptor({ tls }: ListenerOptions, take: (socket: Socket) => void): Acceptor {
   // The connection handles `end` itself: a caller that closes its side may still read.
   const settings = { allowHalfOpen: true, noDelay: true };
-  if (tls === undefined) return createServer(settings, take);
+  if (tls === undefined) return { server: createServer(settings, take), destroyHandshakes() {} };
   const server = createTlsServer({ ...settings, ...tlsSettings(tls) }, take);
-  limitHandshakes(server);
-  return server;
+  return { server, destroyHandshakes: limitHandshakes(server) };
 }
 
 class SocketListener implements ConnectionHost {
@@ -84,7 +88,7 @@ class SocketListener implements ConnectionHost {
     });
   }
 
-  toListener(server: Server): Listener {
+  toListener(server: Server, destroyHandshakes: () => void): Listener {
     return {
       host: this.#options.host,
       port: portOf(server),
@@ -102,6 +106,7 @@ class SocketListener implements ConnectionHost {
         }),
       destroy: () => {
         endTurn();
+        destroyHandshakes();
         for (const { socket } of this.#open) socket.destroy();
       },
     };

@@ -3,7 +3,7 @@
  *
  * ## Why an internal module
  * node:http and undici spend more time on objects, streams and events per message than the parser does on its bytes
- * (docs/decisions/020). A parser of our own would lack the review that llhttp has had; a second copy of llhttp from a package would need
+ * (docs/decisions/021). A parser of our own would lack the review that llhttp has had; a second copy of llhttp from a package would need
  * patches of its own, while Node's is patched with Node. It is reachable only as `_http_common`, which Node may change in any
  * release. So only this file uses it, and `loadHttpParser` runs a self-test first: if that fails, callers use node:http and undici, which
  * are slower and equivalent.

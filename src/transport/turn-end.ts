@@ -20,5 +20,14 @@ export function atTurnEnd(writer: TurnWriter): void {
 export function endTurn(): void {
   const writers = waiting;
   waiting = [];
-  for (const writer of writers) writer.onTurnEnd();
+  for (const writer of writers) {
+    try {
+      writer.onTurnEnd();
+    } catch (error) {
+      // A bug, which ends the process like any other; the other writers are served first.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
 }
