@@ -26,7 +26,7 @@ export async function listenOverNode(options: ListenerOptions): Promise<Listener
   };
   const { tls } = options;
   const server = tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tlsSettings(tls) });
-  if (tls !== undefined) limitHandshakes(server);
+  const destroyHandshakes = tls === undefined ? (): void => {} : limitHandshakes(server);
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     options.onConnection?.();
     trackConnection(socket, state, options.answerBroken);
@@ -55,7 +55,7 @@ export async function listenOverNode(options: ListenerOptions): Promise<Listener
   }
 
   await startListening(server, options);
-  return toListener(server, state, options.host);
+  return toListener(server, state, options.host, destroyHandshakes);
 }
 
 interface ListenerState {
@@ -66,7 +66,7 @@ interface ListenerState {
   windingDown: boolean;
 }
 
-function toListener(server: Server, state: ListenerState, host: string): Listener {
+function toListener(server: Server, state: ListenerState, host: string, destroyHandshakes: () => void): Listener {
   return {
     host,
     port: portOf(server),
@@ -82,6 +82,7 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
         NetServer.prototype.close.call(server, () => resolve());
       }),
     destroy() {
+      destroyHandshakes();
       server.closeAllConnections();
     },
   };

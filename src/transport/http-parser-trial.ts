@@ -58,7 +58,8 @@ const refused: readonly string[] = [
 /** True if the binding passes the self-test. */
 export function passesTrial(bindingClass: BindingClass): boolean {
   const { REQUEST, RESPONSE, prototype } = bindingClass as BindingClass & { prototype: Record<string, unknown> };
-  if (!['consume', 'unconsume', 'close'].every((name) => typeof prototype[name] === 'function')) return false;
+  if (!['consume', 'unconsume', 'close', 'getCurrentBuffer'].every((name) => typeof prototype[name] === 'function')) return false;
+  if (!hasDistinctCallbacks(bindingClass)) return false;
   const request = new Trial(bindingClass, REQUEST, `${post}${chunked}3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n`);
   const [asked] = request.heads;
   const isRequestRead =
@@ -72,6 +73,12 @@ export function passesTrial(bindingClass: BindingClass): boolean {
   const isResponseRead =
     answered?.status === 429 && answered.headers.length === 4 && `${response.body} ${response.ended} ${response.error}` === 'hi 1 null';
   return isRequestRead && isResponseRead && refused.every((text) => new Trial(bindingClass, REQUEST, text).error !== null);
+}
+
+function hasDistinctCallbacks(bindingClass: BindingClass): boolean {
+  const { kOnMessageBegin, kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete, kOnExecute } = bindingClass;
+  const numbers = [kOnMessageBegin, kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete, kOnExecute];
+  return numbers.every(Number.isInteger) && new Set(numbers).size === numbers.length;
 }
 
 /** The binding numbers methods by a list that is not public. `methods`: their names, in any order. */

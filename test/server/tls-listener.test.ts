@@ -56,6 +56,21 @@ async function ask(socket: Socket, text: string, end: string): Promise<string> {
   return received;
 }
 
+test('a TLS handshake that never ends does not delay the end of the listener', { skip: noOpenssl }, async (t) => {
+  for (const kind of ['sockets', 'node'] as const) {
+    const { listener } = await start(t, { kind, tls: readTlsFiles(first!) });
+    const socket = connect(listener.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    const startedAt = performance.now();
+    const closed = listener.close();
+    listener.destroy();
+    await closed;
+    assert.ok(performance.now() - startedAt < 2_000, kind);
+  }
+});
+
 async function textOf(response: IncomingMessage): Promise<string> {
   let text = '';
   for await (const piece of response) text += String(piece);

@@ -38,6 +38,13 @@ test('a parser whose callbacks stand elsewhere is not taken', () => {
   assert.equal(passesTrial(Moved), false);
 });
 
+test('a parser without one of the callbacks is not taken', () => {
+  class Silent extends HTTPParser {
+    static override readonly kOnExecute = undefined as unknown as number;
+  }
+  assert.equal(passesTrial(Silent), false);
+});
+
 test('a parser that takes no socket over is not taken', () => {
   class Bare extends HTTPParser {}
   Object.defineProperty(Bare.prototype, 'consume', { value: undefined });
