@@ -143,6 +143,19 @@ function targetInput({ target, weight, set, drop }: DraftTarget): unknown {
 }
 
 /** The variable that holds a key of the provider by convention. */
+/** The default of `policy.maxAttempts`. */
+const DEFAULT_ATTEMPTS = 4;
+
+export function tiersMax({ routes }: Draft): number {
+  return [...routes.values()].reduce((most, { tiers }) => Math.max(most, tiers.length), 1);
+}
+
+/** Allows a request to reach the last tier of every route. */
+export function raiseAttempts(draft: Draft): void {
+  const tiers = tiersMax(draft);
+  if (tiers > DEFAULT_ATTEMPTS) draft.sections['policy'] = { ...recordOf(draft.sections['policy']), maxAttempts: Math.min(100, tiers) };
+}
+
 export function keyVariableOf(provider: string): string {
   const [known] = isPresetName(provider) ? presets[provider].keyNames : [];
   return known ?? `${provider.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}_API_KEY`;

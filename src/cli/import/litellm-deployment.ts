@@ -27,10 +27,10 @@ const REQUEST_FIELDS = new Set(
 const HANDLED = new Set(
   [
     'model api_key api_base base_url api_version rpm tpm weight order max_parallel_requests timeout stream_timeout extra_headers headers organization',
-    'drop_params additional_drop_params custom_llm_provider litellm_credential_name input_cost_per_token output_cost_per_token max_retries',
-    'aws_region_name aws_access_key_id aws_secret_access_key aws_session_token aws_profile_name region_name',
+    'drop_params additional_drop_params custom_llm_provider litellm_credential_name input_cost_per_token output_cost_per_token',
+    'aws_region_name aws_access_key_id aws_secret_access_key aws_session_token aws_profile_name',
     'vertex_project vertex_ai_project vertex_location vertex_ai_location vertex_credentials vertex_ai_credentials',
-    'azure_ad_token tenant_id client_id client_secret use_in_pass_through merge_reasoning_content_in_choices',
+    'azure_ad_token tenant_id client_id client_secret use_in_pass_through',
   ]
     .join(' ')
     .split(' '),
@@ -39,7 +39,10 @@ const HANDLED = new Set(
 /** Null: it can't be carried over, and a note says why. */
 export function readDeployment(draft: Draft, entry: Fields, where: string, credentials: ReadonlyMap<string, Fields>): Deployment | null {
   const written = recordOf(entry['litellm_params']);
-  const params: Fields = { ...credentials.get(String(written['litellm_credential_name'])), ...written };
+  const credential = textOf(written['litellm_credential_name']);
+  const params: Fields = { ...(credential === null ? {} : credentials.get(credential)), ...written };
+  if (credential !== null && !credentials.has(credential))
+    draft.note(where, `litellm_credential_name: ${credential} is not in credential_list`);
   const named = textOf(params['model']);
   if (named === null) {
     draft.note(where, 'left out: litellm_params has no model');
@@ -64,9 +67,9 @@ export function readDeployment(draft: Draft, entry: Fields, where: string, crede
   if (Array.isArray(info['access_groups']))
     draft.note(where, 'not carried over: access_groups; list the models of each client under clients[].models');
   return {
-    target: { target: id, set: setOf(draft, params, where), drop: dropOf(params) },
+    target: { target: id, set: setOf(draft, params, where), drop: dropOf(draft, params, where) },
     order: numberOf(params['order']) ?? 1,
-    weight: positive(numberOf(params['weight'])),
+    weight: positiveOrZero(numberOf(params['weight'])),
     rpm,
     tpm,
     timeoutMs: millisecondsOf(params['timeout']),
@@ -228,14 +231,21 @@ function setOf(draft: Draft, params: Fields, where: string): Fields {
   return all;
 }
 
-function dropOf(params: Fields): string[] {
-  const names = params['additional_drop_params'];
-  return Array.isArray(names) ? names.map(String).filter((name) => !name.includes('[') && !name.includes('.')) : [];
+function dropOf(draft: Draft, params: Fields, where: string): string[] {
+  const given = params['additional_drop_params'];
+  const names = Array.isArray(given) ? given.map(String) : [];
+  const nested = names.filter((name) => name.includes('[') || name.includes('.'));
+  if (nested.length > 0) draft.note(where, `additional_drop_params: ${nested.join(', ')} not carried over: drop removes whole fields only`);
+  return names.filter((name) => !nested.includes(name));
 }
 
 function noteRest(draft: Draft, params: Fields, where: string): void {
   const rest = Object.keys(params).filter((name) => !HANDLED.has(name) && !REQUEST_FIELDS.has(name) && name !== 'extra_body');
   if (rest.length > 0) draft.note(where, `not carried over: ${rest.join(', ')}`);
+}
+
+function positiveOrZero(value: number | null): number | null {
+  return value !== null && value >= 0 ? value : null;
 }
 
 function positive(value: number | null): number | null {

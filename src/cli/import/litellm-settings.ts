@@ -1,10 +1,10 @@
 /** Converts LiteLLM's sections of settings. */
 import { isRecord } from '../../core/json.ts';
-import { countOf, durationText, numberOf, recordOf, secondsOf, textOf, type Draft, type Fields } from './draft.ts';
+import { countOf, durationText, numberOf, raiseAttempts, recordOf, secondsOf, textOf, tiersMax, type Draft, type Fields } from './draft.ts';
 import { readKey, variableIn } from './values.ts';
 
 const MASTER_KEY = 'LITELLM_MASTER_KEY';
-const DEFAULT_DEADLINE_MS = 600_000;
+export const DEFAULT_DEADLINE_MS = 600_000;
 const DEFAULT_MAX_DEADLINE_MS = 3_600_000;
 
 /** Settings handled elsewhere, and those whose default behaviour in Breakwater is what they ask for. */
@@ -19,7 +19,7 @@ const DONE: Readonly<Record<string, ReadonlySet<string>>> = {
       ' ',
     ),
   ),
-  general_settings: new Set(['master_key', 'global_max_parallel_requests']),
+  general_settings: new Set(['master_key', 'global_max_parallel_requests', 'max_parallel_requests']),
 };
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -31,7 +31,6 @@ const HINTS: Readonly<Record<string, string>> = {
   callbacks: 'see telemetry for logs, metrics and traces',
   alerting: 'see docs/metrics.md for alerts',
   pass_through_endpoints: 'see server.passThrough',
-  max_parallel_requests: 'see limits.concurrency of a provider or client',
   custom_auth: 'requests are authenticated by the keys under clients',
   default_team_settings: 'there are no teams: see clients',
   retry_policy: 'the retries of each error are fixed: see docs/failures.md',
@@ -60,9 +59,8 @@ function policy(draft: Draft, more: Fields): void {
 /** A request may reach its last tier, and be retried as often as before. */
 function addRetries(draft: Draft, router: Fields, litellm: Fields): void {
   const retries = numberOf(router['num_retries'] ?? litellm['num_retries']);
-  if (retries === null || retries < 0) return;
-  const tiers = [...draft.routes.values()].reduce((most, route) => Math.max(most, route.tiers.length), 1);
-  const maxAttempts = Math.min(100, Math.max(1, Math.round(retries) + 1, tiers));
+  if (retries === null || retries < 0) return raiseAttempts(draft);
+  const maxAttempts = Math.min(100, Math.max(1, Math.round(retries) + 1, tiersMax(draft)));
   policy(draft, { maxAttempts });
   draft.note('num_retries', `policy.maxAttempts: ${maxAttempts} counts all upstream calls of a request, over all targets and tiers`);
 }
@@ -76,12 +74,19 @@ function addTimeouts(draft: Draft, router: Fields, litellm: Fields): void {
   policy(draft, { timeouts });
   const attemptMs = (numberOf(router['timeout'] ?? litellm['request_timeout']) ?? 0) * 1000;
   if (attemptMs > DEFAULT_DEADLINE_MS) policy(draft, { deadline: durationText(attemptMs) });
-  if (attemptMs > DEFAULT_MAX_DEADLINE_MS) policy(draft, { maxDeadline: durationText(attemptMs) });
+  raiseDeadlines(draft, attemptMs);
+}
+
+/** No deadline may be longer than `maxDeadline`. */
+export function raiseDeadlines(draft: Draft, attemptMs: number): void {
+  const known = recordOf(draft.sections['policy'])['maxDeadline'];
+  const knownMs = typeof known === 'string' ? Number.parseFloat(known) * (known.endsWith('ms') ? 1 : 1000) : DEFAULT_MAX_DEADLINE_MS;
+  if (attemptMs > knownMs) policy(draft, { maxDeadline: durationText(attemptMs) });
 }
 
 function addBreaker(draft: Draft, router: Fields, litellm: Fields): void {
   if (router['disable_cooldowns'] === true)
-    draft.note('router_settings.disable_cooldowns', 'not carried over: breakers can not be disabled');
+    draft.note('router_settings.disable_cooldowns', 'not carried over: breakers cannot be disabled');
   const fails = numberOf(router['allowed_fails'] ?? litellm['allowed_fails']);
   const openFor = secondsOf(router['cooldown_time'] ?? litellm['cooldown_time']);
   const breaker = {
@@ -110,7 +115,7 @@ function addCache(draft: Draft, litellm: Fields): void {
 
 function addKeys(draft: Draft, general: Fields, litellm: Fields): void {
   const key = readKey(draft, general['master_key'], MASTER_KEY, 'the key of callers and of the admin API');
-  if (key === null) return;
+  if (key === null) return noteWithoutClient(draft, general, litellm);
   draft.sections['server'] = { ...recordOf(draft.sections['server']), adminKey: key };
   const concurrency = countOf(general['global_max_parallel_requests'] ?? general['max_parallel_requests']);
   const limits = concurrency === null ? {} : { limits: { concurrency } };
@@ -119,6 +124,16 @@ function addKeys(draft: Draft, general: Fields, litellm: Fields): void {
     'general_settings.master_key',
     'it is the key of one client, default, and of the admin API; give each client a key of its own',
   );
+}
+
+/** Limits and budgets are those of clients, which have keys. */
+function noteWithoutClient(draft: Draft, general: Fields, litellm: Fields): void {
+  const names = [
+    ...['global_max_parallel_requests', 'max_parallel_requests'].filter((name) => general[name] !== undefined),
+    ...['max_budget', 'budget_duration'].filter((name) => litellm[name] !== undefined),
+  ];
+  if (names.length > 0)
+    draft.note(names.join(', '), 'not carried over: without master_key there is no client; see clients[].limits and clients[].budget');
 }
 
 const PERIODS: Readonly<Record<string, string>> = {

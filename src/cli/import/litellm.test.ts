@@ -160,3 +160,75 @@ test('values of any type do not break the import', () => {
     assert.match(text, /openai\/x/);
   }
 });
+
+test('a deployment of weight 0 gets no requests; a missing weight beside others counts as 0', () => {
+  const { value, notes } = imported({
+    model_list: [
+      { model_name: 'm', litellm_params: { model: 'openai/x', weight: 1 } },
+      { model_name: 'm', litellm_params: { model: 'openai/drained', weight: 0 } },
+      { model_name: 'm', litellm_params: { model: 'openai/unset' } },
+      { model_name: 'all', litellm_params: { model: 'openai/x', weight: 0 } },
+      { model_name: 'all', litellm_params: { model: 'openai/y', weight: 0 } },
+    ],
+  });
+  assert.deepEqual(value['models'], { m: ['openai/x'], all: [['openai/x', 'openai/y']] });
+  assert.match(notes, /openai\/drained is left out: its weight is 0/);
+});
+
+test('a route has a timeout only if all its deployments have one, fallbacks included', () => {
+  const { value, notes } = imported({
+    model_list: [
+      { model_name: 'both', litellm_params: { model: 'openai/a', timeout: 10 } },
+      { model_name: 'both', litellm_params: { model: 'openai/b', timeout: 30 } },
+      { model_name: 'one', litellm_params: { model: 'openai/a', timeout: 10 } },
+      { model_name: 'one', litellm_params: { model: 'openai/b' } },
+      { model_name: 'quick', litellm_params: { model: 'openai/c', timeout: 10 } },
+      { model_name: 'slow', litellm_params: { model: 'openai/o3', timeout: 1_200 } },
+    ],
+    router_settings: { fallbacks: [{ quick: ['slow'] }] },
+  });
+  const long = { timeouts: { attempt: '1200s' }, deadline: '1200s' };
+  const routes = recordOf(value['models']);
+  assert.deepEqual(routes['both'], { targets: [['openai/a', 'openai/b']], timeouts: { attempt: '30s' } });
+  assert.deepEqual(routes['one'], [['openai/a', 'openai/b']]);
+  assert.deepEqual(routes['quick'], { targets: ['openai/c', 'openai/o3'], ...long });
+  assert.deepEqual(routes['slow'], { targets: ['openai/o3'], ...long });
+  assert.equal(parseConfig(value, { source: 'file', env: { OPENAI_API_KEY: 'sk' } }).ok, true);
+  assert.match(notes, /model one: the timeouts of its deployments differ: none is carried over/);
+});
+
+test('every tier of a long chain of fallbacks can be reached', () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const { value } = imported({
+    model_list: names.map((name) => ({ model_name: name, litellm_params: { model: `openai/${name}` } })),
+    router_settings: { fallbacks: [{ a: names.slice(1) }] },
+  });
+  assert.deepEqual(value['policy'], { maxAttempts: 6 });
+});
+
+test('what has no counterpart is named', () => {
+  const { notes } = imported({
+    model_list: [
+      {
+        model_name: 'm',
+        litellm_params: {
+          model: 'openai/x',
+          max_retries: 1,
+          region_name: 'eu',
+          additional_drop_params: ['tools[*].strict'],
+          litellm_credential_name: 'c',
+        },
+      },
+    ],
+    general_settings: { global_max_parallel_requests: 5 },
+    litellm_settings: { max_budget: 10, budget_duration: '30d' },
+  });
+  for (const name of [
+    'max_retries',
+    'region_name',
+    'tools[*].strict',
+    'litellm_credential_name: c',
+    'global_max_parallel_requests, max_budget, budget_duration',
+  ])
+    assert.ok(notes.includes(name), `${name} is missing in:\n${notes}`);
+});

@@ -2,7 +2,7 @@
 import { isRecord } from '../../core/json.ts';
 import { Draft, durationText, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
 import { readDeployment, type Deployment } from './litellm-deployment.ts';
-import { addSettings } from './litellm-settings.ts';
+import { DEFAULT_DEADLINE_MS, addSettings, raiseDeadlines } from './litellm-settings.ts';
 
 export function importLitellm(config: Fields): Draft {
   const draft = new Draft();
@@ -20,12 +20,12 @@ export function importLitellm(config: Fields): Draft {
     const deployment = readDeployment(draft, entry, `${where} (${name})`, credentials);
     if (deployment !== null) groups.set(name, [...(groups.get(name) ?? []), deployment]);
   }
-  for (const [name, deployments] of groups) draft.route(name, { tiers: tiersOf(draft, name, deployments), policy: policyOf(deployments) });
-  addFallbacks(
-    draft,
-    config,
-    [...groups].flatMap(([name, list]) => (list.every(isChat) ? [name] : [])),
-  );
+  for (const [name, deployments] of groups) draft.route(name, { tiers: tiersOf(draft, name, deployments) });
+  const fallbacks = addFallbacks(draft, config, groups);
+  for (const [name, deployments] of groups) {
+    const all = [...deployments, ...(fallbacks.get(name) ?? [])];
+    draft.route(name, { ...draft.routeOf(name)!, policy: policyOf(draft, name, all) });
+  }
   addAliases(draft, config);
   addSettings(draft, config);
   return draft;
@@ -44,6 +44,10 @@ function tiersOf(draft: Draft, name: string, deployments: readonly Deployment[])
     const weights = weightsOf(members);
     const tier = new Map<string, DraftTarget>();
     for (const [i, { target }] of members.entries()) {
+      if (weights[i] === 0) {
+        draft.note(`model ${name}`, `${target.target} is left out: its weight is 0`);
+        continue;
+      }
       const key = JSON.stringify([target.target, target.set, target.drop]);
       const before = tier.get(key);
       if (before !== undefined)
@@ -55,25 +59,42 @@ function tiersOf(draft: Draft, name: string, deployments: readonly Deployment[])
   });
 }
 
-/** As LiteLLM's simple shuffle: by weight, else by rpm, else by tpm, if any deployment has it. */
+/** As LiteLLM's simple shuffle: by the first of weight, rpm and tpm that the first deployment has; of one without it, 0. */
 function weightsOf(members: readonly Deployment[]): number[] {
   for (const read of [(one: Deployment) => one.weight, (one: Deployment) => one.rpm, (one: Deployment) => one.tpm]) {
-    const weights = members.map(read);
-    if (weights.some((weight) => weight === null)) continue;
-    return weights.map((weight) => weight!);
+    if (read(members[0]!) === null) continue;
+    const weights = members.map((one) => read(one) ?? 0);
+    if (weights.some((weight) => weight > 0)) return weights;
   }
-  return members.map(({ weight }) => weight ?? 1);
+  return members.map(() => 1);
 }
 
-/** The longest timeouts of the deployments: a route has one. */
-function policyOf(deployments: readonly Deployment[]): Fields {
-  const longest = (of: (one: Deployment) => number | null): number => deployments.reduce((most, one) => Math.max(most, of(one) ?? 0), 0);
-  const [attempt, firstContent] = [longest((one) => one.timeoutMs), longest((one) => one.streamTimeoutMs)];
+type Groups = ReadonlyMap<string, readonly Deployment[]>;
+
+/** A route has one timeout for all its deployments, fallbacks included: the longest, if every one has its own. */
+function policyOf(draft: Draft, name: string, deployments: readonly Deployment[]): Fields {
+  const longest = (what: string, of: (one: Deployment) => number | null): number => {
+    const known = deployments.map(of).filter((ms) => ms !== null);
+    if (known.length === 0) return 0;
+    const most = Math.max(...known);
+    const isForAll = known.length === deployments.length;
+    if (!isForAll || known.some((ms) => ms !== most))
+      draft.note(
+        `model ${name}`,
+        `the ${what} of its deployments differ: ${isForAll ? `each has the longest, ${durationText(most)}` : 'none is carried over'}`,
+      );
+    return isForAll ? most : 0;
+  };
+  const [attempt, firstContent] = [longest('timeouts', (one) => one.timeoutMs), longest('stream timeouts', (one) => one.streamTimeoutMs)];
   const timeouts = {
     ...(attempt > 0 ? { attempt: durationText(attempt) } : {}),
     ...(firstContent > 0 ? { firstContent: durationText(firstContent) } : {}),
   };
-  return Object.keys(timeouts).length === 0 ? {} : { timeouts };
+  raiseDeadlines(draft, attempt);
+  return {
+    ...(Object.keys(timeouts).length === 0 ? {} : { timeouts }),
+    ...(attempt > DEFAULT_DEADLINE_MS ? { deadline: durationText(attempt) } : {}),
+  };
 }
 
 const FALLBACKS = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const;
@@ -83,18 +104,34 @@ function isChat({ mode }: Deployment): boolean {
   return mode === null || ['chat', 'completion', 'responses'].includes(mode);
 }
 
-/** The targets of fallback groups become lower tiers; those of all models, of `chats` only. */
-function addFallbacks(draft: Draft, config: Fields, chats: readonly string[]): void {
+/** The targets of fallback groups become lower tiers; those of all models, of models for chat only. Returns the added deployments. */
+function addFallbacks(draft: Draft, config: Fields, groups: Groups): ReadonlyMap<string, readonly Deployment[]> {
   const before = new Map(draft.routes);
+  const chats = [...groups].flatMap(([name, list]) => (list.every(isChat) ? [name] : []));
+  const added = new Map<string, Deployment[]>();
+  const onAdded = (name: string, other: string): void => {
+    added.set(name, [...(added.get(name) ?? []), ...(groups.get(other) ?? [])]);
+  };
   for (const section of ['router_settings', 'litellm_settings']) {
     const settings = recordOf(config[section]);
     for (const kind of FALLBACKS) {
-      for (const [name, others] of pairsOf(settings[kind])) addTiers(draft, before, `${section}.${kind}`, kind, name, others);
+      for (const [name, others] of pairsOf(settings[kind]))
+        addTiers({ draft, routes: before, onAdded }, `${section}.${kind}`, kind, name, others);
     }
     const general = settings['default_fallbacks'];
     if (!Array.isArray(general)) continue;
-    for (const name of chats) addTiers(draft, before, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
+    for (const name of chats) {
+      addTiers({ draft, routes: before, onAdded }, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
+    }
   }
+  return added;
+}
+
+interface Routes {
+  readonly draft: Draft;
+  /** Before any fallback was added. */
+  readonly routes: ReadonlyMap<string, { readonly tiers: readonly (readonly DraftTarget[])[]; readonly policy?: Fields }>;
+  readonly onAdded: (name: string, other: string) => void;
 }
 
 /** `[{ a: [b, c] }]`, or an object. */
@@ -110,8 +147,7 @@ function nameOf(value: unknown): string {
 }
 
 function addTiers(
-  draft: Draft,
-  routes: ReadonlyMap<string, { readonly tiers: readonly (readonly DraftTarget[])[]; readonly policy?: Fields }>,
+  { draft, routes, onAdded }: Routes,
   where: string,
   kind: (typeof FALLBACKS)[number],
   name: string,
@@ -130,6 +166,7 @@ function addTiers(
     for (const other of others) {
       const added = routes.get(other)?.tiers;
       if (added === undefined) draft.note(where, `${other}, a fallback of ${one}, is not in model_list, and is left out`);
+      else onAdded(one, other);
       for (const tier of added ?? []) if (!tiers.some((known) => isSame(known, tier))) tiers.push(tier);
     }
     draft.route(one, { ...route, tiers });
