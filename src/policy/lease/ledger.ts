@@ -7,7 +7,7 @@
  * r, and whose levels were taken out of the original one. Together they never admit more than it. So each member spends its own bucket in
  * memory, without a round trip, and keeps it while the store is unreachable. The part that no member holds is the pool, a bucket like the
  * others. An exchange moves capacity, rate and tokens between one member and the pool. A sliding window, or a number of concurrent calls,
- * is divided in the same way, without rate and tokens.
+ * is divided in the same way, without rate and tokens; so is a budget, whose spent amount does not return (`spending.ts`).
  *
  * ## Fairness
  *
@@ -22,6 +22,7 @@
  */
 import type { Instant } from '../../core/clock.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
+import { elsewhereOf, MERGED_MS, withoutSpent } from './spending.ts';
 
 export interface LedgerPart {
   capacity: number;
@@ -31,6 +32,8 @@ export interface LedgerPart {
   first: number;
   rank: number;
   since: Instant;
+  /** Of a budget: what its member has spent in the period. */
+  spent: number;
   /** The last exchange of its member; for a dead member, when its part expires. */
   at: Instant;
 }
@@ -40,6 +43,8 @@ export interface Ledger {
   at: Instant;
   /** The level of the pool; below zero after a debt. */
   level: number;
+  /** Of a budget: spent by members that ended, and whose parts are deleted. */
+  gone: number;
   readonly parts: Map<string, LedgerPart>;
 }
 
@@ -50,16 +55,17 @@ const DIVISIBLE_MIN = 2;
 const LAST_STARTS_MS = 2_000;
 
 export function createLedger(now: Instant, capacity: number, epoch: number): Ledger {
-  return { epoch, at: now, level: capacity, parts: new Map() };
+  return { epoch, at: now, level: capacity, gone: 0, parts: new Map() };
 }
 
 /** One exchange of the member `me`. `isLive`: whether a member still belongs to the fleet. */
-export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
+export function exchange(ledger: Ledger, me: string, claimed: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
   const { parts } = ledger;
-  advance(ledger, claim, now);
-  for (const [name, part] of parts) if (name !== me && !isLive(name)) retire(parts, name, part, claim, now);
-  if (claim.epoch !== 0 && claim.epoch !== ledger.epoch) ledger.level = Math.min(ledger.level, claim.poolLevel);
+  advance(ledger, claimed, now);
+  for (const [name, part] of parts) if (name !== me && !isLive(name)) retire(ledger, name, part, claimed, now);
   const before = parts.get(me);
+  const claim = withoutSpent(ledger, me, claimed);
+  if (claim.epoch !== 0 && claim.epoch !== ledger.epoch) ledger.level = Math.min(ledger.level, claim.poolLevel);
   const others = sumOfOthers(parts, me);
   const isWaiting = claim.first > 0;
   const part: LedgerPart = {
@@ -71,19 +77,29 @@ export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Ins
     rank: claim.rank,
     at: now,
     since: isWaiting && before !== undefined && before.first > 0 && !claim.hasStarted ? before.since : now,
+    spent: Math.max(before?.spent ?? 0, claim.spending?.spent ?? 0),
   };
   parts.set(me, part);
   const room = claim.capacity - others.capacity - part.capacity;
   // Refill that it missed while it was disconnected is available only if its part was not granted to another member meanwhile.
   const debt = before !== undefined && claim.epoch === ledger.epoch ? claim.debt : Math.max(0, claim.debt);
   ledger.level = clamp(ledger.level + claim.returned - debt, -claim.capacity, room);
-  return grant(ledger, me, part, claim, others);
+  // Ended members of a budget stay for what they have spent, and share nothing.
+  const members = claim.spending === undefined ? parts.size : [...parts.keys()].filter((name) => name === me || isLive(name)).length;
+  const granted = grant(ledger, me, part, claim, others, members);
+  return claim.spending === undefined ? granted : { ...granted, elsewhere: elsewhereOf(ledger, me, isLive) };
 }
 
 /** Its member is dead or has left: the used amount is returned once it no longer counts at the provider, the rest at once. */
-export function retire(parts: Map<string, LedgerPart>, name: string, part: LedgerPart, { countedMs }: LeaseClaim, now: Instant): void {
-  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) parts.delete(name);
-  else Object.assign(part, { wantCapacity: part.capacity, first: 0 });
+function retire(ledger: Ledger, name: string, part: LedgerPart, { countedMs, spending }: LeaseClaim, now: Instant): void {
+  const isBudget = spending !== undefined;
+  const keptMs = isBudget ? MERGED_MS : countedMs === 0 ? 0 : countedMs + LAST_STARTS_MS;
+  if (now < part.at + keptMs && (!isBudget || part.spent + part.capacity > 0)) {
+    Object.assign(part, { wantCapacity: part.capacity, first: 0 });
+    return;
+  }
+  if (isBudget) ledger.gone += part.spent + part.capacity;
+  ledger.parts.delete(name);
 }
 
 function advance(ledger: Ledger, { capacity, rate }: LeaseClaim, now: Instant): void {
@@ -97,11 +113,11 @@ function advance(ledger: Ledger, { capacity, rate }: LeaseClaim, now: Instant): 
   ledger.at = Math.max(now, ledger.at);
 }
 
-function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, others: Sums): LeaseGrant {
+function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, others: Sums, members: number): LeaseGrant {
   const { parts } = ledger;
   const isWaiting = part.first > 0;
   const oldest = oldestWaiting(parts);
-  const isDivided = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
+  const isDivided = claim.capacity >= DIVISIBLE_MIN * members * Math.max(1, others.first, part.first) || members === 1;
   // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
   const evenCapacity = fairShare(parts, me, claim.capacity, oldest, 'wantCapacity');
   const fairRate = isDivided ? fairShare(parts, me, claim.rate, null, 'wantRate') : 0;

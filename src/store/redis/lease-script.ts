@@ -1,16 +1,22 @@
 /**
  * The ledger of `policy/lease/ledger.ts` as one script, so that an exchange is atomic and takes one round trip for any number of limits.
- * A limit is a hash: epoch, instant and level of the pool, and a packed part for each member. The instant is the server's, so the
+ * A limit is a hash: epoch, instant and level of the pool, of a budget what is spent by members that are gone, and a packed part for each
+ * member. The instant is the server's, so the
  * instances' clocks don't matter.
  */
+import { MERGED_MS } from '../../policy/lease/spending.ts';
 import { redisScript } from './redis-client.ts';
+
+/** Numbers of a claim. */
+const CLAIM_SIZE = 19;
 
 /** An unused ledger expires once its bucket is full again, but not before this time, in milliseconds. */
 const KEPT_MIN_MS = 600_000;
 
 /**
  * KEYS: the members, then a ledger for each claim. ARGV: the member, its silence limit in ms, the instant in ms (empty: the server's),
- * the channel, whether it leaves (1), then 16 numbers for each claim. Returns the members and 10 numbers for each claim.
+ * the channel, whether it leaves (1), then 19 numbers for each claim (-1: it is no budget). Returns the members and 13 numbers for each
+ * claim.
  */
 export const EXCHANGE_SCRIPT = redisScript(`
 local me, silence, channel, leaves = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5] == '1'
@@ -35,14 +41,14 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do live[name] = true
 local function clamp(value, least, most) return math.min(math.max(value, least), math.max(least, most)) end
 
 local function pack(part)
-  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
-    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at)
+  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
+    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at, part.spent)
 end
 
 local function unpackPart(text)
   local n = {}
   for word in string.gmatch(text, '%S+') do n[#n + 1] = tonumber(word) end
-  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8] }
+  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8], spent = n[9] or 0 }
 end
 
 local function fairShare(parts, total, ahead, want)
@@ -65,16 +71,18 @@ end
 local replies, called = {}, {}
 for k = 2, #KEYS do
   local key, c = KEYS[k], {}
-  for i = 1, 16 do c[i] = tonumber(ARGV[5 + (k - 2) * 16 + i]) end
+  for i = 1, ${CLAIM_SIZE} do c[i] = tonumber(ARGV[5 + (k - 2) * ${CLAIM_SIZE} + i]) end
   local capacity, rate, claimEpoch, claimPool, heldCapacity, heldRate, claimLevel = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
   local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1, c[16]
-  local parts, epoch, at, level, size = {}, nil, now, capacity, 0
+  local spent, acknowledged, elsewhere, isBudget = c[17], c[18], c[19], c[17] >= 0
+  local parts, epoch, at, level, gone, goneBefore, size = {}, nil, now, capacity, 0, 0, 0
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
     if name == 'e' then epoch = tonumber(value)
     elseif name == 't' then at = tonumber(value)
     elseif name == 'l' then level = tonumber(value)
+    elseif name == 'g' then gone, goneBefore = tonumber(value), tonumber(value)
     else parts[string.sub(name, 3)] = unpackPart(value) end
   end
   epoch = epoch or now
@@ -86,7 +94,9 @@ for k = 2, #KEYS do
   level = math.min(math.max(0, freeCapacity), level + math.max(0, freeRate) * math.max(0, now - at))
   for name, part in pairs(parts) do
     if name ~= me and not live[name] then
-      if countedMs == 0 or now >= part.at + countedMs + 2000 then
+      local keptMs = isBudget and ${MERGED_MS} or (countedMs > 0 and countedMs + 2000 or 0)
+      if now >= part.at + keptMs or (isBudget and part.spent + part.capacity == 0) then
+        if isBudget then gone = gone + part.spent + part.capacity end
         parts[name] = nil
         redis.call('HDEL', key, 'm:' .. name)
       else
@@ -94,9 +104,21 @@ for k = 2, #KEYS do
       end
     end
   end
+  local before = parts[me]
+  if isBudget then
+    if not before then gone = math.max(0, gone - acknowledged) end
+    local others = 0
+    for name, part in pairs(parts) do if name ~= me then others = others + part.spent end end
+    local isLost = claimEpoch ~= epoch
+    if claimEpoch == 0 then isLost = next(parts) == nil end
+    if isLost then gone = math.max(gone, elsewhere - others) end
+    spent = math.max(before and before.spent or 0, spent)
+    capacity = math.max(0, capacity - (others + gone + spent))
+  else
+    spent = 0
+  end
   if claimEpoch ~= 0 and claimEpoch ~= epoch then level = math.min(level, claimPool) end
 
-  local before = parts[me]
   local othersCapacity, othersRate, othersWaiting, othersStarved, othersFirst = 0, 0, 0, 0, 0
   for name, part in pairs(parts) do
     if name ~= me then
@@ -110,19 +132,19 @@ for k = 2, #KEYS do
   local part = {
     capacity = clamp(heldCapacity, 0, capacity - othersCapacity), rate = clamp(heldRate, 0, rate - othersRate),
     wantCapacity = wantCapacity, wantRate = wantRate, first = first, rank = rank, at = now,
-    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now,
+    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now, spent = spent,
   }
   parts[me] = part
   local debt = (before and claimEpoch == epoch) and claimDebt or math.max(0, claimDebt)
   level = clamp(level + returned - debt, -capacity, capacity - othersCapacity - part.capacity)
 
   if leaves then
-    if countedMs == 0 then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
+    if countedMs == 0 or (isBudget and spent + part.capacity == 0) then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level))
   else
     local oldest = nil
     for name, each in pairs(parts) do
-      size = size + 1
+      if not isBudget or live[name] then size = size + 1 end
       if each.first > 0 then
         local best = oldest and parts[oldest]
         if not best or each.rank < best.rank or (each.rank == best.rank and (each.since < best.since or (each.since == best.since and name < oldest))) then
@@ -159,9 +181,21 @@ for k = 2, #KEYS do
     local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2)
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
+    local othersSpent, othersHeld, othersLost = -1, 0, 0
+    if isBudget then
+      othersSpent = gone
+      for name, each in pairs(parts) do
+        if name ~= me then
+          othersSpent = othersSpent + each.spent
+          if live[name] then othersHeld = othersHeld + each.capacity else othersLost = othersLost + each.capacity end
+        end
+      end
+    end
     replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, level, part.capacity, part.rate, given,
-      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0 }, ' ')
+      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0,
+      string.format('%.17g %.17g %.17g', othersSpent, othersHeld, othersLost) }, ' ')
   end
+  if gone ~= goneBefore then redis.call('HSET', key, 'g', string.format('%.17g', gone)) end
   local kept = ${KEPT_MIN_MS}
   kept = math.max(kept, 2 * countedMs)
   if rate > 0 then kept = math.max(kept, 2 * capacity / rate) end
