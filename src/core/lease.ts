@@ -11,9 +11,11 @@ import type { Instant } from './clock.ts';
 export interface LeaseSpending {
   /** What the member has spent in the period; `heldCapacity` is beside it. */
   readonly spent: number;
-  /** What of it was part of the last claim that was answered. */
+  /** The part of `heldCapacity` that running requests hold. */
+  readonly reserved: number;
+  /** What of `spent` was part of the last claim that was answered. */
   readonly acknowledged: number;
-  /** What the other members have spent, as far as it knows, for a ledger that has lost its data. */
+  /** What the other members have spent, as far as is known to it, for a ledger that has lost its data. */
   readonly elsewhere: number;
 }
 

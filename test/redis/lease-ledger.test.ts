@@ -136,7 +136,12 @@ void test(
         first: !leaves && chance(0.3) ? 200 * random.next() : 0,
         rank: Math.floor(random.next() * 3),
         hasStarted: chance(0.5),
-        spending: { spent: state.spent, acknowledged: state.acknowledged, elsewhere: state.elsewhere },
+        spending: {
+          spent: state.spent,
+          reserved: state.held * random.next(),
+          acknowledged: state.acknowledged,
+          elsewhere: state.elsewhere,
+        },
       };
       live.add(me);
       ledger ??= createLedger(now, claim.capacity, now);

@@ -42,7 +42,7 @@ export class BudgetWorld {
   }
 
   get live(): readonly BudgetInstance[] {
-    return this.instances.filter(({ isDead }) => !isDead);
+    return this.instances.filter(({ isDead, isDraining }) => !isDead && !isDraining);
   }
 
   /** Billed in the current period. */
@@ -76,6 +76,8 @@ export class BudgetInstance {
   refused = 0;
   expired = 0;
   isDead = false;
+  isDraining = false;
+  #running = 0;
   /** What its running calls were estimated to cost. */
   runningUsd = 0;
   readonly #world: BudgetWorld;
@@ -116,14 +118,21 @@ export class BudgetInstance {
     this.#shared.kill();
   }
 
-  async leave(): Promise<void> {
+  /** Starts nothing more, and leaves when its running calls have ended. */
+  leave(): void {
+    this.isDraining = true;
+    this.#leaveIfIdle();
+  }
+
+  #leaveIfIdle(): void {
+    if (!this.isDraining || this.isDead || this.#running > 0) return;
     this.isDead = true;
-    await this.agent.leave();
+    void this.agent.leave();
   }
 
   pump(): void {
     const { clock } = this.#world;
-    while (this.queue.length > 0 && !this.isDead) {
+    while (this.queue.length > 0 && !this.isDead && !this.isDraining) {
       const now = clock.now();
       const { need, until } = this.queue[0]!;
       const at = this.budget.earliest(now, need);
@@ -151,6 +160,7 @@ export class BudgetInstance {
     const now = clock.now();
     const ticket = this.budget.reserve(now, need);
     this.started++;
+    this.#running++;
     this.runningUsd += need.usd;
     this.#world.runningMaxUsd = Math.max(
       this.#world.runningMaxUsd,
@@ -162,8 +172,10 @@ export class BudgetInstance {
       // The provider bills calls of an instance that is gone, too.
       books.add(this.#world.sinceMs, usd);
       this.runningUsd -= need.usd;
+      this.#running--;
       if (this.isDead) return;
       this.budget.settle(clock.now(), ticket, need, { usage: null, usd, health: 'success' });
+      this.#leaveIfIdle();
       this.pump();
     });
   }

@@ -17,7 +17,7 @@ async function startWorld(seed: number, options: BudgetOptions, instances = 4): 
 }
 
 /** Requests at random instants; returns how to stop. */
-function load(world: BudgetWorld, perSecond: number): () => void {
+function load(world: BudgetWorld, perSecond: number, [least, most]: readonly [number, number] = [COST.min, COST.max]): () => void {
   const { random, clock } = world;
   let isOver = false;
   const next = (): void => {
@@ -25,7 +25,7 @@ function load(world: BudgetWorld, perSecond: number): () => void {
     let [at, i] = [random.next(), 0];
     while (i < SHARES.length - 1 && at > SHARES[i]!) at -= SHARES[i++]!;
     const { live } = world;
-    live[i % live.length]!.ask(COST.min + (COST.max - COST.min) * random.next());
+    live[i % live.length]!.ask(least + (most - least) * random.next());
     clock.schedule((-Math.log(1 - random.next()) * 1_000) / perSecond, next);
   };
   next();
@@ -57,7 +57,7 @@ void test(`${SEEDS} seeds: a budget is never exceeded while members join, leave 
       lostUsd += slice;
       dying.kill();
       await world.clock.advanceAsync(2_000);
-      await world.live[0]!.leave();
+      world.live[0]!.leave();
       await world.join();
       await world.join();
     }
@@ -70,6 +70,45 @@ void test(`${SEEDS} seeds: a budget is never exceeded while members join, leave 
       assert.deepEqual([queue.length, Math.abs(runningUsd) < EXACT], [0, true]);
       assert.ok(budget.reservedUsd < EXACT, `seed ${seed}: $${budget.reservedUsd} reserved`);
     }
+  }
+});
+
+/** Something that happens to an instance; returns what is lost by it at most. */
+function shake(world: BudgetWorld): number {
+  const { random, live } = world;
+  const instance = live[Math.floor(random.next() * live.length)]!;
+  const kind = live.length === 1 ? 1 : random.next();
+  if (kind >= 0.7) void world.join();
+  else if (kind >= 0.35) instance.leave();
+  else {
+    const usd = sliceUsd(world, instance);
+    instance.kill();
+    return usd;
+  }
+  return 0;
+}
+
+void test('in 60 random fleets, with requests from a ten-thousandth to a tenth of the budget, no request waits for money that is there', async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const usd = 5;
+    const unit = usd * [0.0001, 0.001, 0.01, 0.1][seed % 4]!;
+    const world = await startWorld(seed, { usd, per: 'day' }, 1 + (seed % 8));
+    const stop = load(world, Math.min(200, usd / unit / 30), [0.5 * unit, 1.5 * unit]);
+    let lostUsd = 0;
+    for (let event = 0; event < 4; event++) {
+      await world.clock.advanceAsync(world.random.next() * 6_000);
+      lostUsd += shake(world);
+    }
+    await world.clock.advanceAsync(80_000);
+    stop();
+    await world.clock.advanceAsync(15_000);
+    const isUsed = world.live.some(({ refused }) => refused > 0);
+    assert.ok(world.billedUsd <= usd + EXACT, `seed ${seed}: $${world.billedUsd}`);
+    assert.ok(!isUsed || world.billedUsd >= usd - lostUsd - 1.5 * unit, `seed ${seed}: $${world.billedUsd}, $${lostUsd} lost`);
+    assert.ok(
+      world.live.every(({ expired, queue }) => expired === 0 && queue.length === 0),
+      `seed ${seed}: a request waited`,
+    );
   }
 });
 
@@ -178,6 +217,26 @@ for (const [name, begin, end] of OUTAGES) {
       await world.clock.advanceAsync(15_000);
       assert.ok(world.billedUsd <= 20 + EXACT, `seed ${seed}: $${world.billedUsd}`);
       assert.ok(world.billedUsd >= 20 - COST.max, `seed ${seed}: $${world.billedUsd}`);
+    }
+  });
+}
+
+for (const [name, begin, end] of OUTAGES) {
+  void test(`shares that are used up while the store is ${name} add up to what was left`, async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = await startWorld(seed, { usd: 6, per: 'day' });
+      const stop = load(world, 20);
+      await world.clock.advanceAsync(10_000 + 500 * seed);
+      begin(world);
+      await world.clock.advanceAsync(60_000);
+      end(world);
+      await world.clock.advanceAsync(40_000);
+      stop();
+      await world.clock.advanceAsync(15_000);
+      // The spending of the last exchange's interval was not known to the others.
+      assert.ok(world.billedUsd <= 6 + 0.2, `seed ${seed}: $${world.billedUsd}`);
+      assert.ok(world.billedUsd >= 6 - COST.max, `seed ${seed}: $${world.billedUsd}`);
+      assert.ok(Math.abs(ledgerUsd(world) - world.billedUsd) < EXACT, `seed ${seed}: $${ledgerUsd(world)}`);
     }
   });
 }

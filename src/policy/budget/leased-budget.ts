@@ -28,6 +28,8 @@ const UNRESERVED_SHARE = 1 / 16;
 const CONFIRM_MS = 60_000;
 /** The same while requests are refused, as a member that was taken for dead may be back. */
 const REFUSING_MS = 5_000;
+/** After the store was away, its members report what they have spent within this time, in milliseconds. */
+const RECOVERY_MS = 5_000;
 /** A slice that exceeds its target by less than this factor is kept. */
 const SLACK = 1.02;
 
@@ -46,8 +48,10 @@ interface PeriodLease {
   /** Its unreserved slice according to the last claim. */
   aheadUsd: number;
   fair: { readonly usd: number; readonly isContested: boolean };
-  /** The ceiling while the store is away; null: it is not. */
+  /** The ceiling while the store is away, and until the others have reported what they spent meanwhile; null: none. */
   detachedUsd: number | null;
+  /** Until when that applies; null: the store is away. */
+  recoversAt: Instant | null;
 }
 
 interface SentClaim {
@@ -80,7 +84,7 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
     if (usd === this.usd && per === this.per) return;
     if (per !== this.per) this.#lease = periodLease(-Infinity);
     super.configure(usd, per);
-    this.#lease.detachedUsd = null;
+    this.#lease.detachedUsd = this.#lease.recoversAt = null;
     this.#claimedAt = -Infinity;
   }
 
@@ -119,7 +123,8 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
   }
 
   override reserve(now: Instant, need: Need): number {
-    this.#meter.take((need.usd ?? 0) * MICRO);
+    // A request that costs nothing does not end the wait of another one.
+    if (need.usd !== undefined && need.usd > 0) this.#meter.take(need.usd * MICRO);
     return super.reserve(now, need);
   }
 
@@ -146,10 +151,11 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
     if (sent === null || sent.lease !== lease) return false;
     const before = this.#freeUsd(now);
     this.#isDetached = false;
-    lease.detachedUsd = null;
+    if (lease.detachedUsd !== null) lease.recoversAt ??= now + RECOVERY_MS;
+    this.#endRecovery(now, lease);
     lease.epoch = grant.epoch;
     lease.acknowledgedUsd = sent.ownUsd;
-    lease.ceilingUsd = sent.ownUsd + grant.capacity / MICRO;
+    lease.ceilingUsd = Math.min(sent.ownUsd + grant.capacity / MICRO, lease.detachedUsd ?? Infinity);
     lease.fair = { usd: grant.fairCapacity / MICRO, isContested: grant.isContested };
     if (grant.elsewhere !== undefined) {
       const { spent, held, lost } = grant.elsewhere;
@@ -160,13 +166,18 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
     }
     const free = this.#freeUsd(now);
     this.isSupplied = grant.capacity / MICRO >= sent.wantUsd - ROUNDING_USD && free >= sent.firstUsd - ROUNDING_USD;
-    return free > before;
+    // Where others hold the rest, a waiting request may use the target for requests over budget.
+    return free > before || (sent.firstUsd > 0 && !this.isSupplied);
   }
 
   detach(now: Instant, members: number): void {
-    if (!this.#isDetached) this.#members = Math.max(1, members);
+    const lease = this.#current(now);
+    if (!this.#isDetached) {
+      this.#members = Math.max(1, members);
+      this.#endRecovery(now, lease);
+    }
     this.#isDetached = true;
-    this.#takeShare(now, this.#current(now));
+    this.#takeShare(now, lease);
   }
 
   leave(now: Instant): LeaseClaim {
@@ -205,6 +216,10 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
     lease.ceilingUsd = lease.detachedUsd;
   }
 
+  #endRecovery(now: Instant, lease: PeriodLease): void {
+    if (lease.recoversAt !== null && now >= lease.recoversAt) lease.detachedUsd = lease.recoversAt = null;
+  }
+
   #needsClaim(now: Instant, lease: PeriodLease): boolean {
     const dueMs = now - this.#refusedAt < REFUSING_MS ? REFUSING_MS : CONFIRM_MS;
     if (now - this.#claimedAt >= dueMs || this.#isDetached || !this.#isIdle || this.#meter.isActive(now)) return true;
@@ -227,8 +242,8 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
     const own = this.ownUsd(now);
     if (lease.ceilingUsd - own > wantUsd * SLACK) lease.ceilingUsd = own + wantUsd;
     const { usd, isContested } = lease.fair;
-    const fair = Math.max(this.reservedUsd, usd);
-    if (isContested && lease.ceilingUsd - own > fair * SLACK) lease.ceilingUsd = own + fair;
+    // Exactly, since many small excesses could be what another instance lacks for one request.
+    if (isContested) lease.ceilingUsd = Math.min(lease.ceilingUsd, own + Math.max(this.reservedUsd, usd));
   }
 
   #toClaim(now: Instant, lease: PeriodLease, { wantUsd, firstUsd, hasStarted }: Wish): LeaseClaim {
@@ -246,7 +261,12 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
       first: firstUsd > 0 ? (this.reservedUsd + firstUsd) * MICRO : 0,
       rank: 1,
       hasStarted,
-      spending: { spent: ownUsd * MICRO, acknowledged: lease.acknowledgedUsd * MICRO, elsewhere: elsewhereUsd * MICRO },
+      spending: {
+        spent: ownUsd * MICRO,
+        reserved: this.reservedUsd * MICRO,
+        acknowledged: lease.acknowledgedUsd * MICRO,
+        elsewhere: elsewhereUsd * MICRO,
+      },
       ...none,
     };
   }
@@ -270,5 +290,6 @@ function periodLease(sinceMs: number): PeriodLease {
     aheadUsd: 0,
     fair: { usd: Infinity, isContested: false },
     detachedUsd: null,
+    recoversAt: null,
   };
 }

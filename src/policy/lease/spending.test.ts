@@ -11,6 +11,8 @@ interface Wish {
   readonly spends?: number;
   readonly wants?: number;
   readonly waits?: number;
+  /** Returns what it holds beyond this. */
+  readonly keeps?: number;
   readonly returns?: boolean;
   /** The ledger takes the claim, and its reply is lost. */
   readonly isLost?: boolean;
@@ -29,12 +31,16 @@ function fleet(capacity = 100) {
   const world = { ledger: createLedger(0, capacity, 1), capacity };
   const members = new Map<string, Member>();
   const dead = new Set<string>();
-  const claim = (now: number, name: string, { spends = 0, wants = 0, waits = 0, returns = false, isLost = false }: Wish): LeaseGrant => {
+  const claim = (
+    now: number,
+    name: string,
+    { spends = 0, wants = 0, waits = 0, keeps = Infinity, returns = false, isLost = false }: Wish,
+  ): LeaseGrant => {
     const own = members.get(name) ?? { spent: 0, held: 0, acknowledged: 0, elsewhere: 0, epoch: 0 };
     members.set(name, own);
     dead.delete(name);
     own.spent += spends;
-    own.held = returns ? 0 : own.held - spends;
+    own.held = returns ? 0 : Math.min(keeps, own.held - spends);
     const sent: LeaseClaim = {
       id: 'budget',
       capacity: world.capacity,
@@ -45,7 +51,7 @@ function fleet(capacity = 100) {
       first: waits,
       rank: 1,
       hasStarted: false,
-      spending: { spent: own.spent, acknowledged: own.acknowledged, elsewhere: own.elsewhere },
+      spending: { spent: own.spent, reserved: 0, acknowledged: own.acknowledged, elsewhere: own.elsewhere },
       ...NONE,
     };
     const granted = exchange(world.ledger, name, sent, now, (member) => !dead.has(member));
@@ -126,7 +132,24 @@ describe('the ledger of a budget', () => {
     });
   }
 
-  it('is restored from what the members know when it was lost, whoever comes first', () => {
+  it('serves whole requests in order where even shares would be too small for any, whatever dead members hold', () => {
+    const { claim, dead } = fleet();
+    claim(0, 'dead', { wants: 60 });
+    dead.add('dead');
+    const names = ['a', 'b', 'c', 'd'];
+    names.forEach((name, i) => claim(i + 1, name, { wants: 10 }));
+    // Each of them needs 15 of the 40 that are left.
+    for (let round = 1; round <= 3; round++) {
+      names.forEach((name, i) => {
+        const { fairCapacity } = claim(100 * round + i, name, { wants: 15, waits: 15 });
+        if (round > 1) claim(100 * round + i, name, { wants: 15, waits: 15, keeps: fairCapacity });
+      });
+    }
+    const held = names.map((name, i) => claim(1_000 + i, name, { wants: 15, waits: 15 }).capacity);
+    assert.deepEqual(held, [15, 15, 10, 0]);
+  });
+
+  it('is restored from the claims of its members when it was lost, in any order', () => {
     for (const order of [
       ['a', 'b'],
       ['b', 'a'],
@@ -145,6 +168,18 @@ describe('the ledger of a budget', () => {
       for (const [i, name] of order.entries()) claim(100 + i, name, { spends: name === 'new' ? 0 : 1, wants: 2 });
       assert.equal(counted(), 34, order.join());
     }
+  });
+
+  it('that is new begins with what its first member has read elsewhere, and takes nothing from later ones', () => {
+    const { claim, members, counted } = fleet();
+    for (const [name, elsewhere] of [
+      ['a', 30],
+      ['b', 35],
+    ] as const) {
+      members.set(name, { spent: 0, held: 0, acknowledged: 0, elsewhere, epoch: 0 });
+      claim(0, name, {});
+    }
+    assert.equal(counted(), 30);
   });
 
   it('follows a changed amount at once', () => {

@@ -153,14 +153,15 @@ class RedisShared implements SharedStore {
   }
 }
 
-const NO_BUDGET: LeaseSpending = { spent: -1, acknowledged: -1, elsewhere: -1 };
+const NO_BUDGET: LeaseSpending = { spent: -1, reserved: 0, acknowledged: -1, elsewhere: -1 };
 
 export function toArguments(claim: LeaseClaim): RedisArgument[] {
   const { capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt } = claim;
   const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs, spending } = claim;
   const held = [capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt];
-  const { spent, acknowledged, elsewhere } = spending ?? NO_BUDGET;
-  return [...held, wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0, countedMs, spent, acknowledged, elsewhere];
+  const { spent, reserved, acknowledged, elsewhere } = spending ?? NO_BUDGET;
+  const wanted = [wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0, countedMs];
+  return [...held, ...wanted, spent, reserved, acknowledged, elsewhere];
 }
 
 export function toGrant(text: string): LeaseGrant {
