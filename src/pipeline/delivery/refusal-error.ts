@@ -62,11 +62,15 @@ function budgetError({ active }: Output, { blockers }: Refusal, now: Instant): B
   // Running requests, here or at other instances, may cost less than they have reserved.
   const mayReturn = blockers.some(({ kind, waitMs }) => kind === 'budget' && (waitMs === null || waitMs < nextMs));
   if (mayReturn) {
-    return new BreakwaterError('budget_exceeded', `${text}, and running requests have reserved the rest; retry later`, {
-      retryAfterMs: RESERVED_RETRY_MS,
-    });
+    return new BreakwaterError(
+      'budget_exceeded',
+      `${text}, and the rest is reserved for running requests, here or at other instances; retry later`,
+      {
+        retryAfterMs: RESERVED_RETRY_MS,
+      },
+    );
   }
-  const nextAt = new Date(active.engine.clock.epochMs() + nextMs).toISOString();
+  const nextAt = new Date(budget.untilMs(now)).toISOString();
   return new BreakwaterError('budget_exceeded', `${text}; the next ${budget.per} begins at ${nextAt}`, { retryAfterMs: nextMs });
 }
 

@@ -103,6 +103,12 @@ export class MoneyBudget implements Resource {
     return this.#spent === 0 && this.#reserved === 0;
   }
 
+  /** The end of the period, in milliseconds since the epoch. */
+  untilMs(now: Instant): number {
+    this.#roll(now);
+    return this.#until;
+  }
+
   /** The start of the next period. */
   nextPeriod(now: Instant): Instant {
     this.#roll(now);
