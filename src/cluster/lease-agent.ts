@@ -54,6 +54,8 @@ interface TrackedLease {
   readonly lease: Leasable;
   /** It ran short since its last exchange, here or at another member, and is exchanged at this time; Infinity: it did not. */
   dueAt: Instant;
+  /** Another member is short of it. */
+  isCalled: boolean;
   isLeaving: boolean;
   /** When it was last exchanged because it ran short. */
   shortAt: Instant;
@@ -127,7 +129,8 @@ export class LeaseAgent {
   /** Adds a limit; its lease is claimed at once. */
   add(lease: Leasable): void {
     const replaced = this.#leases.get(lease.id);
-    this.#leases.set(lease.id, { lease, dueAt: -Infinity, isLeaving: false, shortAt: -Infinity, reducedAt: -Infinity, wasLacking: false });
+    const never = { shortAt: -Infinity, reducedAt: -Infinity };
+    this.#leases.set(lease.id, { lease, dueAt: -Infinity, isCalled: false, isLeaving: false, wasLacking: false, ...never });
     if (replaced !== undefined) this.#retire(replaced.lease);
     // Before the start there are no other members and no requests.
     if (!this.#isStarted || this.#whenFirst !== null) return;
@@ -147,10 +150,11 @@ export class LeaseAgent {
   short(id: string): void {
     const tracked = this.#leases.get(id);
     if (tracked === undefined) return;
-    const dueAt = tracked.shortAt + SHORT_MS;
+    const now = this.#options.clock.now();
+    const dueAt = tracked.lease.isSupplied === true ? now : tracked.shortAt + SHORT_MS;
     if (tracked.dueAt <= dueAt) return;
     tracked.dueAt = dueAt;
-    this.#schedule(dueAt - this.#options.clock.now());
+    this.#schedule(dueAt - now);
   }
 
   /** Another member is short of these limits. */
@@ -159,9 +163,10 @@ export class LeaseAgent {
     const dueAt = this.#calledAt > now ? this.#calledAt : Math.max(now, this.#calledAt + CALLED_MS);
     let isHeld = false;
     for (const id of ids) {
-      const tracked = this.#leases.get(id);
+      // The ledger of a budget has its period after the id.
+      const tracked = this.#leases.get(id) ?? this.#leases.get(id.slice(0, id.lastIndexOf('@')));
       if (tracked === undefined) continue;
-      isHeld = true;
+      isHeld = tracked.isCalled = true;
       tracked.dueAt = Math.min(tracked.dueAt, dueAt);
     }
     if (!isHeld) return;
@@ -176,7 +181,10 @@ export class LeaseAgent {
     this.#unreachableTimer?.cancel();
     this.#settleFirst();
     const now = this.#options.clock.now();
-    await this.#options.shared.leave([...this.#leases.values()].slice(0, CLAIMS_MAX).map(({ lease }) => lease.leave(now)));
+    const claims = [...this.#leases.values()].map(({ lease }) => lease.leave(now));
+    // Those of budgets first, since what they have spent is in no later claim; capacity is free again without one.
+    claims.sort((a, b) => Number(b.spending !== undefined) - Number(a.spending !== undefined));
+    await this.#options.shared.leave(claims.slice(0, CLAIMS_MAX));
   }
 
   #schedule(delayMs: number): void {
@@ -200,9 +208,10 @@ export class LeaseAgent {
     const claims: LeaseClaim[] = [];
     for (const tracked of this.#leases.values()) {
       if (claims.length === CLAIMS_MAX) break;
-      const claim = tracked.isLeaving ? this.#retire(tracked.lease) : tracked.lease.claim(now, this.#members.length);
+      const claim = tracked.isLeaving ? this.#retire(tracked.lease) : tracked.lease.claim(now, this.#members.length, tracked.isCalled);
       const wasShort = tracked.dueAt < Infinity;
       tracked.dueAt = Infinity;
+      tracked.isCalled = false;
       if (claim === null) continue;
       claims.push(claim);
       sent.push(tracked);

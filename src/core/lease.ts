@@ -4,8 +4,34 @@
  */
 import type { Instant } from './clock.ts';
 
+/**
+ * Of the claim for a budget, a limit whose use is spent for good within a period. Amounts are cumulative, so that a claim that is repeated,
+ * or whose reply is lost, counts nothing twice.
+ */
+export interface LeaseSpending {
+  /** What the member has spent in the period; `heldCapacity` is beside it. */
+  readonly spent: number;
+  /** The part of `heldCapacity` that running requests hold. */
+  readonly reserved: number;
+  /** What of `spent` was part of the last claim that was answered. */
+  readonly acknowledged: number;
+  /** What the other members have spent, as far as is known to it, for a ledger that has lost its data. */
+  readonly elsewhere: number;
+}
+
+/** What is spent and held of a budget by others than the member. */
+export interface SpendingElsewhere {
+  /** Spent by other members, those that have ended included. */
+  readonly spent: number;
+  /** Held by live members, and not spent. */
+  readonly held: number;
+  /** Held by members that ended without returning it, so that calls may have been billed: counts as spent. */
+  readonly lost: number;
+}
+
 /** The claim of a member for one limit. Amounts are in the limit's own unit, rates in units per millisecond. */
 export interface LeaseClaim {
+  /** The ledger's. That of a budget is the id of its `Leasable` with the period after a `@`. */
   readonly id: string;
   /** The whole limit. */
   readonly capacity: number;
@@ -34,6 +60,8 @@ export interface LeaseClaim {
   readonly rank: number;
   /** It has started a request since its last claim, so waiting members take precedence. */
   readonly hasStarted: boolean;
+  /** Absent: the limit is not a budget. */
+  readonly spending?: LeaseSpending;
 }
 
 export interface LeaseGrant {
@@ -53,13 +81,20 @@ export interface LeaseGrant {
   readonly readyInMs: number;
   /** It waits for what other members hold, which have to be notified. */
   readonly lacks: boolean;
+  /** Absent: the limit is not a budget. */
+  readonly elsewhere?: SpendingElsewhere;
 }
 
 /** A resource with a lease of this process. */
 export interface Leasable {
   readonly id: string;
-  /** The current claim, whose returned amounts are released at once; null: none needed. `members`: the size of the fleet. */
-  claim(now: Instant, members: number): LeaseClaim | null;
+  /** Its last grant met its need, so it is exchanged again at once when it runs short. */
+  readonly isSupplied?: boolean;
+  /**
+   * The current claim, whose returned amounts are released at once; null: none needed. `members`: the size of the fleet. `isCalled`: another
+   * member is short of it.
+   */
+  claim(now: Instant, members: number, isCalled: boolean): LeaseClaim | null;
   /** Applies the grant for the last claim. True: a waiting request may be able to start. */
   granted(now: Instant, grant: LeaseGrant): boolean;
   /** The store is not available: from now on it uses an equal share of the limit among `members`. */

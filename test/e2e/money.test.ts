@@ -123,6 +123,16 @@ describe('a budget', () => {
     assert.ok(Math.abs(budgets['web']!.spentUsd - spent) < 1e-9);
   });
 
+  it('that running requests have reserved is waited for, up to the deadline', async (t) => {
+    const storms = { a: { timing: { plainMs: 1_000 } }, b: {} };
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget: { usd: 3, per: 'day' } }, { storms });
+    const running = world.ask({}, WEB);
+    const refused = await world.ask({}, { ...WEB, 'x-breakwater-deadline-ms': '500' });
+    assert.deepEqual([refused.status, errorOf(refused.text).code, refused.headers.get('retry-after')], [429, 'budget_exceeded', '1']);
+    assert.match(errorOf(refused.text).message, /\$0 spent, and the rest is reserved for running requests/);
+    assert.equal((await running).status, 200);
+  });
+
   it('that is spent lets requests use a cheaper target, where one is named', async (t) => {
     const budget = { usd: 5, per: 'day' as const, onExhausted: 'b/m' };
     const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget });

@@ -1,8 +1,9 @@
 /** The script of the Redis driver and the ledger in TypeScript are the same arithmetic. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { LeaseClaim } from '../../src/core/lease.ts';
+import { test, type TestContext } from 'node:test';
+import type { LeaseClaim, LeaseGrant } from '../../src/core/lease.ts';
 import { createLedger, exchange, type Ledger } from '../../src/policy/lease/ledger.ts';
+import { MERGED_MS } from '../../src/policy/lease/spending.ts';
 import { parseRedisUrl } from '../../src/store/redis/address.ts';
 import { EXCHANGE_SCRIPT } from '../../src/store/redis/lease-script.ts';
 import { connectRedis } from '../../src/store/redis/redis-client.ts';
@@ -10,11 +11,38 @@ import { toArguments, toGrant } from '../../src/store/redis/redis-shared.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { skipWithoutRedis, startRedis } from './server.ts';
 
-void test('script and ledger grant the same in 1,000 random exchanges', { skip: skipWithoutRedis }, async (t) => {
+const options = { skip: skipWithoutRedis };
+const NONE = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
+
+/** A server, and one exchange of one claim on it; null: the member has left. */
+async function open(t: TestContext) {
   const server = await startRedis();
   t.after(() => server.stop());
   const client = await connectRedis({ address: parseRedisUrl(server.url), connectTimeoutMs: 2_000, onLost: () => {} });
   t.after(() => client.destroy());
+  const key = (id: string): string => `{t}:lease:${id}`;
+  const exchangeOn = async (me: string, claim: LeaseClaim, now: number, leaves = false): Promise<LeaseGrant | null> => {
+    const keys = ['{t}:members', key(claim.id)];
+    const args = [me, 1e9, now, 'c', leaves ? '1' : '0', ...toArguments(claim)];
+    const [, grants] = (await client.run(EXCHANGE_SCRIPT, keys, args)) as [string[], string[]];
+    return grants[0] === undefined ? null : toGrant(grants[0]);
+  };
+  return { client, key, exchangeOn };
+}
+
+function assertSame(granted: object, expected: object, at: string): void {
+  assert.deepEqual(Object.keys(granted).sort(), Object.keys(expected).sort(), at);
+  for (const [field, value] of Object.entries(expected)) {
+    const got = (granted as Record<string, unknown>)[field];
+    if (typeof value === 'object') assertSame(got as object, value as object, `${at} ${field}`);
+    else if (typeof value === 'number')
+      assert.ok(Math.abs(value - Number(got)) < 1e-6 * Math.max(1, Math.abs(value)), `${at} ${field}: ${value} ${String(got)}`);
+    else assert.equal(got, value, `${at} ${field}`);
+  }
+}
+
+void test('script and ledger grant the same in 1,000 random exchanges', options, async (t) => {
+  const { exchangeOn } = await open(t);
   const random = createSeededRandom(7);
   const names = ['a', 'b', 'c', 'd'];
   const terms = [
@@ -57,15 +85,7 @@ void test('script and ledger grant the same in 1,000 random exchanges', { skip: 
     ledgers.set(id, ledger);
     seen.set(me, now);
     const expected = exchange(ledger, me, claim, now, (name) => now - seen.get(name)! <= 1e9);
-    const keys = ['{t}:members', `{t}:lease:${id}`];
-    const [, grants] = (await client.run(EXCHANGE_SCRIPT, keys, [me, 1e9, now, 'c', '0', ...toArguments(claim)])) as [string[], string[]];
-    const granted = toGrant(grants[0]!);
-    for (const [field, value] of Object.entries(expected)) {
-      const got = granted[field as keyof typeof granted];
-      if (typeof value === 'number')
-        assert.ok(Math.abs(value - Number(got)) < 1e-6 * Math.max(1, Math.abs(value)), `${i} ${field}: ${value} ${got}`);
-      else assert.equal(got, value, `${i} ${field}`);
-    }
+    assertSame((await exchangeOn(me, claim, now))!, expected, `${i}`);
     const level = claim.level + expected.tokens;
     held.set(`${me} ${id}`, {
       capacity: expected.capacity,
@@ -80,3 +100,64 @@ void test('script and ledger grant the same in 1,000 random exchanges', { skip: 
     assert.ok(rates <= rate * (1 + 1e-9) + 1e-12, `rates ${rates}`);
   }
 });
+
+void test(
+  'the same in 1,000 exchanges of a budget, whose members die, leave, come back after hours, and whose data are lost',
+  options,
+  async (t) => {
+    const { client, key, exchangeOn } = await open(t);
+    const random = createSeededRandom(11);
+    const chance = (share: number): boolean => random.next() < share;
+    let ledger: Ledger | null = null;
+    const live = new Set<string>();
+    const own = new Map<string, { spent: number; held: number; acknowledged: number; elsewhere: number; epoch: number }>();
+    let now = 1_000_000;
+    for (let i = 0; i < 1_000; i++) {
+      now += chance(0.02) ? 1.5 * MERGED_MS : Math.floor(random.next() * 400);
+      const me = `m${Math.floor(random.next() * 6)}`;
+      if (chance(0.01)) {
+        await client.call('DEL', key('budget'));
+        ledger = null;
+      }
+      const state = own.get(me) ?? { spent: 0, held: 0, acknowledged: 0, elsewhere: 1_000 * random.next(), epoch: 0 };
+      own.set(me, state);
+      const spends = state.held * random.next() * 0.5;
+      state.spent += spends;
+      state.held -= spends;
+      const leaves = chance(0.05);
+      const claim: LeaseClaim = {
+        ...NONE,
+        id: 'budget',
+        capacity: 20_000,
+        countedMs: 86_400_000,
+        epoch: state.epoch,
+        heldCapacity: leaves ? 0 : state.held,
+        wantCapacity: leaves ? 0 : 300 * random.next(),
+        first: !leaves && chance(0.3) ? 200 * random.next() : 0,
+        rank: Math.floor(random.next() * 3),
+        hasStarted: chance(0.5),
+        spending: {
+          spent: state.spent,
+          reserved: state.held * random.next(),
+          acknowledged: state.acknowledged,
+          elsewhere: state.elsewhere,
+        },
+      };
+      live.add(me);
+      ledger ??= createLedger(now, claim.capacity, now);
+      const expected = exchange(ledger, me, claim, now, (name) => live.has(name));
+      const granted = await exchangeOn(me, claim, now, leaves);
+      if (leaves || chance(0.05)) {
+        live.delete(me);
+        if (!leaves) await client.call('ZREM', '{t}:members', me);
+      }
+      if (granted === null) {
+        own.delete(me);
+        continue;
+      }
+      assertSame(granted, expected, `${i}`);
+      const { spent } = expected.elsewhere!;
+      Object.assign(state, { held: expected.capacity, acknowledged: state.spent, elsewhere: spent, epoch: expected.epoch });
+    }
+  },
+);

@@ -53,7 +53,8 @@ function conversations(clock: ManualClock) {
 }
 
 function moneyOf(clock: ManualClock): Money {
-  return new Money({ store: createMemoryStore({ clock }), clock, events: new EventBus(fail), config: () => configOf({}), warn: fail });
+  const events = new EventBus(fail);
+  return new Money({ store: createMemoryStore({ clock }), clock, events, config: () => configOf({}), warn: fail, fleet: null });
 }
 
 /** What the fake has none of. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Permit } from '../../core/permit.ts';
+import type { Leasable } from '../../core/lease.ts';
 import type { Need } from '../../core/resource.ts';
 import { periodAt, type MoneyBudget } from '../../policy/budget/money-budget.ts';
 import { createMemoryStore } from '../../store/memory/memory-store.ts';
@@ -111,6 +112,27 @@ describe('the money of clients', () => {
     assert.equal(([...(await store.getAll('budget')).values()][0] as { usd: number }).usd, 2);
     apply(client('web', {}));
     assert.deepEqual(spentOf(money), { web: 2 });
+  });
+
+  it('has a share in the fleet for the budgets of the config in effect, and for those that were used', () => {
+    const clock = createManualClock();
+    const shares: string[] = [];
+    const fleet = {
+      add: ({ id }: Leasable): void => void shares.push(id),
+      remove: (id: string): void => void shares.splice(shares.indexOf(id), 1),
+      short: (): void => {},
+    };
+    const money = new ClientMoney(createMemoryStore({ clock }), clock, 'p1', fleet);
+    const [web, bot] = [client('web', {}), client('bot', {})];
+    for (const one of [web, bot]) money.budgetOf(one);
+    assert.deepEqual(shares, [], 'the config may be refused');
+    money.showOnly([web, bot]);
+    money.showOnly([web, bot]);
+    assert.deepEqual(shares, ['client web:budget', 'client bot:budget']);
+    const need: Need = { requests: 1, inputTokens: 1, outputTokens: 1, usd: 1 };
+    Permit.reserve(clock.now(), need, [money.budgetOf(web)!]).settle(clock.now(), { usage: null, usd: 1, health: 'neutral' });
+    money.showOnly([]);
+    assert.deepEqual(shares, ['client web:budget'], 'its spending is still reported');
   });
 
   it('holds no removed budget beyond the period in which it was used', () => {

@@ -1,18 +1,21 @@
 /**
  * Budgets and session limits of clients: the same objects over reloads. What each process spends is saved under a key of its own; the
- * records of all others in the same period, of earlier processes and of other instances, count as spent elsewhere.
+ * records of all others in the same period, of earlier processes and of other instances, count as spent elsewhere. Instances that share a
+ * store also divide each budget among them, so that its sum is exact.
  */
 import type { Clock, Timer } from '../../core/clock.ts';
 import { isRecord } from '../../core/json.ts';
+import { LeasedBudget } from '../../policy/budget/leased-budget.ts';
 import { MoneyBudget, periodAt } from '../../policy/budget/money-budget.ts';
 import type { BudgetRecord } from '../../policy/budget/money-budget.ts';
 import { SessionLimits } from '../../policy/budget/session-limits.ts';
 import type { ResourceLevel } from '../../telemetry/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import type { ClientConfig } from '../config/index.ts';
+import type { LimitFleet } from '../limits.ts';
 
 const COLLECTION = 'budget';
-/** Instances that share a store read each other's spending this often, in milliseconds. */
+/** Instances that share a store read each other's records this often, which the shares of an idle budget do not show, in milliseconds. */
 const READ_EVERY_MS = 2_000;
 /** Records are kept for so long after the end of their period, as clocks differ, in milliseconds. */
 const KEPT_MS = 86_400_000;
@@ -31,16 +34,20 @@ export class ClientMoney {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #process: string;
+  readonly #fleet: LimitFleet | null;
   /** By client; those in effect are named in `#shown`. */
   readonly #budgets = new Map<string, MoneyBudget>();
   readonly #shown = new Set<string>();
+  readonly #leased = new Set<MoneyBudget>();
   readonly #sessions = new Map<string, SessionLimits>();
   /** What was saved last, by client. */
   readonly #saved = new Map<string, BudgetRecord>();
   #timer: Timer | null = null;
   #stopListening: (() => void) | null = null;
 
-  constructor(store: Store, clock: Clock, process: string) {
+  /** `fleet`: the instances that share the store; null: it is not shared. */
+  constructor(store: Store, clock: Clock, process: string, fleet: LimitFleet | null = null) {
+    this.#fleet = fleet;
     this.#store = store;
     this.#clock = clock;
     this.#process = process;
@@ -51,10 +58,7 @@ export class ClientMoney {
     if (budget === null) return null;
     let known = this.#budgets.get(name);
     if (known === undefined) {
-      const clock = this.#clock;
-      const toEpochMs = (now: number): number => clock.epochMs() + now - clock.now();
-      known = new MoneyBudget({ id: `client ${name}:budget`, usd: budget.usd, per: budget.per, toEpochMs });
-      this.#budgets.set(name, known);
+      this.#budgets.set(name, (known = this.#makeBudget(`client ${name}:budget`, budget)));
     }
     return known;
   }
@@ -81,7 +85,11 @@ export class ClientMoney {
       this.#budgets.get(name)?.configure(budget.usd, budget.per);
       this.#shown.add(name);
     }
-    for (const [name, budget] of this.#budgets) if (!this.#shown.has(name) && budget.isUntouched(now)) this.#budgets.delete(name);
+    for (const [name, budget] of this.#budgets) {
+      const isKept = this.#shown.has(name) || !budget.isUntouched(now);
+      if (!isKept) this.#budgets.delete(name);
+      this.#lease(budget, isKept);
+    }
     for (const name of this.#sessions.keys()) if (!names.has(name)) this.#sessions.delete(name);
   }
 
@@ -150,6 +158,25 @@ export class ClientMoney {
         { client: name, per: budget.per, ...record },
         { expiresAtMs: periodAt(record.sinceMs, budget.per)[1] + KEPT_MS },
       );
+    }
+  }
+
+  #makeBudget(id: string, { usd, per }: NonNullable<ClientConfig['budget']>): MoneyBudget {
+    const clock = this.#clock;
+    const fleet = this.#fleet;
+    const options = { id, usd, per, toEpochMs: (now: number): number => clock.epochMs() + now - clock.now() };
+    return fleet === null ? new MoneyBudget(options) : new LeasedBudget(options, clock.now(), () => fleet.short(id));
+  }
+
+  /** Only the budgets of a config that took effect, and those that were used, have a share. */
+  #lease(budget: MoneyBudget, isKept: boolean): void {
+    if (!(budget instanceof LeasedBudget) || this.#leased.has(budget) === isKept) return;
+    if (isKept) {
+      this.#leased.add(budget);
+      this.#fleet!.add(budget);
+    } else {
+      this.#leased.delete(budget);
+      this.#fleet!.remove(budget.id);
     }
   }
 

@@ -7,6 +7,7 @@ import type { Route } from '../../pipeline/route/route.ts';
 import type { SessionRefusal } from '../../policy/budget/session-limits.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config } from '../config/index.ts';
+import type { LimitFleet } from '../limits.ts';
 import { uniqueName } from '../system-random.ts';
 import { ClientMoney } from './client-money.ts';
 import { CostToday } from './cost-today.ts';
@@ -28,6 +29,8 @@ export interface MoneyOptions {
   readonly events: EventBus;
   readonly config: () => Config;
   readonly warn: (message: string) => void;
+  /** Null: the store is not shared. */
+  readonly fleet: LimitFleet | null;
 }
 
 export class Money {
@@ -43,9 +46,9 @@ export class Money {
   #saveTimer: Timer | null = null;
   #warnAt = -Infinity;
 
-  constructor({ store, clock, events, config, warn }: MoneyOptions) {
+  constructor({ store, clock, events, config, warn, fleet }: MoneyOptions) {
     const process = uniqueName();
-    this.clients = new ClientMoney(store, clock, process);
+    this.clients = new ClientMoney(store, clock, process, fleet);
     this.#ledger = new UsageLedger(store, clock, process);
     this.today = new CostToday(this.#ledger, clock, (target) => priceOfTarget(config(), target));
     this.#clock = clock;
@@ -56,8 +59,9 @@ export class Money {
   }
 
   async start(): Promise<void> {
-    this.clients.showOnly(this.#config().clients);
+    // First what earlier processes have spent, for a store without shares of the budgets.
     await this.clients.load();
+    this.clients.showOnly(this.#config().clients);
     this.clients.start();
     this.#warnOfEnds();
   }

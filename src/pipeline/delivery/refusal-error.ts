@@ -10,6 +10,8 @@ import type { RouteTarget } from '../route/route.ts';
 import type { Output } from './output.ts';
 import { whyUnavailable } from './why-unavailable.ts';
 
+/** Retry-after while running requests hold the rest of a budget, in milliseconds. */
+const RESERVED_RETRY_MS = 1_000;
 /** Timers may fire early by this, in milliseconds. */
 const ROUNDING_MS = 1;
 
@@ -24,7 +26,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
       retryAfterMs: waitMs === null ? 1000 : Math.max(1000, waitMs),
     });
   }
-  if (isOverBudget(refused, retry)) return budgetError(output, now);
+  if (isOverBudget(refused, retry)) return budgetError(output, refused, now);
   if (refused.why === 'expired' && now >= active.deadline) return deadlineError(retry, refused.blockers);
   if (refused.earliest === null && isIncapable(refused)) {
     return new BreakwaterError(
@@ -52,11 +54,24 @@ function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
   return blocked.size > 0 && tiers.every((tier) => tier.every(({ key }) => blocked.has(key)));
 }
 
-function budgetError({ active }: Output, now: Instant): BreakwaterError {
+function budgetError({ active }: Output, { blockers }: Refusal, now: Instant): BreakwaterError {
+  const { name } = active.request.client;
   const budget = active.request.client.budget!;
-  const nextPeriod = budget.nextPeriod(now);
-  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.usd)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
-  return new BreakwaterError('budget_exceeded', text, { retryAfterMs: nextPeriod - now });
+  const text = `the budget of client ${JSON.stringify(name)}, ${usd(budget.usd)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent`;
+  const nextMs = budget.nextPeriod(now) - now;
+  // Running requests, here or at other instances, may cost less than they have reserved.
+  const mayReturn = blockers.some(({ kind, waitMs }) => kind === 'budget' && (waitMs === null || waitMs < nextMs));
+  if (mayReturn) {
+    return new BreakwaterError(
+      'budget_exceeded',
+      `${text}, and the rest is reserved for running requests, here or at other instances; retry later`,
+      {
+        retryAfterMs: RESERVED_RETRY_MS,
+      },
+    );
+  }
+  const nextAt = new Date(budget.untilMs(now)).toISOString();
+  return new BreakwaterError('budget_exceeded', `${text}; the next ${budget.per} begins at ${nextAt}`, { retryAfterMs: nextMs });
 }
 
 function usd(amount: number): string {

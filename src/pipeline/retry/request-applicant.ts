@@ -35,7 +35,7 @@ export class RequestApplicant implements RouteApplicant {
   waiting: object | null = null;
   resolve: RouteApplicant['resolve'] = null;
   tiers: Tiers;
-  readonly patienceMs: number;
+  readonly #patienceMs: number;
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #retry: RetryState;
@@ -60,10 +60,14 @@ export class RequestApplicant implements RouteApplicant {
     this.own = active.clientPermit === null ? request.client.resources : NO_RESOURCES;
     // A fallback needs time too: at most half of the time left is spent on waiting for a better tier.
     const now = active.engine.clock.now();
-    this.patienceMs = this.#isOverBudget(now) ? 0 : Math.min(route.patienceMs, (waitUntil - now) / 2);
+    this.#patienceMs = Math.min(route.patienceMs, (waitUntil - now) / 2);
     this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
     this.#betterTiersUntil = now + route.maxWaitMs * LAST_RESORT_SHARE;
     this.maxCooldownWaitMs = route.policy.retry.maxRetryAfter;
+  }
+
+  get patienceMs(): number {
+    return this.#isOverBudget(this.#retry.active.engine.clock.now()) ? 0 : this.#patienceMs;
   }
 
   get model(): string {
@@ -163,9 +167,7 @@ export class RequestApplicant implements RouteApplicant {
   #isOverBudget(now: Instant): boolean {
     const { budget } = this.#retry.active.request.client;
     if (budget === undefined || this.own.length === 0) return false;
-    return this.tiers.every((tier) =>
-      tier.every((target) => target.isOverBudget === true || budget.earliest(now, this.needOn(target)) !== now),
-    );
+    return this.tiers.every((tier) => tier.every((target) => target.isOverBudget === true || budget.isOver(now, this.needOn(target))));
   }
 
   notBefore(target: RouteTarget): Instant {

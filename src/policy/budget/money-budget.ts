@@ -11,7 +11,7 @@ const WEEK_MS = 7 * DAY_MS;
 /** The first Monday after the epoch, in milliseconds since it. */
 const FIRST_MONDAY_MS = 4 * DAY_MS;
 /** Sums of binary fractions: a budget of 0.3 has room for three times 0.1. */
-const ROUNDING_USD = 1e-9;
+export const ROUNDING_USD = 1e-9;
 
 export interface BudgetOptions {
   readonly id: string;
@@ -80,10 +80,33 @@ export class MoneyBudget implements Resource {
     return this.#spent + this.#elsewhere;
   }
 
+  /** The spending of this process alone. */
+  ownUsd(now: Instant): number {
+    this.#roll(now);
+    return this.#spent;
+  }
+
+  /** Reserved by running requests of this process. */
+  get reservedUsd(): number {
+    return this.#reserved;
+  }
+
+  /** The start of the period, in milliseconds since the epoch. */
+  sinceMs(now: Instant): number {
+    this.#roll(now);
+    return this.#since;
+  }
+
   /** This process has neither spent nor reserved anything: a new budget would be in the same state. */
   isUntouched(now: Instant): boolean {
     this.#roll(now);
     return this.#spent === 0 && this.#reserved === 0;
+  }
+
+  /** The end of the period, in milliseconds since the epoch. */
+  untilMs(now: Instant): number {
+    this.#roll(now);
+    return this.#until;
   }
 
   /** The start of the next period. */
@@ -100,6 +123,11 @@ export class MoneyBudget implements Resource {
     if (usd > this.#usd) return Infinity;
     // Running requests may cost less than they have reserved.
     return usd <= remaining + this.#reserved ? WHEN_SETTLED : this.nextPeriod(now);
+  }
+
+  /** It has no room for `need` now, so another target is used where its client has one for this. */
+  isOver(now: Instant, need: Need): boolean {
+    return this.earliest(now, need) !== now;
   }
 
   reserve(now: Instant, need: Need): number {

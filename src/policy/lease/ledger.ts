@@ -7,7 +7,7 @@
  * r, and whose levels were taken out of the original one. Together they never admit more than it. So each member spends its own bucket in
  * memory, without a round trip, and keeps it while the store is unreachable. The part that no member holds is the pool, a bucket like the
  * others. An exchange moves capacity, rate and tokens between one member and the pool. A sliding window, or a number of concurrent calls,
- * is divided in the same way, without rate and tokens.
+ * is divided in the same way, without rate and tokens; so is a budget, whose spent amount does not return (`spending.ts`).
  *
  * ## Fairness
  *
@@ -22,6 +22,8 @@
  */
 import type { Instant } from '../../core/clock.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
+import { inOrder } from './order.ts';
+import { elsewhereOf, firstNeeds, mergeEnded, withoutSpent } from './spending.ts';
 
 export interface LedgerPart {
   capacity: number;
@@ -31,6 +33,9 @@ export interface LedgerPart {
   first: number;
   rank: number;
   since: Instant;
+  /** Of a budget: what its member has spent in the period, and what of its capacity running requests hold. */
+  spent: number;
+  reserved: number;
   /** The last exchange of its member; for a dead member, when its part expires. */
   at: Instant;
 }
@@ -40,6 +45,8 @@ export interface Ledger {
   at: Instant;
   /** The level of the pool; below zero after a debt. */
   level: number;
+  /** Of a budget: spent by members that ended, and whose parts are deleted. */
+  gone: number;
   readonly parts: Map<string, LedgerPart>;
 }
 
@@ -49,17 +56,22 @@ const DIVISIBLE_MIN = 2;
 /** A member may have started calls for this long after its last exchange, in milliseconds. */
 const LAST_STARTS_MS = 2_000;
 
+const NONE: ReadonlyMap<string, number> = new Map();
+
 export function createLedger(now: Instant, capacity: number, epoch: number): Ledger {
-  return { epoch, at: now, level: capacity, parts: new Map() };
+  return { epoch, at: now, level: capacity, gone: 0, parts: new Map() };
 }
 
 /** One exchange of the member `me`. `isLive`: whether a member still belongs to the fleet. */
-export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
-  const { parts } = ledger;
-  advance(ledger, claim, now);
-  for (const [name, part] of parts) if (name !== me && !isLive(name)) retire(parts, name, part, claim, now);
+export function exchange(ledger: Ledger, me: string, claimed: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
+  advance(ledger, claimed, now);
+  for (const [name, part] of ledger.parts) if (name !== me && !isLive(name)) retire(ledger, name, part, claimed, now);
+  const before = ledger.parts.get(me);
+  const { spending } = claimed;
+  const claim = spending === undefined ? claimed : withoutSpent(ledger, me, claimed, spending, isLive);
+  // Ended members of a budget stay for what they have spent, and share nothing.
+  const parts = spending === undefined ? ledger.parts : new Map([...ledger.parts].filter(([name]) => name === me || isLive(name)));
   if (claim.epoch !== 0 && claim.epoch !== ledger.epoch) ledger.level = Math.min(ledger.level, claim.poolLevel);
-  const before = parts.get(me);
   const others = sumOfOthers(parts, me);
   const isWaiting = claim.first > 0;
   const part: LedgerPart = {
@@ -71,18 +83,23 @@ export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Ins
     rank: claim.rank,
     at: now,
     since: isWaiting && before !== undefined && before.first > 0 && !claim.hasStarted ? before.since : now,
+    spent: Math.max(before?.spent ?? 0, spending?.spent ?? 0),
+    reserved: spending?.reserved ?? 0,
   };
   parts.set(me, part);
+  ledger.parts.set(me, part);
   const room = claim.capacity - others.capacity - part.capacity;
   // Refill that it missed while it was disconnected is available only if its part was not granted to another member meanwhile.
   const debt = before !== undefined && claim.epoch === ledger.epoch ? claim.debt : Math.max(0, claim.debt);
   ledger.level = clamp(ledger.level + claim.returned - debt, -claim.capacity, room);
-  return grant(ledger, me, part, claim, others);
+  const granted = grant(ledger, parts, me, claim, others);
+  return spending === undefined ? granted : { ...granted, elsewhere: elsewhereOf(ledger, me, isLive) };
 }
 
 /** Its member is dead or has left: the used amount is returned once it no longer counts at the provider, the rest at once. */
-export function retire(parts: Map<string, LedgerPart>, name: string, part: LedgerPart, { countedMs }: LeaseClaim, now: Instant): void {
-  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) parts.delete(name);
+function retire(ledger: Ledger, name: string, part: LedgerPart, { countedMs, spending }: LeaseClaim, now: Instant): void {
+  if (spending !== undefined) return mergeEnded(ledger, name, part, now);
+  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) ledger.parts.delete(name);
   else Object.assign(part, { wantCapacity: part.capacity, first: 0 });
 }
 
@@ -97,19 +114,23 @@ function advance(ledger: Ledger, { capacity, rate }: LeaseClaim, now: Instant): 
   ledger.at = Math.max(now, ledger.at);
 }
 
-function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, others: Sums): LeaseGrant {
-  const { parts } = ledger;
+/** `parts`: of the members that share it. */
+function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseClaim, others: Sums): LeaseGrant {
+  const part = parts.get(me)!;
   const isWaiting = part.first > 0;
   const oldest = oldestWaiting(parts);
   const isDivided = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
-  // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
-  const evenCapacity = fairShare(parts, me, claim.capacity, oldest, 'wantCapacity');
-  const fairRate = isDivided ? fairShare(parts, me, claim.rate, null, 'wantRate') : 0;
+  const first = oldest === null ? NONE : new Map([[oldest, Math.min(parts.get(oldest)!.first, claim.capacity)]]);
+  const ahead = claim.spending === undefined ? first : firstNeeds(parts, claim.capacity);
+  const evenCapacity = fairShare(parts, me, claim.capacity, ahead, 'wantCapacity');
+  const fairRate = isDivided ? fairShare(parts, me, claim.rate, NONE, 'wantRate') : 0;
   const freeRate = claim.rate - others.rate - part.rate;
   part.rate = isDivided ? part.rate + clamp(fairRate - part.rate, 0, freeRate) : part.rate;
   const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided }) : 0;
   // Where the limit is undivided, capacity without tokens would reduce that of the pool.
-  const fairCapacity = !isDivided && claim.rate > 0 ? claim.level + tokens : claim.rate > 0 ? evenCapacity : Math.ceil(evenCapacity - 1e-9);
+  const hasUnits = claim.rate === 0 && claim.spending === undefined;
+  // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
+  const fairCapacity = !isDivided && claim.rate > 0 ? claim.level + tokens : hasUnits ? Math.ceil(evenCapacity - 1e-9) : evenCapacity;
   const freeCapacity = claim.capacity - others.capacity - part.capacity;
   const neededCapacity = Math.max(fairCapacity, claim.level + tokens);
   part.capacity += clamp(Math.min(neededCapacity, Math.max(claim.wantCapacity, claim.level + tokens)) - part.capacity, 0, freeCapacity);
@@ -118,7 +139,7 @@ function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, 
   const poolRate = claim.rate - others.rate - part.rate;
   const missing = part.first - claim.level - given;
   const due = Math.min(evenCapacity, claim.wantCapacity);
-  const ahead = oldest !== null && oldest !== me && isWaiting ? parts.get(oldest)!.first : 0;
+  const needAhead = oldest !== null && oldest !== me && isWaiting ? parts.get(oldest)!.first : 0;
   return {
     epoch: ledger.epoch,
     poolLevel: ledger.level,
@@ -131,7 +152,7 @@ function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, 
     readyInMs:
       !isWaiting || missing <= 0 || part.rate > 0 || poolRate <= claim.rate * 1e-9
         ? -1
-        : Math.max(0, (missing + ahead - ledger.level) / poolRate),
+        : Math.max(0, (missing + needAhead - ledger.level) / poolRate),
     lacks: (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2),
   };
 }
@@ -159,33 +180,29 @@ function sumOfOthers(parts: ReadonlyMap<string, LedgerPart>, me: string): Sums {
   return sums;
 }
 
-/** By class, then by waiting time, then by name, so that all members agree. */
 function oldestWaiting(parts: ReadonlyMap<string, LedgerPart>): string | null {
   let oldest: string | null = null;
   for (const [name, part] of parts) {
     if (part.first <= 0) continue;
     const best = oldest === null ? null : parts.get(oldest)!;
-    if (
-      best === null ||
-      part.rank < best.rank ||
-      (part.rank === best.rank && (part.since < best.since || (part.since === best.since && name < oldest!)))
-    )
-      oldest = name;
+    if (best === null || inOrder([name, part], [oldest!, best]) < 0) oldest = name;
   }
   return oldest;
 }
 
-/** Max-min fairness: equal shares, but none above the demand of its member. `ahead`: the member whose first request is served before that. */
+/** Max-min fairness: equal shares, but none above the demand of its member. `ahead`: what members get before that. */
 function fairShare(
   parts: ReadonlyMap<string, LedgerPart>,
   me: string,
   total: number,
-  ahead: string | null,
+  ahead: ReadonlyMap<string, number>,
   want: 'wantCapacity' | 'wantRate',
 ): number {
-  const reserved = ahead === null ? 0 : Math.min(parts.get(ahead)!.first, total);
-  const wants = [...parts].map(([name, part]) => Math.max(0, part[want] - (name === ahead ? reserved : 0))).sort((a, b) => a - b);
-  let left = total - reserved;
+  const wants = [...parts].map(([name, part]) => Math.max(0, part[want] - (ahead.get(name) ?? 0))).sort((a, b) => a - b);
+  let left = Math.max(
+    0,
+    [...ahead.values()].reduce((rest, amount) => rest - amount, total),
+  );
   let level = 0;
   for (let i = 0; i < wants.length; i++) {
     level = left / (wants.length - i);
@@ -193,7 +210,7 @@ function fairShare(
     left -= wants[i]!;
     level = wants[i]!;
   }
-  const own = ahead === me ? reserved : 0;
+  const own = ahead.get(me) ?? 0;
   return own + Math.min(Math.max(0, parts.get(me)![want] - own), level);
 }
 

@@ -1,16 +1,22 @@
 /**
  * The ledger of `policy/lease/ledger.ts` as one script, so that an exchange is atomic and takes one round trip for any number of limits.
- * A limit is a hash: epoch, instant and level of the pool, and a packed part for each member. The instant is the server's, so the
+ * A limit is a hash: epoch, instant and level of the pool, of a budget what is spent by members that are gone, and a packed part for each
+ * member. The instant is the server's, so the
  * instances' clocks don't matter.
  */
+import { MERGED_MS } from '../../policy/lease/spending.ts';
 import { redisScript } from './redis-client.ts';
+
+/** Numbers of a claim. */
+const CLAIM_SIZE = 20;
 
 /** An unused ledger expires once its bucket is full again, but not before this time, in milliseconds. */
 const KEPT_MIN_MS = 600_000;
 
 /**
  * KEYS: the members, then a ledger for each claim. ARGV: the member, its silence limit in ms, the instant in ms (empty: the server's),
- * the channel, whether it leaves (1), then 16 numbers for each claim. Returns the members and 10 numbers for each claim.
+ * the channel, whether it leaves (1), then 20 numbers for each claim (-1: it is no budget). Returns the members and 13 numbers for each
+ * claim.
  */
 export const EXCHANGE_SCRIPT = redisScript(`
 local me, silence, channel, leaves = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5] == '1'
@@ -35,46 +41,70 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do live[name] = true
 local function clamp(value, least, most) return math.min(math.max(value, least), math.max(least, most)) end
 
 local function pack(part)
-  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
-    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at)
+  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
+    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at, part.spent, part.reserved)
 end
 
 local function unpackPart(text)
   local n = {}
   for word in string.gmatch(text, '%S+') do n[#n + 1] = tonumber(word) end
-  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8] }
+  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8],
+    spent = n[9] or 0, reserved = n[10] or 0 }
+end
+
+local function isBefore(parts, name, other)
+  local a, b = parts[name], parts[other]
+  return a.rank < b.rank or (a.rank == b.rank and (a.since < b.since or (a.since == b.since and name < other)))
+end
+
+local function firstNeeds(parts, total)
+  local needs, left, waiting = {}, total, {}
+  for name, part in pairs(parts) do
+    needs[name], left = part.reserved, left - part.reserved
+    if part.first > 0 then waiting[#waiting + 1] = name end
+  end
+  table.sort(waiting, function(name, other) return isBefore(parts, name, other) end)
+  for _, name in ipairs(waiting) do
+    local part = parts[name]
+    local amount = math.max(0, math.min(left, part.first - part.reserved))
+    needs[name], left = part.reserved + amount, left - amount
+  end
+  return needs
 end
 
 local function fairShare(parts, total, ahead, want)
-  local reserved = 0
-  if ahead then reserved = math.min(parts[ahead].first, total) end
-  local demands = {}
-  for name, part in pairs(parts) do demands[#demands + 1] = math.max(0, part[want] - (name == ahead and reserved or 0)) end
+  local left, level, demands = total, 0, {}
+  for name, part in pairs(parts) do
+    demands[#demands + 1] = math.max(0, part[want] - (ahead[name] or 0))
+    left = left - (ahead[name] or 0)
+  end
+  left = math.max(0, left)
   table.sort(demands)
-  local left, level = total - reserved, 0
   for i = 1, #demands do
     level = left / (#demands - i + 1)
     if demands[i] >= level then break end
     left = left - demands[i]
     level = demands[i]
   end
-  local own = ahead == me and reserved or 0
+  local own = ahead[me] or 0
   return own + math.min(math.max(0, parts[me][want] - own), level)
 end
 
 local replies, called = {}, {}
 for k = 2, #KEYS do
   local key, c = KEYS[k], {}
-  for i = 1, 16 do c[i] = tonumber(ARGV[5 + (k - 2) * 16 + i]) end
+  for i = 1, ${CLAIM_SIZE} do c[i] = tonumber(ARGV[5 + (k - 2) * ${CLAIM_SIZE} + i]) end
   local capacity, rate, claimEpoch, claimPool, heldCapacity, heldRate, claimLevel = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
   local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1, c[16]
-  local parts, epoch, at, level, size = {}, nil, now, capacity, 0
+  local spent, reserved, acknowledged, elsewhere, isBudget = c[17], c[18], c[19], c[20], c[17] >= 0
+  local parts, epoch, at, level, gone, goneBefore, size = {}, nil, now, capacity, 0, 0, 0
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
     if name == 'e' then epoch = tonumber(value)
     elseif name == 't' then at = tonumber(value)
     elseif name == 'l' then level = tonumber(value)
+    elseif name == 'g' then gone, goneBefore = tonumber(value), tonumber(value)
     else parts[string.sub(name, 3)] = unpackPart(value) end
   end
   epoch = epoch or now
@@ -86,7 +116,11 @@ for k = 2, #KEYS do
   level = math.min(math.max(0, freeCapacity), level + math.max(0, freeRate) * math.max(0, now - at))
   for name, part in pairs(parts) do
     if name ~= me and not live[name] then
-      if countedMs == 0 or now >= part.at + countedMs + 2000 then
+      local hasEnded
+      if isBudget then hasEnded = part.spent + part.capacity == 0 or now >= part.at + ${MERGED_MS}
+      else hasEnded = countedMs == 0 or now >= part.at + countedMs + 2000 end
+      if hasEnded then
+        if isBudget then gone = gone + part.spent + part.capacity end
         parts[name] = nil
         redis.call('HDEL', key, 'm:' .. name)
       else
@@ -94,11 +128,31 @@ for k = 2, #KEYS do
       end
     end
   end
+  local before = parts[me]
+  -- Ended members of a budget stay for what they have spent, and share nothing.
+  local sharing, othersSpent, othersHeld, othersLost = parts, 0, 0, 0
+  if isBudget then
+    if not before then gone = math.max(0, gone - acknowledged) end
+    sharing = {}
+    for name, part in pairs(parts) do
+      if name == me or live[name] then sharing[name] = part end
+      if name ~= me then
+        othersSpent = othersSpent + part.spent
+        if live[name] then othersHeld = othersHeld + part.capacity else othersLost = othersLost + part.capacity end
+      end
+    end
+    local isLost = claimEpoch ~= epoch
+    if claimEpoch == 0 then isLost = next(parts) == nil end
+    if isLost then gone = math.max(gone, elsewhere - othersSpent) end
+    spent = math.max(before and before.spent or 0, spent)
+    capacity = math.max(0, capacity - (gone + othersSpent + othersLost + spent))
+  else
+    spent = 0
+  end
   if claimEpoch ~= 0 and claimEpoch ~= epoch then level = math.min(level, claimPool) end
 
-  local before = parts[me]
   local othersCapacity, othersRate, othersWaiting, othersStarved, othersFirst = 0, 0, 0, 0, 0
-  for name, part in pairs(parts) do
+  for name, part in pairs(sharing) do
     if name ~= me then
       othersCapacity, othersRate = othersCapacity + part.capacity, othersRate + part.rate
       if part.first > 0 then othersWaiting = othersWaiting + 1 end
@@ -110,29 +164,26 @@ for k = 2, #KEYS do
   local part = {
     capacity = clamp(heldCapacity, 0, capacity - othersCapacity), rate = clamp(heldRate, 0, rate - othersRate),
     wantCapacity = wantCapacity, wantRate = wantRate, first = first, rank = rank, at = now,
-    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now,
+    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now, spent = spent, reserved = reserved,
   }
-  parts[me] = part
+  parts[me], sharing[me] = part, part
   local debt = (before and claimEpoch == epoch) and claimDebt or math.max(0, claimDebt)
   level = clamp(level + returned - debt, -capacity, capacity - othersCapacity - part.capacity)
 
   if leaves then
-    if countedMs == 0 then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
+    if countedMs == 0 or (isBudget and spent + part.capacity == 0) then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level))
   else
     local oldest = nil
-    for name, each in pairs(parts) do
+    for name, each in pairs(sharing) do
       size = size + 1
-      if each.first > 0 then
-        local best = oldest and parts[oldest]
-        if not best or each.rank < best.rank or (each.rank == best.rank and (each.since < best.since or (each.since == best.since and name < oldest))) then
-          oldest = name
-        end
-      end
+      if each.first > 0 and (not oldest or isBefore(sharing, name, oldest)) then oldest = name end
     end
     local isDivided = size == 1 or capacity >= 2 * size * math.max(1, othersFirst, part.first)
-    local evenCapacity = fairShare(parts, capacity, oldest, 'wantCapacity')
-    local fairRate = isDivided and fairShare(parts, rate, nil, 'wantRate') or 0
+    local ahead = {}
+    if isBudget then ahead = firstNeeds(sharing, capacity) elseif oldest then ahead[oldest] = math.min(parts[oldest].first, capacity) end
+    local evenCapacity = fairShare(sharing, capacity, ahead, 'wantCapacity')
+    local fairRate = isDivided and fairShare(sharing, rate, {}, 'wantRate') or 0
     if isDivided then part.rate = part.rate + clamp(fairRate - part.rate, 0, rate - othersRate - part.rate) end
     local tokens = 0
     if rate > 0 and wantTokens > 0 and level > 0 then
@@ -144,7 +195,7 @@ for k = 2, #KEYS do
       if not (isDivided or (first > 0 and tokens >= missing)) then tokens = 0 end
     end
     local fairCapacity = evenCapacity
-    if rate == 0 then fairCapacity = math.ceil(evenCapacity - 1e-9) elseif not isDivided then fairCapacity = claimLevel + tokens end
+    if rate == 0 and not isBudget then fairCapacity = math.ceil(evenCapacity - 1e-9) elseif rate > 0 and not isDivided then fairCapacity = claimLevel + tokens end
     local needed = math.max(fairCapacity, claimLevel + tokens)
     part.capacity = part.capacity +
       clamp(math.min(needed, math.max(wantCapacity, claimLevel + tokens)) - part.capacity, 0, capacity - othersCapacity - part.capacity)
@@ -152,16 +203,18 @@ for k = 2, #KEYS do
     level = level - given
     local poolRate = rate - othersRate - part.rate
     local missing = first - claimLevel - given
-    local ahead = (oldest and oldest ~= me and isWaiting) and parts[oldest].first or 0
+    local needAhead = (oldest and oldest ~= me and isWaiting) and parts[oldest].first or 0
     local ready = -1
-    if isWaiting and missing > 0 and part.rate == 0 and poolRate > rate * 1e-9 then ready = math.max(0, (missing + ahead - level) / poolRate) end
+    if isWaiting and missing > 0 and part.rate == 0 and poolRate > rate * 1e-9 then ready = math.max(0, (missing + needAhead - level) / poolRate) end
     local due = math.min(evenCapacity, wantCapacity)
     local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2)
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
     replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, level, part.capacity, part.rate, given,
-      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0 }, ' ')
+      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0,
+      string.format('%.17g %.17g %.17g', isBudget and gone + othersSpent or -1, othersHeld, othersLost) }, ' ')
   end
+  if gone ~= goneBefore then redis.call('HSET', key, 'g', string.format('%.17g', gone)) end
   local kept = ${KEPT_MIN_MS}
   kept = math.max(kept, 2 * countedMs)
   if rate > 0 then kept = math.max(kept, 2 * capacity / rate) end

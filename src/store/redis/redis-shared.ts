@@ -3,7 +3,7 @@
  * a large batch. If either fails, both are replaced.
  */
 import type { Clock, Timer } from '../../core/clock.ts';
-import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
+import type { LeaseClaim, LeaseGrant, LeaseSpending } from '../../core/lease.ts';
 import { StoreFailure, toStoreFailure, withTimeout } from '../backend.ts';
 import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedStore, type SharedStoreListener } from '../shared-store.ts';
 import type { RedisAddress } from './address.ts';
@@ -153,17 +153,24 @@ class RedisShared implements SharedStore {
   }
 }
 
+const NO_BUDGET: LeaseSpending = { spent: -1, reserved: 0, acknowledged: -1, elsewhere: -1 };
+
 export function toArguments(claim: LeaseClaim): RedisArgument[] {
   const { capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt } = claim;
-  const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs } = claim;
+  const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs, spending } = claim;
   const held = [capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt];
-  return [...held, wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0, countedMs];
+  const { spent, reserved, acknowledged, elsewhere } = spending ?? NO_BUDGET;
+  const wanted = [wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0, countedMs];
+  return [...held, ...wanted, spent, reserved, acknowledged, elsewhere];
 }
 
 export function toGrant(text: string): LeaseGrant {
   const numbers = text.split(' ').map(Number);
-  const [epoch, poolLevel, capacity, rate, tokens, fairCapacity, fairRate, contested, readyInMs, lacks] = numbers as [
+  const [epoch, poolLevel, capacity, rate, tokens, fairCapacity, fairRate, contested, readyInMs, lacking] = numbers as [
     ...[number, number, number, number, number, number, number, number, number, number],
   ];
-  return { epoch, poolLevel, capacity, rate, tokens, fairCapacity, fairRate, isContested: contested === 1, readyInMs, lacks: lacks === 1 };
+  const [spent, held, lost] = numbers.slice(10) as [number, number, number];
+  const [isContested, lacks] = [contested === 1, lacking === 1];
+  const grant = { epoch, poolLevel, capacity, rate, tokens, fairCapacity, fairRate, isContested, readyInMs, lacks };
+  return spent < 0 ? grant : { ...grant, elsewhere: { spent, held, lost } };
 }
