@@ -23,9 +23,15 @@ export function createTargetLearning(name: string): TargetLearning {
 
 /** The learned rate limits of each scope: the same object while anything uses the scope. */
 export class LimitLearners {
+  readonly #onNews: () => void;
   readonly #known = new Map<string, LimitLearner>();
   /** Called for each new learner. */
   onCreated: ((scope: string, learner: LimitLearner) => void) | null = null;
+
+  /** `onNews`: a learner has something for the other instances. */
+  constructor(onNews: () => void = () => {}) {
+    this.#onNews = onNews;
+  }
 
   /** `limits`: the configured limits of the scope; `resources`: the resources built from them. */
   of(scope: string, provider: ProviderConfig, limits: readonly LimitsConfig[], resources: readonly LimitResource[]): LimitLearner {
@@ -34,7 +40,7 @@ export class LimitLearners {
     let learner = this.#known.get(scope);
     if (learner === undefined) {
       const [requests, tokens] = options.map((one) => new LearnedRate(one));
-      learner = new LimitLearner(requests!, tokens!, new CachedCount(provider.countsCached), readerOf(provider));
+      learner = new LimitLearner(requests!, tokens!, new CachedCount(provider.countsCached), readerOf(provider), this.#onNews);
       this.#known.set(scope, learner);
       this.onCreated?.(scope, learner);
     }

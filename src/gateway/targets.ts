@@ -74,7 +74,7 @@ interface KnownTarget {
 
 export class TargetRegistry {
   readonly credentials: CredentialRegistry;
-  readonly learners = new LimitLearners();
+  readonly learners: LimitLearners;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: LimitRegistry;
@@ -85,10 +85,12 @@ export class TargetRegistry {
   /** Called for each new target. */
   onCreated: ((state: TargetState) => void) | null = null;
 
-  constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner) {
+  /** `onLimitNews`: a limit was learned that other instances do not have yet. */
+  constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner, onLimitNews?: () => void) {
     this.#clock = clock;
     this.#random = random;
     this.#limits = limits;
+    this.learners = new LimitLearners(onLimitNews);
     this.credentials = new CredentialRegistry(random, createSigner);
   }
 

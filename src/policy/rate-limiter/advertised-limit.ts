@@ -1,7 +1,9 @@
 import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
 import { LaggedLevel } from './lagged-level.ts';
-import type { TakenSince } from './start-history.ts';
+import { SharedView } from './shared-limit.ts';
+import type { SharedLimit } from './shared-limit.ts';
+import type { StartHistory, TakenSince } from './start-history.ts';
 import { guardMs } from './token-bucket.ts';
 import { WindowedLevel } from './windowed-level.ts';
 import type { SavedSlot } from './windowed-level.ts';
@@ -78,6 +80,12 @@ export class AdvertisedLimit {
   contradictions = 0;
   /** The last reported amount; Infinity: none. */
   remaining = Infinity;
+  /** When its call started, and when it was received. */
+  #reportStartedAt: Instant;
+  #reportedAt: Instant;
+  readonly #others: SharedView;
+  /** The last report is to be sent to the other instances. */
+  isNews = false;
   /** A configured limit with the same window that is no larger; null: none. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
@@ -95,6 +103,9 @@ export class AdvertisedLimit {
     // With `countsFirst`, starts at this very instant count.
     this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
+    this.#reportStartedAt = now;
+    this.#reportedAt = now;
+    this.#others = new SharedView(limit, windowMs);
     this.#tolerance = Math.min(TOLERANCE_SHARE_MAX * limit, Math.max(TOLERANCE_MIN, TOLERANCE_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
     const share = enforce === 'perSecond' ? Math.min(1, SECOND_MS / windowMs) : 1;
@@ -175,6 +186,9 @@ export class AdvertisedLimit {
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
     this.remaining = remaining;
+    this.#reportStartedAt = startedAt;
+    this.#reportedAt = now;
+    if (this.#others.isNews(now, remaining)) this.isNews = true;
     const refilled =
       this.#level instanceof LaggedLevel ? Math.max(0, now - startedAt) * this.#ratePerMs : this.#level.returnedSince(now, startedAt);
     const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
@@ -185,6 +199,54 @@ export class AdvertisedLimit {
     else if (this.#atMost(now) < least - same && level < this.#level.capacity) this.#level.set(now, Math.min(least, this.#level.capacity));
     else return 0;
     return this.#level.at(now) - level;
+  }
+
+  /** The limit with its last report, for the other instances. */
+  share(now: Instant): SharedLimit {
+    const { family, counts, windowMs, limit, isGuess, remaining } = this;
+    return {
+      ...{ family, counts, windowMs, limit, isGuess },
+      remaining: remaining === Infinity ? null : remaining,
+      startedAgoMs: Math.max(0, Math.ceil(now - this.#reportStartedAt)),
+      agoMs: Math.max(0, Math.floor(now - this.#reportedAt)),
+    };
+  }
+
+  /** All instances have its last report. */
+  noteShared(now: Instant): void {
+    this.isNews = false;
+    this.#others.note(now, this.#reportedAt, this.remaining);
+  }
+
+  /**
+   * Applies a report that another instance received. The provider counts the calls of all instances together, so the report bounds what
+   * remains, whether it was made at the start of its call or with its response: at most the reported amount, plus the refill since, less
+   * what this instance has started since. Raises nothing. Returns the change.
+   */
+  lower(now: Instant, { remaining, startedAgoMs, agoMs }: SharedLimit, starts: StartHistory): number {
+    if (remaining === null) return 0;
+    const reportedAt = now - agoMs;
+    this.#others.note(now, reportedAt, remaining);
+    if (this.remaining === Infinity || reportedAt > this.#reportedAt) {
+      this.remaining = remaining;
+      this.#reportStartedAt = now - startedAgoMs;
+      this.#reportedAt = reportedAt;
+    }
+    // What was used before the window is no longer in it.
+    if (this.isWindow && agoMs >= this.windowMs) return 0;
+    const most = remaining + Math.max(this.#gainedSince(now, now - startedAgoMs, starts), this.#gainedSince(now, reportedAt, starts));
+    const level = this.#level.at(now);
+    if (level <= most + this.limit * SAME_SHARE) return 0;
+    if (this.#level instanceof WindowedLevel) this.#level.set(now, most, reportedAt);
+    else this.#level.set(now, most);
+    return this.#level.at(now) - level;
+  }
+
+  /** The refill since an instant, less what was taken since. A start just before it may have been counted later. */
+  #gainedSince(now: Instant, since: Instant, starts: StartHistory): number {
+    const refilled = this.#level instanceof LaggedLevel ? (now - since) * this.#ratePerMs : this.#level.returnedSince(now, since);
+    const { netInput, netOutput } = starts.atLeastSince(since - guardMs(this.windowMs));
+    return refilled - this.amountOf(netInput, netOutput);
   }
 
   #atMost(now: Instant): number {

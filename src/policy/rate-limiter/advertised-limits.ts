@@ -7,6 +7,7 @@ import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
 import { StartHistory } from './start-history.ts';
 import { AdvertisedLimit } from './advertised-limit.ts';
+import type { SharedLimit } from './shared-limit.ts';
 import type { ConfiguredLimit, AdvertisedLevel, EnforcementShape, AdvertisedValue } from './advertised-limit.ts';
 
 export interface AdvertisedOptions extends EnforcementShape {
@@ -76,6 +77,19 @@ export class AdvertisedLimits {
     return this.#all;
   }
 
+  /** A limit was learned, or noticeably less remains of one than the other instances expect. */
+  get hasNews(): boolean {
+    for (const one of this.#all) if (one.isNews) return true;
+    return false;
+  }
+
+  /** What the other instances do not have yet, each once. */
+  takeNews(now: Instant): SharedLimit[] {
+    const news = this.#all.filter(({ isNews }) => isNews);
+    for (const one of news) one.noteShared(now);
+    return news.map((one) => one.share(now));
+  }
+
   earliest(now: Instant, input: number, output: number): Instant {
     let at = now;
     for (const one of this.#all) {
@@ -138,9 +152,11 @@ export class AdvertisedLimits {
     if ((this.#disproved & (1 << value.family)) !== 0) return 0;
     let one = this.#all.find((other) => other.family === value.family);
     const limit = value.limit ?? Math.max(one?.limit ?? 0, value.remaining ?? 0);
-    if (limit > 0 && (one?.limit !== limit || one.windowMs !== value.windowMs)) one = this.#learn(now, value, limit, one);
+    const isNew = limit > 0 && (one?.limit !== limit || one.windowMs !== value.windowMs);
+    if (isNew) one = this.#learn(now, value, limit, one);
     if (one === undefined) return 0;
     one.confirmedAt = now;
+    if (isNew) one.isNews = true;
     return value.remaining === null ? 0 : this.#correct(now, startedAt, one, value.remaining);
   }
 
@@ -153,6 +169,29 @@ export class AdvertisedLimits {
       return this.#correct(now, startedAt, one, remaining);
     }
     return 0;
+  }
+
+  /**
+   * Applies a limit from another instance. A limit that is unknown here is added, and a later report of another limit replaces it. Returns
+   * how much more remains than was known; negative: less.
+   */
+  adopt(now: Instant, shared: SharedLimit): number {
+    const reportedAt = now - shared.agoMs;
+    if ((this.#disproved & (1 << shared.family)) !== 0 || shared.agoMs > staleMs(shared)) return 0;
+    let one = this.#all.find((other) => other.family === shared.family);
+    const { family, counts, windowMs, limit, isGuess } = shared;
+    if (one === undefined || (!isGuess && (one.isGuess || one.limit !== limit || one.windowMs !== windowMs))) {
+      if (one !== undefined && one.confirmedAt >= reportedAt) return 0;
+      one = this.#learn(now, { family, counts, windowMs, limit: isGuess ? null : limit, remaining: null }, limit, one);
+      if (one === undefined) return 0;
+      one.confirmedAt = reportedAt;
+      one.noteShared(now);
+    }
+    one.confirmedAt = Math.max(one.confirmedAt, reportedAt);
+    const by = one.lower(now, shared, this.#starts);
+    // Corrections that only undo this do not disprove a window.
+    if (one.isWindow && by < 0) this.#corrected = Math.max(-one.limit, this.#corrected + by);
+    return by;
   }
 
   served(startedAt: Instant, input: number, output: number): void {
