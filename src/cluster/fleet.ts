@@ -41,6 +41,8 @@ export class Fleet implements FleetView {
   readonly #agent: LeaseAgent;
   readonly #onJobs: () => void;
   readonly #survey: FleetSurvey;
+  /** How many instances there are, as far as is known, this one included. */
+  instances: number;
   /** Null: they are not shared. */
   readonly flights: Flights | null;
 
@@ -55,9 +57,11 @@ export class Fleet implements FleetView {
         this.learning.linked();
       }
       isLinked = status.isLinked;
+      this.instances = isLinked ? Math.max(1, status.members.length) : status.shares;
       onFleet(status);
     };
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
+    this.instances = this.#agent.status.shares;
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
@@ -84,6 +88,10 @@ export class Fleet implements FleetView {
 
   get status(): FleetStatus {
     return this.#agent.status;
+  }
+
+  hasLimitNews(): void {
+    this.learning.hasLimitNews();
   }
 
   survey(): Promise<FleetFigures> {

@@ -16,7 +16,7 @@ import { MESSAGE_MAX, readLearned, toText, type LearnedMessage, type TargetSilen
 /** Minimum interval between two messages with limits, in milliseconds. */
 const LIMITS_MS = 200;
 /** The same for silences. */
-const SILENCES_MS = 2_000;
+const SILENCES_MS = 5_000;
 /** The first member replies after this delay, in milliseconds; the next one this much later if no reply has come. */
 const REPLY_MS = 100;
 const REPLY_STEP_MS = 50;

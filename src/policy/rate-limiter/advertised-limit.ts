@@ -2,14 +2,11 @@ import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
 import { LaggedLevel } from './lagged-level.ts';
 import { SharedView } from './shared-limit.ts';
-import type { SharedLimit } from './shared-limit.ts';
+import type { CountedAs, SharedLimit } from './shared-limit.ts';
 import type { StartHistory, TakenSince } from './start-history.ts';
 import { guardMs } from './token-bucket.ts';
 import { WindowedLevel } from './windowed-level.ts';
 import type { SavedSlot } from './windowed-level.ts';
-
-/** What a token limit counts; `all` for request limits. */
-export type CountedAs = 'all' | 'input' | 'output';
 
 /** One limit as a provider advertises it. */
 export interface AdvertisedValue {
@@ -89,8 +86,10 @@ export class AdvertisedLimit {
   /** A configured limit with the same window that is no larger; null: none. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
-  /** The refill rate; 0 for a sliding window. */
+  /** The provider's refill rate; 0 for a sliding window. */
   readonly #ratePerMs: number;
+  /** How many instances take of the refill. */
+  #instances = 1;
   readonly #tolerance: number;
 
   constructor(value: Omit<AdvertisedValue, 'remaining'>, limit: number, { enforce }: EnforcementShape, now: Instant, countsFirst = false) {
@@ -163,11 +162,22 @@ export class AdvertisedLimit {
     const total = before + Math.min(amount, this.#level.capacity);
     if (this.#level instanceof LaggedLevel) {
       const missing = total - this.#level.at(now);
-      return missing <= 0 ? at : Math.max(at, now + missing / this.#ratePerMs);
+      return missing <= 0 ? at : Math.max(at, now + (missing * this.#instances) / this.#ratePerMs);
     }
     // What fills one window can be taken again in the next.
     const windows = Math.max(0, Math.ceil(total / this.limit) - 1);
     return this.earliest(now, total - windows * this.limit) + windows * this.windowMs;
+  }
+
+  /**
+   * All instances see the same remaining amount. If each counted on the whole refill, they would start several calls for each one that is
+   * refilled; so each counts on its part, and on what the others leave once a report shows it. A configured limit is divided already.
+   */
+  divide(now: Instant, instances: number): void {
+    const divisor = this.configured === null ? instances : 1;
+    if (divisor === this.#instances || !(this.#level instanceof LaggedLevel)) return;
+    this.#instances = divisor;
+    this.#level.configure(now, this.#level.capacity, this.#ratePerMs / divisor);
   }
 
   take(now: Instant, amount: number): void {
@@ -188,7 +198,6 @@ export class AdvertisedLimit {
     this.remaining = remaining;
     this.#reportStartedAt = startedAt;
     this.#reportedAt = now;
-    if (this.#others.isNews(now, remaining)) this.isNews = true;
     const refilled =
       this.#level instanceof LaggedLevel ? Math.max(0, now - startedAt) * this.#ratePerMs : this.#level.returnedSince(now, startedAt);
     const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
@@ -205,7 +214,11 @@ export class AdvertisedLimit {
   share(now: Instant): SharedLimit {
     const { family, counts, windowMs, limit, isGuess, remaining } = this;
     return {
-      ...{ family, counts, windowMs, limit, isGuess },
+      family,
+      counts,
+      windowMs,
+      limit,
+      isGuess,
       remaining: remaining === Infinity ? null : remaining,
       startedAgoMs: Math.max(0, Math.ceil(now - this.#reportStartedAt)),
       agoMs: Math.max(0, Math.floor(now - this.#reportedAt)),
@@ -247,6 +260,11 @@ export class AdvertisedLimit {
     const refilled = this.#level instanceof LaggedLevel ? (now - since) * this.#ratePerMs : this.#level.returnedSince(now, since);
     const { netInput, netOutput } = starts.atLeastSince(since - guardMs(this.windowMs));
     return refilled - this.amountOf(netInput, netOutput);
+  }
+
+  /** Notes whether its last report is to be sent. A limit that a configured one covers is not: its shares are divided already. */
+  noteReport(now: Instant): void {
+    if (this.#others.isNews(now, this.remaining) && !this.isCovered(now)) this.isNews = true;
   }
 
   #atMost(now: Instant): number {

@@ -14,6 +14,8 @@ export interface AdvertisedOptions extends EnforcementShape {
   readonly kind: 'requests' | 'tokens';
   /** All configured limits, of any kind. */
   readonly configured: readonly ConfiguredLimit[];
+  /** How many instances use the same key, this one included. Default: one. */
+  readonly instances?: () => number;
 }
 
 /** Amounts taken recently, oldest first, each with its end. */
@@ -124,6 +126,7 @@ export class AdvertisedLimits {
     this.#starts.take(now, input, output);
     this.#lastStartAt = now;
     for (const one of this.#all) {
+      one.divide(now, this.#instances);
       const amount = one.amountOf(input, output);
       if (this.#applies(one, now) && one.earliest(now, amount) > now) one.probedAt = now;
       one.take(now, amount);
@@ -156,8 +159,9 @@ export class AdvertisedLimits {
     if (isNew) one = this.#learn(now, value, limit, one);
     if (one === undefined) return 0;
     one.confirmedAt = now;
-    if (isNew) one.isNews = true;
-    return value.remaining === null ? 0 : this.#correct(now, startedAt, one, value.remaining);
+    const by = value.remaining === null ? 0 : this.#correct(now, startedAt, one, value.remaining);
+    if (isNew) one.noteReport(now);
+    return by;
   }
 
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
@@ -188,6 +192,7 @@ export class AdvertisedLimits {
       one.noteShared(now);
     }
     one.confirmedAt = Math.max(one.confirmedAt, reportedAt);
+    one.divide(now, this.#instances);
     const by = one.lower(now, shared, this.#starts);
     // Corrections that only undo this do not disprove a window.
     if (one.isWindow && by < 0) this.#corrected = Math.max(-one.limit, this.#corrected + by);
@@ -245,9 +250,14 @@ export class AdvertisedLimits {
       );
       one.restore(now, epochMs, other);
       this.#compare(one);
+      one.divide(now, this.#instances);
       all.push(one);
     }
     this.#all = all;
+  }
+
+  get #instances(): number {
+    return this.#options.instances?.() ?? 1;
   }
 
   #learn(now: Instant, value: AdvertisedValue, limit: number, before: AdvertisedLimit | undefined): AdvertisedLimit | undefined {
@@ -263,6 +273,7 @@ export class AdvertisedLimits {
       one.contradictions = before.contradictions;
     }
     this.#compare(one);
+    one.divide(now, this.#instances);
     this.hasOpened = true;
     this.#all = [...this.#all.filter((other) => other !== before), one];
     return one;
@@ -275,6 +286,7 @@ export class AdvertisedLimits {
   #correct(now: Instant, startedAt: Instant, one: AdvertisedLimit, remaining: number): number {
     const taken = this.#starts.since(startedAt);
     const by = taken === null ? 0 : one.correct(now, startedAt, remaining, taken);
+    if (taken !== null) one.noteReport(now);
     if (by <= 0) return by;
     this.hasOpened = true;
     if (this.#isWindow && one.isWindow && now - one.since > WINDOW_SETTLED_MS) this.#doubtWindow(now, one, by);

@@ -1,6 +1,8 @@
 /** An advertised limit as instances send it to each other, and which reports are worth a message. */
 import type { Instant } from '../../core/clock.ts';
-import type { CountedAs } from './advertised-limit.ts';
+
+/** What a token limit counts; `all` for request limits. */
+export type CountedAs = 'all' | 'input' | 'output';
 
 /** A limit, with what the provider last reported of it. */
 export interface SharedLimit {
@@ -26,7 +28,7 @@ export interface RateLimit extends SharedLimit {
 const STEP_SHARE = 0.05;
 /** The same where less than this share remains: there the next calls would be refused. */
 const LITTLE_SHARE = 0.1;
-const LITTLE_STEP_SHARE = 0.01;
+const LITTLE_STEP_SHARE = 0.02;
 /** A limit that is still reported is confirmed to the others this often, so that they do not drop it. */
 const CONFIRM_MS = 5 * 60_000;
 
