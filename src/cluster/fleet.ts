@@ -1,4 +1,4 @@
-/** This instance as a member of a fleet that shares a store: leases of shared limits, and the health of targets. */
+/** This instance as a member of a fleet that shares a store: leases of shared limits, the health of targets, and what is learned of them. */
 import type { Clock } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
 import type { FlightStore } from '../store/flight-store.ts';
@@ -7,13 +7,14 @@ import { FleetSurvey, type FleetFigures, type InstanceFigures } from './fleet-su
 import { Flights } from './flights.ts';
 import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
 import { SharedHealth, type HealthSubject } from './shared-health.ts';
+import { SharedLearning, type LearningSubject } from './shared-learning.ts';
 
 export interface FleetOptions {
   readonly clock: Clock;
   readonly shared: SharedStore;
   /** Absent: responses in flight are not shared. */
   readonly flights?: FlightStore | undefined;
-  readonly subjects: () => Iterable<HealthSubject>;
+  readonly subjects: () => Iterable<HealthSubject & LearningSubject>;
   /** Queued requests may be able to start. */
   readonly onGranted: () => void;
   /** Target health was adopted from another instance. */
@@ -35,10 +36,13 @@ export interface FleetView extends FleetStatus {
 
 export class Fleet implements FleetView {
   readonly health: SharedHealth;
+  readonly learning: SharedLearning;
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
   readonly #onJobs: () => void;
   readonly #survey: FleetSurvey;
+  /** How many instances there are, as far as is known, this one included. */
+  instances: number;
   /** Null: they are not shared. */
   readonly flights: Flights | null;
 
@@ -48,16 +52,22 @@ export class Fleet implements FleetView {
     let isLinked = false;
     const onMembers = (status: FleetStatus): void => {
       this.flights?.keepOnly(status.members);
-      if (status.isLinked && !isLinked) this.health.linked();
+      if (status.isLinked && !isLinked) {
+        this.health.linked();
+        this.learning.linked();
+      }
       isLinked = status.isLinked;
+      this.instances = isLinked ? Math.max(1, status.members.length) : status.shares;
       onFleet(status);
     };
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
+    this.instances = this.#agent.status.shares;
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
     this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member, members: () => this.members });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
+    this.learning = new SharedLearning({ clock, subjects, publish, onOpened: onGranted, fleet: () => this.#agent.status });
   }
 
   get member(): string | null {
@@ -78,6 +88,10 @@ export class Fleet implements FleetView {
 
   get status(): FleetStatus {
     return this.#agent.status;
+  }
+
+  hasLimitNews(): void {
+    this.learning.hasLimitNews();
   }
 
   survey(): Promise<FleetFigures> {
@@ -112,6 +126,7 @@ export class Fleet implements FleetView {
 
   async leave(): Promise<void> {
     this.health.stop();
+    this.learning.stop();
     await this.flights?.close();
     return this.#agent.leave();
   }
@@ -129,6 +144,7 @@ export class Fleet implements FleetView {
     const [kind, ...lines] = text.split('\n');
     if (kind === 'call') this.#agent.called(lines);
     else if (kind === 'health') this.health.take(lines.join('\n'));
+    else if (kind === 'learned') this.learning.take(lines.join('\n'));
     else if (kind === 'jobs') this.#onJobs();
     else if (kind === 'survey') this.#survey.take(lines);
     else if (kind === 'flight') this.flights?.take(lines);

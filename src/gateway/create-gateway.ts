@@ -148,7 +148,7 @@ class RunningGateway implements Gateway {
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;
     const signers = createSigners({ transport: http, clock, slices: this.slices, onSecret: this.#loaded.add, onTrouble });
-    this.#targets = new TargetRegistry(clock, random, this.#limits, signers);
+    this.#targets = new TargetRegistry(clock, random, this.#limits, signers, this.#fleet);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble, fleet: this.#fleet });

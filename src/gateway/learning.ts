@@ -21,20 +21,38 @@ export function createTargetLearning(name: string): TargetLearning {
   return { concurrency: new AdaptiveConcurrency(`${name}:learned concurrency`), input: new InputEstimate(), output: new OutputEstimate() };
 }
 
+/** The instances that use the same keys. */
+export interface LearningFleet {
+  /** How many there are, this one included. */
+  readonly instances: number;
+  /** A limit was learned that the others do not have yet, or noticeably less remains of one. */
+  hasLimitNews(): void;
+}
+
 /** The learned rate limits of each scope: the same object while anything uses the scope. */
 export class LimitLearners {
+  readonly #onNews: () => void;
+  readonly #instances: () => number;
   readonly #known = new Map<string, LimitLearner>();
   /** Called for each new learner. */
   onCreated: ((scope: string, learner: LimitLearner) => void) | null = null;
 
+  constructor(fleet: LearningFleet | null = null) {
+    this.#onNews = () => fleet?.hasLimitNews();
+    this.#instances = () => fleet?.instances ?? 1;
+  }
+
   /** `limits`: the configured limits of the scope; `resources`: the resources built from them. */
   of(scope: string, provider: ProviderConfig, limits: readonly LimitsConfig[], resources: readonly LimitResource[]): LimitLearner {
     const configured = resources.filter(isRate);
-    const options = KINDS.map((kind) => optionsOf(`${scope}:learned ${kind}`, kind, provider, limits, configured));
+    const options = KINDS.map((kind) => ({
+      ...optionsOf(`${scope}:learned ${kind}`, kind, provider, limits, configured),
+      instances: this.#instances,
+    }));
     let learner = this.#known.get(scope);
     if (learner === undefined) {
       const [requests, tokens] = options.map((one) => new LearnedRate(one));
-      learner = new LimitLearner(requests!, tokens!, new CachedCount(provider.countsCached), readerOf(provider));
+      learner = new LimitLearner(requests!, tokens!, new CachedCount(provider.countsCached), readerOf(provider), this.#onNews);
       this.#known.set(scope, learner);
       this.onCreated?.(scope, learner);
     }

@@ -11,5 +11,6 @@ export function resetTargetState(state: TargetState): void {
   state.concurrency.reset();
   state.input.reset();
   state.output.reset();
+  state.silence.reset();
   state.found.reset();
 }

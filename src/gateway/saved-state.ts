@@ -13,6 +13,7 @@ import type { Store } from '../store/store.ts';
 import type { ProviderCredential } from './credentials.ts';
 import { isLeased, isUntouched } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
+import { SavedLatencies } from './saved-latencies.ts';
 import { restoreRates, restoreTarget, saveRates, saveTarget } from './saved-learning.ts';
 import type { TargetRegistry } from './targets.ts';
 
@@ -64,6 +65,7 @@ export class SavedState {
   readonly #restored = new Set<string>();
   #timer: Timer | null = null;
   readonly #everyMs: number;
+  readonly #latencies: SavedLatencies;
   #saveAt: Instant = -Infinity;
 
   constructor(store: Store, clock: Clock, limits: LimitRegistry, targets: TargetRegistry) {
@@ -72,10 +74,12 @@ export class SavedState {
     this.#clock = clock;
     this.#limits = limits;
     this.#targets = targets;
+    this.#latencies = new SavedLatencies(store, clock, targets);
   }
 
   /** Restores the state of an earlier process, as far as it is still valid. */
   async load(): Promise<void> {
+    const latencies = this.#latencies.load();
     const names = [BREAKERS, BUCKETS, COOLDOWNS, BENCHES, RATES, LEARNINGS];
     const [breakers, buckets, cooldowns, benches, rates, learnings] = await Promise.all(names.map((name) => this.#store.getAll(name)));
     const saved: SavedCollections = {
@@ -86,6 +90,7 @@ export class SavedState {
       rates: rates!,
       learnings: learnings!,
     };
+    await latencies;
     const { credentials, learners } = this.#targets;
     for (const credential of credentials.all()) this.#restoreCredential(credential, saved);
     for (const state of this.#targets.all()) this.#restoreTarget(state, saved);
@@ -109,12 +114,14 @@ export class SavedState {
   /** Makes the next round write everything: after an outage the store may be a new one. */
   writeAll(): void {
     this.#saved.clear();
+    this.#latencies.writeAll();
   }
 
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;
     this.save();
+    this.#latencies.save();
   }
 
   save(): void {
@@ -141,6 +148,7 @@ export class SavedState {
       this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
     }
     this.#prune();
+    this.#latencies.saveIfDue();
   }
 
   /** Deletes the records of removed targets and keys. */
@@ -170,6 +178,7 @@ export class SavedState {
   #restoreTarget(state: TargetState, { breakers, cooldowns, learnings }: SavedCollections): void {
     this.#restoreCooldown(state.cooldown, cooldowns);
     this.#restoreCooldown(state.overload, cooldowns);
+    this.#latencies.restore(state);
     if (this.#isFirst(LEARNINGS, state.name, learnings)) {
       restoreTarget(state, this.#clock.now(), this.#clock.epochMs(), learnings.get(state.name));
     }

@@ -27,7 +27,7 @@ import type { ProviderCredential } from './credentials.ts';
 import type { CreateSigner } from './identity/signers.ts';
 import { knownModel } from './known-models.ts';
 import { priceOf } from './money/prices.ts';
-import { createTargetLearning, LimitLearners } from './learning.ts';
+import { createTargetLearning, LimitLearners, type LearningFleet } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { protocolOf } from './model-protocol.ts';
 import { placeOf } from './provider-location.ts';
@@ -74,7 +74,7 @@ interface KnownTarget {
 
 export class TargetRegistry {
   readonly credentials: CredentialRegistry;
-  readonly learners = new LimitLearners();
+  readonly learners: LimitLearners;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: LimitRegistry;
@@ -85,10 +85,11 @@ export class TargetRegistry {
   /** Called for each new target. */
   onCreated: ((state: TargetState) => void) | null = null;
 
-  constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner) {
+  constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner, fleet: LearningFleet | null = null) {
     this.#clock = clock;
     this.#random = random;
     this.#limits = limits;
+    this.learners = new LimitLearners(fleet);
     this.credentials = new CredentialRegistry(random, createSigner);
   }
 

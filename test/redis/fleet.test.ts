@@ -57,6 +57,22 @@ void test('two instances together stay within a limit and use it fully', options
   assert.equal(fleet.storm.stats().violations.total, 0);
 });
 
+void test('what the provider reports to one instance applies at the others, and at one that joins later', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, { url: redis.url, storm: { limits: { requestsPerMinute: 20 } } });
+  const [first, second] = [await fleet.join(), await fleet.join()];
+  const limitAt = ({ gateway }: typeof first) => gateway.targets()[0]!.learned.limits.find(({ kind }) => kind === 'requests');
+  for (let i = 0; i < 12; i++) assert.equal((await first.ask()).status, 200);
+  await eventually(() => (limitAt(second)?.available ?? Infinity) < 11, 'what remains, at the other instance');
+  assert.equal(limitAt(second)!.limit, 20);
+  const third = await fleet.join();
+  await eventually(() => (limitAt(third)?.available ?? Infinity) < 12, 'the same at the newcomer');
+  const more = await Promise.all(Array.from({ length: 20 }, () => second.ask({}, { 'x-breakwater-deadline-ms': '1000' })));
+  assert.ok(more.some(({ status }) => status === 429));
+  assert.equal(fleet.storm.stats().violations.total, 0);
+});
+
 void test('a response cached by one instance is served by another without a call', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

@@ -3,8 +3,8 @@ import type { Instant } from '../../core/clock.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource } from '../../core/resource.ts';
 import type { CachedCount } from '../../policy/rate-limiter/cached-count.ts';
-import type { CountedAs } from '../../policy/rate-limiter/advertised-limit.ts';
 import type { LearnedRate } from '../../policy/rate-limiter/learned-rate.ts';
+import type { CountedAs, RateLimit, SharedLimit } from '../../policy/rate-limiter/shared-limit.ts';
 import { RateLimitReader } from '../../wire/rate-limit-reader.ts';
 import type { LimitListener, ReaderOptions } from '../../wire/rate-limit-reader.ts';
 import type { LimitKind, RateLimitHint } from '../../wire/rate-limit-headers.ts';
@@ -18,17 +18,21 @@ export class LimitLearner implements LimitListener {
   /** Whether its token limits count cached input. */
   readonly cached: CachedCount;
   readonly resources: readonly Resource[];
-  #reader: RateLimitReader;
+  readonly #reader: RateLimitReader;
+  readonly #onNews: () => void;
+  #isAnnounced = false;
   /** Of the response being read. */
   #now: Instant = 0;
   #startedAt: Instant = 0;
 
-  constructor(requests: LearnedRate, tokens: LearnedRate, cached: CachedCount, reader: ReaderOptions) {
+  /** `onNews`: called once before each `takeNews` that returns something. */
+  constructor(requests: LearnedRate, tokens: LearnedRate, cached: CachedCount, reader: ReaderOptions, onNews: () => void = () => {}) {
     this.requests = requests;
     this.tokens = tokens;
     this.cached = cached;
     this.resources = [requests, tokens];
     this.#reader = new RateLimitReader(reader);
+    this.#onNews = onNews;
   }
 
   /** Reads the headers of a response, whatever its status. `startedAt`: start of its call. */
@@ -36,6 +40,31 @@ export class LimitLearner implements LimitListener {
     this.#now = now;
     this.#startedAt = startedAt;
     this.#reader.read(headers, epochMs, this, thoroughly);
+    if (this.#isAnnounced || !(this.requests.hasNews || this.tokens.hasNews)) return;
+    this.#isAnnounced = true;
+    this.#onNews();
+  }
+
+  /** What the other instances do not have yet, each once. */
+  takeNews(now: Instant): readonly RateLimit[] {
+    this.#isAnnounced = false;
+    return this.#limits((rate) => rate.takeNews(now));
+  }
+
+  /** All that the provider has reported. */
+  share(now: Instant): readonly RateLimit[] {
+    return this.#limits((rate) => rate.share(now));
+  }
+
+  #limits(of: (rate: LearnedRate) => readonly SharedLimit[]): readonly RateLimit[] {
+    return [this.requests, this.tokens].flatMap((rate) => of(rate).map((limit) => ({ rate: rate.id, ...limit })));
+  }
+
+  /** Applies a limit of one of its rates that another instance has learned. True if a waiting request may start sooner. */
+  adopt(now: Instant, rate: LearnedRate, limit: SharedLimit): boolean {
+    const { by, hasOpened } = rate.adopt(now, limit);
+    if (rate === this.tokens && limit.counts !== 'output' && by !== 0) this.cached.corrected(by);
+    return hasOpened;
   }
 
   /** After `read`: a response has begun. True if a waiting request may start sooner. */

@@ -5,7 +5,8 @@
  * - rescue: the next target is called beside the silent one, which continues. This limit is short, because it ends nothing. It is learned
  *   from the target's own calls, or assumed where there are too few of them.
  */
-import { LatencyHistogram } from './latency-histogram.ts';
+import { isLatencyCounts, LatencyHistogram } from './latency-histogram.ts';
+import type { LatencyCounts } from './latency-histogram.ts';
 
 const LEARNED_AFTER = 50;
 /** The `usual` silence: nine in ten calls are no slower. Known from fewer calls than what is slow. */
@@ -108,15 +109,65 @@ function assumedMs(call: CallKind): number {
 /** The share that counts as nearly all responses. */
 const NEARLY_ALL = 0.99;
 
+/** The silences of one kind of call, as they are saved and sent to other instances. */
+export interface KindSilences extends LatencyCounts {
+  readonly kind: number;
+}
+
 /** The observed times to first content of a target, for each kind of call. */
 export class SilenceRecord {
+  /** Bounded by the number of kinds. */
   readonly #byKind = new Map<number, LatencyHistogram>();
+  #changes = 0;
 
   record(call: CallKind, silenceMs: number): void {
-    const key = keyOf(call);
-    let histogram = this.#byKind.get(key);
-    if (histogram === undefined) this.#byKind.set(key, (histogram = new LatencyHistogram()));
-    histogram.record(silenceMs);
+    this.#of(keyOf(call)).record(silenceMs);
+    this.#changes++;
+  }
+
+  /** How often it was recorded to or reset here. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** What was recorded here since the last call, kind by kind; a kind that the caller does not reach stays new. */
+  *takeNew(): Generator<KindSilences> {
+    for (const [kind, histogram] of this.#byKind) {
+      const found = histogram.takeNew();
+      if (found !== null) yield { kind, ...found };
+    }
+  }
+
+  /** Adds what another instance has recorded. */
+  add(silences: KindSilences): void {
+    this.#of(silences.kind).add(silences);
+  }
+
+  save(): KindSilences[] {
+    return Array.from(this.#byKind, ([kind, histogram]) => ({ kind, ...histogram.save() }));
+  }
+
+  /** A saved history replaces a shorter one. */
+  restore(saved: KindSilences): void {
+    this.#of(saved.kind).restore(saved);
+  }
+
+  /** The number of silences ever recorded, of all kinds. */
+  get count(): number {
+    let sum = 0;
+    for (const { count } of this.#byKind.values()) sum += count;
+    return sum;
+  }
+
+  reset(): void {
+    this.#byKind.clear();
+    this.#changes++;
+  }
+
+  #of(kind: number): LatencyHistogram {
+    let histogram = this.#byKind.get(kind);
+    if (histogram === undefined) this.#byKind.set(kind, (histogram = new LatencyHistogram()));
+    return histogram;
   }
 
   /** The silence that the share `q` of calls like this one does not exceed, in milliseconds; null: too few calls. */
@@ -154,8 +205,24 @@ export class SilenceRecord {
   }
 }
 
+/** Larger output limits count as this size. */
+const SIZE_MAX = 15;
+const SIZE_UNKNOWN = -1;
+const FLAGS = 4;
+
 /** The silence of non-streaming calls includes their generation, so they are grouped by the order of magnitude of their output limit. */
 function keyOf(call: CallKind): number {
-  const size = call.stream ? 0 : call.outputBound === null ? -1 : Math.ceil(Math.log2(Math.max(1, call.outputBound)) / 2);
-  return size * 4 + (call.stream ? 2 : 0) + (call.usesReasoning ? 1 : 0);
+  const size = call.stream ? 0 : call.outputBound === null ? SIZE_UNKNOWN : sizeOf(call.outputBound);
+  return size * FLAGS + (call.stream ? 2 : 0) + (call.usesReasoning ? 1 : 0);
+}
+
+function sizeOf(outputBound: number): number {
+  return Math.min(SIZE_MAX, Math.ceil(Math.log2(Math.max(1, outputBound)) / 2));
+}
+
+/** True for what `save` and `takeNew` return. */
+export function isKindSilences(value: object): value is KindSilences {
+  const { kind } = value as Record<string, unknown>;
+  if (!Number.isInteger(kind) || !isLatencyCounts(value)) return false;
+  return (kind as number) >= SIZE_UNKNOWN * FLAGS && (kind as number) < (SIZE_MAX + 1) * FLAGS;
 }

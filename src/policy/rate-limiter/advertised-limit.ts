@@ -1,13 +1,12 @@
 import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
 import { LaggedLevel } from './lagged-level.ts';
-import type { TakenSince } from './start-history.ts';
+import { SharedView } from './shared-limit.ts';
+import type { CountedAs, SharedLimit } from './shared-limit.ts';
+import type { StartHistory, TakenSince } from './start-history.ts';
 import { guardMs } from './token-bucket.ts';
 import { WindowedLevel } from './windowed-level.ts';
 import type { SavedSlot } from './windowed-level.ts';
-
-/** What a token limit counts; `all` for request limits. */
-export type CountedAs = 'all' | 'input' | 'output';
 
 /** One limit as a provider advertises it. */
 export interface AdvertisedValue {
@@ -78,11 +77,19 @@ export class AdvertisedLimit {
   contradictions = 0;
   /** The last reported amount; Infinity: none. */
   remaining = Infinity;
+  /** When its call started, and when it was received. */
+  #reportStartedAt: Instant;
+  #reportedAt: Instant;
+  readonly #others: SharedView;
+  /** The last report is to be sent to the other instances. */
+  isNews = false;
   /** A configured limit with the same window that is no larger; null: none. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
-  /** The refill rate; 0 for a sliding window. */
+  /** The provider's refill rate; 0 for a sliding window. */
   readonly #ratePerMs: number;
+  /** How many instances take of the refill. */
+  #instances = 1;
   readonly #tolerance: number;
 
   constructor(value: Omit<AdvertisedValue, 'remaining'>, limit: number, { enforce }: EnforcementShape, now: Instant, countsFirst = false) {
@@ -95,6 +102,9 @@ export class AdvertisedLimit {
     // With `countsFirst`, starts at this very instant count.
     this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
+    this.#reportStartedAt = now;
+    this.#reportedAt = now;
+    this.#others = new SharedView(limit, windowMs);
     this.#tolerance = Math.min(TOLERANCE_SHARE_MAX * limit, Math.max(TOLERANCE_MIN, TOLERANCE_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
     const share = enforce === 'perSecond' ? Math.min(1, SECOND_MS / windowMs) : 1;
@@ -152,11 +162,22 @@ export class AdvertisedLimit {
     const total = before + Math.min(amount, this.#level.capacity);
     if (this.#level instanceof LaggedLevel) {
       const missing = total - this.#level.at(now);
-      return missing <= 0 ? at : Math.max(at, now + missing / this.#ratePerMs);
+      return missing <= 0 ? at : Math.max(at, now + (missing * this.#instances) / this.#ratePerMs);
     }
     // What fills one window can be taken again in the next.
     const windows = Math.max(0, Math.ceil(total / this.limit) - 1);
     return this.earliest(now, total - windows * this.limit) + windows * this.windowMs;
+  }
+
+  /**
+   * All instances see the same remaining amount. If each counted on the whole refill, they would start several calls for each one that is
+   * refilled; so each counts on its part, and on what the others leave once a report shows it. A configured limit is divided already.
+   */
+  divide(now: Instant, instances: number): void {
+    const divisor = this.configured === null ? instances : 1;
+    if (divisor === this.#instances || !(this.#level instanceof LaggedLevel)) return;
+    this.#instances = divisor;
+    this.#level.configure(now, this.#level.capacity, this.#ratePerMs / divisor);
   }
 
   take(now: Instant, amount: number): void {
@@ -175,6 +196,8 @@ export class AdvertisedLimit {
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
     this.remaining = remaining;
+    this.#reportStartedAt = startedAt;
+    this.#reportedAt = now;
     const refilled =
       this.#level instanceof LaggedLevel ? Math.max(0, now - startedAt) * this.#ratePerMs : this.#level.returnedSince(now, startedAt);
     const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
@@ -185,6 +208,63 @@ export class AdvertisedLimit {
     else if (this.#atMost(now) < least - same && level < this.#level.capacity) this.#level.set(now, Math.min(least, this.#level.capacity));
     else return 0;
     return this.#level.at(now) - level;
+  }
+
+  /** The limit with its last report, for the other instances. */
+  share(now: Instant): SharedLimit {
+    const { family, counts, windowMs, limit, isGuess, remaining } = this;
+    return {
+      family,
+      counts,
+      windowMs,
+      limit,
+      isGuess,
+      remaining: remaining === Infinity ? null : remaining,
+      startedAgoMs: Math.max(0, Math.ceil(now - this.#reportStartedAt)),
+      agoMs: Math.max(0, Math.floor(now - this.#reportedAt)),
+    };
+  }
+
+  /** All instances have its last report. */
+  noteShared(now: Instant): void {
+    this.isNews = false;
+    this.#others.note(now, this.#reportedAt, this.remaining);
+  }
+
+  /**
+   * Applies a report that another instance received. The provider counts the calls of all instances together, so the report bounds what
+   * remains, whether it was made at the start of its call or with its response: at most the reported amount, plus the refill since, less
+   * what this instance has started since. Raises nothing. Returns the change.
+   */
+  lower(now: Instant, { remaining, startedAgoMs, agoMs }: SharedLimit, starts: StartHistory): number {
+    if (remaining === null) return 0;
+    const reportedAt = now - agoMs;
+    this.#others.note(now, reportedAt, remaining);
+    if (this.remaining === Infinity || reportedAt > this.#reportedAt) {
+      this.remaining = remaining;
+      this.#reportStartedAt = now - startedAgoMs;
+      this.#reportedAt = reportedAt;
+    }
+    // What was used before the window is no longer in it.
+    if (this.isWindow && agoMs >= this.windowMs) return 0;
+    const most = remaining + Math.max(this.#gainedSince(now, now - startedAgoMs, starts), this.#gainedSince(now, reportedAt, starts));
+    const level = this.#level.at(now);
+    if (level <= most + this.limit * SAME_SHARE) return 0;
+    if (this.#level instanceof WindowedLevel) this.#level.set(now, most, reportedAt);
+    else this.#level.set(now, most);
+    return this.#level.at(now) - level;
+  }
+
+  /** The refill since an instant, less what was taken since. A start just before it may have been counted later. */
+  #gainedSince(now: Instant, since: Instant, starts: StartHistory): number {
+    const refilled = this.#level instanceof LaggedLevel ? (now - since) * this.#ratePerMs : this.#level.returnedSince(now, since);
+    const { netInput, netOutput } = starts.atLeastSince(since - guardMs(this.windowMs));
+    return refilled - this.amountOf(netInput, netOutput);
+  }
+
+  /** Notes whether its last report is to be sent. A limit that a configured one covers is not: its shares are divided already. */
+  noteReport(now: Instant): void {
+    if (this.#others.isNews(now, this.remaining) && !this.isCovered(now)) this.isNews = true;
   }
 
   #atMost(now: Instant): number {

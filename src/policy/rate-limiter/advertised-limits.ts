@@ -7,12 +7,15 @@ import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
 import { StartHistory } from './start-history.ts';
 import { AdvertisedLimit } from './advertised-limit.ts';
+import type { SharedLimit } from './shared-limit.ts';
 import type { ConfiguredLimit, AdvertisedLevel, EnforcementShape, AdvertisedValue } from './advertised-limit.ts';
 
 export interface AdvertisedOptions extends EnforcementShape {
   readonly kind: 'requests' | 'tokens';
   /** All configured limits, of any kind. */
   readonly configured: readonly ConfiguredLimit[];
+  /** How many instances use the same key, this one included. Default: one. */
+  readonly instances?: () => number;
 }
 
 /** Amounts taken recently, oldest first, each with its end. */
@@ -76,6 +79,19 @@ export class AdvertisedLimits {
     return this.#all;
   }
 
+  /** A limit was learned, or noticeably less remains of one than the other instances expect. */
+  get hasNews(): boolean {
+    for (const one of this.#all) if (one.isNews) return true;
+    return false;
+  }
+
+  /** What the other instances do not have yet, each once. */
+  takeNews(now: Instant): SharedLimit[] {
+    const news = this.#all.filter(({ isNews }) => isNews);
+    for (const one of news) one.noteShared(now);
+    return news.map((one) => one.share(now));
+  }
+
   earliest(now: Instant, input: number, output: number): Instant {
     let at = now;
     for (const one of this.#all) {
@@ -110,6 +126,7 @@ export class AdvertisedLimits {
     this.#starts.take(now, input, output);
     this.#lastStartAt = now;
     for (const one of this.#all) {
+      one.divide(now, this.#instances);
       const amount = one.amountOf(input, output);
       if (this.#applies(one, now) && one.earliest(now, amount) > now) one.probedAt = now;
       one.take(now, amount);
@@ -138,10 +155,13 @@ export class AdvertisedLimits {
     if ((this.#disproved & (1 << value.family)) !== 0) return 0;
     let one = this.#all.find((other) => other.family === value.family);
     const limit = value.limit ?? Math.max(one?.limit ?? 0, value.remaining ?? 0);
-    if (limit > 0 && (one?.limit !== limit || one.windowMs !== value.windowMs)) one = this.#learn(now, value, limit, one);
+    const isNew = limit > 0 && (one?.limit !== limit || one.windowMs !== value.windowMs);
+    if (isNew) one = this.#learn(now, value, limit, one);
     if (one === undefined) return 0;
     one.confirmedAt = now;
-    return value.remaining === null ? 0 : this.#correct(now, startedAt, one, value.remaining);
+    const by = value.remaining === null ? 0 : this.#correct(now, startedAt, one, value.remaining);
+    if (isNew) one.noteReport(now);
+    return by;
   }
 
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
@@ -153,6 +173,30 @@ export class AdvertisedLimits {
       return this.#correct(now, startedAt, one, remaining);
     }
     return 0;
+  }
+
+  /**
+   * Applies a limit from another instance. A limit that is unknown here is added, and a later report of another limit replaces it. Returns
+   * how much more remains than was known; negative: less.
+   */
+  adopt(now: Instant, shared: SharedLimit): number {
+    const reportedAt = now - shared.agoMs;
+    if ((this.#disproved & (1 << shared.family)) !== 0 || shared.agoMs > staleMs(shared)) return 0;
+    let one = this.#all.find((other) => other.family === shared.family);
+    const { family, counts, windowMs, limit, isGuess } = shared;
+    if (one === undefined || (!isGuess && (one.isGuess || one.limit !== limit || one.windowMs !== windowMs))) {
+      if (one !== undefined && one.confirmedAt >= reportedAt) return 0;
+      one = this.#learn(now, { family, counts, windowMs, limit: isGuess ? null : limit, remaining: null }, limit, one);
+      if (one === undefined) return 0;
+      one.confirmedAt = reportedAt;
+      one.noteShared(now);
+    }
+    one.confirmedAt = Math.max(one.confirmedAt, reportedAt);
+    one.divide(now, this.#instances);
+    const by = one.lower(now, shared, this.#starts);
+    // Corrections that only undo this do not disprove a window.
+    if (one.isWindow && by < 0) this.#corrected = Math.max(-one.limit, this.#corrected + by);
+    return by;
   }
 
   served(startedAt: Instant, input: number, output: number): void {
@@ -206,9 +250,14 @@ export class AdvertisedLimits {
       );
       one.restore(now, epochMs, other);
       this.#compare(one);
+      one.divide(now, this.#instances);
       all.push(one);
     }
     this.#all = all;
+  }
+
+  get #instances(): number {
+    return this.#options.instances?.() ?? 1;
   }
 
   #learn(now: Instant, value: AdvertisedValue, limit: number, before: AdvertisedLimit | undefined): AdvertisedLimit | undefined {
@@ -224,6 +273,7 @@ export class AdvertisedLimits {
       one.contradictions = before.contradictions;
     }
     this.#compare(one);
+    one.divide(now, this.#instances);
     this.hasOpened = true;
     this.#all = [...this.#all.filter((other) => other !== before), one];
     return one;
@@ -236,6 +286,7 @@ export class AdvertisedLimits {
   #correct(now: Instant, startedAt: Instant, one: AdvertisedLimit, remaining: number): number {
     const taken = this.#starts.since(startedAt);
     const by = taken === null ? 0 : one.correct(now, startedAt, remaining, taken);
+    if (taken !== null) one.noteReport(now);
     if (by <= 0) return by;
     this.hasOpened = true;
     if (this.#isWindow && one.isWindow && now - one.since > WINDOW_SETTLED_MS) this.#doubtWindow(now, one, by);

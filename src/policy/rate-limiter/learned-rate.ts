@@ -18,6 +18,7 @@ import { RefusalTest } from './refusal-test.ts';
 import type { AdvertisedLevel, AdvertisedValue } from './advertised-limit.ts';
 import { AdvertisedLimits } from './advertised-limits.ts';
 import type { AdvertisedOptions } from './advertised-limits.ts';
+import type { SharedLimit } from './shared-limit.ts';
 
 export interface LearnedRateOptions extends AdvertisedOptions {
   readonly id: string;
@@ -165,6 +166,39 @@ export class LearnedRate implements Resource {
   /** The fast path for an unchanged limit with a new remaining amount; allocates nothing. */
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
     return this.#advertised.updateRemaining(now, startedAt, family, remaining);
+  }
+
+  /** An advertised limit has news for the other instances; see `takeNews`. Inferred rates are not shared: each is what one instance gets. */
+  get hasNews(): boolean {
+    return this.#advertised.hasNews;
+  }
+
+  get advertisedCount(): number {
+    return this.#advertised.all.length;
+  }
+
+  takeNews(now: Instant): SharedLimit[] {
+    return this.#advertised.takeNews(now);
+  }
+
+  /** All advertised limits, for an instance that has just joined. */
+  share(now: Instant): SharedLimit[] {
+    return this.#advertised.all.map((one) => one.share(now));
+  }
+
+  /**
+   * Applies a limit that another instance has learned. The first one ends a cold start and an inferred rate. `by`: how much more remains
+   * than was known; negative: less. `hasOpened`: waiting requests may start sooner.
+   */
+  adopt(now: Instant, shared: SharedLimit): { by: number; hasOpened: boolean } {
+    const wasEmpty = this.#advertised.isEmpty;
+    const by = this.#advertised.adopt(now, shared);
+    const { hasOpened } = this.#advertised;
+    this.#advertised.hasOpened = false;
+    if (!wasEmpty || this.#advertised.isEmpty) return { by, hasOpened };
+    if (this.#paced !== null) this.#release();
+    this.#hasResponded = true;
+    return { by, hasOpened };
   }
 
   /**

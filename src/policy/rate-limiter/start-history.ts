@@ -62,9 +62,12 @@ export class StartHistory {
     }
     if (low === 0 && this.#length === STARTS_MAX) return null;
     if (low === this.#length) return this.#fill(this.#input, this.#output, this.#netInput, this.#netOutput);
-    const i = this.#indexOf(low);
-    const [input, output, netInput, netOutput] = this.#sums;
-    return this.#fill(input![i]!, output![i]!, netInput![i]!, netOutput![i]!);
+    return this.#fillFrom(this.#indexOf(low));
+  }
+
+  /** The same; where that is before the history, the amounts of the history. */
+  atLeastSince(since: Instant): TakenSince {
+    return this.since(since) ?? this.#fillFrom(this.#indexOf(0));
   }
 
   /** All starts since an instant, oldest first; null: that is before the history. */
@@ -83,6 +86,11 @@ export class StartHistory {
       list.push({ at: at[i]!, input: endInput - inputs[i]!, output: endOutput - outputs[i]! });
     }
     return list;
+  }
+
+  #fillFrom(i: number): TakenSince {
+    const [input, output, netInput, netOutput] = this.#sums;
+    return this.#fill(input![i]!, output![i]!, netInput![i]!, netOutput![i]!);
   }
 
   #fill(input: number, output: number, netInput: number, netOutput: number): TakenSince {

@@ -106,12 +106,12 @@ export class WindowedLevel {
   }
 
   /**
-   * Sets the level from a better source. Usage by others counts as taken now; an excess is subtracted from what would leave the window
+   * Sets the level from a better source. Usage by others counts as taken at `usedAt`; an excess is subtracted from what would leave the window
    * first, so that no more returns than possible.
    */
-  set(now: Instant, level: number): void {
+  set(now: Instant, level: number, usedAt = now): void {
     let surplus = level - this.at(now);
-    if (surplus < 0) return this.take(now, -surplus);
+    if (surplus < 0) return usedAt < now ? this.#insert(usedAt, -surplus) : this.take(now, -surplus);
     for (const slot of this.#slots) {
       const back = Math.min(surplus, Math.max(0, slot.amount));
       slot.amount -= back;
@@ -119,6 +119,11 @@ export class WindowedLevel {
       surplus -= back;
       if (surplus <= 0) return;
     }
+  }
+
+  #insert(at: Instant, amount: number): void {
+    this.#slots.splice(this.#slots.findLastIndex((slot) => slot.at <= at) + 1, 0, { number: this.ticketAt(at), at, amount });
+    this.#sum += amount;
   }
 
   save(now: Instant, epochMs: number): SavedSlot[] {
