@@ -1,6 +1,6 @@
 /** `breakwater record incident`, and the replay of its files, as a new user runs them. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -157,4 +157,23 @@ test('what cannot be recorded or replayed is one line with its remedy', async ()
     assert.equal(code, 1, args.join(' '));
     assert.match(stderr, pattern);
   }
+});
+
+test('a recording and the log that it reads are never replaced, and a failed one leaves nothing', async () => {
+  const cwd = await folder();
+  const record = (...args: string[]) =>
+    runCli(['record', 'incident', '--from', '2026-05-01T12:01:00Z', '--to', '2026-05-01T12:09:00Z', ...args], { cwd });
+  const none = await runCli(['record', 'incident', '--from', '2020-01-01T00:00:00Z', '--to', '2020-01-01T01:00:00Z'], { cwd });
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /no request from/);
+  assert.deepEqual(await readdir(join(cwd, 'incident')), []);
+  assert.equal((await record()).code, 0);
+  const before = await readFile(join(cwd, 'incident/requests.jsonl'), 'utf8');
+  const again = await record('--file', 'incident/requests.jsonl');
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /incident\/requests\.jsonl exists: name another folder with --out/);
+  assert.equal(await readFile(join(cwd, 'incident/requests.jsonl'), 'utf8'), before);
+  const intoFile = await record('--out', 'requests.jsonl');
+  assert.equal(intoFile.code, 1);
+  assert.match(intoFile.stderr, /--out: the recording can't be written \(got (EEXIST|ENOTDIR)\)/);
 });

@@ -1,6 +1,6 @@
 /** `breakwater record incident`: writes what happened in a period as a request file and a scenario, for `breakwater simulate`. */
-import { mkdir, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { askAdmin, configOf } from '../admin-client.ts';
 import { OperatorError } from '../fail.ts';
 import { gatewayAt, ownGateway } from '../own-gateway.ts';
@@ -26,10 +26,26 @@ export async function recordIncident(flags: RecordFlags, now: number): Promise<v
   const [from, to] = [instantOf('--from', flags.from, now), instantOf('--to', flags.to ?? '0s', now)];
   if (to <= from) throw new OperatorError(['--to must be later than --from']);
   if (to - from > PERIOD_MS_MAX) throw new OperatorError(['--from and --to must be at most seven days apart']);
-  const source = await sourceOf(flags);
-  await mkdir(flags.out, { recursive: true });
-  const incident = await write(source, from, to, flags.out);
-  process.stdout.write(summary(incident, flags.out));
+  const files = filesIn(flags.out);
+  for (const file of Object.values(files)) await refuseExisting(file);
+  const recorded = await record(await sourceOf(flags), from, to, files);
+  process.stdout.write(summary(recorded, files, flags.out));
+}
+
+interface RecordFiles {
+  readonly requests: string;
+  readonly scenario: string;
+}
+
+const filesIn = (folder: string): RecordFiles => ({ requests: join(folder, 'requests.jsonl'), scenario: join(folder, 'incident.json') });
+
+/** A recording is never replaced: it may be the only one, or the log to read. */
+async function refuseExisting(file: string): Promise<void> {
+  const exists = await access(file).then(
+    () => true,
+    () => false,
+  );
+  if (exists) throw new OperatorError([`${file} exists: name another folder with --out`]);
 }
 
 interface Source {
@@ -50,31 +66,67 @@ async function sourceOf(flags: RecordFlags): Promise<Source> {
   return { name: `the gateway at ${gateway.url}, which keeps the last ${LISTED_MAX} requests`, lines: reply.body.split('\n') };
 }
 
-/** Copies the records of the period; throws an OperatorError if there are none. */
-async function write({ name, lines }: Source, from: number, to: number, out: string): Promise<Incident> {
+interface Recorded {
+  readonly incident: Incident;
+  /** Requests of the period that the file does not hold. */
+  readonly left: number;
+}
+
+/** Writes both files, readable by their owner only, or none. Throws an OperatorError if the period has no requests. */
+async function record(source: Source, from: number, to: number, files: RecordFiles): Promise<Recorded> {
+  const unfinished = { requests: `${files.requests}.unfinished`, scenario: `${files.scenario}.unfinished` };
+  try {
+    await written(mkdir(dirname(files.requests), { recursive: true }));
+    const recorded = await copyRequests(source, from, to, unfinished.requests);
+    const scenario = await written(open(unfinished.scenario, 'w', 0o600));
+    await written(scenario.writeFile(`${JSON.stringify(recorded.incident)}\n`).finally(() => scenario.close()));
+    await written(rename(unfinished.requests, files.requests));
+    await written(rename(unfinished.scenario, files.scenario));
+    return recorded;
+  } catch (error) {
+    for (const file of Object.values(unfinished)) await rm(file, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+/** Copies the records of the period. */
+async function copyRequests({ name, lines }: Source, from: number, to: number, path: string): Promise<Recorded> {
   const builder = new IncidentBuilder(from, to);
-  const requests = await open(join(out, 'requests.jsonl'), 'w', 0o600);
+  const requests = await written(open(path, 'w', 0o600));
   let count = 0;
   try {
-    for await (const text of lines) {
+    for await (const text of readable(name, lines)) {
       const line = text.trim() === '' ? '' : readLine(text);
-      if (typeof line === 'string' || line.at < from || line.at >= to || count === REQUESTS_MAX) continue;
-      count++;
+      if (typeof line === 'string' || line.at < from || line.at >= to) continue;
       builder.take(line);
-      await requests.write(`${text.trim()}\n`);
+      if (++count <= REQUESTS_MAX) await written(requests.write(`${text.trim()}\n`));
     }
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new OperatorError([`${name}: can't be read (got ${code ?? message})`]);
   } finally {
     await requests.close();
   }
   if (count === 0) throw new OperatorError([`${name}: no request from ${new Date(from).toISOString()} to ${new Date(to).toISOString()}`]);
-  const incident = builder.build();
-  const scenario = await open(join(out, 'incident.json'), 'w', 0o600);
-  await scenario.writeFile(`${JSON.stringify(incident)}\n`);
-  await scenario.close();
-  return incident;
+  return { incident: builder.build(), left: Math.max(0, count - REQUESTS_MAX) };
+}
+
+async function* readable(name: string, lines: Source['lines']): AsyncGenerator<string> {
+  try {
+    yield* lines;
+  } catch (error) {
+    throw new OperatorError([`${name}: can't be read (got ${causeOf(error)})`]);
+  }
+}
+
+async function written<T>(done: Promise<T>): Promise<T> {
+  try {
+    return await done;
+  } catch (error) {
+    throw new OperatorError([`--out: the recording can't be written (got ${causeOf(error)})`]);
+  }
+}
+
+function causeOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
 }
 
 /** An ISO date, or a duration before now such as 2h. */
@@ -88,14 +140,16 @@ function instantOf(flag: string, text: string, now: number): number {
   ]);
 }
 
-function summary({ requests, targets, from, to, sliceMs }: Incident, out: string): string {
+function summary({ incident, left }: Recorded, files: RecordFiles, out: string): string {
+  const { requests, targets, from, to, sliceMs } = incident;
   const lines = Object.entries(targets).map(([name, { attempts, failures }]) => `  ${name}: ${attempts} calls, ${failures} failed`);
   return `${[
     `${requests} requests from ${new Date(from).toISOString()} to ${new Date(to).toISOString()}, in slices of ${sliceMs / 1000} s`,
     ...lines,
+    ...(left === 0 ? [] : [`${files.requests} holds the first ${REQUESTS_MAX} requests; ${left} later ones count in the scenario only`]),
     `written to ${out}; replay it with`,
-    `  breakwater storm --scenario ${join(out, 'incident.json')}`,
+    `  breakwater storm --scenario ${files.scenario}`,
     `or, in virtual time, with`,
-    `  breakwater simulate --requests ${join(out, 'requests.jsonl')} --incident ${join(out, 'incident.json')}`,
+    `  breakwater simulate --requests ${join(out, 'requests.jsonl')} --incident ${files.scenario}`,
   ].join('\n')}\n`;
 }
