@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { EventBus } from '../core/events.ts';
 import { detailText } from '../core/detail-text.ts';
 import { maskUrls, type Config } from '../gateway/config/index.ts';
+import { isNamedBy } from '../gateway/config-facts.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
@@ -116,20 +117,6 @@ interface Running {
   reload(): Promise<void>;
 }
 
-/** Whether the current config names a target, or one of its credentials (`NAME#1`). */
-function namedTargets(configOf: () => Config): (subject: string) => boolean {
-  let config: Config | null = null;
-  let names: ReadonlySet<string> = new Set();
-  return (subject) => {
-    if (config !== configOf()) {
-      config = configOf();
-      const targets = Object.values(config.models).flatMap(({ tiers }) => tiers.flat());
-      names = new Set([...Object.keys(config.providers), ...targets.map(({ provider, model }) => `${provider}/${model}`)]);
-    }
-    return names.has(subject.replace(/#\d+$/, ''));
-  };
-}
-
 async function start(config: Config, source: FoundConfig, options: ConfigOptions, simulated: boolean): Promise<Running> {
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
@@ -144,7 +131,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
-    isConfiguredTarget: namedTargets(() => gateway.config),
+    isConfiguredTarget: isNamedBy(() => gateway.config),
     ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(events);
