@@ -42,6 +42,8 @@ export class Money {
   readonly #saveAfterMs: number;
   #saveTimer: Timer | null = null;
   #warnAt = -Infinity;
+  /** The warnings about ends since then. */
+  readonly #warned = new Set<string>();
 
   constructor({ store, clock, events, config, warn }: MoneyOptions) {
     const process = uniqueName();
@@ -60,6 +62,12 @@ export class Money {
     await this.clients.load();
     this.clients.start();
     this.#warnOfEnds();
+  }
+
+  /** The config has changed. */
+  async reloaded(): Promise<void> {
+    await this.clients.load();
+    this.#warnOfNewEnds();
   }
 
   stop(): void {
@@ -111,7 +119,16 @@ export class Money {
 
   #warnOfEnds(): void {
     this.#warnAt = this.#clock.now() + WARN_EVERY_MS;
-    for (const message of endOfLifeWarnings(this.#config(), this.#clock.epochMs())) this.#warn(message);
+    this.#warned.clear();
+    this.#warnOfNewEnds();
+  }
+
+  #warnOfNewEnds(): void {
+    for (const message of endOfLifeWarnings(this.#config(), this.#clock.epochMs())) {
+      if (this.#warned.has(message)) continue;
+      this.#warned.add(message);
+      this.#warn(message);
+    }
   }
 }
 
