@@ -133,6 +133,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     },
     async close() {
       feed.close();
+      rejections.close();
       // These first: closing them may log a warning.
       await Promise.all([requests?.close(), otlp?.close()]);
       await logs.close();
