@@ -216,6 +216,16 @@ describe('a collector that fails', () => {
     assert.match(world.logs.join(''), /6 spans were lost/);
   });
 
+  it('that rejects some of the spans has accepted the others only', async (t) => {
+    const world = await startTraced(t, { providers: { a: after(10) } });
+    world.receiver.body = { partialSuccess: { rejectedSpans: '1', errorMessage: 'too old' } };
+    await world.answerTo();
+    await world.flush();
+    const metrics = await world.telemetry.metrics.scrape();
+    assert.match(metrics, /^breakwater_spans_exported_total 1$/m);
+    assert.match(metrics, /^breakwater_spans_dropped_total 1$/m);
+  });
+
   it('that sends no response delays shutdown by a second and a half at most', async (t) => {
     const world = await startTraced(t, { providers: { a: after(10) } });
     world.receiver.status = null;
