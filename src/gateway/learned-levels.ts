@@ -32,7 +32,7 @@ export function learnedLevels(targets: TargetRegistry, now: Instant): ResourceLe
     for (const rate of [rates.requests, rates.tokens]) {
       for (const { counts, source, windowMs, limit, available } of rate.known(now)) {
         const what = counts === 'all' ? rate.kind : `${counts}Tokens`;
-        const id = `${cooldownSubject}:learned:${what}${WINDOWS[windowMs] ?? `Per${windowMs}ms`}${source === 'paced' ? ':paced' : ''}`;
+        const id = `${cooldownSubject}:learned:${what}${WINDOWS[windowMs] ?? `Per${windowMs}ms`}${source === 'inferred' ? ':inferred' : ''}`;
         add({ subject: cooldownSubject, id, kind: rate.kind, limit, available });
       }
     }

@@ -87,9 +87,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     otlp,
     dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0, feedReaders: () => feed.dropped },
     cleanName: (name) => cleanName(name),
-    ...(options.snapshot && { snapshot: options.snapshot }),
-    ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
-    ...(options.isConfiguredTarget && { isConfiguredTarget: options.isConfiguredTarget }),
+    ...sourcesOf(options),
   });
 
   function listen(event: BreakwaterEvent): void {
@@ -138,6 +136,15 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       await Promise.all([requests?.close(), otlp?.close()]);
       await logs.close();
     },
+  };
+}
+
+/** The parts of the options that the metrics read. */
+function sourcesOf({ snapshot, isConfiguredModel, isConfiguredTarget }: TelemetryOptions) {
+  return {
+    ...(snapshot && { snapshot }),
+    ...(isConfiguredModel && { isConfiguredModel }),
+    ...(isConfiguredTarget && { isConfiguredTarget }),
   };
 }
 
