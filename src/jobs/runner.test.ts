@@ -36,7 +36,7 @@ function createRunner(open: OpenJob[], store: object, kind: object = {}) {
     isShared: false,
     warn: (message: string, detail: string) => assert.fail(`${message}: ${detail}`),
     native: { isOn: () => false },
-    onAttempts: () => () => {},
+    onRequests: () => () => {},
     client: () => ({ mayUse: () => true, isLimited: false }),
     handle: () => new Promise(() => {}),
     store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },

@@ -352,9 +352,10 @@ export class JobRunner {
     const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal, delivered);
     lane.runs.add(run);
     this.#byRequest.set(run.requestId, run);
-    this.#stopListening ??= this.#host.onAttempts({
+    this.#stopListening ??= this.#host.onRequests({
       begun: (id) => this.#byRequest.get(id)?.callBegan(),
       ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
+      finished: (id, costUsd) => this.#byRequest.get(id)?.finished(costUsd),
     });
     this.#items++;
     this.#bodyBytes += bytes;
