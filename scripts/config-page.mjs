@@ -1,6 +1,7 @@
 // The text of docs/configuration.md, from the schema with which the gateway validates configs.
 import { stringify } from 'yaml';
 import { describedSchema } from '../src/gateway/config/json-schema.ts';
+import { RESTART_SETTINGS } from '../src/gateway/config/restart-settings.ts';
 import { formatSize } from '../src/gateway/config/units.ts';
 
 const introduction = `# Configuration
@@ -14,8 +15,8 @@ every fault with its path, and prints the effective config with all defaults.
   known \`*_API_KEY\` in the environment becomes a provider.
 - **Environment**: \`\${NAME}\` in a text value is replaced by the environment variable, \`\${NAME:-default}\` has a default, and \`$\${\` is a literal \`\${\`.
 - **Durations** have a unit: \`250ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. **Sizes** are in bytes or have a unit: \`64mb\` (powers of 1024).
-- **Reload**: a changed file is reloaded automatically. If it is invalid, the current config stays in use and the faults are logged. \`server.host\`, \`server.port\`,
-  \`server.listener\`, \`server.httpClient\`, \`store\` and \`telemetry.requests\` take effect at the next start.
+- **Reload**: a changed file is reloaded automatically. If it is invalid, the current config stays in use and the faults are logged. These settings
+  take effect at the next start: ${RESTART_SETTINGS.map((path) => `\`${path}\``).join(', ')}.
 - **Policies** can be set in [\`policy\`](#policy), and overridden for a provider and for a model, block by block. The order is model, provider, \`policy\`, default.
 - **Editors** complete and check the file with \`# yaml-language-server: $schema=./node_modules/breakwater/breakwater.schema.json\` in its first line.
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Command } from 'commander';
 import { createProgram } from '../src/cli/program.ts';
+import { NAMES } from '../src/telemetry/otlp/names.ts';
 import { listFiles, readSource, root } from './tidy/scan.ts';
 
 const pages = ['README.md', ...listFiles(['docs', 'examples'], /\.md$/)]
@@ -59,6 +60,17 @@ test('every header and metric of Breakwater that the docs name exists', () => {
   const metrics = namesIn(/\b(breakwater_[a-z_]*[a-z])\b(?!\*)/g);
   assert.ok(metrics.length > 30);
   assert.deepEqual(missing(metrics, isMetric), []);
+});
+
+test('every name in spans is documented, whole or from one of its dots on', () => {
+  const page = readFileSync(join(root, 'docs/tracing.md'), 'utf8');
+  const isDocumented = (name: string): boolean =>
+    [name, ...[...name.matchAll(/\./g)].map(({ index }) => name.slice(index))].some((form) => page.includes(`\`${form}\``));
+  assert.deepEqual(
+    // Not `server.address` and `server.port`, which would pass for config keys.
+    Object.values(NAMES).filter((name) => !name.startsWith('server.') && !isDocumented(name)),
+    [],
+  );
 });
 
 test('every option of a command that the docs name exists', () => {

@@ -85,7 +85,7 @@ export class Connection {
     const response = await ask('/admin/events', { headers, signal });
     const reader = new SseReader();
     const decoder = new TextDecoder();
-    for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+    for await (const bytes of chunksOf(response.body!)) {
       this.#lastFrameAt = Date.now();
       for (const { type, id, data } of reader.push(decoder.decode(bytes, { stream: true }))) {
         if (type !== 'hello' && type !== 'tick') continue;
@@ -95,5 +95,20 @@ export class Connection {
         this.#options.onLink({ phase: 'live' });
       }
     }
+  }
+}
+
+/** WebKit's streams are not iterable. The stream is cancelled if the loop ends early. */
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    // Rejects if the stream has failed, which `read` has reported.
+    reader.cancel().catch(() => {});
   }
 }

@@ -8,10 +8,10 @@ import { connection, sentence, theme } from './store.ts';
 effect(() => {
   document.documentElement.dataset['theme'] = theme.value;
 });
-// The tab shows the gateway's name while it is calm, else the problem.
+// The tab shows the gateway's name, or the problem if there is one.
 effect(() => {
-  const said = sentence.value;
-  document.title = said === null || said.tone === 'good' ? 'Breakwater' : `${said.headline} – Breakwater`;
+  const shown = sentence.value;
+  document.title = shown === null || shown.tone === 'good' ? 'Breakwater' : `${shown.headline} – Breakwater`;
 });
 render(<App />, document.querySelector('#app')!);
 connection.open();

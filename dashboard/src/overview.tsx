@@ -5,17 +5,17 @@ import { model, sentence } from './store.ts';
 
 /** The sentence and its figures. Its height is fixed, so nothing below moves when the text changes. */
 export function Overview() {
-  const said = sentence.value;
+  const shown = sentence.value;
   const { state, points } = model.value;
-  if (said === null || state === null) return null;
+  if (shown === null || state === null) return null;
   return (
-    <section class={`overview ${said.tone}`} aria-label="State">
+    <section class={`overview ${shown.tone}`} aria-label="State">
       <div class="sentence" role="status">
         <p class="headline">
-          <i class="dot" /> {said.headline}
+          <i class="dot" /> {shown.headline}
         </p>
-        <p class="impact">{said.impact}</p>
-        <p class="others">{said.others.length === 0 ? '' : `Also: ${said.others.join('; ')}.`}</p>
+        <p class="impact">{shown.impact}</p>
+        <p class="others">{shown.others.length === 0 ? '' : `Also: ${shown.others.join('; ')}.`}</p>
       </div>
       <Figures state={state} points={points} />
     </section>

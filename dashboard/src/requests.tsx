@@ -101,6 +101,7 @@ function Row({ request }: { request: RequestSummary | null }) {
       </tr>
     );
   const { outcome, code, status } = request;
+  const reason = request.fallback === null ? '' : ` (${request.fallback.replaceAll('_', ' ')})`;
   return (
     <tr class={openRequest.value === request.id ? 'chosen' : undefined} onClick={() => (openRequest.value = request.id)}>
       <td class="mono">{clockSecond(Date.parse(request.startedAt))}</td>
@@ -123,9 +124,9 @@ function Row({ request }: { request: RequestSummary | null }) {
       <td class="cut wide-only" title={request.client}>
         {request.client}
       </td>
-      <td class="cut" title={request.target ?? undefined}>
+      <td class="cut" title={request.target === null ? undefined : request.target + reason}>
         {request.target ?? '–'}
-        {request.fallback !== null && <span class="muted"> ({request.fallback.replaceAll('_', ' ')})</span>}
+        <span class="muted">{reason}</span>
       </td>
       <td class="number">{request.attempts}</td>
       <td class="number wide-only">{duration(request.queueMs)}</td>

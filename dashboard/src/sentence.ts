@@ -56,7 +56,7 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
   const tone = callers.tone === 'bad' || biggest?.tone !== 'bad' ? worst(callers.tone, biggest?.tone ?? 'good') : 'warn';
   return {
     tone,
-    headline: biggest === undefined ? calm(state, callers) : `${biggest.text}.`,
+    headline: biggest === undefined ? quietHeadline(state, callers) : `${biggest.text}.`,
     impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
     others: [...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)].slice(0, othersShown),
   };
@@ -73,7 +73,7 @@ function endTexts({ status }: FeedState): string[] {
     });
 }
 
-function calm(state: FeedState, callers: Impact): string {
+function quietHeadline(state: FeedState, callers: Impact): string {
   if (callers.tone === 'bad') return 'Requests fail although no target is failing.';
   if (callers.requests === 0)
     return state.status.targets.length === 0 ? 'No target has been used yet.' : 'Quiet: no requests in the last minute.';
@@ -96,8 +96,8 @@ function impactOf(state: FeedState, points: readonly Point[]): Impact {
   const failed = isEarly ? rates.failed + rates.refused : sumOf(recent, 'failed') + sumOf(recent, 'refused');
   const requests = ok + failed;
   const { waiting, oldestMs } = status.queue;
-  const isWorthAWord = waiting > 0 && (oldestMs >= waitQuietMs || requests === 0);
-  const waits = isWorthAWord
+  const isLong = waiting > 0 && (oldestMs >= waitQuietMs || requests === 0);
+  const waits = isLong
     ? ` ${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the longest for ${duration(oldestMs)}${nextStart(state)}.`
     : '';
   if (requests === 0)

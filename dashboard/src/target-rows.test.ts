@@ -15,7 +15,7 @@ test('the keys of a target are one row with their limits summed', () => {
 test('a limit that is configured and reported is shown once, with the lower remaining value', () => {
   const learned = {
     ...target().learned,
-    limits: [{ kind: 'requests', source: 'told', windowMs: 60_000, limit: 500, available: 20 } as const],
+    limits: [{ kind: 'requests', source: 'reported', windowMs: 60_000, limit: 500, available: 20 } as const],
   };
   const row = only(target({ limits: [{ kind: 'requestsPerMinute', limit: 600, available: 300 }], learned }));
   assert.deepEqual(row.limits, [{ label: 'req/min', used: 480, limit: 500, source: 'reported by the provider' }]);

@@ -161,7 +161,7 @@ function tightest({ limits, learned, inFlight }: TargetStatus): Map<string, Limi
       `${learnedLabel(kind)}/${windowLabel(windowMs)}`,
       limit,
       available,
-      source === 'told' ? 'reported by the provider' : 'inferred from refusals',
+      source === 'reported' ? 'reported by the provider' : 'inferred from refusals',
     );
   if (learned.concurrency !== null) add('concurrency', learned.concurrency, learned.concurrency - inFlight, 'inferred from overload');
   return found;

@@ -125,10 +125,14 @@ test('a changed config is applied, an invalid one is not', async (t) => {
   assert.deepEqual(await models(), ['two']);
   assert.equal((await fetch(`${url}/admin/reload`, { method: 'POST' })).status, 400);
 
-  await writeFile(file, config('{ four: [a/b] }'));
+  await writeFile(file, `${config('{ four: [a/b] }').replace('memory:', 'sqlite:./b.db')}telemetry: { requests: { file: r.jsonl } }\n`);
   cli.child.kill('SIGHUP');
   await cli.until('stderr', /"state":"reloaded"[^]*"state":"reloaded"/);
   assert.deepEqual(await models(), ['four']);
+  await cli.until(
+    'stderr',
+    /"msg":"store takes effect at the next start"[^]*"msg":"telemetry.requests.file takes effect at the next start"/,
+  );
   assert.doesNotMatch(cli.stderr(), /sk-secret-1234/);
 });
 

@@ -1,8 +1,8 @@
 /** `breakwater serve`: starts a gateway from the command line and shuts it down gracefully. */
-import { isDeepStrictEqual } from 'node:util';
 import { EventBus } from '../core/events.ts';
 import { detailText } from '../core/detail-text.ts';
-import { maskUrls, type Config } from '../gateway/config/index.ts';
+import { maskUrls, restartSettings, type Config } from '../gateway/config/index.ts';
+import { isNamedBy } from '../gateway/config-facts.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { operatorStatus } from '../gateway/operator-status.ts';
@@ -116,20 +116,6 @@ interface Running {
   reload(): Promise<void>;
 }
 
-/** Whether the current config names a target, or one of its credentials (`NAME#1`). */
-function namedTargets(configOf: () => Config): (subject: string) => boolean {
-  let config: Config | null = null;
-  let names: ReadonlySet<string> = new Set();
-  return (subject) => {
-    if (config !== configOf()) {
-      config = configOf();
-      const targets = Object.values(config.models).flatMap(({ tiers }) => tiers.flat());
-      names = new Set([...Object.keys(config.providers), ...targets.map(({ provider, model }) => `${provider}/${model}`)]);
-    }
-    return names.has(subject.replace(/#\d+$/, ''));
-  };
-}
-
 async function start(config: Config, source: FoundConfig, options: ConfigOptions, simulated: boolean): Promise<Running> {
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
@@ -144,7 +130,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
-    isConfiguredTarget: namedTargets(() => gateway.config),
+    isConfiguredTarget: isNamedBy(() => gateway.config),
     ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(events);
@@ -191,26 +177,12 @@ async function reloadFrom(file: string, options: ConfigOptions, gateway: Gateway
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none left`]);
     await gateway.reload(next);
     telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
-    for (const key of restartKeys(before, next)) telemetry.log.warn(`${key} takes effect at the next start`);
+    for (const key of restartSettings(before, next)) telemetry.log.warn(`${key} takes effect at the next start`);
   } catch (error) {
     const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
     gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'reload_failed', detail });
     throw error;
   }
-}
-
-/** The changed settings that a reload does not apply. */
-function restartKeys(before: Config, next: Config): string[] {
-  const [was, is] = [before, next].map(({ server: { host, port, socket, socketMode, tls }, telemetry: { traces, otlpMetrics } }) => ({
-    'server.host': host,
-    'server.port': port,
-    'server.socket': socket,
-    'server.socketMode': socketMode,
-    'server.tls': tls,
-    'telemetry.traces.endpoint': traces.endpoint,
-    'telemetry.otlpMetrics': otlpMetrics,
-  }));
-  return Object.keys(is!).filter((key) => !isDeepStrictEqual(is![key as keyof typeof is], was![key as keyof typeof was]));
 }
 
 function hasNoProvider(config: Config): boolean {

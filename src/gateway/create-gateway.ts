@@ -333,7 +333,7 @@ class RunningGateway implements Gateway {
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
-    await this.money.clients.load();
+    await this.money.reloaded();
   }
 
   #warn(message: string): void {

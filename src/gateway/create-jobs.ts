@@ -1,4 +1,4 @@
-import type { AttemptListeners, JobClient } from '../jobs/host.ts';
+import type { RequestListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { bootId, machineName } from '../store/machine.ts';
 import type { Store } from '../store/store.ts';
@@ -26,12 +26,14 @@ export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: 
     handle: gateway.handle.bind(gateway),
     history: gateway.history,
     native: new NativeTargets(parts),
-    onAttempts({ begun, ended }: AttemptListeners) {
+    onRequests({ begun, ended, finished }: RequestListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),
         events.on('attempt_end', ({ requestId, verdict, status, message }) =>
           ended(requestId, { isGood: verdict === 'success' || verdict === 'reject', status, message }),
         ),
+        // A response that another request has paid for costs nothing.
+        events.on('finished', ({ requestId, costUsd, cache }) => finished(requestId, costUsd ?? (cache === null ? null : 0))),
       ];
       return () => stops.forEach((stop) => stop());
     },

@@ -19,15 +19,21 @@ export function learnedLevels(targets: TargetRegistry, now: Instant): ResourceLe
   };
   for (const { name, cooldownSubject, rates, concurrency } of targets.all()) {
     if (concurrency.limit !== Infinity) {
-      add({ id: `${name}:learned:concurrency`, kind: 'concurrency', limit: concurrency.limit, available: concurrency.available() });
+      add({
+        subject: name,
+        id: `${name}:learned:concurrency`,
+        kind: 'concurrency',
+        limit: concurrency.limit,
+        available: concurrency.available(),
+      });
     }
     if (rates === null || scopes.has(rates)) continue;
     scopes.add(rates);
     for (const rate of [rates.requests, rates.tokens]) {
       for (const { counts, source, windowMs, limit, available } of rate.known(now)) {
         const what = counts === 'all' ? rate.kind : `${counts}Tokens`;
-        const id = `${cooldownSubject}:learned:${what}${WINDOWS[windowMs] ?? `Per${windowMs}ms`}${source === 'paced' ? ':paced' : ''}`;
-        add({ id, kind: rate.kind, limit, available });
+        const id = `${cooldownSubject}:learned:${what}${WINDOWS[windowMs] ?? `Per${windowMs}ms`}${source === 'inferred' ? ':inferred' : ''}`;
+        add({ subject: cooldownSubject, id, kind: rate.kind, limit, available });
       }
     }
   }

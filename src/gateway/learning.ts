@@ -117,7 +117,7 @@ export interface LearnedStatus {
   /** Limits that the provider reported, or that were inferred from 429s. */
   readonly limits: readonly {
     readonly kind: 'requests' | 'tokens' | 'inputTokens' | 'outputTokens';
-    readonly source: 'told' | 'paced';
+    readonly source: 'reported' | 'inferred';
     readonly windowMs: number;
     readonly limit: number;
     readonly available: number;

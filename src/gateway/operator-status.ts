@@ -35,7 +35,7 @@ export interface JobProgress {
   readonly done: number;
   /** Part of `done`. */
   readonly failed: number;
-  /** Estimated end, in milliseconds since the epoch; null: unknown. */
+  /** Estimated end at the rate of the last minutes, in milliseconds since the epoch; null: unknown. */
   readonly endsAt: number | null;
 }
 
@@ -70,8 +70,8 @@ export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorSt
   };
 }
 
-function jobsOf({ open }: Jobs): JobProgress[] {
-  return open
+function jobsOf(jobs: Jobs): JobProgress[] {
+  return jobs.open
     .toSorted((a, b) => b.createdAtMs - a.createdAtMs)
     .slice(0, jobsMax)
     .map(({ id, client, state, total, succeeded, failed }) => ({
@@ -81,7 +81,7 @@ function jobsOf({ open }: Jobs): JobProgress[] {
       total,
       done: succeeded + failed,
       failed,
-      endsAt: null,
+      endsAt: jobs.probableEndMs(id),
     }));
 }
 

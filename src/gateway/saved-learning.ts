@@ -47,11 +47,11 @@ function readFactors(value: unknown): (number | null)[] {
 }
 
 function readLevel(value: unknown): LearnedLevel | null {
-  if (!isRecord(value) || !Array.isArray(value['told'])) return null;
+  if (!isRecord(value) || !Array.isArray(value['reported'])) return null;
   const paced = value['paced'];
   const isPaced = isRecord(paced) && isNumber(paced['perMinute']) && paced['perMinute'] > 0 && isNumber(paced['confirmed']);
   return {
-    told: value['told'].filter(isAdvertised),
+    reported: value['reported'].filter(isAdvertised),
     paced: isPaced ? { perMinute: paced['perMinute'] as number, confirmed: paced['confirmed'] as number } : null,
   };
 }

@@ -25,9 +25,11 @@ export interface AttemptEnd {
   readonly message: string | null;
 }
 
-export interface AttemptListeners {
+export interface RequestListeners {
   readonly begun: (requestId: string) => void;
   readonly ended: (requestId: string, end: AttemptEnd) => void;
+  /** The request has ended. `costUsd`: of all its calls, in US dollars; null: none, or not known. */
+  readonly finished: (requestId: string, costUsd: number | null) => void;
 }
 
 /** Stored conversations, which later requests of the Responses API refer to. */
@@ -59,8 +61,8 @@ export interface JobHost {
   readonly history: ResponseHistory;
   /** The batch APIs of providers. */
   readonly native: NativeHost;
-  /** Listens to the attempts of all requests. Returns a function that removes the listeners. */
-  onAttempts(listeners: AttemptListeners): () => void;
+  /** Listens to the attempts and ends of all requests. Returns a function that removes the listeners. */
+  onRequests(listeners: RequestListeners): () => void;
   /** Emits a warning for the operator. */
   warn(message: string, detail?: string): void;
 }

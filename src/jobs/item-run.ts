@@ -53,6 +53,8 @@ export class ItemRun {
   wasSent = false;
   /** It has its result. */
   isDone = false;
+  /** Of this round, in US dollars; null: none, or not known. */
+  #costUsd: number | null = null;
   /** Running upstream calls. */
   #calls = 0;
   /** The checkpoint is being saved; the call follows it. */
@@ -123,6 +125,10 @@ export class ItemRun {
     if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
 
+  finished(costUsd: number | null): void {
+    this.#costUsd = costUsd;
+  }
+
   /** Runs one round and saves its outcome. Resolves to true if it was the last item of its job. Never rejects. */
   async run(): Promise<boolean> {
     let refused: ItemResult | null;
@@ -153,7 +159,13 @@ export class ItemRun {
     }
     const { strike, note } = judged;
     const afterMs = this.#wasWithdrawn ? 0 : judged.afterMs;
-    const requeue = { notBeforeMs: clock.epochMs() + afterMs, round: !this.#wasWithdrawn, strike, note: this.#wasWithdrawn ? '' : note };
+    const requeue = {
+      notBeforeMs: clock.epochMs() + afterMs,
+      round: !this.#wasWithdrawn,
+      strike,
+      note: this.#wasWithdrawn ? '' : note,
+      ...(this.#costUsd !== null && { costUsd: this.#costUsd }),
+    };
     await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
     return false;
   }
@@ -212,7 +224,8 @@ export class ItemRun {
     this.sink.leave();
   }
 
-  async #complete(result: ItemResult): Promise<boolean> {
+  async #complete(ended: ItemResult): Promise<boolean> {
+    const result = this.#costUsd === null ? ended : { ...ended, facts: { ...ended.facts, costUsd: this.#costUsd } };
     const outcome = await saved(this.#host, this.#closing, () => this.#host.store.completeItem(this.key, result));
     this.isDone = outcome !== undefined;
     this.#lane.failing.forget(this.item.n);

@@ -42,7 +42,12 @@ export class Jobs {
 
   /** Jobs that are not final, as of a few seconds ago. */
   get open(): readonly Job[] {
-    return this.#runner.open;
+    return this.#runner.open.all;
+  }
+
+  /** Milliseconds since the epoch; null: unknown. */
+  probableEndMs(id: string): number | null {
+    return this.#runner.open.probableEndMs(id);
   }
 
   /** Continues the jobs of earlier processes. */

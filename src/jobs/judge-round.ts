@@ -103,7 +103,6 @@ function factsOf(sink: ItemSink, usage: unknown): JobData {
     ['requestId', 'x-request-id'],
     ['target', 'x-breakwater-target'],
     ['quality', 'x-breakwater-quality'],
-    ['costUsd', 'x-breakwater-cost-usd'],
   ] as const) {
     const value = sink.header(header);
     if (value !== null) facts[name] = value;

@@ -36,7 +36,7 @@ function createRunner(open: OpenJob[], store: object, kind: object = {}) {
     isShared: false,
     warn: (message: string, detail: string) => assert.fail(`${message}: ${detail}`),
     native: { isOn: () => false },
-    onAttempts: () => () => {},
+    onRequests: () => () => {},
     client: () => ({ mayUse: () => true, isLimited: false }),
     handle: () => new Promise(() => {}),
     store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },
@@ -129,4 +129,24 @@ test('creations cost no lease calls for other jobs, which are checked again ever
   runner.wake();
   await settle();
   assert.deepEqual(asked.splice(0), ['batch_1', 'batch_2', 'batch_3']);
+});
+
+test('the end of a job is estimated from what it has completed in the last minutes, and is that of its window at the latest', async () => {
+  const open = [openJob(1, { total: 100 })];
+  const { runner, clock } = createRunner(open, {});
+  const beatAt = async (seconds: number, change: Partial<OpenJob>): Promise<number | null> => {
+    open[0] = { ...open[0]!, ...change };
+    clock.advance(seconds * 1_000 - clock.now());
+    runner.wake();
+    await settle();
+    const endMs = runner.open.probableEndMs('batch_1');
+    return endMs === null ? null : (endMs - clock.epochMs()) / 1_000;
+  };
+  assert.equal(await beatAt(0, {}), null, 'nothing is known yet');
+  assert.equal(await beatAt(60, { succeeded: 20, failed: 10 }), 140, '70 are left, at one in two seconds');
+  assert.equal(await beatAt(120, { succeeded: 50 }), 80);
+  assert.equal(await beatAt(130, { endsAtMs: clock.epochMs() + 30_000 }), 20);
+  assert.equal(await beatAt(600, { endsAtMs: 1e15 }), null, 'nothing has ended in the last minutes');
+  const batches = [{ items: 10 }];
+  assert.equal(await beatAt(610, { succeeded: 60, data: { native: { batches, planned: [] } } }), null, 'the provider has a part');
 });

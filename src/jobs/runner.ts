@@ -15,6 +15,7 @@ import { ItemRun, type ItemHooks } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
 import { createLane, laneKey, type RunningLane } from './lane.ts';
 import { NativeBatches } from './native/native-batches.ts';
+import { OpenJobs } from './open-jobs.ts';
 import type { Registration } from './registration.ts';
 import { Sweeper } from './sweeper.ts';
 import { WorkSlots } from './work-slots.ts';
@@ -39,8 +40,7 @@ export class JobRunner {
   readonly #host: JobHost;
   readonly #kinds: ReadonlyMap<string, JobKind>;
   readonly #identity: Identity;
-  /** Jobs that are not final, as of the last heartbeat. */
-  open: readonly OpenJob[] = [];
+  readonly open: OpenJobs;
   readonly #lanes = new Map<string, RunningLane>();
   /** Jobs that this process is validating or finishing. */
   readonly #work = new WorkSlots(WORKING_MAX, () => this.wake());
@@ -73,6 +73,7 @@ export class JobRunner {
   constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, identity: Identity, registration: Registration) {
     this.#registration = registration;
     this.#host = host;
+    this.open = new OpenJobs(host.clock);
     this.#kinds = kinds;
     this.#identity = identity;
     this.#sweeper = new Sweeper(host.store, this.#stopping.signal);
@@ -163,7 +164,7 @@ export class JobRunner {
   }
 
   async #look(open: readonly OpenJob[]): Promise<void> {
-    this.open = open;
+    this.open.replace(open);
     const known = new Set<string>();
     this.#work.forgetWaiting();
     for (const job of open) {
@@ -351,9 +352,10 @@ export class JobRunner {
     const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal, delivered);
     lane.runs.add(run);
     this.#byRequest.set(run.requestId, run);
-    this.#stopListening ??= this.#host.onAttempts({
+    this.#stopListening ??= this.#host.onRequests({
       begun: (id) => this.#byRequest.get(id)?.callBegan(),
       ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
+      finished: (id, costUsd) => this.#byRequest.get(id)?.finished(costUsd),
     });
     this.#items++;
     this.#bodyBytes += bytes;

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { detailText } from '../core/detail-text.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';
 import type { Random } from '../core/random.ts';
+import { isNamedBy } from '../gateway/config-facts.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { missingParts, parseConfig, type Config, type ConfigInput } from '../gateway/config/index.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -142,6 +143,7 @@ async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gate
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, false),
     isConfiguredModel: (model) => gateway.isListed(model),
+    isConfiguredTarget: isNamedBy(() => gateway.config),
     ...otlpOptions(config, () => gateway.config),
   });
   telemetry.attach(gateway.events);

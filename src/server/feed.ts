@@ -1,6 +1,7 @@
 /** `GET /admin/events`: the dashboard's feed as server-sent events (HTML standard, 9.2). Content: see telemetry/feed-frames.ts. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { FeedReader, FeedSubscription } from '../telemetry/feed.ts';
+import { admitOperator } from './admission.ts';
 import type { Call } from './call.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -21,7 +22,7 @@ export function showEvents(call: Call): void {
   const { feed } = call.app;
   if (feed === null) throw new BreakwaterError('not_found', 'events are not available');
   if (call.exchange.method === 'HEAD') return call.sendNothing(200, [...headers]);
-  const reader = new ExchangeReader(call.exchange, [...headers, 'x-request-id', call.id]);
+  const reader = new ExchangeReader(call, [...headers, 'x-request-id', call.id]);
   const subscription = feed.subscribe(reader, call.exchange.header('last-event-id') ?? null);
   if (subscription === null)
     throw new BreakwaterError('queue_full', 'too many readers of /admin/events, or the gateway is shutting down', {
@@ -32,13 +33,15 @@ export function showEvents(call: Call): void {
 
 /** One reader of the feed. The head is not sent before the subscription is accepted. */
 class ExchangeReader implements FeedReader {
+  readonly #call: Call;
   readonly #exchange: Exchange;
   readonly #headers: string[];
   #subscription: FeedSubscription | null = null;
   #waiting: Uint8Array | null = null;
 
-  constructor(exchange: Exchange, head: string[]) {
-    this.#exchange = exchange;
+  constructor(call: Call, head: string[]) {
+    this.#call = call;
+    this.#exchange = call.exchange;
     this.#headers = head;
   }
 
@@ -59,9 +62,24 @@ class ExchangeReader implements FeedReader {
       this.#waiting = event;
       return false;
     }
+    if (!this.#isAdmitted()) {
+      this.#subscription.stop();
+      this.close('stopped');
+      return true;
+    }
     if (this.#exchange.write(event)) return true;
     this.#exchange.onDrain(() => this.#subscription?.caughtUp());
     return false;
+  }
+
+  /** Checked at each frame: a reload may have changed the admin key. */
+  #isAdmitted(): boolean {
+    try {
+      admitOperator(this.#call);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   close(cause: 'behind' | 'stopped'): void {

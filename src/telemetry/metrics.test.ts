@@ -202,3 +202,37 @@ test('a scrape after a failed one is complete', async () => {
   await assert.rejects(metrics.scrape(), /EMFILE/);
   assert.match(await metrics.scrape(), /^breakwater_requests_total|^# HELP breakwater_/m);
 });
+
+test('gauges list all configured targets, and of those named only by callers as many as counters do', async () => {
+  const configured = Array.from({ length: 300 }, (_, i) => `a/configured-${i}`);
+  const callers = Array.from({ length: 2_000 }, (_, i) => `a/made-up-${i}`);
+  const targets = [...configured, ...callers];
+  const snapshot = (): Snapshot => ({
+    queueLength: { high: 0, normal: 0, low: 0, job: 0 },
+    inFlight: 0,
+    heldBytes: 0,
+    resources: targets.map((target) => ({
+      id: `${target}:learned:concurrency`,
+      subject: target,
+      kind: 'concurrency',
+      limit: 1,
+      available: 1,
+    })),
+    estimates: targets.map((target) => ({ target, inputFactor: 1, cachedShare: 0 })),
+    engines: [],
+    breakers: targets.map((target) => ({ target, state: 'open' })),
+  });
+  const { record, scrape } = setUp({ snapshot, isConfiguredTarget: (target) => target.startsWith('a/configured') });
+  for (const target of callers) record(attemptEnd({ target }));
+  const names = [...(await scrape()).keys()];
+  for (const gauge of ['breaker_state', 'input_estimate_factor', 'resource_limit']) {
+    const lines = names.filter((name) => name.startsWith(`breakwater_${gauge}{`));
+    assert.equal(lines.length, configured.length + unnamedTargetsMax, gauge);
+  }
+  const counted = names.filter((name) => name.startsWith('breakwater_attempts_total{target="a/made-up'));
+  const shown = names.filter((name) => name.startsWith('breakwater_breaker_state{target="a/made-up'));
+  assert.deepEqual(
+    shown.map((name) => /target="([^"]+)"/.exec(name)![1]),
+    counted.map((name) => /target="([^"]+)"/.exec(name)![1]),
+  );
+});

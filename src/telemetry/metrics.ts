@@ -4,6 +4,8 @@ import type { Clock } from '../core/clock.ts';
 import type { AttemptEndEvent, BreakerState, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import { processMetrics } from './process-metrics.ts';
+import { boundedSnapshot } from './bounded-snapshot.ts';
+import type { Redact } from './redact.ts';
 import { scraped, CounterFamily, HistogramFamily, LabelValues, type ScrapedFamily, type Sample } from './series.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -20,6 +22,8 @@ export interface MetricsOptions {
   readonly clock: Clock;
   /** The state of the engine, read at each scrape. */
   readonly snapshot?: () => Snapshot;
+  /** Masks the names of targets in the snapshot; those in events are masked already. Default: unchanged. */
+  readonly cleanName?: Redact;
   /** Whether a model name is a label value of its own; others count as `other`. Default: any, up to a limit. */
   readonly isConfiguredModel?: (model: string) => boolean;
   /** Whether the config names this target or credential; only a few others are label values, so that callers can't use up the limit. Default: true. */
@@ -50,7 +54,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     targets: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
     subjects: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
   };
-  const engine = createEngineGauges(options.snapshot, labels.targets);
+  const engine = createEngineGauges(options, labels);
   const all: readonly ExposedFamily[] = [
     ...Object.values(families),
     ...engine.families,
@@ -205,7 +209,7 @@ interface EngineGauges {
 }
 
 /** Gauges of the engine's state: from its snapshot, or, without one, from events as far as possible. */
-function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: LabelValues): EngineGauges {
+function createEngineGauges({ snapshot, cleanName = (name) => name }: MetricsOptions, labels: Labels): EngineGauges {
   let requestsInFlight = 0;
   let attemptsInFlight = 0;
   const breakers = new Map<string, BreakerState>();
@@ -238,10 +242,11 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
       else if (event.type === 'finished') requestsInFlight--;
       else if (event.type === 'attempt') attemptsInFlight++;
       else if (event.type === 'attempt_end') attemptsInFlight--;
-      else if (event.type === 'breaker' && snapshot === undefined) breakers.set(targets.admit(event.target), event.to);
+      else if (event.type === 'breaker' && snapshot === undefined && labels.targets.admitsAlone(event.target))
+        breakers.set(event.target, event.to);
     },
     refresh() {
-      held = snapshot?.();
+      held = snapshot && boundedSnapshot(snapshot(), cleanName, labels);
     },
   };
 }

@@ -33,6 +33,11 @@ export class LabelValues {
     this.#known.add(value);
     return value;
   }
+
+  /** For series that have no sum: true for all expected values, whose number the caller bounds, and for the others that are admitted. */
+  admitsAlone(value: string): boolean {
+    return this.#isExpected(value) || this.admit(value) === value;
+  }
 }
 
 export interface Sample {

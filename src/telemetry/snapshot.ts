@@ -23,6 +23,8 @@ export interface Snapshot {
 /** The level of a resource in its own unit: requests, tokens, slots, dollars. */
 export interface ResourceLevel {
   readonly id: string;
+  /** The target or credential that it was learned for, with which `id` begins; absent: it is configured. */
+  readonly subject?: string;
   readonly kind: ResourceKind;
   /** Null: none, or unknown. */
   readonly limit: number | null;

@@ -313,21 +313,22 @@ test('with a stuck log sink events continue, memory is bounded and lost lines ar
   await closed;
 });
 
+const rejected = {
+  type: 'rejected',
+  at: 0,
+  status: 401,
+  code: 'invalid_api_key',
+  message: 'no',
+  method: 'GET',
+  path: '/v1/models',
+  protocol: 'openai',
+  operation: 'bytes',
+  model: null,
+  client: null,
+} as const;
+
 test('rejected requests are logged, in bounded number, and all of them are counted', async () => {
   const { bus, clock, sink, telemetry } = setUp();
-  const rejected = {
-    type: 'rejected',
-    at: 0,
-    status: 401,
-    code: 'invalid_api_key',
-    message: 'no',
-    method: 'GET',
-    path: '/v1/models',
-    protocol: 'openai',
-    operation: 'bytes',
-    model: null,
-    client: null,
-  } as const;
   for (let i = 0; i < 1000; i++) bus.emit({ ...rejected, requestId: `r${i}` });
   clock.advance(1_000);
   bus.emit({ ...rejected, requestId: 'last' });
@@ -339,6 +340,21 @@ test('rejected requests are logged, in bounded number, and all of them are count
   assert.match(await telemetry.metrics.scrape(), /breakwater_requests_total\{.*code="invalid_api_key"\} 1001/);
   assert.equal(telemetry.timelines.get('last')?.status, 401);
   assert.equal(telemetry.timelines.list({ limit: 1_000 }).length, 500);
+});
+
+test('the number of rejected requests without a line follows at the end of their second, or at the end', async () => {
+  const { bus, clock, sink, telemetry } = setUp();
+  const reject = (count: number): void => {
+    for (let i = 0; i < count; i++) bus.emit({ ...rejected, requestId: `r${i}` });
+  };
+  reject(21);
+  clock.advance(1_000);
+  await telemetry.flush();
+  assert.equal(sink.lines().at(-1)!['suppressed'], 1);
+  reject(22);
+  await telemetry.close();
+  assert.equal(sink.lines().at(-1)!['suppressed'], 2);
+  assert.equal(clock.pendingTimers, 0);
 });
 
 test('a line has ISO times, no nulls and rounded numbers', async () => {

@@ -3,7 +3,7 @@ import type { Captures } from '../core/captures.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterEvent, EventBus, ReceivedEvent } from '../core/events.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
-import { cleanEvent, createModelCleaner } from './clean-event.ts';
+import { cleanEvent, createNameCleaner } from './clean-event.ts';
 import { Feed } from './feed.ts';
 import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
@@ -67,7 +67,7 @@ export interface Telemetry {
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { clock, captures } = options;
   let redact = createRedact(options.secrets);
-  let cleanModel = createModelCleaner(options.secrets);
+  let cleanName = createNameCleaner(options.secrets);
   let redactBody = createBodyRedact(options.secrets);
   let secrets = new SecretMask(options.secrets);
   const logs = createLogs({ level: options.logs.level, sink: toSink(options.logs.destination), clock, secrets: options.secrets });
@@ -86,13 +86,12 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     clock,
     otlp,
     dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0, feedReaders: () => feed.dropped },
-    ...(options.snapshot && { snapshot: options.snapshot }),
-    ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
-    ...(options.isConfiguredTarget && { isConfiguredTarget: options.isConfiguredTarget }),
+    cleanName: (name) => cleanName(name),
+    ...sourcesOf(options),
   });
 
   function listen(event: BreakwaterEvent): void {
-    const cleaned = cleanEvent(event, redact, cleanModel);
+    const cleaned = cleanEvent(event, redact, cleanName);
     if (cleaned.type !== 'rejected' || rejections.admits()) logs.record(cleaned);
     if (cleaned.type === 'received' && captures !== undefined) logPrompt(cleaned);
     metrics.record(cleaned);
@@ -119,7 +118,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     update(change) {
       if (change.secrets !== undefined) {
         redact = createRedact(change.secrets);
-        cleanModel = createModelCleaner(change.secrets);
+        cleanName = createNameCleaner(change.secrets);
         redactBody = createBodyRedact(change.secrets);
         secrets = new SecretMask(change.secrets);
       }
@@ -132,10 +131,20 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     },
     async close() {
       feed.close();
+      rejections.close();
       // These first: closing them may log a warning.
       await Promise.all([requests?.close(), otlp?.close()]);
       await logs.close();
     },
+  };
+}
+
+/** The parts of the options that the metrics read. */
+function sourcesOf({ snapshot, isConfiguredModel, isConfiguredTarget }: TelemetryOptions) {
+  return {
+    ...(snapshot && { snapshot }),
+    ...(isConfiguredModel && { isConfiguredModel }),
+    ...(isConfiguredTarget && { isConfiguredTarget }),
   };
 }
 

@@ -37,6 +37,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
     if (new URL(request.url()).host !== new URL(url).host) foreign.push(request.url());
   });
   await page.addInitScript(watchShifts);
+  await page.addInitScript(asInWebKit);
   await page.goto(url);
   return { page, errors, foreign, layoutShift: () => page.evaluate('window.layoutShift'), close: () => context.close() };
 }
@@ -47,4 +48,10 @@ const watchShifts = `
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
   }).observe({ type: 'layout-shift', buffered: true });
+`;
+
+/** Also in the page: streams have no async iterator in Safari. */
+const asInWebKit = `
+  delete ReadableStream.prototype[Symbol.asyncIterator];
+  delete ReadableStream.prototype.values;
 `;

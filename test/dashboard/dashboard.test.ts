@@ -283,6 +283,19 @@ describe('dashboard', { skip }, () => {
     );
   });
 
+  test('a changed admin key is asked for again', async (t) => {
+    const { gateway, page } = await open(t, { server: { adminKey: 'operator-key-1' } });
+    const field = page.getByLabel('Admin key');
+    await field.fill('operator-key-1');
+    await page.keyboard.press('Enter');
+    await headline(page, /Quiet/);
+    await gateway.reload(config({ server: { adminKey: 'operator-key-2' } }));
+    await page.getByRole('alert').getByText('wrong admin key').waitFor();
+    await field.fill('operator-key-2');
+    await page.keyboard.press('Enter');
+    await headline(page, /Quiet/);
+  });
+
   /** What axe-core finds, as its rule and the elements. */
   async function violations(page: Page): Promise<string[]> {
     await page.evaluate(axe.source);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { test } from 'node:test';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { bothWays, overSocket } from '../server/both-ways.ts';
 import { startWatched } from './world.ts';
 
@@ -131,4 +132,22 @@ test('a reader that leaves frees its place', async (t) => {
   assert.equal(gateway.telemetry.feed.readers, 1);
   leaving.abort();
   while (gateway.telemetry.feed.readers > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('the feed ends for a reader who may not read it any more: the admin key was changed', async (t) => {
+  const withKey = (adminKey: string): ConfigInput => ({
+    providers: { a: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'key-12345678' } },
+    models: { m: ['a/m'] },
+    server: { adminKey },
+  });
+  const gateway = await startWatched(withKey('operator-key-1'));
+  t.after(() => gateway.close());
+  const response = await fetch(`${gateway.url}/admin/events`, { headers: { authorization: 'Bearer operator-key-1' } });
+  const reader = response.body!.getReader();
+  await reader.read();
+  await gateway.reload({ ...withKey('operator-key-1'), models: { m: ['a/m'], n: ['a/m'] } });
+  assert.match(Buffer.from((await reader.read()).value ?? []).toString(), /event: tick/);
+  await gateway.reload(withKey('operator-key-2'));
+  assert.deepEqual(await reader.read(), { done: true, value: undefined });
+  assert.equal(gateway.telemetry.feed.readers, 0);
 });

@@ -11,8 +11,11 @@ export interface BatchProvider {
   readonly maxRunning: () => number;
 }
 
-/** What it does with a prompt: a status, how long it takes, or `hang`. */
-export type Behaviour = (prompt: string, call: number) => { status?: number; ms?: number; text?: string; hang?: boolean } | undefined;
+/** What it does with a prompt: a status, how long it takes, other members of the response, or `hang`. */
+export type Behaviour = (
+  prompt: string,
+  call: number,
+) => { status?: number; ms?: number; text?: string; more?: object; hang?: boolean } | undefined;
 
 export async function startBatchProvider(t: TestContext, behave: Behaviour = () => undefined): Promise<BatchProvider> {
   const calls = new Map<string, number>();
@@ -33,13 +36,15 @@ export async function startBatchProvider(t: TestContext, behave: Behaviour = () 
     calls.set(prompt, call);
     state.max = Math.max(state.max, ++state.running);
     response.on('close', () => state.running--);
-    const { status = 200, ms = 0, text = `Answer to ${prompt}.`, hang = false } = behave(prompt, call) ?? {};
+    const { status = 200, ms = 0, text = `Answer to ${prompt}.`, more = {}, hang = false } = behave(prompt, call) ?? {};
     if (hang) return;
     const send = (): void => {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(
         JSON.stringify(
-          status === 200 ? completion(body, text) : { error: { message: `status ${status}`, type: 'x', code: `c${status}` } },
+          status === 200
+            ? { ...completion(body, text), ...more }
+            : { error: { message: `status ${status}`, type: 'x', code: `c${status}` } },
           null,
           1,
         ),

@@ -22,11 +22,12 @@ async function stage(
   t: TestContext,
   behave: Behaviour = () => undefined,
   policy: Policy = {},
-  more: TestGatewayOptions & { readonly batch?: ConfigInput['batch'] } = {},
+  more: TestGatewayOptions & Pick<ConfigInput, 'batch' | 'prices'> = {},
 ): Promise<Stage> {
   const provider = await startBatchProvider(t, behave);
   const a = { protocol: 'openai' as const, baseUrl: provider.url, apiKey: 'sk-test', limits: { concurrency: 20 } };
-  const gateway = await startGateway({ providers: { a }, models: { fast: ['a/m'], other: ['a/n'] }, policy, batch: more.batch }, more);
+  const { batch, prices } = more;
+  const gateway = await startGateway({ providers: { a }, models: { fast: ['a/m'], other: ['a/n'] }, policy, batch, prices }, more);
   t.after(() => gateway.close());
   const { openai } = gateway;
   const upload = async (text: string): Promise<string> =>
@@ -126,6 +127,20 @@ test('a batch of chat completions runs to its end, with lines of different model
     (await openai.files.list()).data.some(({ id }) => id === done.output_file_id),
     'it is listed',
   );
+});
+
+test('the cost of a batch is that of all calls, also of rounds and requests that failed', async (t) => {
+  const behave: Behaviour = (prompt, call) => {
+    if (prompt !== 'good' && call === 1) return { more: { choices: [] } };
+    return prompt === 'bad' ? { status: 400 } : undefined;
+  };
+  const price = { input: 1e6, output: 1e6 };
+  const { create, ended, provider } = await stage(t, behave, { maxAttempts: 1 }, { prices: { 'a/m': price } });
+  const done = await ended((await create(jsonLines(chatLine('good'), chatLine('again'), chatLine('bad')))).id);
+  assert.deepEqual(done.request_counts, { total: 3, completed: 2, failed: 1 });
+  assert.deepEqual([...provider.calls.values()], [1, 2, 2]);
+  const cost = (done as OpenAI.Batch & { breakwater?: object }).breakwater;
+  assert.deepEqual(cost, { cost_usd: 4 * 12, priced_requests: 2 }, 'of all but the refused call');
 });
 
 for (const [endpoint, body] of [

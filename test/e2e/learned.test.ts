@@ -21,8 +21,8 @@ describe('what was learned', () => {
     assert.deepEqual(
       limits().map(({ kind, source, limit }) => [kind, source, limit]),
       [
-        ['requests', 'told', 100],
-        ['tokens', 'told', 9000],
+        ['requests', 'reported', 100],
+        ['tokens', 'reported', 9000],
       ],
     );
     assert.ok(limits()[0]!.available <= 41);

@@ -133,6 +133,14 @@ describe('a budget', () => {
     assert.equal((await running).status, 200);
   });
 
+  it('that one request alone would exceed is no matter of time', async (t) => {
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget: { usd: 0.2, per: 'day' } });
+    const { status, text, headers } = await world.ask({}, WEB);
+    const { code, message } = errorOf(text);
+    assert.deepEqual([status, code, headers.get('retry-after')], [429, 'budget_exceeded', null]);
+    assert.match(message, /estimated cost of this request, \$[\d.]+, is more than the budget of client "web", \$0.2 per day/);
+  });
+
   it('that is spent lets requests use a cheaper target, where one is named', async (t) => {
     const budget = { usd: 5, per: 'day' as const, onExhausted: 'b/m' };
     const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget });

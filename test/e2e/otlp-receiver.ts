@@ -39,6 +39,8 @@ export interface OtlpReceiver {
   readonly requests: { readonly path: string; readonly headers: IncomingHttpHeaders }[];
   /** The status of further responses; null: none is sent. Default 200. */
   status: number | null;
+  /** The body of further responses. Default: `{}`. */
+  body: object;
   close(): Promise<void>;
 }
 
@@ -55,7 +57,7 @@ export async function startReceiver(): Promise<OtlpReceiver> {
         if (path.endsWith('/v1/traces')) receiver.spans.push(...spansIn(body));
         else receiver.metrics.push(...metricsIn(body));
       }
-      response.writeHead(receiver.status, { 'content-type': 'application/json' }).end('{}');
+      response.writeHead(receiver.status, { 'content-type': 'application/json' }).end(JSON.stringify(receiver.body));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -65,6 +67,7 @@ export async function startReceiver(): Promise<OtlpReceiver> {
     metrics: [] as ReceivedMetric[],
     requests: [] as OtlpReceiver['requests'],
     status: 200 as number | null,
+    body: {},
     close() {
       server.closeAllConnections();
       return new Promise<void>((resolve) => server.close(() => resolve()));

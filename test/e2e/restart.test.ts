@@ -69,7 +69,7 @@ describe('after a restart', { concurrency: true }, () => {
     const before = await start();
     for (let i = 0; i < 30; i++) await before.chat();
     const [told] = before.gateway.targets()[0]!.learned.limits;
-    assert.deepEqual([told!.kind, told!.source, told!.limit], ['requests', 'told', 100]);
+    assert.deepEqual([told!.kind, told!.source, told!.limit], ['requests', 'reported', 100]);
     const { outputTokens } = before.gateway.targets()[0]!.learned;
     assert.ok(Object.values(outputTokens)[0]! > 0);
     await before.close();

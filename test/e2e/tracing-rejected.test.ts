@@ -1,4 +1,4 @@
-/** Requests that are turned away have a span too: by their head, by their body, by a limit of their client, by a full queue. */
+/** Requests that are turned away have a span too: by their head, by their body or by a limit of their client. Full queues and budgets: tracing.test.ts. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { otlpOptions } from '../../src/gateway/otlp-options.ts';

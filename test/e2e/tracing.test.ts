@@ -8,6 +8,7 @@ import { chatError } from '../../src/testing/simulated-chat.ts';
 import type { SimulatedCall, SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { HEDGE, after, failing } from './hedge-world.ts';
 import { startReceiver, type OtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
+import { errorOf } from './world.ts';
 import { startVirtualWorld, type VirtualOptions, type VirtualWorld } from './virtual.ts';
 
 interface TracedWorld extends VirtualWorld {
@@ -59,6 +60,19 @@ const clientSpans = ({ spans }: OtlpReceiver): ReceivedSpan[] =>
   spans
     .filter(({ kind }) => kind === 3)
     .toSorted((a, b) => Number(a.attributes['breakwater.attempt']) - Number(b.attributes['breakwater.attempt']));
+
+/** The span of a request that was refused after its route was found: an error of the caller's side, so its status is unset. */
+function assertRefused(spans: readonly ReceivedSpan[], refused: { readonly text: string; readonly headers: Headers }, code: string): void {
+  const span = spans.find(({ attributes: of }) => of['breakwater.request.id'] === refused.headers.get('x-request-id'));
+  assert.ok(!spans.some(({ parentSpanId }) => parentSpanId === span!.spanId), 'no attempt');
+  const { attributes } = span!;
+  assert.deepEqual([span!.traceId, span!.parentSpanId], [TRACE_ID, CALLER_SPAN]);
+  assert.deepEqual([span!.name, span!.kind, span!.statusCode], ['chat fast', 2, 0]);
+  assert.deepEqual([attributes['http.response.status_code'], attributes['error.type']], [429, code]);
+  assert.deepEqual([attributes['breakwater.outcome'], attributes['breakwater.attempts']], ['refused', 0]);
+  assert.equal(attributes['breakwater.error'], errorOf(refused.text).message);
+  assert.equal(attributes['breakwater.target'], undefined);
+}
 
 describe('a trace', () => {
   it('shows the retry, the hedge and the fallback of a request, continues that of its caller, and is continued by the provider', async (t) => {
@@ -171,6 +185,39 @@ describe('a trace', () => {
     assert.match(String(queued!.attributes['breakwater.blockers']), /^a\/m: concurrency/);
   });
 
+  it('of a request that a full queue refuses has its code and message, and no attempt', async (t) => {
+    const world = await startTraced(t, {
+      providers: { a: after(300) },
+      limits: { concurrency: 1 },
+      config: { policy: { queue: { maxSize: 1 } } },
+    });
+    const served = [world.ask(), world.ask()];
+    const refused = await world.answerTo({}, fromCaller());
+    assert.deepEqual([refused.status, errorOf(refused.text).code], [429, 'queue_full']);
+    await world.until(Promise.all(served.map(({ done }) => done)));
+    await world.flush();
+    assertRefused(world.receiver.spans, refused, 'queue_full');
+  });
+
+  for (const [name, budget] of [
+    ['spent', 0.1],
+    ['too small', 0.0001],
+  ] as const) {
+    it(`of a request that a budget refuses that is ${name} has its code and message, and no attempt`, async (t) => {
+      const clients = [{ name: 'web', key: 'web-key-1234', budget: { usd: budget, per: 'day' as const } }];
+      const price = { input: 1_000, output: 1_000 };
+      const world = await startTraced(t, { providers: { a: after(10) }, config: { clients, prices: { 'a/m': price } } });
+      const key = { authorization: 'Bearer web-key-1234' };
+      const ask = () => world.answerTo({ max_tokens: 10 }, { ...key, ...fromCaller() });
+      let refused = await ask();
+      assert.equal(refused.status, name === 'spent' ? 200 : 429);
+      for (let asked = 1; asked < 20 && refused.status === 200; asked++) refused = await ask();
+      assert.deepEqual([refused.status, errorOf(refused.text).code], [429, 'budget_exceeded']);
+      await world.flush();
+      assertRefused(world.receiver.spans, refused, 'budget_exceeded');
+    });
+  }
+
   it('of a failed request has the error of each attempt and of the response', async (t) => {
     const world = await startTraced(t, {
       providers: { a: () => chatError(503, { message: 'overloaded' }) },
@@ -214,6 +261,16 @@ describe('a collector that fails', () => {
     assert.equal(world.receiver.spans.length, 2);
     assert.match(await world.telemetry.metrics.scrape(), /^breakwater_spans_exported_total 2$/m);
     assert.match(world.logs.join(''), /6 spans were lost/);
+  });
+
+  it('that rejects some of the spans has accepted the others only', async (t) => {
+    const world = await startTraced(t, { providers: { a: after(10) } });
+    world.receiver.body = { partialSuccess: { rejectedSpans: '1', errorMessage: 'too old' } };
+    await world.answerTo();
+    await world.flush();
+    const metrics = await world.telemetry.metrics.scrape();
+    assert.match(metrics, /^breakwater_spans_exported_total 1$/m);
+    assert.match(metrics, /^breakwater_spans_dropped_total 1$/m);
   });
 
   it('that sends no response delays shutdown by a second and a half at most', async (t) => {

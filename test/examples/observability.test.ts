@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { ERROR_CATALOGUE } from '../../src/core/errors.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 
@@ -58,6 +59,12 @@ test('every alert says how urgent it is and what to do', () => {
     assert.match(labels?.severity ?? '', /^(?:page|ticket)$/, alert);
     assert.ok((annotations?.summary ?? '').length > 10 && (annotations?.runbook ?? '').length > 40, alert);
   }
+});
+
+test("the alerts leave out all errors that are the caller's fault, and no others", () => {
+  const found = rules.flatMap(({ expr }) => Array.from(expr.matchAll(/code!~"([^"]+)"/g), ([, codes]) => codes!.split('|')));
+  const faults = Object.entries(ERROR_CATALOGUE).filter(([, { status }]) => status < 500 && status !== 429);
+  assert.deepEqual(found, [faults.map(([code]) => code)]);
 });
 
 test('the rules are valid, and fire when they should', { skip }, () => {

@@ -108,7 +108,7 @@ export class Invariants {
     for (const [id, story] of this.#stories) if (story.outcome === null) this.#fault('end: accepted and never finished', id);
     const { resources, inFlight, heldBytes, queueLength } = gateway.snapshot();
     for (const { id, limit, available } of resources) {
-      if (limit === null || id.endsWith(':paced')) continue; // that is a rate, of which it holds a part at most
+      if (limit === null || id.endsWith(':inferred')) continue; // that is a rate, of which it holds a part at most
       if (Math.abs(available - limit) > limit * 1e-6 + 1e-3 && !isPartial(available, limit, id, gateway.config)) {
         this.#fault(`permits: ${id} has ${available} of ${limit} at rest`, null);
       }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CsvReader } from './csv.ts';
-import { Progress, renderProgress, timeText } from './progress.ts';
+import { RecentPace } from '../../jobs/recent-pace.ts';
+import { PACE_WINDOW_MS, renderProgress, timeText } from './progress.ts';
 
 test('a CSV file is parsed as RFC 4180 specifies, however it is split into chunks', () => {
   const text = 'id,text\r\n1,"a, ""b""\nc"\n\n2,\n3,"x"';
@@ -26,29 +27,30 @@ test('quotes within an unquoted CSV field are part of it', () => {
   assert.deepEqual(rows, [['6" pipe', 'say "hi"'], ['ab"c', '']]); // prettier-ignore
 });
 
+const done = (done: number) => ({ done, total: 100 });
 const counts = (completed: number, failed = 0, status = 'in_progress') => ({ status, total: 100, completed, failed });
 
 test('the remaining time follows the recent rate', () => {
-  const progress = new Progress();
-  assert.deepEqual(progress.note(counts(0), 0), { perSecond: null, leftMs: null });
-  assert.deepEqual(progress.note(counts(20), 10_000), { perSecond: 2, leftMs: 40_000 });
+  const pace = new RecentPace(PACE_WINDOW_MS);
+  assert.deepEqual(pace.note(done(0), 0), { perSecond: null, leftMs: null });
+  assert.deepEqual(pace.note(done(20), 10_000), { perSecond: 2, leftMs: 40_000 });
   assert.equal(
     renderProgress(counts(20, 1), { perSecond: 2, leftMs: 40_000 }),
     '[#####-------------------] 21/100  21 %  2.0/s  1 failed  40 s left',
   );
   // After an hour without progress the first samples no longer count.
-  for (let at = 20_000; at <= 80_000; at += 10_000) progress.note(counts(20), at);
-  const stalled = progress.note(counts(20), 90_000);
+  for (let at = 20_000; at <= 80_000; at += 10_000) pace.note(done(20), at);
+  const stalled = pace.note(done(20), 90_000);
   assert.deepEqual(stalled, { perSecond: 0, leftMs: null });
   assert.match(renderProgress(counts(20), stalled), /waiting: nothing has finished recently/);
   assert.equal(renderProgress({ ...counts(0), total: 0, status: 'validating' }, stalled), 'validating …');
 });
 
 test('the last requests are expected no sooner than the current pause suggests', () => {
-  const progress = new Progress();
-  progress.note(counts(0), 0);
-  progress.note(counts(98), 10_000);
-  assert.deepEqual(progress.note(counts(98), 22_000), { perSecond: 98 / 22, leftMs: 12_000 });
+  const pace = new RecentPace(PACE_WINDOW_MS);
+  pace.note(done(0), 0);
+  pace.note(done(98), 10_000);
+  assert.deepEqual(pace.note(done(98), 22_000), { perSecond: 98 / 22, leftMs: 12_000 });
 });
 
 test('on a narrow terminal the bar becomes shorter, and the facts stay', () => {

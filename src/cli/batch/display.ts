@@ -1,6 +1,7 @@
 /** Text on stderr, or JSON lines on stdout. */
 import { countsOf, hasEnded, type BatchObject } from './api.ts';
-import { renderProgress, type Pace } from './progress.ts';
+import type { Pace } from '../../jobs/recent-pace.ts';
+import { renderProgress } from './progress.ts';
 
 /** Interval of progress lines if stderr is not a terminal, in milliseconds. */
 const LINE_MS = 10_000;

@@ -1,5 +1,5 @@
 /** Progress of a batch on one line: share, rate, failures, and the remaining time at the recent rate. */
-import type { Instant } from '../../core/clock.ts';
+import type { Pace } from '../../jobs/recent-pace.ts';
 
 export interface Counts {
   readonly status: string;
@@ -16,35 +16,7 @@ const BAR_LENGTH = 24;
 /** The shortest bar; a line with less room has none. */
 const BAR_LENGTH_MIN = 5;
 /** Window of the rate, in milliseconds. */
-const WINDOW_MS = 30_000;
-
-export interface Pace {
-  /** Requests per second; null if not known yet. */
-  readonly perSecond: number | null;
-  /** Remaining time; null if nothing has finished recently. */
-  readonly leftMs: number | null;
-}
-
-export class Progress {
-  readonly #marks: { readonly at: Instant; readonly done: number }[] = []; // Samples of the last WINDOW_MS, a few per second.
-  #done = 0;
-  #doneAt: Instant = -Infinity;
-
-  note(counts: Counts, now: Instant): Pace {
-    const done = counts.completed + counts.failed;
-    if (done !== this.#done || this.#marks.length === 0) this.#doneAt = now;
-    this.#done = done;
-    this.#marks.push({ at: now, done });
-    while (this.#marks.length > 2 && this.#marks[1]!.at <= now - WINDOW_MS) this.#marks.shift();
-    const first = this.#marks[0]!;
-    const seconds = (now - first.at) / 1000;
-    if (seconds < 1) return { perSecond: null, leftMs: null };
-    const perSecond = (done - first.done) / seconds;
-    if (perSecond === 0) return { perSecond, leftMs: null };
-    // The last requests may be slow ones: the next takes at least as long as the current pause.
-    return { perSecond, leftMs: Math.max(((counts.total - done) / perSecond) * 1000, now - this.#doneAt) };
-  }
-}
+export const PACE_WINDOW_MS = 30_000;
 
 /** On at most `columns` characters: the bar becomes shorter first, then what matters least is left out. */
 export function renderProgress(counts: Counts, pace: Pace, columns = Infinity): string {

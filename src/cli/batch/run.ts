@@ -8,13 +8,14 @@ import { once } from 'node:events';
 import { systemClock } from '../../gateway/system-clock.ts';
 import type { RunFlags } from './flags.ts';
 import { messageOf } from '../../core/errors.ts';
+import { RecentPace } from '../../jobs/recent-pace.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
-import { ApiFault, countsOf, hasEnded, type BatchApi, type BatchObject } from './api.ts';
+import { ApiFault, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import { Display } from './display.ts';
 import { readInput } from './input.ts';
 import { inputData, outputFiles, type OutputFiles } from './output.ts';
-import { costText, Progress } from './progress.ts';
+import { costText, PACE_WINDOW_MS } from './progress.ts';
 import { firstFailure, saveResults } from './results.ts';
 
 /** Polling interval, in milliseconds: short at first, so that a small batch finishes quickly. */
@@ -171,12 +172,13 @@ function startText({ batch, isResumed }: Started, { place }: Access): string {
 }
 
 async function follow(api: BatchApi, first: BatchObject, show: Display, isStopped: () => boolean): Promise<BatchObject> {
-  const progress = new Progress();
+  const pace = new RecentPace(PACE_WINDOW_MS);
   let batch = first;
   let fault = '';
   for (let delayMs = POLL_MIN_MS; ; delayMs = Math.min(POLL_MAX_MS, delayMs * 2)) {
     const now = systemClock.now();
-    show.progress(batch, progress.note(countsOf(batch), now), now);
+    const { completed, failed, total } = batch.request_counts;
+    show.progress(batch, pace.note({ done: completed + failed, total }, now), now);
     if (hasEnded(batch) || isStopped()) return batch;
     await new Promise<void>((resolve) => {
       systemClock.schedule(delayMs, resolve);

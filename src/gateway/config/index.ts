@@ -18,4 +18,5 @@ export { missingParts } from './missing-parts.ts';
 export { isAnyAddress, ownAddressFaults } from './own-address.ts';
 export { isModelAllowed, resolveModel } from './resolve-model.ts';
 export { resolvePolicy } from './resolve-policy.ts';
+export { restartSettings } from './restart-settings.ts';
 export { sharedAccounts } from './shared-accounts.ts';

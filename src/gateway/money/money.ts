@@ -45,6 +45,8 @@ export class Money {
   readonly #saveAfterMs: number;
   #saveTimer: Timer | null = null;
   #warnAt = -Infinity;
+  /** The warnings about ends since then. */
+  readonly #warned = new Set<string>();
 
   constructor({ store, clock, events, config, warn, fleet }: MoneyOptions) {
     const process = uniqueName();
@@ -64,6 +66,12 @@ export class Money {
     this.clients.showOnly(this.#config().clients);
     this.clients.start();
     this.#warnOfEnds();
+  }
+
+  /** The config has changed. */
+  async reloaded(): Promise<void> {
+    await this.clients.load();
+    this.#warnOfNewEnds();
   }
 
   stop(): void {
@@ -115,7 +123,16 @@ export class Money {
 
   #warnOfEnds(): void {
     this.#warnAt = this.#clock.now() + WARN_EVERY_MS;
-    for (const message of endOfLifeWarnings(this.#config(), this.#clock.epochMs())) this.#warn(message);
+    this.#warned.clear();
+    this.#warnOfNewEnds();
+  }
+
+  #warnOfNewEnds(): void {
+    for (const message of endOfLifeWarnings(this.#config(), this.#clock.epochMs())) {
+      if (this.#warned.has(message)) continue;
+      this.#warned.add(message);
+      this.#warn(message);
+    }
   }
 }
 

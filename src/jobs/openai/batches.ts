@@ -209,11 +209,10 @@ function toObject(job: Job): object {
 
 /** Members that OpenAI's batch object lacks; undefined: none. */
 function extensionsOf(job: Job): object | undefined {
-  const { costUsd, priced, data } = job;
+  const { costUsd, priced } = job;
   const handed = handedOver(job);
-  if (priced === 0 && data['cost_usd'] === undefined) return handed;
-  const cost = data['cost_usd'] ?? Number(costUsd.toPrecision(COST_DIGITS));
-  return { ...handed, cost_usd: cost, priced_requests: data['priced_requests'] ?? priced };
+  if (priced === 0 && costUsd === 0) return handed;
+  return { ...handed, cost_usd: Number(costUsd.toPrecision(COST_DIGITS)), priced_requests: priced };
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

@@ -8,12 +8,10 @@ export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
   const { store, clock, settings } = host;
   const size = { succeeded: 0, failed: 0 };
   const usage = new UsageSum();
-  const cost = new CostSum();
   for await (const items of resultPages(store, job.id, null)) {
     for (const item of items) {
       size[item.succeeded ? 'succeeded' : 'failed'] += resultLine(job.id, item).byteLength;
       usage.add(item);
-      cost.add(item);
     }
   }
   const nowMs = Math.floor(clock.epochMs());
@@ -48,30 +46,13 @@ export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
     state,
     keepUntilMs: nowMs + Math.max(lifeMs, retentionMs),
     files,
-    data: { ...ids, [`${state}_at`]: nowMs, usage: usage.toObject(), ...cost.toData() },
+    data: { ...ids, [`${state}_at`]: nowMs, usage: usage.toObject() },
   });
 }
 
 function expiryMs({ data }: OpenJob): number | null {
   const wish = data['output_expires_after'] as { seconds?: number } | null | undefined;
   return typeof wish?.seconds === 'number' ? wish.seconds * 1000 : null;
-}
-
-/** The cost of all items whose price is known. */
-class CostSum {
-  #usd = 0;
-  #items = 0;
-
-  add({ facts }: DoneItem): void {
-    if (facts['costUsd'] === undefined) return;
-    this.#usd += Number(facts['costUsd']);
-    this.#items++;
-  }
-
-  /** Empty if no price is known. */
-  toData(): object {
-    return this.#items === 0 ? {} : { cost_usd: Number(this.#usd.toPrecision(12)), priced_requests: this.#items };
-  }
 }
 
 /** The token usage of all items, in the format of the batch object. */

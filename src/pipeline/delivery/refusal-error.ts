@@ -26,7 +26,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
       retryAfterMs: waitMs === null ? 1000 : Math.max(1000, waitMs),
     });
   }
-  if (isOverBudget(refused, retry)) return budgetError(output, refused, now);
+  if (isOverBudget(refused, retry)) return isAffordable(refused) ? budgetError(output, refused, now) : tooExpensiveError(output);
   if (refused.why === 'expired' && now >= active.deadline) return deadlineError(retry, refused.blockers);
   if (refused.earliest === null && isIncapable(refused)) {
     return new BreakwaterError(
@@ -52,6 +52,22 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
 function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
   const blocked = new Set(blockers.filter(({ kind }) => kind === 'budget').map(({ target }) => target));
   return blocked.size > 0 && tiers.every((tier) => tier.every(({ key }) => blocked.has(key)));
+}
+
+/** False if its cost exceeds all of the budget on every target: no period has room for it. */
+function isAffordable({ blockers }: Refusal): boolean {
+  return blockers.some(({ kind, waitMs }) => kind === 'budget' && waitMs !== Infinity);
+}
+
+function tooExpensiveError({ active, retry }: Output): BreakwaterError {
+  const { name, budget } = active.request.client;
+  const applicant = new RequestApplicant(retry, retry.tiers, active.deadline);
+  const costs = retry.tiers.flatMap((tier) => tier.map((target) => applicant.needOn(target).usd ?? 0));
+  const cost = usd(Number(Math.min(...costs).toPrecision(3)));
+  return new BreakwaterError(
+    'budget_exceeded',
+    `the estimated cost of this request, ${cost}, is more than the budget of client ${JSON.stringify(name)}, ${usd(budget!.usd)} per ${budget!.per}; lower max_tokens, or raise the budget`,
+  );
 }
 
 function budgetError({ active }: Output, { blockers }: Refusal, now: Instant): BreakwaterError {

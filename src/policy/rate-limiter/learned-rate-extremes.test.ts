@@ -55,7 +55,7 @@ test('one call above a minute’s amount blocks later ones for a minute, not for
     rate.reserve(at + 10, tokens(500));
     rate.refused(at + 100, at + 10, tokens(500));
   }
-  assert.equal(rate.known(21_000)[0]!.source, 'paced');
+  assert.equal(rate.known(21_000)[0]!.source, 'inferred');
   const at = rate.earliest(30_000, tokens(100, 10_000_000));
   rate.reserve(at, tokens(100, 10_000_000));
   const next = rate.earliest(at, tokens(500));

@@ -84,7 +84,7 @@ testResourceContract('an inferred rate', (now) => {
     rate.reserve(at + 10, ONE);
     rate.refused(at + 50, at + 10, ONE);
   }
-  assert.equal(rate.known(now)[0]?.source, 'paced');
+  assert.equal(rate.known(now)[0]?.source, 'inferred');
   return rate;
 });
 
@@ -121,7 +121,7 @@ test('limit and level are those of the headers', () => {
   rate.advertise(500, 0, word(120, 100));
   assert.deepEqual(
     rate.known(500).map(({ source, limit, windowMs }) => [source, limit, windowMs]),
-    [['told', 120, MINUTE]],
+    [['reported', 120, MINUTE]],
   );
   let starts = 0;
   for (; rate.earliest(500, ONE) <= 500; starts++) rate.reserve(500, ONE);
@@ -319,7 +319,7 @@ test('without headers: few refusals after two minutes, and nearly all of the lim
 test('a limit that no longer exists is outgrown within minutes', () => {
   const rate = make();
   drive(rate, 60, 0, 4 * MINUTE);
-  assert.equal(rate.known(4 * MINUTE)[0]!.source, 'paced');
+  assert.equal(rate.known(4 * MINUTE)[0]!.source, 'inferred');
   drive(rate, 1_000_000, 4 * MINUTE, 20 * MINUTE);
   assert.deepEqual(rate.known(20 * MINUTE), []);
 });
@@ -340,7 +340,7 @@ test('beside a configured or advertised limit refusals infer no rate', () => {
       rate.served(at, at, ONE);
       rate.refused(at + 50, at + 20, ONE);
     }
-    assert.ok(rate.known(3000).every(({ source }) => source === 'told'));
+    assert.ok(rate.known(3000).every(({ source }) => source === 'reported'));
   }
 });
 

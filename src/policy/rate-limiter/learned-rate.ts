@@ -39,13 +39,13 @@ const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
 const CALM_PER_MINUTE = 180;
 
 export interface LearnedLevel {
-  readonly told: readonly AdvertisedLevel[];
+  readonly reported: readonly AdvertisedLevel[];
   readonly paced: PacedLevel | null;
 }
 
 /** One learned limit, as shown by the admin API. */
 export interface LearnedLimit {
-  readonly source: 'told' | 'paced';
+  readonly source: 'reported' | 'inferred';
   readonly counts: AdvertisedValue['counts'];
   readonly windowMs: number;
   readonly limit: number;
@@ -258,22 +258,22 @@ export class LearnedRate implements Resource {
   }
 
   known(now: Instant): LearnedLimit[] {
-    const told = this.#advertised.all.map((one): LearnedLimit => {
-      return { source: 'told', counts: one.counts, windowMs: one.windowMs, limit: one.limit, available: one.available(now) };
+    const reported = this.#advertised.all.map((one): LearnedLimit => {
+      return { source: 'reported', counts: one.counts, windowMs: one.windowMs, limit: one.limit, available: one.available(now) };
     });
-    if (this.#paced === null) return told;
+    if (this.#paced === null) return reported;
     const { perMinute } = this.#paced;
-    return [...told, { source: 'paced', counts: 'all', windowMs: MINUTE_MS, limit: perMinute, available: this.#paced.level(now) }];
+    return [...reported, { source: 'inferred', counts: 'all', windowMs: MINUTE_MS, limit: perMinute, available: this.#paced.level(now) }];
   }
 
   /** Null: nothing has been learned. */
   save(now: Instant, epochMs: number): LearnedLevel | null {
     if (this.#advertised.isEmpty && this.#paced === null) return null;
-    return { told: this.#advertised.save(now, epochMs), paced: this.#paced?.save() ?? null };
+    return { reported: this.#advertised.save(now, epochMs), paced: this.#paced?.save() ?? null };
   }
 
   restore(now: Instant, epochMs: number, saved: LearnedLevel): void {
-    this.#advertised.restore(now, epochMs, saved.told);
+    this.#advertised.restore(now, epochMs, saved.reported);
     if (saved.paced !== null && !this.#options.isConfigured) this.#paced = PacedRate.restore(saved.paced, now);
     if (!this.#advertised.isEmpty || this.#paced !== null) this.#hasResponded = true;
   }

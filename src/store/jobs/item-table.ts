@@ -273,18 +273,19 @@ export class ItemTable {
     this.#jobs.charge(seq, (result.body?.byteLength ?? 0) - Number(request['bytes']));
     this.#jobs.count(seq, result.succeeded ? 1 : 0, result.succeeded ? 0 : 1);
     const cost = costOf(result);
-    if (cost !== null) this.#jobs.addCost(seq, cost);
+    if (cost !== null) this.#jobs.addCost(seq, cost, 1);
     return this.#jobs.isOver(seq) ? 'last' : 'done';
   }
 
-  requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note }: Requeue): boolean {
+  requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note, costUsd }: Requeue): boolean {
     const seq = this.#jobs.seqOf(job);
+    if (seq === null) return false;
     const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, batch = NULL, rounds = rounds + ?, strikes = strikes + ?, not_before = ?, note = coalesce(?, note)
       WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`;
-    return (
-      seq !== null &&
-      this.#sql.run(text, round ? 1 : 0, strike ? 1 : 0, Math.ceil(notBeforeMs), note === '' ? null : note, seq, n, lease) === 1
-    );
+    const values = [round ? 1 : 0, strike ? 1 : 0, Math.ceil(notBeforeMs), note === '' ? null : note];
+    if (this.#sql.run(text, ...values, seq, n, lease) !== 1) return false;
+    if (costUsd !== undefined) this.#jobs.addCost(seq, costUsd, 0);
+    return true;
   }
 
   register({ machine, pid, startedAtMs }: Identity, nowMs: number): number {

@@ -154,6 +154,18 @@ function testReceiving(story: Story): void {
     assert.deepEqual([Number(costUsd.toPrecision(12)), priced], [0.250001, 2]);
   });
 
+  story('the cost of a round without a result is added to the job', async (store) => {
+    const runner = await inProgress(store, 1);
+    const [first] = await take(store, runner, 1);
+    const round = { notBeforeMs: 1_000, round: true, strike: false, note: '', costUsd: 0.25 };
+    assert.equal(await store.requeueItem(first!, round), true);
+    assert.equal(await store.requeueItem(first!, round), false);
+    const [again] = await take(store, runner, 1);
+    assert.equal(await store.completeItem(again!, { ...succeeded, facts: { costUsd: 0.5 } }), 'last');
+    const { costUsd, priced } = (await store.getJob('web', 'batch_1'))!;
+    assert.deepEqual([costUsd, priced], [0.75, 1]);
+  });
+
   story('events of a stream are numbered consecutively, across restarts of the stream', async (store) => {
     const runner = await store.register(identity('here'), 1_000);
     await store.createJob(newJob('batch_1'), LIMITS, [{ n: 0, customId: '', model: 'fast', body: bytes('{}') }]);

@@ -104,8 +104,9 @@ export interface Job extends NewJob {
   readonly total: number;
   readonly succeeded: number;
   readonly failed: number;
-  /** The sum of the items' `facts.costUsd`, and how many have one. */
+  /** The sum of the items' `facts.costUsd` and of the costs of their rounds without a result. */
   readonly costUsd: number;
+  /** How many items have `facts.costUsd`. */
   readonly priced: number;
 }
 
@@ -218,6 +219,8 @@ export interface Requeue {
   readonly strike: boolean;
   /** Why there is no result yet. */
   readonly note: string;
+  /** Of the round's calls, in US dollars; absent: none, or not known. */
+  readonly costUsd?: number;
 }
 
 export interface TakeBack {

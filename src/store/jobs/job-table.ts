@@ -145,8 +145,9 @@ export class JobTable {
     this.#sql.run('UPDATE jobs SET succeeded = succeeded + ?, failed = failed + ? WHERE seq = ?', succeeded, failed, seq);
   }
 
-  addCost(seq: number, usd: number): void {
-    this.#sql.run('UPDATE jobs SET cost = cost + ?, priced = priced + 1 WHERE seq = ?', usd, seq);
+  /** `priced`: the number of items that this is the price of. */
+  addCost(seq: number, usd: number, priced: 0 | 1): void {
+    this.#sql.run('UPDATE jobs SET cost = cost + ?, priced = priced + ? WHERE seq = ?', usd, priced, seq);
   }
 
   /** Adjusts the job's stored size by `bytes`, which may be negative. */

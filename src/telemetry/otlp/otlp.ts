@@ -56,7 +56,7 @@ interface Loaded {
 
 export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpContext): Otlp {
   const scope = { name: 'breakwater', version: options.version };
-  const load = loadOnce(() => loadExporters(options, scope, (spans) => queue.countLost(spans)));
+  const load = loadOnce(() => loadExporters(options, scope, (spans) => queue.countRejected(spans)));
   const startedAt = clock.epochMs();
   const queue = new SpanQueue({
     clock,

@@ -43,6 +43,8 @@ export class SpanQueue {
   #lost = 0;
   #lostUnreported = 0;
   #exported = 0;
+  /** Rejected spans of exports that have not ended yet. */
+  #rejected = 0;
   readonly #waiters = new Set<() => void>();
 
   constructor(options: SpanQueueOptions) {
@@ -76,6 +78,12 @@ export class SpanQueue {
   countLost(spans: number): void {
     this.#lost += spans;
     this.#lostUnreported += spans;
+  }
+
+  /** A running export was accepted without these spans. */
+  countRejected(spans: number): void {
+    this.#rejected += spans;
+    this.countLost(spans);
   }
 
   /** Resolves when everything is exported or lost, or after `timeoutMs`. */
@@ -156,7 +164,9 @@ export class SpanQueue {
   }
 
   #afterSuccess(spans: number): void {
-    this.#exported += spans;
+    const rejected = Math.min(this.#rejected, spans);
+    this.#rejected -= rejected;
+    this.#exported += spans - rejected;
     this.#isFailing = false;
     if (this.#lostUnreported === 0 || this.#isClosed || this.#queued.length > queuedMax / 2) return;
     const lost = this.#lostUnreported;

@@ -156,7 +156,7 @@ function methods.completeItem(id, n, lease, succeeded, status, facts, error, cos
   return tonumber(done) + tonumber(failed) >= tonumber(total) and 2 or 1
 end
 
-function methods.requeueItem(id, n, lease, notBefore, round, strike, note)
+function methods.requeueItem(id, n, lease, notBefore, round, strike, note, cost)
   local item, seq = held(id, n, lease, LEASED, SENT)
   if not item then return 0 end
   untake(id, seq, n, item)
@@ -164,6 +164,7 @@ function methods.requeueItem(id, n, lease, notBefore, round, strike, note)
   item[BATCH] = ''
   item[ROUNDS], item[STRIKES] = item[ROUNDS] + tonumber(round), item[STRIKES] + tonumber(strike)
   if note ~= '' then item[NOTE] = note end
+  if cost ~= '' then call('HINCRBYFLOAT', key('job', id), 'cost', cost) end
   save(seq, tonumber(n), item)
   delay(seq, tonumber(n), item, notBefore)
   return 1
