@@ -136,6 +136,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     'providers.x.headers.authorization: must not contain control or non-Latin characters',
   ],
   [provider({ headers: { 'x-n': 1 } }), 'providers.x.headers.x-n: must be a text'],
+  [{ server: { drainHeaders: { 'x y': 'a' } } }, 'server.drainHeaders["x y"]: is not a valid header name (got "x y")'],
   [provider({ protocol: 'grpc' }), 'providers.x.protocol: must be openai, anthropic, gemini or local (got "grpc")'],
   [
     provider({ limits: { burst: 2 } }),

@@ -124,6 +124,11 @@ export function text() {
   return z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
 }
 
+/** Header values by name. */
+export function headerRecord() {
+  return z.record(z.string(), z.string({ error: 'must be a text' }), { error: 'must be an object of header names and values' });
+}
+
 /** `a`, `a or b`, `a, b or c`. */
 export function listOf(words: readonly string[]): string {
   return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { ENGINES, LOCAL_TASKS } from '../../local/engine.ts';
 import { cloudKeys } from './cloud-schema.ts';
-import { amount, count, flag, ratio, size, text, word } from './fields.ts';
+import { amount, count, flag, headerRecord, ratio, size, text, word } from './fields.ts';
 import { policySettings } from './policy-schema.ts';
 
 export const protocols = ['openai', 'anthropic', 'gemini', 'local'] as const;
@@ -80,8 +80,7 @@ export const providerSchema = z
         examples: [['${KEY_A}', '${KEY_B}']],
       })
       .optional(),
-    headers: z
-      .record(z.string(), z.string({ error: 'must be a text' }), { error: 'must be an object of header names and values' })
+    headers: headerRecord()
       .meta({ description: 'Headers added to every request to this provider. Default: none.', examples: [{ 'x-team': 'search' }] })
       .optional(),
     forwardHeaders: z

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { PROMPT_SIZES } from '../../core/price.ts';
 import { PRIORITIES } from '../../core/request.ts';
 import { BUDGET_PERIODS } from '../../policy/budget/money-budget.ts';
-import { amount, block, count, duration, flag, setting, size, text, word } from './fields.ts';
+import { amount, block, count, duration, flag, headerRecord, setting, size, text, word } from './fields.ts';
 import { modelSchema } from './model-schema.ts';
 import { policySettings } from './policy-schema.ts';
 import { limitsSchema, providerSchema } from './provider-schema.ts';
@@ -77,6 +77,12 @@ export const serverSettings = block('Server', 'The listener.', {
     'The most memory for stored responses: for the cache, and the same again for idempotency keys.',
   ),
   drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may continue when the process is stopped.'),
+  drainHeaders: setting(
+    headerRecord(),
+    {},
+    'Headers of the refusal of a new request while the process is stopped, by which a proxy recognizes it and sends the request to another instance.',
+    { 'x-accel-redirect': '@others' },
+  ),
   adminKey: setting(
     optionalText,
     '',
