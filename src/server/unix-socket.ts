@@ -19,7 +19,7 @@ export interface UnixSocket {
   readonly mode: number;
 }
 
-/** The path may be removed while it is looked at. */
+/** The file may be removed between two steps. */
 const TRIES_MAX = 3;
 
 /** Rejects with the error of Node.js: `EADDRINUSE` for a socket in use, `EEXIST` for a file that is not a socket. */
