@@ -81,7 +81,7 @@ function addTimeouts(draft: Draft, router: Fields, litellm: Fields): void {
 
 function addBreaker(draft: Draft, router: Fields, litellm: Fields): void {
   if (router['disable_cooldowns'] === true)
-    draft.note('router_settings.disable_cooldowns', 'not carried over: breakers can not be disabled');
+    draft.note('router_settings.disable_cooldowns', 'not carried over: breakers cannot be disabled');
   const fails = numberOf(router['allowed_fails'] ?? litellm['allowed_fails']);
   const openFor = secondsOf(router['cooldown_time'] ?? litellm['cooldown_time']);
   const breaker = {

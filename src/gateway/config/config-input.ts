@@ -22,7 +22,7 @@ interface ServerInput {
   maxCacheBytes?: number | string | undefined;
   /** How long running requests may continue when the process is stopped. Default: 30s. */
   drainTimeout?: string | undefined;
-  /** Headers of the refusal of a new request while the process is stopped, by which a proxy recognizes it and sends the request to another instance. Default: {}. */
+  /** Headers added to the refusal of new requests while the process shuts down, so that a proxy can recognize it and send the request to another instance. Default: {}. */
   drainHeaders?: Record<string, string> | undefined;
   /** The bearer token for /admin and /metrics. Empty: none; they are available on loopback only. Default: "". */
   adminKey?: string | undefined;

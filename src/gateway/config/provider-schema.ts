@@ -65,7 +65,7 @@ export const providerSchema = z
       })
       .optional(),
     apiKey: z
-      .string({ error: 'must be a text' })
+      .string({ error: 'must be a string' })
       .meta({
         description: "The API key; `caller` forwards the caller's own. Default: the preset's environment variable, if baseUrl is not set.",
         examples: ['${OPENAI_API_KEY}'],

@@ -11,7 +11,7 @@ import { limitsSchema, providerSchema } from './provider-schema.ts';
 /** The default port. */
 export const defaultPort = 4747;
 
-const optionalText = z.string({ error: 'must be a text' });
+const optionalText = z.string({ error: 'must be a string' });
 
 const passThrough = z.array(
   z.strictObject({
@@ -80,7 +80,7 @@ export const serverSettings = block('Server', 'The listener.', {
   drainHeaders: setting(
     headerRecord(),
     {},
-    'Headers of the refusal of a new request while the process is stopped, by which a proxy recognizes it and sends the request to another instance.',
+    'Headers added to the refusal of new requests while the process shuts down, so that a proxy can recognize it and send the request to another instance.',
     { 'x-accel-redirect': '@others' },
   ),
   adminKey: setting(
