@@ -127,7 +127,7 @@ test('every failure of a started stream has its row', () => {
 });
 
 test('every error of the gateway is explained, with its status', () => {
-  const lines = tableUnder('Our own errors');
+  const lines = tableUnder("Breakwater's own errors");
   const expected = (Object.keys(ERROR_CATALOGUE) as ErrorCode[]).map((code) => `| \`${code}\` | ${ERROR_CATALOGUE[code].status} |`);
   assert.deepEqual(lines.map((text) => text.split(' |').slice(0, 2).join(' |') + ' |').toSorted(), expected.toSorted());
 });
