@@ -13,7 +13,7 @@ every fault with its path, and prints the effective config with all defaults.
 
 - **Location**: \`--config FILE\`, else \`BREAKWATER_CONFIG\`, else \`breakwater.yaml\`, \`breakwater.yml\` or \`breakwater.json\` in the working directory. Without a file, every
   known \`*_API_KEY\` in the environment becomes a provider.
-- **Environment**: \`\${NAME}\` in a text value is replaced by the environment variable, \`\${NAME:-default}\` has a default, and \`$\${\` is a literal \`\${\`.
+- **Environment**: \`\${NAME}\` in a string value is replaced by the environment variable, \`\${NAME:-default}\` has a default, and \`$\${\` is a literal \`\${\`.
 - **Durations** have a unit: \`250ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. **Sizes** are in bytes or have a unit: \`64mb\` (powers of 1024).
 - **Reload**: a changed file is reloaded automatically. If it is invalid, the current config stays in use and the faults are logged. These settings
   take effect at the next start: ${RESTART_SETTINGS.map((path) => `\`${path}\``).join(', ')}.
@@ -123,7 +123,7 @@ function defaultOf(full) {
 }
 
 function isEmpty(value) {
-  return value === '' || value === null || (Array.isArray(value) && value.length === 0);
+  return value === '' || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 function shown(value) {
@@ -142,10 +142,10 @@ function valueOf(full) {
   if (text?.range) return [...wordsOf(text.pattern).map((word) => `\`${word}\``), `duration, ${text.range}`].join(', or ');
   if (number && text?.pattern.includes('[bB]')) return `size, ${formatSize(number.minimum)} to ${formatSize(number.maximum)}`;
   if (number) return `${number.type === 'integer' ? 'whole number' : 'number'}${rangeOf(number)}`;
-  if (full.anyOf?.some(({ $ref }) => $ref)) return 'text or block';
+  if (full.anyOf?.some(({ $ref }) => $ref)) return 'string or block';
   if (branches.some(({ type }) => type === 'array')) return branches.some(({ type }) => type === 'object') ? 'list or map' : 'list';
   if (full.additionalProperties) return 'map';
-  return branches.some(({ type }) => type === 'object') || full.properties ? (text ? 'text or block' : 'block') : 'text';
+  return branches.some(({ type }) => type === 'object') || full.properties ? (text ? 'string or block' : 'block') : 'string';
 }
 
 /** Words beside a duration or a flag. */

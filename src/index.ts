@@ -20,7 +20,7 @@ export type {
   RequestOutcome,
   WarningEvent,
 } from './core/events.ts';
-export type { AnswerChoice, CheckedAnswer, JudgeModel, QualityCheck, Shortfall } from './core/quality.ts';
+export type { AnswerChoice, CheckedAnswer, JudgeModel, QualityCheck, FailedQualityCheck } from './core/quality.ts';
 export type { Random } from './core/random.ts';
 export type { ConfigInput } from './gateway/config/index.ts';
 export { createBreakwater, type Breakwater, type BreakwaterOptions, type LibraryConfig } from './server/breakwater.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,11 @@ function isCommand(name: string): boolean {
 
 test('the config of deploy/ is valid, and stores in the server that compose starts', () => {
   const env = { OPENAI_API_KEY: 'sk-test', BREAKWATER_ADMIN_KEY: 'admin-key-1', BREAKWATER_WEB_KEY: 'web-key-1' };
-  const parsed = parseConfig(parse(readFileSync(join(folder, 'breakwater.yaml'), 'utf8')), { source: 'file', env, directory: folder });
+  const parsed = parseConfig(parse(readFileSync(join(folder, 'config/breakwater.yaml'), 'utf8')), {
+    source: 'file',
+    env,
+    directory: folder,
+  });
   assert.ok(parsed.ok, JSON.stringify(parsed));
   assert.deepEqual(parsed.config.store, { kind: 'redis', url: 'redis://valkey:6379' });
 });
@@ -83,8 +87,8 @@ test('nginx spreads requests over the instances, passes streams as they come, an
   for (const answer of after) await answer.text();
 });
 
-test('nginx sends a request that an instance refuses with 503 to the others, and returns a 503 of all', { skip }, async (t) => {
-  let refusing = 1;
+/** Three instances that answer a POST as `answer` does, and anything else with 200. */
+async function startInstances(t: TestContext, answer: (index: number, body: Buffer, response: ServerResponse) => void) {
   const posts: number[] = [0, 0, 0];
   const hosts = await Promise.all(
     [0, 1, 2].map(async (index) => {
@@ -92,9 +96,9 @@ test('nginx sends a request that an instance refuses with 503 to the others, and
         const pieces: Buffer[] = [];
         request.on('data', (piece: Buffer) => pieces.push(piece));
         request.on('end', () => {
-          if (request.method === 'POST') posts[index]!++;
-          const status = request.method === 'POST' && index < refusing ? 503 : 200;
-          response.writeHead(status, { 'x-instance': String(index) }).end(Buffer.concat(pieces));
+          if (request.method !== 'POST') return response.end();
+          posts[index]!++;
+          return answer(index, Buffer.concat(pieces), response);
         });
       }).listen(0, '127.0.0.1');
       t.after(() => (server.closeAllConnections(), server.close()));
@@ -105,17 +109,50 @@ test('nginx sends a request that an instance refuses with 503 to the others, and
   const origin = await startNginx(t, hosts);
   const body = 'x'.repeat(600_000);
   const post = async (): Promise<readonly [number, boolean]> => {
-    const answer = await fetch(`${origin}/v1/chat/completions`, { method: 'POST', body });
-    return [answer.status, (await answer.text()) === body];
+    const answered = await fetch(`${origin}/v1/chat/completions`, { method: 'POST', body });
+    return [answered.status, (await answered.text()) === body];
   };
-  for (let i = 0; i < 9; i++) assert.deepEqual(await post(), [200, true]);
-  assert.equal(posts[1]! + posts[2]!, 9);
-  refusing = 3;
-  posts.fill(0);
+  const sent = (): number => posts.reduce((sum, count) => sum + count);
+  return { posts, post, sent };
+}
+
+const marked = (parse(readFileSync(join(folder, 'config/breakwater.yaml'), 'utf8')) as { server: { drainHeaders: Record<string, string> } })
+  .server.drainHeaders;
+
+test(
+  'nginx sends a request that an instance refuses while it shuts down to the others, and returns the refusal of all',
+  { skip },
+  async (t) => {
+    let refusing = 1;
+    const { posts, post, sent } = await startInstances(t, (index, body, response) => {
+      if (index < refusing) response.writeHead(503, marked).end(body);
+      else response.writeHead(200).end(body);
+    });
+    for (let i = 0; i < 9; i++) assert.deepEqual(await post(), [200, true]);
+    assert.equal(posts[1]! + posts[2]!, 9);
+    refusing = 3;
+    posts.fill(0);
+    assert.deepEqual(await post(), [503, true]);
+    assert.ok(sent() <= 6, String(posts));
+    refusing = 2;
+    for (let i = 0; i < 9; i++) assert.deepEqual(await post(), [200, true]);
+    refusing = 0;
+    assert.deepEqual(await post(), [200, true], 'an instance that refused is used again at once');
+  },
+);
+
+test('nginx sends a request to one instance only if it responds with 503 for another reason, or breaks off', { skip }, async (t) => {
+  let broken = false;
+  const { posts, post, sent } = await startInstances(t, (_, body, response) => {
+    if (broken) response.destroy();
+    else response.writeHead(503).end(body);
+  });
   assert.deepEqual(await post(), [503, true]);
-  assert.ok(posts.reduce((sum, count) => sum + count) <= 4, String(posts));
-  refusing = 0;
-  assert.deepEqual(await post(), [200, true], 'an instance that refused is used again at once');
+  assert.equal(sent(), 1, 'a provider is down');
+  broken = true;
+  posts.fill(0);
+  assert.deepEqual(await post(), [502, false]);
+  assert.equal(sent(), 1, 'the request may have been run');
 });
 
 /** nginx with the file of `deploy/`, with these addresses for its names. */

@@ -32,11 +32,11 @@ function whatIsNext(judgement: Judgement): string {
 }
 
 function whatItDoes(judgement: Judgement, hasWords: boolean): string {
-  const { effect, health, benchMs, longerPause, reason, verdict } = judgement;
+  const { effect, health, quarantineMs, longerPause, reason, verdict } = judgement;
   if (judgement === STALE_CONNECTION.judgement) return 'nothing, not even its retry budget';
-  if (effect === 'suspect') return `its key is suspected; an independent refusal quarantines it for ${benchMs / 60_000} min`;
-  if (effect === 'bench')
-    return `its key is quarantined for ${benchMs / 60_000} min${benchMs < QUARANTINE_MAX_MS ? ', longer each time' : ''}`;
+  if (effect === 'suspect') return `its key is suspected; an independent refusal quarantines it for ${quarantineMs / 60_000} min`;
+  if (effect === 'quarantine')
+    return `its key is quarantined for ${quarantineMs / 60_000} min${quarantineMs < QUARANTINE_MAX_MS ? ', longer each time' : ''}`;
   if (effect === 'cooldown') {
     const what = reason === 'rate_limited' ? 'its key' : 'the target';
     return `${what} pauses for the requested time, else for the default backoff${longerPause ? ', fourfold' : ''}`;
@@ -127,7 +127,7 @@ test('every failure of a started stream has its row', () => {
 });
 
 test('every error of the gateway is explained, with its status', () => {
-  const lines = tableUnder('Our own errors');
+  const lines = tableUnder("Breakwater's own errors");
   const expected = (Object.keys(ERROR_CATALOGUE) as ErrorCode[]).map((code) => `| \`${code}\` | ${ERROR_CATALOGUE[code].status} |`);
   assert.deepEqual(lines.map((text) => text.split(' |').slice(0, 2).join(' |') + ' |').toSorted(), expected.toSorted());
 });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ERROR_CATALOGUE, type ErrorCode } from '../src/core/errors.ts';
 import { REQUEST_OUTCOMES } from '../src/core/events.ts';
 import { REASONS } from '../src/core/outcome.ts';
-import { SHORTFALLS } from '../src/core/quality.ts';
+import { FAILED_QUALITY_CHECKS } from '../src/core/quality.ts';
 import { createBreakwater } from '../src/index.ts';
 import { routes } from '../src/server/routes.ts';
 import { startStorm } from '../src/storm/index.ts';
@@ -61,7 +61,7 @@ test('every reason for a fallback has its row', () => {
 
 test('the names of outcomes and quality checks are those of the code', () => {
   for (const outcome of [...REQUEST_OUTCOMES, 'running']) assert.ok(page.includes(`\`${outcome}\``), outcome);
-  for (const shortfall of SHORTFALLS) assert.ok(page.includes(`\`${shortfall}\``), shortfall);
+  for (const failedCheck of FAILED_QUALITY_CHECKS) assert.ok(page.includes(`\`${failedCheck}\``), failedCheck);
 });
 
 /** The paths of all fields, down to the first entry of each list. */

@@ -104,7 +104,7 @@ test('the remaining recipes serve their clients', async () => {
 });
 
 test('fast tail: while one provider is silent, the other serves', async () => {
-  const { statuses } = await play('Fast tail, for a price', {}, { openai: { faults: [{ kind: 'silence' }] } });
+  const { statuses } = await play('Lower tail latency, at a cost', {}, { openai: { faults: [{ kind: 'silence' }] } });
   assert.deepEqual(statuses, [200]);
 });
 

@@ -57,12 +57,15 @@ test('the biggest cause comes first, then the others', () => {
 
 test('a rejected key comes before all other causes', () => {
   const quarantine = { reason: 'auth', status: 401, code: null, message: 'bad key' } as const;
-  const said = sentence({ targets: [target({ benchedMs: 30_000, quarantine }), target({ target: 'south/writer' })], activity: [failing] });
+  const said = sentence({
+    targets: [target({ quarantinedMs: 30_000, quarantine }), target({ target: 'south/writer' })],
+    activity: [failing],
+  });
   assert.equal(said.headline, 'north/writer: key refused, tried again in 30 s.');
 });
 
 test('one of several rejected keys is not an outage', () => {
-  const said = sentence({ targets: [target({ benchedMs: 30_000 }), target({ credential: 2 })], activity: [activity()] }, good);
+  const said = sentence({ targets: [target({ quarantinedMs: 30_000 }), target({ credential: 2 })], activity: [activity()] }, good);
   assert.equal(said.headline, 'north/writer: 1 of 2 keys quarantined.');
   assert.equal(said.tone, 'warn');
 });

@@ -41,8 +41,8 @@ for (const [state, change] of [
   ['probing', { breaker: { state: 'half-open', openForMs: null, failureRatio: 1 } }],
   ['isolated', { breaker: { state: 'isolated', openForMs: null, failureRatio: 0 } }],
   ['cooldown', { cooldownMs: 4_000 }],
-  ['key refused', { benchedMs: 4_000, quarantine: { reason: 'auth', status: 401, code: null, message: '' } }],
-  ['quota spent', { benchedMs: 4_000, quarantine: { reason: 'quota', status: 429, code: null, message: '' } }],
+  ['key refused', { quarantinedMs: 4_000, quarantine: { reason: 'auth', status: 401, code: null, message: '' } }],
+  ['quota spent', { quarantinedMs: 4_000, quarantine: { reason: 'quota', status: 429, code: null, message: '' } }],
   ['ok', {}],
 ] as const) {
   test(`a target is ${state}`, () => assert.equal(only(target(change)).state, state));

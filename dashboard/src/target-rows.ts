@@ -103,7 +103,7 @@ function stateOf(statuses: readonly TargetStatus[], calls: number, failed: numbe
     const waitMs = breaker.openForMs;
     return { tone: 'bad', state: 'breaker open', detail: waitMs === null ? null : `probe in ${duration(waitMs)}`, waitMs };
   }
-  const out = statuses.filter(({ benchedMs }) => benchedMs > 0);
+  const out = statuses.filter(({ quarantinedMs }) => quarantinedMs > 0);
   if (out.length === statuses.length) return quarantined(out);
   if (breaker.state === 'half-open') return { tone: 'warn', state: 'probing', detail: 'breaker half-open', waitMs: null };
   const pausedMs = Math.min(...statuses.map(({ cooldownMs }) => cooldownMs));
@@ -117,7 +117,7 @@ function stateOf(statuses: readonly TargetStatus[], calls: number, failed: numbe
 }
 
 function quarantined(out: readonly TargetStatus[]): Condition {
-  const waitMs = Math.min(...out.map(({ benchedMs }) => benchedMs));
+  const waitMs = Math.min(...out.map(({ quarantinedMs }) => quarantinedMs));
   const why = out[0]!.quarantine?.reason === 'quota' ? 'quota spent' : 'key refused';
   return { tone: 'bad', state: why, detail: `for ${duration(waitMs)}`, waitMs };
 }

@@ -15,7 +15,8 @@ const TIMEOUT_MS = 5_000;
 
 /** Prints the status; throws an `OperatorError` if it is not healthy. */
 export async function health(options: HealthOptions): Promise<void> {
-  const gateway = options.url === undefined ? await ownGateway(await configOf(options)) : gatewayAt(options.url);
+  // The certificate on disk may be another than the one in use, or have expired: no reason to restart the gateway.
+  const gateway = options.url === undefined ? await ownGateway(await configOf(options), { isChecked: false }) : gatewayAt(options.url);
   const path = options.ready === true ? '/health/ready' : '/health/live';
   const reply = await askGateway(gateway, path, { timeoutMs: TIMEOUT_MS });
   await gateway.close();

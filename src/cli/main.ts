@@ -26,6 +26,6 @@ function restartWithCache(folder: string): void {
   try {
     process.execve?.(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], process.env);
   } catch {
-    // It goes on as it is.
+    // The process continues without the restart.
   }
 }

@@ -81,8 +81,10 @@ SIGTERM or SIGINT: drains (server.drainTimeout), then exits with 0; a second one
 SIGHUP: reloads the config and reopens the request log. A changed config file is reloaded automatically.`,
     )
     .action(async (options: { config?: string; port?: string; host?: string; logLevel?: string; demo?: boolean }) => {
+      const { catchSignals } = await import('./signals.ts');
+      const onSignals = catchSignals();
       const { serve } = await import('./serve.ts');
-      await serve({ ...options, demo: options.demo ?? false });
+      await serve({ ...options, demo: options.demo ?? false }, onSignals);
     });
 }
 

@@ -196,3 +196,28 @@ test('a signal right after "listening on" shuts it down gracefully', async (t) =
   cli.child.kill('SIGINT');
   assert.equal(await cli.ended, 0);
 });
+
+/** A folder with a config whose check module runs `code` during the start. */
+async function startingWith(code: string): Promise<string> {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  await writeFile(join(cwd, 'own.mjs'), `${code}\nexport default () => null;\n`);
+  const config = 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\npolicy: { quality: { check: ./own.mjs } }\nstore: "memory:"\n';
+  await writeFile(join(cwd, 'breakwater.yaml'), config);
+  return cwd;
+}
+
+test('a stop signal during the start ends the process, with 0', async (t) => {
+  const cwd = await startingWith('process.stderr.write("loading"); setInterval(() => {}, 1e6); await new Promise(() => {});');
+  const cli = startCli(['--port', '0'], { cwd });
+  t.after(() => cli.child.kill('SIGKILL'));
+  await cli.until('stderr', /loading/);
+  cli.child.kill('SIGTERM');
+  assert.equal(await cli.ended, 0);
+});
+
+test('SIGHUP during the start reloads the config after it', async (t) => {
+  const { cli } = await listening(t, ['--port', '0'], { cwd: await startingWith('process.kill(process.pid, "SIGHUP");') });
+  await cli.until('stderr', /"state":"reloaded"/);
+  cli.child.kill('SIGTERM');
+  assert.equal(await cli.ended, 0);
+});

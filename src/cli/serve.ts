@@ -21,14 +21,14 @@ import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
 import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
-import { onSignals } from './signals.ts';
+import type { OnSignals } from './signals.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ServeOptions extends ConfigOptions {
   readonly demo: boolean;
 }
 
-export async function serve(options: ServeOptions): Promise<void> {
+export async function serve(options: ServeOptions, onSignals: OnSignals): Promise<void> {
   const source = await findConfig(options);
   const isDemo = options.demo && hasNoProvider(source.config);
   if (hasNoProvider(source.config) && !isDemo) throw new OperatorError(remedies(source));

@@ -193,3 +193,8 @@ models: { a: [anthropic/claude-sonnet-4-5], g: [gemini/gemini-2.5-flash], o: [op
   assert.equal(all!.success, all!.requests, JSON.stringify(all!.errors));
   assert.equal(all!.targets.length, 3);
 });
+
+test('several keys that are not in the environment are different keys', async () => {
+  const cwd = await folder({ 'breakwater.yaml': config.replace('apiKey: "${MAIN_API_KEY}"', 'apiKeys: ["${KEY_A}", "${KEY_B}"]') });
+  assert.equal((await report(cwd, '--load', 'rate=60,minutes=1')).scenarios[0]?.requests, 59);
+});

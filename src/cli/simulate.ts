@@ -80,7 +80,7 @@ async function readConfig(named: string | undefined): Promise<Config> {
   if (file === null) throw new OperatorError(['no config found: name one with --config FILE']);
   const text = await readFile(file, 'utf8').catch(() => '');
   const madeUp = [...text.matchAll(/\$\{([A-Za-z_]\w*)/g)].map((match) => match[1]!).filter(isSecretVariable);
-  const env = { ...Object.fromEntries(madeUp.map((name) => [name, 'simulated'])), ...process.env };
+  const env = { ...Object.fromEntries(madeUp.map((name) => [name, `simulated-${name}`])), ...process.env };
   const result = await loadConfigFile(file, env);
   if (!result.ok) throw new OperatorError(result.faults.map(({ path, message }) => (path === '' ? message : `${file}: ${message}`)));
   if (Object.keys(result.config.providers).length === 0) throw new OperatorError([`${file}: no provider is configured`]);

@@ -8,7 +8,11 @@ import { createManualClock } from '../testing/manual-clock.ts';
 import { watchFile } from './watch-file.ts';
 
 /** A watched file in a folder of its own; `events`: what the system reports, `changes`: the calls of `onChange`. */
-function stage(t: TestContext, prepare: (folder: string) => void = (folder) => writeFileSync(join(folder, 'config.yaml'), 'one')) {
+function stage(
+  t: TestContext,
+  prepare: (folder: string) => void = (folder) => writeFileSync(join(folder, 'config.yaml'), 'one'),
+  name = 'config.yaml',
+) {
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-watch-'));
   prepare(folder);
   const state = { events: 0, changes: 0 };
@@ -20,7 +24,7 @@ function stage(t: TestContext, prepare: (folder: string) => void = (folder) => w
     })) as typeof watch);
   syncBuiltinESMExports();
   const clock = createManualClock();
-  const file = join(folder, 'config.yaml');
+  const file = join(folder, name);
   const stop = watchFile(file, clock, () => state.changes++);
   t.after(() => {
     stop();
@@ -116,4 +120,42 @@ test('a symlink to another file is reported', async (t) => {
   renameSync(join(folder, 'link'), file);
   await settled();
   assert.equal(state.changes, 1);
+});
+
+test('a symlinked folder on the way that is replaced is reported, and writes beside it cause no change', async (t) => {
+  const release = (folder: string, n: number): void => {
+    mkdirSync(join(folder, 'releases', String(n)), { recursive: true });
+    writeFileSync(join(folder, 'releases', String(n), 'config.yaml'), `release ${n}`);
+  };
+  const link = (folder: string, n: number): void => symlinkSync(join('releases', String(n)), join(folder, 'current'));
+  const prepare = (made: string): void => {
+    for (const n of [1, 2, 3]) release(made, n);
+    link(made, 1);
+    symlinkSync('current/../../current', join(made, 'app'));
+  };
+  const { folder, file, state, settled } = stage(t, prepare, join('app', 'config.yaml'));
+  symlinkSync(join('releases', '2'), join(folder, 'next'));
+  renameSync(join(folder, 'next'), join(folder, 'current'));
+  await settled();
+  assert.equal(state.changes, 1);
+  rmSync(join(folder, 'current'));
+  await settled();
+  link(folder, 3);
+  await settled();
+  assert.equal(state.changes, 2);
+  writeFileSync(file, 'edited');
+  await settled();
+  assert.equal(state.changes, 3);
+  writeFileSync(join(folder, 'releases', '1', 'config.yaml'), 'old');
+  appendFileSync(join(folder, 'gateway.log'), 'line\n');
+  await settled();
+  assert.equal(state.changes, 3);
+});
+
+test('symlinks in a circle are no endless loop', (t) => {
+  const { state } = stage(t, (made) => {
+    symlinkSync('b', join(made, 'config.yaml'));
+    symlinkSync('config.yaml', join(made, 'b'));
+  });
+  assert.equal(state.changes, 0);
 });

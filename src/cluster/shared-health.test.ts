@@ -30,7 +30,7 @@ function instances(count: number) {
       breaker: new CircuitBreaker('p/m:breaker', BREAKER, random),
       cooldown: new Cooldown('p/m:cooldown', 'cooldown', random),
       overload: new Cooldown('p/m:overload', 'cooldown', random),
-      credential: { id: 'p#1', bench: new Quarantine('p#1') },
+      credential: { id: 'p#1', quarantine: new Quarantine('p#1') },
     };
     const sent: string[] = [];
     const health = new SharedHealth({
@@ -107,7 +107,7 @@ test('while one instance probes and announces it, the others wait; its success g
 
 test('a credential is quarantined on every instance, and released on every instance', () => {
   const { clock, all } = instances(2);
-  const [first, second] = [all[0]!.target.credential.bench, all[1]!.target.credential.bench];
+  const [first, second] = [all[0]!.target.credential.quarantine, all[1]!.target.credential.quarantine];
   first.strike(0, first.ticket, 60_000);
   all[0]!.health.changed();
   assert.equal(second.remainingMs(0), 60_000);
@@ -164,10 +164,10 @@ test('cooldowns and quarantines that began or were reset without the store apply
   const [first, second] = [stage.all[0]!.target, stage.all[1]!.target];
   await cutOff(stage, () => {
     first.cooldown.coolUntil(60_000);
-    second.credential.bench.strike(0, second.credential.bench.ticket, 60_000);
+    second.credential.quarantine.strike(0, second.credential.quarantine.ticket, 60_000);
   });
   const now = stage.clock.now();
-  assert.deepEqual([second.cooldown.remainingMs(now), first.credential.bench.remainingMs(now)], [58_000, 58_000]);
+  assert.deepEqual([second.cooldown.remainingMs(now), first.credential.quarantine.remainingMs(now)], [58_000, 58_000]);
   await cutOff(stage, () => second.cooldown.reset());
   assert.equal(first.cooldown.remainingMs(stage.clock.now()), 0);
 });

@@ -30,7 +30,7 @@ export interface HealthSubject {
   readonly breaker: CircuitBreaker;
   readonly cooldown: Cooldown;
   readonly overload: Cooldown;
-  readonly credential: { readonly id: string; readonly bench: Quarantine };
+  readonly credential: { readonly id: string; readonly quarantine: Quarantine };
 }
 
 interface Sent {
@@ -41,9 +41,9 @@ interface Sent {
 /** Breaker record `half-open`: the sender is probing. Null: healthy again; `isReset`: an isolated breaker was reset by hand. */
 type HealthUpdate = Sent &
   (
-    | { readonly kind: 'cooldown'; readonly id: string; readonly leftMs: number; readonly as: 'cooldown' | 'bench' }
+    | { readonly kind: 'cooldown'; readonly id: string; readonly leftMs: number; readonly as: 'cooldown' | 'pause' }
     | { readonly kind: 'breaker'; readonly id: string; readonly record: BreakerRecord | 'half-open' | null; readonly isReset?: boolean }
-    | { readonly kind: 'bench'; readonly id: string; readonly record: QuarantineRecord | null }
+    | { readonly kind: 'quarantine'; readonly id: string; readonly record: QuarantineRecord | null }
   );
 
 export interface SharedHealthOptions {
@@ -87,7 +87,7 @@ export class SharedHealth {
       this.#noteBreaker(updates, name, breaker);
       this.#noteCooldown(updates, cooldown, now);
       this.#noteCooldown(updates, overload, now);
-      this.#noteBench(updates, credential.id, credential.bench, now);
+      this.#noteQuarantine(updates, credential.id, credential.quarantine, now);
       if (updates.length >= UPDATES_MAX) break;
     }
     this.#publish(updates);
@@ -124,8 +124,8 @@ export class SharedHealth {
         const leftMs = each.remainingMs(now);
         add(`cooldown ${each.id}`, leftMs === 0, { kind: 'cooldown', id: each.id, leftMs, as: each.kind });
       }
-      const record = credential.bench.save(now, this.#options.clock.epochMs());
-      add(`bench ${credential.id}`, record === null, { kind: 'bench', id: credential.id, record });
+      const record = credential.quarantine.save(now, this.#options.clock.epochMs());
+      add(`quarantine ${credential.id}`, record === null, { kind: 'quarantine', id: credential.id, record });
     }
     this.#publish([...updates.values()], wantsReply);
   }
@@ -175,10 +175,10 @@ export class SharedHealth {
     updates.push({ kind: 'cooldown', id: cooldown.id, leftMs, as: cooldown.kind });
   }
 
-  #noteBench(updates: HealthUpdate[], id: string, bench: Quarantine, now: number): void {
-    const record = bench.save(now, this.#options.clock.epochMs());
-    if (this.#isPublished(`bench ${id}`, record === null ? 'closed' : `out ${record.strikes}`, record?.untilEpochMs ?? 0)) return;
-    updates.push({ kind: 'bench', id, record });
+  #noteQuarantine(updates: HealthUpdate[], id: string, quarantine: Quarantine, now: number): void {
+    const record = quarantine.save(now, this.#options.clock.epochMs());
+    if (this.#isPublished(`quarantine ${id}`, record === null ? 'closed' : `out ${record.strikes}`, record?.untilEpochMs ?? 0)) return;
+    updates.push({ kind: 'quarantine', id, record });
   }
 
   /** True if the state is already shared; otherwise records it as shared. */
@@ -225,13 +225,13 @@ export class SharedHealth {
     const now = clock.now();
     const changedAt = this.#laterAt(`${update.kind} ${update.id}`, update);
     if (changedAt === null) return;
-    if (update.kind === 'bench') {
-      const bench = subjects.find(({ credential }) => credential.id === update.id)?.credential.bench;
-      if (bench === undefined) return;
-      if (update.record === null) bench.reset();
-      else bench.restore(now, message.epochMs, update.record);
-      const record = bench.save(now, clock.epochMs());
-      this.#note(`bench ${update.id}`, record === null ? 'closed' : `out ${record.strikes}`, record?.untilEpochMs ?? 0, changedAt);
+    if (update.kind === 'quarantine') {
+      const quarantine = subjects.find(({ credential }) => credential.id === update.id)?.credential.quarantine;
+      if (quarantine === undefined) return;
+      if (update.record === null) quarantine.reset();
+      else quarantine.restore(now, message.epochMs, update.record);
+      const record = quarantine.save(now, clock.epochMs());
+      this.#note(`quarantine ${update.id}`, record === null ? 'closed' : `out ${record.strikes}`, record?.untilEpochMs ?? 0, changedAt);
       return;
     }
     const cooldown = subjects.flatMap((subject) => [subject.cooldown, subject.overload]).find(({ id }) => id === update.id);
@@ -299,10 +299,10 @@ function isUpdate(value: unknown): value is HealthUpdate {
   if (!isRecord(value) || typeof value['id'] !== 'string') return false;
   const { kind, record, leftMs, as, ageMs = null } = value;
   if (ageMs !== null && !Number.isFinite(ageMs)) return false;
-  if (kind === 'cooldown') return Number.isFinite(leftMs) && (as === 'cooldown' || as === 'bench');
-  if (record === null || (kind === 'breaker' && record === 'half-open')) return kind === 'breaker' || kind === 'bench';
+  if (kind === 'cooldown') return Number.isFinite(leftMs) && (as === 'cooldown' || as === 'pause');
+  if (record === null || (kind === 'breaker' && record === 'half-open')) return kind === 'breaker' || kind === 'quarantine';
   if (!isRecord(record)) return false;
-  if (kind === 'bench') return Number.isFinite(record['untilEpochMs']) && Number.isInteger(record['strikes']);
+  if (kind === 'quarantine') return Number.isFinite(record['untilEpochMs']) && Number.isInteger(record['strikes']);
   const isState = record['state'] === 'open' || record['state'] === 'isolated';
   return (
     kind === 'breaker' && isState && ['openUntilEpochMs', 'missedUntilEpochMs', 'openings'].every((name) => Number.isFinite(record[name]))

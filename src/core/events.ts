@@ -2,7 +2,7 @@ import type { Instant } from './clock.ts';
 import type { ErrorCode } from './errors.ts';
 import type { FailureKind, Phase, TokenUsage } from './facts.ts';
 import type { Reason, Verdict } from './outcome.ts';
-import type { Shortfall } from './quality.ts';
+import type { FailedQualityCheck } from './quality.ts';
 import type { Operation, Protocol, SchedulingClass } from './request.ts';
 import type { TraceIds } from './request-trace.ts';
 import type { ResourceKind } from './resource.ts';
@@ -91,7 +91,7 @@ export interface AttemptEndEvent extends RequestEvent {
   readonly status: number | null;
   readonly failure: FailureKind | null;
   /** The failed quality check of a whole response; null: none, or no response. */
-  readonly quality: Shortfall | null;
+  readonly quality: FailedQualityCheck | null;
   readonly phase: Phase | null;
   /** Sanitised, bounded. */
   readonly message: string | null;
@@ -217,13 +217,13 @@ export interface BreakerEvent {
   readonly openForMs: number | null;
 }
 
-/** A cooldown of a target, or the quarantine of a credential (`bench`). */
+/** A cooldown of a target, or the quarantine of a credential. */
 export interface CooldownEvent {
   readonly type: 'cooldown';
   readonly at: Instant;
   /** A target's name, one of its credentials (`provider/model#2`), or a credential for all its models (`provider#2`). */
   readonly subject: string;
-  readonly kind: 'cooldown' | 'bench';
+  readonly kind: 'cooldown' | 'quarantine';
   readonly forMs: number;
   readonly reason: Reason;
   /** Of a credential: the refusal that caused the quarantine, masked and truncated. */

@@ -33,7 +33,7 @@ export type Phase = (typeof PHASES)[number];
  * - `cut`: the response ended prematurely
  * - `malformed`: the response can't be parsed (bad JSON, wrong content type, an event too large)
  * - `empty`: complete without content
- * - `poor`: complete, and failed a quality check
+ * - `failed_check`: complete, and failed a quality check
  */
 export const FAILURE_KINDS = [
   'status',
@@ -46,7 +46,7 @@ export const FAILURE_KINDS = [
   'cut',
   'malformed',
   'empty',
-  'poor',
+  'failed_check',
 ] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 

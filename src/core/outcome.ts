@@ -31,7 +31,7 @@ export const REASONS = [
   'limited',
   'budget',
   'cooling',
-  'benched',
+  'quarantined',
   'open',
   'isolated',
   'incapable',

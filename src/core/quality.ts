@@ -10,8 +10,8 @@
  * - `mismatch`: a pattern or a custom check rejects it
  * - `schema`: it is not JSON of the requested form
  */
-export const SHORTFALLS = ['empty', 'truncated', 'refused', 'repetition', 'short', 'mismatch', 'schema'] as const;
-export type Shortfall = (typeof SHORTFALLS)[number];
+export const FAILED_QUALITY_CHECKS = ['empty', 'truncated', 'refused', 'repetition', 'short', 'mismatch', 'schema'] as const;
+export type FailedQualityCheck = (typeof FAILED_QUALITY_CHECKS)[number];
 
 /** One choice of a whole response, as quality checks see it. */
 export interface AnswerChoice {

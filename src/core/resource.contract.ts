@@ -4,11 +4,12 @@ import { describe, test } from 'node:test';
 import type { Instant } from './clock.ts';
 import { Permit } from './permit.ts';
 import { WHEN_SETTLED } from './resource.ts';
-import type { Need, Resource, Settlement } from './resource.ts';
+import type { Need, Resource, ResourceKind, Settlement } from './resource.ts';
 
 /** A new resource in a normal state, where `CONTRACT_NEED` can start at some instant from `now` on. */
 export type MakeResource = (now: Instant) => Resource;
 
+const PAUSES: ReadonlySet<ResourceKind> = new Set(['cooldown', 'pause', 'quarantine']);
 export const CONTRACT_NEED: Need = { requests: 1, inputTokens: 60, outputTokens: 40 };
 const NOTHING: Need = { requests: 0, inputTokens: 0, outputTokens: 0 };
 
@@ -120,7 +121,7 @@ function testEarliest(make: MakeResource): void {
     assert.ok(isFree(resource, now, NOTHING));
     const permit = Permit.reserve(now, NOTHING, [resource]);
     permit.settle(now, UNKNOWN_USAGE);
-    if (resource.kind !== 'cooldown' && resource.kind !== 'bench') assert.deepEqual(outlook(resource, now), before);
+    if (!PAUSES.has(resource.kind)) assert.deepEqual(outlook(resource, now), before);
   });
 }
 
@@ -161,7 +162,7 @@ function testClosing(make: MakeResource): void {
   test('a call that was not sent is not counted', () => {
     const [used, untouched] = [make(BEGIN), make(BEGIN)];
     const now = startable(used, BEGIN);
-    if (used.kind === 'cooldown' || used.kind === 'bench') return;
+    if (PAUSES.has(used.kind)) return;
     Permit.reserve(now, CONTRACT_NEED, [used]).settle(now + 1, { ...UNKNOWN_USAGE, unsent: true });
     assert.deepEqual(outlook(used, now + 1), outlook(untouched, now + 1));
   });

@@ -17,8 +17,18 @@ export interface Need {
   readonly hasNoAlternative?: boolean;
 }
 
-/** `bench`: a quarantined credential (quota, bad key); `cooldown`: a pause that the target requested. */
-export const RESOURCE_KINDS = ['requests', 'tokens', 'concurrency', 'cooldown', 'bench', 'breaker', 'client', 'budget'] as const;
+/** `cooldown`: a pause after a rate limit; `pause`: one after another error, as the target requested; `quarantine`: of a credential (quota, bad key). */
+export const RESOURCE_KINDS = [
+  'requests',
+  'tokens',
+  'concurrency',
+  'cooldown',
+  'pause',
+  'quarantine',
+  'breaker',
+  'client',
+  'budget',
+] as const;
 export type ResourceKind = (typeof RESOURCE_KINDS)[number];
 
 /** Blocked until another permit is settled or cancelled, not until an instant. */

@@ -22,7 +22,6 @@ import { ConversationHistory } from './response-history.ts';
 import { ResponseStore } from './response-store.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
-import { errorResponse } from '../pipeline/delivery/error-response.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
 import { holderOf, type GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ModelReply, ModelQuery } from '../pipeline/request/model-query.ts';
@@ -44,7 +43,7 @@ import { createHttpTransport } from '../transport/http-transport.ts';
 import { BodyCaptures } from './captured-bodies.ts';
 import { limitsInUse, makeClients } from './client-limits.ts';
 import { isBufferShared, originsOf } from './config-facts.ts';
-import { longModelNameError, MODEL_LENGTH_MAX, shuttingDownError, unknownModelError } from './gateway-errors.ts';
+import { longModelNameError, MODEL_LENGTH_MAX, refusalResponse, shuttingDownError, unknownModelError } from './gateway-errors.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
@@ -382,7 +381,7 @@ class RunningGateway implements Gateway {
     const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
     this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, client: client.name, trace }));
-    const { status, headers, body } = errorResponse(dialect.error, error, id, program);
+    const { status, headers, body } = refusalResponse(this.#config, dialect.error, error, id, program);
     sink.head(status, this.#engine.simulated ? [...headers, 'x-breakwater-simulated', 'true'] : headers);
     sink.end(body);
   }

@@ -45,7 +45,7 @@ export class CredentialRegistry {
   /** The first usable credential, else the first. */
   inOrder(provider: ProviderConfig, now: Instant): ProviderCredential {
     const list = this.of(provider);
-    return list.find(({ bench }) => bench.remainingMs(now) === 0 && bench.earliest(now) === now) ?? list[0]!;
+    return list.find(({ quarantine }) => quarantine.remainingMs(now) === 0 && quarantine.earliest(now) === now) ?? list[0]!;
   }
 
   all(): IterableIterator<ProviderCredential> {
@@ -56,7 +56,7 @@ export class CredentialRegistry {
   forgetOthers(config: Config): void {
     const kept = new Set(Object.values(config.providers).flatMap((provider) => this.of(provider)));
     for (const credential of this.#known.values()) {
-      if (kept.has(credential) || credential.bench.isInDoubt) continue;
+      if (kept.has(credential) || credential.quarantine.isInDoubt) continue;
       credential.signer?.close();
       this.#known.delete(credential.id);
     }
@@ -79,7 +79,7 @@ export class CredentialRegistry {
         number,
         auth,
         signer: identity === null ? null : this.#createSigner(identity),
-        bench: new Quarantine(`${id}:bench`),
+        quarantine: new Quarantine(`${id}:quarantine`),
         cooldown: new Cooldown(`${id}:cooldown`, 'cooldown', this.#random),
       };
       this.#known.set(id, credential);

@@ -1,5 +1,7 @@
 /** Errors that the gateway returns before a request reaches the pipeline. */
 import { BreakwaterError } from '../core/errors.ts';
+import { errorResponse, type ErrorResponse } from '../pipeline/delivery/error-response.ts';
+import type { Config } from './config/index.ts';
 
 /** The longest accepted model name, in characters, since names are stored. */
 export const MODEL_LENGTH_MAX = 512;
@@ -13,6 +15,13 @@ export function longModelNameError(): BreakwaterError {
 
 export function shuttingDownError(): BreakwaterError {
   return new BreakwaterError('shutting_down', 'this instance is shutting down; retry', { retryAfterMs: DRAINING_RETRY_MS });
+}
+
+/** Of a request that was not run. `server.drainHeaders` mark those that another instance would have run. */
+export function refusalResponse({ server }: Config, ...args: Parameters<typeof errorResponse>): ErrorResponse {
+  const response = errorResponse(...args);
+  if (args[1].code === 'shutting_down') response.headers.push(...Object.entries(server.drainHeaders).flat());
+  return response;
 }
 
 export function unknownModelError(model: string): BreakwaterError {

@@ -4,7 +4,7 @@ import type { Captures } from '../core/captures.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
-import type { Shortfall } from '../core/quality.ts';
+import type { FailedQualityCheck } from '../core/quality.ts';
 import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -41,7 +41,7 @@ export interface TargetStatus {
   readonly credential: number;
   readonly breaker: { readonly state: string; readonly openForMs: number | null; readonly failureRatio: number };
   readonly cooldownMs: number;
-  readonly benchedMs: number;
+  readonly quarantinedMs: number;
   /** Why its credential is, or was last, quarantined, until a trial succeeds; null: it is usable. */
   readonly quarantine: {
     readonly reason: 'auth' | 'quota';
@@ -56,7 +56,7 @@ export interface TargetStatus {
   readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number; readonly share?: number }[];
   readonly inFlight: number;
   /** Failed quality checks since the start, by reason. */
-  readonly shortfalls: Readonly<Partial<Record<Shortfall, number>>>;
+  readonly failedQualityChecks: Readonly<Partial<Record<FailedQualityCheck, number>>>;
   /** The engine of a local model; null: the model is remote. */
   readonly engine: {
     readonly state: 'idle' | 'loading' | 'ready' | 'failed';

@@ -59,7 +59,7 @@ export class KeyCheck {
   #check(state: TargetState, auth: readonly string[]): void {
     const { credential } = state;
     const check = this.#checks.get(credential.id)!;
-    if (!credential.bench.isSuspect(this.#clock.now())) return void this.#checks.delete(credential.id);
+    if (!credential.quarantine.isSuspect(this.#clock.now())) return void this.#checks.delete(credential.id);
     this.#checkedAt.set(credential, this.#clock.now());
     const chunks: Uint8Array[] = [];
     let bytes = 0;

@@ -5,7 +5,7 @@ export function resetTargetState(state: TargetState): void {
   state.breaker.reset();
   state.cooldown.reset();
   state.overload.reset();
-  state.credential.bench.reset();
+  state.credential.quarantine.reset();
   state.health.reset();
   state.rates?.reset();
   state.concurrency.reset();

@@ -119,5 +119,5 @@ export class Routes {
 /** Cheapest checks first. */
 function resourcesOf(state: TargetState): RouteTarget['resources'] {
   const learned = state.rates === null ? [state.concurrency] : [...state.rates.resources, state.concurrency];
-  return [state.breaker, state.overload, state.cooldown, state.credential.bench, ...learned, ...state.limits];
+  return [state.breaker, state.overload, state.cooldown, state.credential.quarantine, ...learned, ...state.limits];
 }

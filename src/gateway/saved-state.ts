@@ -27,7 +27,7 @@ const KEPT_MS = 2 * 86_400_000;
 const BREAKERS = 'breaker';
 const BUCKETS = 'bucket';
 const COOLDOWNS = 'cooldown';
-const BENCHES = 'bench';
+const QUARANTINES = 'quarantine';
 const RATES = 'learned-rate';
 const LEARNINGS = 'learned-target';
 
@@ -38,7 +38,7 @@ interface SavedCollections {
   readonly breakers: Saved;
   readonly buckets: Saved;
   readonly cooldowns: Saved;
-  readonly benches: Saved;
+  readonly quarantines: Saved;
   readonly rates: Saved;
   readonly learnings: Saved;
 }
@@ -80,13 +80,13 @@ export class SavedState {
   /** Restores the state of an earlier process, as far as it is still valid. */
   async load(): Promise<void> {
     const latencies = this.#latencies.load();
-    const names = [BREAKERS, BUCKETS, COOLDOWNS, BENCHES, RATES, LEARNINGS];
-    const [breakers, buckets, cooldowns, benches, rates, learnings] = await Promise.all(names.map((name) => this.#store.getAll(name)));
+    const names = [BREAKERS, BUCKETS, COOLDOWNS, QUARANTINES, RATES, LEARNINGS];
+    const [breakers, buckets, cooldowns, quarantines, rates, learnings] = await Promise.all(names.map((name) => this.#store.getAll(name)));
     const saved: SavedCollections = {
       breakers: breakers!,
       buckets: buckets!,
       cooldowns: cooldowns!,
-      benches: benches!,
+      quarantines: quarantines!,
       rates: rates!,
       learnings: learnings!,
     };
@@ -129,9 +129,9 @@ export class SavedState {
     const now = this.#clock.now();
     this.#saveAt = now + this.#everyMs - CHECK_EVERY_MS / 2;
     const epochMs = this.#clock.epochMs();
-    for (const { bench, cooldown, id } of this.#targets.credentials.all()) {
-      const record = bench.save(now, epochMs);
-      this.#put(BENCHES, id, record === null ? null : roundedBench(record), bench.remainingMs(now));
+    for (const { quarantine, cooldown, id } of this.#targets.credentials.all()) {
+      const record = quarantine.save(now, epochMs);
+      this.#put(QUARANTINES, id, record === null ? null : roundedQuarantine(record), quarantine.remainingMs(now));
       this.#saveCooldown(cooldown, now, epochMs);
     }
     for (const state of this.#targets.all()) {
@@ -168,11 +168,11 @@ export class SavedState {
     return true;
   }
 
-  #restoreCredential(credential: ProviderCredential, { benches, cooldowns }: SavedCollections): void {
+  #restoreCredential(credential: ProviderCredential, { quarantines, cooldowns }: SavedCollections): void {
     this.#restoreCooldown(credential.cooldown, cooldowns);
-    const record = readBench(benches.get(credential.id));
-    if (record === null || !this.#isFirst(BENCHES, credential.id, benches)) return;
-    credential.bench.restore(this.#clock.now(), this.#clock.epochMs(), record);
+    const record = readQuarantine(quarantines.get(credential.id));
+    if (record === null || !this.#isFirst(QUARANTINES, credential.id, quarantines)) return;
+    credential.quarantine.restore(this.#clock.now(), this.#clock.epochMs(), record);
   }
 
   #restoreTarget(state: TargetState, { breakers, cooldowns, learnings }: SavedCollections): void {
@@ -211,7 +211,7 @@ export class SavedState {
     const saved = cooldowns.get(cooldown.id);
     if (!isRecord(saved) || typeof saved['untilEpochMs'] !== 'number' || !this.#isFirst(COOLDOWNS, cooldown.id, cooldowns)) return;
     const leftMs = saved['untilEpochMs'] - this.#clock.epochMs();
-    if (leftMs > 0) cooldown.coolUntil(this.#clock.now() + leftMs, saved['kind'] === 'bench' ? 'bench' : 'cooldown');
+    if (leftMs > 0) cooldown.coolUntil(this.#clock.now() + leftMs, saved['kind'] === 'pause' ? 'pause' : 'cooldown');
   }
 
   /** `lastsMs`: how long the value is valid; the usual retention is added. */
@@ -252,7 +252,7 @@ function readBreaker(value: unknown): BreakerRecord | null {
   };
 }
 
-function roundedBench(record: QuarantineRecord): QuarantineRecord {
+function roundedQuarantine(record: QuarantineRecord): QuarantineRecord {
   const { untilEpochMs, namedUntilEpochMs } = record;
   return {
     ...record,
@@ -262,7 +262,7 @@ function roundedBench(record: QuarantineRecord): QuarantineRecord {
 }
 
 /** Records of earlier versions have no cause. */
-function readBench(value: unknown): QuarantineRecord | null {
+function readQuarantine(value: unknown): QuarantineRecord | null {
   if (!isRecord(value)) return null;
   const { untilEpochMs, strikes, namedUntilEpochMs, cause } = value;
   if (!Number.isFinite(untilEpochMs) || !Number.isInteger(strikes) || (strikes as number) < 1) return null;
@@ -270,11 +270,11 @@ function readBench(value: unknown): QuarantineRecord | null {
     untilEpochMs: untilEpochMs as number,
     strikes: strikes as number,
     ...(Number.isFinite(namedUntilEpochMs) && { namedUntilEpochMs: namedUntilEpochMs as number }),
-    ...(isBenchCause(cause) && { cause }),
+    ...(isQuarantineCause(cause) && { cause }),
   };
 }
 
-function isBenchCause(value: unknown): value is QuarantineCause {
+function isQuarantineCause(value: unknown): value is QuarantineCause {
   if (!isRecord(value) || (value['reason'] !== 'auth' && value['reason'] !== 'quota') || typeof value['message'] !== 'string') return false;
   const { status, code } = value;
   return (status === null || typeof status === 'number') && (code === null || typeof code === 'string');

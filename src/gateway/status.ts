@@ -39,9 +39,9 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
       failureRatio: state.breaker.failureRatio(now),
     },
     cooldownMs: pausedMs(state, now),
-    benchedMs: state.credential.bench.remainingMs(now),
-    quarantine: state.credential.bench.cause,
-    suspected: state.credential.bench.isSuspect(now),
+    quarantinedMs: state.credential.quarantine.remainingMs(now),
+    quarantine: state.credential.quarantine.cause,
+    suspected: state.credential.quarantine.isSuspect(now),
     health: state.health.valueAt(now),
     limits: (state.limits as readonly LimitResource[]).map((limit) => ({
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
@@ -50,7 +50,7 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
       ...(isLeased(limit) && { share: shareOf(limit) }),
     })),
     inFlight: state.inFlight,
-    shortfalls: { ...state.shortfalls },
+    failedQualityChecks: { ...state.failedQualityChecks },
     engine: engine === undefined ? null : { state: engine.state, ...engine.memory, crashes: engine.crashes, error: engine.error },
     learned: learnedStatus(state, now),
   };

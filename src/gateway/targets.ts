@@ -168,7 +168,7 @@ export class TargetRegistry {
         cooldown: this.#rateCooldown(provider, key, credential),
         inFlight: 0,
         rateLimitStreak: 0,
-        shortfalls: {},
+        failedQualityChecks: {},
         rateLimitedAt: -Infinity,
       },
       place.shared,

@@ -13,7 +13,7 @@
  * and again from admission, until a response is delivered, no target is left, or the deadline passes. On every path the permit of each
  * attempt is closed, and the end of the request is emitted exactly once.
  */
-import type { Shortfall } from '../core/quality.ts';
+import type { FailedQualityCheck } from '../core/quality.ts';
 import { ActiveRequest } from './active/active-request.ts';
 import type { RunningAttempts } from './active/active-request.ts';
 import type { AdmissionResult, Admitted } from './admission/admission.ts';
@@ -38,7 +38,7 @@ import { keepAliveMsOf } from './request/gateway-request.ts';
 import type { ResponseSink } from './request/response-sink.ts';
 import { nextPermit, parallelRepairedPermit } from './retry/next-attempt.ts';
 import type { Exhausted } from './retry/next-attempt.ts';
-import { recordFailure, recordShortfall } from './retry/record-failure.ts';
+import { recordFailure, recordFailedQuality } from './retry/record-failure.ts';
 import { recordResponse } from './retry/record-response.ts';
 import { RetryState } from './retry/retry-state.ts';
 import type { Route } from './route/route.ts';
@@ -132,10 +132,10 @@ async function runAttempts(execution: Execution): Promise<void> {
     if (attempt.failure === null) {
       recordResponse(retry, attempt);
       const judged = judgeOrRelease(engine, active, attempt);
-      const shortfall = judged instanceof Promise ? await judged : judged;
-      if (shortfall !== null) {
-        recordShortfall(retry, attempt, shortfall);
-        keepFailedQuality(output, attempt, shortfall);
+      const failedCheck = judged instanceof Promise ? await judged : judged;
+      if (failedCheck !== null) {
+        recordFailedQuality(retry, attempt, failedCheck);
+        keepFailedQuality(output, attempt, failedCheck);
         if (active.isOver) return void endStopped(output);
         if (isHopeless(execution)) return respondWithFailure(output);
         continue;
@@ -201,7 +201,11 @@ function isHopeless({ engine, active, retry }: Execution): boolean {
 }
 
 /** Why the candidate fails its quality check; null: it passes. Its permit is returned if the check throws. */
-function judgeOrRelease(engine: PipelineEngine, active: ActiveRequest, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
+function judgeOrRelease(
+  engine: PipelineEngine,
+  active: ActiveRequest,
+  attempt: Attempt,
+): FailedQualityCheck | null | Promise<FailedQualityCheck | null> {
   const release = (error: unknown): never => {
     attempt.cancel();
     settleUnused(active, attempt);

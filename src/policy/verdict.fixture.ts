@@ -18,7 +18,7 @@ export function failure(found: Partial<Failure>): Failure {
   };
 }
 
-/** `expected`: verdict and reason, then the effects: `breaker`, `cooldown`, `bench`, `request` (the request is at fault). */
+/** `expected`: verdict and reason, then the effects: `breaker`, `cooldown`, `quarantine`, `request` (the request is at fault). */
 export type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
 
 export const STATUS_ROWS: readonly Row[] = [
@@ -51,12 +51,12 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'rate_limit_exceeded', type: 'tokens', message: 'Request too large for gpt-5: Limit 30000, Requested 40000' },
     'switch too_large request',
   ],
-  ['no quota left, by type', 429, { type: 'insufficient_quota', message: 'You exceeded your current quota' }, 'switch quota bench'],
-  ['no quota left, by code', 429, { code: 'insufficient_quota' }, 'switch quota bench'],
-  ['no credit left', 429, { code: 'credit_balance_exhausted', type: 'insufficient_quota' }, 'switch quota bench'],
-  ['the organisation’s spend limit', 429, { code: 'organization_spend_limit_exceeded' }, 'switch quota bench'],
-  ['the project’s spend limit', 429, { code: 'project_spend_limit_exceeded' }, 'switch quota bench'],
-  ['the organisation’s usage limit', 429, { code: 'organization_usage_limit_exceeded' }, 'switch quota bench'],
+  ['no quota left, by type', 429, { type: 'insufficient_quota', message: 'You exceeded your current quota' }, 'switch quota quarantine'],
+  ['no quota left, by code', 429, { code: 'insufficient_quota' }, 'switch quota quarantine'],
+  ['no credit left', 429, { code: 'credit_balance_exhausted', type: 'insufficient_quota' }, 'switch quota quarantine'],
+  ['the organisation’s spend limit', 429, { code: 'organization_spend_limit_exceeded' }, 'switch quota quarantine'],
+  ['the project’s spend limit', 429, { code: 'project_spend_limit_exceeded' }, 'switch quota quarantine'],
+  ['the organisation’s usage limit', 429, { code: 'organization_usage_limit_exceeded' }, 'switch quota quarantine'],
   ['traffic that ramps up too fast', 429, { type: 'rate_limit_error', code: 'slow_down' }, 'retry rate_limited long cooldown'],
   ['no flex capacity', 429, { code: 'resource_unavailable' }, 'retry rate_limited'],
   ['an overloaded server', 503, { type: 'service_unavailable_error', code: 'server_is_overloaded' }, 'retry overloaded breaker'],
@@ -130,7 +130,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['the same with 400', 400, { message: "create() got an unexpected keyword argument 'foo'" }, 'switch unsupported request'],
   ['an unknown field, as reported by Go', 400, { message: 'json: unknown field "foo"' }, 'switch unsupported request'],
   ['unprocessable', 422, { type: 'invalid_request_error' }, 'switch refused request'],
-  ['an invalid key', 401, { code: 'invalid_api_key' }, 'switch auth bench'],
+  ['an invalid key', 401, { code: 'invalid_api_key' }, 'switch auth quarantine'],
   ['an unsupported country', 403, { code: 'unsupported_country_region_territory' }, 'switch auth'],
   [
     'a project without access to the model',
@@ -143,7 +143,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['an unknown path', 404, { message: 'an HTML page' }, 'switch model_not_found request'],
   ['a body that is too large', 413, { message: 'an HTML page: 413 Request Entity Too Large' }, 'switch refused request'],
   ['a firewall', 403, { message: 'an HTML page: Attention Required! | Cloudflare' }, 'switch auth'],
-  ['Moonshot: no balance', 429, { type: 'exceeded_current_quota_error' }, 'switch quota bench'],
+  ['Moonshot: no balance', 429, { type: 'exceeded_current_quota_error' }, 'switch quota quarantine'],
   // Azure
   [
     'an invalid image',
@@ -164,7 +164,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'a credit balance, by the message',
     400,
     { type: 'invalid_request_error', message: 'Your credit balance is too low to access the API' },
-    'switch quota bench',
+    'switch quota quarantine',
   ],
   [
     'a prompt too long, by the message',
@@ -179,7 +179,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'RESOURCE_EXHAUSTED', message: 'You exceeded your current quota, please check your plan and billing details' },
     'retry rate_limited cooldown',
   ],
-  ['an invalid key, reported as an invalid argument', 400, { code: 'API_KEY_INVALID', type: 'INVALID_ARGUMENT' }, 'switch auth bench'],
+  ['an invalid key, reported as an invalid argument', 400, { code: 'API_KEY_INVALID', type: 'INVALID_ARGUMENT' }, 'switch auth quarantine'],
   [
     'a token count too high',
     400,
@@ -195,7 +195,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch too_large request',
   ],
   ['the same, by the message alone', 413, { message: 'Limit 6000 tokens per minute, requested 7000' }, 'switch too_large request'],
-  ['DeepSeek without balance', 402, { message: 'Insufficient Balance' }, 'switch quota bench'],
+  ['DeepSeek without balance', 402, { message: 'Insufficient Balance' }, 'switch quota quarantine'],
   ['DeepSeek: bad parameters', 422, {}, 'switch refused request'],
   ['OpenRouter without credits', 402, { type: 'payment_required' }, 'switch quota suspect'],
   ['OpenRouter: moderation', 403, { message: 'Your input was flagged: x requires moderation' }, 'switch content_filter request'],
@@ -227,14 +227,14 @@ export const STATUS_ROWS: readonly Row[] = [
     'retry rate_limited long cooldown',
   ],
   ['rate limit', 429, { type: 'rate_limit_error' }, 'retry rate_limited cooldown'],
-  ['enforced spend limit', 429, { type: 'rate_limit_error', code: 'enforced_spend_limit_reached' }, 'switch quota bench'],
-  ['contract spend limit', 429, { type: 'rate_limit_error', code: 'contract_spend_limit_reached' }, 'switch quota bench'],
-  ['linked spend limit', 429, { type: 'rate_limit_error', code: 'linked_organization_spend_limit_reached' }, 'switch quota bench'],
+  ['enforced spend limit', 429, { type: 'rate_limit_error', code: 'enforced_spend_limit_reached' }, 'switch quota quarantine'],
+  ['contract spend limit', 429, { type: 'rate_limit_error', code: 'contract_spend_limit_reached' }, 'switch quota quarantine'],
+  ['linked spend limit', 429, { type: 'rate_limit_error', code: 'linked_organization_spend_limit_reached' }, 'switch quota quarantine'],
   [
     'usage limits set by the customer',
     400,
     { type: 'invalid_request_error', message: 'You have reached your specified API usage limits. You will regain access on 2026-12-01.' },
-    'switch quota bench',
+    'switch quota quarantine',
   ],
   [
     'max_tokens beyond the context',
@@ -267,21 +267,26 @@ export const STATUS_ROWS: readonly Row[] = [
     { type: 'rate_limit_error', message: 'Extra usage is required for long context requests.' },
     'switch too_large request',
   ],
-  ['an organisation on hold', 403, { type: 'permission_error', code: 'organization_on_hold' }, 'switch quota bench'],
+  ['an organisation on hold', 403, { type: 'permission_error', code: 'organization_on_hold' }, 'switch quota quarantine'],
   ["a user profile's billing", 403, { type: 'permission_error', code: 'user_profile_billing_not_authorized' }, 'switch quota request'],
-  ['a disabled encryption key', 400, { type: 'invalid_request_error', code: 'cmek_key_disabled' }, 'switch auth bench'],
+  ['a disabled encryption key', 400, { type: 'invalid_request_error', code: 'cmek_key_disabled' }, 'switch auth quarantine'],
   ['an unreachable encryption key', 400, { type: 'invalid_request_error', code: 'cmek_key_unreachable' }, 'retry server_error breaker'],
-  ['billing', 402, { type: 'billing_error', message: 'Your account has a billing issue' }, 'switch quota bench'],
+  ['billing', 402, { type: 'billing_error', message: 'Your account has a billing issue' }, 'switch quota quarantine'],
   ['no permission', 403, { type: 'permission_error', message: 'Your API key does not have permission to use it.' }, 'switch auth'],
   ['too large', 413, { type: 'request_too_large', message: 'Request exceeds the maximum size' }, 'switch refused request'],
-  ['billing', 402, { type: 'billing_error' }, 'switch quota bench'],
-  ['billing, as in older documents', 403, { type: 'billing_error' }, 'switch quota bench'],
+  ['billing', 402, { type: 'billing_error' }, 'switch quota quarantine'],
+  ['billing, as in older documents', 403, { type: 'billing_error' }, 'switch quota quarantine'],
   ['permission', 403, { type: 'permission_error' }, 'switch auth suspect'],
   ['conflict', 409, { type: 'conflict_error' }, 'retry conflict'],
   ['timeout', 504, { type: 'timeout_error' }, 'retry server_error breaker'],
   ['an internal error', 500, { type: 'api_error' }, 'retry server_error breaker'],
   // Gemini and Vertex
-  ['a daily quota', 429, { code: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', type: 'RESOURCE_EXHAUSTED' }, 'switch quota bench'],
+  [
+    'a daily quota',
+    429,
+    { code: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', type: 'RESOURCE_EXHAUSTED' },
+    'switch quota quarantine',
+  ],
   ['no balance', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota suspect'],
   [
     'a region',
@@ -296,7 +301,7 @@ export const STATUS_ROWS: readonly Row[] = [
       code: 'FAILED_PRECONDITION',
       message: 'Gemini API free tier is not available in your country. Please enable billing on your project',
     },
-    'switch quota bench',
+    'switch quota quarantine',
   ],
   ['a bad argument', 400, { code: 'INVALID_ARGUMENT', message: 'Invalid value at messages' }, 'reject invalid_request request'],
   ['Google: no permission', 403, { code: 'PERMISSION_DENIED' }, 'switch auth suspect'],
@@ -310,12 +315,12 @@ export const STATUS_ROWS: readonly Row[] = [
   ['throttling', 429, { code: 'ThrottlingException' }, 'retry rate_limited cooldown'],
   ['throttling, reported as unavailable', 503, { code: 'ThrottlingException' }, 'retry rate_limited cooldown'],
   ['a model that is not ready', 429, { code: 'ModelNotReadyException' }, 'retry busy cooldown'],
-  ['an account quota', 400, { code: 'ServiceQuotaExceededException' }, 'switch quota bench'],
+  ['an account quota', 400, { code: 'ServiceQuotaExceededException' }, 'switch quota quarantine'],
   ['too long', 400, { code: 'ValidationException', message: 'Input is too long for requested model.' }, 'switch context_length request'],
   ['a bad value', 400, { code: 'ValidationException', message: 'Malformed input request' }, 'switch refused request'],
   ['a conflict between two calls', 400, { code: 'ConflictException' }, 'retry conflict'],
   ['no access', 403, { code: 'AccessDeniedException' }, 'switch auth suspect'],
-  ['an expired token', 400, { code: 'ExpiredTokenException' }, 'switch auth bench'],
+  ['an expired token', 400, { code: 'ExpiredTokenException' }, 'switch auth quarantine'],
   ['a model that took too long', 408, { code: 'ModelTimeoutException' }, 'retry timeout'],
   ['a stream that failed', 424, { code: 'ModelStreamErrorException' }, 'retry overloaded breaker'],
   // more of other providers
@@ -343,7 +348,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: '429', message: 'The system is currently experiencing high demand. Please retry after 26 seconds.' },
     'retry rate_limited cooldown',
   ],
-  ['Azure: an invalid key', 401, { code: '401', message: 'Access denied due to invalid subscription key' }, 'switch auth bench'],
+  ['Azure: an invalid key', 401, { code: '401', message: 'Access denied due to invalid subscription key' }, 'switch auth quarantine'],
   [
     'Ollama: no tools',
     400,

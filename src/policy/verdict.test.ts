@@ -7,7 +7,7 @@ import { failure, STATUS_ROWS } from './verdict.fixture.ts';
 import { judge, ruleFor, STATUS_RULES } from './verdict.ts';
 import type { Judgement } from './verdict.ts';
 
-/** Verdict and reason, then the effects: `breaker`, `cooldown`, `bench`, `request` (the request is at fault). */
+/** Verdict and reason, then the effects: `breaker`, `cooldown`, `quarantine`, `request` (the request is at fault). */
 function words(judgement: Judgement): string {
   const { verdict, reason, health, effect, requestAtFault, longerPause } = judgement;
   const then = longerPause ? 'long cooldown' : effect === 'none' ? '' : effect;
@@ -29,18 +29,18 @@ const INSIDE_ROWS: readonly (readonly [what: string, found: Parameters<typeof fa
   ['a failed response: invalid_prompt', { code: 'invalid_prompt' }, 'switch content_filter request'],
   ['a chunk with a status of its own', { status: 429, code: '429' }, 'retry rate_limited cooldown'],
   ['a chunk with a bad gateway', { status: 502, code: '502' }, 'retry server_error breaker'],
-  ['a chunk that reports no quota', { type: 'insufficient_quota' }, 'switch quota bench'],
-  ['a spend limit', { code: 'project_spend_limit_exceeded' }, 'switch quota bench'],
-  ['a usage limit', { code: 'organization_usage_limit_exceeded' }, 'switch quota bench'],
+  ['a chunk that reports no quota', { type: 'insufficient_quota' }, 'switch quota quarantine'],
+  ['a spend limit', { code: 'project_spend_limit_exceeded' }, 'switch quota quarantine'],
+  ['a usage limit', { code: 'organization_usage_limit_exceeded' }, 'switch quota quarantine'],
   ['a context too long', { type: 'invalid_request_error', code: 'context_length_exceeded' }, 'switch context_length request'],
   ['max_tokens_exceeded', { type: 'max_tokens_exceeded' }, 'switch context_length request'],
   ['an unknown model', { type: 'invalid_request_error', code: 'model_not_found' }, 'switch model_not_found request'],
-  ['an invalid key', { type: 'invalid_request_error', code: 'invalid_api_key' }, 'switch auth bench'],
+  ['an invalid key', { type: 'invalid_request_error', code: 'invalid_api_key' }, 'switch auth quarantine'],
   ['a bad request', { type: 'invalid_request_error' }, 'switch refused request'],
   ['a retired model', { code: 'model_decommissioned' }, 'switch refused request'],
   ['a mistake of the model', { code: 'tool_use_failed' }, 'switch refused request'],
   ['a throttled model mid-stream', { type: 'throttlingException' }, 'retry rate_limited cooldown'],
-  ['a daily quota', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota bench'],
+  ['a daily quota', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota quarantine'],
   ['no flex capacity', { code: 'resource_unavailable' }, 'retry rate_limited'],
   ['a payload too large', { type: 'payload_too_large' }, 'switch refused request'],
   ['a refused key', { type: 'authentication' }, 'switch auth suspect'],
@@ -147,8 +147,8 @@ test('every rule of the table has a row above', () => {
 });
 
 test('credentials are quarantined for minutes, longer for billing than for a key, and longest for a daily quota', () => {
-  const day = judge(failure({ status: 429, code: 'RequestsPerDay' })).benchMs;
-  const quota = judge(failure({ status: 402 })).benchMs;
-  const auth = judge(failure({ status: 401 })).benchMs;
+  const day = judge(failure({ status: 429, code: 'RequestsPerDay' })).quarantineMs;
+  const quota = judge(failure({ status: 402 })).quarantineMs;
+  const auth = judge(failure({ status: 401 })).quarantineMs;
   assert.ok(day > quota && quota > auth && auth >= 60_000);
 });

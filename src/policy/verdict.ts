@@ -287,7 +287,7 @@ export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'
     judgement: judgement('retry', 'malformed', { health: 'failure' }),
   },
   empty: { when: 'a complete response without content', judgement: judgement('retry', 'empty') },
-  poor: { when: 'a complete response that fails a quality check', judgement: judgement('switch', 'quality') },
+  failed_check: { when: 'a complete response that fails a quality check', judgement: judgement('switch', 'quality') },
 };
 
 /** A server may close an idle connection at the moment of its reuse: that does not count against its health. */

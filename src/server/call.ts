@@ -2,8 +2,9 @@ import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
+import { refusalResponse } from '../gateway/gateway-errors.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
-import { errorResponse, requestIdHeaders } from '../pipeline/delivery/error-response.ts';
+import { requestIdHeaders } from '../pipeline/delivery/error-response.ts';
 import { holderOf } from '../pipeline/request/gateway-request.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
 import type { Feed } from '../telemetry/feed.ts';
@@ -140,7 +141,7 @@ export class Call implements ByteCharge {
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
     this.#emitRejected(known);
-    const response = errorResponse(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
+    const response = refusalResponse(this.gateway.config, ERRORS[this.protocol], known, this.id, programOf(this.exchange));
     this.#end(response.status, [...response.headers, ...headers], this.gateway.secrets.bytes(response.body));
   }
 

@@ -80,6 +80,22 @@ test('while draining, running requests continue and new ones are refused', async
   assert.equal(gateway.requests.length, 1);
 });
 
+test('drainHeaders mark a refusal while draining, and no other response', async () => {
+  const gateway = createFakeGateway({ server: { port: 0, drainHeaders: { 'X-Accel-Redirect': '@others' } } });
+  const server = await startServer({ gateway, clock: gateway.clock, random: createSeededRandom(1) });
+  const later = answerLater(gateway);
+  const running = await fetch(`${server.url}/v1/chat/completions`, chat({ stream: true }));
+  const drained = server.drain();
+  const refused = await fetch(`${server.url}/v1/chat/completions`, chat());
+  assert.deepEqual([refused.status, refused.headers.get('x-accel-redirect')], [503, '@others']);
+  const ready = await fetch(`${server.url}/health/ready`);
+  assert.deepEqual([ready.status, ready.headers.get('x-accel-redirect')], [503, null]);
+  later.finish();
+  assert.match(await running.text(), /\[DONE\]/);
+  assert.equal(running.headers.get('x-accel-redirect'), null);
+  await drained;
+});
+
 test('requests that still run after drainTimeout are aborted with an error', async () => {
   const { gateway, server } = await start();
   const later = answerLater(gateway);

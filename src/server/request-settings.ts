@@ -73,7 +73,7 @@ function readKey(exchange: Exchange): string | null {
   const name = 'idempotency-key';
   const key = exchange.header(name);
   if (key === undefined || exchange.method !== 'POST') return null;
-  if (key === '' || key.length > KEY_LENGTH_MAX) throw badHeader(name, `a text of 1 to ${KEY_LENGTH_MAX} characters`, key);
+  if (key === '' || key.length > KEY_LENGTH_MAX) throw badHeader(name, `a string of 1 to ${KEY_LENGTH_MAX} characters`, key);
   return key;
 }
 

@@ -83,16 +83,16 @@ story('collections are separate, and keys may be any text', async (store) => {
 });
 
 story('a deleted entry can be written again', async (store) => {
-  store.put('bench', 'key', 1);
+  store.put('quarantine', 'key', 1);
   await store.flush();
-  store.delete('bench', 'key');
-  store.delete('bench', 'never there');
+  store.delete('quarantine', 'key');
+  store.delete('quarantine', 'never there');
   await bothWays(store, async () => {
-    assert.equal(await store.get('bench', 'key'), undefined);
-    assert.equal((await store.getAll('bench')).size, 0);
+    assert.equal(await store.get('quarantine', 'key'), undefined);
+    assert.equal((await store.getAll('quarantine')).size, 0);
   });
-  store.put('bench', 'key', 2);
-  await bothWays(store, async () => assert.equal(await store.get('bench', 'key'), 2));
+  store.put('quarantine', 'key', 2);
+  await bothWays(store, async () => assert.equal(await store.get('quarantine', 'key'), 2));
 });
 
 story('an entry expires by the wall clock', async (store, clock) => {

@@ -29,7 +29,7 @@ function wordsOf({ failure, reason, phase, quality }: Failed): string {
       return 'unreadable response';
     case 'empty':
       return 'empty response';
-    case 'poor':
+    case 'failed_check':
       return quality === null ? 'failed a quality check' : `failed a quality check (${quality})`;
     case 'error':
       return `error in a success response (${reasonText(reason)})`;
@@ -65,7 +65,7 @@ const reasonTexts: Partial<Record<Reason, string>> = {
   refused: 'unknown error',
   limited: 'held back by a limit',
   cooling: 'in cooldown',
-  benched: 'credential quarantined',
+  quarantined: 'credential quarantined',
   open: 'circuit breaker open',
   deadline: 'deadline too close',
   quality: 'failed a quality check',

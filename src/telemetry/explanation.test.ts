@@ -60,7 +60,7 @@ test('a running request shows what it is waiting for', () => {
 });
 
 test('a wait names the blocker of each target, up to a limit', () => {
-  const kinds = ['requests', 'concurrency', 'breaker', 'bench', 'budget', 'cooldown'] as const;
+  const kinds = ['requests', 'concurrency', 'breaker', 'quarantine', 'budget', 'cooldown'] as const;
   const blockers = kinds.map((kind, i) => ({ target: `t/${i}`, kind, waitMs: i === 1 ? null : i === 3 ? Infinity : 1_500 }));
   const [, text] = texts({ received: received(), events: [queued({ blockers })], finished: null, nowMs: 2_000 });
   assert.equal(
@@ -68,6 +68,12 @@ test('a wait names the blocker of each target, up to a limit', () => {
     'queued, no target can start: t/0: request limit, for another 1.5 s; t/1: concurrency limit, until a running request ends; ' +
       't/2: circuit breaker open, for another 1.5 s; t/3: credential quarantined; and 2 more',
   );
+});
+
+test('the pause of an overloaded target is not reported as the quarantine of its credential', () => {
+  const blockers = [{ target: 't/0', kind: 'pause', waitMs: 1_500 }] as const;
+  const [, text] = texts({ received: received(), events: [queued({ blockers })], finished: null, nowMs: 2_000 });
+  assert.equal(text, 'queued, no target can start: t/0: paused at its request, for another 1.5 s');
 });
 
 for (const [outcome, change, expected] of [

@@ -22,7 +22,7 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
     case 'breaker':
       return event.to === 'open' ? 'warn' : 'info';
     case 'cooldown':
-      return event.kind === 'bench' ? 'warn' : 'info';
+      return event.kind === 'quarantine' ? 'warn' : 'info';
     case 'warning':
       return 'warn';
     case 'lifecycle':

@@ -45,8 +45,8 @@ test('responses that failed a quality check are counted by target and check', as
   const { record, scrape } = setUp();
   record(attemptEnd(), attemptEnd({ quality: 'short' }), attemptEnd({ quality: 'short' }), attemptEnd({ quality: 'empty' }));
   const samples = await scrape();
-  assert.equal(samples.get('breakwater_poor_answers_total{target="openai/gpt",quality="short"}'), 2);
-  assert.equal(samples.get('breakwater_poor_answers_total{target="openai/gpt",quality="empty"}'), 1);
+  assert.equal(samples.get('breakwater_failed_quality_checks_total{target="openai/gpt",quality="short"}'), 2);
+  assert.equal(samples.get('breakwater_failed_quality_checks_total{target="openai/gpt",quality="empty"}'), 1);
 });
 
 test('wasted tokens and cost are included in the totals and counted separately', async () => {

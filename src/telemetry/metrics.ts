@@ -114,7 +114,7 @@ function createFamilies() {
     requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
     attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
     unknown: counter('unknown_errors_total', 'Attempts refused with an error that no rule matches.', 'target'),
-    poor: counter('poor_answers_total', 'Complete responses that failed a quality check.', 'target', 'quality'),
+    failedChecks: counter('failed_quality_checks_total', 'Complete responses that failed a quality check.', 'target', 'quality'),
     races: counter(
       'hedges_total',
       'Attempts started beside a silent one; kind: hedge, probe (beside the probe of a half-open breaker), or rescue (beside one silent for too long).',
@@ -127,7 +127,7 @@ function createFamilies() {
     wastedTokens: counter('wasted_tokens_total', 'Tokens of calls whose responses were not used; part of tokens_total.', 'model', 'kind'),
     wastedCost: counter('wasted_cost_usd_total', 'Cost of calls whose responses were not used; part of cost_usd_total.', 'model', 'client'),
     fallbacks: counter('fallbacks_total', 'Requests not served by their first choice.', 'model', 'reason'),
-    cache: counter('cache_answers_total', 'Requests served from the cache, or by the response to an identical request.', 'model', 'use'),
+    cache: counter('cache_responses_total', 'Requests served from the cache, or by the response to an identical request.', 'model', 'use'),
     cooldowns: counter('cooldowns_total', 'Cooldowns of targets and quarantines of credentials.', 'subject', 'kind', 'reason'),
     breakerChanges: counter('breaker_changes_total', 'Transitions of a breaker to a state.', 'target', 'to'),
     warnings: counter('warnings_total', 'Warnings to the operator.'),
@@ -177,7 +177,7 @@ function countAttempt(event: AttemptEndEvent, families: Families, labels: Labels
   families.attempts.add(1, target, event.verdict, event.reason ?? 'none');
   families.attemptDuration.observe(event.durationMs / 1_000, target);
   if (event.reason === 'refused') families.unknown.add(1, target);
-  if (event.quality !== null) families.poor.add(1, target, event.quality);
+  if (event.quality !== null) families.failedChecks.add(1, target, event.quality);
   if (event.usage === null) return;
   families.tokens.add(event.usage.inputTokens, target, 'input');
   if (event.usage.cachedInputTokens > 0) families.tokens.add(event.usage.cachedInputTokens, target, 'cached_input');

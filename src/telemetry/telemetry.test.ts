@@ -123,7 +123,7 @@ test('at warn only events that may need attention give a line', async () => {
   bus.emit(failedAttempt('slow down'));
   bus.emit(finished({ outcome: 'failed', status: 502, code: 'all_targets_failed' }));
   bus.emit({ type: 'breaker', at: 0, target: 'a/b', from: 'closed', to: 'open', openForMs: 5_000 });
-  bus.emit({ type: 'cooldown', at: 0, subject: 'a#1', kind: 'bench', forMs: 60_000, reason: 'auth' });
+  bus.emit({ type: 'cooldown', at: 0, subject: 'a#1', kind: 'quarantine', forMs: 60_000, reason: 'auth' });
   bus.emit({ type: 'lifecycle', at: 0, state: 'reload_failed', detail: 'policy.deadline' });
   await telemetry.flush();
   assert.deepEqual(

@@ -101,7 +101,7 @@ function readParts(bytes: Buffer, parts: readonly MultipartPart[]): PassthroughR
     if (part.name === 'model') {
       if (found !== null) return refuse("'model' is given twice.");
       if (part.isFile || !/^(?:|text\/plain(?:;\s*charset="?(?:utf-?8|us-ascii)"?)?)$/.test(part.contentType)) {
-        return refuse("'model' must be a text field, not a file.");
+        return refuse("'model' must be a string field, not a file.");
       }
       const value = bytes.subarray(part.start, part.end);
       if (value.length === 0 || value.length > MODEL_BYTES_MAX || !isUtf8(value)) return refuse("'model' must be a name.");

@@ -46,7 +46,7 @@ describe('a request that is refused because of its content', () => {
         assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts')], [200, '1']);
       }
       assert.equal(world.eventsOf('cooldown').length, 0);
-      assert.ok(world.gateway.targets().every(({ benchedMs, suspected }) => benchedMs === 0 && !suspected));
+      assert.ok(world.gateway.targets().every(({ quarantinedMs, suspected }) => quarantinedMs === 0 && !suspected));
     });
   }
 
@@ -107,7 +107,7 @@ for (const status of [401, 402, 403]) {
       }
       assert.ok(world.eventsOf('cooldown').every(({ why }) => why!.includes('for one client and model alone')));
       assert.deepEqual(
-        targetsOf(world).map(({ benchedMs }) => benchedMs),
+        targetsOf(world).map(({ quarantinedMs }) => quarantinedMs),
         [0, 0],
       );
     });
@@ -122,7 +122,7 @@ for (const status of [401, 402, 403]) {
       assert.deepEqual(world.byKey()[0], 1, 'a suspected key is avoided for a moment while another is available');
       await world.clock.advanceAsync(6 * SECOND);
       for (let i = 0; i < 10; i++) assert.equal((await world.answerTo({}, as('two'))).status, 200);
-      assert.equal(targetsOf(world)[0]!.benchedMs > MINUTE, true);
+      assert.equal(targetsOf(world)[0]!.quarantinedMs > MINUTE, true);
       assert.equal(targetsOf(world)[0]!.quarantine!.status, status);
     });
 
@@ -143,9 +143,9 @@ describe('the free probe of a suspected key', () => {
   it('decides if no other request arrives: if refused too, the key is quarantined', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => dead(call, bare(401)));
     assert.equal((await world.answerTo()).status, 502);
-    assert.equal(targetsOf(world)[0]!.benchedMs, 0);
+    assert.equal(targetsOf(world)[0]!.quarantinedMs, 0);
     await world.clock.advanceAsync(3 * SECOND);
-    assert.ok(targetsOf(world)[0]!.benchedMs > 4 * MINUTE);
+    assert.ok(targetsOf(world)[0]!.quarantinedMs > 4 * MINUTE);
     assert.equal(world.upstream.calls.filter(isOwnQuestion).length, 1);
     const refused = await world.answerTo({}, { 'x-breakwater-deadline-ms': '1000' });
     assert.equal(refused.status, 503);
@@ -159,7 +159,7 @@ describe('the free probe of a suspected key', () => {
       await world.clock.advanceAsync(20 * SECOND);
       await Promise.all(asked);
       assert.equal(world.upstream.calls.filter(isOwnQuestion).length, 1);
-      assert.equal(targetsOf(world)[0]!.benchedMs, 0);
+      assert.equal(targetsOf(world)[0]!.quarantinedMs, 0);
     }
   });
 
@@ -177,7 +177,7 @@ describe('the free probe of a suspected key', () => {
     await world.answerTo();
     await world.clock.advanceAsync(20 * SECOND);
     assert.equal(world.upstream.calls.filter(isOwnQuestion).length, 1);
-    assert.equal(targetsOf(world)[0]!.benchedMs, 0);
+    assert.equal(targetsOf(world)[0]!.quarantinedMs, 0);
     await world.answerTo(says('another'), {});
     await world.close();
     await world.clock.advanceAsync(20 * SECOND);
@@ -204,12 +204,12 @@ describe('a dead key of a provider whose /models needs no key, with one client a
       }
       const calls = world.upstream.calls.filter((call) => !isOwnQuestion(call)).length;
       assert.ok(calls >= 18 && calls <= 50, `${calls} calls in 60 s for 300 requests`);
-      assert.ok(targetsOf(world)[0]!.benchedMs > MINUTE);
+      assert.ok(targetsOf(world)[0]!.quarantinedMs > MINUTE);
       assert.equal(targetsOf(world)[0]!.quarantine!.status, status);
       dead = false;
       await world.clock.advanceAsync(4 * SECOND);
       for (let i = 0; i < 10; i++) assert.equal((await ask()).status, 200);
-      assert.equal(targetsOf(world)[0]!.benchedMs, 0);
+      assert.equal(targetsOf(world)[0]!.quarantinedMs, 0);
     });
   }
 
@@ -251,7 +251,7 @@ describe('the only key, in quarantine', () => {
     });
     await world.answerTo({}, as('one'));
     await world.answerTo({}, as('two'));
-    assert.ok(targetsOf(world)[0]!.benchedMs > MINUTE);
+    assert.ok(targetsOf(world)[0]!.quarantinedMs > MINUTE);
     dead = false;
     const seen = await world.until(Promise.all(times(20, () => world.ask({}, as('three')).done)));
     assert.ok(seen.every((answer) => answer.status === 200 && answer.endAtMs <= 4 * SECOND));

@@ -124,7 +124,7 @@ describe('a key of a provider whose preset limits all models of a key together',
   });
 });
 
-for (const [what, refusal, benchMs] of [
+for (const [what, refusal, quarantineMs] of [
   ['refused', badKey, 5 * MINUTE],
   ['spent', spent, 10 * MINUTE],
 ] as const) {
@@ -133,9 +133,9 @@ for (const [what, refusal, benchMs] of [
       const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : null), { models: { fast: ['a/m'], other: ['a/n'] } });
       for (let i = 0; i < 20; i++) assert.equal((await world.answerTo({ model: i % 2 === 0 ? 'fast' : 'other' })).status, 200);
       assert.deepEqual(world.byKey(), [1, 20]);
-      const benched = targetsOf(world, 'a/m', 'a/n').filter((target) => target.benchedMs > 0);
+      const quarantined = targetsOf(world, 'a/m', 'a/n').filter((target) => target.quarantinedMs > 0);
       assert.deepEqual(
-        benched.map(({ target, credential }) => `${target}#${credential}`),
+        quarantined.map(({ target, credential }) => `${target}#${credential}`),
         ['a/m#1', 'a/n#1'],
       );
     });
@@ -146,13 +146,13 @@ for (const [what, refusal, benchMs] of [
       assert.equal(world.byKey()[0], 1);
       const rests: number[] = [];
       for (let round = 2; round <= 7; round++) {
-        const benchedMs = targetsOf(world)[0]!.benchedMs;
-        rests.push(Math.round(benchedMs / MINUTE));
-        await world.clock.advanceAsync(benchedMs + 1);
+        const quarantinedMs = targetsOf(world)[0]!.quarantinedMs;
+        rests.push(Math.round(quarantinedMs / MINUTE));
+        await world.clock.advanceAsync(quarantinedMs + 1);
         assert.deepEqual(await statuses(world, 100), [200]);
         assert.equal(world.byKey()[0], round);
       }
-      const growing = [1, 2, 4, 8, 16, 32].map((factor) => Math.min(60, (benchMs / MINUTE) * factor));
+      const growing = [1, 2, 4, 8, 16, 32].map((factor) => Math.min(60, (quarantineMs / MINUTE) * factor));
       assert.deepEqual(rests, growing);
     });
 
@@ -161,7 +161,7 @@ for (const [what, refusal, benchMs] of [
       const world = await keyed(t, 2, (key) => (key === 0 && !good ? refusal() : null));
       await statuses(world, 2);
       good = true;
-      await world.clock.advanceAsync(benchMs + 1);
+      await world.clock.advanceAsync(quarantineMs + 1);
       for (let i = 0; i < 20; i++) await world.answerTo();
       assert.deepEqual(world.byKey(), [11, 12]);
     });
@@ -181,7 +181,7 @@ describe('a key that dies', () => {
     assert.deepEqual(await statuses(world, 100), [200]);
     assert.deepEqual(world.byKey(), [10, 100]);
     assert.equal(world.eventsOf('cooldown').length, 1);
-    assert.ok(targetsOf(world)[0]!.benchedMs <= 5 * MINUTE);
+    assert.ok(targetsOf(world)[0]!.quarantinedMs <= 5 * MINUTE);
   });
 
   it('as the only one costs a single call per quarantine, whatever the load', async (t) => {
@@ -271,7 +271,11 @@ describe('a reload that changes the keys', () => {
     assert.deepEqual(world.byKey(), [1, 20]);
     await world.gateway.reload(withKeys([KEYS[2]!, KEYS[1]!, KEYS[0]!], limits));
     const shown = () =>
-      targetsOf(world).map(({ credential, benchedMs, limits: [limit] }) => [credential, benchedMs > 0, Math.round(limit!.available)]);
+      targetsOf(world).map(({ credential, quarantinedMs, limits: [limit] }) => [
+        credential,
+        quarantinedMs > 0,
+        Math.round(limit!.available),
+      ]);
     assert.deepEqual(shown(), [
       [1, false, 60],
       [2, false, 40],
@@ -319,7 +323,7 @@ describe("the caller's own key", () => {
     const good = await as('good');
     assert.deepEqual([good.status, good.endAtMs], [200, 0]);
     assert.deepEqual(
-      targetsOf(world).map(({ cooldownMs, benchedMs }) => [cooldownMs, benchedMs]),
+      targetsOf(world).map(({ cooldownMs, quarantinedMs }) => [cooldownMs, quarantinedMs]),
       [[0, 0]],
     );
     assert.equal(world.eventsOf('cooldown').length, 0);

@@ -123,7 +123,7 @@ async function assertNothingHeld({ world }: Stage): Promise<void> {
 function assertEffects({ world }: Stage, { holds }: Partial<Fails>, health: 'failure' | undefined): void {
   const target = world.gateway.targets().find((status) => status.provider === 'a')!;
   assert.equal(target.breaker.failureRatio, health === 'failure' ? 1 : 0, 'the mark for the breaker');
-  assert.equal(target.benchedMs > 60_000, holds === 'bench', 'the bench');
+  assert.equal(target.quarantinedMs > 60_000, holds === 'quarantine', 'the quarantine');
   assert.equal(
     world.eventsOf('cooldown').some((event) => event.kind === 'cooldown'),
     holds === 'cooldown',

@@ -23,7 +23,7 @@ export interface Fails {
   /** The provider's error unchanged; its message in our format; or one of Breakwater's errors by code. */
   readonly told: 'its bytes' | 'its words' | 'all_targets_failed' | 'upstream_auth_failed';
   readonly health?: 'failure';
-  readonly holds?: 'cooldown' | 'bench';
+  readonly holds?: 'cooldown' | 'quarantine';
   /** The cause may be a field that the gateway adds to streams, so the first target is called once more without it. */
   readonly asksStreamAgain?: true;
   /** Calls if it is the only target, unless one (switch, reject) or all that are allowed (retry). */
@@ -83,14 +83,14 @@ const health = 'failure';
 export const limited: Fails = { end: 'fails', reason: 'rate_limited', verdict: 'retry', status: 429, told: 'its bytes', holds: 'cooldown' };
 /** Only requests of this kind are limited: the target is not paused for others. */
 export const unheld: Fails = { end: 'fails', reason: 'rate_limited', verdict: 'retry', status: 429, told: 'its bytes' };
-export const spent: Fails = { end: 'fails', reason: 'quota', verdict: 'switch', status: 429, told: 'its bytes', holds: 'bench' };
+export const spent: Fails = { end: 'fails', reason: 'quota', verdict: 'switch', status: 429, told: 'its bytes', holds: 'quarantine' };
 export const refused: Fails = {
   end: 'fails',
   reason: 'auth',
   verdict: 'switch',
   status: 502,
   told: 'upstream_auth_failed',
-  holds: 'bench',
+  holds: 'quarantine',
 };
 /** The refusal may be caused by the request, so the key is not quarantined. */
 export const suspected: Fails = { end: 'fails', reason: 'auth', verdict: 'switch', status: 502, told: 'upstream_auth_failed' };

@@ -9,7 +9,7 @@ import { chatError } from '../../src/testing/simulated-chat.ts';
 import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
 import { chatBody, startGateway } from './harness.ts';
 
-const COLLECTIONS = ['breaker', 'bucket', 'cooldown', 'bench', 'learned-rate', 'learned-target', 'latency'];
+const COLLECTIONS = ['breaker', 'bucket', 'cooldown', 'quarantine', 'learned-rate', 'learned-target', 'latency'];
 
 test('targets and keys that a reload removes are removed from the store, others stay', async (t) => {
   const clock = createManualClock();

@@ -7,7 +7,7 @@ import { amazon, anthropic, DAILY_QUOTA, google, json, openai } from './provider
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
 
-/** One row: what `a` says first and always, and what follows: verdict, reason, then `breaker`, `cooldown` or `bench`. */
+/** One row: what `a` says first and always, and what follows: verdict, reason, then `breaker`, `cooldown` or `quarantine`. */
 interface Said {
   readonly who: string;
   readonly answer: SimulatedResponse;
@@ -23,9 +23,9 @@ const SAID: readonly Said[] = [
     answer: openai(429, 'rate_limit_exceeded', 'tokens', 'Request too large for m: Limit 1, Requested 2'),
     expected: 'switch too_large',
   },
-  { who: 'OpenAI: no quota, by type alone', answer: openai(429, null, 'insufficient_quota'), expected: 'switch quota bench' },
-  { who: 'OpenAI: no credit', answer: openai(429, 'credit_balance_exhausted', 'insufficient_quota'), expected: 'switch quota bench' },
-  { who: 'OpenAI: a spend limit', answer: openai(429, 'organization_spend_limit_exceeded', 'x'), expected: 'switch quota bench' },
+  { who: 'OpenAI: no quota, by type alone', answer: openai(429, null, 'insufficient_quota'), expected: 'switch quota quarantine' },
+  { who: 'OpenAI: no credit', answer: openai(429, 'credit_balance_exhausted', 'insufficient_quota'), expected: 'switch quota quarantine' },
+  { who: 'OpenAI: a spend limit', answer: openai(429, 'organization_spend_limit_exceeded', 'x'), expected: 'switch quota quarantine' },
   { who: 'OpenAI: slow_down', answer: openai(429, 'slow_down', 'rate_limit_error'), expected: 'retry rate_limited cooldown' },
   { who: 'OpenAI: no flex', answer: openai(429, 'resource_unavailable', 'x'), expected: 'retry rate_limited' },
   {
@@ -48,12 +48,12 @@ const SAID: readonly Said[] = [
   {
     who: 'Anthropic: a spend limit',
     answer: anthropic(429, 'rate_limit_error', 'm', { details: { error_code: 'enforced_spend_limit_reached' } }),
-    expected: 'switch quota bench',
+    expected: 'switch quota quarantine',
   },
   {
     who: 'Anthropic: a spend limit in words',
     answer: anthropic(400, 'invalid_request_error', 'You have reached your specified API usage limits.'),
-    expected: 'switch quota bench',
+    expected: 'switch quota quarantine',
   },
   {
     who: 'Anthropic: too long',
@@ -66,16 +66,16 @@ const SAID: readonly Said[] = [
     expected: 'switch unsupported',
   },
   { who: 'Anthropic: overloaded', answer: anthropic(529, 'overloaded_error'), expected: 'retry overloaded breaker' },
-  { who: 'Anthropic: billing', answer: anthropic(402, 'billing_error'), expected: 'switch quota bench' },
+  { who: 'Anthropic: billing', answer: anthropic(402, 'billing_error'), expected: 'switch quota quarantine' },
   {
     who: 'Gemini: the quota of a day',
     answer: DAILY_QUOTA,
-    expected: 'switch quota bench',
+    expected: 'switch quota quarantine',
   },
   {
     who: 'Gemini: a bad key',
     answer: google(400, 'INVALID_ARGUMENT', 'm', [{ reason: 'API_KEY_INVALID' }]),
-    expected: 'switch auth bench',
+    expected: 'switch auth quarantine',
     told: 502,
   },
   { who: 'Gemini: a region', answer: google(400, 'FAILED_PRECONDITION', 'User location is not supported'), expected: 'switch unsupported' },
@@ -97,7 +97,7 @@ const SAID: readonly Said[] = [
   { who: 'Bedrock: throttled', answer: amazon(429, 'ThrottlingException'), expected: 'retry rate_limited cooldown' },
   { who: 'Bedrock: throttled as 503', answer: amazon(503, 'ThrottlingException'), expected: 'retry rate_limited cooldown' },
   { who: 'Bedrock: not ready', answer: amazon(429, 'ModelNotReadyException'), expected: 'retry busy cooldown' },
-  { who: 'Bedrock: the quota', answer: amazon(400, 'ServiceQuotaExceededException'), expected: 'switch quota bench' },
+  { who: 'Bedrock: the quota', answer: amazon(400, 'ServiceQuotaExceededException'), expected: 'switch quota quarantine' },
   {
     who: 'Bedrock: too long',
     answer: amazon(400, 'ValidationException', 'Input is too long for requested model.'),
@@ -130,7 +130,7 @@ const SAID: readonly Said[] = [
   {
     who: 'DeepSeek: no balance',
     answer: openai(402, 'invalid_request_error', 'unknown_error', 'Insufficient Balance'),
-    expected: 'switch quota bench',
+    expected: 'switch quota quarantine',
   },
   { who: 'DeepSeek: bad parameters', answer: openai(422, null, 'invalid_request_error'), expected: 'switch refused' },
   {
@@ -159,7 +159,7 @@ const SAID: readonly Said[] = [
   {
     who: 'xAI: a string',
     answer: json(400, { error: 'Incorrect API key provided', code: 'invalid_api_key' }),
-    expected: 'switch auth bench',
+    expected: 'switch auth quarantine',
     told: 502,
   },
   { who: 'vLLM: a string', answer: json(401, { error: 'Unauthorized' }), expected: 'switch auth', told: 502 },
@@ -216,7 +216,7 @@ describe('an error in the words of', () => {
       assert.equal(target.breaker.failureRatio, effect === 'breaker' ? 1 : 0, 'the mark for the breaker');
       assert.deepEqual(
         world.eventsOf('cooldown').map((event) => event.kind),
-        effect === 'cooldown' || effect === 'bench' ? [effect] : [],
+        effect === 'cooldown' || effect === 'quarantine' ? [effect] : [],
       );
     });
 

@@ -121,7 +121,7 @@ describe('an error', () => {
     });
     const seen = await world.answerTo({}, { authorization: 'Bearer sk-mine' });
     assert.deepEqual([seen.status, errorOf(seen.text).code], [401, 'invalid_api_key']);
-    assert.equal(world.gateway.targets()[0]!.benchedMs, 0);
+    assert.equal(world.gateway.targets()[0]!.quarantinedMs, 0);
     assert.ok(world.upstream.calls[0]!.request.headers.includes('Bearer sk-mine'));
   });
 });

@@ -39,7 +39,7 @@ describe('a check of the library', () => {
       ],
     );
     assert.equal(seen[0]!.request['max_tokens'], 20);
-    assert.deepEqual(world.gateway.targets()[0]!.shortfalls, { mismatch: 1 });
+    assert.deepEqual(world.gateway.targets()[0]!.failedQualityChecks, { mismatch: 1 });
   });
 
   it('may take its time, and a stream that is held back whole is checked too', async (t) => {

@@ -203,7 +203,7 @@ describe('an answer that falls short', () => {
     };
     const world = await startVirtualWorld(t, { providers: { a: () => two(null), b: () => two(GOOD) } });
     assert.equal((await world.answerTo({ n: 2 })).headers.get('x-breakwater-target'), 'b/m');
-    assert.deepEqual(world.gateway.targets()[0]!.shortfalls, { empty: 1 });
+    assert.deepEqual(world.gateway.targets()[0]!.failedQualityChecks, { empty: 1 });
   });
 });
 

@@ -29,7 +29,7 @@ for (const way of WAYS) {
           const poor = await ask('alone');
           assert.equal(poor.end, 'answer');
           assert.deepEqual([poor.headers.get('x-breakwater-quality'), ...callsOf(world)], [mark, 2, 1]);
-          assert.deepEqual(world.gateway.targets().find(({ target }) => target === 'a/m')?.shortfalls, { [mark]: 2 });
+          assert.deepEqual(world.gateway.targets().find(({ target }) => target === 'a/m')?.failedQualityChecks, { [mark]: 2 });
         });
       }
     });

@@ -30,10 +30,10 @@ for (const stream of [false, true]) {
         assert.notEqual(contentOf(seen.text), '');
         assert.deepEqual(callsOf(world), [1, 1]);
         const [failed, answered] = world.eventsOf('attempt_end');
-        assert.deepEqual([failed?.verdict, failed?.reason, failed?.failure, failed?.quality], ['switch', 'quality', 'poor', mark]);
+        assert.deepEqual([failed?.verdict, failed?.reason, failed?.failure, failed?.quality], ['switch', 'quality', 'failed_check', mark]);
         assert.deepEqual([answered?.verdict, answered?.quality], ['success', null]);
         const [target] = world.gateway.targets();
-        assert.deepEqual(target?.shortfalls, { [mark]: 1 });
+        assert.deepEqual(target?.failedQualityChecks, { [mark]: 1 });
         assert.equal(target?.breaker.failureRatio, 0);
       });
 
@@ -142,9 +142,11 @@ it('what a target lacked is shown: admin, metrics, timeline', async (t) => {
     timelines: true,
   });
   const seen = await world.ask({ max_tokens: 200 });
-  const { targets } = (await (await fetch(`${world.url}/admin/targets`)).json()) as { targets: { target: string; shortfalls: object }[] };
+  const { targets } = (await (await fetch(`${world.url}/admin/targets`)).json()) as {
+    targets: { target: string; failedQualityChecks: object }[];
+  };
   assert.deepEqual(
-    targets.map(({ target, shortfalls }) => [target, shortfalls]),
+    targets.map(({ target, failedQualityChecks }) => [target, failedQualityChecks]),
     [
       ['a/m', { short: 1 }],
       ['b/m', {}],
@@ -153,7 +155,7 @@ it('what a target lacked is shown: admin, metrics, timeline', async (t) => {
   const timeline = await (await fetch(`${world.url}/admin/requests/${seen.headers.get('x-request-id')}`)).text();
   assert.match(
     timeline,
-    /only another target may work \(quality, status 200, poor, in phase answer\): the response is shorter than required/,
+    /only another target may work \(quality, status 200, failed_check, in phase answer\): the response is shorter than required/,
   );
 });
 
@@ -173,9 +175,9 @@ it('of a thousand answers, three in ten of them bad, none that is bad is deliver
     assert.ok(seen.said[0]!.content.length >= 60 && seen.said[0]!.refusal === '');
   };
   for (let i = 0; i < 1_000; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => ask(i + k)));
-  const shortfalls = world.gateway.targets()[0]!.shortfalls;
-  const poor = Object.values(shortfalls).reduce((sum, count) => sum + count, 0);
+  const failedQualityChecks = world.gateway.targets()[0]!.failedQualityChecks;
+  const poor = Object.values(failedQualityChecks).reduce((sum, count) => sum + count, 0);
   assert.ok(poor > 250 && poor < 350, `${poor} bad answers`);
   assert.deepEqual(callsOf(world), [1_000, poor]);
-  assert.deepEqual(Object.keys(shortfalls).toSorted(), ['empty', 'refused', 'repetition', 'short', 'truncated']);
+  assert.deepEqual(Object.keys(failedQualityChecks).toSorted(), ['empty', 'refused', 'repetition', 'short', 'truncated']);
 });

@@ -82,7 +82,7 @@ describe('after a restart', { concurrency: true }, () => {
     assert.ok(Math.abs(Object.values(learned.outputTokens)[0]! - Object.values(outputTokens)[0]!) <= 1, 'to a token');
   });
 
-  it('a benched credential is still benched', async (t) => {
+  it('a quarantined credential is still quarantined', async (t) => {
     const { start, calls } = await stage(t, { faults: [{ kind: '429-quota', calls: [1] }] });
     const before = await start();
     assert.equal((await before.chat()).status, 429);
@@ -91,7 +91,7 @@ describe('after a restart', { concurrency: true }, () => {
     const after = await start();
     t.after(() => after.close());
     const [target] = after.gateway.targets();
-    assert.ok(target!.benchedMs > 590_000);
+    assert.ok(target!.quarantinedMs > 590_000);
     assert.deepEqual(
       [target!.quarantine!.reason, target!.quarantine!.status, target!.quarantine!.code],
       ['quota', 429, 'insufficient_quota'],
@@ -147,17 +147,20 @@ describe('after a restart', { concurrency: true }, () => {
     // One of the first two requests may meet the bad key, and can't be sent twice: all others never do.
     for (let i = 0; i < 6; i++) await before.chat({}, soon);
     const spent = before.gateway.targets().find((target) => target.credential === 2)!.limits[0]!.available;
-    const benchedMs = before.gateway.targets()[0]!.benchedMs;
-    assert.ok(benchedMs > 290_000, `${benchedMs} ms`);
+    const quarantinedMs = before.gateway.targets()[0]!.quarantinedMs;
+    assert.ok(quarantinedMs > 290_000, `${quarantinedMs} ms`);
     await before.close();
 
     const after = await start({ apiKeys: [...keys].reverse() });
     t.after(() => after.close());
     const [first, second] = after.gateway.targets();
-    assert.deepEqual([first!.credential, first!.benchedMs], [1, 0]);
+    assert.deepEqual([first!.credential, first!.quarantinedMs], [1, 0]);
     assert.ok(first!.limits[0]!.available < spent + 1);
     assert.equal(second!.credential, 2);
-    assert.ok(second!.benchedMs > benchedMs - 5000 && second!.benchedMs <= benchedMs, `${second!.benchedMs} of ${benchedMs} ms`);
+    assert.ok(
+      second!.quarantinedMs > quarantinedMs - 5000 && second!.quarantinedMs <= quarantinedMs,
+      `${second!.quarantinedMs} of ${quarantinedMs} ms`,
+    );
     await after.chat({}, soon);
     const bad = storm.stats().log.filter((call) => call.headers?.authorization === `Bearer ${keys[0]}`);
     assert.deepEqual([bad.length, calls() <= 7], [1, true]);

@@ -108,7 +108,7 @@ describe('a refusal that no rule knows', { concurrency: 4 }, () => {
       assert.deepEqual([seen.headers.get('x-breakwater-fallback'), seen.headers.get('x-breakwater-attempts')], ['refused', '2']);
       assert.deepEqual(counts(world, 'a', 'b'), [1, 1]);
       const [target] = world.gateway.targets();
-      assert.deepEqual([target!.breaker.failureRatio, target!.benchedMs, target!.cooldownMs], [0, 0, 0]);
+      assert.deepEqual([target!.breaker.failureRatio, target!.quarantinedMs, target!.cooldownMs], [0, 0, 0]);
     });
 
     it(`${name}: alone, one call, and its own error`, async (t) => {

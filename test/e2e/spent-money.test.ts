@@ -87,11 +87,11 @@ describe('a key whose refusal speaks of the whole account', () => {
       for (let i = 0; i < 10; i++) assert.equal((await world.answerTo()).status, 200);
       assert.equal(world.byKey()[0], 1);
       const [status] = targetsOf(world);
-      assert.equal(status!.benchedMs, forMs);
+      assert.equal(status!.quarantinedMs, forMs);
       assert.equal(status!.quarantine!.reason, reason);
       assert.notEqual(status!.quarantine!.message, '');
       const [event] = world.eventsOf('cooldown');
-      assert.deepEqual([event!.subject, event!.kind, event!.forMs, event!.reason], ['a#1', 'bench', forMs, reason]);
+      assert.deepEqual([event!.subject, event!.kind, event!.forMs, event!.reason], ['a#1', 'quarantine', forMs, reason]);
       assert.match(event!.why!, /^(the account has no quota or credit|the provider refuses the key)/);
       assert.ok(world.eventsOf('note').some(({ note }) => note.startsWith(`credential 1 quarantined for ${(forMs / 1000).toFixed(1)} s`)));
     });

@@ -125,7 +125,7 @@ describe('a wait that the provider asks for', { concurrency: 8 }, () => {
 });
 
 describe('one of two credentials', () => {
-  it('that is refused is benched; its caller never hears of it', async (t) => {
+  it('that is refused is quarantined; its caller never hears of it', async (t) => {
     const world = await startWorld(t, {
       storms: { a: { apiKeys: ['sk-good'] } },
       providers: { a: { apiKeys: ['sk-bad', 'sk-good'] } },
@@ -135,9 +135,9 @@ describe('one of two credentials', () => {
     const refusals = world.storms['a']!.stats().byStatus['401'] ?? 0;
     assert.ok(refusals <= 1, `${refusals} calls with the bad key`);
     assert.equal(world.storms['a']!.stats().calls, 20 + refusals);
-    const benched = world.gateway.targets().filter((target) => target.benchedMs > 0);
+    const quarantined = world.gateway.targets().filter((target) => target.quarantinedMs > 0);
     assert.deepEqual(
-      benched.map((target) => target.credential),
+      quarantined.map((target) => target.credential),
       refusals === 0 ? [] : [1],
     );
   });

@@ -1,7 +1,7 @@
 /** The workflow `examples/ci/breakwater.yml`: the commands in its steps run as written. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,15 +9,23 @@ import { parse } from 'yaml';
 
 const root = join(import.meta.dirname, '../..');
 
+interface Job {
+  readonly env: Readonly<Record<string, string>>;
+  readonly steps: readonly { readonly run?: string; readonly if?: string; readonly env?: Readonly<Record<string, string>> }[];
+}
+
 interface Workflow {
-  readonly jobs: Readonly<Record<string, { readonly steps: readonly { readonly name?: string; readonly run?: string }[] }>>;
+  readonly jobs: Readonly<Record<string, Job>>;
 }
 
 const workflow = parse(readFileSync(join(root, 'examples/ci/breakwater.yml'), 'utf8')) as Workflow;
 
 const config = (rate: number) => `
+server: { port: "\${PORT:-4747}" }
 providers:
-  main: { baseUrl: "https://main.example/v1", apiKey: "\${MAIN_API_KEY}", limits: { requestsPerMinute: ${rate} } }
+  main: { baseUrl: "https://main.example/v1", apiKeys: ["\${MAIN_API_KEY}", "\${key_B}"], limits: { requestsPerMinute: ${rate} } }
+store: "\${REDIS_URL}"
+clients: [{ name: anonymous, key: "\${WEB}" }]
 models: { fast: [main/big] }
 prices: { main/big: { input: 1, output: 2 } }
 `;
@@ -56,24 +64,41 @@ function prepare(before: string, after: string): { cwd: string; env: Record<stri
   writeFileSync(join(cwd, 'before.yaml'), before);
   writeFileSync(join(cwd, 'breakwater.yaml'), after);
   writeFileSync(join(cwd, 'yesterday.jsonl'), Array.from({ length: 200 }, (_, i) => record(i)).join('\n'));
+  writeFileSync(join(cwd, 'github-env'), '');
   const env = {
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
     GITHUB_BASE_REF: 'main',
+    GITHUB_REPOSITORY: 'acme/gateway',
+    GITHUB_ENV: join(cwd, 'github-env'),
     GITHUB_STEP_SUMMARY: join(cwd, 'summary.md'),
     RUNNER_TEMP: cwd,
   };
   return { cwd, env };
 }
 
-function runSteps(before: string, after: string): { codes: (number | null)[]; cwd: string; errors: string } {
+/** Runs the steps as the runner does: one that fails skips those without `always()`, whose code is null then. */
+function runSteps(before: string, after: string, { fork = false } = {}): { codes: (number | null)[]; cwd: string; errors: string } {
   const { cwd, env } = prepare(before, after);
+  const { env: jobEnv, steps } = workflow.jobs['what-if']!;
+  const values: Readonly<Record<string, string>> = {
+    'github.event.number': '7',
+    'github.event.pull_request.head.repo.full_name': fork ? 'someone/gateway' : 'acme/gateway',
+    'github.token': 'token',
+  };
+  const fill = (text: string): string => text.replaceAll(/\$\{\{ (.*?) \}\}/g, (_, name: string) => values[name]!);
   const codes: (number | null)[] = [];
   let errors = '';
-  for (const { run } of workflow.jobs['what-if']!.steps) {
-    if (run === undefined) continue;
-    const { status, stderr } = spawnSync('bash', ['-e', '-o', 'pipefail', '-c', run.replaceAll(/\$\{\{.*?\}\}/g, '7')], {
+  for (const step of steps) {
+    if (step.run === undefined) continue;
+    if (step.if !== 'always()' && codes.some((code) => code !== 0)) {
+      codes.push(null);
+      continue;
+    }
+    const own = Object.fromEntries(Object.entries(step.env ?? {}).map(([name, text]) => [name, fill(text)]));
+    const exported = Object.fromEntries(linesOf(env['GITHUB_ENV']!).map((line) => line.split('=', 2) as [string, string]));
+    const { status, stderr } = spawnSync('bash', ['-e', '-o', 'pipefail', '-c', fill(step.run)], {
       cwd,
-      env,
+      env: { ...env, ...jobEnv, ...exported, ...own },
       encoding: 'utf8',
     });
     codes.push(status);
@@ -82,9 +107,15 @@ function runSteps(before: string, after: string): { codes: (number | null)[]; cw
   return { codes, cwd, errors };
 }
 
+function linesOf(file: string): string[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
 test('a change that keeps the figures passes, and its table is the comment', () => {
   const { codes, cwd, errors } = runSteps(config(70), config(90));
-  assert.deepEqual(codes, [0, 0, 0], errors);
+  assert.deepEqual(codes, [0, 0, 0, 0], errors);
   const table = readFileSync(join(cwd, 'diff.md'), 'utf8');
   assert.match(table, /^\| \| before \| after \| change \|\n\|---\|---:\|---:\|---:\|\n\| requests \| 200 \| 200 \| 0 \|/);
   assert.match(table, /All thresholds are met\./);
@@ -94,10 +125,19 @@ test('a change that keeps the figures passes, and its table is the comment', () 
 
 test('a change that makes requests wait fails, and the table says why', () => {
   const { codes, cwd } = runSteps(config(70), config(20));
-  assert.deepEqual(codes, [0, 1, 0]);
+  assert.deepEqual(codes, [0, 0, 1, 0]);
   assert.match(readFileSync(join(cwd, 'diff.md'), 'utf8'), /\*\*exceeded\*\*: the p95 wait of normal rises from/);
 });
 
-test('an invalid config fails', () => {
-  assert.equal(runSteps(config(70), 'providers: { main: { limit: 1 } }').codes[0], 1);
+test('an invalid config fails, without a comment', () => {
+  const { codes, cwd } = runSteps(config(70), 'providers: { main: { limit: 1 } }');
+  assert.deepEqual(codes, [0, 1, null, 0]);
+  assert.equal(existsSync(join(cwd, 'gh.txt')), false);
+});
+
+test('a pull request from a fork, whose token may not comment, passes without a comment', () => {
+  const { codes, cwd, errors } = runSteps(config(70), config(90), { fork: true });
+  assert.deepEqual(codes, [0, 0, 0, 0], errors);
+  assert.equal(readFileSync(join(cwd, 'summary.md'), 'utf8'), readFileSync(join(cwd, 'diff.md'), 'utf8'));
+  assert.equal(existsSync(join(cwd, 'gh.txt')), false);
 });

@@ -248,6 +248,12 @@ describe('the Helm chart', { skip: without('helm', 'https://helm.sh/docs/intro/i
     for (const store of ['valkeys://store:6379', '${REDIS_URL}']) assert.ok(render(providers, 'replicas=2', `config.store="${store}"`));
   });
 
+  test('the port of the container is fixed', () => {
+    for (const server of ['{"port":8080}', '{"socket":"b.sock"}'])
+      assert.throws(() => render(providers, `config.server=${server}`), /listens on port 4747/);
+    assert.ok(render(providers, 'config.server={"port":4747,"maxBodySize":"1mb"}'));
+  });
+
   test('serviceMonitor reads the metrics with the key of the operator', () => {
     const monitor = render(providers, 'serviceMonitor.enabled=true', 'existingSecret="mine"').find(({ kind }) => kind === 'ServiceMonitor');
     const { endpoints } = monitor!['spec'] as { endpoints: { authorization: object }[] };

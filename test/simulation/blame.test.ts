@@ -88,7 +88,7 @@ async function play({ keys, faults, poisoners }: Scene, seed: number, poisonWeig
     poisoned,
     refused: calls.filter(({ fate }) => fate === 'refusal').length,
     // A quarantine for the poisoning client alone does not affect others.
-    quarantines: cooldowns.filter(({ kind, why }) => kind === 'bench' && !why!.includes(' for one client and model alone')),
+    quarantines: cooldowns.filter(({ kind, why }) => kind === 'quarantine' && !why!.includes(' for one client and model alone')),
   };
 }
 

@@ -3,7 +3,7 @@ import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
 import { countOf, keyVariableOf, numberOf, recordOf, textOf, type Draft, type DraftTarget, type Fields } from './draft.ts';
 import { isSelfHosted, knownAs, makerOf } from './litellm-providers.ts';
-import { headersFrom, readKey, readText } from './values.ts';
+import { bodyFields, headersFrom, readKey, readText } from './values.ts';
 
 export interface Deployment {
   readonly target: DraftTarget;
@@ -228,7 +228,7 @@ function setOf(draft: Draft, params: Fields, where: string): Fields {
       where,
       `${Object.keys(all).join(', ')}: set replaces the caller's value, where LiteLLM's is a default that the caller can override`,
     );
-  return all;
+  return bodyFields(draft, all, where);
 }
 
 function dropOf(draft: Draft, params: Fields, where: string): string[] {

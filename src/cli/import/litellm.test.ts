@@ -72,6 +72,20 @@ test('a key in plain text becomes a variable that no other key of the source use
   assert.deepEqual(keys, ['${OPENAI_API_KEY_2}', '${OPENAI_API_KEY}', '${OPENAI_API_KEY_3}', '${OPENAI_API_KEY_4}']);
 });
 
+test('a secret in the body of a request becomes a variable', () => {
+  const { value, text } = imported(
+    models({
+      model: 'openai/a',
+      max_tokens: 5,
+      extra_body: { tools: [{ headers: { 'X-Api-Key': 'sk-secret-1' } }], note: 'a ${b}', token: 'os.environ/T' },
+    }),
+  );
+  assert.ok(!/sk-secret/.test(text), text);
+  const [target] = Object.values(recordOf(value['models'])).flat();
+  const set = { max_tokens: 5, tools: [{ headers: { 'X-Api-Key': '${X_API_KEY}' } }], note: 'a $${b}', token: '${T}' };
+  assert.deepEqual(recordOf(target)['set'], set);
+});
+
 test('weights come from weight, else from rpm; order makes tiers; fallbacks are the tiers below', () => {
   const { value } = imported({
     ...models(

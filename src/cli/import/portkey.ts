@@ -2,7 +2,7 @@
 import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
 import { countOf, Draft, durationText, keyVariableOf, numberOf, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
-import { headersFrom, literal, readKey, readText } from './values.ts';
+import { bodyFields, headersFrom, literal, readKey, readText } from './values.ts';
 
 /** Portkey's provider names that differ from the presets. */
 const PRESETS: Readonly<Record<string, string>> = {
@@ -112,7 +112,7 @@ function leafOf(draft: Draft, node: Fields, where: string): DraftTarget {
   const name = draft.provider(providerOf(draft, node, slug, where));
   const set = Object.fromEntries(Object.entries(params).filter(([key]) => key !== 'model'));
   if (Object.keys(set).length > 0) draft.note(where, `override_params: ${Object.keys(set).join(', ')} are set on the target`);
-  return { target: `${name}/${model}`, weight: 1, set };
+  return { target: `${name}/${model}`, weight: 1, set: bodyFields(draft, set, where) };
 }
 
 /** `@slug/model` names a provider that is stored at Portkey. */

@@ -46,7 +46,20 @@ function headerValue(draft: Draft, name: string, value: unknown, provider: strin
   return SECRET_NAME.test(name) ? readKey(draft, value, preferred, holds) : readText(draft, value, holds);
 }
 
+/** Fields of the request body; texts of secret names become variables at any depth. */
+export function bodyFields(draft: Draft, fields: Fields, where: string): Fields {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, bodyValue(draft, name, value, where)]));
+}
+
+function bodyValue(draft: Draft, name: string, value: unknown, where: string): unknown {
+  if (Array.isArray(value)) return value.map((item) => bodyValue(draft, name, item, where));
+  if (typeof value === 'object' && value !== null) return bodyFields(draft, recordOf(value), where);
+  if (typeof value !== 'string') return value;
+  const preferred = name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_');
+  return SECRET_NAME.test(name) ? readKey(draft, value, preferred, `the field ${name} of ${where}`) : literal(value);
+}
+
 /** A `${` of the source is not a variable here. */
 export function literal(text: string): string {
-  return text.replaceAll('${', '$${');
+  return text.replaceAll('${', () => '$${');
 }

@@ -45,8 +45,9 @@ function nameOf({ target, kind }: Blocker, config: Config): string | null {
     case 'concurrency':
       return limitName(target, provider, kind, config);
     case 'cooldown':
+    case 'pause':
       return `a pause requested by ${provider}`;
-    case 'bench':
+    case 'quarantine':
       return `a disabled key of ${provider}`;
     case 'breaker':
       return `the open breaker of ${target}`;

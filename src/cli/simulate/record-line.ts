@@ -14,7 +14,7 @@ interface Field {
   readonly isSo: (value: unknown) => boolean;
 }
 
-const TEXT: Field = { words: 'a text', isSo: (value) => typeof value === 'string' };
+const TEXT: Field = { words: 'a string', isSo: (value) => typeof value === 'string' };
 const NUMBER: Field = { words: 'a number', isSo: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0 };
 const NUMBER_IF_ANY: Field = { words: 'a number or null', isSo: (value) => value == null || NUMBER.isSo(value) };
 

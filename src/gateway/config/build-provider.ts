@@ -66,7 +66,7 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     protocol,
     baseUrl: isLocal ? '' : readBaseUrl(name, input.baseUrl ?? cloud.baseUrl ?? known?.baseUrl ?? undefined, path, faults, isCloud),
     apiKeys: readKeys(input, known, cloud, env, path, faults),
-    headers: readHeaders(input.headers ?? {}, path, faults),
+    headers: readHeaders(input.headers ?? {}, [...path, 'headers'], faults),
     // A local model runs one request at a time.
     limits: buildLimits(isLocal ? { concurrency: 1, ...input.limits } : input.limits, traits.enforce),
     models: record(Object.entries(input.models ?? {}), (model, modelName) => ({
@@ -177,9 +177,10 @@ function readForwardHeaders(input: ProviderInput, known: readonly string[], prov
   return [...new Set([...known, ...names])];
 }
 
-function readHeaders(input: Readonly<Record<string, string>>, providerPath: Path, faults: FaultList): Record<string, string> {
+/** Headers to add to messages, with lower-case names; `above`: the path of the setting. */
+export function readHeaders(input: Readonly<Record<string, string>>, above: Path, faults: FaultList): Record<string, string> {
   for (const [name, value] of Object.entries(input)) {
-    const path = [...providerPath, 'headers', name];
+    const path = [...above, name];
     if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) faults.add(path, 'is not a valid header name', name);
     else if (managedHeaders.has(name.toLowerCase())) faults.add(path, 'is a header that Breakwater sets itself');
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for

@@ -22,6 +22,8 @@ interface ServerInput {
   maxCacheBytes?: number | string | undefined;
   /** How long running requests may continue when the process is stopped. Default: 30s. */
   drainTimeout?: string | undefined;
+  /** Headers added to the refusal of new requests while the process shuts down, so that a proxy can recognize it and send the request to another instance. Default: {}. */
+  drainHeaders?: Record<string, string> | undefined;
   /** The bearer token for /admin and /metrics. Empty: none; they are available on loopback only. Default: "". */
   adminKey?: string | undefined;
   /** Whether a non-loopback address may be bound without client keys. Default: false. */
@@ -91,9 +93,9 @@ interface ClientInput {
     | {
         /** Requests of one session per minute. Default: no limit. */
         requestsPerMinute?: number | string | undefined;
-        /** Input and output tokens of one session in all. Default: no limit. */
+        /** Input and output tokens of one session in total. Default: no limit. */
         tokens?: number | string | undefined;
-        /** US dollars of one session in all. Default: no limit. */
+        /** US dollars of one session in total. Default: no limit. */
         usd?: number | string | undefined;
       }
     | undefined;
@@ -276,11 +278,11 @@ interface PriceInput {
 
 /** Instances that share a store. */
 interface ClusterInput {
-  /** While the store is away, an instance takes its part of each limit as one of at least so many. Needed where an instance may start while the store is away. Default: 1. */
+  /** While the store is unavailable, each limit is divided among at least this many instances. Needed if an instance may start while the store is unavailable. Default: 1. */
   expectedInstances?: number | string | undefined;
 }
 
-/** Files and batches, which are stored in the store. */
+/** Files and batches, which are kept in the store. */
 interface BatchInput {
   /** How long files, finished batches and their results are retained. Default: 30d. */
   retention?: string | undefined;
@@ -326,7 +328,7 @@ interface RequestsInput {
 interface TracesInput {
   /** The OTLP endpoint, to which /v1/traces is appended. Empty: none. Unset: OTEL_EXPORTER_OTLP_ENDPOINT. Default: "". */
   endpoint?: string | undefined;
-  /** The share of requests traced whose caller sends no traceparent; otherwise its flag decides. Default: 1. */
+  /** The share of requests without a traceparent that are traced; with one, its sampled flag decides. Default: 1. */
   sample?: number | string | undefined;
   /** The most of these requests that are traced in one second. Default: 1000. */
   maxPerSecond?: number | string | undefined;
@@ -352,7 +354,7 @@ export interface ConfigInput {
   store?: string | undefined;
   /** Instances that share a store. */
   cluster?: ClusterInput | undefined;
-  /** Files and batches, which are stored in the store. */
+  /** Files and batches, which are kept in the store. */
   batch?: BatchInput | undefined;
   /** Logs, metrics and traces. */
   telemetry?: TelemetryInput | undefined;

@@ -39,9 +39,7 @@ test('a local provider has an engine and no address, and runs one call at a time
   const result = parse({ offline: { protocol: 'local', engine: 'extract' } });
   assert.ok(result.ok);
   assert.equal(result.config.providers['offline']?.limits.concurrency, 1);
-  assert.deepEqual(faultsOf({ protocol: 'local' }), [
-    'providers.offline.engine: is missing; set transformers, llama or extract (got nothing)',
-  ]);
+  assert.deepEqual(faultsOf({ protocol: 'local' }), ['providers.offline.engine: is missing; set transformers, llama or extract']);
   assert.deepEqual(faultsOf({ protocol: 'local', engine: 'extract', apiKey: 'k' }), [
     'providers.offline.apiKey: has no effect with protocol local, which sends no requests',
   ]);

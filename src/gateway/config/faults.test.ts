@@ -92,7 +92,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     { policy: { quality: { check: 5 } } },
     'policy.quality.check: must be the path of a module, a model and an instruction, or (in the library) a function (got 5)',
   ],
-  [{ policy: { quality: { check: { model: 'm' } } } }, 'policy.quality.check.instruction: must be a text (got nothing)'],
+  [{ policy: { quality: { check: { model: 'm' } } } }, 'policy.quality.check.instruction: is missing; it must be a string'],
 
   // Providers
   [{ providers: [] }, 'providers: must be an object of provider names (got an empty list)'],
@@ -103,18 +103,18 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   ],
   [
     { providers: { opnai: { apiKey: 'k' } } },
-    'providers.opnai.baseUrl: is missing, and opnai is not a known provider with a default; did you mean openai? (got nothing)',
+    'providers.opnai.baseUrl: is missing, and opnai is not a known provider with a default; did you mean openai?',
   ],
-  [{ providers: { mine: {} } }, 'providers.mine.baseUrl: is missing, and mine is not a known provider with a default (got nothing)'],
+  [{ providers: { mine: {} } }, 'providers.mine.baseUrl: is missing, and mine is not a known provider with a default'],
   [{ providers: { mine: { preset: 'opnai' } } }, 'providers.mine.preset: is unknown; did you mean openai? (got "opnai")'],
-  [{ providers: { openai: {} } }, 'providers.openai.apiKey: is missing; set it, or OPENAI_API_KEY (got nothing)'],
+  [{ providers: { openai: {} } }, 'providers.openai.apiKey: is missing; set it, or OPENAI_API_KEY'],
   [{ providers: { openai: { apiKey: '' } } }, 'providers.openai.apiKey: is missing; set it, or OPENAI_API_KEY (got "")'],
   [provider({ apiKey: 'a', apiKeys: ['b'] }), 'providers.x.apiKeys: must not be combined with apiKey; list all keys here (got a list)'],
   [provider({ apiKeys: [] }), 'providers.x.apiKeys: must have at least one key (got an empty list)'],
   [provider({ apiKeys: ['same', 'same'] }), 'providers.x.apiKeys[1]: is the same key as apiKeys[0]'],
   [provider({ apiKeys: ['caller', 'b'] }), 'providers.x.apiKeys[0]: must not be caller among other keys; use apiKey: caller'],
   [provider({ apiKey: 'two words of a key' }), 'providers.x.apiKey: must contain only printable ASCII characters without spaces'],
-  [provider({ apiKey: 123_456_789_012 }), 'providers.x.apiKey: must be a text'],
+  [provider({ apiKey: 123_456_789_012 }), 'providers.x.apiKey: must be a string'],
   [
     provider({ baseUrl: 'api.example.com' }),
     'providers.x.baseUrl: must be a URL that starts with http:// or https:// (got "api.example.com")',
@@ -135,7 +135,8 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     provider({ headers: { authorization: 'Bearer 1234567890\nx' } }),
     'providers.x.headers.authorization: must not contain control or non-Latin characters',
   ],
-  [provider({ headers: { 'x-n': 1 } }), 'providers.x.headers.x-n: must be a text'],
+  [provider({ headers: { 'x-n': 1 } }), 'providers.x.headers.x-n: must be a string'],
+  [{ server: { drainHeaders: { 'x y': 'a' } } }, 'server.drainHeaders["x y"]: is not a valid header name (got "x y")'],
   [provider({ protocol: 'grpc' }), 'providers.x.protocol: must be openai, anthropic, gemini or local (got "grpc")'],
   [
     provider({ limits: { burst: 2 } }),
@@ -165,7 +166,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   // Models
   [withX({ models: { a: [] } }), 'models.a: must name at least one target (got an empty list)'],
   [withX({ models: { a: 'x/y' } }), 'models.a: must be a list of targets, or an object with targets (got "x/y")'],
-  [withX({ models: { a: {} } }), 'models.a.targets: must be a list of targets (got nothing)'],
+  [withX({ models: { a: {} } }), 'models.a.targets: is missing; it must be a list of targets'],
   [withX({ models: { a: [[]] } }), 'models.a[0]: must not be an empty tier (got an empty list)'],
   [withX({ models: { a: { targets: [['x/a'], []] } } }), 'models.a.targets[1]: must not be an empty tier (got an empty list)'],
   [withX({ models: { a: ['gpt-4o'] } }), 'models.a[0]: must be a target, provider/model (got "gpt-4o")'],
@@ -213,9 +214,9 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [provider({ forwardHeaders: ['x-team: blue'] }), 'providers.x.forwardHeaders[0]: is not a valid header name (got "****")'],
 
   // Clients and prices
-  [{ clients: { web: {} } }, 'clients.web.key: is missing; set key, or keyHash: sha256:… (got nothing)'],
-  [{ clients: [{ key: 'k' }] }, 'clients[0].name: must be a text (got nothing)'],
-  [{ clients: [{ name: 'a' }] }, 'clients[0].key: is missing; set key, or keyHash: sha256:… (got nothing)'],
+  [{ clients: { web: {} } }, 'clients.web.key: is missing; set key, or keyHash: sha256:…'],
+  [{ clients: [{ key: 'k' }] }, 'clients[0].name: is missing; it must be a string'],
+  [{ clients: [{ name: 'a' }] }, 'clients[0].key: is missing; set key, or keyHash: sha256:…'],
   [client({ key: '' }), 'clients[0].key: must not be empty (got "")'],
   [
     client({ keyHash: `sha256:${'0'.repeat(64)}` }),
@@ -244,7 +245,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     },
     'clients[1].key: is also the key of clients[0]',
   ],
-  [{ prices: { 'x/y': { output: 1 } } }, 'prices["x/y"].input: must be a number from 0 to 1000000 (got nothing)'],
+  [{ prices: { 'x/y': { output: 1 } } }, 'prices["x/y"].input: is missing; it must be a number from 0 to 1000000'],
   [{ telemetry: { metrics: 'private' } }, 'telemetry.metrics: must be true, false or public (got "private")'],
   [
     { telemetry: { logs: { level: 'loud' } } },
@@ -252,10 +253,10 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   ],
 
   // The environment
-  [provider({ apiKey: '${NOPE}' }), 'providers.x.apiKey: needs the environment variable NOPE, which is not set (got nothing)'],
+  [provider({ apiKey: '${NOPE}' }), 'providers.x.apiKey: needs the environment variable NOPE, which is not set'],
   [
     provider({ headers: { 'x-a': '${1NOPE}' } }),
-    'providers.x.headers.x-a: has a ${…} that is neither ${NAME} nor ${NAME:-default}; use $${ for a literal ${ (got nothing)',
+    'providers.x.headers.x-a: has a ${…} that is neither ${NAME} nor ${NAME:-default}; use $${ for a literal ${',
   ],
 ];
 

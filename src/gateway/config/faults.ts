@@ -69,6 +69,7 @@ export class FaultList {
   /** Adds a fault, unless its path already has one; `got` defaults to the value in the input. */
   add(path: Path, what: string, ...got: [value?: unknown]): void {
     const value = got.length > 0 ? got[0] : valueAt(this.input, path);
+    if (value === undefined) return this.#push(path, what.startsWith('must ') ? `is missing; it ${what}` : what, '');
     const shown = this.#show(path, value);
     this.#push(path, what, shown === null ? '' : ` (got ${shown})`);
   }
@@ -87,7 +88,6 @@ export class FaultList {
 
   /** Objects and lists may contain secrets, so only their type is shown. Null: the value itself may be a secret. */
   #show(path: Path, value: unknown): string | null {
-    if (value === undefined) return 'nothing';
     if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
     if (typeof value === 'function') return 'a function';
     if (typeof value === 'object' && value !== null) return 'an object';

@@ -121,7 +121,12 @@ export function word<const W extends readonly [string, ...string[]]>(...words: W
 
 /** A non-empty string. */
 export function text() {
-  return z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
+  return z.string({ error: 'must be a string' }).min(1, { error: 'must not be empty' });
+}
+
+/** Header values by name. */
+export function headerRecord() {
+  return z.record(z.string(), z.string({ error: 'must be a string' }), { error: 'must be an object of header names and values' });
 }
 
 /** `a`, `a or b`, `a, b or c`. */

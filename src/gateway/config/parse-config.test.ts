@@ -28,6 +28,7 @@ test('an empty config has the documented defaults', () => {
       maxBufferedBytes: 512 * 1024 ** 2,
       maxCacheBytes: 64 * 1024 ** 2,
       drainTimeout: 30_000,
+      drainHeaders: {},
       adminKey: '',
       allowAnonymous: false,
       cors: { origins: [] },

@@ -4,7 +4,7 @@ import { buildClients } from './build-clients.ts';
 import { buildModel } from './build-models.ts';
 import { buildPrice } from './build-prices.ts';
 import { checkPolicy } from './build-policy.ts';
-import { buildProvider } from './build-provider.ts';
+import { buildProvider, readHeaders } from './build-provider.ts';
 import { record } from './record.ts';
 import { parseRedisUrl } from '../../store/redis/address.ts';
 import { builtinProvider, builtinProviderName } from './builtin-provider.ts';
@@ -183,7 +183,8 @@ function buildServer(
   const { socket, tls } = server;
   checkListener(server, faults);
   const path = (given: string): string => (given === '' ? '' : resolve(directory ?? '.', given));
-  return { ...server, socket: path(socket), tls: { cert: path(tls.cert), key: path(tls.key) }, passThrough };
+  const drainHeaders = { ...readHeaders(server.drainHeaders, ['server', 'drainHeaders'], faults) };
+  return { ...server, drainHeaders, socket: path(socket), tls: { cert: path(tls.cert), key: path(tls.key) }, passThrough };
 }
 
 function checkListener({ socket, tls }: Pick<Config['server'], 'socket' | 'tls'>, faults: FaultList): void {

@@ -49,7 +49,7 @@ interface BreakerInput {
   openFor?: string | undefined;
   /** The longest open time. Default: 5m. */
   maxOpenFor?: string | undefined;
-  /** Trial requests at the same time while the breaker is half-open. Default: 1. */
+  /** Concurrent trial requests while the breaker is half-open. Default: 1. */
   probes?: number | string | undefined;
 }
 
@@ -69,7 +69,7 @@ interface QueueInput {
   maxSize?: number | string | undefined;
   /** The longest wait. none: limited by the deadline only. Default: none. */
   maxWait?: string | undefined;
-  /** The share of starts that waiting requests of a lower priority get at least. */
+  /** The minimum share of starts for waiting requests of a lower priority. */
   minShare?: MinShareInput | undefined;
 }
 
@@ -173,7 +173,7 @@ interface RetryBudgetInput {
   minPerSecond?: number | string | undefined;
 }
 
-/** The share of starts that waiting requests of a lower priority get at least. */
+/** The minimum share of starts for waiting requests of a lower priority. */
 interface MinShareInput {
   /** The minimum share of priority low, from 0 to 0.9. Default: 0.05. */
   low?: number | string | undefined;

@@ -40,7 +40,7 @@ const breaker = block('Breaker', 'When requests to a failing target stop, and fo
   consecutiveFailures: setting(count(1, 100_000), 5, 'Failures in a row that open the breaker.'),
   openFor: setting(duration('1ms', '1d'), '5s', 'The initial open time; it grows with each opening (jittered).'),
   maxOpenFor: setting(duration('1ms', '1d'), '5m', 'The longest open time.'),
-  probes: setting(count(1, 100), 1, 'Trial requests at the same time while the breaker is half-open.'),
+  probes: setting(count(1, 100), 1, 'Concurrent trial requests while the breaker is half-open.'),
 });
 
 const hedge = block('Hedge', 'A second attempt in parallel with a slow first one.', {
@@ -56,7 +56,7 @@ const hedge = block('Hedge', 'A second attempt in parallel with a slow first one
 const queue = block('Queue', 'Queueing of requests that wait for capacity.', {
   maxSize: setting(count(0, 10_000_000), 10_000, 'Requests that may wait at once; beyond it: queue_full.'),
   maxWait: setting(durationOr('none'), 'none', 'The longest wait. none: limited by the deadline only.'),
-  minShare: block('MinShare', 'The share of starts that waiting requests of a lower priority get at least.', {
+  minShare: block('MinShare', 'The minimum share of starts for waiting requests of a lower priority.', {
     low: setting(ratio(0, 0.9), 0.05, 'The minimum share of priority low, from 0 to 0.9.'),
     normal: setting(ratio(0, 0.9), 0.2, 'The minimum share of priority normal, from 0 to 0.9.'),
   }),

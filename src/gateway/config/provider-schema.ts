@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { ENGINES, LOCAL_TASKS } from '../../local/engine.ts';
 import { cloudKeys } from './cloud-schema.ts';
-import { amount, count, flag, ratio, size, text, word } from './fields.ts';
+import { amount, count, flag, headerRecord, ratio, size, text, word } from './fields.ts';
 import { policySettings } from './policy-schema.ts';
 
 export const protocols = ['openai', 'anthropic', 'gemini', 'local'] as const;
@@ -65,7 +65,7 @@ export const providerSchema = z
       })
       .optional(),
     apiKey: z
-      .string({ error: 'must be a text' })
+      .string({ error: 'must be a string' })
       .meta({
         description: "The API key; `caller` forwards the caller's own. Default: the preset's environment variable, if baseUrl is not set.",
         examples: ['${OPENAI_API_KEY}'],
@@ -80,8 +80,7 @@ export const providerSchema = z
         examples: [['${KEY_A}', '${KEY_B}']],
       })
       .optional(),
-    headers: z
-      .record(z.string(), z.string({ error: 'must be a text' }), { error: 'must be an object of header names and values' })
+    headers: headerRecord()
       .meta({ description: 'Headers added to every request to this provider. Default: none.', examples: [{ 'x-team': 'search' }] })
       .optional(),
     forwardHeaders: z

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { PROMPT_SIZES } from '../../core/price.ts';
 import { PRIORITIES } from '../../core/request.ts';
 import { BUDGET_PERIODS } from '../../policy/budget/money-budget.ts';
-import { amount, block, count, duration, flag, setting, size, text, word } from './fields.ts';
+import { amount, block, count, duration, flag, headerRecord, setting, size, text, word } from './fields.ts';
 import { modelSchema } from './model-schema.ts';
 import { policySettings } from './policy-schema.ts';
 import { limitsSchema, providerSchema } from './provider-schema.ts';
@@ -11,7 +11,7 @@ import { limitsSchema, providerSchema } from './provider-schema.ts';
 /** The default port. */
 export const defaultPort = 4747;
 
-const optionalText = z.string({ error: 'must be a text' });
+const optionalText = z.string({ error: 'must be a string' });
 
 const passThrough = z.array(
   z.strictObject({
@@ -77,6 +77,12 @@ export const serverSettings = block('Server', 'The listener.', {
     'The most memory for stored responses: for the cache, and the same again for idempotency keys.',
   ),
   drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may continue when the process is stopped.'),
+  drainHeaders: setting(
+    headerRecord(),
+    {},
+    'Headers added to the refusal of new requests while the process shuts down, so that a proxy can recognize it and send the request to another instance.',
+    { 'x-accel-redirect': '@others' },
+  ),
   adminKey: setting(
     optionalText,
     '',
@@ -100,7 +106,7 @@ export const serverSettings = block('Server', 'The listener.', {
   ),
 });
 
-export const batchSettings = block('Batch', 'Files and batches, which are stored in the store.', {
+export const batchSettings = block('Batch', 'Files and batches, which are kept in the store.', {
   retention: setting(duration('1h', '365d'), '30d', 'How long files, finished batches and their results are retained.'),
   maxBytes: setting(size('1mb', '1024gb'), '10gb', 'The largest size of the store; beyond it new files and batches are refused.'),
   maxOpen: setting(count(1, 100_000), 1_000, 'The most unfinished batches, over all clients.'),
@@ -115,7 +121,7 @@ export const clusterSettings = block('Cluster', 'Instances that share a store.',
   expectedInstances: setting(
     count(1, 1_000),
     1,
-    'While the store is away, an instance takes its part of each limit as one of at least so many. Needed where an instance may start while the store is away.',
+    'While the store is unavailable, each limit is divided among at least this many instances. Needed if an instance may start while the store is unavailable.',
   ),
 });
 
@@ -144,7 +150,7 @@ export const telemetrySettings = block('Telemetry', 'Logs, metrics and traces.',
       'The OTLP endpoint, to which /v1/traces is appended. Empty: none. Unset: OTEL_EXPORTER_OTLP_ENDPOINT.',
       'http://127.0.0.1:4318',
     ),
-    sample: setting(amount(0, 1), 1, 'The share of requests traced whose caller sends no traceparent; otherwise its flag decides.'),
+    sample: setting(amount(0, 1), 1, 'The share of requests without a traceparent that are traced; with one, its sampled flag decides.'),
     maxPerSecond: setting(amount(0, 1e6), 1_000, 'The most of these requests that are traced in one second.'),
   }),
   otlpMetrics: setting(flag<never>(), false, 'Whether the metrics of /metrics are also sent to the OTLP endpoint, every minute.'),
@@ -196,10 +202,10 @@ const clientSchema = z
           .meta({ description: 'Requests of one session per minute. Default: no limit.', examples: [60] })
           .optional(),
         tokens: amount(1, 1e12)
-          .meta({ description: 'Input and output tokens of one session in all. Default: no limit.', examples: [2_000_000] })
+          .meta({ description: 'Input and output tokens of one session in total. Default: no limit.', examples: [2_000_000] })
           .optional(),
         usd: amount(0, 1e9)
-          .meta({ description: 'US dollars of one session in all. Default: no limit.', examples: [5] })
+          .meta({ description: 'US dollars of one session in total. Default: no limit.', examples: [5] })
           .optional(),
       })
       .describe('Limits of one session, a conversation or run of an agent, so that a loop ends. Default: none.')

@@ -19,7 +19,7 @@ const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 
 /** Selects among the targets of a tier that can start now: the affinity target, otherwise by weight. */
 export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
-  const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
+  const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.quarantine.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
   const affine = affinityTarget(from, applicant);
   if (affine !== null) return affine;
@@ -38,8 +38,8 @@ function affinityTarget(
 
 /** The targets whose credential was not refused recently; all of them if there are none. */
 function withoutSuspected(targets: readonly RouteTarget[], now: Instant): readonly RouteTarget[] {
-  if (!targets.some(({ state }) => state.credential.bench.isAvoided(now))) return targets;
-  const others = targets.filter(({ state }) => !state.credential.bench.isAvoided(now));
+  if (!targets.some(({ state }) => state.credential.quarantine.isAvoided(now))) return targets;
+  const others = targets.filter(({ state }) => !state.credential.quarantine.isAvoided(now));
   return others.length === 0 ? targets : others;
 }
 
@@ -54,7 +54,7 @@ export function withAffinityFirst(
   if (affinityKey === null && preferred.length === 0) return tiers;
   for (const tier of tiers) {
     const inOrder = tier.filter(
-      (target) => isAffinityCandidate(target, now, patienceMs, source) && !(isLast && target.state.credential.bench.isInDoubt),
+      (target) => isAffinityCandidate(target, now, patienceMs, source) && !(isLast && target.state.credential.quarantine.isInDoubt),
     );
     if (inOrder.length === 0) continue;
     const affine = tier.length === 1 ? null : affinityTarget(inOrder, applicant);

@@ -83,7 +83,7 @@ function isAuthStatus(status: number | null): boolean {
 
 function authError(output: Output, { target, failure, judgement }: FailedAttempt): BreakwaterError {
   const { provider, credential } = target.state;
-  const quarantinedMs = credential.bench.remainingMs(output.active.engine.clock.now());
+  const quarantinedMs = credential.quarantine.remainingMs(output.active.engine.clock.now());
   const until = quarantinedMs === 0 ? '' : `; it is quarantined for ${(quarantinedMs / 1000).toFixed(1)} s`;
   const words = describeCause({
     reason: judgement.reason === 'quota' ? 'quota' : 'auth',

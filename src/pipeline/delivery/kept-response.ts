@@ -3,7 +3,7 @@
  * otherwise the earliest. A response without any (no bytes, `choices: []`, no finished choice) is reported without a body and never kept.
  */
 import type { Failure } from '../../core/facts.ts';
-import type { Shortfall } from '../../core/quality.ts';
+import type { FailedQualityCheck } from '../../core/quality.ts';
 import { usableLength } from '../../policy/quality/quality.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { addCostHeader, ownHeaders, metadataComment, metadataHeaders } from './response-headers.ts';
@@ -19,10 +19,10 @@ export function keepEmpty(output: Output, attempt: Attempt, failure: Failure): v
 }
 
 /** Keeps a complete response that failed its quality check, unless a better one is kept. */
-export function keepFailedQuality(output: Output, attempt: Attempt, shortfall: Shortfall): void {
-  const length = usableLength(attempt.readChoices(), shortfall);
+export function keepFailedQuality(output: Output, attempt: Attempt, failedCheck: FailedQualityCheck): void {
+  const length = usableLength(attempt.readChoices(), failedCheck);
   if (output.kept === null || length > output.kept.length)
-    output.keep(keptResponse(output, attempt, attempt.takeWhole(), shortfall, length));
+    output.keep(keptResponse(output, attempt, attempt.takeWhole(), failedCheck, length));
   else attempt.drop();
 }
 
@@ -39,18 +39,18 @@ export function respondWithEmpty(output: Output, attempt: Attempt, failure: Fail
   respondWith(output, keptResponse(output, attempt, failure.body!, 'empty', 0), null);
 }
 
-/** Responds with the kept response, marked with its shortfall. */
+/** Responds with the kept response, marked with its failed check. */
 export function respondWithKept(output: Output, kept: KeptResponse): void {
-  output.active.note(`no better response: this one is returned, marked ${kept.shortfall}`, kept.target);
-  respondWith(output, kept, kept.shortfall);
+  output.active.note(`no better response: this one is returned, marked ${kept.failedCheck}`, kept.target);
+  respondWith(output, kept, kept.failedCheck);
 }
 
-function keptResponse(output: Output, attempt: Attempt, body: Uint8Array, shortfall: Shortfall, length: number): KeptResponse {
+function keptResponse(output: Output, attempt: Attempt, body: Uint8Array, failedCheck: FailedQualityCheck, length: number): KeptResponse {
   const { target } = attempt.options;
-  return { target, status: attempt.status, headers: ownHeaders(output, attempt), body, usage: attempt.facts.usage, shortfall, length };
+  return { target, status: attempt.status, headers: ownHeaders(output, attempt), body, usage: attempt.facts.usage, failedCheck, length };
 }
 
-function respondWith(output: Output, kept: KeptResponse, mark: Shortfall | null): void {
+function respondWith(output: Output, kept: KeptResponse, mark: FailedQualityCheck | null): void {
   const { downstream } = output;
   if (downstream.isStarted) {
     const quality = mark === null ? '' : ` quality=${mark}`;

@@ -4,7 +4,7 @@ import type { HeaderPairs } from '../../core/headers.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
-import type { Shortfall } from '../../core/quality.ts';
+import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import type { Engine } from '../request/engine.ts';
@@ -20,7 +20,7 @@ export interface KeptResponse {
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
   readonly usage: TokenUsage | null;
-  readonly shortfall: Shortfall;
+  readonly failedCheck: FailedQualityCheck;
   /** Length of its real content, in characters. */
   readonly length: number;
 }

@@ -41,11 +41,11 @@ function breakerReasons({ breaker }: TargetState, source: Source, now: Instant):
   }
 }
 
-function quarantineReasons({ credential: { bench, number }, model }: TargetState, source: Source, now: Instant): string[] {
-  if (!bench.isInDoubtFor(source.client, model)) return [];
-  const benchedMs = bench.remainingMs(now);
-  const why = bench.cause === null ? '' : ` (${describeCause(bench.cause)})`;
-  if (benchedMs > 0) return [`credential ${number} quarantined for ${seconds(benchedMs)}${why}`];
+function quarantineReasons({ credential: { quarantine, number }, model }: TargetState, source: Source, now: Instant): string[] {
+  if (!quarantine.isInDoubtFor(source.client, model)) return [];
+  const quarantinedMs = quarantine.remainingMs(now);
+  const why = quarantine.cause === null ? '' : ` (${describeCause(quarantine.cause)})`;
+  if (quarantinedMs > 0) return [`credential ${number} quarantined for ${seconds(quarantinedMs)}${why}`];
   return [`credential ${number} in doubt${why}: another request is trying it`];
 }
 

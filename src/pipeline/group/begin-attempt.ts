@@ -100,7 +100,7 @@ function skipReason(retry: RetryState, admitted: Admitted): Reason | null {
   const first = retry.tiers[0]![0]!;
   const now = retry.active.engine.clock.now();
   if (first.tier > 0) return 'incapable';
-  if (isKeyOutOfOrder(first.state, now, retry.active.source)) return 'benched';
+  if (isKeyOutOfOrder(first.state, now, retry.active.source)) return 'quarantined';
   if (first.state.breaker.state === 'isolated') return 'isolated';
   if (first.state.breaker.state !== 'closed' || first.state.breaker.isRamping) return 'open';
   return 'rate_limited';

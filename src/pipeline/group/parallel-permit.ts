@@ -79,7 +79,7 @@ class ParallelApplicant extends RequestApplicant {
     if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
     if (!isCarriedAtOnce(this.#retry.active.request, target)) return Infinity;
     // Targets in doubt are left to requests without an alternative.
-    if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;
+    if (breaker.state !== 'closed' || breaker.isRamping || credential.quarantine.isInDoubt) return Infinity;
     if (!this.#isSpare) return -Infinity;
     return leavesRoom(target, this.needOn(target), this.#now) ? -Infinity : Infinity;
   }

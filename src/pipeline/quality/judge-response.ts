@@ -3,7 +3,7 @@
  * the operator's own check. By default a response is parsed again only if it ended at its length limit, or its request names a format.
  */
 import { isAtLimit } from '../../core/finish-reason.ts';
-import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
+import type { AnswerChoice, FailedQualityCheck } from '../../core/quality.ts';
 import { insideFence } from '../../wire/code-fence.ts';
 import type { ResponseFormat } from '../../wire/dialect.ts';
 import { CHECKS_MAX, passesCheck } from './custom-check.ts';
@@ -37,7 +37,7 @@ export function judgeCandidate(
   engine: QualityEngine,
   active: ActiveRequest,
   attempt: Attempt,
-): Shortfall | null | Promise<Shortfall | null> {
+): FailedQualityCheck | null | Promise<FailedQualityCheck | null> {
   const { quality } = attempt.options.target;
   const { facts, isNested } = attempt.options.request;
   if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
@@ -56,9 +56,9 @@ export function judgeCandidate(
   const readsByCheck = quality.check !== null && isNested !== true && active.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
   const choices = attempt.readChoices();
-  const shortfall = readsByRules ? judgeByRules(active, attempt, choices) : null;
-  if (shortfall === null && rules.readsReasoning && choices.length < facts.choices) return 'short';
-  if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
+  const failedCheck = readsByRules ? judgeByRules(active, attempt, choices) : null;
+  if (failedCheck === null && rules.readsReasoning && choices.length < facts.choices) return 'short';
+  if (failedCheck !== null || (!readsFormat && !readsByCheck)) return failedCheck;
   return judgeFormatAndCheck(engine, active, attempt, choices, readsFormat, readsByCheck);
 }
 
@@ -70,13 +70,13 @@ function needsMoreThanOpening({ options }: Attempt): boolean {
   return (jsonSchema && facts.hasResponseFormat) || (check !== null && isNested !== true);
 }
 
-function judgeByRules(active: ActiveRequest, attempt: Attempt, choices: readonly AnswerChoice[]): Shortfall | null {
+function judgeByRules(active: ActiveRequest, attempt: Attempt, choices: readonly AnswerChoice[]): FailedQualityCheck | null {
   const { rules } = attempt.options.target.quality;
   if (!rules.hasPatterns) return rules.judge(choices);
-  const shortfall = tryWithin(PATTERNS_MS_MAX, () => rules.judge(choices));
-  if (shortfall === undefined)
+  const failedCheck = tryWithin(PATTERNS_MS_MAX, () => rules.judge(choices));
+  if (failedCheck === undefined)
     active.log(`quality patterns took longer than ${PATTERNS_MS_MAX} ms and were skipped`, attempt.options.target, 'warn');
-  return shortfall ?? null;
+  return failedCheck ?? null;
 }
 
 async function judgeFormatAndCheck(
@@ -86,12 +86,12 @@ async function judgeFormatAndCheck(
   choices: readonly AnswerChoice[],
   readsFormat: boolean,
   readsByCheck: boolean,
-): Promise<Shortfall | null> {
+): Promise<FailedQualityCheck | null> {
   // The provider is done: its place is released before a slow check, which may need it for a judge at the same provider.
   settleCompleted(active, attempt);
   if (readsFormat) {
-    const shortfall = await judgeFormat(engine, active, attempt, choices);
-    if (shortfall !== null || active.isOver) return shortfall;
+    const failedCheck = await judgeFormat(engine, active, attempt, choices);
+    if (failedCheck !== null || active.isOver) return failedCheck;
   }
   if (!readsByCheck) return null;
   return (await passesCheck(engine, active, attempt, choices, attempt.options.target.quality as Checking)) ? null : 'mismatch';
@@ -104,7 +104,7 @@ async function judgeFormat(
   active: ActiveRequest,
   attempt: Attempt,
   choices: readonly AnswerChoice[],
-): Promise<Shortfall | null> {
+): Promise<FailedQualityCheck | null> {
   const format = attempt.options.request.dialect.request.format(attempt.options.request.body);
   if (format === null) return null;
   const texts: (string | null)[] = [];

@@ -32,40 +32,40 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
   const { active } = retry;
   const { engine } = active;
   const { target, permit } = attempt.options;
-  const { auth, bench, number } = target.state.credential;
+  const { auth, quarantine, number } = target.state.credential;
   if (auth === 'caller') return null; // the caller's own key is not shared
   const now = engine.clock.now();
-  const ticket = permit.ticketOf(bench)!;
-  const { benchMs, floorMs } = quarantineTime(engine, failure, judgement);
+  const ticket = permit.ticketOf(quarantine)!;
+  const { quarantineMs, floorMs } = quarantineTime(engine, failure, judgement);
   const cause = causeOf(failure, judgement);
   let forMs: number | null;
-  if (judgement.effect === 'bench') forMs = bench.strike(now, ticket, benchMs, floorMs, cause);
+  if (judgement.effect === 'quarantine') forMs = quarantine.strike(now, ticket, quarantineMs, floorMs, cause);
   else {
     const witness = witnessOf(active, attempt);
-    const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
+    const confirmed = quarantine.suspect(now, ticket, witness, judgement.reason);
     if (confirmed === null) {
-      if (ticket === bench.ticket) {
+      if (ticket === quarantine.ticket) {
         active.note(`credential ${number} suspected (${describeCause(cause)}): a second, different request decides`, target);
         engine.keyCheck.raise(target.state);
       }
       return null;
     }
-    forMs = bench.strikeInferred(now, ticket, benchMs, floorMs, cause, confirmed === 'sole' ? witness : null);
+    forMs = quarantine.strikeInferred(now, ticket, quarantineMs, floorMs, cause, confirmed === 'sole' ? witness : null);
   }
   if (forMs === null) return null;
-  const scope = bench.sole === null ? '' : SOLE_WORDS;
+  const scope = quarantine.sole === null ? '' : SOLE_WORDS;
   active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${describeCause(cause)})`, target);
   return quarantineEvent(engine, target.state, forMs, cause);
 }
 
 /** Quarantines a suspected credential that the key check found to be refused. */
 export function confirmSuspicion(engine: Engine, state: TargetState, failure: Failure, judgement: Judgement): void {
-  const { bench } = state.credential;
+  const { quarantine } = state.credential;
   const now = engine.clock.now();
-  if (!bench.isSuspect(now) || (judgement.effect !== 'bench' && judgement.effect !== 'suspect')) return;
-  const { benchMs, floorMs } = quarantineTime(engine, failure, judgement);
+  if (!quarantine.isSuspect(now) || (judgement.effect !== 'quarantine' && judgement.effect !== 'suspect')) return;
+  const { quarantineMs, floorMs } = quarantineTime(engine, failure, judgement);
   const cause = causeOf(failure, judgement);
-  const forMs = bench.strike(now, bench.ticket, benchMs, floorMs, cause);
+  const forMs = quarantine.strike(now, quarantine.ticket, quarantineMs, floorMs, cause);
   if (forMs === null) return;
   engine.events.emit(quarantineEvent(engine, state, forMs, cause));
   engine.admission.pump();
@@ -73,15 +73,15 @@ export function confirmSuspicion(engine: Engine, state: TargetState, failure: Fa
 
 function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: QuarantineCause): CooldownEvent {
   const subject = `${state.provider}#${state.credential.number}`;
-  const why = `${describeCause(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
-  return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
+  const why = `${describeCause(cause)}${state.credential.quarantine.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
+  return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'quarantine', forMs, reason: cause.reason, why };
 }
 
 /** The duration of the quarantine. A requested wait is a minimum, as credit does not return within seconds; a named instant is exact. */
-function quarantineTime(engine: Engine, failure: Failure, judgement: Judgement): { benchMs: number; floorMs: number } {
+function quarantineTime(engine: Engine, failure: Failure, judgement: Judgement): { quarantineMs: number; floorMs: number } {
   const resetMs = waitUntil(failure.resetEpochMs, engine.clock.epochMs());
-  if (resetMs !== null) return { benchMs: 0, floorMs: resetMs };
-  return { benchMs: judgement.benchMs, floorMs: failure.retryAfterMs ?? 0 };
+  if (resetMs !== null) return { quarantineMs: 0, floorMs: resetMs };
+  return { quarantineMs: judgement.quarantineMs, floorMs: failure.retryAfterMs ?? 0 };
 }
 
 function causeOf(failure: Failure, judgement: Judgement): QuarantineCause {

@@ -2,7 +2,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { CooldownEvent } from '../../core/events.ts';
 import type { Failure, TokenUsage } from '../../core/facts.ts';
-import type { Shortfall } from '../../core/quality.ts';
+import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { Settlement } from '../../core/resource.ts';
 import type { BlameLevel } from '../../core/source.ts';
 import { equalJitter, fullJitter } from '../../policy/backoff.ts';
@@ -57,14 +57,14 @@ export function recordFailure(retry: RetryState, attempt: Attempt, failure: Fail
   const health = cutByDeadline(retry, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(active, attempt, failure, judgement, health);
   settleFailure(retry, attempt, failure, judgement, settlementOf(failure, health, attempt));
-  const shortfall = failure.kind === 'empty' ? failure.kind : null;
-  if (shortfall !== null) countShortfall(attempt, shortfall);
-  emitAttemptEnd(active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  const failedCheck = failure.kind === 'empty' ? failure.kind : null;
+  if (failedCheck !== null) countFailedQuality(attempt, failedCheck);
+  emitAttemptEnd(active, attempt, judgement.verdict, judgement.reason, failure, failedCheck);
   rememberFailure(retry, attempt, failure, judgement, repaired !== null);
   return judgement;
 }
 
-const QUALITY_MESSAGES: Readonly<Record<Shortfall, string>> = {
+const QUALITY_MESSAGES: Readonly<Record<FailedQualityCheck, string>> = {
   empty: 'the response has no content',
   truncated: 'the response ended at its length limit',
   refused: 'the model refused',
@@ -75,19 +75,19 @@ const QUALITY_MESSAGES: Readonly<Record<Shortfall, string>> = {
 };
 
 /** Records a complete response that failed its quality check: the target is healthy, but another one is tried. */
-export function recordShortfall(retry: RetryState, attempt: Attempt, shortfall: Shortfall): void {
+export function recordFailedQuality(retry: RetryState, attempt: Attempt, failedCheck: FailedQualityCheck): void {
   const { active } = retry;
-  const failure = createFailure('poor', 'answer', QUALITY_MESSAGES[shortfall], { status: attempt.status });
+  const failure = createFailure('failed_check', 'answer', QUALITY_MESSAGES[failedCheck], { status: attempt.status });
   const judgement = judge(failure);
   settleCompleted(active, attempt);
-  countShortfall(attempt, shortfall);
-  emitAttemptEnd(active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  countFailedQuality(attempt, failedCheck);
+  emitAttemptEnd(active, attempt, judgement.verdict, judgement.reason, failure, failedCheck);
   rememberFailure(retry, attempt, failure, judgement);
 }
 
-function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
-  const { shortfalls } = attempt.options.target.state;
-  shortfalls[shortfall] = (shortfalls[shortfall] ?? 0) + 1;
+function countFailedQuality(attempt: Attempt, failedCheck: FailedQualityCheck): void {
+  const { failedQualityChecks } = attempt.options.target.state;
+  failedQualityChecks[failedCheck] = (failedQualityChecks[failedCheck] ?? 0) + 1;
 }
 
 /** Records a failure for the attempts to come. `isRepaired`: the same target is retried with other edits. */
@@ -190,11 +190,11 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
     const subject = ofCredential ? state.cooldownSubject : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
-  if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
+  if (judgement.effect === 'quarantine' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
   const level = state.breaker.soleCauseLevel(active.source) ?? state.overload.soleCauseLevel(active.source);
   if (level !== null) return pauseAlone(retry, attempt, state.overload, level, hintMs);
-  state.overload.refused(now, active.source, now + hintMs, 'bench');
+  state.overload.refused(now, active.source, now + hintMs, 'pause');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
 }
 

@@ -32,7 +32,7 @@ function world() {
       countsCached: true,
       rates: null,
       breaker: { state: 'closed' },
-      credential: { bench: new Quarantine('p#1') },
+      credential: { quarantine: new Quarantine('p#1') },
       cooldown: { remainingMs: () => 0 },
       overload: { remainingMs: () => 0 },
       input: new InputEstimate(),

@@ -177,10 +177,10 @@ export class RequestApplicant implements RouteApplicant {
     if (this.#hasLastResort && target.isLastResort !== true && now > retry.latestStartOn(target)) return Infinity;
     if (target.isOverBudget === true && !this.#isOverBudget(now)) return Infinity;
     const own = retry.tried.notBefore(target);
-    const { bench } = target.state.credential;
-    if (!bench.isInDoubtFor(this.source.client, target.state.model)) return own;
+    const { quarantine } = target.state.credential;
+    if (!quarantine.isInDoubtFor(this.source.client, target.state.model)) return own;
     // A trial during a quarantine is for requests without an alternative.
-    const leftMs = bench.remainingMs(now);
+    const leftMs = quarantine.remainingMs(now);
     return leftMs > 0 && hasOtherInOrder(this.tiers, target, now, this.source) ? Math.max(own, now + leftMs) : own;
   }
 }

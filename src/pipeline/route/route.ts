@@ -7,7 +7,7 @@ import { speaks } from '../../wire/conversion.ts';
 import type { DetectedSupport, TargetWire } from '../../wire/conversion.ts';
 import type { Dialect } from '../../wire/dialect.ts';
 import type { BreakerState } from '../../core/events.ts';
-import type { Shortfall } from '../../core/quality.ts';
+import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { Operation } from '../../core/request.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
 import type { Source } from '../../core/source.ts';
@@ -55,7 +55,7 @@ export interface Credential {
   readonly auth: readonly string[] | 'caller';
   /** Signs each request, beside `auth`; null: nothing does. */
   readonly signer: CredentialSigner | null;
-  readonly bench: Quarantine;
+  readonly quarantine: Quarantine;
 }
 
 /**
@@ -129,7 +129,7 @@ export interface TargetState {
   /** Consecutive rate-limit refusals, for the default backoff where the provider names no wait. */
   rateLimitStreak: number;
   /** Responses that failed a quality check, since the start. */
-  readonly shortfalls: Partial<Record<Shortfall, number>>;
+  readonly failedQualityChecks: Partial<Record<FailedQualityCheck, number>>;
   /** Time of the last rate-limit refusal: refused calls that started before it belong to the same one. */
   rateLimitedAt: Instant;
 }
@@ -238,8 +238,8 @@ export function isOutOfOrder(target: RouteTarget, now: Instant, source?: Source)
 }
 
 /** Quarantined or on trial, even if a trial may be allowed now. */
-export function isKeyOutOfOrder({ credential: { bench }, model }: TargetState, now: Instant, source?: Source): boolean {
-  return bench.isOutFor(now, source?.client, model);
+export function isKeyOutOfOrder({ credential: { quarantine }, model }: TargetState, now: Instant, source?: Source): boolean {
+  return quarantine.isOutFor(now, source?.client, model);
 }
 
 /** True if a target runs on this machine and `other` does not: faster and worse. */

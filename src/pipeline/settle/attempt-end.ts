@@ -1,5 +1,5 @@
 import type { Failure } from '../../core/facts.ts';
-import type { Shortfall } from '../../core/quality.ts';
+import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
@@ -13,7 +13,7 @@ export function emitAttemptEnd(
   verdict: Judgement['verdict'] | 'success' | 'cancelled',
   reason: Judgement['reason'] | null,
   failure: Failure | null,
-  quality: Shortfall | null = null,
+  quality: FailedQualityCheck | null = null,
 ): void {
   const at = active.engine.clock.now();
   const { number, target } = attempt.options;

@@ -56,10 +56,10 @@ test('a new one that ends before the gap after the last start does not shorten t
 
 test('it reports its cause: that of the longest cooldown, or the default', () => {
   const cooldown = cooling(5000);
-  cooldown.coolUntil(8000, 'bench');
-  assert.equal(cooldown.kind, 'bench');
+  cooldown.coolUntil(8000, 'pause');
+  assert.equal(cooldown.kind, 'pause');
   cooldown.coolUntil(6000, 'cooldown');
-  assert.equal(cooldown.kind, 'bench');
+  assert.equal(cooldown.kind, 'pause');
   cooldown.coolUntil(9000);
   assert.equal(cooldown.kind, 'cooldown');
 });

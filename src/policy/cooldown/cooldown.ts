@@ -26,7 +26,7 @@ const TEST_AFTER_MAX_MS = 30_000;
 const TEST_AGAIN_MS = 5_000;
 
 /**
- * A pause that a target requested, or that follows its errors (kind `bench`). It has no capacity; it only blocks.
+ * A pause that a target requested, or that follows its errors. It has no capacity; it only blocks.
  *
  * It depends on who was refused: a refusal of one source (a client, a request) does not prove that others would be refused. The pause
  * blocks every source, but another one may soon test it. If the test is served, the pause applies to its cause alone, and so do further
@@ -34,11 +34,11 @@ const TEST_AGAIN_MS = 5_000;
  */
 export class Cooldown implements Resource {
   readonly id: string;
-  readonly #defaultKind: 'cooldown' | 'bench';
+  readonly #defaultKind: 'cooldown' | 'pause';
   readonly #random: Random;
   readonly #blame = new Blame();
   readonly #pauses = new SourcePauses();
-  #kind: 'cooldown' | 'bench';
+  #kind: 'cooldown' | 'pause';
   #until: Instant = -Infinity;
   /** The sources whose refusals caused the pause; null: it cannot be tested. */
   #evidence: EvidenceSources | null = null;
@@ -52,15 +52,15 @@ export class Cooldown implements Resource {
   #ticket = 0;
   #before = { nextStart: -Infinity, gapMs: 0 };
 
-  constructor(id: string, kind: 'cooldown' | 'bench', random: Random) {
+  constructor(id: string, kind: 'cooldown' | 'pause', random: Random) {
     this.id = id;
     this.#defaultKind = kind;
     this.#kind = kind;
     this.#random = random;
   }
 
-  /** `cooldown` while a rate limit is the cause, `bench` for any other cause. */
-  get kind(): 'cooldown' | 'bench' {
+  /** `cooldown` while a rate limit is the cause, `pause` for any other cause. */
+  get kind(): 'cooldown' | 'pause' {
     return this.#kind;
   }
 
@@ -77,13 +77,13 @@ export class Cooldown implements Resource {
   }
 
   /** Blocks every source until `until`; never shortens a running cooldown. */
-  coolUntil(until: Instant, kind: 'cooldown' | 'bench' = this.#defaultKind): void {
+  coolUntil(until: Instant, kind: 'cooldown' | 'pause' = this.#defaultKind): void {
     this.#evidence = null;
     this.#extend(until, kind);
   }
 
   /** The same for a refusal of one source: another source may test it. */
-  refused(now: Instant, source: Source, until: Instant, kind: 'cooldown' | 'bench' = this.#defaultKind): void {
+  refused(now: Instant, source: Source, until: Instant, kind: 'cooldown' | 'pause' = this.#defaultKind): void {
     this.#blame.failed(now, source);
     if (now >= this.#until) this.#begin(now, source);
     else this.#confirm(source);
@@ -157,7 +157,7 @@ export class Cooldown implements Resource {
     this.#ticket++;
   }
 
-  #extend(until: Instant, kind: 'cooldown' | 'bench'): void {
+  #extend(until: Instant, kind: 'cooldown' | 'pause'): void {
     if (until <= this.#until) return;
     this.#kind = kind;
     this.#until = until;

@@ -14,15 +14,15 @@ const ended = (health: Settlement['health']): Settlement => ({ usage: null, heal
 const start = (quarantine: Quarantine, now: number) => Permit.reserve(now, NEED, [quarantine]);
 
 /** A running request is refused the credential. */
-function refuse(quarantine: Quarantine, permit: Permit, now: number, benchMs: number, floorMs?: number): number | null {
-  const forMs = quarantine.strike(now, permit.ticketOf(quarantine)!, benchMs, floorMs);
+function refuse(quarantine: Quarantine, permit: Permit, now: number, quarantineMs: number, floorMs?: number): number | null {
+  const forMs = quarantine.strike(now, permit.ticketOf(quarantine)!, quarantineMs, floorMs);
   if (permit.isOpen) permit.settle(now, ended('neutral'));
   return forMs;
 }
 
 /** A request starts now, and the credential is refused. */
-const refused = (quarantine: Quarantine, now: number, benchMs: number, floorMs?: number) =>
-  refuse(quarantine, start(quarantine, now), now, benchMs, floorMs);
+const refused = (quarantine: Quarantine, now: number, quarantineMs: number, floorMs?: number) =>
+  refuse(quarantine, start(quarantine, now), now, quarantineMs, floorMs);
 
 testResourceContract('a credential in order', () => new Quarantine('p#1'));
 testResourceContract('a quarantined credential', (now) => {

@@ -52,7 +52,7 @@ export interface QuarantineRecord {
  */
 export class Quarantine implements Resource {
   readonly id: string;
-  readonly kind = 'bench';
+  readonly kind = 'quarantine';
   #until: Instant = -Infinity;
   #strikes = 0;
   #isTrying = false;
@@ -76,17 +76,17 @@ export class Quarantine implements Resource {
   }
 
   /**
-   * Refused: quarantined for `benchMs`, doubled for each consecutive refusal up to `QUARANTINE_MAX_MS`, and for at least `floorMs`. Refusals of
+   * Refused: quarantined for `quarantineMs`, doubled for each consecutive refusal up to `QUARANTINE_MAX_MS`, and for at least `floorMs`. Refusals of
    * requests that started before the quarantine, or before its end, belong to the first one; they may extend it only by an instant that the
    * provider named. Returns the new duration in milliseconds; null: nothing changed.
    */
-  strike(now: Instant, ticket: number, benchMs: number, floorMs = 0, cause: QuarantineCause | null = null): number | null {
+  strike(now: Instant, ticket: number, quarantineMs: number, floorMs = 0, cause: QuarantineCause | null = null): number | null {
     if (ticket !== this.#generation) {
       if (now >= this.#until || now + floorMs <= this.#until) return null;
       this.#until = this.#namedUntil = now + floorMs;
       return floorMs;
     }
-    const grownMs = Math.min(QUARANTINE_MAX_MS, benchMs * 2 ** Math.min(this.#strikes, 20));
+    const grownMs = Math.min(QUARANTINE_MAX_MS, quarantineMs * 2 ** Math.min(this.#strikes, 20));
     const forMs = Math.max(grownMs, floorMs);
     this.#strikes++;
     this.#cause = cause ?? this.#cause;
@@ -116,15 +116,15 @@ export class Quarantine implements Resource {
   strikeInferred(
     now: Instant,
     ticket: number,
-    benchMs: number,
+    quarantineMs: number,
     floorMs: number,
     cause: QuarantineCause,
     sole: Pick<RefusedRequest, 'client' | 'model'> | null = null,
   ): number | null {
-    if (ticket !== this.#generation) return this.strike(now, ticket, benchMs, floorMs, cause);
+    if (ticket !== this.#generation) return this.strike(now, ticket, quarantineMs, floorMs, cause);
     if (sole === null && this.#sole !== null) this.#strikes = 0; // the first quarantine that applies to all
     const isFirst = this.#strikes === 0;
-    const forMs = this.strike(now, ticket, benchMs, floorMs, cause);
+    const forMs = this.strike(now, ticket, quarantineMs, floorMs, cause);
     this.#isInferred = isFirst;
     this.#sole = sole;
     this.#trialsLeft = SOURCE_TRIALS_MAX;

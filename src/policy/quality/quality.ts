@@ -4,7 +4,7 @@
  */
 import { isAtLimit, isWithheld } from '../../core/finish-reason.ts';
 import { isBlankText } from '../../core/blank-text.ts';
-import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
+import type { AnswerChoice, FailedQualityCheck } from '../../core/quality.ts';
 import { isRefusal, mayBeRefusal } from './refusal.ts';
 import { loopLength } from './repetition.ts';
 
@@ -58,8 +58,8 @@ export class QualityRules {
   }
 
   /** The most serious failed check of any choice; null: all passed. */
-  judge(choices: readonly AnswerChoice[]): Shortfall | null {
-    for (const [shortfall, isSo] of this.#faults) if (choices.some(isSo)) return shortfall;
+  judge(choices: readonly AnswerChoice[]): FailedQualityCheck | null {
+    for (const [failedCheck, isSo] of this.#faults) if (choices.some(isSo)) return failedCheck;
     return null;
   }
 
@@ -77,7 +77,7 @@ export class QualityRules {
     return this.#settings.rejectRefusal || this.#settings.minLength > 0;
   }
 
-  readonly #faults: readonly (readonly [Shortfall, (choice: AnswerChoice) => boolean])[] = [
+  readonly #faults: readonly (readonly [FailedQualityCheck, (choice: AnswerChoice) => boolean])[] = [
     ['empty', (choice) => this.#settings.rejectEmpty && isEmpty(choice)],
     ['refused', (choice) => this.#settings.rejectRefusal && refuses(choice)],
     ['repetition', (choice) => this.#settings.rejectRepetition && isAtLimit(choice.finishReason) && loopIn(choice) > 0],
@@ -96,11 +96,11 @@ export class QualityRules {
  * The amount of useful content of a response, in characters, without the loop in which it ended: the basis for choosing among responses
  * that all failed a check. A refusal counts as 1, more than an empty response and less than any other.
  */
-export function usableLength(choices: readonly AnswerChoice[], shortfall: Shortfall): number {
+export function usableLength(choices: readonly AnswerChoice[], failedCheck: FailedQualityCheck): number {
   let length = 0;
   for (const choice of choices)
-    length += choice.text.length + choice.callArguments.length - (shortfall === 'repetition' ? loopIn(choice) : 0);
-  if (shortfall === 'refused') return Math.min(1, length + choices.reduce((sum, { refusal }) => sum + refusal.length, 0));
+    length += choice.text.length + choice.callArguments.length - (failedCheck === 'repetition' ? loopIn(choice) : 0);
+  if (failedCheck === 'refused') return Math.min(1, length + choices.reduce((sum, { refusal }) => sum + refusal.length, 0));
   return Math.max(0, length);
 }
 

@@ -12,7 +12,7 @@ import type { Applicant, Choose } from './types.ts';
 const HOLDABLE: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency']);
 
 /** Kinds that an applicant waits for only up to `maxCooldownWaitMs`. */
-const PAUSES: ReadonlySet<ResourceKind> = new Set(['cooldown', 'bench']);
+const PAUSES: ReadonlySet<ResourceKind> = new Set(['cooldown', 'pause', 'quarantine']);
 
 export function isHoldable(resource: Resource): boolean {
   return HOLDABLE.has(resource.kind);
@@ -365,7 +365,8 @@ function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, targe
  */
 function isOnTrial<T extends Capacity, A extends Applicant<T>>(obstacle: ResourceQueue<T, A> | null, settles: boolean): boolean {
   if (obstacle === null) return false;
-  return obstacle.resource.kind === 'breaker' || (settles && obstacle.resource.kind === 'bench');
+  const { kind } = obstacle.resource;
+  return kind === 'breaker' || (settles && (kind === 'pause' || kind === 'quarantine'));
 }
 
 /** The position that holds the queue's resource against the entry; null: none. */

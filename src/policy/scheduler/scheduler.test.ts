@@ -58,11 +58,11 @@ test('a request above every limit is refused at once without an instant', () => 
 
 test('a request blocked by an open breaker does not count as limited', () => {
   const driver = new Driver();
-  const bench = new Cooldown('bench', 'bench', createSeededRandom(1));
-  bench.coolUntil(20_000);
-  driver.submit(applicant('x', [[capacity('p/m', bench)]], { deadline: 5000 }));
+  const pause = new Cooldown('pause', 'pause', createSeededRandom(1));
+  pause.coolUntil(20_000);
+  driver.submit(applicant('x', [[capacity('p/m', pause)]], { deadline: 5000 }));
   assert.equal(driver.refused[0]!.refusal.limited, false);
-  driver.submit(applicant('y', [[capacity('p/m', bench)], [capacity('q/m', cooling(9000))]], { deadline: 5000 }));
+  driver.submit(applicant('y', [[capacity('p/m', pause)], [capacity('q/m', cooling(9000))]], { deadline: 5000 }));
   assert.equal(driver.refused[1]!.refusal.limited, true);
 });
 

@@ -9,12 +9,12 @@ export interface Judgement {
   readonly health: 'failure' | 'neutral';
   /**
    * - `cooldown`: the target pauses for the requested time, else for the default backoff
-   * - `bench`: the credential is quarantined for `benchMs`, or longer where the provider asks for it
+   * - `quarantine`: the credential is quarantined for `quarantineMs`, or longer where the provider asks for it
    * - `suspect`: the same once an independent refusal confirms it (`Suspicion`)
    * - `none`: nothing, except that a `retry` waits for a requested time
    */
-  readonly effect: 'cooldown' | 'bench' | 'suspect' | 'none';
-  readonly benchMs: number;
+  readonly effect: 'cooldown' | 'quarantine' | 'suspect' | 'none';
+  readonly quarantineMs: number;
   /** A cooldown without a requested time is four times as long: the target needs fewer requests, not the same ones later. */
   readonly longerPause: boolean;
   /** Every other target of the same model would refuse the request too, so other credentials for that model are skipped. */
@@ -24,10 +24,10 @@ export interface Judgement {
 }
 
 const MINUTE = 60_000;
-const QUOTA_BENCH_MS = 10 * MINUTE;
+const QUOTA_QUARANTINE_MS = 10 * MINUTE;
 /** A daily quota resets at midnight in an unknown time zone; one call an hour finds out. */
-const DAILY_BENCH_MS = 60 * MINUTE;
-const AUTH_BENCH_MS = 5 * MINUTE;
+const DAILY_QUARANTINE_MS = 60 * MINUTE;
+const AUTH_QUARANTINE_MS = 5 * MINUTE;
 
 type Parts = Partial<Omit<Judgement, 'verdict' | 'reason'>>;
 
@@ -37,7 +37,7 @@ export function judgement(verdict: Judgement['verdict'], reason: Reason, parts: 
     reason,
     health: 'neutral',
     effect: 'none',
-    benchMs: 0,
+    quarantineMs: 0,
     longerPause: false,
     requestAtFault: false,
     blame: null,
@@ -50,13 +50,13 @@ export const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown'
 /** Only this kind of request lacks capacity: other requests continue. */
 export const NO_FLEX = judgement('retry', 'rate_limited');
 export const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });
-export const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS, blame: 'account' });
-export const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS, blame: 'account' });
-export const QUOTA_UNCLEAR = judgement('switch', 'quota', { effect: 'suspect', benchMs: QUOTA_BENCH_MS, blame: 'unclear' });
+export const QUOTA = judgement('switch', 'quota', { effect: 'quarantine', quarantineMs: QUOTA_QUARANTINE_MS, blame: 'account' });
+export const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'quarantine', quarantineMs: DAILY_QUARANTINE_MS, blame: 'account' });
+export const QUOTA_UNCLEAR = judgement('switch', 'quota', { effect: 'suspect', quarantineMs: QUOTA_QUARANTINE_MS, blame: 'unclear' });
 /** The caller can act on it, for example with a lower `max_tokens`. */
 export const QUOTA_OF_REQUEST = judgement('switch', 'quota', { requestAtFault: true, blame: 'request' });
-export const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS, blame: 'account' });
-export const AUTH_UNCLEAR = judgement('switch', 'auth', { effect: 'suspect', benchMs: AUTH_BENCH_MS, blame: 'unclear' });
+export const AUTH = judgement('switch', 'auth', { effect: 'quarantine', quarantineMs: AUTH_QUARANTINE_MS, blame: 'account' });
+export const AUTH_UNCLEAR = judgement('switch', 'auth', { effect: 'suspect', quarantineMs: AUTH_QUARANTINE_MS, blame: 'unclear' });
 export const AUTH_OF_REQUEST = judgement('switch', 'auth', { blame: 'request' });
 export const OVERLOADED = judgement('retry', 'overloaded', { health: 'failure' });
 export const SERVER_ERROR = judgement('retry', 'server_error', { health: 'failure' });
