@@ -49,7 +49,7 @@ test('an unknown limit is added with its level, and with the refill since the re
   rate.adopt(MINUTE, shared(100, 40, { startedAgoMs: 6_000, agoMs: 6_000 }));
   assert.deepEqual(
     rate.known(MINUTE).map(({ source, limit, windowMs }) => [source, limit, windowMs]),
-    [['told', 100, MINUTE]],
+    [['reported', 100, MINUTE]],
   );
   isAbout(availableOf(rate, MINUTE), 50);
 });
