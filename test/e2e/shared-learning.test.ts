@@ -110,7 +110,7 @@ test('an instance without traffic keeps to what remains of the limit that anothe
   for (let i = 0; i < 58; i++) assert.equal((await first.ask({ model: 'alone' })).status, 200);
   await clock.advanceAsync(300);
   const [limit] = learnedAt(second);
-  assert.deepEqual([limit!.limit, limit!.source], [60, 'told']);
+  assert.deepEqual([limit!.limit, limit!.source], [60, 'reported']);
   assert.ok(limit!.available < 4, `${limit!.available} available`);
   const before = callsToA();
   const answers = [];
