@@ -54,10 +54,11 @@ export function usageTable({ from, to, by, rows, total }: Reply): string {
   const head = [...by, ...COLUMNS.map(([title]) => title)];
   const lines = rows.map((row) => [...by.map((name) => row[name] ?? ''), ...COLUMNS.map(([, figure]) => figure(row))]);
   const last = [...by.map((_, i) => (i === 0 ? 'total' : '')), ...COLUMNS.map(([, figure]) => figure(total))];
+  const estimate = total.estimatedCostUsd === 0 ? '' : ` By estimate, what was not reported cost ${usd(total.estimatedCostUsd)}.`;
   const note =
     total.unpricedCalls === 0
       ? ''
-      : '\nUnpriced calls are not part of the cost: their target has no known price (see prices in the config), or the response reported no usage.\n';
+      : `\nThe cost does not contain all of the unpriced calls: their target has no known price (see prices in the config), or the response reported no usage or broke off.${estimate}\n`;
   return `Usage from ${from} to ${to} (UTC)\n\n${table([head, ...lines, last], by.length)}${note}`;
 }
 

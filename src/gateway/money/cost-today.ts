@@ -1,9 +1,8 @@
 /** The cost of today (UTC) by target and by client, for the dashboard: of all processes that write to the store, before and after a restart. */
 import type { Clock } from '../../core/clock.ts';
 import { dayOf } from '../../core/day.ts';
-import type { Price } from '../../core/price.ts';
 import type { UsageLedger } from './usage-ledger.ts';
-import { usageReport, type UsageFigures } from './usage-report.ts';
+import { usageReport, type PriceOf, type UsageFigures } from './usage-report.ts';
 import type { UsageRow } from './usage-row.ts';
 
 /** How often rows of other processes are read, in milliseconds. Those of this process are always current. */
@@ -28,13 +27,13 @@ export interface DayCost extends Cost {
 export class CostToday {
   readonly #ledger: UsageLedger;
   readonly #clock: Clock;
-  readonly #priceOf: (target: string) => Price | null;
+  readonly #priceOf: PriceOf;
   #others: readonly UsageRow[] = [];
   #readAt = -Infinity;
   #sum: DayCost | null = null;
   #sumUntil = -Infinity;
 
-  constructor(ledger: UsageLedger, clock: Clock, priceOf: (target: string) => Price | null) {
+  constructor(ledger: UsageLedger, clock: Clock, priceOf: PriceOf) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#priceOf = priceOf;

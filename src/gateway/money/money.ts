@@ -47,7 +47,7 @@ export class Money {
     const process = uniqueName();
     this.clients = new ClientMoney(store, clock, process);
     this.#ledger = new UsageLedger(store, clock, process);
-    this.today = new CostToday(this.#ledger, clock, (target) => priceOfTarget(config(), target));
+    this.today = new CostToday(this.#ledger, clock, (target, basis) => priceOfTarget(config(), target, basis));
     this.#clock = clock;
     this.#config = config;
     this.#warn = warn;
@@ -106,7 +106,7 @@ export class Money {
   /** `from`, `to`: days as `YYYY-MM-DD`, both included. */
   async report(by: readonly UsageGroup[], from: string, to: string): Promise<UsageReport> {
     const rows = await this.#ledger.rows(from, to);
-    return usageReport(rows, by, (target) => priceOfTarget(this.#config(), target));
+    return usageReport(rows, by, (target, basis) => priceOfTarget(this.#config(), target, basis));
   }
 
   #warnOfEnds(): void {

@@ -98,6 +98,33 @@ describe('the usage ledger', () => {
     assert.deepEqual([total.calls, total.unpricedCalls, total.costUsd], [3, 2, 0.00012]);
   });
 
+  it('prices calls by the provider that they were made at, and those of earlier versions by that of today', async () => {
+    const { store, ledger } = stage();
+    const priceBasis = { table: 'openai', hasBatches: true };
+    ledger.record(finished([call({ priceBasis }), call({ priceBasis }), call({ priceBasis: { ...priceBasis, table: null } }), call()]));
+    ledger.save();
+    const seen: unknown[] = [];
+    const next = new UsageLedger(store, createManualClock(), 'p2');
+    usageReport(await next.rows(...EVER), [], (target, basis) => (seen.push([target, basis]), price));
+    assert.deepEqual(seen, [
+      ['a/x', priceBasis],
+      ['a/x', { table: null, hasBatches: true }],
+      ['a/x', undefined],
+    ]);
+  });
+
+  it('keeps what was not reported apart, by estimate', async () => {
+    const { ledger } = stage();
+    const estimated = { inputTokens: 300_000, cachedInputTokens: 0, outputTokens: 1_000 };
+    ledger.record(finished([call(), call({ usage: null, estimated }), call({ estimated: { ...estimated, inputTokens: 0 } })]));
+    const above = [{ tokens: 200_000, ...completeRates({ input: 10, output: 20 }) }];
+    const { total } = usageReport(await ledger.rows(...EVER), [], () => ({ ...price, above }));
+    assert.deepEqual([total.calls, total.unpricedCalls, total.inputTokens, total.costUsd], [3, 2, 200, 0.00024]);
+    assert.equal(total.estimatedCostUsd, 3 + 0.02 + 0.002, 'by the rates of its prompt');
+    const free = usageReport(await ledger.rows(...EVER), [], () => ({ ...completeRates({ input: 0 }), above: [], tiers: {} }));
+    assert.deepEqual([free.total.unpricedCalls, free.total.estimatedCostUsd], [0, 0]);
+  });
+
   it('counts calls beyond its limit of rows as those of another model', async () => {
     const { ledger } = stage();
     for (let i = 0; i < ROWS_PER_DAY_MAX + 10; i++) ledger.record(finished([call()], { model: `m${i}` }));
