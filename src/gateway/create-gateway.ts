@@ -151,7 +151,7 @@ class RunningGateway implements Gateway {
     this.#targets = new TargetRegistry(clock, random, this.#limits, signers);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
-    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble });
+    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble, mask: (text) => this.secrets.text(text) });
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
     this.#keyCheck = new KeyCheck(transport, clock, (state, found) => {

@@ -123,6 +123,20 @@ describe('a budget', () => {
     assert.ok(Math.abs(budgets['web']!.spentUsd - spent) < 1e-9);
   });
 
+  it('that is smaller than the estimate of a request refuses it for good, and says so', async (t) => {
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget: { usd: 1, per: 'hour' } },
+      { models: { fast: ['a/m', 'b/m'] } },
+    );
+    const large = await world.ask({ max_tokens: 100_000 }, WEB);
+    const { code, message } = errorOf(large.text);
+    assert.deepEqual([large.status, code], [429, 'budget_exceeded']);
+    assert.match(message, /estimated at \$2\d\d\.?\d*, more than the whole budget of client "web", \$1 per hour: lower its output limit/);
+    assert.deepEqual([large.headers.get('retry-after'), large.headers.get('x-should-retry')], [null, 'false']);
+    assert.equal((await world.ask({ max_tokens: 5 }, WEB)).status, 200);
+  });
+
   it('that is spent lets requests use a cheaper target, where one is named', async (t) => {
     const budget = { usd: 5, per: 'day' as const, onExhausted: 'b/m' };
     const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget });

@@ -53,7 +53,8 @@ function conversations(clock: ManualClock) {
 }
 
 function moneyOf(clock: ManualClock): Money {
-  return new Money({ store: createMemoryStore({ clock }), clock, events: new EventBus(fail), config: () => configOf({}), warn: fail });
+  const store = createMemoryStore({ clock });
+  return new Money({ store, clock, events: new EventBus(fail), config: () => configOf({}), warn: fail, mask: (text) => text });
 }
 
 /** What the fake has none of. */

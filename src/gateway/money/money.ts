@@ -28,6 +28,8 @@ export interface MoneyOptions {
   readonly events: EventBus;
   readonly config: () => Config;
   readonly warn: (message: string) => void;
+  /** Masks configured keys. */
+  readonly mask: (text: string) => string;
 }
 
 export class Money {
@@ -43,10 +45,10 @@ export class Money {
   #saveTimer: Timer | null = null;
   #warnAt = -Infinity;
 
-  constructor({ store, clock, events, config, warn }: MoneyOptions) {
+  constructor({ store, clock, events, config, warn, mask }: MoneyOptions) {
     const process = uniqueName();
     this.clients = new ClientMoney(store, clock, process);
-    this.#ledger = new UsageLedger(store, clock, process);
+    this.#ledger = new UsageLedger(store, clock, process, mask);
     this.today = new CostToday(this.#ledger, clock, (target, basis) => priceOfTarget(config(), target, basis));
     this.#clock = clock;
     this.#config = config;

@@ -24,6 +24,7 @@ export class UsageLedger {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #process: string;
+  readonly #mask: (text: string) => string;
   /** Rows of this process: those of today, and older ones that are not saved. */
   readonly #rows = new Map<string, UsageRow>();
   readonly #unsaved = new Set<string>();
@@ -31,18 +32,19 @@ export class UsageLedger {
   #dayEndsMs = -Infinity;
   #rowsToday = 0;
 
-  /** `process`: unique among all processes that use the store. */
-  constructor(store: Store, clock: Clock, process: string) {
+  /** `process`: unique among all processes that use the store. `mask`: masks keys that a caller sent in place of a model. */
+  constructor(store: Store, clock: Clock, process: string, mask: (text: string) => string = (text) => text) {
     this.#store = store;
     this.#clock = clock;
     this.#process = process;
+    this.#mask = mask;
   }
 
   /** Counts the calls of a request; `save` stores them. */
   record({ client, model, calls = [] }: FinishedEvent): void {
     const day = this.#today();
     for (const call of calls) {
-      const id = { day, client, model: short(model), target: short(call.target), ...classOf(call) };
+      const id = { day, client, model: short(this.#mask(model)), target: short(this.#mask(call.target)), ...classOf(call) };
       let key = keyText(id);
       let row = this.#rows.get(key);
       if (row === undefined && this.#rowsToday >= ROWS_PER_DAY_MAX) {

@@ -24,7 +24,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
       retryAfterMs: waitMs === null ? 1000 : Math.max(1000, waitMs),
     });
   }
-  if (isOverBudget(refused, retry)) return budgetError(output, now);
+  if (isOverBudget(refused, retry)) return budgetError(output, refused, now);
   if (refused.why === 'expired' && now >= active.deadline) return deadlineError(retry, refused.blockers);
   if (refused.earliest === null && isIncapable(refused)) {
     return new BreakwaterError(
@@ -52,11 +52,24 @@ function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
   return blocked.size > 0 && tiers.every((tier) => tier.every(({ key }) => blocked.has(key)));
 }
 
-function budgetError({ active }: Output, now: Instant): BreakwaterError {
+function budgetError({ active, retry }: Output, { blockers }: Refusal, now: Instant): BreakwaterError {
   const budget = active.request.client.budget!;
+  const named = `budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.usd)} per ${budget.per}`;
+  if (blockers.every(({ kind, waitMs }) => kind !== 'budget' || waitMs === Infinity)) {
+    const estimate = usd(leastEstimate(retry));
+    const text = `the request is estimated at ${estimate}, more than the whole ${named}: lower its output limit, shorten it, or raise the budget`;
+    return new BreakwaterError('budget_exceeded', text);
+  }
   const nextPeriod = budget.nextPeriod(now);
-  const text = `the budget of client ${JSON.stringify(active.request.client.name)}, ${usd(budget.usd)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString()}`;
+  const begins = new Date(active.engine.clock.epochMs() + nextPeriod - now).toISOString();
+  const text = `the ${named}, has no room for this request: ${usd(budget.spentUsd(now))} spent; the next ${budget.per} begins at ${begins}`;
   return new BreakwaterError('budget_exceeded', text, { retryAfterMs: nextPeriod - now });
+}
+
+/** The estimated cost on the cheapest target, in US dollars. */
+function leastEstimate(retry: RetryState): number {
+  const applicant = new RequestApplicant(retry, retry.tiers, retry.active.deadline);
+  return Math.min(...retry.tiers.flatMap((tier) => tier.map((target) => applicant.needOn(target).usd ?? 0)));
 }
 
 function usd(amount: number): string {
