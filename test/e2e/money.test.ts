@@ -14,6 +14,8 @@ import { periodAt } from '../../src/policy/budget/money-budget.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { StormOptions } from '../../src/storm/index.ts';
 import { chatBody } from './harness.ts';
+import { createFaultyDisk, openFaultyStore } from '../../src/testing/faulty-store.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { errorOf, startWorld } from './world.ts';
 import type { World, WorldOptions } from './world.ts';
 
@@ -85,6 +87,23 @@ describe('usage', () => {
     const csv = await fetch(`${after.url}/admin/usage?by=client&format=csv`, { headers: { authorization: 'Bearer operator-key' } });
     const [head, row] = (await csv.text()).split('\r\n').map((line) => line.split(','));
     assert.equal(row![head!.indexOf('costUsd')], String(spent));
+  });
+
+  it('says so where the store cannot be read, and is no table of half the calls', async (t) => {
+    const disk = createFaultyDisk({ clock: systemClock, random: createSeededRandom(1) });
+    const store = await openFaultyStore({ clock: systemClock, disk });
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234' }, { store });
+    assert.equal((await world.ask({}, WEB)).status, 200);
+    assert.equal((await usageOf(world, 'by=client')).incomplete, undefined);
+    disk.setFaults({ failureRatio: 1 });
+    for (let i = 0; i < 2; i++) {
+      const report = await usageOf(world, 'by=client');
+      assert.deepEqual([report.incomplete, report.total.calls], [true, 1]);
+    }
+    const csv = await fetch(`${world.url}/admin/usage?format=csv`, { headers: { authorization: 'Bearer operator-key' } });
+    assert.equal(csv.status, 503);
+    assert.equal(errorOf(await csv.text()).code, 'store_unavailable');
+    disk.heal();
   });
 
   it('refuses what it cannot read', async (t) => {

@@ -45,11 +45,7 @@ export class CostToday {
     const day = dayOf(this.#clock.epochMs());
     if (now - this.#readAt >= READ_EVERY_MS) {
       this.#readAt = now;
-      // A store that cannot be read leaves what was read before.
-      this.#ledger.otherRows(day, day).then(
-        (rows) => (this.#others = rows),
-        () => {},
-      );
+      void this.#readOthers(day);
     }
     if (this.#sum !== null && now < this.#sumUntil) return this.#sum;
     const rows = [...this.#others.filter((row) => row.day === day), ...this.#ledger.ownRows(day, day)];
@@ -62,6 +58,11 @@ export class CostToday {
       byClient: clients.slice(0, LISTED_MAX).map((row) => ({ client: row.client ?? '', ...costOf(row) })),
     };
     return this.#sum;
+  }
+
+  /** If the store can't be read, what was read before stays. */
+  async #readOthers(day: string): Promise<void> {
+    this.#others = (await this.#ledger.otherRows(day)) ?? this.#others;
   }
 }
 

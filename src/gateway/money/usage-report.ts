@@ -38,6 +38,8 @@ export type UsageLine = Readonly<Partial<Record<UsageGroup, string>>> & UsageFig
 export interface UsageReport {
   readonly rows: readonly UsageLine[];
   readonly total: UsageFigures;
+  /** The store could not be read: calls of earlier days and of other processes are missing. */
+  readonly incomplete?: true;
 }
 
 const NO_TOKENS = emptyCounts().tokens;
@@ -57,22 +59,45 @@ export type PriceOf = (target: string, basis: PriceBasis | undefined) => Price |
 
 /** The most expensive group first, days in order. */
 export function usageReport(rows: readonly UsageRow[], by: readonly UsageGroup[], priceOf: PriceOf): UsageReport {
-  const prices = new Map<string, Price | null>();
-  const sums = new Map<string, Sum>();
-  const total = emptySum({});
-  for (const row of rows) {
-    const priced = row.basis === undefined ? row.target : `${row.target} ${row.basis.table} ${row.basis.hasBatches}`;
-    let price = prices.get(priced);
-    if (price === undefined) prices.set(priced, (price = priceOf(row.target, row.basis)));
-    const group = Object.fromEntries(by.map((name) => [name, valueOf(row, name)]));
-    const key = JSON.stringify(Object.values(group));
-    let sum = sums.get(key);
-    if (sum === undefined) sums.set(key, (sum = emptySum(group)));
-    add(sum, row, price);
-    add(total, row, price);
+  const sums = new UsageSums(by, priceOf);
+  for (const row of rows) sums.add(row);
+  return sums.report();
+}
+
+/** The same for rows that are added one by one. */
+export class UsageSums {
+  readonly #by: readonly UsageGroup[];
+  readonly #priceOf: PriceOf;
+  readonly #prices = new Map<string, Price | null>();
+  readonly #sums = new Map<string, Sum>();
+  readonly #total = emptySum({});
+
+  constructor(by: readonly UsageGroup[], priceOf: PriceOf) {
+    this.#by = by;
+    this.#priceOf = priceOf;
   }
-  const sorted = [...sums.values()].sort((a, b) => compareDays(a, b) || Number(b.cost - a.cost) || b.counts.calls - a.counts.calls);
-  return { rows: sorted.map((sum) => ({ ...sum.group, ...figuresOf(sum) })), total: figuresOf(total) };
+
+  add(row: UsageRow): void {
+    const price = this.#price(row);
+    const group = Object.fromEntries(this.#by.map((name) => [name, valueOf(row, name)]));
+    const key = JSON.stringify(Object.values(group));
+    let sum = this.#sums.get(key);
+    if (sum === undefined) this.#sums.set(key, (sum = emptySum(group)));
+    add(sum, row, price);
+    add(this.#total, row, price);
+  }
+
+  #price({ target, basis }: UsageRow): Price | null {
+    const name = basis === undefined ? target : `${target} ${basis.table} ${basis.hasBatches}`;
+    let price = this.#prices.get(name);
+    if (price === undefined) this.#prices.set(name, (price = this.#priceOf(target, basis)));
+    return price;
+  }
+
+  report(): UsageReport {
+    const sorted = [...this.#sums.values()].sort((a, b) => compareDays(a, b) || Number(b.cost - a.cost) || b.counts.calls - a.counts.calls);
+    return { rows: sorted.map((sum) => ({ ...sum.group, ...figuresOf(sum) })), total: figuresOf(this.#total) };
+  }
 }
 
 function valueOf(row: UsageRow, name: UsageGroup): string {

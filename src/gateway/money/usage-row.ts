@@ -96,6 +96,19 @@ export function readRow(value: unknown): UsageRow | null {
   };
 }
 
+/** The sum of stored rows with the same key; null: another version wrote one of them. */
+export function mergedRow(values: readonly unknown[]): UsageRow | null {
+  let sum: UsageRow | null = null;
+  for (const value of values) {
+    const row = readRow(value);
+    // What this version does not know must not get lost.
+    if (row === null || Object.keys(value as object).some((name) => !Object.hasOwn(row, name))) return null;
+    if (sum === null) sum = row;
+    else addCounts(sum, row);
+  }
+  return sum;
+}
+
 function readBasis(value: unknown): PriceBasis | undefined {
   if (!isRecord(value)) return undefined;
   const { table, hasBatches } = value;
