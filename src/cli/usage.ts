@@ -49,16 +49,20 @@ const COLUMNS: readonly (readonly [title: string, figure: (figures: UsageFigures
   ['unpriced', ({ unpricedCalls }) => (unpricedCalls === 0 ? '' : grouped(unpricedCalls))],
 ];
 
+const INCOMPLETE =
+  '\nIncomplete: the gateway cannot read its store at present, so that calls of earlier days and of other instances are missing.\n';
+
 /** The report as a table with a line for the total. */
-export function usageTable({ from, to, by, rows, total }: Reply): string {
+export function usageTable({ from, to, by, rows, total, incomplete }: Reply): string {
   const head = [...by, ...COLUMNS.map(([title]) => title)];
   const lines = rows.map((row) => [...by.map((name) => row[name] ?? ''), ...COLUMNS.map(([, figure]) => figure(row))]);
   const last = [...by.map((_, i) => (i === 0 ? 'total' : '')), ...COLUMNS.map(([, figure]) => figure(total))];
+  const estimate = total.estimatedCostUsd === 0 ? '' : ` By estimate, what was not reported cost ${usd(total.estimatedCostUsd)}.`;
   const note =
     total.unpricedCalls === 0
       ? ''
-      : '\nUnpriced calls are not part of the cost: their target has no known price (see prices in the config), or the response reported no usage.\n';
-  return `Usage from ${from} to ${to} (UTC)\n\n${table([head, ...lines, last], by.length)}${note}`;
+      : `\nThe cost does not contain all of the unpriced calls: their target has no known price (see prices in the config), or the response reported no usage or broke off.${estimate}\n`;
+  return `Usage from ${from} to ${to} (UTC)\n\n${table([head, ...lines, last], by.length)}${note}${incomplete === true ? INCOMPLETE : ''}`;
 }
 
 function grouped(count: number): string {

@@ -3,6 +3,7 @@ import type { ErrorCode } from './errors.ts';
 import type { FailureKind, Phase, TokenUsage } from './facts.ts';
 import type { Reason, Verdict } from './outcome.ts';
 import type { FailedQualityCheck } from './quality.ts';
+import type { PriceBasis } from './price.ts';
 import type { Operation, Protocol, SchedulingClass } from './request.ts';
 import type { TraceIds } from './request-trace.ts';
 import type { ResourceKind } from './resource.ts';
@@ -98,14 +99,19 @@ export interface AttemptEndEvent extends RequestEvent {
   readonly usage: TokenUsage | null;
   /** In US dollars; absent where usage or prices are not known. */
   readonly costUsd?: number;
+  /** What it used beyond `usage`, by estimate, as its response was cut off or reported none; absent: nothing. */
+  readonly estimated?: TokenUsage;
   readonly upstreamRequestId: string | null;
 }
 
 /** Usage and cost of calls whose responses were not returned to the caller: discarded, empty, too late. */
 export interface Wasted {
+  /** As far as it was reported. */
   readonly usage: TokenUsage;
-  /** In US dollars; null: one of the calls has no price. */
+  /** In US dollars; null: unknown, or one of the calls has no price. */
   readonly costUsd: number | null;
+  /** As that of the request; absent: none. */
+  readonly unmeasuredCalls?: number;
 }
 
 /** A call that its provider bills. */
@@ -114,8 +120,12 @@ export interface PaidCall {
   readonly target: string;
   /** Null: the response reported none. */
   readonly usage: TokenUsage | null;
+  /** What it used beyond `usage`, by estimate; absent: nothing. */
+  readonly estimated?: TokenUsage;
   /** Its response was not returned to the caller. */
   readonly wasted: boolean;
+  /** Absent: not known. */
+  readonly priceBasis?: PriceBasis;
 }
 
 /** The request waits before its next attempt. */
@@ -149,8 +159,18 @@ export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
 export const CACHE_USES = ['hit', 'stale', 'coalesced'] as const;
 export type CacheUse = (typeof CACHE_USES)[number];
 
+/** What the cost of a request does not contain. */
+export interface OtherCost {
+  /** Calls that are billed, but reported no usage, or only that of their beginning; absent: none. Of these, `costUsd` has what they reported. */
+  readonly unmeasuredCalls?: number;
+  /** The cost of what these calls did not report, by estimate, in US dollars; absent: none is known. */
+  readonly estimatedUsd?: number;
+  /** The cost of its questions to quality judges, known and estimated, in US dollars; they are requests with events of their own. Absent: none. */
+  readonly checksUsd?: number;
+}
+
 /** The request has ended; no event follows. Emitted exactly once for every `received`. */
-export interface FinishedEvent extends RequestEvent {
+export interface FinishedEvent extends RequestEvent, OtherCost {
   readonly type: 'finished';
   readonly outcome: RequestOutcome;
   readonly protocol: Protocol;
@@ -174,7 +194,7 @@ export interface FinishedEvent extends RequestEvent {
   readonly firstContentMs: number | null;
   /** Sum over all upstream calls that reported usage, including discarded ones. */
   readonly usage: TokenUsage | null;
-  /** Cost of all calls, in US dollars; null: unknown, or one of them has no price. */
+  /** Cost of all calls that reported usage, in US dollars; null: unknown, or one of them has no price. */
   readonly costUsd: number | null;
   /** The part of usage and cost without a response to the caller; absent: none. */
   readonly wasted?: Wasted;

@@ -50,6 +50,14 @@ export interface Price extends PriceSteps {
   readonly tiers: Readonly<Partial<Record<ServiceTier, PriceSteps>>>;
 }
 
+/** What a price depends on besides configured prices. Kept with the usage, so that a later change of the provider does not change past costs. */
+export interface PriceBasis {
+  /** The table of known models: a preset's; `local` for models in this process; null: none. */
+  readonly table: string | null;
+  /** A batch costs half of a call where no price of it is known. */
+  readonly hasBatches: boolean;
+}
+
 /** Rates with defaults: cached and special input cost the same as input, audio output the same as output. */
 export function completeRates(rates: Partial<Rates> & Pick<Rates, 'input'>): Rates {
   const { input, output = 0, cacheWrite = input } = rates;
@@ -110,6 +118,17 @@ export function costOf(price: Price, usage: TokenUsage): number {
   let pico = 0;
   for (const name of RATE_NAMES) pico += tokens[name] * picoPerToken(rates[name]);
   return pico / PICO;
+}
+
+/** The cost of what a call has used beyond `usage`, by estimate, in US dollars. */
+export function costBeyond(price: Price, usage: TokenUsage | null, { inputTokens, outputTokens }: TokenUsage): number {
+  const rates = ratesFor(price, usage?.serviceTier ?? null, promptSize(usage?.inputTokens ?? inputTokens));
+  return (inputTokens * picoPerToken(rates.input) + outputTokens * picoPerToken(rates.output)) / PICO;
+}
+
+/** True if no token costs anything. */
+export function isFree(price: Price): boolean {
+  return RATE_NAMES.every((name) => price[name] === 0);
 }
 
 /** The exact cost of many calls at the same rates, in picodollars. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { SlicedWork } from './sliced-work.ts';
+import { inSlices, SlicedWork } from './sliced-work.ts';
 
 test('jobs take turns, so that a short one is done before a long one', async () => {
   const clock = createManualClock();
@@ -50,4 +50,18 @@ test('a step that throws fails its own job only', async () => {
   clock.advance(0);
   await failing;
   await other;
+});
+
+test('many items are worked off a thousand per turn', async () => {
+  const clock = createManualClock();
+  const seen: number[] = [];
+  const done = inSlices(clock, Array(2_500).keys(), (item) => seen.push(item));
+  const lengths = [seen.length];
+  for (let turn = 0; turn < 2; turn++) {
+    await clock.advanceAsync(0);
+    lengths.push(seen.length);
+  }
+  await done;
+  assert.deepEqual(lengths, [1_000, 2_500, 2_500]);
+  assert.ok(seen.every((item, i) => item === i));
 });

@@ -4,6 +4,21 @@
  */
 import type { Clock } from './clock.ts';
 
+/** Items that take a few microseconds each, per turn of the event loop. */
+const SLICE_ITEMS = 1_000;
+
+/** Calls `each` for every item; after each thousand, other work of the event loop comes first. */
+export async function inSlices<T>(clock: Clock, items: Iterable<T>, each: (item: T) => void): Promise<void> {
+  let left = SLICE_ITEMS;
+  for (const item of items) {
+    if (left-- === 0) {
+      await new Promise<void>((resolve) => void clock.schedule(0, resolve));
+      left = SLICE_ITEMS - 1;
+    }
+    each(item);
+  }
+}
+
 /** The budget of one turn of the event loop, in milliseconds, and in steps for a clock that does not advance. */
 const TURN_MS = 4;
 const TURN_STEPS = 16;

@@ -150,7 +150,8 @@ class RunningGateway implements Gateway {
     this.#targets = new TargetRegistry(clock, random, this.#limits, signers, this.#fleet);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
-    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble, fleet: this.#fleet });
+    const mask = (text: string): string => this.secrets.text(text);
+    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble, mask, fleet: this.#fleet });
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
     this.#keyCheck = new KeyCheck(transport, clock, (state, found) => {

@@ -26,7 +26,7 @@ import { CredentialRegistry } from './credentials.ts';
 import type { ProviderCredential } from './credentials.ts';
 import type { CreateSigner } from './identity/signers.ts';
 import { knownModel } from './known-models.ts';
-import { priceOf } from './money/prices.ts';
+import { priceBasisOf, priceOf } from './money/prices.ts';
 import { createTargetLearning, LimitLearners, type LearningFleet } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { protocolOf } from './model-protocol.ts';
@@ -283,6 +283,7 @@ export class TargetRegistry {
       limits: [...shared, ...ownLimits],
       rates: this.#rates(provider, keyOf(name, credential), credential, own?.limits, shared, ownLimits),
       price: priceOf(config, provider, model),
+      priceBasis: priceBasisOf(provider),
     };
   }
 }

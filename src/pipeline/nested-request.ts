@@ -46,7 +46,7 @@ function requestOf(engine: PipelineEngine, query: ModelQuery, caller: Caller): G
     method: 'POST',
     facts: decoded.facts,
     body: decoded.body,
-    // The caller's own limits were charged by the parent.
+    // The caller's own limits have admitted the parent, which is charged for it at its end.
     client: { name: parent.client.name, resources: [] },
     priority: parent.priority,
     receivedAt: engine.clock.now(),
@@ -60,6 +60,7 @@ function requestOf(engine: PipelineEngine, query: ModelQuery, caller: Caller): G
     idempotencyKey: null,
     cache: 'off',
     isNested: true,
+    onSpent: query.onSpent,
     ...(parent.trace !== undefined && { trace: parent.trace.child() }),
   };
 }

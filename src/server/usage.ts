@@ -22,6 +22,8 @@ export async function showUsage(call: Call): Promise<void> {
   }
   const report = await call.gateway.money.report(by, from, to);
   if (format === 'csv') {
+    // Nothing in a table could say that rows are missing.
+    if (report.incomplete) throw new BreakwaterError('store_unavailable', 'the store cannot be read, and the table would lack calls');
     call.send(200, 'text/csv; charset=utf-8', Buffer.from(toCsv(by, report)));
     return;
   }

@@ -1,4 +1,5 @@
 /** Validates every write, for all drivers, and turns it into a change. */
+import type { Replacement } from './backend.ts';
 import type { Change } from './change.ts';
 import type { StoreLimits, WriteOptions } from './store.ts';
 
@@ -12,6 +13,23 @@ export function toPut(value: unknown, options: WriteOptions, limits: StoreLimits
   const text = toJson(value);
   if (expiresAtMs === undefined || text === undefined || text.length > limits.valueCharactersMax) return undefined;
   return { kind: 'put', text, expiresAtMs };
+}
+
+/** Undefined if the value, its key or its expiry is invalid. */
+export function toReplacement(
+  collection: string,
+  key: string,
+  value: unknown,
+  options: WriteOptions,
+  others: ReadonlyMap<string, unknown>,
+  limits: StoreLimits,
+): Replacement | undefined {
+  const name = toKey(key, limits);
+  const change = toPut(value, options, limits);
+  if (name === undefined || change?.kind !== 'put') return undefined;
+  const { text, expiresAtMs } = change;
+  const replaced = [...others].map(([other, stored]) => ({ key: other, text: toJson(stored) ?? '' }));
+  return { collection, key: name, row: { text, expiresAtMs }, replaced };
 }
 
 /** Whole milliseconds; null for never; undefined if the instant is invalid. */

@@ -2,6 +2,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Change, Row } from './change.ts';
 import type { JobCall, JobOutcome } from './jobs/job-call.ts';
+import type { ExpiryRange } from './store.ts';
 import type { StoreFault } from './store-fault.ts';
 
 export interface KeyedChange {
@@ -17,9 +18,27 @@ export interface Batch {
   readonly changes: readonly KeyedChange[];
 }
 
+/** Of one collection: the entry of a key, those that expire within a range, or all. */
+export type Selection = string | ExpiryRange | undefined;
+
+export function isSelected(selection: Selection, key: string, { expiresAtMs }: Row): boolean {
+  if (typeof selection === 'string') return key === selection;
+  return selection === undefined || (expiresAtMs !== null && expiresAtMs >= selection.fromMs && expiresAtMs <= selection.toMs);
+}
+
+/** A row that takes the place of others. */
+export interface Replacement {
+  readonly collection: string;
+  readonly key: string;
+  readonly row: Row;
+  /** The rows to be deleted, with their present texts. */
+  readonly replaced: readonly { readonly key: string; readonly text: string }[];
+}
+
+/** A page of rows. */
 export interface ReadResult {
   readonly rows: ReadonlyMap<string, Row>;
-  /** The last batch of this process that these rows include; 0 if none. */
+  /** The last batch of this process that these rows include for certain; 0 if none. */
   readonly applied: number;
 }
 
@@ -48,8 +67,10 @@ export interface Connection {
   /** Resolves when the store has been checked and is writable. */
   readonly ready: Promise<void>;
   apply(batch: Batch, nowMs: number): Promise<void>;
-  /** The live rows of a collection by key, or of one key. */
-  read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult>;
+  /** The live rows of a collection by key, in pages of some milliseconds each; at least one. */
+  read(collection: string, selection: Selection, nowMs: number): AsyncIterable<ReadResult>;
+  /** In one step: nothing, or all of it, if the rows to be replaced are as given. */
+  replace(replacement: Replacement, nowMs: number): Promise<boolean>;
   /** Rejects if the opened file was replaced. Absent if the backend can't be replaced unnoticed. */
   check?(): Promise<void>;
   /** Absent if the backend stores no responses. */

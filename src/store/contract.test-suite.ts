@@ -111,6 +111,64 @@ story('an entry expires by the wall clock', async (store, clock) => {
   });
 });
 
+const within = (fromMs: number, toMs: number) => ({ fromMs, toMs });
+
+story('entries are read by when they expire, both ends included', async (store, clock) => {
+  for (const [key, expiresAtMs] of Object.entries({ a: 1_001_000, b: 1_002_000, c: 1_003_000, d: 1_004_000 }))
+    store.put('usage', key, { key }, { expiresAtMs });
+  store.put('usage', 'never', 1);
+  store.put('other', 'b', 1, { expiresAtMs: 1_002_000 });
+  await bothWays(store, async () => {
+    const { entries, isComplete } = await store.scan('usage', within(1_002_000, 1_003_000));
+    assert.deepEqual(Object.fromEntries(entries), { b: { key: 'b' }, c: { key: 'c' } });
+    assert.equal(isComplete, true);
+    assert.equal((await store.scan('nothing', within(0, 2_000_000))).entries.size, 0);
+  });
+  store.put('usage', 'b', { key: 'moved' }, { expiresAtMs: 1_009_000 });
+  store.put('usage', 'd', { key: 'moved' }, { expiresAtMs: 1_002_500 });
+  store.delete('usage', 'c');
+  await bothWays(store, async () =>
+    assert.deepEqual([...(await store.scan('usage', within(1_002_000, 1_003_000))).entries], [['d', { key: 'moved' }]]),
+  );
+  clock.advance(2_500);
+  assert.equal((await store.scan('usage', within(1_002_000, 1_003_000))).entries.size, 0, 'expired');
+});
+
+story('thousands of entries are read in full', async (store, clock) => {
+  for (let index = 0; index < 3_300; index++) store.put('usage', `${index}`, index, { expiresAtMs: 2_000_000 + (index % 3) });
+  await bothWays(store, async () => {
+    const reading = store.scan('usage', within(2_000_000, 2_000_001));
+    let isOver = false;
+    void reading.then(() => (isOver = true));
+    while (!isOver) await clock.advanceAsync(0); // one slice after the other
+    const { entries } = await reading;
+    assert.equal(entries.size, 2_200);
+    assert.ok([...entries].every(([key, value]) => value === Number(key)));
+  });
+});
+
+story('entries are replaced by one, all or none', async (store) => {
+  const expires = { expiresAtMs: 1_500_000 };
+  for (const key of ['a', 'b', 'c']) store.put('usage', key, { calls: 1 }, expires);
+  await store.flush();
+  const some = new Map<string, unknown>(['a', 'b'].map((key) => [key, { calls: 1 }]));
+  const all = async () => Object.fromEntries(await store.getAll('usage'));
+  for (const [key, value] of [['b', { calls: 2 }] as const, ['gone', 1] as const]) {
+    const wrong = new Map(some).set(key, value);
+    assert.equal(await store.replace('usage', 'sum', { calls: 2 }, expires, wrong), false);
+    assert.deepEqual(await all(), { a: { calls: 1 }, b: { calls: 1 }, c: { calls: 1 } });
+  }
+  assert.equal(await store.replace('usage', 'sum', { calls: 2 }, expires, some), true);
+  assert.deepEqual(await all(), { c: { calls: 1 }, sum: { calls: 2 } });
+  assert.equal(await store.replace('usage', 'sum', { calls: 2 }, expires, some), false, 'once only');
+  const rest = new Map(await store.getAll('usage'));
+  assert.equal(await store.replace('usage', 'sum', { calls: 3 }, expires, rest), true, 'in place of an earlier one');
+  assert.deepEqual(await all(), { sum: { calls: 3 } });
+  store.put('usage', 'sum', { calls: 4 }, expires);
+  store.delete('usage', 'sum');
+  await bothWays(store, async () => assert.deepEqual(await all(), {}));
+});
+
 story('a later put without expiry removes the expiry', async (store, clock) => {
   store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
   await store.flush();
@@ -181,9 +239,11 @@ story(
 story('after close writes are refused and reads return nothing; closing again has no effect', async (store) => {
   store.put('bucket', 'a', 1);
   await store.close();
+  assert.equal(await store.replace('bucket', 'b', 1, {}, new Map()), false);
   store.put('bucket', 'a', 2);
   store.delete('bucket', 'a');
   assert.equal(store.counters.refused, 2);
+  assert.equal((await store.scan('bucket', within(0, Infinity))).isComplete, false);
   assert.equal(await store.get('bucket', 'a'), undefined);
   assert.equal((await store.getAll('bucket')).size, 0);
   assert.equal(await store.flush(), true);

@@ -40,6 +40,18 @@ export interface StoreCounters {
   readonly refused: number;
 }
 
+/** Instants in milliseconds since the Unix epoch, both included. */
+export interface ExpiryRange {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface Scan {
+  readonly entries: ReadonlyMap<string, unknown>;
+  /** False: the store could not be read, and these are unsaved writes of this process only. */
+  readonly isComplete: boolean;
+}
+
 export interface WriteOptions {
   /** Expiry in milliseconds since the Unix epoch. Default: never. */
   readonly expiresAtMs?: number;
@@ -92,9 +104,18 @@ export interface Store {
   /** All entries of the collection that have not expired, unordered; otherwise as `get`. For startup, not for every request. */
   getAll(collection: string): Promise<ReadonlyMap<string, unknown>>;
 
+  /** The entries of the collection that expire within the range and have not expired; otherwise as `get`. May be many: they are parsed in slices. */
+  scan(collection: string, within: ExpiryRange): Promise<Scan>;
+
   /** Sets the value: a JSON value, serialized now. The last write wins. Without `expiresAtMs` it does not expire. */
   put(collection: string, key: string, value: unknown, options?: WriteOptions): void;
   delete(collection: string, key: string): void;
+  /**
+   * Sets a value in place of other entries, in one step with any other process: if all of `replaced` are stored with these values, they are
+   * deleted and the value is set. Otherwise nothing changes. Not queued: false too while the store is `degraded`, or while a write to one of
+   * the keys is pending. Never rejects.
+   */
+  replace(collection: string, key: string, value: unknown, options: WriteOptions, replaced: ReadonlyMap<string, unknown>): Promise<boolean>;
 
   /** Saves pending writes now. True if all writes before the call are durable. Bounded in time; never rejects. */
   flush(): Promise<boolean>;

@@ -4,9 +4,11 @@ import fc from 'fast-check';
 import { createFaultyDisk, openFaultyStore, type FaultyDisk, type StoreFaults } from '../testing/faulty-store.ts';
 import { createManualClock, type ManualClock } from '../testing/manual-clock.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
+import type { Backend, Connection, ReadResult } from './backend.ts';
 import { testStoreContract } from './contract.test-suite.ts';
 import type { Store, StoreHealth, StoreLimits } from './store.ts';
-import { STORE_TIMING } from './write-behind.ts';
+import { STORE_TIMING } from './store-timing.ts';
+import { openWriteBehindStore } from './write-behind.ts';
 
 interface Scene {
   readonly clock: ManualClock;
@@ -177,6 +179,79 @@ test('a write whose commit was not confirmed is not applied again over a later o
   await clock.advanceAsync(1_000);
   assert.equal(faultOf(store.health), 'ok');
   assert.deepEqual(await store.get('usage', 'a'), { calls: 2 });
+});
+
+/** Reads take a second, and return what was stored at their start. */
+async function openSlowReads(t: TestContext, clock: ManualClock) {
+  const disk = createFaultyDisk({ clock, random: createSeededRandom(1) }).createBackend();
+  const count = { reads: 0 };
+  const backend: Backend = {
+    connect(onLost) {
+      const connection = disk.connect(onLost);
+      const read = async function* (...args: Parameters<Connection['read']>): AsyncGenerator<ReadResult> {
+        count.reads++;
+        for await (const page of connection.read(...args)) {
+          await new Promise<void>((resolve) => void clock.schedule(1_000, resolve));
+          yield page;
+        }
+      };
+      return { ...connection, read };
+    },
+  };
+  const store = await openWriteBehindStore(backend, { clock, onWarning: assert.fail, kind: 'memory', name: 'slow reads' });
+  t.after(() => store.close());
+  return { store, count };
+}
+
+test('a read sees what became durable while it ran, and is not repeated', async (t) => {
+  const clock = createManualClock({ epochMs: 1_000_000 });
+  const { store, count } = await openSlowReads(t, clock);
+  const expires = { expiresAtMs: 2_000_000 };
+  for (const key of ['a', 'b', 'c']) store.put('usage', key, 1, expires);
+  await store.flush();
+  const scan = store.scan('usage', { fromMs: 0, toMs: 3_000_000 });
+  for (const calls of [2, 3]) {
+    await clock.advanceAsync(100);
+    store.put('usage', 'a', calls, expires);
+    store.put('usage', 'd', calls, expires);
+    store.delete('usage', calls === 2 ? 'b' : 'c');
+    assert.equal(await store.flush(), true);
+  }
+  await clock.advanceAsync(1_000);
+  const { entries, isComplete } = await scan;
+  assert.deepEqual([Object.fromEntries(entries), isComplete, count.reads], [{ a: 3, d: 3 }, true, 1]);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('a read during which too much became durable is repeated', async (t) => {
+  const clock = createManualClock({ epochMs: 1_000_000 });
+  const { store, count } = await openSlowReads(t, clock);
+  const reading = store.getAll('usage');
+  await clock.advanceAsync(10);
+  for (let i = 0; i < 25_000; i++) store.put('usage', `${i}`, i);
+  assert.equal(await store.flush(), true);
+  await clock.advanceAsync(2_000);
+  assert.deepEqual([(await reading).size, count.reads], [25_000, 2]);
+});
+
+test('a read of a store that is away says that it is incomplete', async (t) => {
+  const { clock, disk, open } = createScene(t);
+  const store = await open();
+  store.put('usage', 'a', 1, { expiresAtMs: 2_000_000 });
+  await store.flush();
+  const range = { fromMs: 0, toMs: 3_000_000 };
+  assert.equal((await store.scan('usage', range)).isComplete, true);
+  disk.setFaults({ failureRatio: 1 });
+  for (const isDown of [false, true]) {
+    assert.equal(store.health.state === 'degraded', isDown);
+    store.put('usage', 'b', 1, { expiresAtMs: 2_000_000 });
+    const { entries, isComplete } = await store.scan('usage', range);
+    assert.deepEqual([[...entries.keys()], isComplete], [['b'], false]);
+    assert.equal(await store.replace('usage', 'c', 1, {}, new Map([['a', 1]])), false);
+  }
+  disk.heal();
+  await clock.advanceAsync(60_000);
+  assert.equal((await store.scan('usage', range)).entries.size, 2);
 });
 
 test('a lost idle connection is reopened, without a second warning for a second loss soon after', async (t) => {

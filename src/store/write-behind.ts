@@ -5,8 +5,17 @@
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import { parseOrUndefined } from '../core/json.ts';
-import { toKey, toPut } from './accept.ts';
-import { type StoreFailure, toStoreFailure, withTimeout, type Backend, type Connection, type ReadResult } from './backend.ts';
+import { inSlices } from '../core/sliced-work.ts';
+import { toKey, toPut, toReplacement } from './accept.ts';
+import {
+  type StoreFailure,
+  toStoreFailure,
+  withTimeout,
+  type Backend,
+  type Connection,
+  type ReadResult,
+  type Selection,
+} from './backend.ts';
 import { type Change, type Row } from './change.ts';
 import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
@@ -15,6 +24,8 @@ import type { JobStore } from './jobs/job-store.ts';
 import type { SharedStore } from './shared-store.ts';
 import {
   STORE_LIMITS,
+  type ExpiryRange,
+  type Scan,
   type Store,
   type StoreCounters,
   type StoreHealth,
@@ -23,43 +34,10 @@ import {
   type WarningListener,
   type WriteOptions,
 } from './store.ts';
+import { STORE_TIMING, type StoreTiming } from './store-timing.ts';
 import { WriteQueue } from './write-queue.ts';
 
-/** All in milliseconds. */
-export interface StoreTiming {
-  /** Maximum time that a change waits to be committed in a group. Default 25. */
-  readonly groupCommitMs: number;
-  /** Default 5,000. */
-  readonly connectTimeoutMs: number;
-  /** Default 10,000: a slow disk is tolerated, since no request waits for it. */
-  readonly applyTimeoutMs: number;
-  /** Default 3,000. */
-  readonly readTimeoutMs: number;
-  /** Default 5,000. */
-  readonly flushTimeoutMs: number;
-  /** For a clean close of the connection, after the flush. Default 2,000. */
-  readonly closeTimeoutMs: number;
-  /** Delay before the first reconnect; doubles each time. Default 250. */
-  readonly retryDelayMs: number;
-  /** Default 30,000. */
-  readonly retryDelayMaxMs: number;
-  /** Minimum interval between two checks of a connection. Default 5,000. */
-  readonly checkIntervalMs: number;
-}
-
-export const STORE_TIMING: StoreTiming = {
-  groupCommitMs: 25,
-  connectTimeoutMs: 5_000,
-  applyTimeoutMs: 10_000,
-  readTimeoutMs: 3_000,
-  flushTimeoutMs: 5_000,
-  closeTimeoutMs: 2_000,
-  retryDelayMs: 250,
-  retryDelayMaxMs: 30_000,
-  checkIntervalMs: 5_000,
-};
-
-/** A read is repeated if a batch became durable meanwhile; more repeats would be needed only by coincidence. */
+/** A read is repeated if so many batches became durable meanwhile that it can't be completed; more repeats would be needed only by coincidence. */
 const readAttemptsMax = 3;
 
 /** Maximum number of callers waiting for a flush; others get `false`. */
@@ -168,14 +146,21 @@ class WriteBehindStore implements Store {
   async get(collection: string, key: string): Promise<unknown> {
     const name = toKey(key, this.#limits);
     if (name === undefined) return undefined;
-    const row = (await this.#read(collection, name)).get(name);
+    const row = (await this.#read(collection, name)).rows.get(name);
     return row && parseOrUndefined(row.text);
   }
 
   async getAll(collection: string): Promise<ReadonlyMap<string, unknown>> {
     const values = new Map<string, unknown>();
-    for (const [key, row] of await this.#read(collection, undefined)) values.set(key, parseOrUndefined(row.text));
+    for (const [key, row] of (await this.#read(collection, undefined)).rows) values.set(key, parseOrUndefined(row.text));
     return values;
+  }
+
+  async scan(collection: string, within: ExpiryRange): Promise<Scan> {
+    const { rows, isComplete } = await this.#read(collection, within);
+    const entries = new Map<string, unknown>();
+    await inSlices(this.#clock, rows, ([key, row]) => entries.set(key, parseOrUndefined(row.text)));
+    return { entries, isComplete };
   }
 
   put(collection: string, key: string, value: unknown, options: WriteOptions = {}): void {
@@ -184,6 +169,19 @@ class WriteBehindStore implements Store {
 
   delete(collection: string, key: string): void {
     this.#write(collection, key, { kind: 'delete' });
+  }
+
+  async replace(...[collection, key, value, options, others]: Parameters<Store['replace']>): Promise<boolean> {
+    const replacement = toReplacement(collection, key, value, options, others, this.#limits);
+    if (this.#state !== 'up' || replacement === undefined) return false;
+    if ([...others.keys(), replacement.key].some((name) => this.#queue.isPending(collection, name))) return false;
+    const connection = this.#connection as Connection;
+    try {
+      return await withTimeout(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.replace(replacement, this.#clock.epochMs()));
+    } catch (error) {
+      this.#onConnectionLost(connection, toStoreFailure(error));
+      return false;
+    }
   }
 
   flush(): Promise<boolean> {
@@ -249,15 +247,16 @@ class WriteBehindStore implements Store {
     }
   }
 
-  async #read(collection: string, key: string | undefined): Promise<ReadonlyMap<string, Row>> {
+  async #read(collection: string, selection: Selection): Promise<{ rows: ReadonlyMap<string, Row>; isComplete: boolean }> {
     let found: ReadResult = { rows: new Map(), applied: 0 };
-    if (this.#closed !== undefined) return found.rows;
-    for (let attempt = 0; attempt < readAttemptsMax && this.#state === 'up'; attempt++) {
+    let isComplete = false;
+    if (this.#closed !== undefined) return { rows: found.rows, isComplete };
+    this.#queue.beginRead();
+    for (let attempt = 0; attempt < readAttemptsMax && this.#state === 'up' && !isComplete; attempt++) {
       const connection = this.#connection as Connection;
       try {
-        const reading = connection.read(collection, key, this.#clock.epochMs());
-        found = await withTimeout(this.#clock, this.#timing.readTimeoutMs, 'reading', reading);
-        if (found.applied >= this.#queue.durableSequence) break;
+        found = await this.#readPages(connection, collection, selection);
+        isComplete = found.applied >= this.#queue.knownSince;
       } catch (error) {
         const failure = toStoreFailure(error);
         // A read may time out behind a slow batch; the batch's own timeout applies then.
@@ -265,7 +264,22 @@ class WriteBehindStore implements Store {
         break;
       }
     }
-    return this.#queue.overlay(found.rows, found.applied, collection, key, this.#clock.epochMs());
+    const rows = this.#queue.overlay(found, collection, selection, this.#clock.epochMs());
+    this.#queue.endRead();
+    return { rows, isComplete };
+  }
+
+  async #readPages(connection: Connection, collection: string, selection: Selection): Promise<ReadResult> {
+    const pages = connection.read(collection, selection, this.#clock.epochMs())[Symbol.asyncIterator]();
+    const rows = new Map<string, Row>();
+    let applied = Infinity;
+    for (;;) {
+      const page = await withTimeout(this.#clock, this.#timing.readTimeoutMs, 'reading', pages.next());
+      if (page.done === true) return { rows, applied };
+      // A batch may be applied between two pages: its changes are added to those that the first page lacks.
+      applied = Math.min(applied, page.value.applied);
+      for (const [key, row] of page.value.rows) rows.set(key, row);
+    }
   }
 
   #connect(): void {

@@ -1,6 +1,7 @@
 /** Explains a request from its record in the request log. A record lacks parts of a timeline: provider messages and queue blockers. */
 import type { AttemptEndEvent, AttemptEvent, FinishedEvent, ReceivedEvent } from '../core/events.ts';
 import type { AttemptRecord, RequestRecord } from './request-log.ts';
+import { otherCost } from './other-cost.ts';
 import { explain, type Explanation } from './explanation.ts';
 import type { RequestScopedEvent } from './traces.ts';
 
@@ -44,7 +45,7 @@ function begin({ id }: RequestRecord, { attempt, target, credential, atMs }: Att
 }
 
 function end({ id }: RequestRecord, record: AttemptRecord): AttemptEndEvent {
-  const { attempt, target, credential, durationMs, firstContentMs, verdict, reason, status, usage, costUsd } = record;
+  const { attempt, target, credential, durationMs, firstContentMs, verdict, reason, status, usage, costUsd, estimated } = record;
   return {
     type: 'attempt_end',
     requestId: id,
@@ -64,6 +65,7 @@ function end({ id }: RequestRecord, record: AttemptRecord): AttemptEndEvent {
     phase: null,
     message: null,
     ...(costUsd !== undefined && { costUsd }),
+    ...(estimated !== undefined && { estimated }),
     upstreamRequestId: null,
   };
 }
@@ -92,6 +94,7 @@ function finishedOf(record: RequestRecord): FinishedEvent {
     firstContentMs: record.firstContentMs,
     usage: record.usage,
     costUsd: record.costUsd,
+    ...otherCost(record),
     ...(record.wasted !== undefined && { wasted: record.wasted }),
     ...(record.error !== undefined && { message: record.error }),
   };

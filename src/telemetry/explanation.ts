@@ -2,10 +2,20 @@
  * Explains one request in sentences: the output of `breakwater why`, and the text beside the bars of the dashboard's waterfall. Built from
  * the events of a timeline, or from a record of the request log.
  */
-import type { AttemptEndEvent, AttemptEvent, BackoffEvent, Blocker, FinishedEvent, QueuedEvent, ReceivedEvent } from '../core/events.ts';
+import type {
+  AttemptEndEvent,
+  AttemptEvent,
+  BackoffEvent,
+  Blocker,
+  FinishedEvent,
+  QueuedEvent,
+  ReceivedEvent,
+  Wasted,
+} from '../core/events.ts';
 import type { ResourceKind } from '../core/resource.ts';
 import { causeText, reasonText } from './cause-text.ts';
 import { tenths } from './log-lines.ts';
+import { unmeasuredText } from './other-cost.ts';
 import type { RequestScopedEvent } from './traces.ts';
 
 export const STEP_KINDS = ['received', 'queue', 'attempt', 'backoff', 'note', 'answer', 'finished'] as const;
@@ -222,9 +232,10 @@ const verdictTexts = {
   reject: 'No target can serve this request',
 } as const;
 
-function usageText({ usage, costUsd }: AttemptEndEvent): string {
-  if (usage === null) return '';
-  return `, ${usage.inputTokens} + ${usage.outputTokens} tokens${costUsd === undefined ? '' : ` (${dollars(costUsd)})`}`;
+function usageText({ usage, costUsd, estimated }: AttemptEndEvent): string {
+  const cost = costUsd === undefined ? '' : ` (${dollars(costUsd)})`;
+  const reported = usage === null ? '' : `, ${usage.inputTokens} + ${usage.outputTokens} tokens${cost}`;
+  return estimated === undefined ? reported : `${reported}, about ${estimated.inputTokens} + ${estimated.outputTokens} tokens not reported`;
 }
 
 function backoffStep(event: BackoffEvent, at: At): Step {
@@ -263,14 +274,24 @@ function timeText({ events, finished, nowMs }: ExplanationInput): string {
 }
 
 function costText(finished: FinishedEvent | null): string | null {
-  if (finished === null || finished.usage === null) return null;
-  const { usage, costUsd, wasted } = finished;
-  const price = costUsd === null ? 'no price is known' : dollars(costUsd);
-  const lost =
-    wasted === undefined
-      ? ''
-      : `, of which ${wasted.usage.inputTokens + wasted.usage.outputTokens} tokens${wasted.costUsd === null ? '' : ` (${dollars(wasted.costUsd)})`} on calls whose response was not used`;
-  return `${usage.inputTokens} input + ${usage.outputTokens} output tokens, ${price}${lost}`;
+  if (finished === null) return null;
+  const { usage, costUsd, wasted, unmeasuredCalls, estimatedUsd, checksUsd } = finished;
+  const parts: string[] = [];
+  if (usage !== null) {
+    const price = costUsd === null ? 'no price is known' : dollars(costUsd);
+    parts.push(`${usage.inputTokens} input + ${usage.outputTokens} output tokens, ${price}${wastedText(wasted)}`);
+  }
+  if (unmeasuredCalls !== undefined)
+    parts.push(`${unmeasuredText(unmeasuredCalls)}${estimatedUsd === undefined ? '' : `, about ${dollars(estimatedUsd)}`}`);
+  if (checksUsd !== undefined) parts.push(`quality checks by a model, ${dollars(checksUsd)}`);
+  return parts.length === 0 ? null : parts.join('; ');
+}
+
+function wastedText(wasted: Wasted | undefined): string {
+  const tokens = wasted === undefined ? 0 : wasted.usage.inputTokens + wasted.usage.outputTokens;
+  if (wasted === undefined || tokens === 0) return '';
+  const cost = wasted.costUsd === null ? '' : ` (${dollars(wasted.costUsd)})`;
+  return `, of which ${tokens} tokens${cost} on calls whose response was not used`;
 }
 
 function blockerText({ target, kind, waitMs }: Blocker): string {

@@ -1,4 +1,4 @@
-import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent, Wasted } from '../core/events.ts';
+import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent, OtherCost, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import { createMemory, joined } from './last-text.ts';
 
@@ -156,7 +156,8 @@ function createFinishedFields(): (event: FinishedEvent) => string {
       figure('queueMs', tenths(event.queueMs)) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
-      (event.costUsd === null ? '' : figure('costUsd', Number(event.costUsd.toPrecision(6)))) +
+      (event.costUsd === null ? '' : dollars('costUsd', event.costUsd)) +
+      otherCost(event) +
       (event.wasted === undefined ? '' : wasted(event.wasted))
     );
   };
@@ -201,9 +202,24 @@ function tokens(usage: TokenUsage): string {
   return figure('inputTokens', usage.inputTokens) + figure('outputTokens', usage.outputTokens);
 }
 
-function wasted({ usage, costUsd }: Wasted): string {
-  const tokens = figure('wastedInputTokens', usage.inputTokens) + figure('wastedOutputTokens', usage.outputTokens);
-  return costUsd === null ? tokens : tokens + figure('wastedCostUsd', Number(costUsd.toPrecision(6)));
+function otherCost({ unmeasuredCalls, estimatedUsd, checksUsd }: OtherCost): string {
+  return joined(
+    unmeasuredCalls === undefined ? '' : figure('unmeasuredCalls', unmeasuredCalls),
+    estimatedUsd === undefined ? '' : dollars('estimatedUsd', estimatedUsd),
+    checksUsd === undefined ? '' : dollars('checksUsd', checksUsd),
+  );
+}
+
+function wasted({ usage, costUsd, unmeasuredCalls }: Wasted): string {
+  return joined(
+    figure('wastedInputTokens', usage.inputTokens) + figure('wastedOutputTokens', usage.outputTokens),
+    costUsd === null ? '' : dollars('wastedCostUsd', costUsd),
+    unmeasuredCalls === undefined ? '' : figure('wastedUnmeasuredCalls', unmeasuredCalls),
+  );
+}
+
+function dollars(name: string, usd: number): string {
+  return figure(name, Number(usd.toPrecision(6)));
 }
 
 /** A field; empty if JSON can't represent the value. */

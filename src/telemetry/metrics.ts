@@ -124,6 +124,18 @@ function createFamilies() {
     racesWon: counter('hedges_won_total', 'Those of them whose response was delivered.', 'target', 'kind'),
     tokens: counter('tokens_total', 'Tokens as counted by the providers; cached input is part of input.', 'target', 'kind'),
     cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are configured.', 'model', 'client'),
+    unmeasured: counter(
+      'unmeasured_calls_total',
+      'Billed calls whose responses reported no usage, or not all of it: cost_usd_total lacks it.',
+      'model',
+      'client',
+    ),
+    estimatedCost: counter(
+      'estimated_cost_usd_total',
+      'Cost of what these calls did not report, by estimate; not part of cost_usd_total.',
+      'model',
+      'client',
+    ),
     wastedTokens: counter('wasted_tokens_total', 'Tokens of calls whose responses were not used; part of tokens_total.', 'model', 'kind'),
     wastedCost: counter('wasted_cost_usd_total', 'Cost of calls whose responses were not used; part of cost_usd_total.', 'model', 'client'),
     fallbacks: counter('fallbacks_total', 'Requests not served by their first choice.', 'model', 'reason'),
@@ -192,6 +204,8 @@ function countRequest(event: FinishedEvent, families: Families, labels: Labels):
   families.queueWait.observe(event.queueMs / 1_000, event.priority);
   if (event.firstContentMs !== null) families.firstContent.observe(event.firstContentMs / 1_000, model);
   if (event.costUsd !== null) families.cost.add(event.costUsd, model, client);
+  if (event.unmeasuredCalls !== undefined) families.unmeasured.add(event.unmeasuredCalls, model, client);
+  if (event.estimatedUsd !== undefined) families.estimatedCost.add(event.estimatedUsd, model, client);
   if (event.wasted !== undefined) {
     families.wastedTokens.add(event.wasted.usage.inputTokens, model, 'input');
     families.wastedTokens.add(event.wasted.usage.outputTokens, model, 'output');

@@ -1,12 +1,13 @@
 import type { CapturedBodies, CapturedBody, Captures } from '../core/captures.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import type { AttemptEndEvent, CacheUse, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
+import type { AttemptEndEvent, CacheUse, FinishedEvent, OtherCost, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { LineQueue, type LineSink } from './line-queue.ts';
 import { tenths } from './log-lines.ts';
 import type { Logger } from './logs.ts';
+import { otherCost } from './other-cost.ts';
 import type { Redact } from './redact.ts';
 import type { Trace } from './traces.ts';
 
@@ -17,7 +18,7 @@ const requestsBufferLengthMax = 8 * 1024 * 1024;
 const flushTimeoutMs = 750;
 
 /** One line of the request log. Public: documented field by field in docs/requests-file.md. */
-export interface RequestRecord {
+export interface RequestRecord extends OtherCost {
   readonly v: typeof recordVersion;
   readonly at: number;
   readonly id: string;
@@ -66,6 +67,7 @@ export interface AttemptRecord {
   readonly status: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd?: number;
+  readonly estimated?: TokenUsage;
 }
 
 export interface RequestLog {
@@ -181,6 +183,7 @@ export function recordOf(finished: FinishedEvent, trace: Trace | undefined, cloc
     firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
     usage: finished.usage,
     costUsd: finished.costUsd,
+    ...otherCost(finished),
     ...(finished.wasted === undefined ? {} : { wasted: finished.wasted }),
   };
 }
@@ -200,5 +203,6 @@ function attemptsOf({ received, events }: Trace): AttemptRecord[] {
       status: event.status,
       usage: event.usage,
       ...(event.costUsd === undefined ? {} : { costUsd: event.costUsd }),
+      ...(event.estimated === undefined ? {} : { estimated: event.estimated }),
     }));
 }

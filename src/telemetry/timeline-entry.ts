@@ -1,5 +1,6 @@
 import type { AttemptEndEvent, AttemptEvent, Blocker, FinishedEvent, ReceivedEvent, Wasted } from '../core/events.ts';
 import { blockerText, tenths } from './log-lines.ts';
+import { unmeasuredText } from './other-cost.ts';
 import type { RequestScopedEvent, Trace } from './traces.ts';
 
 /** One event of a request, with its time, a sentence and its fields. JSON-ready. */
@@ -103,9 +104,10 @@ function finishedText(event: FinishedEvent): string {
   return parts.join(', ');
 }
 
-function wastedText({ usage, costUsd }: Wasted): string {
+function wastedText({ usage, costUsd, unmeasuredCalls = 0 }: Wasted): string {
   const tokens = `${usage.inputTokens + usage.outputTokens} tokens`;
-  return `wasted on other calls: ${costUsd === null ? tokens : `${tokens} (${dollars(costUsd)})`}`;
+  const known = costUsd === null ? tokens : `${tokens} (${dollars(costUsd)})`;
+  return `wasted on other calls: ${known}${unmeasuredCalls === 0 ? '' : `, and ${unmeasuredText(unmeasuredCalls)}`}`;
 }
 
 function dollars(usd: number): string {

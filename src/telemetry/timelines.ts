@@ -1,10 +1,11 @@
 import type { Clock } from '../core/clock.ts';
-import type { CacheUse, EventType, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
+import type { CacheUse, EventType, FinishedEvent, OtherCost, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { tenths } from './log-lines.ts';
 import { recordOf, type RequestRecord } from './request-log.ts';
+import { otherCost } from './other-cost.ts';
 import { explain, type Explanation } from './explanation.ts';
 import { entryOf, type TimelineEntry } from './timeline-entry.ts';
 import type { Trace, Traces } from './traces.ts';
@@ -14,7 +15,7 @@ export const listLimitMax = 1_000;
 const listLimitDefault = 100;
 
 /** The summary of a request. Durations in milliseconds. JSON-ready. */
-export interface RequestSummary {
+export interface RequestSummary extends OtherCost {
   readonly id: string;
   /** The number of the request since the start; `before` of the next page. */
   readonly sequence: number;
@@ -152,6 +153,7 @@ function resultOf(finished: FinishedEvent): Progress {
     firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
     usage: finished.usage,
     costUsd: finished.costUsd,
+    ...otherCost(finished),
     ...(finished.wasted === undefined ? {} : { wasted: finished.wasted }),
   };
 }

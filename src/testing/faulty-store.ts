@@ -4,11 +4,21 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { StoreFailure, type Backend, type Batch, type Connection, type ReadResult } from '../store/backend.ts';
+import {
+  StoreFailure,
+  isSelected,
+  type Backend,
+  type Batch,
+  type Connection,
+  type ReadResult,
+  type Replacement,
+  type Selection,
+} from '../store/backend.ts';
 import { isExpired, rowAfter, type Row } from '../store/change.ts';
 import type { Store, StoreLimits, WarningListener } from '../store/store.ts';
 import type { StoreFault } from '../store/store-fault.ts';
-import { openWriteBehindStore, type StoreTiming } from '../store/write-behind.ts';
+import type { StoreTiming } from '../store/store-timing.ts';
+import { openWriteBehindStore } from '../store/write-behind.ts';
 
 export interface StoreFaults {
   /** Range of the duration of each call, in milliseconds. Default [0, 0]. */
@@ -77,6 +87,10 @@ interface Standing {
   readonly ended: Promise<never>;
 }
 
+async function* onePage(page: Promise<ReadResult>): AsyncGenerator<ReadResult> {
+  yield await page;
+}
+
 class Disk implements FaultyDisk {
   commits = 0;
   connections = 0;
@@ -136,7 +150,8 @@ class Disk implements FaultyDisk {
           if (this.#random.next() < this.#faults.lostReplyRatio)
             throw new StoreFailure('io_error', 'the reply was lost by the configured fault');
         }),
-      read: (collection, key, nowMs) => call(() => this.#read(writer, collection, key, nowMs)),
+      read: (collection, selection, nowMs) => onePage(call(() => this.#read(writer, collection, selection, nowMs))),
+      replace: (replacement) => call(() => this.#replace(replacement)),
       close: () => call(() => void this.#standing.delete(standing)),
       abandon: letGo,
     };
@@ -174,10 +189,18 @@ class Disk implements FaultyDisk {
     this.commits++;
   }
 
-  #read(writer: { applied: number }, collection: string, key: string | undefined, nowMs: number): ReadResult {
-    const rows = [...(this.#rows.get(collection) ?? [])].filter(([name, row]) => {
-      return (key === undefined || name === key) && !isExpired(row, nowMs);
-    });
+  #replace({ collection, key, row, replaced }: Replacement): boolean {
+    const rows = this.#rows.get(collection);
+    if (rows === undefined || replaced.some((other) => rows.get(other.key)?.text !== other.text)) return false;
+    for (const other of replaced) rows.delete(other.key);
+    rows.set(key, row);
+    return true;
+  }
+
+  #read(writer: { applied: number }, collection: string, selection: Selection, nowMs: number): ReadResult {
+    const rows = [...(this.#rows.get(collection) ?? [])].filter(
+      ([name, row]) => isSelected(selection, name, row) && !isExpired(row, nowMs),
+    );
     return { rows: new Map(rows), applied: writer.applied };
   }
 }

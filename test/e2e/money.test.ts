@@ -14,6 +14,8 @@ import { periodAt } from '../../src/policy/budget/money-budget.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { StormOptions } from '../../src/storm/index.ts';
 import { chatBody } from './harness.ts';
+import { createFaultyDisk, openFaultyStore } from '../../src/testing/faulty-store.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { errorOf, startWorld } from './world.ts';
 import type { World, WorldOptions } from './world.ts';
 
@@ -87,6 +89,23 @@ describe('usage', () => {
     assert.equal(row![head!.indexOf('costUsd')], String(spent));
   });
 
+  it('says so where the store cannot be read, and is no table of half the calls', async (t) => {
+    const disk = createFaultyDisk({ clock: systemClock, random: createSeededRandom(1) });
+    const store = await openFaultyStore({ clock: systemClock, disk });
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234' }, { store });
+    assert.equal((await world.ask({}, WEB)).status, 200);
+    assert.equal((await usageOf(world, 'by=client')).incomplete, undefined);
+    disk.setFaults({ failureRatio: 1 });
+    for (let i = 0; i < 2; i++) {
+      const report = await usageOf(world, 'by=client');
+      assert.deepEqual([report.incomplete, report.total.calls], [true, 1]);
+    }
+    const csv = await fetch(`${world.url}/admin/usage?format=csv`, { headers: { authorization: 'Bearer operator-key' } });
+    assert.equal(csv.status, 503);
+    assert.equal(errorOf(await csv.text()).code, 'store_unavailable');
+    disk.heal();
+  });
+
   it('refuses what it cannot read', async (t) => {
     const world = await startPaid(t, { name: 'web', key: 'web-key-1234' });
     for (const query of ['by=colour', 'from=yesterday', 'from=2026-02-30', 'from=2026-02-02&to=2026-02-01', 'format=xml']) {
@@ -139,6 +158,23 @@ describe('a budget', () => {
     const { code, message } = errorOf(text);
     assert.deepEqual([status, code, headers.get('retry-after')], [429, 'budget_exceeded', null]);
     assert.match(message, /estimated cost of this request, \$[\d.]+, is more than the budget of client "web", \$0.2 per day/);
+  });
+
+  it('that is smaller than the estimate of a request refuses it for good, and says so', async (t) => {
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget: { usd: 1, per: 'hour' } },
+      { models: { fast: ['a/m', 'b/m'] } },
+    );
+    const large = await world.ask({ max_tokens: 100_000 }, WEB);
+    const { code, message } = errorOf(large.text);
+    assert.deepEqual([large.status, code], [429, 'budget_exceeded']);
+    assert.match(
+      message,
+      /estimated cost of this request, \$2\d\d\.?\d*, is more than the budget of client "web", \$1 per hour; lower max_tokens/,
+    );
+    assert.deepEqual([large.headers.get('retry-after'), large.headers.get('x-should-retry')], [null, 'false']);
+    assert.equal((await world.ask({ max_tokens: 5 }, WEB)).status, 200);
   });
 
   it('that is spent lets requests use a cheaper target, where one is named', async (t) => {

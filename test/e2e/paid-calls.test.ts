@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
+import { chatResponse } from '../../src/testing/index.ts';
 import type { SimulatedResponse, SimulatedStep } from '../../src/testing/index.ts';
+import { createManualClock } from '../../src/testing/manual-clock.ts';
 import { json } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen, VirtualWorld } from './virtual.ts';
@@ -97,6 +100,18 @@ describe('the usage of a call whose answer is not used', () => {
     const { finished, header } = told(other, await other.answerTo());
     assert.deepEqual([header, finished?.costUsd, finished?.wasted?.costUsd], [null, null, null]);
     assert.equal(finished?.usage?.inputTokens, 300);
+  });
+});
+
+describe('the ledger', () => {
+  it('holds no configured key that a caller sent in place of a model', async (t) => {
+    const store = createMemoryStore({ clock: createManualClock() });
+    const world = await startVirtualWorld(t, { providers: { a: () => chatResponse() }, domain: '.test', keys: ['sk-secret-1234'], store });
+    assert.equal((await world.answerTo({ model: 'a/sk-secret-1234' })).status, 200);
+    await world.clock.advanceAsync(1_000);
+    const [row] = [...(await store.getAll('usage'))];
+    const text = JSON.stringify(row);
+    assert.ok(text.includes('a/**************') && !text.includes('secret'), text);
   });
 });
 

@@ -48,6 +48,29 @@ void test('a collection takes so many bytes, and then loses what expires first',
   assert.equal(await bytesOf(), 6, 'what has expired is given back');
 });
 
+void test('a collection of many pages is read while this process writes, and the connection stays', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const store = await openRedisStore(parseRedisUrl(redis.url), { clock: systemClock, onWarning: assert.fail });
+  t.after(() => store.close());
+  for (let i = 0; i < 6_000; i++) store.put('usage', `u${i}`, { calls: 1 });
+  assert.equal(await store.flush(), true);
+  for (let round = 2; round < 6; round++) {
+    const reading = store.getAll('usage');
+    let isOver = false;
+    void reading.then(() => (isOver = true));
+    let calls = 0;
+    while (!isOver) {
+      store.put('usage', 'u0', { calls: ++calls });
+      await store.flush();
+    }
+    const found = await reading;
+    assert.ok(calls > 1, 'batches were applied meanwhile');
+    assert.equal(found.size, 6_000);
+  }
+  assert.deepEqual(store.health, { state: 'ok' });
+});
+
 void test('instances that start while the store is away keep a limit together, as many as are expected', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

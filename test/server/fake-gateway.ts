@@ -53,8 +53,8 @@ function conversations(clock: ManualClock) {
 }
 
 function moneyOf(clock: ManualClock): Money {
-  const events = new EventBus(fail);
-  return new Money({ store: createMemoryStore({ clock }), clock, events, config: () => configOf({}), warn: fail, fleet: null });
+  const store = createMemoryStore({ clock });
+  return new Money({ store, clock, events: new EventBus(fail), config: () => configOf({}), warn: fail, mask: (text) => text, fleet: null });
 }
 
 /** What the fake has none of. */

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { completeRates } from '../../core/price.ts';
 import { openStore } from '../../store/open-store.ts';
 import { finished } from '../../telemetry/events.fixture.ts';
+import { createFaultyDisk, openFaultyStore } from '../../testing/faulty-store.ts';
+import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { CostToday } from './cost-today.ts';
 import { UsageLedger } from './usage-ledger.ts';
@@ -45,6 +47,26 @@ test('the cost of today is that of this process at once, and of others that shar
     ],
   );
   await store.close();
+});
+
+test('the cost of others stays as it was read while the store cannot be read', async (t) => {
+  const clock = createManualClock();
+  const disk = createFaultyDisk({ clock, random: createSeededRandom(1) });
+  const store = await openFaultyStore({ clock, disk });
+  t.after(() => store.close());
+  const before = new UsageLedger(store, clock, 'before');
+  before.record(finished({ calls: [call('a/m')] }));
+  before.save();
+  await store.flush();
+  const cost = new CostToday(new UsageLedger(store, clock, 'own'), clock, priceOf);
+  cost.read();
+  await clock.advanceAsync(0);
+  assert.equal(cost.read().usd, 3);
+  disk.setFaults({ failureRatio: 1 });
+  for (let i = 0; i < 3; i++) {
+    await clock.advanceAsync(60_000);
+    assert.equal(cost.read().usd, 3);
+  }
 });
 
 test('a new day begins at zero', async () => {

@@ -1,9 +1,8 @@
 /** The cost of today (UTC) by target and by client, for the dashboard: of all processes that write to the store, before and after a restart. */
 import type { Clock } from '../../core/clock.ts';
 import { dayOf } from '../../core/day.ts';
-import type { Price } from '../../core/price.ts';
 import type { UsageLedger } from './usage-ledger.ts';
-import { usageReport, type UsageFigures } from './usage-report.ts';
+import { usageReport, type PriceOf, type UsageFigures } from './usage-report.ts';
 import type { UsageRow } from './usage-row.ts';
 
 /** How often rows of other processes are read, in milliseconds. Those of this process are always current. */
@@ -28,13 +27,13 @@ export interface DayCost extends Cost {
 export class CostToday {
   readonly #ledger: UsageLedger;
   readonly #clock: Clock;
-  readonly #priceOf: (target: string) => Price | null;
+  readonly #priceOf: PriceOf;
   #others: readonly UsageRow[] = [];
   #readAt = -Infinity;
   #sum: DayCost | null = null;
   #sumUntil = -Infinity;
 
-  constructor(ledger: UsageLedger, clock: Clock, priceOf: (target: string) => Price | null) {
+  constructor(ledger: UsageLedger, clock: Clock, priceOf: PriceOf) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#priceOf = priceOf;
@@ -46,11 +45,7 @@ export class CostToday {
     const day = dayOf(this.#clock.epochMs());
     if (now - this.#readAt >= READ_EVERY_MS) {
       this.#readAt = now;
-      // A store that cannot be read leaves what was read before.
-      this.#ledger.otherRows(day, day).then(
-        (rows) => (this.#others = rows),
-        () => {},
-      );
+      void this.#readOthers(day);
     }
     if (this.#sum !== null && now < this.#sumUntil) return this.#sum;
     const rows = [...this.#others.filter((row) => row.day === day), ...this.#ledger.ownRows(day, day)];
@@ -63,6 +58,11 @@ export class CostToday {
       byClient: clients.slice(0, LISTED_MAX).map((row) => ({ client: row.client ?? '', ...costOf(row) })),
     };
     return this.#sum;
+  }
+
+  /** If the store can't be read, what was read before stays. */
+  async #readOthers(day: string): Promise<void> {
+    this.#others = (await this.#ledger.otherRows(day)) ?? this.#others;
   }
 }
 

@@ -25,6 +25,7 @@ test('a reload warns of the models that it adds and that end soon, and of no oth
     events: new EventBus((error) => assert.fail(String(error))),
     config: () => config,
     warn: (message) => void warnings.push(message),
+    mask: (text) => text,
     fleet: null,
   });
   await money.start();

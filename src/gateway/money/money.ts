@@ -1,5 +1,5 @@
 /** Everything about money: the usage ledger, budgets, session limits, and warnings about models that end soon. */
-import type { Clock, Timer } from '../../core/clock.ts';
+import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { EventBus, FinishedEvent } from '../../core/events.ts';
 import type { Client, GatewayRequest } from '../../pipeline/request/gateway-request.ts';
@@ -13,13 +13,16 @@ import { ClientMoney } from './client-money.ts';
 import { CostToday } from './cost-today.ts';
 import { endOfLifeWarnings, priceOfTarget } from './prices.ts';
 import { UsageLedger } from './usage-ledger.ts';
-import { usageReport } from './usage-report.ts';
+import { UsageSums } from './usage-report.ts';
 import type { UsageGroup, UsageReport } from './usage-report.ts';
 
 /** Usage and spending are saved this long after a request ended, in milliseconds. */
 const SAVE_AFTER_MS = 250;
 /** The same where other instances write to the store too. */
 const SAVE_AFTER_SHARED_MS = 2_000;
+/** Rows of earlier days are merged for the first time so long after the start, and then this often, in milliseconds. */
+const MERGE_AFTER_MS = 600_000;
+const MERGE_EVERY_MS = 86_400_000;
 /** Warnings about ends of life are repeated this often, in milliseconds. */
 const WARN_EVERY_MS = 86_400_000;
 
@@ -31,6 +34,8 @@ export interface MoneyOptions {
   readonly warn: (message: string) => void;
   /** Null: the store is not shared. */
   readonly fleet: LimitFleet | null;
+  /** Masks configured keys. */
+  readonly mask: (text: string) => string;
 }
 
 export class Money {
@@ -47,15 +52,17 @@ export class Money {
   #warnAt = -Infinity;
   /** The warnings about ends since then. */
   readonly #warned = new Set<string>();
+  #mergeAt: Instant;
 
-  constructor({ store, clock, events, config, warn, fleet }: MoneyOptions) {
+  constructor({ store, clock, events, config, warn, mask, fleet }: MoneyOptions) {
     const process = uniqueName();
     this.clients = new ClientMoney(store, clock, process, fleet);
-    this.#ledger = new UsageLedger(store, clock, process);
-    this.today = new CostToday(this.#ledger, clock, (target) => priceOfTarget(config(), target));
+    this.#ledger = new UsageLedger(store, clock, process, mask);
+    this.today = new CostToday(this.#ledger, clock, (target, basis) => priceOfTarget(config(), target, basis));
     this.#clock = clock;
     this.#config = config;
     this.#warn = warn;
+    this.#mergeAt = clock.now() + MERGE_AFTER_MS;
     this.#saveAfterMs = store.shared === undefined ? SAVE_AFTER_MS : SAVE_AFTER_SHARED_MS;
     events.on('finished', (event) => this.#record(event));
   }
@@ -90,7 +97,11 @@ export class Money {
     this.#saveTimer = null;
     this.#ledger.save();
     this.clients.save();
-    if (this.#clock.now() >= this.#warnAt) this.#warnOfEnds();
+    const now = this.#clock.now();
+    if (now >= this.#warnAt) this.#warnOfEnds();
+    if (now < this.#mergeAt) return;
+    this.#mergeAt = now + MERGE_EVERY_MS;
+    void this.#ledger.merge();
   }
 
   /** Why the session of the request may not start another one; null: it may. Counts the request. */
@@ -117,8 +128,9 @@ export class Money {
 
   /** `from`, `to`: days as `YYYY-MM-DD`, both included. */
   async report(by: readonly UsageGroup[], from: string, to: string): Promise<UsageReport> {
-    const rows = await this.#ledger.rows(from, to);
-    return usageReport(rows, by, (target) => priceOfTarget(this.#config(), target));
+    const sums = new UsageSums(by, (target, basis) => priceOfTarget(this.#config(), target, basis));
+    const isComplete = await this.#ledger.eachRow(from, to, (row) => sums.add(row));
+    return isComplete ? sums.report() : { ...sums.report(), incomplete: true };
   }
 
   #warnOfEnds(): void {

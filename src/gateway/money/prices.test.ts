@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { parseConfig } from '../config/index.ts';
 import type { ConfigInput } from '../config/index.ts';
 import { knownModel } from '../known-models.ts';
-import { endOfLifeWarnings, priceOfTarget, unpricedBudgets } from './prices.ts';
+import { endOfLifeWarnings, priceBasisOf, priceOfTarget, unpricedBudgets } from './prices.ts';
 
 function configOf(input: ConfigInput) {
   const parsed = parseConfig(input, { source: 'library' });
@@ -38,6 +38,25 @@ describe('the price of a target', () => {
     const batch = (target: string) => priceOfTarget(config, target)!.tiers.batch?.input ?? null;
     assert.deepEqual(['a/x', 'a/y', 'b/x'].map(batch), [1, 0.5, null]);
     assert.equal(priceOfTarget(config, 'a/x')!.input, 2);
+  });
+
+  it('of calls that were made stays when their provider is renamed, loses its batches or changes its preset', () => {
+    const before = configOf({
+      providers: { main: { preset: 'openai', apiKey: 'k' }, here: { protocol: 'local', engine: 'extract' } as never },
+      prices: { set: { input: 7 } },
+    });
+    const after = configOf({ providers: { main: { preset: 'anthropic', apiKey: 'k' } }, prices: { set: { input: 8 } } });
+    const basis = priceBasisOf(before.providers['main']!);
+    assert.deepEqual(basis, { table: 'openai', hasBatches: true });
+    const known = knownModel('openai', 'gpt-4.1')!.price!;
+    for (const target of ['main/gpt-4.1', 'gone/gpt-4.1']) {
+      assert.equal(priceOfTarget(after, target), null, 'by the config of today alone');
+      assert.deepEqual(priceOfTarget(after, target, basis), priceOfTarget(before, 'main/gpt-4.1'));
+    }
+    assert.equal(priceOfTarget(after, 'gone/gpt-4.1', { table: 'openai', hasBatches: false })!.input, known.input);
+    assert.equal(priceOfTarget(after, 'gone/set', basis)!.tiers.batch!.input, 4, 'a corrected price corrects the past');
+    assert.equal(priceOfTarget(after, 'gone/any', priceBasisOf(before.providers['here']!))!.input, 0);
+    assert.equal(priceOfTarget(after, 'gone/gpt-4.1', { table: 'unknown', hasBatches: false }), null);
   });
 
   it('has the rates of long prompts and of service tiers', () => {

@@ -1,10 +1,12 @@
 /** The price of each target, and warnings about models that end soon. */
 import { completeRates, RATE_NAMES } from '../../core/price.ts';
-import type { Price, Rates } from '../../core/price.ts';
+import type { Price, PriceBasis, Rates } from '../../core/price.ts';
 import type { Config, ProviderConfig } from '../config/index.ts';
 import { knownModel } from '../known-models.ts';
 
-/** A model in this process costs nothing per token. */
+/** The table of models in this process. */
+const LOCAL = 'local';
+/** They cost nothing per token. */
 const FREE: Price = { ...completeRates({ input: 0 }), above: [], tiers: {} };
 
 const DAY_MS = 86_400_000;
@@ -29,20 +31,36 @@ function cheaper(rates: Rates): Rates {
   return Object.fromEntries(RATE_NAMES.map((name) => [name, rates[name] * BATCH_SHARE])) as unknown as Rates;
 }
 
-/** Null: not known. */
-export function priceOf(config: Pick<Config, 'prices'>, provider: ProviderConfig, model: string): Price | null {
-  const configured = config.prices[`${provider.name}/${model}`] ?? config.prices[model];
-  const known = provider.engine !== null ? FREE : (knownModel(provider.preset, model)?.price ?? null);
-  const price = configured ?? known;
-  return price !== null && provider.nativeBatches ? withBatchPrice(price) : price;
+const UNKNOWN: PriceBasis = { table: null, hasBatches: false };
+const bases = new WeakMap<ProviderConfig, PriceBasis>();
+
+/** The same object for the same provider. */
+export function priceBasisOf(provider: ProviderConfig): PriceBasis {
+  const known = bases.get(provider);
+  if (known !== undefined) return known;
+  const { engine, preset, nativeBatches } = provider;
+  const basis: PriceBasis = { table: engine !== null ? LOCAL : preset, hasBatches: nativeBatches };
+  bases.set(provider, basis);
+  return basis;
 }
 
-/** Of a target named `provider/model`; null: not known. */
-export function priceOfTarget(config: Pick<Config, 'prices' | 'providers'>, target: string): Price | null {
+/** Null: not known. */
+export function priceOf(config: Pick<Config, 'prices'>, provider: ProviderConfig, model: string): Price | null {
+  return priceBy(config, provider.name, model, priceBasisOf(provider));
+}
+
+/** Of a target named `provider/model`; null: not known. `basis`: as of the call; without it, that of the provider as configured now. */
+export function priceOfTarget(config: Pick<Config, 'prices' | 'providers'>, target: string, basis?: PriceBasis): Price | null {
   const slash = target.indexOf('/');
   const name = target.slice(0, slash);
-  if (Object.hasOwn(config.providers, name)) return priceOf(config, config.providers[name]!, target.slice(slash + 1));
-  return config.prices[target] ?? config.prices[target.slice(slash + 1)] ?? null;
+  const provider = Object.hasOwn(config.providers, name) ? config.providers[name]! : null;
+  return priceBy(config, name, target.slice(slash + 1), basis ?? (provider === null ? UNKNOWN : priceBasisOf(provider)));
+}
+
+function priceBy({ prices }: Pick<Config, 'prices'>, provider: string, model: string, { table, hasBatches }: PriceBasis): Price | null {
+  const known = table === LOCAL ? FREE : (knownModel(table, model)?.price ?? null);
+  const price = prices[`${provider}/${model}`] ?? prices[model] ?? known;
+  return price !== null && hasBatches ? withBatchPrice(price) : price;
 }
 
 /** When a model is shut down, and what replaces it. */

@@ -2,19 +2,26 @@
  * Billed calls by day, client, model and target, kept in the store. Tokens are stored, not costs: a corrected price corrects the past.
  *
  * Each process writes rows of its own, under keys that hold its random id, and never reads them back to continue: a store that is away at the start
- * or shared by several instances loses and overwrites nothing. A report sums all of them.
+ * or shared by several instances loses and overwrites nothing. A report sums all of them, and rows of earlier days are merged.
  */
 import type { Clock } from '../../core/clock.ts';
 import { dayOf } from '../../core/day.ts';
 import type { FinishedEvent } from '../../core/events.ts';
-import type { Store } from '../../store/store.ts';
-import { addCall, classOf, emptyCounts, keyText, readRow } from './usage-row.ts';
+import { inSlices } from '../../core/sliced-work.ts';
+import type { ExpiryRange, Store } from '../../store/store.ts';
+import { addCall, classOf, emptyCounts, keyText, mergedRow, readRow } from './usage-row.ts';
 import type { UsageRow } from './usage-row.ts';
 
 const COLLECTION = 'usage';
 const DAY_MS = 86_400_000;
 /** How long rows are kept, in milliseconds. */
 const KEPT_MS = 400 * DAY_MS;
+/** Rows of days that ended longer ago are merged: a process whose store was away has saved its own by then. In milliseconds. */
+const MERGED_AFTER_MS = 7 * DAY_MS;
+/** In place of a process, in the key of a merged row. */
+const MERGED = 'merged';
+/** The most rows merged at once. */
+const MERGED_ROWS_MAX = 500;
 /** Rows of one day and process; beyond this, calls count as those of model and target `other`. */
 export const ROWS_PER_DAY_MAX = 10_000;
 /** Longer names of models and targets are cut: a key of the store has at most 1,024 characters. */
@@ -24,6 +31,7 @@ export class UsageLedger {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #process: string;
+  readonly #mask: (text: string) => string;
   /** Rows of this process: those of today, and older ones that are not saved. */
   readonly #rows = new Map<string, UsageRow>();
   readonly #unsaved = new Set<string>();
@@ -31,18 +39,19 @@ export class UsageLedger {
   #dayEndsMs = -Infinity;
   #rowsToday = 0;
 
-  /** `process`: unique among all processes that use the store. */
-  constructor(store: Store, clock: Clock, process: string) {
+  /** `process`: unique among all processes that use the store. `mask`: masks keys that a caller sent in place of a model. */
+  constructor(store: Store, clock: Clock, process: string, mask: (text: string) => string = (text) => text) {
     this.#store = store;
     this.#clock = clock;
     this.#process = process;
+    this.#mask = mask;
   }
 
   /** Counts the calls of a request; `save` stores them. */
   record({ client, model, calls = [] }: FinishedEvent): void {
     const day = this.#today();
     for (const call of calls) {
-      const id = { day, client, model: short(model), target: short(call.target), ...classOf(call) };
+      const id = { day, client, model: short(this.#mask(model)), target: short(this.#mask(call.target)), ...classOf(call) };
       let key = keyText(id);
       let row = this.#rows.get(key);
       if (row === undefined && this.#rowsToday >= ROWS_PER_DAY_MAX) {
@@ -64,7 +73,7 @@ export class UsageLedger {
     const today = this.#today();
     for (const key of this.#unsaved) {
       const row = this.#rows.get(key)!;
-      this.#store.put(COLLECTION, `${key} ${this.#process}`, row, { expiresAtMs: Date.parse(row.day) + KEPT_MS });
+      this.#store.put(COLLECTION, `${key} ${this.#process}`, row, { expiresAtMs: expiryOf(row.day) });
       if (row.day !== today) this.#rows.delete(key);
     }
     this.#unsaved.clear();
@@ -72,7 +81,22 @@ export class UsageLedger {
 
   /** All rows from the day `from` to the day `to`, both included; several may have the same key. */
   async rows(from: string, to: string): Promise<UsageRow[]> {
-    return [...(await this.otherRows(from, to)), ...this.ownRows(from, to)];
+    const rows: UsageRow[] = [];
+    await this.eachRow(from, to, (row) => rows.push(row));
+    return rows;
+  }
+
+  /** Calls `each` with these rows; those of the store in slices. False: the store could not be read, and rows are missing. */
+  async eachRow(from: string, to: string, each: (row: UsageRow) => void): Promise<boolean> {
+    let isComplete = true;
+    for (const day of this.#daysWithin(from, to)) {
+      if (await this.#eachOther(day, each)) continue;
+      isComplete = false;
+      // A slow store may take as long for each day; one that is away returns what waits to be saved at once.
+      if (this.#store.health.state === 'ok') break;
+    }
+    for (const row of this.ownRows(from, to)) each(row);
+    return isComplete;
   }
 
   /** Those held in memory: of this process, today or unsaved. */
@@ -80,17 +104,56 @@ export class UsageLedger {
     return [...this.#rows.values()].filter(({ day }) => day >= from && day <= to);
   }
 
-  /** Those in the store that are not held in memory. */
-  async otherRows(from: string, to: string): Promise<UsageRow[]> {
-    const stored = await this.#store.getAll(COLLECTION);
+  /** Those of one day in the store that are not held in memory. Null: it could not be read. */
+  async otherRows(day: string): Promise<UsageRow[] | null> {
+    const rows: UsageRow[] = [];
+    return (await this.#eachOther(day, (row) => rows.push(row))) ? rows : null;
+  }
+
+  async #eachOther(day: string, each: (row: UsageRow) => void): Promise<boolean> {
     const own = ` ${this.#process}`;
-    const found: UsageRow[] = [];
-    for (const [key, value] of stored) {
-      if (key.endsWith(own) && this.#rows.has(key.slice(0, -own.length))) continue; // this process has it newer
+    const { entries, isComplete } = await this.#store.scan(COLLECTION, onlyAt(expiryOf(day)));
+    await inSlices(this.#clock, entries, ([key, value]) => {
+      if (key.endsWith(own) && this.#rows.has(key.slice(0, -own.length))) return; // this process has it newer
       const row = readRow(value);
-      if (row !== null && row.day >= from && row.day <= to) found.push(row);
+      if (row !== null && row.day === day) each(row);
+    });
+    return isComplete;
+  }
+
+  /**
+   * Merges the rows that ended processes have left, so that their number does not grow with every restart. Processes that share the store
+   * may do so at the same time: rows are replaced in one step, and only if they are as they were read.
+   */
+  async merge(): Promise<void> {
+    const today = Date.parse(this.#today());
+    for (const day of this.#daysWithin('', dayOf(today - MERGED_AFTER_MS))) {
+      const { entries, isComplete } = await this.#store.scan(COLLECTION, onlyAt(expiryOf(day)));
+      if (!isComplete) return;
+      const groups = new Map<string, Map<string, unknown>>();
+      await inSlices(this.#clock, entries, ([key, value]) => {
+        const name = key.slice(0, key.lastIndexOf(' '));
+        let group = groups.get(name);
+        if (group === undefined) groups.set(name, (group = new Map()));
+        if (group.size < MERGED_ROWS_MAX) group.set(key, value);
+      });
+      for (const [name, group] of groups) {
+        const merged = group.size < 2 ? null : mergedRow([...group.values()]);
+        if (merged !== null) await this.#store.replace(COLLECTION, `${name} ${MERGED}`, merged, { expiresAtMs: expiryOf(day) }, group);
+      }
     }
-    return found;
+  }
+
+  /** The days from `from` to `to` that the store may have rows of, the earliest first. */
+  #daysWithin(from: string, to: string): string[] {
+    const today = Date.parse(this.#today());
+    const days: string[] = [];
+    // The clock of another process may be ahead.
+    for (let at = today - KEPT_MS; at <= today + DAY_MS; at += DAY_MS) {
+      const day = dayOf(at);
+      if (day >= from && day <= to) days.push(day);
+    }
+    return days;
   }
 
   #today(): string {
@@ -105,6 +168,15 @@ export class UsageLedger {
     }
     return this.#day;
   }
+}
+
+/** When the rows of a day expire; the store finds them by it. */
+function expiryOf(day: string): number {
+  return Date.parse(day) + KEPT_MS;
+}
+
+function onlyAt(ms: number): ExpiryRange {
+  return { fromMs: ms, toMs: ms };
 }
 
 function short(name: string): string {

@@ -1,6 +1,6 @@
 /** Usage and cost, grouped and priced with today's prices. */
-import { exactCost, ratesFor, toUsd } from '../../core/price.ts';
-import type { Price } from '../../core/price.ts';
+import { exactCost, isFree, ratesFor, toUsd } from '../../core/price.ts';
+import type { Price, PriceBasis } from '../../core/price.ts';
 import { addCounts, emptyCounts } from './usage-row.ts';
 import type { UsageCounts, UsageRow } from './usage-row.ts';
 
@@ -10,7 +10,7 @@ export type UsageGroup = (typeof USAGE_GROUPS)[number];
 
 export interface UsageFigures {
   readonly calls: number;
-  /** Calls that have no cost: their response reported no usage, or their target has no known price. */
+  /** Calls whose cost is not, or not all, in `costUsd`: their response reported no usage, or broke off, or their target has no known price. */
   readonly unpricedCalls: number;
   /** All input, cached and written to a cache included. */
   readonly inputTokens: number;
@@ -26,6 +26,8 @@ export interface UsageFigures {
   readonly audioOutputTokens: number;
   /** In US dollars, exact to its last digit; without unpriced calls. */
   readonly costUsd: number;
+  /** Of what unpriced calls did not report, by estimate, where prices are known; not part of `costUsd`. */
+  readonly estimatedCostUsd: number;
   /** The part of calls and cost whose responses were not returned to the caller. */
   readonly wastedCalls: number;
   readonly wastedCostUsd: number;
@@ -36,34 +38,66 @@ export type UsageLine = Readonly<Partial<Record<UsageGroup, string>>> & UsageFig
 export interface UsageReport {
   readonly rows: readonly UsageLine[];
   readonly total: UsageFigures;
+  /** The store could not be read: calls of earlier days and of other processes are missing. */
+  readonly incomplete?: true;
 }
+
+const NO_TOKENS = emptyCounts().tokens;
 
 interface Sum {
   readonly group: Readonly<Partial<Record<UsageGroup, string>>>;
   readonly counts: UsageCounts;
   unpriced: number;
   cost: bigint;
+  estimated: bigint;
   wastedCalls: number;
   wastedCost: bigint;
 }
 
-/** The most expensive group first, days in order. `priceOf`: null for an unknown price. */
-export function usageReport(rows: readonly UsageRow[], by: readonly UsageGroup[], priceOf: (target: string) => Price | null): UsageReport {
-  const prices = new Map<string, Price | null>();
-  const sums = new Map<string, Sum>();
-  const total = emptySum({});
-  for (const row of rows) {
-    let price = prices.get(row.target);
-    if (price === undefined) prices.set(row.target, (price = priceOf(row.target)));
-    const group = Object.fromEntries(by.map((name) => [name, valueOf(row, name)]));
-    const key = JSON.stringify(Object.values(group));
-    let sum = sums.get(key);
-    if (sum === undefined) sums.set(key, (sum = emptySum(group)));
-    add(sum, row, price);
-    add(total, row, price);
+/** The price of a target; null: not known. */
+export type PriceOf = (target: string, basis: PriceBasis | undefined) => Price | null;
+
+/** The most expensive group first, days in order. */
+export function usageReport(rows: readonly UsageRow[], by: readonly UsageGroup[], priceOf: PriceOf): UsageReport {
+  const sums = new UsageSums(by, priceOf);
+  for (const row of rows) sums.add(row);
+  return sums.report();
+}
+
+/** The same for rows that are added one by one. */
+export class UsageSums {
+  readonly #by: readonly UsageGroup[];
+  readonly #priceOf: PriceOf;
+  readonly #prices = new Map<string, Price | null>();
+  readonly #sums = new Map<string, Sum>();
+  readonly #total = emptySum({});
+
+  constructor(by: readonly UsageGroup[], priceOf: PriceOf) {
+    this.#by = by;
+    this.#priceOf = priceOf;
   }
-  const sorted = [...sums.values()].sort((a, b) => compareDays(a, b) || Number(b.cost - a.cost) || b.counts.calls - a.counts.calls);
-  return { rows: sorted.map((sum) => ({ ...sum.group, ...figuresOf(sum) })), total: figuresOf(total) };
+
+  add(row: UsageRow): void {
+    const price = this.#price(row);
+    const group = Object.fromEntries(this.#by.map((name) => [name, valueOf(row, name)]));
+    const key = JSON.stringify(Object.values(group));
+    let sum = this.#sums.get(key);
+    if (sum === undefined) this.#sums.set(key, (sum = emptySum(group)));
+    add(sum, row, price);
+    add(this.#total, row, price);
+  }
+
+  #price({ target, basis }: UsageRow): Price | null {
+    const name = basis === undefined ? target : `${target} ${basis.table} ${basis.hasBatches}`;
+    let price = this.#prices.get(name);
+    if (price === undefined) this.#prices.set(name, (price = this.#priceOf(target, basis)));
+    return price;
+  }
+
+  report(): UsageReport {
+    const sorted = [...this.#sums.values()].sort((a, b) => compareDays(a, b) || Number(b.cost - a.cost) || b.counts.calls - a.counts.calls);
+    return { rows: sorted.map((sum) => ({ ...sum.group, ...figuresOf(sum) })), total: figuresOf(this.#total) };
+  }
 }
 
 function valueOf(row: UsageRow, name: UsageGroup): string {
@@ -71,14 +105,17 @@ function valueOf(row: UsageRow, name: UsageGroup): string {
 }
 
 function emptySum(group: Sum['group']): Sum {
-  return { group, counts: emptyCounts(), unpriced: 0, cost: 0n, wastedCalls: 0, wastedCost: 0n };
+  return { group, counts: emptyCounts(), unpriced: 0, cost: 0n, estimated: 0n, wastedCalls: 0, wastedCost: 0n };
 }
 
 function add(sum: Sum, row: UsageRow, price: Price | null): void {
   addCounts(sum.counts, row);
-  const cost = price === null ? 0n : exactCost(ratesFor(price, row.tier, row.size), row.tokens);
-  sum.unpriced += price === null ? row.calls : row.unmeasured;
+  const rates = price === null ? null : ratesFor(price, row.tier, row.size);
+  const cost = rates === null ? 0n : exactCost(rates, row.tokens);
+  if (price === null) sum.unpriced += row.calls;
+  else if (!isFree(price)) sum.unpriced += row.unmeasured;
   sum.cost += cost;
+  if (rates !== null) sum.estimated += exactCost(rates, { ...NO_TOKENS, input: row.estimatedInput, output: row.estimatedOutput });
   if (!row.wasted) return;
   sum.wastedCalls += row.calls;
   sum.wastedCost += cost;
@@ -89,7 +126,7 @@ function compareDays(a: Sum, b: Sum): number {
   return first < second ? -1 : first > second ? 1 : 0;
 }
 
-function figuresOf({ counts: { calls, tokens, reasoning }, unpriced, cost, wastedCalls, wastedCost }: Sum): UsageFigures {
+function figuresOf({ counts: { calls, tokens, reasoning }, unpriced, cost, estimated, wastedCalls, wastedCost }: Sum): UsageFigures {
   const { input, cachedInput, cacheWrite, cacheWrite1h, audioInput, imageInput, output, audioOutput } = tokens;
   return {
     calls,
@@ -104,6 +141,7 @@ function figuresOf({ counts: { calls, tokens, reasoning }, unpriced, cost, waste
     reasoningTokens: reasoning,
     audioOutputTokens: audioOutput,
     costUsd: toUsd(cost),
+    estimatedCostUsd: toUsd(estimated),
     wastedCalls,
     wastedCostUsd: toUsd(wastedCost),
   };

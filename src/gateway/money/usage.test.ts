@@ -5,6 +5,9 @@ import { completeRates } from '../../core/price.ts';
 import type { Price } from '../../core/price.ts';
 import { createMemoryStore } from '../../store/memory/memory-store.ts';
 import { finished as finishedEvent } from '../../telemetry/events.fixture.ts';
+import type { ExpiryRange, Store } from '../../store/store.ts';
+import { createFaultyDisk, openFaultyStore } from '../../testing/faulty-store.ts';
+import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { ROWS_PER_DAY_MAX, UsageLedger } from './usage-ledger.ts';
 import { usageReport } from './usage-report.ts';
@@ -98,6 +101,117 @@ describe('the usage ledger', () => {
     assert.deepEqual([total.calls, total.unpricedCalls, total.costUsd], [3, 2, 0.00012]);
   });
 
+  it('prices calls by the provider that they were made at, and those of earlier versions by that of today', async () => {
+    const { store, ledger } = stage();
+    const priceBasis = { table: 'openai', hasBatches: true };
+    ledger.record(finished([call({ priceBasis }), call({ priceBasis }), call({ priceBasis: { ...priceBasis, table: null } }), call()]));
+    ledger.save();
+    const seen: unknown[] = [];
+    const next = new UsageLedger(store, createManualClock(), 'p2');
+    usageReport(await next.rows(...EVER), [], (target, basis) => (seen.push([target, basis]), price));
+    assert.deepEqual(seen, [
+      ['a/x', priceBasis],
+      ['a/x', { table: null, hasBatches: true }],
+      ['a/x', undefined],
+    ]);
+  });
+
+  it('keeps what was not reported apart, by estimate', async () => {
+    const { ledger } = stage();
+    const estimated = { inputTokens: 300_000, cachedInputTokens: 0, outputTokens: 1_000 };
+    ledger.record(finished([call(), call({ usage: null, estimated }), call({ estimated: { ...estimated, inputTokens: 0 } })]));
+    const above = [{ tokens: 200_000, ...completeRates({ input: 10, output: 20 }) }];
+    const { total } = usageReport(await ledger.rows(...EVER), [], () => ({ ...price, above }));
+    assert.deepEqual([total.calls, total.unpricedCalls, total.inputTokens, total.costUsd], [3, 2, 200, 0.00024]);
+    assert.equal(total.estimatedCostUsd, 3 + 0.02 + 0.002, 'by the rates of its prompt');
+    const free = usageReport(await ledger.rows(...EVER), [], () => ({ ...completeRates({ input: 0 }), above: [], tiers: {} }));
+    assert.deepEqual([free.total.unpricedCalls, free.total.estimatedCostUsd], [0, 0]);
+  });
+
+  it('reads only the days that are asked for', async () => {
+    const { clock, store, ledger } = stage();
+    const days: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      ledger.record(finished([call()]));
+      ledger.save();
+      days.push(new Date(clock.epochMs()).toISOString().slice(0, 10));
+      clock.advance(DAY);
+    }
+    const scanned: number[] = [];
+    const counting: Store = Object.create(store, {
+      scan: { value: (name: string, range: ExpiryRange) => (scanned.push(range.fromMs), store.scan(name, range)) },
+      getAll: { value: assert.fail },
+    });
+    const reader = new UsageLedger(counting, clock, 'p2');
+    assert.equal(usageReport(await reader.rows(days[1]!, days[2]!), [], () => price).total.calls, 2);
+    assert.equal(scanned.length, 2);
+    assert.equal((await reader.otherRows(days[4]!))!.length, 1);
+  });
+
+  it('is incomplete while the store cannot be read, and has what is not saved', async (t) => {
+    const clock = createManualClock();
+    const disk = createFaultyDisk({ clock, random: createSeededRandom(1) });
+    const store = await openFaultyStore({ clock, disk });
+    t.after(() => store.close());
+    const ledger = new UsageLedger(store, clock, 'p1');
+    new UsageLedger(store, clock, 'p0').record(finished([call()]));
+    const before = new UsageLedger(store, clock, 'p0');
+    before.record(finished([call()]));
+    before.save();
+    assert.equal(await store.flush(), true);
+    ledger.record(finished([call()]));
+    const seen = async () => {
+      let calls = 0;
+      const isComplete = await ledger.eachRow(...EVER, (row) => (calls += row.calls));
+      return [calls, isComplete];
+    };
+    assert.deepEqual(await seen(), [2, true]);
+    disk.setFaults({ failureRatio: 1 });
+    for (let i = 0; i < 2; i++) assert.deepEqual(await seen(), [1, false]);
+    assert.equal(await ledger.otherRows(new Date(clock.epochMs()).toISOString().slice(0, 10)), null);
+  });
+
+  it('merges what ended processes have left, of days a week ago and before, once', async () => {
+    const { clock, store } = stage();
+    const usages = [100, 200, 300].map((inputTokens) => ({ inputTokens, cachedInputTokens: 0, outputTokens: 10 }));
+    for (const [i, usage] of usages.entries()) {
+      const ended = new UsageLedger(store, clock, `p${i}`);
+      ended.record(finished([call({ usage }), call({ usage: null, estimated: usage }), call({ target: `b/${i}` })]));
+      ended.save();
+    }
+    const key = [...(await store.getAll('usage')).keys()].find((name) => name.includes('b/0'))!;
+    const newer = { ...((await store.getAll('usage')).get(key) as object), unknown: 1 };
+    const expiresAtMs = Date.UTC(2025, 0, 1) + 400 * DAY;
+    for (const process of ['n1', 'n2']) store.put('usage', key.replace('p0', process), newer, { expiresAtMs });
+    const ledger = new UsageLedger(store, clock, 'now');
+    const report = async () => usageReport(await ledger.rows(...EVER), ['target'], () => price);
+    const before = await report();
+    clock.advance(6 * DAY);
+    await ledger.merge();
+    assert.equal((await store.getAll('usage')).size, 8, 'too early');
+    clock.advance(DAY);
+    for (let i = 0; i < 2; i++) {
+      await Promise.all([ledger.merge(), new UsageLedger(store, clock, 'beside').merge()]);
+      assert.equal(
+        (await store.getAll('usage')).size,
+        1 + 2 + 3,
+        'one that all have, one of each, and a group with rows of another version',
+      );
+      assert.deepEqual(await report(), before);
+    }
+    const late = new UsageLedger(store, clock, 'late');
+    store.put(
+      'usage',
+      [...(await store.getAll('usage')).keys()].find((name) => name.endsWith(' merged'))!.replace('merged', 'late'),
+      {},
+      { expiresAtMs },
+    );
+    await late.merge();
+    assert.deepEqual(await report(), before, 'a row that is not understood');
+    clock.advance(393 * DAY);
+    assert.equal((await store.getAll('usage')).size, 0);
+  });
+
   it('counts calls beyond its limit of rows as those of another model', async () => {
     const { ledger } = stage();
     for (let i = 0; i < ROWS_PER_DAY_MAX + 10; i++) ledger.record(finished([call()], { model: `m${i}` }));
@@ -113,9 +227,9 @@ describe('the usage ledger', () => {
       a: 1,
       b: null,
       c: { day: 'x' },
-      d: { day: '2026-01-01', client: 'w', model: 'm', target: 't', tokens: { input: -1 } },
+      d: { day: '2025-01-01', client: 'w', model: 'm', target: 't', tokens: { input: -1 } },
     }))
-      store.put('usage', key, value);
+      store.put('usage', key, value, { expiresAtMs: Date.UTC(2025, 0, 1) + 400 * DAY });
     const rows = await ledger.rows(...EVER);
     assert.deepEqual(
       rows.map(({ calls, tokens }) => [calls, tokens.input]),

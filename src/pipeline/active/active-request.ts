@@ -175,8 +175,8 @@ export class ActiveRequest implements Running {
 
   closeClientPermit(): void {
     if (this.clientPermit === null) return;
-    const { spending } = this;
-    this.clientPermit.settle(this.engine.clock.now(), { usage: spending.counted, usd: spending.chargedUsd, health: 'neutral' });
+    const { counted: usage, spent } = this.spending;
+    this.clientPermit.settle(this.engine.clock.now(), { usage, usd: spent.chargedUsd, health: 'neutral' });
     this.clientPermit = null;
     this.engine.admission.pump();
   }

@@ -46,19 +46,21 @@ export function respondWithKept(output: Output, kept: KeptResponse): void {
 }
 
 function keptResponse(output: Output, attempt: Attempt, body: Uint8Array, failedCheck: FailedQualityCheck, length: number): KeptResponse {
-  const { target } = attempt.options;
-  return { target, status: attempt.status, headers: ownHeaders(output, attempt), body, usage: attempt.facts.usage, failedCheck, length };
+  const { target, number } = attempt.options;
+  const { status, facts } = attempt;
+  return { attempt: number, target, status, headers: ownHeaders(output, attempt), body, usage: facts.usage, failedCheck, length };
 }
 
 function respondWith(output: Output, kept: KeptResponse, mark: FailedQualityCheck | null): void {
-  const { downstream } = output;
+  const { downstream, active } = output;
+  active.spending.deliver(kept.attempt);
   if (downstream.isStarted) {
     const quality = mark === null ? '' : ` quality=${mark}`;
     downstream.endWith(Buffer.concat([encodeComment(metadataComment(output, kept.target) + quality), kept.body]));
   } else {
     const headers = [...metadataHeaders(output, kept.target), ...kept.headers];
     if (mark !== null) headers.push('x-breakwater-quality', mark);
-    if (!output.active.request.facts.stream) addCostHeader(headers, output);
+    if (!active.request.facts.stream) addCostHeader(headers, output);
     headers.push('content-length', String(kept.body.byteLength));
     downstream.respond(kept.status, headers, kept.body, kept.usage, mark !== null);
   }

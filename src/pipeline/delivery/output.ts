@@ -8,6 +8,7 @@ import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import type { Engine } from '../request/engine.ts';
+import type { GatewayRequest, Spent } from '../request/gateway-request.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { Outlet } from './downstream.ts';
@@ -15,6 +16,8 @@ import type { StalledReaders } from './stalled-readers.ts';
 
 /** A complete response that failed its quality check, kept as a fallback. */
 export interface KeptResponse {
+  /** The number of its attempt. */
+  readonly attempt: number;
   readonly target: RouteTarget;
   readonly status: number;
   readonly headers: HeaderPairs;
@@ -74,16 +77,16 @@ export class Output {
 
   /** The response was delivered whole. */
   succeed(attempt: Attempt): void {
-    this.#finish('success', attempt.status, null, attempt.options.target, attempt.facts.usage);
+    this.#finish('success', attempt.status, null, attempt.options.target);
   }
 
   succeedWithKept(kept: KeptResponse): void {
-    this.#finish('success', kept.status, null, kept.target, kept.usage);
+    this.#finish('success', kept.status, null, kept.target);
   }
 
   /** The caller disconnected, or the response broke off after it was committed. */
   breakOff(outcome: 'cancelled' | 'interrupted', status: number, code: FinishedEvent['code'], attempt: Attempt | null): void {
-    this.#finish(outcome, status, code, attempt?.options.target ?? null, attempt?.facts.usage ?? null);
+    this.#finish(outcome, status, code, attempt?.options.target ?? null);
   }
 
   /** Ends with an error of Breakwater's own, before or during the response. */
@@ -93,12 +96,12 @@ export class Output {
     addCountHeaders(headers, this);
     this.downstream.fail(error, headers);
     if (broken !== null) return this.breakOff('interrupted', broken.status, error.code, broken);
-    this.#finish(error.refused && attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null, error.message);
+    this.#finish(error.refused && attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, error.message);
   }
 
   /** Ends with the provider's own error. */
   failAsUpstream(status: number): void {
-    this.#finish('failed', status, 'upstream_error', null, null);
+    this.#finish('failed', status, 'upstream_error', null);
   }
 
   failInternal(fault: unknown): void {
@@ -114,18 +117,11 @@ export class Output {
   close(): void {
     this.active.close();
     if (this.#kept !== null) this.keep(null);
-    if (!this.#finished) this.#finish('cancelled', 499, null, null, null);
+    if (!this.#finished) this.#finish('cancelled', 499, null, null);
     this.downstream.leave();
   }
 
-  #finish(
-    outcome: RequestOutcome,
-    status: number,
-    code: FinishedEvent['code'],
-    target: RouteTarget | null,
-    usage: TokenUsage | null,
-    message?: string,
-  ): void {
+  #finish(outcome: RequestOutcome, status: number, code: FinishedEvent['code'], target: RouteTarget | null, message?: string): void {
     if (this.#finished) return;
     this.#finished = true;
     const { active, retry } = this;
@@ -133,10 +129,10 @@ export class Output {
     const { request, engine, spending } = active;
     const at = engine.clock.now();
     const own = this.#shared?.firstEnd ?? null;
-    const wasted = spending.wastedApartFrom(target, usage);
-    const calls = spending.callsApartFrom(target, usage);
+    const { spent, wasted, calls } = spending;
     active.closeClientPermit();
-    chargeSession(active, at);
+    chargeSession(request, spent, at);
+    request.onSpent?.(spent);
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
@@ -159,6 +155,9 @@ export class Output {
       firstContentMs: own === null ? this.firstContentMs : own.firstContentMs,
       usage: spending.usage,
       costUsd: spending.costUsd,
+      ...(spending.unmeasuredCalls === 0 ? {} : { unmeasuredCalls: spending.unmeasuredCalls }),
+      ...(spending.estimatedUsd === 0 ? {} : { estimatedUsd: spending.estimatedUsd }),
+      ...(spending.checksUsd === 0 ? {} : { checksUsd: spending.checksUsd }),
       ...(wasted === undefined ? {} : { wasted }),
       ...(message === undefined || own !== null ? {} : { message }),
       ...(calls.length === 0 ? {} : { calls }),
@@ -166,10 +165,9 @@ export class Output {
   }
 }
 
-function chargeSession({ request: { client, sessionKey }, spending }: ActiveRequest, now: Instant): void {
+function chargeSession({ client, sessionKey }: GatewayRequest, { usage, chargedUsd }: Spent, now: Instant): void {
   if (client.sessions === undefined || sessionKey === null) return;
-  const usage = spending.counted;
-  client.sessions.record(now, sessionKey, usage === null ? 0 : usage.inputTokens + usage.outputTokens, spending.chargedUsd);
+  client.sessions.record(now, sessionKey, usage === null ? 0 : usage.inputTokens + usage.outputTokens, chargedUsd);
 }
 
 /** Attempts and queue time, for the headers of every response. */

@@ -30,7 +30,7 @@ export function relay(output: Output, attempt: Attempt): Continuation | null | P
   output.firstContentMs = now - active.startedAt;
   const continuation = Continuation.for(output, attempt);
   try {
-    active.spending.commit(target);
+    active.spending.deliver(number);
     events.emit({ type: 'committed', requestId: active.request.id, at: now, target: target.state.name, attempt: number, race });
     if (!active.isOver && (!attempt.isComplete || output.downstream.isStarted)) return relayAsItArrives(output, attempt, continuation);
     if (active.isOver) new ResponseRelay(output, attempt, continuation).leave();

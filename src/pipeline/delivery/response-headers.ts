@@ -66,9 +66,10 @@ function contentTypeOf(given: string | null, isStream: boolean): string {
   return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
 }
 
-/** The cost of all calls of the request, after the last of them has ended. */
+/** The known cost of all calls for the request, after the last of them has ended. */
 export function addCostHeader(to: HeaderPairs, { active: { spending } }: Output): void {
-  if (spending.costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(spending.costUsd.toPrecision(6))));
+  const { costUsd } = spending.spent;
+  if (costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(costUsd.toPrecision(6))));
 }
 
 /** The metadata as a comment, for a stream whose headers were sent before. */

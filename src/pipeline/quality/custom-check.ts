@@ -42,6 +42,8 @@ export async function passesCheck(
   const limitMs = endsAt - clock.now();
   const waited = await waitForWork(active, work, limitMs);
   abort.abort();
+  // A question to a judge ends at once when it is aborted; its cost is known before the request is charged.
+  if (typeof checking.check !== 'function') await work;
   if (waited.kind === 'done' && typeof waited.value === 'boolean') return waited.value;
   const fault = faultOf(waited, limitMs);
   if (fault !== null) active.log(`the response could not be checked: ${fault}`, target, 'warn');
@@ -89,7 +91,15 @@ async function askJudge(
 ): Promise<boolean | string> {
   const { dialect, body } = active.request;
   const messages = judgeMessages(judge.instruction, dialect.name, body, choices);
-  const reply = await engine.askModel({ parent: active.request, number: active.checks, model: judge.model, messages, deadline, signal });
+  const reply = await engine.askModel({
+    parent: active.request,
+    number: active.checks,
+    model: judge.model,
+    messages,
+    deadline,
+    signal,
+    onSpent: (spent) => active.spending.addCheck(spent),
+  });
   if (!reply.ok) return `the judge ${judge.model} did not respond (${reply.why})`;
   return readJudgement(reply.text) ?? `the judge ${judge.model} replied neither PASS nor FAIL`;
 }

@@ -1,6 +1,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { MoneyBudget } from '../../policy/budget/money-budget.ts';
 import type { SessionLimits } from '../../policy/budget/session-limits.ts';
+import type { TokenUsage } from '../../core/facts.ts';
 import type { RequestFacts, SchedulingClass } from '../../core/request.ts';
 import type { RequestTrace } from '../../core/request-trace.ts';
 import type { Resource } from '../../core/resource.ts';
@@ -91,8 +92,20 @@ export interface GatewayRequest {
   readonly beforeSending?: () => Promise<void>;
   /** Absent: the provider has not processed it yet. */
   readonly delivered?: DeliveredResponse;
+  /** Called once, at its end. */
+  readonly onSpent?: (spent: Spent) => void;
   /** Made by Breakwater itself; its response is not checked by another model. */
   readonly isNested?: true;
+}
+
+/** What a request has cost, its questions to quality judges included. */
+export interface Spent {
+  /** Known and estimated usage; null: neither. */
+  readonly usage: TokenUsage | null;
+  /** The known cost in US dollars; null: none is known, or a call has no price. */
+  readonly costUsd: number | null;
+  /** Known and estimated cost in US dollars; calls without a price count nothing. */
+  readonly chargedUsd: number;
 }
 
 /** The longest time in milliseconds that the caller of a stream gets no byte; null: not a stream. */

@@ -1,5 +1,5 @@
 import type { Instant } from '../../core/clock.ts';
-import type { GatewayRequest } from './gateway-request.ts';
+import type { GatewayRequest, Spent } from './gateway-request.ts';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user';
@@ -16,6 +16,8 @@ export interface ModelQuery {
   readonly deadline: Instant;
   /** Aborted when the reply is no longer needed. */
   readonly signal: AbortSignal;
+  /** Called once with what it has cost, before the reply; not called if nothing was sent. */
+  readonly onSpent: (spent: Spent) => void;
 }
 
 export type ModelReply = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly why: string };

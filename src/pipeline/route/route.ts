@@ -1,5 +1,5 @@
 /** Routes over targets, and the state of targets. Built by `gateway`, used by the pipeline. */
-import type { Price } from '../../core/price.ts';
+import type { Price, PriceBasis } from '../../core/price.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { Endpoint } from '../../endpoint/endpoint.ts';
 import type { CredentialSigner } from '../../transport/transport.ts';
@@ -123,6 +123,7 @@ export interface TargetState {
   readonly refusals: ConfirmedRefusals;
   /** Null: not known. */
   readonly price: Price | null;
+  readonly priceBasis: PriceBasis;
   /** The breaker state last emitted; one object for all credentials. */
   readonly emitted: { breaker: BreakerState };
   inFlight: number;

@@ -3,7 +3,7 @@ import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import { unreportedUsage } from './settle-response.ts';
+import { isBilled, unreportedUsage } from './billing.ts';
 import { learnMakers } from './learn-makers.ts';
 
 /** Emits the end of an attempt: verdict, usage and cost. */
@@ -20,11 +20,10 @@ export function emitAttemptEnd(
   attempt.isEndEmitted = true;
   learnMakers(active.engine, attempt);
   const { usage } = attempt.facts;
-  const isBilled = usage !== null || (attempt.status >= 200 && attempt.status < 300);
-  const cost = isBilled ? active.spending.add(target, usage) : null;
-  // A complete response was estimated when it was settled.
-  const unreported = verdict === 'success' || quality !== null ? null : unreportedUsage(attempt);
-  if (unreported !== null) active.spending.estimate(target, unreported);
+  const billed = isBilled(attempt, failure);
+  const isWhole = verdict === 'success' || quality !== null;
+  const estimated = billed ? unreportedUsage(attempt, isWhole, failure) : null;
+  const cost = billed ? active.spending.add({ attempt: number, target, usage, estimated }) : null;
   active.engine.events.emit({
     type: 'attempt_end',
     requestId: active.request.id,
@@ -44,6 +43,7 @@ export function emitAttemptEnd(
     message: failure?.message ?? null,
     usage,
     ...(cost === null ? {} : { costUsd: cost }),
+    ...(estimated === null ? {} : { estimated }),
     upstreamRequestId: attempt.upstreamId,
   });
 }

@@ -10,9 +10,7 @@ export function settleCompleted(active: ActiveRequest, attempt: Attempt): void {
   if (!permit.isOpen) return;
   target.state.rateLimitStreak = 0;
   learnFromUsage(active, attempt);
-  const usage = countedUsage(attempt);
-  settleAttempt(active.engine, target, permit, { usage, health: 'success' });
-  if (attempt.facts.usage === null && usage !== null) active.spending.estimate(target, usage);
+  settleAttempt(active.engine, target, permit, { usage: countedUsage(attempt), health: 'success' });
 }
 
 /** Closes the permit of an attempt whose response is not used, without blame. */
@@ -42,16 +40,4 @@ function countedUsage({ facts, options, estimatedOutputTokens }: Attempt): Token
   if (facts.usage !== null || estimatedOutputTokens === null) return facts.usage;
   const outputTokens = Math.min(estimatedOutputTokens, options.request.facts.outputBound ?? Infinity);
   return { inputTokens: options.permit.need.inputTokens, cachedInputTokens: 0, outputTokens };
-}
-
-/**
- * What a response that was cut off has used beyond its report, as far as it was received: the provider bills it, and so do budgets. Null: none.
- */
-export function unreportedUsage(attempt: Attempt): TokenUsage | null {
-  const { facts, estimatedOutputTokens, options } = attempt;
-  const isReported = facts.usage !== null && facts.finishReason !== null;
-  if (!facts.hasContent || isReported) return null;
-  const outputTokens = Math.max(0, (estimatedOutputTokens ?? 0) - (facts.usage?.outputTokens ?? 0));
-  const inputTokens = facts.usage === null ? options.permit.need.inputTokens : 0;
-  return inputTokens + outputTokens === 0 ? null : { inputTokens, cachedInputTokens: 0, outputTokens };
 }

@@ -1,11 +1,22 @@
 import type { Clock } from '../../core/clock.ts';
 import { parseOrUndefined } from '../../core/json.ts';
-import { toKey, toPut } from '../accept.ts';
+import { inSlices } from '../../core/sliced-work.ts';
+import { toKey, toPut, toReplacement } from '../accept.ts';
+import { isSelected } from '../backend.ts';
 import { BoundedEntries } from '../bounded-entries.ts';
 import { isExpired, rowAfter, type Change, type Row } from '../change.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import type { SharedStore } from '../shared-store.ts';
-import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
+import {
+  STORE_LIMITS,
+  type ExpiryRange,
+  type Scan,
+  type Store,
+  type StoreCounters,
+  type StoreHealth,
+  type StoreLimits,
+  type WriteOptions,
+} from '../store.ts';
 
 /** Minimum interval between sweeps of expired entries. */
 const sweepIntervalMs = 60_000;
@@ -69,6 +80,25 @@ class MemoryStore implements Store {
       if (entry.collection === collection && !isExpired(entry.value, nowMs)) found.set(entry.key, parseOrUndefined(entry.value.text));
     }
     return found;
+  }
+
+  async scan(collection: string, within: ExpiryRange): Promise<Scan> {
+    const nowMs = this.#clock.epochMs();
+    const entries = new Map<string, unknown>();
+    const rows = [...this.#rows.values()].filter(
+      ({ collection: own, key, value }) => own === collection && !isExpired(value, nowMs) && isSelected(within, key, value),
+    );
+    await inSlices(this.#clock, rows, ({ key, value }) => entries.set(key, parseOrUndefined(value.text)));
+    return { entries, isComplete: !this.#closed };
+  }
+
+  async replace(...[collection, key, value, options, others]: Parameters<Store['replace']>): Promise<boolean> {
+    const replacement = toReplacement(collection, key, value, options, others, this.#limits);
+    if (this.#closed || replacement === undefined) return false;
+    if (replacement.replaced.some((other) => this.#rows.get(collection, other.key)?.text !== other.text)) return false;
+    for (const other of replacement.replaced) this.#rows.delete(collection, other.key);
+    this.#rows.set(collection, replacement.key, replacement.row);
+    return true;
   }
 
   put(collection: string, key: string, value: unknown, options: WriteOptions = {}): void {

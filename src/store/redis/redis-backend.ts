@@ -7,17 +7,18 @@ import {
   type Connection,
   type KeyedChange,
   type ReadResult,
+  type Replacement,
+  type Selection,
+  isSelected,
 } from '../backend.ts';
 import { isExpired, type Row } from '../change.ts';
 import type { RedisAddress } from './address.ts';
 import { PUT_RESPONSES_SCRIPT } from './response-scripts.ts';
 import { connectRedis, type RedisArgument, type RedisClient } from './redis-client.ts';
-import { APPLY_SCRIPT, OPEN_SCRIPT, READ_SCRIPT } from './state-scripts.ts';
+import { APPLY_SCRIPT, OPEN_SCRIPT, READ_SCRIPT, REPLACE_SCRIPT } from './state-scripts.ts';
 
 /** Entries read by one command. */
 const PAGE_SIZE = 500;
-/** A collection read is repeated this many times if another process writes in between. */
-const READS_MAX = 3;
 
 export interface RedisBackendOptions {
   readonly address: RedisAddress;
@@ -124,28 +125,25 @@ class RedisConnection implements Connection {
     }
   }
 
-  async read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult> {
-    if (key !== undefined) return this.#readRows(collection, [key], nowMs);
-    for (let reads = 1; ; reads++) {
-      const found = await this.#readAll(collection, nowMs);
-      if (found !== null) return found;
-      if (reads === READS_MAX) throw new StoreFailure('timeout', 'a collection kept changing while it was read');
+  async *read(collection: string, selection: Selection, nowMs: number): AsyncGenerator<ReadResult> {
+    if (typeof selection === 'string') return yield await this.#readRows(collection, [selection], nowMs);
+    const from = selection === undefined || selection.fromMs <= nowMs ? `(${nowMs}` : selection.fromMs;
+    const to = selection === undefined || selection.toMs === Infinity ? '+inf' : selection.toMs;
+    const names = await this.#connected.call('ZRANGEBYSCORE', this.#keys.index(collection), from, to);
+    const keys = (names as readonly unknown[]).map(String);
+    for (let at = 0; at === 0 || at < keys.length; at += PAGE_SIZE) {
+      const { rows, applied } = await this.#readRows(collection, keys.slice(at, at + PAGE_SIZE), nowMs);
+      // An entry may have been written again since.
+      yield { rows: new Map([...rows].filter(([key, row]) => isSelected(selection, key, row))), applied };
     }
   }
 
-  /** Null if a batch of this process was applied between two pages. */
-  async #readAll(collection: string, nowMs: number): Promise<ReadResult | null> {
-    const rows = new Map<string, Row>();
-    let applied: number | null = null;
-    const names = await this.#connected.call('ZRANGEBYSCORE', this.#keys.index(collection), `(${nowMs}`, '+inf');
-    const keys = (names as readonly unknown[]).map(String);
-    for (let at = 0; at === 0 || at < keys.length; at += PAGE_SIZE) {
-      const page = await this.#readRows(collection, keys.slice(at, at + PAGE_SIZE), nowMs);
-      if (applied !== null && page.applied !== applied) return null;
-      applied = page.applied;
-      for (const [key, row] of page.rows) rows.set(key, row);
-    }
-    return { rows, applied: applied ?? 0 };
+  async replace({ collection, key, row: { text, expiresAtMs }, replaced }: Replacement, nowMs: number): Promise<boolean> {
+    const entries = [key, ...replaced.map((other) => other.key)].map((name) => this.#keys.entry(collection, name));
+    const others = replaced.flatMap((other) => [other.key, other.text]);
+    const expires = expiresAtMs === null ? '' : String(expiresAtMs);
+    const keys = [this.#keys.index(collection), ...entries];
+    return (await this.#connected.run(REPLACE_SCRIPT, keys, [nowMs, key, expires, text, ...others])) === 1;
   }
 
   async #readRows(collection: string, keys: readonly string[], nowMs: number): Promise<ReadResult> {

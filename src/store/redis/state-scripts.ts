@@ -13,6 +13,33 @@ const WRITER_KEPT_MS = 604_800_000;
 /** Maximum number of entries in a collection; beyond it, or beyond its bytes, those that expire first are deleted. */
 const ENTRIES_MAX = 200_000;
 
+/** `index`: of the collection. Beside each index are the sizes of its entries and their sum. */
+const CHANGES = `
+local function forget(index, member)
+  local size = redis.call('HGET', index .. '.sizes', member)
+  if not size then return end
+  redis.call('HDEL', index .. '.sizes', member)
+  redis.call('DECRBY', index .. '.bytes', size)
+end
+local function remove(entry, index, member)
+  redis.call('DEL', entry)
+  redis.call('ZREM', index, member)
+  forget(index, member)
+end
+local function put(entry, index, member, value, expires, now)
+  redis.call('DEL', entry)
+  forget(index, member)
+  redis.call('HSET', entry, 'v', value, 'x', expires)
+  local ttl = ${KEPT_MS}
+  if expires ~= '' then ttl = math.max(0, tonumber(expires) - now) + ${SLACK_MS} end
+  redis.call('PEXPIRE', entry, string.format('%.0f', math.min(ttl, ${KEPT_MS})))
+  redis.call('ZADD', index, expires == '' and '+inf' or expires, member)
+  local size = #value + #member
+  redis.call('HSET', index .. '.sizes', member, size)
+  redis.call('INCRBY', index .. '.bytes', size)
+end
+`;
+
 /** A number for this process that is unique even if the server loses its data. */
 export const OPEN_SCRIPT = redisScript(`
 local time = redis.call('TIME')
@@ -23,38 +50,19 @@ return time[1] .. '-' .. time[2] .. '-' .. count
 
 /**
  * KEYS: the writer, then entry and index of each change. ARGV: sequence, now, the bytes allowed in a collection; then for each change its
- * kind, key, expiry, number of values, and the values. Beside each index are the sizes of its entries and their sum.
+ * kind, key, expiry, number of values, and the values.
  */
-export const APPLY_SCRIPT = redisScript(`
+export const APPLY_SCRIPT = redisScript(`${CHANGES}
 local now, bytesMax = tonumber(ARGV[2]), tonumber(ARGV[3])
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
 local prefixes = {}
-local function forget(index, member)
-  local size = redis.call('HGET', index .. '.sizes', member)
-  if not size then return end
-  redis.call('HDEL', index .. '.sizes', member)
-  redis.call('DECRBY', index .. '.bytes', size)
-end
 local a = 4
 for k = 2, #KEYS, 2 do
   local entry, index = KEYS[k], KEYS[k + 1]
   local kind, member, expires, count = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
   a = a + 4
   prefixes[index] = string.sub(entry, 1, #entry - #member)
-  redis.call('DEL', entry)
-  forget(index, member)
-  if kind == 'd' then
-    redis.call('ZREM', index, member)
-  else
-    redis.call('HSET', entry, 'v', ARGV[a], 'x', expires)
-    local ttl = ${KEPT_MS}
-    if expires ~= '' then ttl = math.max(0, tonumber(expires) - now) + ${SLACK_MS} end
-    redis.call('PEXPIRE', entry, string.format('%.0f', math.min(ttl, ${KEPT_MS})))
-    redis.call('ZADD', index, expires == '' and '+inf' or expires, member)
-    local size = #ARGV[a] + #member
-    redis.call('HSET', index .. '.sizes', member, size)
-    redis.call('INCRBY', index .. '.bytes', size)
-  end
+  if kind == 'd' then remove(entry, index, member) else put(entry, index, member, ARGV[a], expires, now) end
   a = a + count
 end
 for index, prefix in pairs(prefixes) do
@@ -75,6 +83,17 @@ for index, prefix in pairs(prefixes) do
   for _, name in ipairs({ index, index .. '.sizes', index .. '.bytes' }) do redis.call('PEXPIRE', name, ${KEPT_MS}) end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ${WRITER_KEPT_MS})
+return 1
+`);
+
+/** KEYS: the index, the new entry, then those to be replaced. ARGV: now, the new key, its expiry and value; then key and present value of each. */
+export const REPLACE_SCRIPT = redisScript(`${CHANGES}
+local index = KEYS[1]
+for k = 3, #KEYS do
+  if redis.call('HGET', KEYS[k], 'v') ~= ARGV[2 * k] then return 0 end
+end
+for k = 3, #KEYS do remove(KEYS[k], index, ARGV[2 * k - 1]) end
+put(KEYS[2], index, ARGV[2], ARGV[4], ARGV[3], tonumber(ARGV[1]))
 return 1
 `);
 

@@ -6,13 +6,14 @@
  */
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { Batch, KeyedChange, ReadResult } from '../backend.ts';
+import type { Batch, KeyedChange, Replacement, Selection } from '../backend.ts';
 import { rowAfter, type Row } from '../change.ts';
 import { JobTables } from '../jobs/job-tables.ts';
 import { isProcessGone } from '../machine.ts';
 import { CachedResponseTable } from './cached-response-table.ts';
 import { createFileCheck, requireRegularFile } from './file-check.ts';
 import { prepareSchema } from './schema.ts';
+import type { PageResult } from './messages.ts';
 import { inTransaction } from './transaction.ts';
 
 /** How long a statement waits for another connection's lock. */
@@ -21,12 +22,18 @@ const busyTimeoutMs = 2_000;
 const sweepIntervalMs = 60_000;
 const sweepRowsMax = 1_000;
 
+/** Rows of one page: passing them to another thread takes a few milliseconds. */
+const pageRows = 2_000;
+
 export interface SqliteDatabase {
   /** The number of this writer in the file. */
   readonly writer: number;
   /** Commits the batch, unless the file already contains this writer's batch of that number. */
   apply(batch: Batch, nowMs: number): void;
-  read(collection: string, key: string | undefined, nowMs: number): ReadResult;
+  /** A page of rows in the order of their keys, from the key `from` on. */
+  read(collection: string, selection: Selection, from: string, nowMs: number): PageResult;
+  /** Nothing, or all of it, if the rows to be replaced are as given. */
+  replace(replacement: Replacement): boolean;
   readonly responses: CachedResponseTable;
   jobs(): JobTables;
   /** Throws `replaced` if the path no longer names the opened file: SQLite would continue writing to an unreachable file. */
@@ -67,8 +74,14 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
     'INSERT INTO writers (id, batch, seen_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, seen_at = excluded.seen_at',
   );
   const readOne = connection.prepare('SELECT key, value, expires_at FROM entries WHERE collection = ? AND key = ?');
-  const readAll = connection.prepare(
-    'SELECT key, value, expires_at FROM entries WHERE collection = ? AND (expires_at IS NULL OR expires_at > ?)',
+  const readPage = connection.prepare(
+    `SELECT key, value, expires_at FROM entries
+     WHERE collection = ? AND key >= ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ${pageRows}`,
+  );
+  // By the index of expiries: a collection may hold hundreds of days.
+  const readWithin = connection.prepare(
+    `SELECT key, value, expires_at FROM entries INDEXED BY entries_by_expiry
+     WHERE expires_at >= ? AND expires_at <= ? AND expires_at > ? AND collection = ? AND key >= ? ORDER BY key LIMIT ${pageRows}`,
   );
   const write = connection.prepare('INSERT OR REPLACE INTO entries (collection, key, value, expires_at) VALUES (?, ?, ?, ?)');
   const remove = connection.prepare('DELETE FROM entries WHERE collection = ? AND key = ?');
@@ -86,6 +99,12 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
     else write.run(collection, key, row.text, row.expiresAtMs);
   }
 
+  function select(collection: string, selection: Selection, from: string, nowMs: number): Record<string, unknown>[] {
+    if (typeof selection === 'string') return readOne.all(collection, selection);
+    if (selection === undefined) return readPage.all(collection, from, nowMs);
+    return readWithin.all(selection.fromMs, selection.toMs, nowMs, collection, from);
+  }
+
   return {
     writer,
     responses: new CachedResponseTable(connection, openedAtMs),
@@ -100,9 +119,19 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
       });
       if (sweeps) sweptAtMs = nowMs;
     },
-    read(collection, key, nowMs) {
-      const found = key === undefined ? readAll.all(collection, nowMs) : readOne.all(collection, key);
-      return { rows: new Map(found.map((record) => [String(record['key']), toRow(record)])), applied: lastBatch() };
+    replace({ collection, key, row, replaced }) {
+      return inTransaction(connection, () => {
+        if (replaced.some((other) => readOne.get(collection, other.key)?.['value'] !== other.text)) return false;
+        for (const other of replaced) remove.run(collection, other.key);
+        write.run(collection, key, row.text, row.expiresAtMs);
+        return true;
+      });
+    },
+    read(collection, selection, from, nowMs) {
+      const found = select(collection, selection, from, nowMs);
+      // The least key after the last one.
+      const next = found.length < pageRows ? null : `${String(found.at(-1)!['key'])}\0`;
+      return { rows: new Map(found.map((record) => [String(record['key']), toRow(record)])), applied: lastBatch(), next };
     },
     check,
     close: () => connection.close(),

@@ -1,5 +1,5 @@
 /** The messages between the main thread and the database's worker. */
-import type { CachedResponseBounds, CachedResponseRow, Batch, ReadResult } from '../backend.ts';
+import type { CachedResponseBounds, CachedResponseRow, Batch, ReadResult, Replacement, Selection } from '../backend.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { StoreFault } from '../store-fault.ts';
 
@@ -13,7 +13,15 @@ export type SqliteRequest = { readonly id: number } & (
       readonly locks: boolean;
     }
   | { readonly kind: 'apply'; readonly batch: Batch; readonly nowMs: number }
-  | { readonly kind: 'read'; readonly collection: string; readonly key: string | undefined; readonly nowMs: number }
+  | {
+      readonly kind: 'read';
+      readonly collection: string;
+      readonly selection: Selection;
+      /** The first key of the page, if it is stored. */
+      readonly from: string;
+      readonly nowMs: number;
+    }
+  | { readonly kind: 'replace'; readonly replacement: Replacement }
   | {
       readonly kind: 'putResponses';
       readonly rows: readonly CachedResponseRow[];
@@ -27,6 +35,9 @@ export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'close' }
 );
 
+/** `next`: where the next page begins; null: it is the last one. */
+export type PageResult = ReadResult & { readonly next: string | null };
+
 /** The result of each kind of request. */
 export interface SqliteResults {
   /** This process's writer id in the database; the same for all its connections, so that a repeated batch is recognized. */
@@ -36,7 +47,8 @@ export interface SqliteResults {
     readonly isShared: boolean;
   };
   readonly apply: null;
-  readonly read: ReadResult;
+  readonly read: PageResult;
+  readonly replace: boolean;
   readonly putResponses: null;
   readonly getResponse: Uint8Array | null;
   readonly responseKeys: readonly string[];

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
-import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import type { StoreTiming } from '../store-timing.ts';
+import { openWriteBehindStore } from '../write-behind.ts';
 import { createSqliteJobs } from './sqlite-jobs.ts';
 import { createWorkerBackend } from './worker-backend.ts';
 

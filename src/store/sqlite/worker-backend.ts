@@ -1,7 +1,16 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../core/clock.ts';
-import { StoreFailure, type CachedResponseConnection, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
+import {
+  StoreFailure,
+  type CachedResponseConnection,
+  type Backend,
+  type Batch,
+  type Connection,
+  type ReadResult,
+  type Replacement,
+  type Selection,
+} from '../backend.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 
@@ -100,8 +109,16 @@ class WorkerConnection implements Connection {
     await this.ask('apply', { batch, nowMs });
   }
 
-  read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult> {
-    return this.ask('read', { collection, key, nowMs });
+  async *read(collection: string, selection: Selection, nowMs: number): AsyncGenerator<ReadResult> {
+    for (let from: string | null = ''; from !== null;) {
+      const page: SqliteResults['read'] = await this.ask('read', { collection, selection, from, nowMs });
+      yield page;
+      from = page.next;
+    }
+  }
+
+  replace(replacement: Replacement): Promise<boolean> {
+    return this.ask('replace', { replacement });
   }
 
   async check(): Promise<void> {

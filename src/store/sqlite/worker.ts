@@ -16,7 +16,8 @@ function run(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   }
   if (database === undefined) throw new Error('the database is not open');
   if (request.kind !== 'close') database.check();
-  if (request.kind === 'read') return database.read(request.collection, request.key, request.nowMs);
+  if (request.kind === 'read') return database.read(request.collection, request.selection, request.from, request.nowMs);
+  if (request.kind === 'replace') return database.replace(request.replacement);
   if (request.kind === 'putResponses') database.responses.put(request.rows, request.bounds, request.nowMs);
   else if (request.kind === 'getResponse') return database.responses.get(request.key, request.nowMs);
   else if (request.kind === 'responseKeys') return database.responses.keys(request.nowMs);

@@ -99,6 +99,7 @@ export class Continuation {
   join(attempt: Attempt): void {
     const { active, retry } = this.#output;
     retry.broken = null;
+    active.spending.deliver(attempt.options.number);
     active.log(`continues the response from character ${this.delivered.text.length}`, attempt.options.target);
   }
 
