@@ -69,8 +69,8 @@ function faultInTools({ tools = [], tool_choice: choice = {} }: Fields): Failure
 
 function faultInTurns(messages: readonly unknown[]): Failure | undefined {
   const roles = messages.map((message) => (isRecord(message) ? message['role'] : undefined));
-  const strange = roles.find((role) => role !== 'user' && role !== 'assistant' && role !== 'system');
-  if (strange !== undefined) return invalid(`messages: Unexpected role "${String(strange)}"`);
+  const strange = roles.findIndex((role) => role !== 'user' && role !== 'assistant' && role !== 'system');
+  if (strange !== -1) return invalid(`messages: Unexpected role "${String(roles[strange])}"`);
   if (roles[0] === 'assistant') return invalid('messages: first message must use the "user" role');
   for (const [i, message] of messages.entries()) {
     const { content } = message as Fields;
