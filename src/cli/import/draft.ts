@@ -12,12 +12,20 @@ export interface DraftProvider {
   readonly settings: Fields;
 }
 
+/** In milliseconds; null: the default. */
+export interface Timeouts {
+  readonly attemptMs: number | null;
+  readonly firstContentMs: number | null;
+}
+
 export interface DraftTarget {
   /** `provider/model`. */
   readonly target: string;
   readonly weight?: number;
   readonly set?: Fields;
   readonly drop?: readonly string[];
+  /** Not written: a route has one timeout for all its targets. */
+  readonly timeouts?: Timeouts;
 }
 
 export interface DraftRoute {
@@ -143,19 +151,6 @@ function targetInput({ target, weight, set, drop }: DraftTarget): unknown {
 }
 
 /** The variable that holds a key of the provider by convention. */
-/** The default of `policy.maxAttempts`. */
-const DEFAULT_ATTEMPTS = 4;
-
-export function tiersMax({ routes }: Draft): number {
-  return [...routes.values()].reduce((most, { tiers }) => Math.max(most, tiers.length), 1);
-}
-
-/** Allows a request to reach the last tier of every route. */
-export function raiseAttempts(draft: Draft): void {
-  const tiers = tiersMax(draft);
-  if (tiers > DEFAULT_ATTEMPTS) draft.sections['policy'] = { ...recordOf(draft.sections['policy']), maxAttempts: Math.min(100, tiers) };
-}
-
 export function keyVariableOf(provider: string): string {
   const [known] = isPresetName(provider) ? presets[provider].keyNames : [];
   return known ?? `${provider.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}_API_KEY`;

@@ -1,9 +1,10 @@
 /** Converts one entry of LiteLLM's `model_list`. */
-import { isRecord } from '../../core/json.ts';
 import { isPresetName, presets } from '../../gateway/config/presets.ts';
+import { awsKeyOf, entraOf, googleOf } from './clouds.ts';
 import { countOf, keyVariableOf, numberOf, recordOf, textOf, type Draft, type DraftTarget, type Fields } from './draft.ts';
 import { isSelfHosted, knownAs, makerOf } from './litellm-providers.ts';
-import { bodyFields, headersFrom, readKey, readText } from './values.ts';
+import { Settings } from './settings.ts';
+import { bodyFields, headersFrom, readKey, readNumber, readText, variableIn } from './values.ts';
 
 export interface Deployment {
   readonly target: DraftTarget;
@@ -11,44 +12,30 @@ export interface Deployment {
   readonly weight: number | null;
   readonly rpm: number | null;
   readonly tpm: number | null;
-  readonly timeoutMs: number | null;
-  readonly streamTimeoutMs: number | null;
   /** `model_info.mode`: `embedding`, `audio_transcription`, …; null: chat. */
   readonly mode: string | null;
 }
 
 /** Request fields that a deployment sets. */
-const REQUEST_FIELDS = new Set(
+const REQUEST_FIELDS =
   'temperature top_p max_tokens max_completion_tokens reasoning_effort seed stop presence_penalty frequency_penalty n user response_format thinking service_tier top_k'.split(
     ' ',
-  ),
-);
-/** Handled here, or without meaning in Breakwater. */
-const HANDLED = new Set(
-  [
-    'model api_key api_base base_url api_version rpm tpm weight order max_parallel_requests timeout stream_timeout extra_headers headers organization',
-    'drop_params additional_drop_params custom_llm_provider litellm_credential_name input_cost_per_token output_cost_per_token',
-    'aws_region_name aws_access_key_id aws_secret_access_key aws_session_token aws_profile_name',
-    'vertex_project vertex_ai_project vertex_location vertex_ai_location vertex_credentials vertex_ai_credentials',
-    'azure_ad_token tenant_id client_id client_secret use_in_pass_through',
-  ]
-    .join(' ')
-    .split(' '),
-);
+  );
 
 /** Null: it can't be carried over, and a note says why. */
-export function readDeployment(draft: Draft, entry: Fields, where: string, credentials: ReadonlyMap<string, Fields>): Deployment | null {
-  const written = recordOf(entry['litellm_params']);
+export function readDeployment(draft: Draft, entry: Settings, where: string, credentials: ReadonlyMap<string, Fields>): Deployment | null {
+  const written = recordOf(entry.get('litellm_params'));
   const credential = textOf(written['litellm_credential_name']);
-  const params: Fields = { ...(credential === null ? {} : credentials.get(credential)), ...written };
   if (credential !== null && !credentials.has(credential))
-    draft.note(where, `litellm_credential_name: ${credential} is not in credential_list`);
-  const named = textOf(params['model']);
+    draft.note(where, `there is no credential named ${credential} in credential_list: set the key of its provider`);
+  const params = new Settings({ ...credentials.get(credential ?? ''), ...written });
+  params.ignore(['litellm_credential_name', 'drop_params']);
+  const named = textOf(params.get('model'));
   if (named === null) {
     draft.note(where, 'left out: litellm_params has no model');
     return null;
   }
-  const [prefix, model] = prefixOf(named, textOf(params['custom_llm_provider']));
+  const [prefix, model] = prefixOf(named, textOf(params.get('custom_llm_provider')));
   if (named === '*') {
     draft.note(
       where,
@@ -58,24 +45,31 @@ export function readDeployment(draft: Draft, entry: Fields, where: string, crede
   }
   const provider = providerOf(draft, prefix, params, where);
   if (provider === null) return null;
-  const info = recordOf(entry['model_info']);
+  const info = recordOf(entry.get('model_info'));
   const id = `${provider}/${modelOf(prefix, model)}`;
-  const [rpm, tpm] = [countOf(params['rpm'] ?? entry['rpm']), countOf(params['tpm'] ?? entry['tpm'])];
-  addLimits(draft, provider, modelOf(prefix, model), { rpm, tpm, parallel: countOf(params['max_parallel_requests']) }, where);
+  const amounts = amountsOf(draft, params, entry);
+  addLimits(draft, provider, modelOf(prefix, model), amounts, where);
   addPrice(draft, id, params, info);
-  noteRest(draft, params, where);
-  if (Array.isArray(info['access_groups']))
-    draft.note(where, 'not carried over: access_groups; list the models of each client under clients[].models');
-  return {
-    target: { target: id, set: setOf(draft, params, where), drop: dropOf(draft, params, where) },
-    order: numberOf(params['order']) ?? 1,
-    weight: positiveOrZero(numberOf(params['weight'])),
-    rpm,
-    tpm,
-    timeoutMs: millisecondsOf(params['timeout']),
-    streamTimeoutMs: millisecondsOf(params['stream_timeout']),
+  const number = (name: string): number | null =>
+    readNumber(params, name, (reason) => draft.note(where, `not carried over: ${name}, ${reason}`));
+  const deployment: Deployment = {
+    target: {
+      target: id,
+      set: setOf(draft, params, where),
+      drop: dropOf(draft, params, where),
+      timeouts: { attemptMs: millisecondsOf(number('timeout')), firstContentMs: millisecondsOf(number('stream_timeout')) },
+    },
+    order: number('order') ?? 1,
+    weight: number('weight'),
+    rpm: countOf(amounts.requestsPerMinute),
+    tpm: countOf(amounts.tokensPerMinute),
     mode: textOf(info['mode']),
   };
+  noteRest(draft, params, where);
+  noteRest(draft, entry, where);
+  if (Array.isArray(info['access_groups']))
+    draft.note(where, 'not carried over: access_groups; list the models of each client under clients[].models');
+  return deployment;
 }
 
 /** `azure/my-deployment`; without a prefix, the provider follows from the name. */
@@ -96,7 +90,7 @@ function modelOf(prefix: string, model: string): string {
 }
 
 /** The name of its provider in the draft; null: its protocol is unknown. */
-function providerOf(draft: Draft, prefix: string, params: Fields, where: string): string | null {
+function providerOf(draft: Draft, prefix: string, params: Settings, where: string): string | null {
   const known = knownAs(prefix);
   const baseUrl = baseUrlOf(draft, prefix, params);
   if (known === null && baseUrl === null) {
@@ -110,19 +104,24 @@ function providerOf(draft: Draft, prefix: string, params: Fields, where: string)
   if (known === null) draft.note(where, `${prefix} is assumed to speak OpenAI's protocol at its api_base`);
   const address = baseUrl ?? known?.baseUrl ?? null;
   const name = isPresetName(preset) ? preset : preset.replaceAll(/[^\w.-]+/g, '-');
-  const headers = headersFrom(draft, params, name);
+  const headers = headersFrom(draft, params.pick(['headers', 'extra_headers', 'organization']), name);
+  const key = readKey(draft, params.get('api_key') ?? params.get('azure_ad_token'), keyVariableOf(preset), `the key of ${where}`);
+  const cloud = cloudOf(draft, preset, params, key !== null);
+  const hasIdentity = 'aws' in cloud || 'google' in cloud || 'entra' in cloud;
+  const needsKey = isPresetName(preset) ? presets[preset].needsKey : known !== null;
   const settings: Fields = {
     ...(isPresetName(preset) ? {} : { protocol: 'openai' }),
     ...(address === null ? {} : { baseUrl: address }),
-    ...credentialOf(draft, preset, params, address !== null, where),
-    ...cloudOf(draft, preset, params, where),
+    ...(key === null ? {} : { apiKey: key }),
+    ...(key === null && !hasIdentity ? missingKeyOf(draft, preset, { needsKey, address, where }) : {}),
+    ...cloud,
     ...(Object.keys(headers).length === 0 ? {} : { headers }),
   };
   return draft.provider({ name, settings });
 }
 
-function baseUrlOf(draft: Draft, prefix: string, params: Fields): string | null {
-  const text = readText(draft, params['api_base'] ?? params['base_url'], `the base URL of ${prefix}`);
+function baseUrlOf(draft: Draft, prefix: string, params: Settings): string | null {
+  const text = readText(draft, params.get('api_base') ?? params.get('base_url'), `the base URL of ${prefix}`);
   if (text === null) return null;
   const trimmed = text.replace(/\/+$/, '');
   // Other than LiteLLM's, a base URL here is that of the OpenAI-compatible API.
@@ -130,88 +129,81 @@ function baseUrlOf(draft: Draft, prefix: string, params: Fields): string | null 
   return trimmed.replace(/\/(?:chat\/completions|v1\/messages)$/, '');
 }
 
-function credentialOf(draft: Draft, preset: string, params: Fields, hasAddress: boolean, where: string): Fields {
-  if (preset === 'bedrock' || preset === 'vertex') {
-    const key = readKey(draft, params['api_key'], keyVariableOf(preset), `the key of ${where}`);
-    return key === null ? {} : { apiKey: key };
-  }
-  const value = params['api_key'] ?? params['azure_ad_token'];
-  const key = readKey(draft, value, keyVariableOf(preset), `the key of ${where}`);
-  if (key !== null) return { apiKey: key };
-  const needsKey = isPresetName(preset) ? presets[preset].needsKey : !hasAddress;
+interface MissingKey {
+  readonly needsKey: boolean;
+  readonly address: string | null;
+  readonly where: string;
+}
+
+function missingKeyOf(draft: Draft, preset: string, { needsKey, address, where }: MissingKey): Fields {
+  if (preset === 'vertex') draft.note(where, `set GOOGLE_APPLICATION_CREDENTIALS, or google.metadata: true on a machine of Google's`);
+  if (preset === 'bedrock')
+    draft.note(where, 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or AWS_BEARER_TOKEN_BEDROCK');
+  if (!needsKey || preset === 'bedrock') return {};
   // With a base URL of its own, a provider gets no key from the environment unless the config says so.
-  return needsKey && hasAddress
-    ? { apiKey: draft.variable(keyVariableOf(preset), `the key of ${where}`) }
-    : variableNote(draft, preset, needsKey);
+  const variable = draft.variable(keyVariableOf(preset), address === null ? `the key of ${preset}` : `the key of ${where}`);
+  return address === null ? {} : { apiKey: variable };
 }
 
-/** Without a base URL, the preset reads its variable itself. */
-function variableNote(draft: Draft, preset: string, needsKey: boolean): Fields {
-  if (needsKey) draft.variable(keyVariableOf(preset), `the key of ${preset}`);
-  return {};
-}
-
-function cloudOf(draft: Draft, preset: string, params: Fields, where: string): Fields {
-  const text = (name: string, holds: string): string | null => readText(draft, params[name], holds);
+/** With a key, a cloud needs no other identity. */
+function cloudOf(draft: Draft, preset: string, params: Settings, hasKey: boolean): Fields {
+  const text = (holds: string, ...names: readonly string[]): string | null =>
+    names.reduce<string | null>((found, name) => found ?? readText(draft, params.get(name), holds), null);
   if (preset === 'azure') {
-    const apiVersion = text('api_version', "Azure's API version");
-    const [tenantId, clientId] = [text('tenant_id', 'the Entra tenant'), text('client_id', 'the Entra application')];
-    const clientSecret = readKey(draft, params['client_secret'], 'AZURE_CLIENT_SECRET', 'the secret of the Entra application');
-    const entra = tenantId !== null && clientId !== null && clientSecret !== null ? { entra: { tenantId, clientId, clientSecret } } : {};
-    return { ...(apiVersion === null ? {} : { apiVersion }), ...entra };
+    const apiVersion = text("Azure's API version", 'api_version');
+    const version = apiVersion === null ? {} : { apiVersion };
+    if (hasKey) return version;
+    const [tenant, client, secret] = ['tenant_id', 'client_id', 'client_secret'].map((name) => params.get(name));
+    return { ...version, ...entraOf(draft, tenant, client, secret) };
   }
   if (preset === 'bedrock') {
-    const region = text('aws_region_name', 'the AWS region') ?? draft.variable('AWS_REGION', 'the AWS region');
-    const profile = text('aws_profile_name', 'the AWS profile');
-    const accessKeyId = readKey(draft, params['aws_access_key_id'], 'AWS_ACCESS_KEY_ID', 'the ID of the AWS access key');
-    const secretAccessKey = readKey(draft, params['aws_secret_access_key'], 'AWS_SECRET_ACCESS_KEY', 'the secret of the AWS access key');
-    const sessionToken = readKey(draft, params['aws_session_token'], 'AWS_SESSION_TOKEN', 'the AWS session token');
-    if (accessKeyId !== null && secretAccessKey !== null)
-      return { region, aws: { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) } };
-    if (profile === null && textOf(params['api_key']) === null)
-      draft.note(where, 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or AWS_BEARER_TOKEN_BEDROCK');
-    return { region, ...(profile === null ? {} : { aws: { profile } }) };
+    const region = text('the AWS region', 'aws_region_name', 'region_name') ?? draft.variable('AWS_REGION', 'the AWS region');
+    if (hasKey) return { region };
+    const [id, secret, token] = ['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token'].map((name) => params.get(name));
+    const key = awsKeyOf(draft, id, secret, token);
+    const profile = 'aws' in key ? null : text('the AWS profile', 'aws_profile_name');
+    return { region, ...(profile === null ? key : { aws: { profile } }) };
   }
   if (preset !== 'vertex') return {};
-  const project = text('vertex_project', "Vertex's project") ?? text('vertex_ai_project', "Vertex's project");
-  const location = text('vertex_location', "Vertex's location") ?? text('vertex_ai_location', "Vertex's location");
-  const given = params['vertex_credentials'] ?? params['vertex_ai_credentials'];
-  if (textOf(given) === null && !isRecord(given) && textOf(params['api_key']) === null)
-    draft.note(where, `set GOOGLE_APPLICATION_CREDENTIALS, or google.metadata: true on a machine of Google's`);
-  return { ...(project === null ? {} : { project }), ...(location === null ? {} : { location }), ...googleOf(draft, given) };
+  const project = text("Vertex's project", 'vertex_project', 'vertex_ai_project');
+  const location = text("Vertex's location", 'vertex_location', 'vertex_ai_location', 'region_name');
+  const google = hasKey ? {} : googleOf(draft, params.get('vertex_credentials') ?? params.get('vertex_ai_credentials'));
+  return { ...(project === null ? {} : { project }), ...(location === null ? {} : { location }), ...google };
 }
 
-/** A path, or the key itself as JSON. */
-function googleOf(draft: Draft, given: unknown): Fields {
-  if (isRecord(given) || (typeof given === 'string' && given.trim().startsWith('{'))) {
-    const text = typeof given === 'string' ? given : JSON.stringify(given);
-    return { google: { key: draft.secret(text, 'VERTEX_CREDENTIALS', 'the JSON key of the Google service account') } };
-  }
-  const path = readText(draft, given, 'the path of the JSON key of the Google service account');
-  return path === null ? {} : { google: { keyFile: path } };
-}
-
+/** Limits of a model; a text is a reference to a variable. */
 interface Amounts {
-  readonly rpm: number | null;
-  readonly tpm: number | null;
-  readonly parallel: number | null;
+  readonly requestsPerMinute?: number | string;
+  readonly tokensPerMinute?: number | string;
+  readonly concurrency?: number | string;
 }
 
-function addLimits(draft: Draft, provider: string, model: string, { rpm, tpm, parallel }: Amounts, where: string): void {
-  const limits = {
+function amountsOf(draft: Draft, params: Settings, entry: Settings): Amounts {
+  const amount = (name: string, ...sources: readonly Settings[]): number | string | null => {
+    const value = sources.reduce<unknown>((found, source) => found ?? source.get(name), null);
+    const variable = variableIn(value);
+    return variable === null ? countOf(value) : draft.variable(variable, name);
+  };
+  const [rpm, tpm] = [amount('rpm', params, entry), amount('tpm', params, entry)];
+  const parallel = amount('max_parallel_requests', params);
+  return {
     ...(rpm === null ? {} : { requestsPerMinute: rpm }),
     ...(tpm === null ? {} : { tokensPerMinute: tpm }),
     ...(parallel === null ? {} : { concurrency: parallel }),
   };
+}
+
+function addLimits(draft: Draft, provider: string, model: string, limits: Amounts, where: string): void {
   if (Object.keys(limits).length === 0) return;
   if (model.includes('*'))
     return draft.note(where, 'rpm, tpm and max_parallel_requests of a wildcard are not carried over: set limits on the provider');
-  if (!draft.limit(provider, model, limits)) draft.note(where, `its limits are not carried over: ${provider}/${model} has others already`);
+  if (!draft.limit(provider, model, { ...limits }))
+    draft.note(where, `its limits are not carried over: ${provider}/${model} has others already`);
 }
 
 /** US dollars per million tokens. */
-function addPrice(draft: Draft, target: string, params: Fields, info: Fields): void {
-  const perToken = (name: string): number | null => numberOf(params[name] ?? info[name]);
+function addPrice(draft: Draft, target: string, params: Settings, info: Fields): void {
+  const perToken = (name: string): number | null => numberOf(params.get(name) ?? info[name]);
   const [input, output] = [perToken('input_cost_per_token'), perToken('output_cost_per_token')];
   if (input === null || target.includes('*')) return;
   const million = (price: number): number => Number((price * 1e6).toPrecision(10));
@@ -219,10 +211,8 @@ function addPrice(draft: Draft, target: string, params: Fields, info: Fields): v
   draft.sections['prices'] = { ...prices, [target]: { input: million(input), ...(output === null ? {} : { output: million(output) }) } };
 }
 
-function setOf(draft: Draft, params: Fields, where: string): Fields {
-  const set = Object.fromEntries(Object.entries(params).filter(([name, value]) => REQUEST_FIELDS.has(name) && value !== null));
-  const extra = recordOf(params['extra_body']);
-  const all = { ...set, ...extra };
+function setOf(draft: Draft, params: Settings, where: string): Fields {
+  const all = { ...params.pick(REQUEST_FIELDS), ...recordOf(params.get('extra_body')) };
   if (Object.keys(all).length > 0)
     draft.note(
       where,
@@ -231,28 +221,22 @@ function setOf(draft: Draft, params: Fields, where: string): Fields {
   return bodyFields(draft, all, where);
 }
 
-function dropOf(draft: Draft, params: Fields, where: string): string[] {
-  const given = params['additional_drop_params'];
+/** Only fields at the top level of a request can be dropped. */
+function dropOf(draft: Draft, params: Settings, where: string): string[] {
+  const given = params.get('additional_drop_params');
   const names = Array.isArray(given) ? given.map(String) : [];
-  const nested = names.filter((name) => name.includes('[') || name.includes('.'));
-  if (nested.length > 0) draft.note(where, `additional_drop_params: ${nested.join(', ')} not carried over: drop removes whole fields only`);
-  return names.filter((name) => !nested.includes(name));
+  const inner = names.filter((name) => name.includes('[') || name.includes('.'));
+  if (inner.length > 0)
+    draft.note(where, `not carried over: ${inner.join(', ')} of additional_drop_params: only top-level fields can be dropped`);
+  return names.filter((name) => !inner.includes(name));
 }
 
-function noteRest(draft: Draft, params: Fields, where: string): void {
-  const rest = Object.keys(params).filter((name) => !HANDLED.has(name) && !REQUEST_FIELDS.has(name) && name !== 'extra_body');
+/** A setting that is false has no effect. */
+function noteRest(draft: Draft, settings: Settings, where: string): void {
+  const rest = settings.unread().flatMap(([name, value]) => (value === false ? [] : [name]));
   if (rest.length > 0) draft.note(where, `not carried over: ${rest.join(', ')}`);
 }
 
-function positiveOrZero(value: number | null): number | null {
-  return value !== null && value >= 0 ? value : null;
-}
-
-function positive(value: number | null): number | null {
-  return value !== null && value > 0 ? value : null;
-}
-
-function millisecondsOf(seconds: unknown): number | null {
-  const number = positive(numberOf(seconds));
-  return number === null ? null : Math.max(1, Math.round(number * 1000));
+function millisecondsOf(seconds: number | null): number | null {
+  return seconds === null || seconds <= 0 ? null : Math.max(1, Math.round(seconds * 1000));
 }

@@ -24,8 +24,6 @@ const PRESETS: Readonly<Record<string, string>> = {
   lm_studio: 'lmstudio',
   llamafile: 'llamacpp',
   anthropic_text: 'anthropic',
-  'text-completion-codestral': 'mistral',
-  codestral: 'mistral',
 };
 
 /** Providers without a preset that speak OpenAI's protocol, with their documented addresses. */
@@ -39,6 +37,7 @@ const COMPATIBLE: Readonly<Record<string, string>> = {
   nebius: 'https://api.studio.nebius.ai/v1',
   lambda_ai: 'https://api.lambda.ai/v1',
   zai: 'https://api.z.ai/api/paas/v4',
+  codestral: 'https://codestral.mistral.ai/v1',
 };
 
 export function knownAs(prefix: string): KnownProvider | null {

@@ -1,25 +1,20 @@
 /** Converts LiteLLM's sections of settings. */
 import { isRecord } from '../../core/json.ts';
-import { countOf, durationText, numberOf, raiseAttempts, recordOf, secondsOf, textOf, tiersMax, type Draft, type Fields } from './draft.ts';
-import { readKey, variableIn } from './values.ts';
+import { countOf, recordOf, secondsOf, textOf, type Draft, type Fields, type Timeouts } from './draft.ts';
+import { attemptPolicy, timeoutPolicy } from './policy.ts';
+import { Settings } from './settings.ts';
+import { readKey, readNumber, variableIn } from './values.ts';
 
 const MASTER_KEY = 'LITELLM_MASTER_KEY';
-export const DEFAULT_DEADLINE_MS = 600_000;
-const DEFAULT_MAX_DEADLINE_MS = 3_600_000;
 
-/** Settings handled elsewhere, and those whose default behaviour in Breakwater is what they ask for. */
-const DONE: Readonly<Record<string, ReadonlySet<string>>> = {
-  router_settings: new Set(
-    'fallbacks context_window_fallbacks content_policy_fallbacks default_fallbacks model_group_alias num_retries timeout stream_timeout allowed_fails cooldown_time enable_pre_call_checks routing_strategy redis_host redis_port redis_password redis_url retry_after'.split(
-      ' ',
-    ),
-  ),
-  litellm_settings: new Set(
-    'fallbacks context_window_fallbacks content_policy_fallbacks default_fallbacks model_group_alias num_retries request_timeout cache cache_params allowed_fails cooldown_time drop_params set_verbose max_budget budget_duration json_logs'.split(
-      ' ',
-    ),
-  ),
-  general_settings: new Set(['master_key', 'global_max_parallel_requests', 'max_parallel_requests']),
+const SECTIONS = ['router_settings', 'litellm_settings', 'general_settings'] as const;
+export type Sections = Readonly<Record<(typeof SECTIONS)[number], Settings>>;
+
+/** Settings that need no counterpart: what they ask for is the default, or they have no effect by themselves. */
+const NEEDLESS: Readonly<Record<(typeof SECTIONS)[number], readonly string[]>> = {
+  router_settings: ['enable_pre_call_checks', 'retry_after', 'redis_host', 'redis_port', 'redis_password', 'redis_url'],
+  litellm_settings: ['drop_params', 'set_verbose', 'json_logs'],
+  general_settings: [],
 };
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -31,64 +26,68 @@ const HINTS: Readonly<Record<string, string>> = {
   callbacks: 'see telemetry for logs, metrics and traces',
   alerting: 'see docs/metrics.md for alerts',
   pass_through_endpoints: 'see server.passThrough',
+  max_parallel_requests: 'see limits.concurrency of a provider or client',
   custom_auth: 'requests are authenticated by the keys under clients',
   default_team_settings: 'there are no teams: see clients',
   retry_policy: 'the retries of each error are fixed: see docs/failures.md',
   allowed_fails_policy: 'which errors count is fixed: see docs/failures.md',
   enable_tag_filtering: 'routing by tags has no counterpart; give the deployments model names of their own',
   provider_budget_config: 'see clients[].budget',
+  max_budget: 'without master_key there is no client to limit: see clients[].budget',
+  budget_duration: 'without master_key there is no client to limit: see clients[].budget',
+  global_max_parallel_requests: 'without master_key there is no client to limit: see clients[].limits.concurrency',
 };
 
-export function addSettings(draft: Draft, config: Fields): void {
-  const [router, litellm] = [recordOf(config['router_settings']), recordOf(config['litellm_settings'])];
+export function readSections(config: Fields): Sections {
+  const [router, litellm, general] = SECTIONS.map((name) => new Settings(config[name])) as [Settings, Settings, Settings];
+  return { router_settings: router, litellm_settings: litellm, general_settings: general };
+}
+
+export function addSettings(draft: Draft, config: Fields, sections: Sections): void {
+  const { router_settings: router, litellm_settings: litellm, general_settings: general } = sections;
+  noteRedis(draft, config);
   addRetries(draft, router, litellm);
-  addTimeouts(draft, router, litellm);
+  policy(draft, timeoutPolicy(draft, 'timeout', globalTimeouts(draft, sections)));
   addBreaker(draft, router, litellm);
   addCache(draft, litellm);
-  addKeys(draft, recordOf(config['general_settings']), litellm);
+  addKeys(draft, general, litellm);
   noteStrategy(draft, router);
-  noteRedis(draft, router, litellm);
   noteEnvironment(draft, config['environment_variables']);
-  noteRest(draft, config);
+  noteRest(draft, config, sections);
 }
 
 function policy(draft: Draft, more: Fields): void {
-  draft.sections['policy'] = { ...recordOf(draft.sections['policy']), ...more };
+  if (Object.keys(more).length > 0) draft.sections['policy'] = { ...recordOf(draft.sections['policy']), ...more };
 }
 
-/** A request may reach its last tier, and be retried as often as before. */
-function addRetries(draft: Draft, router: Fields, litellm: Fields): void {
-  const retries = numberOf(router['num_retries'] ?? litellm['num_retries']);
-  if (retries === null || retries < 0) return raiseAttempts(draft);
-  const maxAttempts = Math.min(100, Math.max(1, Math.round(retries) + 1, tiersMax(draft)));
-  policy(draft, { maxAttempts });
-  draft.note('num_retries', `policy.maxAttempts: ${maxAttempts} counts all upstream calls of a request, over all targets and tiers`);
+/** A setting of the router, else of the library. */
+function numberIn(draft: Draft, router: Settings, name: string, litellm: Settings, other: string = name): number | null {
+  const read = (settings: Settings, key: string, section: string): number | null =>
+    readNumber(settings, key, (reason) => draft.note(`${section}.${key}`, `not carried over: ${reason}`));
+  const [own, general] = [read(router, name, 'router_settings'), read(litellm, other, 'litellm_settings')];
+  return own ?? general;
+}
+
+function addRetries(draft: Draft, router: Settings, litellm: Settings): void {
+  const given = numberIn(draft, router, 'num_retries', litellm);
+  const retries = given !== null && given >= 0 ? given : null;
+  policy(draft, attemptPolicy(draft, retries === null ? 'fallbacks' : 'num_retries', retries));
 }
 
 /** Both limit one attempt; a deadline for the whole request, queueing included, is Breakwater's own. */
-function addTimeouts(draft: Draft, router: Fields, litellm: Fields): void {
-  const attempt = secondsOf(router['timeout'] ?? litellm['request_timeout']);
-  const firstContent = secondsOf(router['stream_timeout']);
-  const timeouts = { ...(attempt === null ? {} : { attempt }), ...(firstContent === null ? {} : { firstContent }) };
-  if (Object.keys(timeouts).length === 0) return;
-  policy(draft, { timeouts });
-  const attemptMs = (numberOf(router['timeout'] ?? litellm['request_timeout']) ?? 0) * 1000;
-  if (attemptMs > DEFAULT_DEADLINE_MS) policy(draft, { deadline: durationText(attemptMs) });
-  raiseDeadlines(draft, attemptMs);
+export function globalTimeouts(draft: Draft, { router_settings: router, litellm_settings: litellm }: Sections): Timeouts {
+  const ms = (seconds: number | null): number | null => (seconds === null || seconds <= 0 ? null : Math.max(1, Math.round(seconds * 1000)));
+  return {
+    attemptMs: ms(numberIn(draft, router, 'timeout', litellm, 'request_timeout')),
+    firstContentMs: ms(numberIn(draft, router, 'stream_timeout', litellm)),
+  };
 }
 
-/** No deadline may be longer than `maxDeadline`. */
-export function raiseDeadlines(draft: Draft, attemptMs: number): void {
-  const known = recordOf(draft.sections['policy'])['maxDeadline'];
-  const knownMs = typeof known === 'string' ? Number.parseFloat(known) * (known.endsWith('ms') ? 1 : 1000) : DEFAULT_MAX_DEADLINE_MS;
-  if (attemptMs > knownMs) policy(draft, { maxDeadline: durationText(attemptMs) });
-}
-
-function addBreaker(draft: Draft, router: Fields, litellm: Fields): void {
-  if (router['disable_cooldowns'] === true)
+function addBreaker(draft: Draft, router: Settings, litellm: Settings): void {
+  if (router.get('disable_cooldowns') === true)
     draft.note('router_settings.disable_cooldowns', 'not carried over: breakers cannot be disabled');
-  const fails = numberOf(router['allowed_fails'] ?? litellm['allowed_fails']);
-  const openFor = secondsOf(router['cooldown_time'] ?? litellm['cooldown_time']);
+  const fails = numberIn(draft, router, 'allowed_fails', litellm);
+  const openFor = secondsOf(numberIn(draft, router, 'cooldown_time', litellm));
   const breaker = {
     ...(fails === null ? {} : { consecutiveFailures: Math.max(1, Math.round(fails) + 1) }),
     ...(openFor === null ? {} : { openFor }),
@@ -101,23 +100,26 @@ function addBreaker(draft: Draft, router: Fields, litellm: Fields): void {
   );
 }
 
-function addCache(draft: Draft, litellm: Fields): void {
-  if (litellm['cache'] !== true) return;
-  const params = recordOf(litellm['cache_params']);
+function addCache(draft: Draft, litellm: Settings): void {
+  if (litellm.get('cache') !== true) return;
+  const params = new Settings(litellm.get('cache_params'));
   const where = 'litellm_settings.cache_params';
-  if (params['mode'] === 'default_off') return draft.note(where, 'mode: default_off has no counterpart; the cache stays disabled');
-  const ttl = secondsOf(params['ttl']);
+  params.ignore(['host', 'port', 'password', 'url']);
+  if (params.get('mode') === 'default_off') return draft.note(where, 'mode: default_off has no counterpart; the cache stays disabled');
+  const ttl = secondsOf(readNumber(params, 'ttl', (reason) => draft.note(`${where}.ttl`, `not carried over: ${reason}`)));
   policy(draft, { cache: { enabled: true, ...(ttl === null ? {} : { ttl }) } });
-  const type = textOf(params['type']);
+  const type = textOf(params.get('type'));
   if (type !== null && type !== 'local')
     draft.note(where, `type: ${type} is not carried over: responses are cached in the store (store:), for equal requests only`);
+  noteUnread(draft, params, where);
 }
 
-function addKeys(draft: Draft, general: Fields, litellm: Fields): void {
-  const key = readKey(draft, general['master_key'], MASTER_KEY, 'the key of callers and of the admin API');
-  if (key === null) return noteWithoutClient(draft, general, litellm);
+function addKeys(draft: Draft, general: Settings, litellm: Settings): void {
+  const key = readKey(draft, general.get('master_key'), MASTER_KEY, 'the key of callers and of the admin API');
+  if (key === null) return;
   draft.sections['server'] = { ...recordOf(draft.sections['server']), adminKey: key };
-  const concurrency = countOf(general['global_max_parallel_requests'] ?? general['max_parallel_requests']);
+  const name = 'global_max_parallel_requests';
+  const concurrency = countOf(readNumber(general, name, (reason) => draft.note(`general_settings.${name}`, `not carried over: ${reason}`)));
   const limits = concurrency === null ? {} : { limits: { concurrency } };
   draft.sections['clients'] = [{ name: 'default', key, ...limits, ...budgetOf(draft, litellm) }];
   draft.note(
@@ -126,25 +128,16 @@ function addKeys(draft: Draft, general: Fields, litellm: Fields): void {
   );
 }
 
-/** Limits and budgets are those of clients, which have keys. */
-function noteWithoutClient(draft: Draft, general: Fields, litellm: Fields): void {
-  const names = [
-    ...['global_max_parallel_requests', 'max_parallel_requests'].filter((name) => general[name] !== undefined),
-    ...['max_budget', 'budget_duration'].filter((name) => litellm[name] !== undefined),
-  ];
-  if (names.length > 0)
-    draft.note(names.join(', '), 'not carried over: without master_key there is no client; see clients[].limits and clients[].budget');
-}
-
 const PERIODS: Readonly<Record<string, string>> = {
   '1h': 'hour', '60m': 'hour', '1d': 'day', '24h': 'day', '7d': 'week', '1w': 'week', '30d': 'month', '1mo': 'month',
 }; // prettier-ignore
 
-function budgetOf(draft: Draft, { max_budget: max, budget_duration: duration }: Fields): Fields {
-  const [usd, period] = [numberOf(max), textOf(duration)];
+function budgetOf(draft: Draft, litellm: Settings): Fields {
+  const where = 'litellm_settings.max_budget, budget_duration';
+  const usd = readNumber(litellm, 'max_budget', (reason) => draft.note(where, `not carried over: ${reason}`));
+  const period = textOf(litellm.get('budget_duration'));
   if (usd === null || usd < 0) return {};
   const per = PERIODS[period ?? ''];
-  const where = 'litellm_settings.max_budget, budget_duration';
   if (per === undefined) {
     draft.note(where, `not carried over: the period of a budget is an hour, a day, a week or a month (got ${period ?? 'none'})`);
     return {};
@@ -153,8 +146,8 @@ function budgetOf(draft: Draft, { max_budget: max, budget_duration: duration }: 
   return { budget: { usd, per } };
 }
 
-function noteStrategy(draft: Draft, router: Fields): void {
-  const strategy = textOf(router['routing_strategy']);
+function noteStrategy(draft: Draft, router: Settings): void {
+  const strategy = textOf(router.get('routing_strategy'));
   if (strategy === null || strategy === 'simple-shuffle') return;
   draft.note(
     'router_settings.routing_strategy',
@@ -162,8 +155,9 @@ function noteStrategy(draft: Draft, router: Fields): void {
   );
 }
 
-function noteRedis(draft: Draft, router: Fields, litellm: Fields): void {
-  const host = router['redis_host'] ?? router['redis_url'] ?? recordOf(litellm['cache_params'])['host'];
+function noteRedis(draft: Draft, { router_settings: router, litellm_settings: litellm }: Fields): void {
+  const { redis_host: named, redis_url: url } = recordOf(router);
+  const host = named ?? url ?? recordOf(recordOf(litellm)['cache_params'])['host'];
   if (host === undefined || host === null) return;
   draft.note(
     'redis',
@@ -184,15 +178,20 @@ function noteEnvironment(draft: Draft, variables: unknown): void {
 }
 
 /** One line per setting without a counterpart. */
-function noteRest(draft: Draft, config: Fields): void {
-  for (const [section, done] of Object.entries(DONE)) {
-    for (const [name, value] of Object.entries(recordOf(config[section]))) {
-      if (done.has(name) || value === null || value === false) continue;
-      draft.note(`${section}.${name}`, `not carried over${HINTS[name] === undefined ? '' : `; ${HINTS[name]}`}`);
-    }
+function noteRest(draft: Draft, config: Fields, sections: Sections): void {
+  for (const section of SECTIONS) {
+    sections[section].ignore(NEEDLESS[section]);
+    noteUnread(draft, sections[section], section);
   }
-  const known = ['model_list', 'environment_variables', 'credential_list', ...Object.keys(DONE)];
+  const known: readonly string[] = ['model_list', 'environment_variables', 'credential_list', ...SECTIONS];
   for (const name of Object.keys(config))
     if (!known.includes(name)) draft.note(name, name === 'include' ? 'import the included files too' : 'not carried over');
   if (countOf(draft.routes.size) === null) draft.note('model_list', 'no model was imported');
+}
+
+/** A setting that is false has no effect. */
+function noteUnread(draft: Draft, settings: Settings, where: string): void {
+  for (const [name, value] of settings.unread()) {
+    if (value !== false) draft.note(`${where}.${name}`, `not carried over${HINTS[name] === undefined ? '' : `; ${HINTS[name]}`}`);
+  }
 }

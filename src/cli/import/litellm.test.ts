@@ -164,6 +164,132 @@ test('a bare wildcard adds no provider, and default fallbacks are for chat model
   assert.match(notes, /served by its name[^]*access_groups/);
 });
 
+test('weights follow the first deployment: one without a weight has none, and is a tier below, as is one with 0', () => {
+  const group = (as: string, ...weights: readonly Fields[]): Fields[] =>
+    weights.map((weight, i) => ({ as, model: `openai/${as}${i}`, ...weight }));
+  const config = models(
+    ...group('zero', { weight: 1 }, { weight: 0 }),
+    ...group('missing', { weight: 3 }, {}, { weight: 1 }),
+    ...group('first', {}, { weight: 5 }),
+    ...group('rpm', { weight: 0, rpm: 10 }, { weight: 0, rpm: 30 }),
+    ...group('ordered', { order: 1, weight: 1 }, { order: 1, weight: 0 }, { order: 2 }),
+  );
+  const { value, notes } = imported(config);
+  assert.deepEqual(value['models'], {
+    zero: ['openai/zero0', 'openai/zero1'],
+    missing: [[{ target: 'openai/missing0', weight: 3 }, 'openai/missing2'], 'openai/missing1'],
+    first: [['openai/first0', 'openai/first1']],
+    rpm: [
+      [
+        { target: 'openai/rpm0', weight: 10 },
+        { target: 'openai/rpm1', weight: 30 },
+      ],
+    ],
+    ordered: ['openai/ordered0', 'openai/ordered1', 'openai/ordered2'],
+  });
+  assert.match(notes, /model zero: openai\/zero1 has the weight 0.*a tier below/);
+  // Other strategies have no weights.
+  const other = imported({ ...config, router_settings: { routing_strategy: 'least-busy' } });
+  assert.deepEqual(recordOf(other.value['models'])['zero'], [['openai/zero0', 'openai/zero1']]);
+});
+
+test('a route has the longest timeout of all its deployments, those of its fallbacks included', () => {
+  const timeoutsOf = (config: Fields, name = 'canary'): unknown => {
+    const route = recordOf(imported(config).value['models'])[name];
+    const { targets: _, ...policy } = Array.isArray(route) ? {} : recordOf(route);
+    return policy;
+  };
+  const canary = { as: 'canary', model: 'openai/a', timeout: 10 };
+  const slow = { as: 'slow', model: 'openai/b', timeout: 1200 };
+  const open = { as: 'open', model: 'openai/c' };
+  const to = (name: string): Fields => ({ router_settings: { fallbacks: [{ canary: [name] }] } });
+  assert.deepEqual(timeoutsOf(models(canary, slow)), { timeouts: { attempt: '10s' } });
+  assert.deepEqual(timeoutsOf({ ...models(canary, slow), ...to('slow') }), { timeouts: { attempt: '1200s' }, deadline: '1200s' });
+  assert.deepEqual(timeoutsOf({ ...models(canary, open), ...to('open') }), {}, 'one has none: the default, 10 minutes');
+  assert.deepEqual(timeoutsOf({ ...models(canary, { ...open, as: 'canary' }) }), {});
+  assert.deepEqual(timeoutsOf(models(slow, { ...open, as: 'slow' }), 'slow'), { timeouts: { attempt: '1200s' }, deadline: '1200s' });
+  const general = { router_settings: { timeout: 900, fallbacks: [{ canary: ['open'] }] } };
+  assert.deepEqual(timeoutsOf({ ...models(canary, open), ...general }), {}, 'the global one is as long');
+  assert.deepEqual(timeoutsOf({ ...models({ ...canary, timeout: 2000 }, open), ...general }), {
+    timeouts: { attempt: '2000s' },
+    deadline: '2000s',
+  });
+  const stream = (more: Fields): Fields => models({ as: 'canary', model: 'openai/a', stream_timeout: 20 }, more);
+  assert.deepEqual(timeoutsOf(stream({ as: 'canary', model: 'openai/b', stream_timeout: 30 })), { timeouts: { firstContent: '30s' } });
+  assert.deepEqual(timeoutsOf(stream({ as: 'canary', model: 'openai/b' })), {});
+  assert.deepEqual(timeoutsOf(stream({ as: 'x', model: 'openai/b', timeout: 7200 }), 'x'), {
+    timeouts: { attempt: '7200s' },
+    deadline: '7200s',
+    maxDeadline: '7200s',
+  });
+  assert.match(imported({ ...models(canary, slow), ...to('slow') }).notes, /model canary: the timeouts of its targets differ/);
+});
+
+test('every setting of a deployment is carried over or named', () => {
+  const { value, notes } = imported({
+    ...models(
+      { model: 'openai/a', max_retries: 3, merge_reasoning_content_in_choices: true, use_litellm_proxy: false },
+      { model: 'openai/b', additional_drop_params: ['logprobs', 'tools[*].strict'], aws_region_name: 'us-east-1' },
+      { model: 'openai/c', rpm: 'os.environ/RPM', timeout: 'os.environ/SECONDS', litellm_credential_name: 'gone' },
+      { model: 'bedrock/d', region_name: 'eu-west-1', aws_access_key_id: 'a', aws_secret_access_key: 's' },
+      { model: 'azure/e', api_base: 'https://r.openai.azure.com', tenant_id: 't', client_id: 'c', client_secret: 'secret' },
+      { model: 'codestral/codestral-latest', api_key: 'os.environ/MINE' },
+      { model: 'codestral/codestral-latest' },
+      { model: 'text-completion-codestral/codestral-latest' },
+    ),
+    credential_list: [{ credential_name: 'here', credential_values: {} }],
+  });
+  for (const pattern of [
+    /model_list\[0\] \(m0\): not carried over: max_retries, merge_reasoning_content_in_choices$/m,
+    /model_list\[1\] \(m1\): not carried over: tools\[\*\]\.strict .*additional_drop_params/,
+    /model_list\[1\] \(m1\): not carried over: aws_region_name$/m,
+    /model_list\[2\] \(m2\): not carried over: timeout, .*SECONDS/,
+    /model_list\[2\] \(m2\): .*no credential named gone/,
+    /model_list\[7\] \(m7\): left out: .*text-completion-codestral/,
+  ])
+    assert.match(notes, pattern);
+  const providers = recordOf(value['providers']);
+  assert.deepEqual(recordOf(recordOf(providers['openai'])['models'])['c'], { limits: { requestsPerMinute: '${RPM}' } });
+  assert.equal(recordOf(providers['bedrock'])['region'], 'eu-west-1');
+  assert.deepEqual(recordOf(providers['azure'])['entra'], { tenantId: 't', clientId: 'c', clientSecret: '${AZURE_CLIENT_SECRET}' });
+  assert.equal(recordOf(providers['azure'])['apiKey'], undefined);
+  const codestral = { protocol: 'openai', baseUrl: 'https://codestral.mistral.ai/v1' };
+  assert.deepEqual(providers['codestral'], { ...codestral, apiKey: '${MINE}' });
+  assert.deepEqual(providers['codestral-2'], { ...codestral, apiKey: '${CODESTRAL_API_KEY}' });
+});
+
+test('without a master key its budget and concurrency are named; a setting is carried over or named, not both', () => {
+  const settings = { litellm_settings: { max_budget: 50, budget_duration: '30d', cache: true, cache_params: { ttl: 60, namespace: 'n' } } };
+  const without = imported({ ...models({ model: 'openai/x' }), ...settings, general_settings: { global_max_parallel_requests: 10 } });
+  assert.equal(without.value['clients'], undefined);
+  for (const name of [
+    'litellm_settings.max_budget',
+    'litellm_settings.budget_duration',
+    'litellm_settings.cache_params.namespace',
+    'general_settings.global_max_parallel_requests',
+  ])
+    assert.ok(without.notes.includes(`${name}: not carried over`), `${name} in\n${without.notes}`);
+  const general_settings = { master_key: 'os.environ/MASTER', max_parallel_requests: 10 };
+  const { value, notes } = imported({
+    ...models({ model: 'openai/x' }),
+    general_settings,
+    router_settings: { num_retries: 'os.environ/N' },
+  });
+  assert.deepEqual(value['clients'], [{ name: 'default', key: '${MASTER}' }]);
+  assert.match(notes, /general_settings\.max_parallel_requests: not carried over/);
+  assert.match(notes, /num_retries: not carried over/);
+});
+
+test('every tier of a long chain of fallbacks has an attempt', () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const list = names.map((as) => ({ as, model: `openai/${as}` }));
+  const policyOf = (fallbacks: readonly string[], more: Fields = {}): unknown =>
+    imported({ ...models(...list), router_settings: { fallbacks: [{ a: fallbacks }], ...more } }).value['policy'];
+  assert.deepEqual(policyOf(names.slice(1)), { maxAttempts: 6 });
+  assert.deepEqual(policyOf(names.slice(1), { num_retries: 1 }), { maxAttempts: 6 });
+  assert.equal(policyOf(names.slice(1, 4)), undefined);
+});
+
 test('values of any type do not break the import', () => {
   const odd = [null, 1, 'x', [], {}, [null], { model_name: 'a' }, { model_name: 'a', litellm_params: 3 }];
   for (const entry of odd) importLitellm({ model_list: [entry], router_settings: entry, litellm_settings: entry, general_settings: entry });
@@ -173,76 +299,4 @@ test('values of any type do not break the import', () => {
     });
     assert.match(text, /openai\/x/);
   }
-});
-
-test('a deployment of weight 0 gets no requests; a missing weight beside others counts as 0', () => {
-  const { value, notes } = imported({
-    model_list: [
-      { model_name: 'm', litellm_params: { model: 'openai/x', weight: 1 } },
-      { model_name: 'm', litellm_params: { model: 'openai/drained', weight: 0 } },
-      { model_name: 'm', litellm_params: { model: 'openai/unset' } },
-      { model_name: 'all', litellm_params: { model: 'openai/x', weight: 0 } },
-      { model_name: 'all', litellm_params: { model: 'openai/y', weight: 0 } },
-    ],
-  });
-  assert.deepEqual(value['models'], { m: ['openai/x'], all: [['openai/x', 'openai/y']] });
-  assert.match(notes, /openai\/drained is left out: its weight is 0/);
-});
-
-test('a route has a timeout only if all its deployments have one, fallbacks included', () => {
-  const { value, notes } = imported({
-    model_list: [
-      { model_name: 'both', litellm_params: { model: 'openai/a', timeout: 10 } },
-      { model_name: 'both', litellm_params: { model: 'openai/b', timeout: 30 } },
-      { model_name: 'one', litellm_params: { model: 'openai/a', timeout: 10 } },
-      { model_name: 'one', litellm_params: { model: 'openai/b' } },
-      { model_name: 'quick', litellm_params: { model: 'openai/c', timeout: 10 } },
-      { model_name: 'slow', litellm_params: { model: 'openai/o3', timeout: 1_200 } },
-    ],
-    router_settings: { fallbacks: [{ quick: ['slow'] }] },
-  });
-  const long = { timeouts: { attempt: '1200s' }, deadline: '1200s' };
-  const routes = recordOf(value['models']);
-  assert.deepEqual(routes['both'], { targets: [['openai/a', 'openai/b']], timeouts: { attempt: '30s' } });
-  assert.deepEqual(routes['one'], [['openai/a', 'openai/b']]);
-  assert.deepEqual(routes['quick'], { targets: ['openai/c', 'openai/o3'], ...long });
-  assert.deepEqual(routes['slow'], { targets: ['openai/o3'], ...long });
-  assert.equal(parseConfig(value, { source: 'file', env: { OPENAI_API_KEY: 'sk' } }).ok, true);
-  assert.match(notes, /model one: the timeouts of its deployments differ: none is carried over/);
-});
-
-test('every tier of a long chain of fallbacks can be reached', () => {
-  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
-  const { value } = imported({
-    model_list: names.map((name) => ({ model_name: name, litellm_params: { model: `openai/${name}` } })),
-    router_settings: { fallbacks: [{ a: names.slice(1) }] },
-  });
-  assert.deepEqual(value['policy'], { maxAttempts: 6 });
-});
-
-test('what has no counterpart is named', () => {
-  const { notes } = imported({
-    model_list: [
-      {
-        model_name: 'm',
-        litellm_params: {
-          model: 'openai/x',
-          max_retries: 1,
-          region_name: 'eu',
-          additional_drop_params: ['tools[*].strict'],
-          litellm_credential_name: 'c',
-        },
-      },
-    ],
-    general_settings: { global_max_parallel_requests: 5 },
-    litellm_settings: { max_budget: 10, budget_duration: '30d' },
-  });
-  for (const name of [
-    'max_retries',
-    'region_name',
-    'tools[*].strict',
-    'litellm_credential_name: c',
-    'global_max_parallel_requests, max_budget, budget_duration',
-  ])
-    assert.ok(notes.includes(name), `${name} is missing in:\n${notes}`);
 });

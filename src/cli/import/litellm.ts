@@ -1,34 +1,45 @@
 /** Converts the config of a LiteLLM proxy. */
 import { isRecord } from '../../core/json.ts';
-import { Draft, durationText, recordOf, textOf, type DraftTarget, type Fields } from './draft.ts';
+import { Draft, recordOf, textOf, type DraftRoute, type DraftTarget, type Fields } from './draft.ts';
 import { readDeployment, type Deployment } from './litellm-deployment.ts';
-import { DEFAULT_DEADLINE_MS, addSettings, raiseDeadlines } from './litellm-settings.ts';
+import { addSettings, globalTimeouts, readSections, type Sections } from './litellm-settings.ts';
+import { addRouteTimeouts, longerOf } from './route-timeouts.ts';
+import { Settings } from './settings.ts';
 
 export function importLitellm(config: Fields): Draft {
   const draft = new Draft();
   draft.reserve([...JSON.stringify(config).matchAll(/os\.environ\/([A-Za-z_]\w*)/g)].map((match) => match[1]!));
+  const sections = readSections(config);
   const credentials = credentialsOf(config);
   const list = Array.isArray(config['model_list']) ? config['model_list'] : [];
   const groups = new Map<string, Deployment[]>();
   for (const [i, entry] of list.entries()) {
     const where = `model_list[${i}]`;
-    const name = isRecord(entry) ? textOf(entry['model_name']) : null;
-    if (!isRecord(entry) || name === null) {
+    const settings = new Settings(entry);
+    const name = textOf(settings.get('model_name'));
+    if (name === null) {
       draft.note(where, 'left out: it has no model_name');
       continue;
     }
-    const deployment = readDeployment(draft, entry, `${where} (${name})`, credentials);
+    const deployment = readDeployment(draft, settings, `${where} (${name})`, credentials);
     if (deployment !== null) groups.set(name, [...(groups.get(name) ?? []), deployment]);
   }
-  for (const [name, deployments] of groups) draft.route(name, { tiers: tiersOf(draft, name, deployments) });
-  const fallbacks = addFallbacks(draft, config, groups);
-  for (const [name, deployments] of groups) {
-    const all = [...deployments, ...(fallbacks.get(name) ?? [])];
-    draft.route(name, { ...draft.routeOf(name)!, policy: policyOf(draft, name, all) });
-  }
-  addAliases(draft, config);
-  addSettings(draft, config);
+  const hasWeights = isShuffle(sections);
+  for (const [name, deployments] of groups) draft.route(name, { tiers: tiersOf(draft, name, deployments, hasWeights) });
+  addFallbacks(
+    draft,
+    sections,
+    [...groups].flatMap(([name, members]) => (members.every(isChat) ? [name] : [])),
+  );
+  addRouteTimeouts(draft, globalTimeouts(draft, sections));
+  addAliases(draft, sections);
+  addSettings(draft, config, sections);
   return draft;
+}
+
+/** Only LiteLLM's default strategy has weights. */
+function isShuffle({ router_settings: router }: Sections): boolean {
+  return (textOf(router.get('routing_strategy')) ?? 'simple-shuffle') === 'simple-shuffle';
 }
 
 function credentialsOf({ credential_list: list }: Fields): ReadonlyMap<string, Fields> {
@@ -36,65 +47,47 @@ function credentialsOf({ credential_list: list }: Fields): ReadonlyMap<string, F
   return new Map(named.map((one) => [String(one['credential_name']), recordOf(one['credential_values'])]));
 }
 
-/** Deployments in one tier, or by their `order`. Equal targets are one, with the sum of their weights. */
-function tiersOf(draft: Draft, name: string, deployments: readonly Deployment[]): DraftTarget[][] {
+/** Deployments in one tier, or by their `order`; those of weight 0 are a tier below the others of their order. */
+function tiersOf(draft: Draft, name: string, deployments: readonly Deployment[], hasWeights: boolean): DraftTarget[][] {
   const orders = [...new Set(deployments.map(({ order }) => order))].toSorted((a, b) => a - b);
-  return orders.map((order) => {
+  return orders.flatMap((order) => {
     const members = deployments.filter((one) => one.order === order);
-    const weights = weightsOf(members);
+    const weights = weightsOf(members, hasWeights);
     const tier = new Map<string, DraftTarget>();
     for (const [i, { target }] of members.entries()) {
-      if (weights[i] === 0) {
-        draft.note(`model ${name}`, `${target.target} is left out: its weight is 0`);
-        continue;
-      }
-      const key = JSON.stringify([target.target, target.set, target.drop]);
+      const key = identityOf(target);
       const before = tier.get(key);
       if (before !== undefined)
         draft.note(`model ${name}`, `${target.target} is listed twice with the same address and key, and is one target here`);
-      tier.set(key, { ...target, weight: (before?.weight ?? 0) + weights[i]! });
+      const timeouts = longerOf(before?.timeouts ?? target.timeouts!, target.timeouts!);
+      tier.set(key, { ...target, timeouts, weight: (before?.weight ?? 0) + weights[i]! });
     }
-    const shared = [...tier.values()];
-    return shared.every(({ weight }) => weight === shared[0]!.weight) ? shared.map((one) => ({ ...one, weight: 1 })) : shared;
+    const shared = [...tier.values()].filter(({ weight }) => weight! > 0);
+    const spare = [...tier.values()].filter(({ weight }) => weight === 0);
+    for (const { target } of spare)
+      draft.note(
+        `model ${name}`,
+        `${target} has the weight 0, and is in a tier below: it is used when the others can't be; remove it to leave it unused`,
+      );
+    return [shared, spare].filter((one) => one.length > 0).map(withoutEqualWeights);
   });
 }
 
-/** As LiteLLM's simple shuffle: by the first of weight, rpm and tpm that the first deployment has; of one without it, 0. */
-function weightsOf(members: readonly Deployment[]): number[] {
-  for (const read of [(one: Deployment) => one.weight, (one: Deployment) => one.rpm, (one: Deployment) => one.tpm]) {
-    if (read(members[0]!) === null) continue;
-    const weights = members.map((one) => read(one) ?? 0);
-    if (weights.some((weight) => weight > 0)) return weights;
-  }
-  return members.map(() => 1);
+function withoutEqualWeights(tier: readonly DraftTarget[]): DraftTarget[] {
+  return tier.every(({ weight }) => weight === tier[0]!.weight) ? tier.map((one) => ({ ...one, weight: 1 })) : [...tier];
 }
 
-type Groups = ReadonlyMap<string, readonly Deployment[]>;
-
-/** A route has one timeout for all its deployments, fallbacks included: the longest, if every one has its own. */
-function policyOf(draft: Draft, name: string, deployments: readonly Deployment[]): Fields {
-  const longest = (what: string, of: (one: Deployment) => number | null): number => {
-    const known = deployments.map(of).filter((ms) => ms !== null);
-    if (known.length === 0) return 0;
-    const most = Math.max(...known);
-    const isForAll = known.length === deployments.length;
-    if (!isForAll || known.some((ms) => ms !== most))
-      draft.note(
-        `model ${name}`,
-        `the ${what} of its deployments differ: ${isForAll ? `each has the longest, ${durationText(most)}` : 'none is carried over'}`,
-      );
-    return isForAll ? most : 0;
-  };
-  const [attempt, firstContent] = [longest('timeouts', (one) => one.timeoutMs), longest('stream timeouts', (one) => one.streamTimeoutMs)];
-  const timeouts = {
-    ...(attempt > 0 ? { attempt: durationText(attempt) } : {}),
-    ...(firstContent > 0 ? { firstContent: durationText(firstContent) } : {}),
-  };
-  raiseDeadlines(draft, attempt);
-  return {
-    ...(Object.keys(timeouts).length === 0 ? {} : { timeouts }),
-    ...(attempt > DEFAULT_DEADLINE_MS ? { deadline: durationText(attempt) } : {}),
-  };
+/**
+ * As LiteLLM's simple shuffle: by weight, else by rpm, else by tpm, whichever the first deployment has; a deployment without it counts as 0.
+ * For other strategies, only what every deployment has.
+ */
+function weightsOf(members: readonly Deployment[], isShuffled: boolean): number[] {
+  for (const read of [(one: Deployment) => one.weight, (one: Deployment) => one.rpm, (one: Deployment) => one.tpm]) {
+    const weights = members.map((one) => Math.max(0, read(one) ?? 0));
+    const applies = isShuffled ? read(members[0]!) !== null && weights.some((weight) => weight > 0) : weights.every((weight) => weight > 0);
+    if (applies) return weights;
+  }
+  return members.map(() => 1);
 }
 
 const FALLBACKS = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const;
@@ -104,34 +97,18 @@ function isChat({ mode }: Deployment): boolean {
   return mode === null || ['chat', 'completion', 'responses'].includes(mode);
 }
 
-/** The targets of fallback groups become lower tiers; those of all models, of models for chat only. Returns the added deployments. */
-function addFallbacks(draft: Draft, config: Fields, groups: Groups): ReadonlyMap<string, readonly Deployment[]> {
+/** The targets of fallback groups become lower tiers; those of all models, of `chats` only. */
+function addFallbacks(draft: Draft, sections: Sections, chats: readonly string[]): void {
   const before = new Map(draft.routes);
-  const chats = [...groups].flatMap(([name, list]) => (list.every(isChat) ? [name] : []));
-  const added = new Map<string, Deployment[]>();
-  const onAdded = (name: string, other: string): void => {
-    added.set(name, [...(added.get(name) ?? []), ...(groups.get(other) ?? [])]);
-  };
-  for (const section of ['router_settings', 'litellm_settings']) {
-    const settings = recordOf(config[section]);
+  for (const section of ['router_settings', 'litellm_settings'] as const) {
+    const settings = sections[section];
     for (const kind of FALLBACKS) {
-      for (const [name, others] of pairsOf(settings[kind]))
-        addTiers({ draft, routes: before, onAdded }, `${section}.${kind}`, kind, name, others);
+      for (const [name, others] of pairsOf(settings.get(kind))) addTiers(draft, before, `${section}.${kind}`, kind, name, others);
     }
-    const general = settings['default_fallbacks'];
+    const general = settings.get('default_fallbacks');
     if (!Array.isArray(general)) continue;
-    for (const name of chats) {
-      addTiers({ draft, routes: before, onAdded }, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
-    }
+    for (const name of chats) addTiers(draft, before, `${section}.default_fallbacks`, 'fallbacks', name, general.map(String));
   }
-  return added;
-}
-
-interface Routes {
-  readonly draft: Draft;
-  /** Before any fallback was added. */
-  readonly routes: ReadonlyMap<string, { readonly tiers: readonly (readonly DraftTarget[])[]; readonly policy?: Fields }>;
-  readonly onAdded: (name: string, other: string) => void;
 }
 
 /** `[{ a: [b, c] }]`, or an object. */
@@ -147,7 +124,8 @@ function nameOf(value: unknown): string {
 }
 
 function addTiers(
-  { draft, routes, onAdded }: Routes,
+  draft: Draft,
+  routes: ReadonlyMap<string, DraftRoute>,
   where: string,
   kind: (typeof FALLBACKS)[number],
   name: string,
@@ -166,7 +144,6 @@ function addTiers(
     for (const other of others) {
       const added = routes.get(other)?.tiers;
       if (added === undefined) draft.note(where, `${other}, a fallback of ${one}, is not in model_list, and is left out`);
-      else onAdded(one, other);
       for (const tier of added ?? []) if (!tiers.some((known) => isSame(known, tier))) tiers.push(tier);
     }
     draft.route(one, { ...route, tiers });
@@ -179,12 +156,17 @@ function addTiers(
 }
 
 function isSame(a: readonly DraftTarget[], b: readonly DraftTarget[]): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  const written = (tier: readonly DraftTarget[]): string => JSON.stringify(tier.map((one) => [identityOf(one), one.weight]));
+  return written(a) === written(b);
 }
 
-function addAliases(draft: Draft, config: Fields): void {
-  for (const section of ['router_settings', 'litellm_settings']) {
-    for (const [alias, value] of Object.entries(recordOf(recordOf(config[section])['model_group_alias']))) {
+function identityOf({ target, set, drop }: DraftTarget): string {
+  return JSON.stringify([target, set, drop]);
+}
+
+function addAliases(draft: Draft, sections: Sections): void {
+  for (const section of ['router_settings', 'litellm_settings'] as const) {
+    for (const [alias, value] of Object.entries(recordOf(sections[section].get('model_group_alias')))) {
       const route = draft.routeOf(nameOf(value));
       if (route === undefined) draft.note(`${section}.model_group_alias.${alias}`, `${nameOf(value)} is not in model_list`);
       else if (!draft.hasRoute(alias)) draft.route(alias, route);

@@ -1,6 +1,7 @@
 /** Converts lists of models as OpenRouter has them: a request body with `models`, its model list, or names, one per line. */
 import { isRecord } from '../../core/json.ts';
 import { Draft, recordOf, textOf, type Fields } from './draft.ts';
+import { attemptPolicy } from './policy.ts';
 
 /** The route for callers of a request body's list. */
 const ROUTE = 'default';
@@ -34,6 +35,8 @@ function addFallbacks(draft: Draft, provider: string, body: Fields): void {
   const models = [...(own === null ? [] : [own]), ...(body['models'] as unknown[]).flatMap((one) => textOf(one) ?? [])];
   const tiers = [...new Set(models)].map((model) => [{ target: `${provider}/${model}`, set }]);
   draft.route(ROUTE, { tiers });
+  const policy = attemptPolicy(draft, 'models', null);
+  if (Object.keys(policy).length > 0) draft.sections['policy'] = policy;
   draft.note('models', `the route is named ${ROUTE}; Breakwater itself goes to the next model when one fails`);
   const rest = Object.keys(body).filter((name) => !['model', 'models', 'provider', 'route', 'messages', 'stream'].includes(name));
   if (rest.length > 0) draft.note('request', `not carried over: ${rest.join(', ')}`);

@@ -1,6 +1,6 @@
 /** Policy settings that several sources have. */
 import { policySettings } from '../../gateway/config/policy-schema.ts';
-import { durationText, type Draft, type Fields } from './draft.ts';
+import { durationText, type Draft, type Fields, type Timeouts } from './draft.ts';
 
 const DEFAULTS = policySettings.defaults;
 const ATTEMPTS_MAX = 100;
@@ -9,12 +9,6 @@ const ATTEMPT_MS_MAX = 86_400_000;
 const FIRST_CONTENT_MS_MAX = 3_600_000;
 /** The shortest automatic timeout of a non-streaming response. */
 const AUTO_HEADERS_MS = 300_000;
-
-/** In milliseconds; null: the default. */
-export interface Timeouts {
-  readonly attemptMs: number | null;
-  readonly firstContentMs: number | null;
-}
 
 /** The timeouts, with a deadline that leaves time for an attempt if `deadlineMs`, the one that applies otherwise, is shorter. */
 export function timeoutPolicy(draft: Draft, where: string, timeouts: Timeouts, deadlineMs: number = DEFAULTS.deadline): Fields {

@@ -26,12 +26,8 @@ export class Settings {
     for (const name of names) this.#read.add(name);
   }
 
-  /** The settings that were not read, except those without a content. */
+  /** The settings that were not read, except those without a value. */
   unread(): readonly (readonly [name: string, value: unknown])[] {
-    return [...this.#values].filter(([name, value]) => !this.#read.has(name) && !isBlank(value));
+    return [...this.#values].filter(([name, value]) => !this.#read.has(name) && value != null && value !== '');
   }
-}
-
-function isBlank(value: unknown): boolean {
-  return value == null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
 }

@@ -1,5 +1,6 @@
 /** Reads values that may refer to environment variables, or be secret. */
-import { recordOf, textOf, type Draft, type Fields } from './draft.ts';
+import { numberOf, recordOf, textOf, type Draft, type Fields } from './draft.ts';
+import type { Settings } from './settings.ts';
 
 const VARIABLE = /^os\.environ\/([A-Za-z_]\w*)$/;
 const SECRET_NAME = /auth|key|token|secret|cookie|password|credential/i;
@@ -29,6 +30,16 @@ export function readText(draft: Draft, value: unknown, holds: string): string | 
     if (password !== '' || SECRET_NAME.test(search)) return draft.secret(text, 'PROVIDER_BASE_URL', holds);
   }
   return literal(text);
+}
+
+/** A number. Null: there is none; a note names a value that is not a number, such as a reference to a variable. */
+export function readNumber(settings: Settings, name: string, noteOn: (reason: string) => void): number | null {
+  const value = settings.get(name);
+  const number = numberOf(value);
+  const variable = variableIn(value);
+  if (number === null && value != null && value !== '')
+    noteOn(variable === null ? 'it is not a number' : `set it to the value of the variable ${variable}`);
+  return number;
 }
 
 /** Headers of a deployment: values of secret names become variables. */
