@@ -1,11 +1,11 @@
 /** Compares two runs of one load: a Markdown table of the changes, and thresholds on them. */
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { count, money, time } from './figures-text.ts';
-import type { ScenarioFigures } from './scenario.ts';
+import type { ScenarioFigures, TargetFigures } from './scenario.ts';
 
 /** Limits on the change; null: none. Shares from 0 to 1. */
 export interface Thresholds {
-  /** Of the p95 wait of any priority. Waits below `WAIT_MS_MIN` in both runs do not count. */
+  /** Of the p95 wait of any priority, which must also still be served. Waits below `WAIT_MS_MIN` in both runs do not count. */
   readonly maxP95WaitIncrease: number | null;
   readonly maxCostIncrease: number | null;
   /** Of all requests, in the new run: refused, failed or interrupted. */
@@ -64,35 +64,77 @@ function lostShare({ requests, success, byPriority }: ScenarioFigures): number {
 
 /** One sentence per exceeded threshold. */
 export function breaches(before: ScenarioFigures, after: ScenarioFigures, thresholds: Thresholds): string[] {
-  const found: string[] = [];
   const { maxP95WaitIncrease, maxCostIncrease, maxRefused } = thresholds;
-  for (const priority of maxP95WaitIncrease === null ? [] : SCHEDULING_CLASSES) {
-    const [old, now] = [before, after].map(({ byPriority }) => byPriority[priority].waitMs?.p95 ?? 0) as [number, number];
-    if (now >= WAIT_MS_MIN && now > old * (1 + maxP95WaitIncrease!))
-      found.push(`the p95 wait of ${priority} rises from ${time(old)} to ${time(now)}, by more than ${percent(maxP95WaitIncrease!)}`);
-  }
-  const [oldCost, newCost] = [before.costUsd ?? 0, after.costUsd ?? 0];
-  if (maxCostIncrease !== null && newCost > oldCost * (1 + maxCostIncrease))
-    found.push(`the cost rises from ${money(oldCost)} to ${money(newCost)}, by more than ${percent(maxCostIncrease)}`);
+  const waits = maxP95WaitIncrease === null ? [] : waitBreaches(before, after, maxP95WaitIncrease);
+  const costs = maxCostIncrease === null ? [] : costBreaches(before, after, maxCostIncrease);
   const lost = lostShare(after);
-  if (maxRefused !== null && lost > maxRefused)
-    found.push(`${percent(lost)} of the requests are not served, more than ${percent(maxRefused)}`);
-  return found;
+  if (maxRefused === null || lost <= maxRefused) return [...waits, ...costs];
+  return [...waits, ...costs, `${percent(lost)} of the requests are not served, more than ${percent(maxRefused)}`];
 }
 
-export function renderDiff(rows: readonly DiffRow[], found: readonly string[], notes: readonly string[]): string {
+/** Requests that fail at once lower the wait of all, and those that wait until they fail are not among the served ones: both count. */
+function waitBreaches(before: ScenarioFigures, after: ScenarioFigures, increase: number): string[] {
+  return SCHEDULING_CLASSES.flatMap((priority) => {
+    const [old, now] = [before.byPriority[priority], after.byPriority[priority]];
+    if (old.success > 0 && now.success === 0) return [`no request of ${priority} is served any more`];
+    const pairs = [[old.waitMs, now.waitMs] as const, [old.servedWaitMs, now.servedWaitMs] as const];
+    for (const [from, to] of pairs.map((pair) => pair.map((waits) => waits?.p95 ?? 0) as [number, number]))
+      if (to >= WAIT_MS_MIN && to > from * (1 + increase))
+        return [`the p95 wait of ${priority} rises from ${time(from)} to ${time(to)}, by more than ${percent(increase)}`];
+    return [];
+  });
+}
+
+function costBreaches(before: ScenarioFigures, after: ScenarioFigures, increase: number): string[] {
+  const [old, now] = [unpricedOf(before), unpricedOf(after)];
+  if (now.share > old.share)
+    return [`the cost is unknown: ${count(now.calls)} calls have no price (${now.targets}); set theirs under prices`];
+  const [oldCost, newCost] = [before.costUsd ?? 0, after.costUsd ?? 0];
+  if (newCost <= oldCost * (1 + increase)) return [];
+  return [`the cost rises from ${money(oldCost)} to ${money(newCost)}, by more than ${percent(increase)}`];
+}
+
+/** What the costs leave out. */
+export function costNotes(before: ScenarioFigures, after: ScenarioFigures): string[] {
+  const runs = [['before', unpricedOf(before)] as const, ['after', unpricedOf(after)] as const];
+  return runs.flatMap(([name, { calls, targets }]) =>
+    calls === 0 ? [] : [`${name}: the cost leaves out ${count(calls)} calls, whose targets have no price (${targets})`],
+  );
+}
+
+/** Calls whose cost is unknown, with their share of the successful ones and their targets. */
+function unpricedOf({ targets }: ScenarioFigures): { calls: number; share: number; targets: string } {
+  const sum = (of: (target: TargetFigures) => number): number => targets.reduce((all, target) => all + of(target), 0);
+  const calls = sum(({ unpricedCalls }) => unpricedCalls);
+  const names = targets.flatMap(({ target, unpricedCalls }) => (unpricedCalls > 0 ? [target] : []));
+  return {
+    calls,
+    share:
+      calls === 0
+        ? 0
+        : calls /
+          Math.max(
+            calls,
+            sum(({ success }) => success),
+          ),
+    targets: names.join(', '),
+  };
+}
+
+/** `found`: the exceeded thresholds; null: there are no thresholds. */
+export function renderDiff(rows: readonly DiffRow[], found: readonly string[] | null, notes: readonly string[]): string {
   const shown = rows.filter(({ before, after }) => before !== null || after !== null).filter((row) => !isNothing(row));
   const lines = shown.map(
     (row) => `| ${[row.name, cell(row.before, row.unit), cell(row.after, row.unit), change(row)].map(escaped).join(' | ')} |`,
   );
-  const verdict = found.length === 0 ? ['All thresholds are met.'] : found.map((sentence) => `- **exceeded**: ${sentence}`);
+  const verdict = found?.length === 0 ? ['All thresholds are met.'] : (found ?? []).map((sentence) => `- **exceeded**: ${sentence}`);
   return [
     '| | before | after | change |',
     '|---|---:|---:|---:|',
     ...lines,
     '',
     ...verdict,
-    '',
+    ...(verdict.length === 0 ? [] : ['']),
     ...notes.map((note) => `- ${note.trim()}`),
     '',
   ].join('\n');

@@ -25,6 +25,8 @@ export interface PriorityFigures {
   readonly cancelled: number;
   /** Time in the queue, in milliseconds, of all requests that were not refused; null if there are none. */
   readonly waitMs: Quantiles | null;
+  /** The same, of successful requests only. */
+  readonly servedWaitMs: Quantiles | null;
   /** Milliseconds from arrival, of successful requests. For non-streaming requests the first content is the full response. */
   readonly firstContentMs: Quantiles | null;
   readonly durationMs: Quantiles | null;
@@ -43,6 +45,8 @@ export interface TargetFigures {
   readonly outputTokens: number;
   /** Cost of successful responses; null if no price is known. */
   readonly costUsd: number | null;
+  /** Calls with token usage whose target has no known price, and is not self-hosted. */
+  readonly unpricedCalls: number;
 }
 
 export interface ScenarioFigures {
@@ -116,6 +120,7 @@ interface TargetCount {
   inputTokens: number;
   outputTokens: number;
   costUsd: number | null;
+  unpricedCalls: number;
 }
 
 class Tally {
@@ -125,11 +130,13 @@ class Tally {
   readonly #blockers = new Map<string, readonly Blocker[]>();
   readonly #targets = new Map<string, TargetCount>();
   readonly #errors = new Map<string, number>();
+  readonly #providers: Config['providers'];
   #requests = 0;
   #success = 0;
   #costUsd: number | null = null;
 
   constructor({ events }: Simulation, config: Config) {
+    this.#providers = config.providers;
     this.#bottlenecks = new Map(SCHEDULING_CLASSES.map((priority) => [priority, new Bottlenecks(config)]));
     events.on('queued', ({ requestId, blockers }) => void this.#blockers.set(requestId, blockers));
     events.on('finished', (event) => this.#onFinished(event));
@@ -173,7 +180,7 @@ class Tally {
     if (event.costUsd !== null) this.#costUsd = (this.#costUsd ?? 0) + event.costUsd;
   }
 
-  #onAttemptEnd({ target, verdict, status, usage, costUsd }: AttemptEndEvent): void {
+  #onAttemptEnd({ target, provider, verdict, status, usage, costUsd }: AttemptEndEvent): void {
     const count = this.#target(target);
     count.calls++;
     if (verdict === 'success') count.success++;
@@ -181,12 +188,13 @@ class Tally {
     count.inputTokens += usage?.inputTokens ?? 0;
     count.outputTokens += usage?.outputTokens ?? 0;
     if (costUsd !== undefined) count.costUsd = (count.costUsd ?? 0) + costUsd;
+    else if (usage !== null && this.#providers[provider]?.local !== true) count.unpricedCalls++;
   }
 
   #target(name: string): TargetCount {
     let count = this.#targets.get(name);
     if (count === undefined) {
-      count = { calls: 0, success: 0, rateLimited: 0, inputTokens: 0, outputTokens: 0, costUsd: null };
+      count = { calls: 0, success: 0, rateLimited: 0, inputTokens: 0, outputTokens: 0, costUsd: null, unpricedCalls: 0 };
       this.#targets.set(name, count);
     }
     return count;
@@ -204,6 +212,7 @@ function figuresOf(finished: readonly FinishedEvent[], bottlenecks: readonly str
     interrupted: having('interrupted').length,
     cancelled: having('cancelled').length,
     waitMs: quantiles(finished.filter(({ outcome }) => outcome !== 'refused').map(({ queueMs }) => queueMs)),
+    servedWaitMs: quantiles(successful.map(({ queueMs }) => queueMs)),
     firstContentMs: quantiles(successful.flatMap(({ firstContentMs }) => (firstContentMs === null ? [] : [firstContentMs]))),
     durationMs: quantiles(successful.map(({ durationMs }) => durationMs)),
     bottlenecks,
