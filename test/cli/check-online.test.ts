@@ -119,3 +119,37 @@ test('each thing that is wrong is named with its remedy, and the code is 1', asy
   assert.equal(text.code, 1);
   assert.match(text.stdout, /models\/storm-smal +FAILS[^]*models\/storm-large +ok[^]*correct the name of the model/);
 });
+
+test('a reasoning model that spends the output limit of the call on reasoning works', async (t) => {
+  const refusals: Readonly<Record<string, string>> = {
+    'o4-mini':
+      'Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.',
+    'gpt-4o': 'This model does not support image input.',
+  };
+  const sent: Readonly<Record<string, unknown>>[] = [];
+  const server = createHttpServer((request, response) => {
+    void (async () => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const body = JSON.parse(Buffer.concat(chunks).toString() || '{}') as Record<string, unknown>;
+      sent.push(body);
+      const unsupported = `Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.`;
+      const message = body['max_tokens'] === undefined ? refusals[String(body['model'])] : unsupported;
+      const error = { message, type: 'invalid_request_error', param: body['max_tokens'] === undefined ? null : 'max_tokens', code: null };
+      response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ error }));
+    })();
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  const config = { providers: { openai: { baseUrl, apiKey: 'k' } }, models: { a: ['openai/o4-mini'], b: ['openai/gpt-4o'] } };
+  const { targets } = await results(config, '--calls');
+  assert.deepEqual(
+    targets.map(({ target, works, status, cure }) => [target, works, status, cure === '']),
+    [
+      ['openai/o4-mini', 'yes', 400, true],
+      ['openai/gpt-4o', 'no', 400, false],
+    ],
+    JSON.stringify([targets, sent]),
+  );
+});
