@@ -147,6 +147,18 @@ describe('every dialect', () => {
     });
   }
 
+  test('an object in place of an id is named in the failure, whatever it holds', () => {
+    const { dialect, received } = receive(FORMS[1]!, { ...FORMS[1]!.body('x', false), previous_response_id: { toString: null } });
+    const read = dialect.route(received)!.read(received);
+    assert.ok(isFailure(read));
+    assert.match(dialect.failure(read).body.toString(), /toString/);
+  });
+
+  test('a message that is no object is rejected', () => {
+    const { dialect, received } = receive(FORMS[2]!, { ...FORMS[2]!.body('x', false), messages: [null] });
+    assert.ok(isFailure(dialect.route(received)!.read(received)));
+  });
+
   for (const form of FORMS) {
     test(`${form.path} calls the tool that a line of the text names, once`, () => {
       const kindOf = (text: string, result: boolean) => {

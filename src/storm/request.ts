@@ -20,6 +20,11 @@ export function readFields(received: Received): { fields: Fields } | Failure {
   return { fields: value };
 }
 
+/** A value of a request in a message. An object may have a `toString` that is no function. */
+export function asText(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
 /** Tokens of an image or other inline file, independent of its size. */
 const IMAGE_TOKENS = 1500;
 const MEDIA_MARKS = [';base64,', '"data":"'];

@@ -3,7 +3,7 @@ import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, ResponseBody, Received } from '../dialect.ts';
 import type { Framing } from '../framings.ts';
-import { countInput, readFields, wholeNumber } from '../request.ts';
+import { asText, countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { faultInRequest, prefillOf } from './rules.ts';
@@ -78,7 +78,7 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   const partial = prefillOf(messages);
   if (partial !== undefined) prompt.partial = partial;
   const { tools } = fields;
-  if (Array.isArray(tools)) prompt.offered = tools.filter(isRecord).map(({ name }) => String(name));
+  if (Array.isArray(tools)) prompt.offered = tools.filter(isRecord).map(({ name }) => asText(name));
   prompt.isAfterResult = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
@@ -102,5 +102,5 @@ function calledTool(fields: Fields): { name: string; parameters: unknown } | und
   if (!Array.isArray(tools) || !isRecord(choice) || (choice['type'] !== 'any' && choice['type'] !== 'tool')) return undefined;
   const wanted = choice['type'] === 'tool' ? choice['name'] : undefined;
   const tool = tools.find((one) => isRecord(one) && typeof one['name'] === 'string' && (wanted === undefined || one['name'] === wanted));
-  return isRecord(tool) ? { name: String(tool['name']), parameters: tool['input_schema'] } : undefined;
+  return isRecord(tool) ? { name: asText(tool['name']), parameters: tool['input_schema'] } : undefined;
 }

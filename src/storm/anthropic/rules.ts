@@ -1,7 +1,7 @@
 /** Validation of Messages requests. */
 import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
-import { wholeNumber } from '../request.ts';
+import { asText, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { blocksOf } from './thinking.ts';
 
@@ -70,7 +70,7 @@ function faultInTools({ tools = [], tool_choice: choice = {} }: Fields): Failure
 function faultInTurns(messages: readonly unknown[]): Failure | undefined {
   const roles = messages.map((message) => (isRecord(message) ? message['role'] : undefined));
   const strange = roles.findIndex((role) => role !== 'user' && role !== 'assistant' && role !== 'system');
-  if (strange !== -1) return invalid(`messages: Unexpected role "${String(roles[strange])}"`);
+  if (strange !== -1) return invalid(`messages: Unexpected role "${asText(roles[strange])}"`);
   if (roles[0] === 'assistant') return invalid('messages: first message must use the "user" role');
   for (const [i, message] of messages.entries()) {
     const { content } = message as Fields;
@@ -80,9 +80,9 @@ function faultInTurns(messages: readonly unknown[]): Failure | undefined {
       return invalid(`messages.${i}: all messages must have non-empty content except for the optional final assistant message`);
     for (const [j, block] of blocksOf(message).entries()) {
       if (block['type'] === 'text' && block['text'] === '') return invalid('messages: text content blocks must be non-empty');
-      if (!FOREIGN_TAGS.includes(String(block['type']))) continue;
+      if (!FOREIGN_TAGS.includes(asText(block['type']))) continue;
       return invalid(
-        `messages.${i}.content.${j}: Input tag '${String(block['type'])}' found using 'type' does not match any of the expected tags`,
+        `messages.${i}.content.${j}: Input tag '${asText(block['type'])}' found using 'type' does not match any of the expected tags`,
       );
     }
   }
@@ -98,7 +98,7 @@ function faultInCalls(messages: readonly unknown[]): Failure | undefined {
     const calls = idsOf(message, 'tool_use', 'id');
     const open = calls.find((id) => !idsOf(messages[i + 1], 'tool_result', 'tool_use_id').includes(id));
     if (open !== undefined) {
-      return invalid(`messages.${i}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ${String(open)}`);
+      return invalid(`messages.${i}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ${asText(open)}`);
     }
     if (calls.some((id) => typeof id !== 'string' || !/^[a-zA-Z0-9_-]+$/.test(id))) {
       return invalid(`messages.${i}.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'`);
@@ -109,7 +109,7 @@ function faultInCalls(messages: readonly unknown[]): Failure | undefined {
     const unexpected = idsOf(message, 'tool_result', 'tool_use_id').find((id) => !before.includes(id));
     if (unexpected !== undefined) {
       return invalid(
-        `messages.${i}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${String(unexpected)}. Each \`tool_result\` block must have a corresponding \`tool_use\` block in the previous message.`,
+        `messages.${i}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${asText(unexpected)}. Each \`tool_result\` block must have a corresponding \`tool_use\` block in the previous message.`,
       );
     }
   }

@@ -1,4 +1,5 @@
 /** Validation of thinking blocks in requests: their signatures, and the handling of blocks signed for another key or model. */
+import { asText } from '../request.ts';
 import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
 import type { Fields } from '../request.ts';
@@ -39,7 +40,7 @@ export function verifyThinking(
       // Storm creates no redacted thinking, so such a block comes from elsewhere.
       if (block['type'] === 'redacted_thinking') return invalid(`${path}: Invalid \`data\` in \`redacted_thinking\` block`);
       if (block['type'] !== 'thinking') continue;
-      const verdict = seals.verify('thinking', block['signature'], owner, String(block['thinking']));
+      const verdict = seals.verify('thinking', block['signature'], owner, asText(block['thinking']));
       if (verdict === 'good') continue;
       if (verdict === 'broken') return invalid(`${path}: Invalid \`signature\` in \`thinking\` block`);
       if (!dropsForeign(fields)) return invalid(`${path}: this \`thinking\` block is bound to a different conversation`);

@@ -1,4 +1,5 @@
 /** Validation of Converse conversations: turns, tools and signed reasoning. */
+import { asText } from '../request.ts';
 import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
 import type { Fields } from '../request.ts';
@@ -72,7 +73,7 @@ function faultInReasoning(turns: readonly Turn[], seals: Seals, owner: SealOwner
     for (const [at, { reasoningContent: reasoning }] of blocks.entries()) {
       const text = isRecord(reasoning) ? reasoning['reasoningText'] : undefined;
       if (!isRecord(text)) continue;
-      if (seals.verify('thinking', text['signature'], owner, String(text['text'])) === 'good') continue;
+      if (seals.verify('thinking', text['signature'], owner, asText(text['text'])) === 'good') continue;
       return invalid(
         `The model returned the following errors: messages.${index}.content.${at}: Invalid \`signature\` in \`thinking\` block`,
       );

@@ -2,7 +2,7 @@
 import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
-import { countInput, readFields, wholeNumber } from '../request.ts';
+import { asText, countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { readTurns } from './converse-rules.ts';
@@ -49,7 +49,7 @@ function toPrompt(fields: Fields, turns: readonly Turn[]): Prompt {
   const reasons = thinking['type'] === 'enabled' || thinking['type'] === 'adaptive';
   const prompt: Prompt = { text: lastUserText(turns), choices: 1, reasons };
   const toolConfig = objectOf(fields['toolConfig']);
-  prompt.offered = specsOf(toolConfig).map(({ name }) => String(name));
+  prompt.offered = specsOf(toolConfig).map(({ name }) => asText(name));
   prompt.isAfterResult = turns.at(-1)?.blocks.some(({ toolResult }) => toolResult !== undefined) === true;
   const tool = calledTool(toolConfig);
   if (tool !== undefined) prompt.tool = tool;
@@ -73,5 +73,5 @@ function calledTool(config: Fields): { name: string; parameters: unknown } | und
   const wanted = isRecord(choice['tool']) ? choice['tool']['name'] : undefined;
   if (wanted === undefined && choice['any'] === undefined) return undefined;
   const spec = specsOf(config).find(({ name }) => wanted === undefined || name === wanted);
-  return spec === undefined ? undefined : { name: String(spec['name']), parameters: objectOf(spec['inputSchema'])['json'] };
+  return spec === undefined ? undefined : { name: asText(spec['name']), parameters: objectOf(spec['inputSchema'])['json'] };
 }

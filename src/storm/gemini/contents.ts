@@ -1,4 +1,5 @@
 /** The conversation of a request: roles, function calls and responses, and thought signatures. */
+import { asText } from '../request.ts';
 import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
 import type { Fields } from '../request.ts';
@@ -37,7 +38,7 @@ function faultInStructs(parts: readonly Fields[], index: number): Failure | unde
         : ['', {}];
     if (isRecord(value)) continue;
     return invalid(
-      `Invalid value at 'contents[${index}].parts[${at}].${String(place)}' (type.googleapis.com/google.protobuf.Struct), ${JSON.stringify(value)}`,
+      `Invalid value at 'contents[${index}].parts[${at}].${asText(place)}' (type.googleapis.com/google.protobuf.Struct), ${JSON.stringify(value)}`,
     );
   }
   return undefined;
@@ -81,13 +82,13 @@ export function faultInSignatures(contents: readonly Content[], thinks: boolean,
   );
   for (const [index, content] of contents.entries()) {
     for (const { thoughtSignature: signature } of content.parts) {
-      if (signature === undefined || PLACEHOLDERS.includes(String(signature))) continue;
+      if (signature === undefined || PLACEHOLDERS.includes(asText(signature))) continue;
       const verdict = seals.verify('thought', signature, owner, '');
       if (verdict !== 'good') return invalid(verdict === 'broken' ? 'Corrupted thought signature.' : 'Thought signature is not valid.');
     }
     const [call] = callsOf(content);
     if (thinks && index > turn && content.role === 'model' && call !== undefined && call['thoughtSignature'] === undefined) {
-      return invalid(unsigned(String((call['functionCall'] as Fields)['name']), index + 1));
+      return invalid(unsigned(asText((call['functionCall'] as Fields)['name']), index + 1));
     }
   }
   return undefined;

@@ -1,4 +1,5 @@
 /** Failures as google.rpc.Status: code, status, message and details per reason. */
+import { asText } from '../request.ts';
 import type { Failure, FailureResponse } from '../dialect.ts';
 import { toCommonBody } from '../error-shapes.ts';
 import type { FailureReason } from '../failure-reasons.ts';
@@ -83,7 +84,7 @@ function detailsOf(failure: Failure): unknown[] {
       quotaMetric: `generativelanguage.googleapis.com/${metric}`,
       quotaId: id,
       quotaDimensions: { location: 'global', model },
-      quotaValue: String(refusal?.limit ?? 10),
+      quotaValue: asText(refusal?.limit ?? 10),
     };
     details.push({ '@type': `${TYPE}.QuotaFailure`, violations: [violation] });
     const link = { description: 'Learn more about Gemini API quotas', url: 'https://ai.google.dev/gemini-api/docs/rate-limits' };
@@ -103,7 +104,7 @@ function messageOf(failure: Failure): string {
   if (reason === 'no-model') {
     return `models/${model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods.`;
   }
-  if (reason === 'parameter') return `Invalid JSON payload received. Unknown name "${String(param)}": Cannot find field.`;
+  if (reason === 'parameter') return `Invalid JSON payload received. Unknown name "${asText(param)}": Cannot find field.`;
   const by = quotaOf(failure);
   if (by === undefined) return SHAPES[reason].message;
   const limit = `\n* Quota exceeded for metric: generativelanguage.googleapis.com/${QUOTAS[by].metric}, limit: ${refusal?.limit ?? 10}, model: ${model}`;

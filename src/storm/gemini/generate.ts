@@ -3,7 +3,7 @@ import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
 import { JSON_ARRAY, SSE_CRLF } from '../framings.ts';
-import { countInput, lookup, readFields, wholeNumber } from '../request.ts';
+import { asText, countInput, lookup, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { faultInSignatures, lastUserText, readContents, textOf } from './contents.ts';
@@ -70,7 +70,7 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   const prompt: Prompt = { text: lastUserText(contents), choices, reasons: thinks };
   const schema = config['responseJsonSchema'] ?? config['_responseJsonSchema'] ?? config['responseSchema'];
   if (config['responseMimeType'] === 'application/json') prompt.json = { schema };
-  prompt.offered = declarationsOf(fields).map(({ declaration }) => String(declaration['name']));
+  prompt.offered = declarationsOf(fields).map(({ declaration }) => asText(declaration['name']));
   const last = contents.at(-1);
   if (last?.role === 'model' && last.parts.every(({ text }) => typeof text === 'string')) prompt.partial = textOf(last);
   prompt.isAfterResult = contents.at(-1)?.parts.some(({ functionResponse }) => functionResponse !== undefined) === true;
@@ -87,5 +87,5 @@ function calledTool(fields: Fields): { name: string; parameters: unknown } | und
   const declared = declarationsOf(fields).map(({ declaration }) => declaration);
   const found = declared.find(({ name }) => allowed.length === 0 || allowed.includes(name));
   if (found === undefined) return undefined;
-  return { name: String(found['name']), parameters: found['parametersJsonSchema'] ?? found['parameters'] };
+  return { name: asText(found['name']), parameters: found['parametersJsonSchema'] ?? found['parameters'] };
 }

@@ -1,6 +1,6 @@
 /** `POST /v1/embeddings`: unit vectors that depend only on the seed, the model and the text. */
 import type { ResponseFacts, ParsedRequest, Failure, ResponseBody, Received } from '../dialect.ts';
-import { countInput, readFields, wholeNumber } from '../request.ts';
+import { asText, countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toVector } from '../vectors.ts';
 
@@ -32,7 +32,7 @@ function toInputs(input: unknown): string[] {
   if (typeof input === 'string') return [input];
   if (!Array.isArray(input)) return [];
   if (typeof input[0] === 'number') return [input.join(' ')];
-  return input.map((item) => (Array.isArray(item) ? item.join(' ') : String(item)));
+  return input.map((item) => (Array.isArray(item) ? item.join(' ') : asText(item)));
 }
 
 function embeddingsBody(fields: Fields, inputs: readonly string[], inputTokens: number, facts: ResponseFacts): ResponseBody {

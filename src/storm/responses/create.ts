@@ -2,7 +2,7 @@
 import { isRecord } from '../../core/json.ts';
 import type { Prompt } from '../content.ts';
 import type { ParsedRequest, Failure, Received } from '../dialect.ts';
-import { countInput, readFields, wholeNumber } from '../request.ts';
+import { asText, countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
 import { readInput } from './input.ts';
@@ -100,7 +100,7 @@ function faultInFields(fields: Fields): Failure | undefined {
   if (isRecord(choice) && choice['type'] === 'function' && typeof choice['name'] !== 'string') return missingParameter('tool_choice.name');
   if (conversation === undefined || conversation === null) return undefined;
   const id = isRecord(conversation) ? conversation['id'] : conversation;
-  return { reason: 'invalid', status: 404, param: 'conversation', message: `Conversation with id '${String(id)}' not found.` };
+  return { reason: 'invalid', status: 404, param: 'conversation', message: `Conversation with id '${asText(id)}' not found.` };
 }
 
 function missingParameter(param: string): Failure {
@@ -131,7 +131,7 @@ const REASONS_UNASKED = /^(?:gpt-[5-9]|o[1-9])/;
 
 function reasons({ model, reasoning, include }: Fields): boolean {
   if (isRecord(reasoning)) return reasoning['effort'] !== 'none';
-  if (REASONS_UNASKED.test(String(model))) return true;
+  if (REASONS_UNASKED.test(asText(model))) return true;
   return Array.isArray(include) && include.includes('reasoning.encrypted_content');
 }
 

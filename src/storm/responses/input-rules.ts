@@ -1,4 +1,5 @@
 /** Validation of a single input item. Rejects chat forms and ids of other providers. */
+import { asText } from '../request.ts';
 import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
 import type { Item } from './store.ts';
@@ -48,7 +49,7 @@ function faultInMessage({ role, content }: Item, index: number): Failure | undef
   if (typeof role !== 'string' || !ROLES.includes(role)) return unsupported(`input[${index}].role`, role, ROLES);
   if (!Array.isArray(content)) return undefined;
   const known = role === 'assistant' ? ASSISTANT_PARTS : INPUT_PARTS;
-  const at = content.findIndex((part) => !isRecord(part) || !known.includes(String(part['type'])));
+  const at = content.findIndex((part) => !isRecord(part) || !known.includes(asText(part['type'])));
   if (at === -1) return undefined;
   const part: unknown = content[at];
   return unsupported(`input[${index}].content[${at}]`, isRecord(part) ? part['type'] : part, known);
@@ -57,7 +58,7 @@ function faultInMessage({ role, content }: Item, index: number): Failure | undef
 function unsupported(param: string, value: unknown, known: readonly string[]): Failure {
   const quoted = known.map((one) => `'${one}'`);
   const list = `${quoted.slice(0, -1).join(', ')}${quoted.length > 2 ? ',' : ''} and ${quoted.at(-1)}`;
-  return invalid(param, `Invalid value: '${String(value)}'. Supported values are: ${list}.`);
+  return invalid(param, `Invalid value: '${asText(value)}'. Supported values are: ${list}.`);
 }
 
 function invalid(param: string, message: string): Failure {

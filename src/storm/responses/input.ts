@@ -1,4 +1,5 @@
 /** The input of a request: its items preceded by those of earlier turns, validated as the API does. */
+import { asText } from '../request.ts';
 import { isRecord } from '../../core/json.ts';
 import type { Failure } from '../dialect.ts';
 import type { Fields } from '../request.ts';
@@ -28,8 +29,8 @@ export function readInput(fields: Fields, { owner, seals, store }: InputContext)
   if ('reason' in earlier) return earlier;
   const resolved: Item[] = [];
   for (const [index, item] of own.items.entries()) {
-    const found = itemType(item) === 'item_reference' ? store.item(owner.key, String(item['id'])) : item;
-    if (found === undefined) return itemNotFound(String(item['id']));
+    const found = itemType(item) === 'item_reference' ? store.item(owner.key, asText(item['id'])) : item;
+    if (found === undefined) return itemNotFound(asText(item['id']));
     const fault = faultInItem(item, index) ?? faultInSeal(found, { owner, seals, store });
     if (fault !== undefined) return fault;
     resolved.push(found);
@@ -55,9 +56,9 @@ function ownItems({ input, previous_response_id: previous }: Fields): { items: I
 
 function earlierItems({ previous_response_id: id }: Fields, key: string, store: ResponseStore): { items: readonly Item[] } | Failure {
   if (id === undefined || id === null) return { items: [] };
-  const stored = store.get(key, String(id));
+  const stored = store.get(key, asText(id));
   if (stored === undefined) {
-    const message = `Previous response with id '${String(id)}' not found.`;
+    const message = `Previous response with id '${asText(id)}' not found.`;
     return { reason: 'invalid', param: 'previous_response_id', code: 'previous_response_not_found', message };
   }
   return { items: [...stored.conversation, ...outputOf(stored)] };
@@ -93,9 +94,9 @@ function faultInOrder(items: readonly Item[], ownFrom: number): Failure | undefi
     const id = item['call_id'];
     if (CALLS[type] !== undefined) {
       calls.add(id);
-      if (!outputs.has(id)) return inInput(`No tool output found for ${type.replaceAll('_', ' ')} ${String(id)}.`);
+      if (!outputs.has(id)) return inInput(`No tool output found for ${type.replaceAll('_', ' ')} ${asText(id)}.`);
     } else if (Object.values(CALLS).includes(type) && !calls.has(id)) {
-      return inInput(`No tool call found for ${type.replaceAll('_', ' ')} with call_id ${String(id)}.`);
+      return inInput(`No tool call found for ${type.replaceAll('_', ' ')} with call_id ${asText(id)}.`);
     } else if (type === 'reasoning' && index >= ownFrom && typeof item['id'] === 'string' && !followsReasoning(items[index + 1])) {
       return inInput(`Item '${item['id']}' of type 'reasoning' was provided without its required following item.`);
     }
