@@ -85,6 +85,8 @@ async function startRedis(): Promise<string> {
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--loglevel', 'warning'];
   const [file = '', ...rest] = pinned(cores.load, ['redis-server', ...args]);
   const server = spawn(file, rest, { stdio: 'ignore' });
+  // It does not keep the bench from ending.
+  server.unref();
   process.once('exit', () => server.kill('SIGKILL'));
   return `redis://127.0.0.1:${port}`;
 }
