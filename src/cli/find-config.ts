@@ -51,7 +51,8 @@ export function overridesOf({ host, port, logLevel }: ConfigOptions): Pick<Confi
   return { host, port, logLevel };
 }
 
-function assertValid(result: ConfigResult, file: string | null): Config {
+/** Throws an OperatorError with one line per fault. `file` null: the config is from the environment. */
+export function assertValid(result: ConfigResult, file: string | null): Config {
   const faults = result.ok ? [...missingParts(result.config), ...ownAddressFaults(result.config)] : result.faults;
   if (result.ok && faults.length === 0) return result.config;
   const where = file === null ? '' : `${file}: `;

@@ -22,7 +22,7 @@ interface Reply extends UsageReport {
 }
 
 export async function usage(options: UsageOptions): Promise<void> {
-  const config = await configOf(options);
+  const config = await configOf(options, 'adminKey');
   const query = new URLSearchParams({ by: options.by });
   if (options.from !== undefined) query.set('from', options.from);
   if (options.to !== undefined) query.set('to', options.to);

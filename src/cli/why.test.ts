@@ -75,12 +75,21 @@ const record = {
   costUsd: null,
 };
 
+const usage = {
+  from: '2026-05-01', to: '2026-05-01', by: ['client'], rows: [],
+  total: {
+    calls: 0, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, costUsd: 0, wastedCostUsd: 0, wastedCalls: 0, unpricedCalls: 0,
+  },
+}; // prettier-ignore
+
 /** An admin API that has one request and requires a key. */
 async function startAdmin(t: TestContext): Promise<string> {
   const server: Server = createServer((request, response) => {
-    if (request.headers.authorization !== 'Bearer operator-key-1') {
+    if (request.url === '/health/live') response.end('up');
+    else if (request.headers.authorization !== 'Bearer operator-key-1') {
       response.writeHead(401).end('{"error":{"message":"the admin key is required"}}');
     } else if (request.url === '/admin/requests/req_1') response.end(JSON.stringify({ id: 'req_1', story }));
+    else if (request.url?.startsWith('/admin/usage') === true) response.end(JSON.stringify(usage));
     else response.writeHead(404).end('{"error":{"message":"no request"}}');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -166,4 +175,42 @@ test('without the admin key the remedy is stated; the key can come from the envi
   assert.match(refused.stderr, /responded with 401: the admin key is required/);
   const taken = await runCli(['why', 'req_1', '--url', `${url}/`], { cwd, env: { BREAKWATER_ADMIN_KEY: 'operator-key-1' } });
   assert.equal(taken.code, 0, taken.stderr);
+});
+
+test('commands about a running gateway need no key of a provider or client, but name a missing admin key', async (t) => {
+  const port = await startAdmin(t);
+  const config = (server: string): string => `
+server: ${server}
+telemetry: { requests: { file: requests.jsonl } }
+providers: { openai: {}, other: { baseUrl: "\${OTHER_URL}", apiKey: "\${OTHER_API_KEY}" } }
+models: { fast: [openai/gpt-4o] }
+clients: [{ name: web, key: "\${WEB_KEY}" }]
+store: "\${REDIS_URL}"
+`;
+  const files = {
+    'breakwater.yaml': config(`{ port: ${port}, adminKey: operator-key-1, cors: { origins: ["https://app.example"] } }`),
+    'open.yaml': config(`{ port: ${port}, host: 0.0.0.0, adminKey: operator-key-1, tls: { cert: "", key: "" } }`),
+    'variable.yaml': config(`{ port: ${port}, adminKey: "\${ADMIN_KEY}" }`),
+    'requests.jsonl': `${JSON.stringify(record)}\n`,
+  };
+  const cwd = await folderWith(files);
+  const url = `http://127.0.0.1:${port}`;
+  const runs: readonly (readonly [readonly string[], RegExp, Readonly<Record<string, string>>?])[] = [
+    [['why', 'req_1'], /^req_1: /],
+    [['why', 'req_1', '--config', 'open.yaml'], /^req_1: /],
+    [['why', 'req_1', '--url', url], /^req_1: /],
+    [['why', 'req_1', '--config', 'variable.yaml'], /^req_1: /, { ADMIN_KEY: 'operator-key-1' }],
+    [['why', 'req_1', '--config', 'variable.yaml', '--url', url], /^req_1: /, { BREAKWATER_ADMIN_KEY: 'operator-key-1' }],
+    [['usage'], /^Usage from/],
+    [['record', 'incident', '--from', '2023-11-14', '--to', '2023-11-15'], /^1 requests from/],
+    [['health'], /^up\n/],
+    [['health', '--config', 'variable.yaml'], /^up\n/],
+  ];
+  for (const [args, expected, env = {}] of runs) {
+    const { code, stdout, stderr } = await runCli(args, { cwd, env });
+    assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+    assert.match(stdout, expected);
+  }
+  const missing = await runCli(['usage', '--config', 'variable.yaml'], { cwd });
+  assert.match(missing.stderr, /variable\.yaml: server\.adminKey: needs the environment variable ADMIN_KEY, which is not set/);
 });

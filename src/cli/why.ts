@@ -23,7 +23,7 @@ export async function why(id: string, options: WhyOptions): Promise<void> {
 
 /** The gateway has more detail on a request than its request log, which covers a longer period. */
 async function lookEverywhere(id: string, options: WhyOptions): Promise<Explanation> {
-  const config = await configOf(options);
+  const config = await configOf(options, 'adminKey', 'requests');
   const gateway = options.url === undefined ? await ownGateway(config) : gatewayAt(options.url);
   const asked = await fromGateway(id, gateway, config.server.adminKey);
   if (typeof asked !== 'string') return asked;

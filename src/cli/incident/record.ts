@@ -56,7 +56,7 @@ interface Source {
 /** The request log, or the running gateway if there is none. */
 async function sourceOf(flags: RecordFlags): Promise<Source> {
   if (flags.file !== undefined) return { name: flags.file, lines: linesOf(flags.file) };
-  const config = await configOf(flags);
+  const config = await configOf(flags, 'adminKey', 'requests');
   const { file } = config.telemetry.requests;
   if (flags.url === undefined && file !== '') return { name: file, lines: linesOf(file) };
   const gateway = flags.url === undefined ? await ownGateway(config) : gatewayAt(flags.url);

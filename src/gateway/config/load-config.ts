@@ -33,8 +33,16 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Reads and validates a config file (YAML, which includes JSON). A file that can't be read is reported as a fault. */
-export async function loadConfigFile(path: string, env: Environment, overrides: ParseOptions['overrides'] = {}): Promise<ConfigResult> {
+/**
+ * Reads and validates a config file (YAML, which includes JSON). A file that can't be read is reported as a fault. `partOf`: the part of its
+ * settings to use; the rest is not validated, and its variables need not be set.
+ */
+export async function loadConfigFile(
+  path: string,
+  env: Environment,
+  overrides: ParseOptions['overrides'] = {},
+  partOf: (settings: unknown) => unknown = (settings) => settings,
+): Promise<ConfigResult> {
   const full = resolve(path);
   let text: string;
   try {
@@ -46,7 +54,7 @@ export async function loadConfigFile(path: string, env: Environment, overrides: 
   const parsed = parseYaml(text, basename(path));
   if (!parsed.ok) return parsed;
   if (!holdsSettings(parsed.value)) return failed(path, 'must contain settings in YAML or JSON, such as "providers: ..."');
-  return parseConfig(parsed.value, { env, source: 'file', directory: dirname(full), overrides });
+  return parseConfig(partOf(parsed.value), { env, source: 'file', directory: dirname(full), overrides });
 }
 
 /** Other content, such as one word or a list, is not shown, as it may be secret. An empty file means all defaults. */
