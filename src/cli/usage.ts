@@ -58,7 +58,7 @@ export function usageTable({ from, to, by, rows, total, incomplete }: Reply): st
   const lines = rows.map((row) => [...by.map((name) => row[name] ?? ''), ...COLUMNS.map(([, figure]) => figure(row))]);
   const last = [...by.map((_, i) => (i === 0 ? 'total' : '')), ...COLUMNS.map(([, figure]) => figure(total))];
   // An older gateway has no estimates.
-  const { estimatedCostUsd = 0 }: Partial<UsageFigures> = total;
+  const estimatedCostUsd = (total as Partial<UsageFigures>).estimatedCostUsd ?? 0;
   const estimate = estimatedCostUsd === 0 ? '' : ` By estimate, what was not reported cost ${usd(estimatedCostUsd)}.`;
   const note =
     total.unpricedCalls === 0
