@@ -83,7 +83,7 @@ export class Money {
 
   stop(): void {
     this.clients.stop();
-    this.#save();
+    this.#write();
   }
 
   #record(event: FinishedEvent): void {
@@ -92,11 +92,15 @@ export class Money {
     this.#saveTimer ??= this.#clock.schedule(this.#saveAfterMs, () => this.#save());
   }
 
-  #save(): void {
+  #write(): void {
     this.#saveTimer?.cancel();
     this.#saveTimer = null;
     this.#ledger.save();
     this.clients.save();
+  }
+
+  #save(): void {
+    this.#write();
     const now = this.#clock.now();
     if (now >= this.#warnAt) this.#warnOfEnds();
     if (now < this.#mergeAt) return;
