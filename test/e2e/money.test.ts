@@ -192,6 +192,19 @@ describe('a budget', () => {
     assert.equal(errorOf(only.text).code, 'budget_exceeded');
   });
 
+  it('that is spent lets requests use the cheaper target also where their route has it already', async (t) => {
+    const budget = { usd: 5, per: 'day' as const, onExhausted: 'b/m' };
+    const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget }, { models: { fast: ['a/m', 'b/m'] } });
+    const answers = [];
+    for (let i = 0; i < 12; i++) answers.push(await world.ask({}, WEB));
+    for (let i = 0; i < 2; i++) answers.push(await world.ask({ model: 'b/m' }, WEB));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    const targets = answers.map(({ headers }) => headers.get('x-breakwater-target'));
+    assert.equal(targets[0], 'a/m');
+    assert.deepEqual([...new Set(targets.slice(8))], ['b/m']);
+    assert.equal(answers[11]!.headers.get('x-breakwater-fallback'), 'budget');
+  });
+
   it('does not send requests to the cheaper target while it has room', async (t) => {
     const budget = { usd: 1e6, per: 'day' as const, onExhausted: 'b/m' };
     const world = await startPaid(

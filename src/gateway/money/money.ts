@@ -123,9 +123,8 @@ export class Money {
     let extended = known.get(overBudget);
     if (extended === undefined) {
       const target = find(overBudget)?.tiers[0]?.[0];
-      // Where the route has the target already, it is charged like the others.
-      const isNew = target !== undefined && !route.tiers.flat().some(({ key }) => key === target.key);
-      known.set(overBudget, (extended = isNew ? route.withOverBudget(target) : route));
+      // Also where the route has the target already: within the budget that one is used, and charged.
+      known.set(overBudget, (extended = target === undefined ? route : route.withOverBudget(target)));
     }
     return extended;
   }

@@ -9,6 +9,7 @@ import { isKeyOutOfOrder } from '../route/route.ts';
 import { boundEdits } from '../attempt/edits.ts';
 import { repairsFor } from '../retry/repair.ts';
 import type { RouteTarget } from '../route/route.ts';
+import { RequestApplicant } from '../retry/request-applicant.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import { conversionFor } from '../conversion/sent-body.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
@@ -103,5 +104,7 @@ function skipReason(retry: RetryState, admitted: Admitted): Reason | null {
   if (isKeyOutOfOrder(first.state, now, retry.active.source)) return 'quarantined';
   if (first.state.breaker.state === 'isolated') return 'isolated';
   if (first.state.breaker.state !== 'closed' || first.state.breaker.isRamping) return 'open';
-  return 'rate_limited';
+  const { budget } = retry.active.request.client;
+  const applicant = new RequestApplicant(retry, retry.tiers, retry.active.deadline);
+  return budget?.isOver(now, applicant.needOn(first)) === true ? 'budget' : 'rate_limited';
 }
