@@ -325,7 +325,8 @@ function dollars(usd: number): string {
 }
 
 function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  // Records hold tenths, which are rounded first, so that both sources read the same.
+  if (ms < 1_000) return `${Math.round(tenths(ms))} ms`;
   if (ms < 120_000) return `${Math.round(ms / 100) / 10} s`;
   return `${Math.round(ms / 6_000) / 10} min`;
 }
