@@ -136,6 +136,15 @@ test('a spent budget is named with the requests it refuses; what fails more ofte
   assert.deepEqual(both.others, ['20 requests refused in 5 minutes: the budget of client web is spent']);
 });
 
+test('a budget that is behind few of the errors is not the headline', () => {
+  const full = sentence(
+    { clients: [overBudget('web', 1)], targets: [target()], queue: { waiting: 34, oldestMs: 8_000, groups: [] } },
+    { received: 60, succeeded: 10, refused: 50 },
+  );
+  assert.equal(full.headline, '34 requests wait, the longest for 8.0 s.');
+  assert.deepEqual(full.others, ['1 request refused in 5 minutes: the budget of client web is spent']);
+});
+
 test('several spent budgets are one cause, and a budget that is nearly spent is mentioned', () => {
   const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, overBudget: 0 };
   const several = sentence({ clients: [overBudget('web', 2), overBudget('bot', 7), limited], targets: [target()] });

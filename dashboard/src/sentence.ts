@@ -18,6 +18,10 @@ const soonMs = 60_000;
 /** A budget with this part left, or less, is mentioned. */
 const budgetLowShare = 0.1;
 const budgetWeightMax = 2_500;
+/** Below every other cause of errors. */
+const budgetWeightMinor = 100;
+/** Refusals by a budget are counted over this long. */
+const budgetMs = 300_000;
 /** Longer names of clients are cut, so that the rest of the sentence stays visible. */
 const nameLengthMax = 32;
 const othersShown = 3;
@@ -44,7 +48,7 @@ interface Trouble {
 export function sentenceOf(state: FeedState, points: readonly Point[], rows: readonly TargetRow[]): Sentence {
   const callers = impactOf(state, points);
   const isWaiting = state.status.queue.waiting > 0;
-  const troubles = [...rows.map((row) => troubleOf(row, state.at, isWaiting)), queueTrouble(state), budgetTrouble(state)]
+  const troubles = [...rows.map((row) => troubleOf(row, state.at, isWaiting)), queueTrouble(state), budgetTrouble(state, points)]
     .filter((trouble) => trouble !== null)
     .toSorted((a, b) => b.weight - a.weight);
   if (state.phase === 'draining') {
@@ -159,7 +163,7 @@ function queueTrouble({ status }: FeedState): Trouble | null {
 }
 
 /** Clients whose requests are refused because their budgets are spent; otherwise the budget that is nearest to it. */
-function budgetTrouble({ clients, status }: FeedState): Trouble | null {
+function budgetTrouble({ at, clients, status }: FeedState, points: readonly Point[]): Trouble | null {
   const [first, ...others] = clients.filter(({ overBudget }) => overBudget > 0).toSorted((a, b) => b.overBudget - a.overBudget);
   if (first !== undefined) {
     const refused = others.reduce((sum, { overBudget }) => sum + overBudget, first.overBudget);
@@ -168,7 +172,11 @@ function budgetTrouble({ clients, status }: FeedState): Trouble | null {
         ? `the budget of client ${cut(first.client)} is`
         : `the budgets of client ${cut(first.client)} and ${plural(others.length, 'other')} are`;
     const text = `${plural(refused, 'request')} refused in 5 minutes: ${whose} spent`;
-    return { kind: 'budget', tone: 'warn', weight: 3_000 + Math.min(refused, budgetWeightMax), text };
+    const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - budgetMs);
+    const errors = sumOf(recent, 'failed') + sumOf(recent, 'refused');
+    // Something else is behind most errors.
+    const isMinor = errors > 2 * refused;
+    return { kind: 'budget', tone: 'warn', weight: isMinor ? budgetWeightMinor : 3_000 + Math.min(refused, budgetWeightMax), text };
   }
   const [low] = status.clientLimits
     .filter(({ kind, limit, available }) => kind === 'budget' && available <= limit * budgetLowShare)
