@@ -85,10 +85,9 @@ class MemoryStore implements Store {
   async scan(collection: string, within: ExpiryRange): Promise<Scan> {
     const nowMs = this.#clock.epochMs();
     const entries = new Map<string, unknown>();
-    const rows = [...this.#rows.values()].filter(
-      ({ collection: own, key, value }) => own === collection && !isExpired(value, nowMs) && isSelected(within, key, value),
-    );
-    await inSlices(this.#clock, rows, ({ key, value }) => entries.set(key, parseOrUndefined(value.text)));
+    await inSlices(this.#clock, [...this.#rows.values()], ({ collection: own, key, value }) => {
+      if (own === collection && !isExpired(value, nowMs) && isSelected(within, key, value)) entries.set(key, parseOrUndefined(value.text));
+    });
     return { entries, isComplete: !this.#closed };
   }
 
