@@ -1,5 +1,6 @@
 /** Everything about money: the usage ledger, budgets, session limits, and warnings about models that end soon. */
-import type { Clock, Instant, Timer } from '../../core/clock.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
+import { dayOf } from '../../core/day.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { EventBus, FinishedEvent } from '../../core/events.ts';
 import type { Client, GatewayRequest } from '../../pipeline/request/gateway-request.ts';
@@ -20,9 +21,6 @@ import type { UsageGroup, UsageReport } from './usage-report.ts';
 const SAVE_AFTER_MS = 250;
 /** The same where other instances write to the store too. */
 const SAVE_AFTER_SHARED_MS = 2_000;
-/** Rows of earlier days are merged for the first time so long after the start, and then this often, in milliseconds. */
-const MERGE_AFTER_MS = 600_000;
-const MERGE_EVERY_MS = 86_400_000;
 /** Warnings about ends of life are repeated this often, in milliseconds. */
 const WARN_EVERY_MS = 86_400_000;
 
@@ -52,7 +50,8 @@ export class Money {
   #warnAt = -Infinity;
   /** The warnings about ends since then. */
   readonly #warned = new Set<string>();
-  #mergeAt: Instant;
+  /** The day on which rows were last merged, at first that of the start. */
+  #day: string;
 
   constructor({ store, clock, events, config, warn, mask, fleet }: MoneyOptions) {
     const process = uniqueName();
@@ -62,7 +61,7 @@ export class Money {
     this.#clock = clock;
     this.#config = config;
     this.#warn = warn;
-    this.#mergeAt = clock.now() + MERGE_AFTER_MS;
+    this.#day = dayOf(clock.epochMs());
     this.#saveAfterMs = store.shared === undefined ? SAVE_AFTER_MS : SAVE_AFTER_SHARED_MS;
     events.on('finished', (event) => this.#record(event));
   }
@@ -101,10 +100,10 @@ export class Money {
 
   #save(): void {
     this.#write();
-    const now = this.#clock.now();
-    if (now >= this.#warnAt) this.#warnOfEnds();
-    if (now < this.#mergeAt) return;
-    this.#mergeAt = now + MERGE_EVERY_MS;
+    if (this.#clock.now() >= this.#warnAt) this.#warnOfEnds();
+    const day = dayOf(this.#clock.epochMs());
+    if (day === this.#day) return;
+    this.#day = day;
     void this.#ledger.merge();
   }
 
