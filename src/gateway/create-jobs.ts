@@ -1,3 +1,4 @@
+import type { FinishedEvent } from '../core/events.ts';
 import type { RequestListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { bootId, machineName } from '../store/machine.ts';
@@ -33,7 +34,7 @@ export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: 
           ended(requestId, { isGood: verdict === 'success' || verdict === 'reject', status, message }),
         ),
         // A response that another request has paid for costs nothing.
-        events.on('finished', ({ requestId, costUsd, cache }) => finished(requestId, costUsd ?? (cache === null ? null : 0))),
+        events.on('finished', (event) => finished(event.requestId, paidFor(event))),
       ];
       return () => stops.forEach((stop) => stop());
     },
@@ -44,4 +45,10 @@ export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: 
   // Instances on several machines may have one host name.
   const machine = kind === 'redis' ? `${machineName()} ${bootId()}` : machineName();
   return new Jobs(host, { machine, pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+}
+
+/** With the questions to quality judges; a cached response costs nothing. Null: not known. */
+function paidFor({ costUsd, checksUsd = 0, cache }: FinishedEvent): number | null {
+  if (costUsd === null && checksUsd === 0) return cache === null ? null : 0;
+  return (costUsd ?? 0) + checksUsd;
 }
