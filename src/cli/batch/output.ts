@@ -1,6 +1,6 @@
 /** The files of results. They may be the only copy of what was paid for: those of another input are not replaced. */
 import { hash } from 'node:crypto';
-import { access, constants, open, stat } from 'node:fs/promises';
+import { access, constants, lstat, open, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { OperatorError } from '../fail.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -56,8 +56,18 @@ export async function batchIn(path: string): Promise<string | null> {
   return batch === undefined ? null : `batch_${batch}`;
 }
 
+/** A device, a pipe or a link would be replaced by a file. */
+export async function refuseSpecial({ output, errors }: OutputFiles): Promise<void> {
+  for (const path of [output, errors]) {
+    const info = await lstat(path).catch(() => null);
+    if (info !== null && !info.isFile() && !info.isDirectory())
+      throw new OperatorError([`${path} is not a regular file: choose another file with --output`]);
+  }
+}
+
 async function writable(api: BatchApi, input: string, files: OutputFiles): Promise<OutputFiles> {
   const { output, errors } = files;
+  await refuseSpecial(files);
   await access(dirname(output), constants.W_OK).catch((error: unknown) => {
     throw new OperatorError([`${output}: cannot be written (${messageOf(error)}); choose another file with --output`]);
   });

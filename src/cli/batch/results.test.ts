@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -37,4 +37,19 @@ test('a file is not replaced while the state of its batch cannot be read', async
     throw new ApiFault('files and batches are unavailable', 503);
   };
   await assert.rejects(outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), undefined), /files and batches are unavailable/);
+});
+
+test('a link or a device is not replaced by results', async (t) => {
+  const folder = await folderOf(t);
+  const [real, link] = [join(folder, 'real.jsonl'), join(folder, 'link.jsonl')];
+  await writeFile(real, 'mine');
+  await symlink(real, link);
+  const api = { content: async () => assert.fail('it is not read') } as unknown as BatchApi;
+  const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
+  for (const output of [link, '/dev/null']) {
+    await assert.rejects(saveResults(api, batch, { output, errors: join(folder, 'e.jsonl') }), /is not a regular file/);
+    await assert.rejects(outputFiles(api, join(folder, 't.txt'), output), /is not a regular file/);
+  }
+  assert.equal((await lstat(link)).isSymbolicLink(), true);
+  assert.equal(await readFile(real, 'utf8'), 'mine');
 });

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BatchApi, BatchObject } from './api.ts';
 import { OperatorError } from '../fail.ts';
-import { batchIn, type OutputFiles } from './output.ts';
+import { batchIn, refuseSpecial, type OutputFiles } from './output.ts';
 
 /**
  * Writes the results and returns the files written. Existing files are replaced once the new ones are complete. `isOwn`: the files have
@@ -17,6 +17,7 @@ export async function saveResults(
   { output, errors }: OutputFiles,
   isOwn: boolean = false,
 ): Promise<string[]> {
+  await refuseSpecial({ output, errors });
   if (!isOwn && batch.error_file_id !== null) await assertOf(batch, errors);
   const written: string[] = [];
   for (const [id, path] of [

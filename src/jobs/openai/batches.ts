@@ -87,8 +87,7 @@ export class OpenaiBatches {
     const nowMs = Math.floor(clock.epochMs());
     const cancelling = { state: 'cancelling', ending: 'cancelled', data: { cancelling_at: nowMs } } as const;
     const changed =
-      (await asStoreError(store.changeJob(id, ['in_progress'], cancelling))) ??
-      // Nothing has run yet, so it is cancelled at once.
+      // Nothing has run yet, so it is cancelled at once. This comes first: validation may end between the two.
       (await asStoreError(
         store.changeJob(id, ['validating'], {
           ...cancelling,
@@ -96,7 +95,7 @@ export class OpenaiBatches {
           keepUntilMs: nowMs + settings().retentionMs,
           data: { cancelling_at: nowMs, cancelled_at: nowMs },
         }),
-      ));
+      )) ?? (await asStoreError(store.changeJob(id, ['in_progress'], cancelling)));
     if (changed === null) {
       if (job.state === 'completed' || job.state === 'failed' || job.state === 'expired')
         throw new BreakwaterError('invalid_request', `the batch ${id} is ${job.state} and cannot be cancelled`, { status: 409 });
