@@ -40,11 +40,13 @@ export class LeasedPlaces {
     this.#claimedAt = -Infinity;
   }
 
-  /** `aheadMs`: the duration of expected usage to claim in addition to current usage. */
-  claim(now: Instant, members: number, meter: DemandMeter, used: number, aheadMs: number): LeaseClaim | null {
+  /** `aheadMs`: the duration of expected usage to claim in addition to current usage. `isCalled`: another member is short of it. */
+  claim(now: Instant, members: number, meter: DemandMeter, used: number, aheadMs: number, isCalled: boolean): LeaseClaim | null {
+    // An idle lease changes too when another member needs it, or joins.
+    const isNeeded = isCalled || Math.max(1, members) !== this.members;
     this.members = Math.max(1, members);
     const hasReturned = this.#claimed > Math.max(this.held, used) + 1e-9;
-    const isDue = now - this.#claimedAt >= CONFIRM_MS || this.isDetached;
+    const isDue = isNeeded || now - this.#claimedAt >= CONFIRM_MS || this.isDetached;
     if (!meter.isActive(now) && !isDue && !this.#fair.isContested && !hasReturned && this.#isIdle) return null;
     this.#claimedAt = now;
     const first = meter.first(now);

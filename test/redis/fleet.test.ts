@@ -42,6 +42,24 @@ void test('a breaker that opens at one instance is open at all, one of them prob
   await eventually(() => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === 'closed'), 'closed everywhere');
 });
 
+for (const limits of [
+  { requestsPerMinute: 120 },
+  { requestsPerDay: 60 },
+  { requestsPerMinute: 120, window: 'sliding' as const },
+  { concurrency: 4 },
+]) {
+  void test(`an idle instance gives up its share of ${JSON.stringify(limits)} as soon as others need it`, options, async (t) => {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const fleet = await startFleet(t, { url: redis.url, provider: { limits } });
+    const members = [await fleet.join(), await fleet.join(), await fleet.join()];
+    for (const member of members) {
+      const { status, ms } = await member.ask({}, { 'x-breakwater-deadline-ms': '5000' });
+      assert.deepEqual([status, ms < 3_000], [200, true], `${ms} ms`);
+    }
+  });
+}
+
 void test('two instances together stay within a limit and use it fully', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

@@ -43,8 +43,8 @@ export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
     return super.reserve();
   }
 
-  claim(now: Instant, members: number): LeaseClaim | null {
-    const claim = this.#places.claim(now, members, this.#meter, this.inUse, 500);
+  claim(now: Instant, members: number, isCalled = false): LeaseClaim | null {
+    const claim = this.#places.claim(now, members, this.#meter, this.inUse, 500, isCalled);
     this.#applyHeld();
     return claim;
   }

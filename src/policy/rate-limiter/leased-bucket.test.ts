@@ -144,3 +144,23 @@ test('so is the share of an instance that started detached', () => {
   leased.granted(1_000, { ...GRANT, tokens: 10 });
   assert.equal(leased.available(1_000), 10 - 5);
 });
+
+for (const [what, create] of [
+  ['bucket', () => new LeasedBucket(requestLimit(60, MINUTE), 0, () => {})],
+  ['window', () => new LeasedWindow(requestLimit(60, MINUTE), 0, () => {})],
+] as const) {
+  test(`an idle ${what} that holds the whole limit gives it up when another member joins or is short of it`, () => {
+    const whole = { ...GRANT, capacity: 60, rate: what === 'bucket' ? 60 / MINUTE : 0, tokens: what === 'bucket' ? 60 : 0 };
+    const leased = create();
+    leased.claim(0, 1);
+    leased.granted(0, whole);
+    leased.claim(1_000, 1);
+    leased.granted(1_000, { ...whole, tokens: 0 });
+    assert.equal(leased.claim(2_000, 1), null, 'idle');
+    assert.ok(leased.claim(3_000, 2)!.heldCapacity < 60, 'a member has joined');
+    leased.granted(3_000, { ...whole, tokens: 0 });
+    leased.claim(4_000, 2);
+    leased.granted(4_000, { ...whole, tokens: 0 });
+    assert.notEqual(leased.claim(5_000, 2, true), null, 'a member is short of it');
+  });
+}

@@ -15,6 +15,10 @@ const GROWTH = 1.15;
 const EXCESS_TOLERANCE = 1.02;
 /** An instance asks again after this long if nothing else is known, in milliseconds. */
 const ASK_AGAIN_MS = 50;
+/** A part that has just run short expects something from others for this long, in milliseconds. */
+const EXPECT_MS = 1_500;
+/** It runs short anew if it was not short for this long, in milliseconds. */
+const SHORT_AGAIN_MS = 10_000;
 /** An idle part is confirmed this often, in milliseconds, because the ledger drops parts that are not confirmed. */
 export const CONFIRM_MS = 60_000;
 
@@ -35,6 +39,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   /** The rate that it held at that time, in units per millisecond. */
   #rateBefore = 0;
   #wasIdle = false;
+  #shortSince: Instant = -Infinity;
+  #shortAt: Instant = -Infinity;
   #claimedAt: Instant = -Infinity;
 
   constructor(options: LimitOptions, now: Instant, onShort: () => void) {
@@ -65,10 +71,14 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (at === Infinity && amount > this.limit * (1 + 1e-9)) return Infinity;
     const wanted = Math.min(amount, this.wholeCapacity);
     this.#meter.block(now, wanted);
+    if (now - this.#shortAt > SHORT_AGAIN_MS) this.#shortSince = now;
+    this.#shortAt = now;
     this.#onShort();
     if (this.#detachedAt !== null && wanted > this.#held.capacity) return this.#earliestBeyondShare(now);
     // An instance with the whole refill rate has nothing to expect from others.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
+    // What others hold and do not need is unknown until they have been asked.
+    if (this.#detachedAt === null && now - this.#shortSince < EXPECT_MS) return now + ASK_AGAIN_MS;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
@@ -108,9 +118,11 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (used !== null && used > this.#measured.of(need)) this.#meter.take(used - this.#measured.of(need));
   }
 
-  claim(now: Instant, members: number): LeaseClaim | null {
+  claim(now: Instant, members: number, isCalled = false): LeaseClaim | null {
+    // An idle part changes too when another member needs it, or joins.
+    const isNeeded = isCalled || members !== this.#members;
     this.#members = members;
-    const isDue = now - this.#claimedAt >= CONFIRM_MS || this.#detachedAt !== null;
+    const isDue = isNeeded || now - this.#claimedAt >= CONFIRM_MS || this.#detachedAt !== null;
     if (!this.#meter.isActive(now) && !isDue && !this.#fair.isContested && this.#wasIdle) return null;
     this.#claimedAt = now;
     const first = Math.min(this.#meter.first(now), this.wholeCapacity);

@@ -62,8 +62,8 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     return super.reserve(now, need);
   }
 
-  claim(now: Instant, members: number): LeaseClaim | null {
-    const claim = this.#places.claim(now, members, this.#meter, this.#used(now), AHEAD_MS);
+  claim(now: Instant, members: number, isCalled = false): LeaseClaim | null {
+    const claim = this.#places.claim(now, members, this.#meter, this.#used(now), AHEAD_MS, isCalled);
     super.setLimit(this.#places.held);
     return claim;
   }
