@@ -81,6 +81,20 @@ void test('a user with a password', options, async (t) => {
   assert.equal(refused.health.state, 'degraded');
 });
 
+void test('a database by its number; one that the server does not have is not replaced by database 0', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  await assertWorks(t, `redis://127.0.0.1:${redis.port}/3`);
+  const warnings: string[] = [];
+  const missing = await openStore(`redis://127.0.0.1:${redis.port}/99`, {
+    clock: systemClock,
+    onWarning: (text) => void warnings.push(text),
+  });
+  t.after(() => missing.close());
+  assert.equal(missing.health.state, 'degraded');
+  assert.match(JSON.stringify(missing.health), /DB index is out of range/);
+});
+
 void test('a cluster, by the address of one node', options, async (t) => {
   const redis = await startRedis('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1');
   t.after(() => redis.stop());

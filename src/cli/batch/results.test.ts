@@ -17,7 +17,8 @@ async function folderOf(t: TestContext): Promise<string> {
 test('results that cannot be read to their end leave no file, and the one before stays', async (t) => {
   const folder = await folderOf(t);
   const output = join(folder, 'out.jsonl');
-  await writeFile(output, 'before');
+  const before = '{"id":"batch_req_1_0","custom_id":"x"}\n';
+  await writeFile(output, before);
   const cut = new ReadableStream({
     pull(controller) {
       controller.enqueue(Buffer.from('{"half'));
@@ -27,7 +28,7 @@ test('results that cannot be read to their end leave no file, and the one before
   const api = { content: async () => cut } as unknown as BatchApi;
   const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
   await assert.rejects(saveResults(api, batch, { output, errors: join(folder, 'out.errors.jsonl') }), /the connection was lost/);
-  assert.deepEqual([await readdir(folder), await readFile(output, 'utf8')], [['out.jsonl'], 'before']);
+  assert.deepEqual([await readdir(folder), await readFile(output, 'utf8')], [['out.jsonl'], before]);
 });
 
 test('a file is not replaced while the state of its batch cannot be read', async (t) => {
@@ -37,6 +38,19 @@ test('a file is not replaced while the state of its batch cannot be read', async
     throw new ApiFault('files and batches are unavailable', 503);
   };
   await assert.rejects(outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), undefined), /files and batches are unavailable/);
+});
+
+test('results replace no file but those of the same batch', async (t) => {
+  const folder = await folderOf(t);
+  const output = join(folder, 'prompts.txt');
+  await writeFile(output, 'the input');
+  const api = { content: async () => assert.fail('it is not read') } as unknown as BatchApi;
+  const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
+  await assert.rejects(
+    saveResults(api, batch, { output, errors: join(folder, 'e.jsonl') }),
+    /prompts\.txt exists and has no results of batch_1/,
+  );
+  assert.equal(await readFile(output, 'utf8'), 'the input');
 });
 
 test('a link or a device is not replaced by results', async (t) => {

@@ -18,7 +18,7 @@ export async function saveResults(
   isOwn: boolean = false,
 ): Promise<string[]> {
   await refuseSpecial({ output, errors });
-  if (!isOwn && batch.error_file_id !== null) await assertOf(batch, errors);
+  if (!isOwn) await assertOf(batch, { output, errors });
   const written: string[] = [];
   for (const [id, path] of [
     [batch.output_file_id, output],
@@ -42,11 +42,14 @@ export async function saveResults(
   return written;
 }
 
-/** The name of the file of failed requests is not the user's own, so it replaces only results of the same batch. */
-async function assertOf({ id }: BatchObject, errors: string): Promise<void> {
-  const info = await stat(errors).catch(() => null);
-  if (info === null || info.size === 0 || (await batchIn(errors)) === id) return;
-  throw new OperatorError([`${errors} exists and has no results of ${id}: delete or rename it, or choose another file with --output`]);
+/** Only results of the same batch are replaced: a mistyped name may be that of the input. */
+async function assertOf({ id, output_file_id, error_file_id }: BatchObject, { output, errors }: OutputFiles): Promise<void> {
+  const paths = [...(output_file_id === null ? [] : [output]), ...(error_file_id === null ? [] : [errors])];
+  for (const path of paths) {
+    const info = await stat(path).catch(() => null);
+    if (info === null || info.size === 0 || (await batchIn(path)) === id) continue;
+    throw new OperatorError([`${path} exists and has no results of ${id}: delete or rename it, or choose another file with --output`]);
+  }
 }
 
 /** The first line of a file of failed requests. Null if it is unknown. */

@@ -58,6 +58,9 @@ export async function connectRedis(options: RedisClientOptions): Promise<RedisCl
   try {
     options.signal?.throwIfAborted();
     await client.connect();
+    // ioredis goes on with database 0 if the server has no such one.
+    const { database } = options.address;
+    if (database !== 0) await client.call('SELECT', database);
   } catch (error) {
     connection.destroy();
     throw connection.toFailure(error);
