@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { BudgetWorld, type BudgetInstance, type BudgetOptions } from './budget-world.ts';
+import { STORE_OUTAGES } from './store-outages.ts';
 
 const SEEDS = 40;
 /** Uneven: most of the load is at one instance. */
@@ -180,21 +181,7 @@ void test('an instance cut off from the store uses its share, counts once when i
   }
 });
 
-const OUTAGES: readonly (readonly [name: string, begin: (world: BudgetWorld) => void, end: (world: BudgetWorld) => void])[] = [
-  ['gone', ({ store }) => void (store.isGone = true), ({ store }) => void (store.isGone = false)],
-  ['frozen', ({ store }) => void (store.isFrozen = true), ({ store }) => void (store.isFrozen = false)],
-  ['500 ms slow', ({ store }) => void (store.delayMs = 500), ({ store }) => void (store.delayMs = 1)],
-  [
-    'unavailable, and empty when it is back',
-    ({ store }) => void (store.isGone = true),
-    ({ store }) => {
-      store.clear();
-      store.isGone = false;
-    },
-  ],
-];
-
-for (const [name, begin, end] of OUTAGES) {
+for (const [name, begin, end] of STORE_OUTAGES) {
   void test(`with a store that is ${name} requests go on, and nothing that was spent is forgotten`, async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const world = await startWorld(seed, { usd: 20, per: 'day' });
@@ -221,7 +208,7 @@ for (const [name, begin, end] of OUTAGES) {
   });
 }
 
-for (const [name, begin, end] of OUTAGES) {
+for (const [name, begin, end] of STORE_OUTAGES) {
   void test(`shares that are used up while the store is ${name} add up to what was left`, async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const world = await startWorld(seed, { usd: 6, per: 'day' });

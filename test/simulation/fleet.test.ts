@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Random } from '../../src/core/random.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { createFleet, type FleetInstance, type FleetLimits, type FleetWorld } from './fleet-world.ts';
+import { STORE_OUTAGES } from './store-outages.ts';
 
 const MINUTE_MS = 60_000;
 /** Of each kind; 201 in total. */
@@ -100,21 +101,7 @@ void test('a new instance gets a part within a second, although the others use t
   for (const stop of asking) stop();
 });
 
-const OUTAGES: readonly (readonly [name: string, begin: (world: FleetWorld) => void, end: (world: FleetWorld) => void])[] = [
-  ['gone', ({ store }) => void (store.isGone = true), ({ store }) => void (store.isGone = false)],
-  ['frozen', ({ store }) => void (store.isFrozen = true), ({ store }) => void (store.isFrozen = false)],
-  ['500 ms slow', ({ store }) => void (store.delayMs = 500), ({ store }) => void (store.delayMs = 1)],
-  [
-    'unavailable, and empty when it is back',
-    ({ store }) => void (store.isGone = true),
-    ({ store }) => {
-      store.clear();
-      store.isGone = false;
-    },
-  ],
-];
-
-for (const [name, begin, end] of OUTAGES) {
+for (const [name, begin, end] of STORE_OUTAGES) {
   void test(`a store that is ${name} blocks no instance, and the provider gets at most one share too much`, async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = createSeededRandom(seed);
