@@ -48,7 +48,7 @@ const first = [
   ...options,
   ...(files.length > 0 ? files : writeGroups(everything, { root, folder })),
 ];
-runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlone : undefined });
+runAsThis(node, first, { cwd: root, env, limitMs, onFailure: files.length !== 1 && options.length === 0 ? repeatAlone : undefined });
 
 /** Many tests kill the command, which then writes no compile cache, so it runs and ends once if there is none. */
 function warmCommand() {
