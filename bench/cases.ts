@@ -129,7 +129,7 @@ export const cases: readonly Case[] = [
     kind: 'load',
     body: chatBody(1024, false),
     connections: 32,
-    contenders: three,
+    contenders: [...three, 'sockets'],
     budgets: [
       { what: 'throughput over the relay', value: ratio('perSecond', 'relay'), unit: '×', atLeast: 0.7, goal: 1.1 },
       cpuBudget('plain-1k', 1.1),
@@ -243,7 +243,7 @@ export const cases: readonly Case[] = [
     kind: 'load',
     body: chatBody(1024, true),
     connections: 32,
-    contenders: three,
+    contenders: [...three, 'sockets'],
     budgets: [
       { what: 'streams per second over the relay', value: ratio('perSecond', 'relay'), unit: '×', atLeast: 0.7, goal: 1 },
       cpuBudget('stream', 1),

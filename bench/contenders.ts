@@ -29,11 +29,11 @@ export interface Contender {
 
 const probedNode = [process.execPath, '--import', join(root, 'bench/probe.ts')];
 
-const relay = (name: string, ...args: string[]): Contender => ({
+const relay = (name: string, file = 'relay.ts', ...args: string[]): Contender => ({
   name,
   missing: () => undefined,
   prepare: async (upstream) => ({
-    command: [...probedNode, join(root, 'bench/relay.ts'), upstream, ...args],
+    command: [...probedNode, join(root, 'bench', file), upstream, ...args],
     core: cores.contender,
     isProbed: true,
   }),
@@ -154,7 +154,9 @@ async function readFeed(url: string): Promise<void> {
 
 export const contenders = {
   relay: relay('relay'),
-  parsingRelay: relay('relay --parse', '--parse'),
+  parsingRelay: relay('relay --parse', 'relay.ts', '--parse'),
+  /** The bound of what Breakwater can reach. */
+  sockets: relay('own sockets, no engine', 'sockets.ts'),
   nginx,
   breakwater,
   watched,
