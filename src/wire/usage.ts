@@ -4,6 +4,9 @@ import { isRecord } from '../core/json.ts';
 /** More than any call uses. A higher count is a provider's mistake, which would block limits permanently. */
 const TOKENS_MAX = 10_000_000;
 
+/** About how many characters a token has, where a provider reports no usage. */
+export const CHARS_PER_TOKEN = 4;
+
 /**
  * Token counts of a `usage` object in any variant of the OpenAI protocol, or null if it has none. Cached input is in
  * `prompt_tokens_details` (OpenAI), `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), and always part of the input.

@@ -44,7 +44,7 @@ export const anthropicMessages: Dialect = {
     isUnfinished,
   },
   stream: {
-    watch: ({ operation, maxEventSize }) => (operation === 'chat' ? createMessagesStreamReader(maxEventSize) : null),
+    watch: ({ operation, ...options }) => (operation === 'chat' ? createMessagesStreamReader(options) : null),
     createOpeningReader: () => new ParsedOpening(createMessagesStreamParser()),
     comment: encodeComment,
     keepAlive: Buffer.from('event: ping\ndata: {"type":"ping"}\n\n'),

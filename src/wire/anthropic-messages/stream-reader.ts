@@ -9,8 +9,9 @@ import { createFailure, failureFromErrorText, failureFromErrorValue } from '../f
 import { parseBounded } from '../json-outline.ts';
 import { textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
+import type { EventForm } from '../sse/event-template.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
-import type { Step } from '../sse/event-watcher.ts';
+import type { EventWatcherOptions, Step } from '../sse/event-watcher.ts';
 import { withStatus } from './error-types.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { BlockValues, noteHead } from './opaque.ts';
@@ -18,29 +19,34 @@ import { readMessagesUsage } from './usage.ts';
 
 const TERMINATOR: Uint8Array = Buffer.from('event: message_stop\ndata: {"type":"message_stop"}\n\n');
 
-const CHARS_PER_TOKEN = 4;
 /** Calls of one response whose arguments are checked. */
 const CALLS_MAX = 1_024;
 
-/** `maxEventSize` in bytes. */
-export function createMessagesStreamReader(maxEventSize: number): StreamReader {
-  return new MessagesStreamReader(maxEventSize);
+/** Events with a fragment of text or reasoning. Arguments of tool calls are parsed, to detect their end. */
+const FORM: EventForm = {
+  contents: ['text', 'thinking'],
+  padding: null,
+  counter: null,
+  hasSpaces: true,
+  holdsOnly: ({ type, delta }, content) =>
+    type === 'content_block_delta' &&
+    isRecord(delta) &&
+    ((delta['type'] === 'text_delta' && delta['text'] === content) ||
+      (delta['type'] === 'thinking_delta' && delta['thinking'] === content)),
+};
+
+export function createMessagesStreamReader(options: Omit<EventWatcherOptions, 'form'>): StreamReader {
+  return new MessagesStreamReader({ ...options, form: FORM });
 }
 
 class MessagesStreamReader extends EventWatcher {
   protected readonly terminator = TERMINATOR;
   #usage: Fields = {};
-  #chars = 0;
-  #deltas = 0;
   /** The arguments of each tool call block. */
   readonly #arguments = new Map<unknown, ArgumentsPrefix>();
   /** Tool call blocks that have started and not ended. */
   readonly #openCalls = new Set<unknown>();
   readonly #opaque = new BlockValues(this.facts);
-
-  get estimatedOutputTokens(): number {
-    return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
-  }
 
   /** There is a stop reason and no call is open. */
   protected get isWhole(): boolean {
@@ -124,9 +130,8 @@ class MessagesStreamReader extends EventWatcher {
     const text = textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']);
     if (text === '') return this.#opaque.delta(index, delta);
     if (delta['type'] === 'input_json_delta') this.#arguments.get(index)?.read(text);
-    this.#deltas++;
-    this.#chars += text.length;
-    this.noteContent();
+    this.countContent(text.length);
+    if (this.framer.eventName === 'content_block_delta' && delta['type'] !== 'input_json_delta') this.addTemplate(null);
   }
 
   #readDelta({ delta, usage }: Fields): 'pass' | Failure {

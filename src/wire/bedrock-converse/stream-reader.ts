@@ -19,7 +19,7 @@ class ConverseStreamReader implements StreamReader {
 
   constructor(maxEventSize: number) {
     this.#framer = new SseFramer(maxEventSize);
-    this.#reader = createMessagesStreamReader(maxEventSize);
+    this.#reader = createMessagesStreamReader({ maxEventSize });
   }
 
   get facts(): StreamReader['facts'] {

@@ -56,7 +56,7 @@ interface Read {
 
 /** The result of the chunks, and of the end of the upstream after them. */
 function read(chunks: readonly Uint8Array[], eventMax = EVENT_MAX): Read {
-  const reader = framed(TYPE, createMessagesStreamReader(eventMax), eventMax);
+  const reader = framed(TYPE, createMessagesStreamReader({ maxEventSize: eventMax }), eventMax);
   let got = '';
   const take = (push: StreamPush): StreamPush => {
     got += Buffer.concat(push.pieces).toString();

@@ -14,7 +14,6 @@ import { noteChunk } from './opaque.ts';
 import { failedFinishOf, finishOf, isBlocked, isCall, isThought, partsOf, partHasContent } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
-const CHARS_PER_TOKEN = 4;
 const NONE: Uint8Array = Buffer.alloc(0);
 
 /** `maxEventSize` in bytes; `choices`: the number of candidates requested. */
@@ -33,16 +32,10 @@ class GeminiStreamReader extends EventWatcher {
   readonly #openCalls = new Set<number>();
   /** There was content other than reasoning. */
   #hasOutput = false;
-  #chars = 0;
-  #events = 0;
 
   constructor(maxEventSize: number, choices: number) {
-    super(maxEventSize);
+    super({ maxEventSize });
     this.#choices = choices;
-  }
-
-  get estimatedOutputTokens(): number {
-    return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
   /** There may be fewer candidates than requested; all that started must have ended. */
@@ -109,9 +102,7 @@ class GeminiStreamReader extends EventWatcher {
       if (!partHasContent(part)) continue;
       if (isCall(part)) this.#readCall(index, part);
       this.#hasOutput ||= !isThought(part);
-      this.#events++;
-      this.#chars += textIn(part['text']).length;
-      this.noteContent();
+      this.countContent(textIn(part['text']).length);
       // After a call of a server-side tool, the chunk has finish reason `STOP`; the result and the text follow.
       this.#ended.delete(index);
     }

@@ -1,5 +1,6 @@
 import { isBlankText } from '../../core/blank-text.ts';
 import { isRecord } from '../../core/json.ts';
+import { CHARS_PER_TOKEN } from '../usage.ts';
 import { isFilledCall } from './called-tool.ts';
 
 /**
@@ -11,8 +12,6 @@ const NOT_CONTENT: ReadonlySet<string> = new Set(['role', 'id', 'index', 'type',
 
 /** Types of `content` parts that hold reasoning (Mistral, Anthropic-like servers). */
 const REASONING_PARTS: ReadonlySet<unknown> = new Set(['thinking', 'reasoning', 'redacted_thinking', 'reasoning_text', 'summary_text']);
-
-export const CHARS_PER_TOKEN = 4;
 
 /** How deep lists are searched. */
 const NESTING_MAX = 8;

@@ -11,13 +11,13 @@ import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
 import { parseMember } from '../json-values.ts';
-import { readUsage } from '../usage.ts';
+import { CHARS_PER_TOKEN, readUsage } from '../usage.ts';
 import { findError } from '../response-error.ts';
 import { writeJson } from '../write-json.ts';
 import { objectName, shapedChoice } from './response-shape.ts';
 import type { ShapedOperation } from './response-shape.ts';
 import { holdsCutCall } from './call-arguments.ts';
-import { CHARS_PER_TOKEN, estimatedTokens, holdsOutput, holdsContent } from './content.ts';
+import { estimatedTokens, holdsOutput, holdsContent } from './content.ts';
 import { noteChatMessage } from './opaque.ts';
 import { INVALID_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 

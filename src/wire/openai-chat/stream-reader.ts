@@ -6,107 +6,73 @@ import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { Failure } from '../../core/facts.ts';
 import { isRecord, parseOrUndefined } from '../../core/json.ts';
-import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { StreamReader } from '../dialect.ts';
 import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
 import { cutCallFailure } from '../cut-arguments.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
-import type { Step } from '../sse/event-watcher.ts';
-import { readUsage } from '../usage.ts';
+import type { EventWatcherOptions, Step } from '../sse/event-watcher.ts';
+import type { EventForm } from '../sse/event-template.ts';
+import { CHARS_PER_TOKEN, readUsage } from '../usage.ts';
 import { EventShape, indexOf } from './response-shape.ts';
 import { CallArguments } from './call-arguments.ts';
 import { ChoiceProgress } from './choice-progress.ts';
-import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
+import { estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
 import { findError } from '../response-error.ts';
 import { noteChatMessage } from './opaque.ts';
-import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 
-export interface StreamReaderOptions {
+export interface StreamReaderOptions extends Omit<EventWatcherOptions, 'form'> {
   readonly operation: 'chat' | 'completions';
   /** The number of choices requested: with fewer, only [DONE] completes the stream. Default 1. */
   readonly choices?: number;
   /** False: the caller did not request the usage chunk, and it is removed. */
   readonly keepUsage: boolean;
-  /** In bytes; a larger event is `malformed`. */
-  readonly maxEventSize: number;
-  /** Default true; false parses every event, for comparison in a test. */
-  readonly shortcut?: boolean;
-  /** Secrets to look for; null or absent: none. */
-  readonly secrets?: SecretScan | null;
 }
 
 export function createChatStreamReader(options: StreamReaderOptions): StreamReader {
   return new ChatStreamReader(options);
 }
 
-/** In bytes; shorter remainders of a chunk can't contain an event that matches a template. */
-const KNOWN_EVENT_MIN = 32;
+const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
+
+/** Events with a fragment of text, of a delta or of a choice. Arguments of tool calls are parsed, to detect their end. */
+const FORM: EventForm = {
+  contents: [...DELTA_TEXTS, 'text'],
+  padding: 'obfuscation',
+  counter: null,
+  hasSpaces: false,
+  holdsOnly({ choices }, content) {
+    const choice: unknown = Array.isArray(choices) ? choices[0] : null;
+    if (!isRecord(choice)) return false;
+    const { delta } = choice;
+    return choice['text'] === content || (isRecord(delta) && DELTA_TEXTS.some((name) => delta[name] === content));
+  },
+};
+
 class ChatStreamReader extends EventWatcher {
   protected readonly terminator = TERMINATOR;
   readonly #keepUsage: boolean;
   readonly #choices: ChoiceProgress;
   readonly #shape: EventShape;
   readonly #arguments = new CallArguments();
-  /** Null: every event is parsed. */
-  readonly #templates: TemplateList | null;
-  /** The number of events with content, and about how many characters were in them. */
-  #events = 0;
-  #chars = 0;
 
   constructor(options: StreamReaderOptions) {
-    super(options.maxEventSize, options.secrets);
+    super({ ...options, form: FORM });
     this.#keepUsage = options.keepUsage;
     this.#shape = new EventShape(options.operation);
     this.#choices = new ChoiceProgress(options.choices ?? 1);
-    this.#templates = options.shortcut === false ? null : new TemplateList();
-  }
-
-  /** Many servers send one event per token, others a sentence in each. */
-  get estimatedOutputTokens(): number {
-    return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
   protected get isWhole(): boolean {
     return this.#choices.complete;
   }
 
-  protected override onClosed(): void {
-    this.#templates?.clear();
-  }
-
-  /** Passes events that match a template; true if there were any. */
-  protected override skipKnownEvents(): boolean {
-    const templates = this.#templates;
-    const { framer } = this;
-    const start = framer.position;
-    if (templates === null || !framer.atBoundary || framer.chunk.length - start < KNOWN_EVENT_MIN) return false;
-    const end = templates.match(framer.text, start, this.maxEventSize, this.secrets);
-    if (end === start) return false;
-    framer.skipTo(end);
-    this.#noteKnownEvents(templates);
-    return true;
-  }
-
-  #noteKnownEvents(templates: TemplateList): void {
-    this.noteContent();
-    this.facts.model = templates.model ?? this.facts.model;
-    this.#events += templates.events;
-    this.#chars += templates.chars;
-    if (templates.holdsSecret) this.secrets = null;
-  }
-
   protected readBlock(): Step {
     const { framer } = this;
-    const templates = this.#templates;
     if (framer.outline !== null && framer.dataLine !== null) return this.#readLargeEvent(framer.dataLine);
-    if (framer.joined && templates !== null && templates.match(framer.readText(), 0, this.maxEventSize) === framer.end) {
-      this.#noteKnownEvents(templates);
-      return 'pass';
-    }
     const data = framer.readData();
     if (data === null) return this.#readWithoutData();
     // It only keeps the connection alive, and official clients would fail on it.
@@ -171,7 +137,7 @@ class ChatStreamReader extends EventWatcher {
       if (typeof data !== 'string') return createFailure('malformed', this.phase, 'an event has the shape of another endpoint');
       return this.#shape.write(chunk, shaped);
     }
-    if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#addTemplate(choices[0], model);
+    if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#addTemplateOf(choices[0], model);
     return 'pass';
   }
 
@@ -215,19 +181,15 @@ class ChatStreamReader extends EventWatcher {
     }
     if (isRecord(delta)) noteChatMessage(this.facts, delta);
     if (!(this.facts.hasContent ? hasMoreContent(choice) : hasContent(choice))) return;
-    this.noteContent();
-    this.#events++;
-    this.#chars += estimatedTokens(delta ?? choice['text']) * CHARS_PER_TOKEN;
+    this.countContent(estimatedTokens(delta ?? choice['text']) * CHARS_PER_TOKEN);
   }
 
   /** Makes a template of the event just read, if it holds content and nothing else of significance. */
-  #addTemplate(choice: unknown, model: string | null): void {
-    const { framer } = this;
-    const templates = this.#templates;
-    if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
+  #addTemplateOf(choice: unknown, model: string | null): void {
+    if (this.framer.eventName !== '' || !isRecord(choice)) return;
     if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !hasContent(choice)) return;
     if (isRecord(choice['delta']) && holdsToolCall(choice['delta'])) return; // its arguments are parsed
-    if (templates.isDue()) templates.add(framer.readText(), model);
+    this.addTemplate(model);
   }
 }
 

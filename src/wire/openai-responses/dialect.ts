@@ -45,7 +45,7 @@ export const openaiResponses: Dialect = {
   },
   opaque: responsesOpaque,
   stream: {
-    watch: ({ operation, maxEventSize }) => (operation === 'chat' ? createResponsesStreamReader(maxEventSize) : null),
+    watch: ({ operation, ...options }) => (operation === 'chat' ? createResponsesStreamReader(options) : null),
     createOpeningReader: () => new ParsedOpening(createResponsesStreamParser()),
     comment: encodeComment,
     keepAlive: encodeComment('keep-alive'),

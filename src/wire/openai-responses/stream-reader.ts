@@ -8,30 +8,31 @@ import { createFailure, failureFromErrorText, failureFromErrorValue } from '../f
 import { parseBounded } from '../json-outline.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
+import type { EventForm } from '../sse/event-template.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
-import type { Step } from '../sse/event-watcher.ts';
+import type { EventWatcherOptions, Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
 import { noteItem, noteResponse } from './opaque.ts';
 import { errorOf, finishOf, holdsCutCall, itemHasContent } from './outcome.ts';
 
-const CHARS_PER_TOKEN = 4;
 const NONE: Uint8Array = Buffer.alloc(0);
 
-/** `maxEventSize` in bytes. */
-export function createResponsesStreamReader(maxEventSize: number): StreamReader {
-  return new ResponsesStreamReader(maxEventSize);
+const FORM: EventForm = {
+  contents: ['delta'],
+  padding: 'obfuscation',
+  counter: 'sequence_number',
+  hasSpaces: false,
+  holdsOnly: ({ type, delta, response }, content) => textIn(type).endsWith('.delta') && delta === content && !isRecord(response),
+};
+
+export function createResponsesStreamReader(options: Omit<EventWatcherOptions, 'form'>): StreamReader {
+  return new ResponsesStreamReader({ ...options, form: FORM });
 }
 
 class ResponsesStreamReader extends EventWatcher {
   /** Empty: only the provider's own terminal event completes a stream. */
   protected readonly terminator = NONE;
   protected readonly isWhole = false;
-  #chars = 0;
-  #deltas = 0;
-
-  get estimatedOutputTokens(): number {
-    return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
-  }
 
   protected readBlock(): Step {
     const { framer } = this;
@@ -102,9 +103,8 @@ class ResponsesStreamReader extends EventWatcher {
 
   #readDelta(delta: unknown): void {
     if (typeof delta !== 'string' || delta === '') return;
-    this.#deltas++;
-    this.#chars += delta.length;
-    this.noteContent();
+    this.countContent(delta.length);
+    this.addTemplate(null);
   }
 
   #readEnd(response: Fields): Step {

@@ -7,12 +7,17 @@ import type { ResponseFacts, Failure, Phase } from '../../core/facts.ts';
 import type { SecretScan } from '../../core/secrets/secret-scan.ts';
 import type { StreamPush, StreamReader } from '../dialect.ts';
 import { createFailure } from '../failure.ts';
+import { CHARS_PER_TOKEN } from '../usage.ts';
+import type { EventForm } from './event-template.ts';
 import { SseFramer } from './sse-framer.ts';
+import { TemplateList } from './template-list.ts';
 
 /** A valid line of an event stream: a known field, a comment, or an empty line. */
 const FIELD = /^$|^:|^(data|event|id|retry)(:|$)/;
 /** Bytes of a block that are checked to recognize it. */
 const FIELDS_LENGTH_MAX = 16 * 1024;
+/** In bytes; shorter remainders of a chunk can't contain an event that matches a template. */
+const KNOWN_EVENT_MIN = 32;
 const NO_CHUNKS: readonly Uint8Array[] = [];
 const NOTHING: StreamPush = { pieces: NO_CHUNKS, hasContent: false, done: false, failure: null };
 
@@ -25,6 +30,17 @@ const NOTHING: StreamPush = { pieces: NO_CHUNKS, hasContent: false, done: false,
  * - a failure: the stream has failed
  */
 export type Step = 'pass' | 'strip' | 'done' | 'end' | Uint8Array | Failure;
+
+export interface EventWatcherOptions {
+  /** In bytes; a larger event is `malformed`. */
+  readonly maxEventSize: number;
+  /** Secrets to look for. Default: none. */
+  readonly secrets?: SecretScan | null | undefined;
+  /** Events of this form are recognized without parsing each. Default: none. */
+  readonly form?: EventForm | null | undefined;
+  /** False parses every event, for comparison in a test. Default: true. */
+  readonly shortcut?: boolean | undefined;
+}
 
 export abstract class EventWatcher implements StreamReader {
   readonly facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false };
@@ -42,9 +58,15 @@ export abstract class EventWatcher implements StreamReader {
   #hasContent = false;
   /** Null: it does not look for secrets, or has found a possible one. */
   protected secrets: SecretScan | null;
+  /** Null: every event is parsed. */
+  readonly #templates: TemplateList | null;
+  /** The number of events with content, and about how many characters were in them. */
+  #events = 0;
+  #chars = 0;
 
-  constructor(maxEventSize: number, secrets: SecretScan | null = null) {
+  constructor({ maxEventSize, secrets = null, form = null, shortcut = true }: EventWatcherOptions) {
     this.maxEventSize = maxEventSize;
+    this.#templates = form === null || !shortcut ? null : new TemplateList(form);
     this.framer = new SseFramer(maxEventSize);
     // A secret that extends beyond one string is not found event by event.
     this.secrets = secrets?.isWithinStrings === true ? secrets : null;
@@ -55,8 +77,10 @@ export abstract class EventWatcher implements StreamReader {
     return this.secrets === null;
   }
 
-  /** An estimate of the output tokens. */
-  abstract readonly estimatedOutputTokens: number;
+  /** Many servers send one event per token, others a sentence in each. */
+  get estimatedOutputTokens(): number {
+    return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
+  }
 
   /** What ends a stream of the dialect. */
   protected abstract readonly terminator: Uint8Array;
@@ -67,13 +91,49 @@ export abstract class EventWatcher implements StreamReader {
   /** Reads the framer's current block. */
   protected abstract readBlock(): Step;
 
-  /** Passes events of a known form without parsing them; true if there were any. */
-  protected skipKnownEvents(): boolean {
-    return false;
+  /** Makes a template of the event just read, which has content and nothing else of significance. */
+  protected addTemplate(model: string | null): void {
+    if (this.#templates?.isDue() === true) this.#templates.add(this.framer.readText(), model);
   }
 
-  /** Called when nothing more will be read. */
-  protected onClosed(): void {}
+  /** Passes events that match a template; true if there were any. */
+  #skipKnownEvents(): boolean {
+    const templates = this.#templates;
+    const { framer } = this;
+    const start = framer.position;
+    if (templates === null || !framer.atBoundary || framer.chunk.length - start < KNOWN_EVENT_MIN) return false;
+    const end = templates.match(framer.text, start, this.maxEventSize, this.secrets);
+    if (end === start) return false;
+    framer.skipTo(end);
+    if (templates.holdsSecret) this.secrets = null;
+    this.#noteKnownEvents(templates);
+    return true;
+  }
+
+  /** An event that spans chunks matches a template. */
+  #isKnownBlock(): boolean {
+    const { framer } = this;
+    const templates = this.#templates;
+    if (templates === null || !framer.joined || framer.outline !== null) return false;
+    if (templates.match(framer.readText(), 0, this.maxEventSize) !== framer.end) return false;
+    this.#noteKnownEvents(templates);
+    return true;
+  }
+
+  #noteKnownEvents({ model, events, chars }: TemplateList): void {
+    this.noteContent();
+    this.sawEvent = true;
+    this.facts.model = model ?? this.facts.model;
+    this.#events += events;
+    this.#chars += chars;
+  }
+
+  /** An event had content of about this many characters. */
+  protected countContent(chars: number): void {
+    this.noteContent();
+    this.#events++;
+    this.#chars += chars;
+  }
 
   protected noteContent(): void {
     this.#hasContent = true;
@@ -97,12 +157,12 @@ export abstract class EventWatcher implements StreamReader {
     // Events that pass are returned as runs of the chunk; `runStart` is the start of the current run.
     let runStart = 0;
     for (;;) {
-      if (this.skipKnownEvents()) {
+      if (this.#skipKnownEvents()) {
         this.#lastStep = 'pass';
         continue;
       }
       if (!framer.next()) break;
-      const step = framer.isLateLineFeed ? this.#lastStep : this.readBlock();
+      const step = framer.isLateLineFeed ? this.#lastStep : this.#isKnownBlock() ? 'pass' : this.readBlock();
       if (step === 'pass') {
         this.#lastStep = step;
         this.#search(framer.bytes, framer.start, framer.end);
@@ -155,7 +215,7 @@ export abstract class EventWatcher implements StreamReader {
   #close(step: 'done' | 'end' | Failure): StreamPush {
     if (step === 'end' && this.terminator.length > 0) this.#addPiece(this.terminator);
     this.#closed = true;
-    this.onClosed();
+    this.#templates?.clear();
     return typeof step === 'object' ? this.#take(false, step) : this.#take(true, null);
   }
 

@@ -1,6 +1,6 @@
 import type { SecretScan } from '../../core/secrets/secret-scan.ts';
-import { createContentTemplate } from './content-template.ts';
-import type { ContentTemplate } from './content-template.ts';
+import { createEventTemplate } from './event-template.ts';
+import type { EventForm, EventTemplate } from './event-template.ts';
 
 /** Forms may alternate, such as those of several choices. */
 const TEMPLATES_MAX = 4;
@@ -16,25 +16,30 @@ export class TemplateList {
   chars = 0;
   holdsSecret = false;
   /** Latest first. */
-  readonly #entries: { readonly form: ContentTemplate; readonly model: string | null }[] = [];
+  readonly #entries: { readonly template: EventTemplate; readonly model: string | null }[] = [];
+  readonly #form: EventForm;
   /** Templates made in a row without a match. */
   #unmatched = 0;
   /** Events to wait before another is made. */
   #wait = 0;
 
+  constructor(form: EventForm) {
+    this.#form = form;
+  }
+
   /** The end of the matching events, none longer than `sizeMax`, that begin at `start`; `start` if there are none. */
   match(text: string, start: number, sizeMax: number, secrets: SecretScan | null = null): number {
     const entries = this.#entries;
     for (let i = 0; i < entries.length; i++) {
-      const { form, model } = entries[i]!;
-      const end = form.match(text, start, sizeMax, secrets);
+      const { template, model } = entries[i]!;
+      const end = template.match(text, start, sizeMax, secrets);
       if (end === start) continue;
       this.#unmatched = 0;
       this.#wait = 0;
       this.model = model;
-      this.events = form.events;
-      this.chars = form.chars;
-      this.holdsSecret = form.holdsSecret;
+      this.events = template.events;
+      this.chars = template.chars;
+      this.holdsSecret = template.holdsSecret;
       return end;
     }
     return start;
@@ -51,9 +56,9 @@ export class TemplateList {
   add(block: string, model: string | null): void {
     this.#wait = Math.min(2 ** this.#unmatched - 1, WAIT_MAX);
     this.#unmatched++;
-    const form = createContentTemplate(block);
-    if (form === null) return;
-    this.#entries.unshift({ form, model });
+    const template = createEventTemplate(block, this.#form);
+    if (template === null) return;
+    this.#entries.unshift({ template, model });
     if (this.#entries.length > TEMPLATES_MAX) this.#entries.pop();
   }
 
