@@ -21,6 +21,7 @@ import { endWhileReading, faultOf, upgradeRefusal, writeRefusal, type AnswerBrok
 import { headFault, wantedProtocol } from './request-head.ts';
 import { readHeaders } from './request-headers.ts';
 import { SocketExchange, type ExchangeConnection, type SocketRequest } from './socket-exchange.ts';
+import { UNREAD_MAX_MS } from './unread-answer.ts';
 
 /** The largest head of a request, in bytes. */
 const HEAD_BYTES_MAX = 16 * 1024;
@@ -232,7 +233,16 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   /** The whole response is written; waits until it was passed to the operating system. */
   answered(exchange: SocketExchange): void {
     if (this.socket.writableLength === 0) this.#flushed(exchange);
-    else this.socket.write(noBytes, () => this.#flushed(exchange));
+    // A TLS socket reports a write that has gone through in the next turn of the event loop.
+    else systemClock.schedule(0, () => this.#awaitFlush(exchange));
+  }
+
+  #awaitFlush(exchange: SocketExchange): void {
+    const { socket } = this;
+    if (this.#current !== exchange || socket.destroyed) return;
+    if (socket.writableLength === 0) return this.#flushed(exchange);
+    this.limitFlush(UNREAD_MAX_MS);
+    socket.write(noBytes, () => this.#flushed(exchange));
   }
 
   #flushed(exchange: SocketExchange): void {

@@ -36,7 +36,7 @@ export interface ExchangeConnection extends BodySource {
   writeInterim(status: string): void;
   /** The response is complete or aborted: nothing more is written to it. */
   settle(exchange: SocketExchange): void;
-  /** The whole response is written. */
+  /** The whole response is written; limits the time to flush the rest. */
   answered(exchange: SocketExchange): void;
   /** Limits the time to flush the rest. */
   limitFlush(ms: number): void;
@@ -327,12 +327,8 @@ export class SocketExchange implements Exchange, AnswerOutlet, TurnWriter {
     this.#wakeWriter();
   }
 
-  /** Limits the time to flush the rest of an ended response, if there is any. */
   #endAnswer(): void {
-    if (this.#unsentBytes > 0) {
-      this.#chargeUnread();
-      this.#connection.limitFlush(UNREAD_MAX_MS);
-    }
+    if (this.#unsentBytes > 0) this.#chargeUnread();
     this.#connection.answered(this);
   }
 
