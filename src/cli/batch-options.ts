@@ -14,6 +14,7 @@ export function addBatch(program: Command): void {
     .option('-m, --model <name>', 'model of requests that name none (default: the only configured one)')
     .option('-t, --template <text>', "prompt template, with {{COLUMN}} for a row's values; {{text}} is a line or a file, {{file}} its name")
     .option('-s, --system <text>', 'system message for every prompt')
+    .option('--delimiter <char>', 'what separates the columns of a table, such as ; or tab (default: comma in .csv, tab in .tsv)')
     .option('--max-tokens <n>', 'output limit of every prompt, in tokens')
     .option('-o, --output <file>', 'output file (default: FILE.results.jsonl; failures go to FILE.errors.jsonl)')
     .option('-w, --window <duration>', 'completion window; requests not finished by then expire', '24h')

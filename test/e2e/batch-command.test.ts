@@ -2,45 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import { readLines, startBatchProvider, type BatchProvider, type Behaviour } from './batch-provider.ts';
-import { runCli, startCli } from '../cli/run-cli.ts';
-
-interface Stage {
-  readonly cwd: string;
-  readonly provider: BatchProvider;
-  readonly run: (...args: string[]) => ReturnType<typeof runCli>;
-  readonly start: (...args: string[]) => ReturnType<typeof startCli>;
-  readonly results: (file: string) => Promise<Record<string, string>>;
-}
-
-/** A folder with a config and some files, before a provider. */
-async function stage(t: TestContext, files: Readonly<Record<string, string | Uint8Array>>, behave?: Behaviour, port = 0): Promise<Stage> {
-  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
-  t.after(() => rm(cwd, { recursive: true, force: true }));
-  const provider = await startBatchProvider(t, behave);
-  const a = { protocol: 'openai', baseUrl: provider.url, apiKey: 'sk-test', limits: { concurrency: 4 } };
-  const prices = { 'a/m': { input: 1, output: 2 } };
-  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify({ server: { port }, providers: { a }, models: { fast: ['a/m'] }, prices }));
-  for (const [name, text] of Object.entries(files)) {
-    await mkdir(join(cwd, name, '..'), { recursive: true });
-    await writeFile(join(cwd, name), text);
-  }
-  return {
-    cwd,
-    provider,
-    run: (...args) => runCli(['batch', ...args], { cwd }),
-    start: (...args) => startCli(['batch', ...args], { cwd }),
-    results: async (file) => {
-      const lines = readLines(await readFile(join(cwd, file), 'utf8'));
-      return Object.fromEntries(lines.map((line) => [line.custom_id, line.response!.body.choices![0]!.message.content]));
-    },
-  };
-}
+import { readLines } from './batch-provider.ts';
+import { stage } from './batch-stage.ts';
+import { startCli } from '../cli/run-cli.ts';
 
 test('three prompts in a text file, one command, results; the same command again runs nothing anew', async (t) => {
   const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
@@ -200,15 +167,26 @@ test('an input that would send something else than it seems to is refused before
     ['binary.txt', Buffer.from([1, 2, 0, 3]), /binary\.txt: not a text file/],
     ['latin.txt', Buffer.from('M\xfcnchen', 'latin1'), /latin\.txt: not UTF-8 text/],
     ['array.jsonl', '[{"messages":[]}]', /line 1 is neither an object nor a string/],
+    ['same.csv', 'id,text\nx,"a\nb"\ny,c\nx,d\n', /same\.csv: line 5: the id "x" is also on line 2/],
+    ['semicolons.csv', 'id;text\nx;a\n', /semicolons\.csv: the file seems to be separated by semicolons; use --delimiter ';'/],
+    ['stream.jsonl', '\n{"messages":[],"stream":true}\n', /^line 2: requests of a batch cannot be streamed\n.*nothing was run$/m],
   ];
   const { run, provider } = await stage(t, Object.fromEntries(cases.map(([name, text]) => [name, text])));
   for (const [name, , expected] of cases) {
     const { code, stderr } = await run('run', name, ...(name.endsWith('.csv') ? ['-t', '{{text}}'] : []));
-    assert.deepEqual([code, stderr.split('\n').length], [1, 2], stderr);
+    assert.equal(code, 1);
+    if (name !== 'stream.jsonl') assert.equal(stderr.split('\n').length, 2, stderr);
     assert.match(stderr, expected);
   }
   assert.match((await run('run', 'latin.txt', '-t', 'the same')).stderr, /--template: contains no {{COLUMN}}/);
   assert.equal(provider.calls.size, 0);
+});
+
+test('the flags are validated also if the file was run before', async (t) => {
+  const { run } = await stage(t, { 'p.txt': 'one' });
+  await run('run', 'p.txt');
+  const { code, stderr } = await run('run', 'p.txt', '--window', '31d');
+  assert.deepEqual([code, stderr], [1, 'breakwater: --window: must be a duration such as 24h, 30m or 7d, at most 30d (got "31d")\n']);
 });
 
 test('inputs as spreadsheets and editors of all systems write them', async (t) => {

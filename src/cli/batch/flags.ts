@@ -12,6 +12,7 @@ export interface RunFlags extends AccessFlags {
   readonly model?: string;
   readonly template?: string;
   readonly system?: string;
+  readonly delimiter?: string;
   readonly maxTokens?: string;
   readonly output?: string;
   readonly window: string;

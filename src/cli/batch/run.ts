@@ -1,33 +1,34 @@
 /** `breakwater batch run`: runs a file of requests as a batch, or resumes an earlier run. */
-import { createHash } from 'node:crypto';
-import { createWriteStream, mkdtempSync, openAsBlob, rmSync } from 'node:fs';
+import { mkdtempSync, openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { once } from 'node:events';
 import { systemClock } from '../../gateway/system-clock.ts';
 import type { RunFlags } from './flags.ts';
 import { messageOf } from '../../core/errors.ts';
 import { RecentPace } from '../../jobs/recent-pace.ts';
+import { WINDOW_RULE, windowMs } from '../../jobs/window.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
 import { ApiFault, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import { Display } from './display.ts';
-import { readInput } from './input.ts';
 import { inputData, outputFiles, type OutputFiles } from './output.ts';
 import { costText, PACE_WINDOW_MS } from './progress.ts';
+import { maxTokensOf, placeText, writeRequests, type RequestPlace } from './requests.ts';
 import { firstFailure, saveResults } from './results.ts';
+import { Stop, STOPPED } from './stop.ts';
+import { delimiterOf } from './table.ts';
 
 /** Polling interval, in milliseconds: short at first, so that a small batch finishes quickly. */
 const [POLL_MIN_MS, POLL_MAX_MS] = [50, 1_000];
-const LINES_MAX = 50_000;
-/** Names or faults that are shown of a long list. */
+/** Faults that are shown of a long list. */
 const SHOWN_MAX = 20;
 /** Metadata key for the hash of the source file. */
 const SOURCE = 'breakwater_source';
 
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   endWithReader();
+  checkFlags(flags);
   const access = await openAccess(flags, 'all');
   const { api } = access;
   const show = new Display(flags.json === true);
@@ -48,7 +49,7 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
       batch = await follow(api, started.batch, show, () => stop.isAsked);
     }
     if (batch === null) show.say('stopped: nothing was run');
-    else if (hasEnded(batch)) await end(api, batch, file, flags, show);
+    else if (hasEnded(batch)) await end(api, { ...started!, batch }, file, flags, show);
     else if (!access.isRemote) show.say('stopping after the running requests; Ctrl-C again stops at once');
   } finally {
     await access.close();
@@ -58,26 +59,18 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   process.exit();
 }
 
-/** The exit code after SIGINT. */
-const STOPPED = 130;
-
-/** A stop that the user asks for. */
-class Stop {
-  isAsked = false;
-  /** Nothing has been started yet. */
-  isPreparing = true;
-  /** Holds prompts during the preparation. */
-  folder: string | null = null;
-
-  exit(): never {
-    if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });
-    process.exit(STOPPED);
-  }
+/** Also if the batch exists, for which they have no effect. */
+function checkFlags(flags: RunFlags): void {
+  maxTokensOf(flags);
+  if (flags.delimiter !== undefined) delimiterOf(flags.delimiter);
+  if (windowMs(flags.window) === null) throw new OperatorError([`--window: must be ${WINDOW_RULE} (got ${JSON.stringify(flags.window)})`]);
 }
 
 interface Started {
   readonly batch: BatchObject;
   readonly isResumed: boolean;
+  /** Of the requests of the batch. */
+  readonly places: readonly RequestPlace[];
 }
 
 /** Null if the user stops it before the batch is created. */
@@ -89,7 +82,7 @@ async function startOrFind({ api }: Access, file: string, flags: RunFlags, show:
     const written = await writeRequests(file, path, flags, await modelOf(api, flags), show, stop);
     if (written === null) return null;
     const before = flags.again === true ? null : await findBefore(api, written.source);
-    if (before !== null) return { batch: before, isResumed: true };
+    if (before !== null) return { batch: before, isResumed: true, places: written.places };
     if (stop.isAsked) return null;
     const id = await api.upload(await openAsBlob(path), `${basename(file)}.jsonl`);
     if (stop.isAsked) {
@@ -98,7 +91,7 @@ async function startOrFind({ api }: Access, file: string, flags: RunFlags, show:
     }
     const data = { [SOURCE]: written.source, ...inputData(file) };
     stop.isPreparing = false;
-    return { batch: await api.create(id, written.endpoint, flags.window, data), isResumed: false };
+    return { batch: await api.create(id, written.endpoint, flags.window, data), isResumed: false, places: written.places };
   } finally {
     stop.isPreparing = false;
     await rm(folder, { recursive: true, force: true });
@@ -111,46 +104,6 @@ async function modelOf(api: BatchApi, { model }: RunFlags): Promise<string | nul
   if (model !== undefined) return model;
   const names = await api.models();
   return names.length === 1 ? names[0]! : null;
-}
-
-/** Writes the input as a batch file and returns the hash of its content. Null if the user stops it. */
-async function writeRequests(
-  file: string,
-  path: string,
-  flags: RunFlags,
-  model: string | null,
-  show: Display,
-  stop: Stop,
-): Promise<{ source: string; endpoint: string } | null> {
-  const maxTokens = flags.maxTokens === undefined ? null : Number(flags.maxTokens);
-  if (maxTokens !== null && !(Number.isInteger(maxTokens) && maxTokens > 0))
-    throw new OperatorError([`--max-tokens: must be a whole number above 0`]);
-  const onSkipped = (names: readonly string[]): void =>
-    show.note(
-      { type: 'skipped', names },
-      `${file}: not read: ${names.slice(0, SHOWN_MAX).join(', ')}${names.length > SHOWN_MAX ? ', …' : ''}`,
-    );
-  const options = { model, template: flags.template ?? null, system: flags.system ?? null, maxTokens, onSkipped };
-  const hash = createHash('sha256');
-  const output = createWriteStream(path);
-  let endpoint: string | null = null;
-  let count = 0;
-  for await (const line of readInput(file, options)) {
-    if (stop.isAsked) break;
-    endpoint ??= line.endpoint;
-    if (line.endpoint !== endpoint)
-      throw new OperatorError([
-        `${file}: ${line.from} is for ${line.endpoint}, earlier requests are for ${endpoint}: a batch has one endpoint`,
-      ]);
-    if (++count > LINES_MAX) throw new OperatorError([`${file} contains more than ${LINES_MAX} requests: split it`]);
-    hash.update(`${line.text}\n`);
-    if (!output.write(`${line.text}\n`)) await once(output, 'drain');
-  }
-  output.end();
-  await once(output, 'close');
-  if (stop.isAsked) return null;
-  if (endpoint === null) throw new OperatorError([`${file} contains no requests`]);
-  return { source: hash.digest('hex'), endpoint };
 }
 
 /** The last batch of the same content that runs, or has succeeded in part: it did not fail, expire or get cancelled. */
@@ -201,9 +154,9 @@ function stopText({ id }: BatchObject, { isRemote }: Access, file: string): stri
     : 'stopped; the same command resumes it';
 }
 
-async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFlags, show: Display): Promise<void> {
+async function end(api: BatchApi, { batch, places }: Started, file: string, flags: RunFlags, show: Display): Promise<void> {
   const { id, status, request_counts: counts } = batch;
-  if (status === 'failed') return refused(batch, file, show);
+  if (status === 'failed') return refused(batch, places, file, show);
   const { files, target } = await writeFiles(api, batch, file, flags.output);
   const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costNote(batch)}`;
   const failure = files.includes(target.errors) ? await firstFailure(target.errors) : null;
@@ -216,10 +169,17 @@ async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFl
 }
 
 /** The input has faults: nothing was run. */
-function refused({ id, status, request_counts: counts, errors }: BatchObject, file: string, show: Display): void {
+function refused(
+  { id, status, request_counts: counts, errors }: BatchObject,
+  places: readonly RequestPlace[],
+  file: string,
+  show: Display,
+): void {
   const faults = errors?.data ?? [];
-  for (const { line, message } of faults.slice(0, SHOWN_MAX))
-    show.note({ type: 'error', line, message }, `${line === null ? file : `request ${line}`}: ${message}`);
+  for (const { line: request, message } of faults.slice(0, SHOWN_MAX)) {
+    const place = request === null ? undefined : places[request - 1];
+    show.note({ type: 'error', line: place?.line ?? null, message }, `${place === undefined ? file : placeText(place)}: ${message}`);
+  }
   const more = faults.length > SHOWN_MAX ? ` (${faults.length - SHOWN_MAX} more faults)` : '';
   show.note({ type: 'done', id, status, ...counts, files: [] }, `failed: ${file} was refused, and nothing was run${more}`);
   process.exitCode = 1;

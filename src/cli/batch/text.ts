@@ -1,12 +1,12 @@
 /** Reads text files. Anything that is not UTF-8 is refused: binary data would become requests, and cost money. */
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createReadStream, type BigIntStats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { LineReader } from '../../jobs/openai/line-reader.ts';
 import { messageOf } from '../../core/errors.ts';
 import { OperatorError } from '../fail.ts';
 
 /** The longest line of a file, in bytes: that of a batch. */
-const LINE_BYTES_MAX = 64 * 1024 * 1024;
+export const LINE_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface TextLine {
   /** Counted from 1. */
@@ -34,22 +34,41 @@ export async function* textChunks(path: string): AsyncGenerator<string> {
 }
 
 export async function wholeText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw cannotRead(path, error);
-  });
-  return decoderOf(path)(bytes, false);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const bytes of bytesOf(path)) {
+    size += bytes.byteLength;
+    if (size > LINE_BYTES_MAX) throw new OperatorError([`${path}: longer than ${LINE_BYTES_MAX / 1024 / 1024} MB`]);
+    chunks.push(bytes);
+  }
+  return decoderOf(path)(Buffer.concat(chunks), false);
 }
 
+/** Fails after the last chunk if the file was changed meanwhile: its start and its end may not belong together. */
 async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
   try {
+    const before = await stat(path, { bigint: true });
     for await (const chunk of createReadStream(path)) yield chunk as Uint8Array;
+    if (!before.isFile()) return;
+    const after = await stat(path, { bigint: true }).catch(() => null);
+    if (after === null || !isSame(before, after)) throw changed(path, after === null ? 'deleted' : 'changed');
   } catch (error) {
     throw error instanceof OperatorError ? error : cannotRead(path, error);
   }
 }
 
+function isSame(before: BigIntStats, after: BigIntStats): boolean {
+  return before.dev === after.dev && before.ino === after.ino && before.size === after.size && before.mtimeNs === after.mtimeNs;
+}
+
+export function changed(path: string, how: 'changed' | 'deleted'): OperatorError {
+  return new OperatorError([`${path} was ${how} while it was read, so nothing was run`]);
+}
+
 function cannotRead(path: string, error: unknown): OperatorError {
-  return new OperatorError([`${path}: cannot be read (${messageOf(error)})`]);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return new OperatorError([`${path}: no such file`]);
+  return new OperatorError([`${path}: cannot be read (${code === 'EACCES' ? 'no permission' : messageOf(error)})`]);
 }
 
 function decoderOf(path: string): (bytes: Uint8Array, isMore: boolean) => string {
