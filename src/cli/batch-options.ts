@@ -32,6 +32,7 @@ export function addBatch(program: Command): void {
       '-o, --output <file>',
       'output file; failures go to a file named like it, with .errors.jsonl (default: stdout, failures included)',
     )
+    .option('-f, --force', 'replace a file that has no results of the batch; never the input')
     .action(async (id: string, flags: ResultsFlags) => (await import('./batch/commands.ts')).writeResults(id, flags));
   addAccess(batch.command('cancel'))
     .description('cancel a batch; finished results are kept')

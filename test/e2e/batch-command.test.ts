@@ -88,7 +88,8 @@ test('results of another input, the input itself and files of other kinds are no
   assert.equal(await fault('t.jsonl', '-o', 't.results.jsonl'), `breakwater: t.results.jsonl has the results of t.csv: ${hint}\n`);
   assert.equal(await fault('own.txt'), `breakwater: own.results.jsonl exists and has no results of a batch: ${hint}\n`);
   assert.equal(await fault('own.txt', '-o', 'own.txt'), `breakwater: own.txt is the input: ${hint}\n`);
-  assert.match(await fault('own.txt', '-o', 'none/out.jsonl'), /none\/out\.jsonl: cannot be written .*ENOENT/);
+  const noFolder = 'none/out.jsonl: cannot be written (its folder does not exist); choose another file with --output';
+  assert.equal(await fault('own.txt', '-o', 'none/out.jsonl'), `breakwater: ${noFolder}\n`);
   assert.deepEqual([...provider.calls.keys()], ['csv']);
   assert.equal(await readFile(join(cwd, 'own.txt'), 'utf8'), 'own');
   assert.equal((await run('run', 't.jsonl', '-o', 'other.jsonl')).code, 0);

@@ -5,7 +5,7 @@ import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access, type Runs } from './access.ts';
 import { hasEnded, type BatchObject } from './api.ts';
 import { withErrors } from './output.ts';
-import { printResults, saveResults } from './results.ts';
+import { printResults, saveResults, shortMessage } from './results.ts';
 
 const LISTED = 20;
 /** How long a gateway in this process waits for the end of a cancelled batch: checks, and the time between two in milliseconds. */
@@ -28,7 +28,8 @@ export async function writeResults(id: string, flags: ResultsFlags): Promise<voi
     const batch = await api.get(id);
     if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are available once it has ended`]);
     if (flags.output === undefined) return printResults(api, batch);
-    for (const file of await saveResults(api, batch, withErrors(flags.output))) process.stderr.write(`wrote ${file}\n`);
+    const replaces = flags.force === true ? 'any' : 'same';
+    for (const file of await saveResults(api, batch, withErrors(flags.output), replaces)) process.stderr.write(`wrote ${file}\n`);
   });
 }
 
@@ -63,6 +64,6 @@ function print(batch: BatchObject, { json }: AccessFlags): void {
 function lineOf({ id, status, request_counts: { total, completed, failed }, created_at: created, metadata, errors }: BatchObject): string {
   const name = metadata?.['file'];
   const when = new Date(created * 1000).toISOString().slice(0, 16).replace('T', ' ');
-  const why = errors?.data[0] === undefined ? '' : `  ${errors.data[0].message}`;
+  const why = errors?.data[0] === undefined ? '' : `  ${shortMessage(errors.data[0].message)}`;
   return `${id}  ${status}  ${completed}/${total} done, ${failed} failed  ${when}${name === undefined ? '' : `  ${name}`}${why}`;
 }

@@ -21,4 +21,5 @@ export interface RunFlags extends AccessFlags {
 
 export interface ResultsFlags extends AccessFlags {
   readonly output?: string;
+  readonly force?: boolean;
 }

@@ -1,9 +1,9 @@
 /** The files of results. They may be the only copy of what was paid for: those of another input are not replaced. */
 import { hash } from 'node:crypto';
-import { access, constants, lstat, open, stat } from 'node:fs/promises';
+import { access, constants, lstat, open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { OperatorError } from '../fail.ts';
-import { messageOf } from '../../core/errors.ts';
+import { writeFault } from '../file-fault.ts';
 import { ApiFault, type BatchApi, type BatchObject } from './api.ts';
 
 export interface OutputFiles {
@@ -49,41 +49,70 @@ export function withErrors(output: string): OutputFiles {
 }
 
 /** The batch whose results the file holds. Null if there is no such file, or none with results. */
-export async function batchIn(path: string): Promise<string | null> {
+async function batchIn(path: string): Promise<string | null> {
   const info = await stat(path).catch(() => null);
   if (info?.isFile() !== true) return null;
   const batch = HEAD.exec(await headOf(path))?.[1];
   return batch === undefined ? null : `batch_${batch}`;
 }
 
-/** A device, a pipe or a link would be replaced by a file. */
-export async function refuseSpecial({ output, errors }: OutputFiles): Promise<void> {
-  for (const path of [output, errors]) {
-    const info = await lstat(path).catch(() => null);
-    if (info !== null && !info.isFile() && !info.isDirectory())
-      throw new OperatorError([`${path} is not a regular file: choose another file with --output`]);
+/**
+ * Throws if the results of a batch must not be written to these paths. Only results of the same batch are replaced: a mistyped name may be
+ * that of any file. `isForced`: any regular file but the input.
+ */
+export async function checkTarget(batch: BatchObject, paths: readonly string[], isForced: boolean): Promise<void> {
+  await checkPlace(paths);
+  for (const path of paths) {
+    const fault = (await isInputOf(batch, path)) ? `is the input of ${batch.id}` : await kindFault(path);
+    if (fault !== null) throw refusal(path, fault);
+    if (isForced || (await isEmpty(path)) || (await batchIn(path)) === batch.id) continue;
+    throw new OperatorError([
+      `${path} exists and has no results of ${batch.id}: delete or rename it, choose another file with --output, or replace it with --force`,
+    ]);
   }
 }
 
 async function writable(api: BatchApi, input: string, files: OutputFiles): Promise<OutputFiles> {
-  const { output, errors } = files;
-  await refuseSpecial(files);
-  await access(dirname(output), constants.W_OK).catch((error: unknown) => {
-    throw new OperatorError([`${output}: cannot be written (${messageOf(error)}); choose another file with --output`]);
-  });
-  for (const path of [output, errors]) {
+  const paths = [files.output, files.errors];
+  await checkPlace(paths);
+  for (const path of paths) {
     const fault = await faultOf(api, input, path);
-    if (fault !== null) throw new OperatorError([`${path} ${fault}: delete or rename it, or choose another file with --output`]);
+    if (fault !== null) throw refusal(path, fault);
   }
   return files;
 }
 
+function refusal(path: string, fault: string): OperatorError {
+  return new OperatorError([`${path} ${fault}: delete or rename it, or choose another file with --output`]);
+}
+
+/** A device, a pipe or a link would be replaced by a file. */
+async function checkPlace(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const info = await lstat(path).catch(() => null);
+    if (info !== null && !info.isFile() && !info.isDirectory())
+      throw new OperatorError([`${path} is not a regular file: choose another file with --output`]);
+    await access(dirname(path), constants.W_OK).catch((error: unknown) => {
+      throw new OperatorError([`${path}: cannot be written (${writeFault(error)}); choose another file with --output`]);
+    });
+  }
+}
+
+/** The file that exists with nothing in it, or the one that does not exist. */
+async function isEmpty(path: string): Promise<boolean> {
+  const info = await stat(path).catch(() => null);
+  return info === null || (info.isFile() && info.size === 0);
+}
+
+async function kindFault(path: string): Promise<string | null> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true ? 'is a folder' : null;
+}
+
 /** Why a file must not be replaced; null: it may be. */
 async function faultOf(api: BatchApi, input: string, path: string): Promise<string | null> {
-  if (resolve(path) === resolve(input)) return 'is the input';
-  const info = await stat(path).catch(() => null);
-  if (info === null || (info.isFile() && info.size === 0)) return null;
-  if (!info.isFile()) return info.isDirectory() ? 'is a folder' : null;
+  if (await isSameFile(path, input)) return 'is the input';
+  const fault = await kindFault(path);
+  if (fault !== null || (await isEmpty(path))) return fault;
   const batch = await batchIn(path);
   if (batch === null) return 'exists and has no results of a batch';
   const found = await find(api, batch);
@@ -107,6 +136,18 @@ async function find(api: BatchApi, id: string): Promise<BatchObject | null> {
     if (error instanceof ApiFault && error.status === 404) return null;
     throw error;
   }
+}
+
+/** Also by another name: a folder may be a link. */
+async function isSameFile(path: string, other: string): Promise<boolean> {
+  if (resolve(path) === resolve(other)) return true;
+  const [one, two] = await Promise.all([path, other].map((name) => stat(name, { bigint: true }).catch(() => null)));
+  return one != null && two != null && one.ino === two.ino && one.dev === two.dev;
+}
+
+async function isInputOf({ metadata }: BatchObject, path: string): Promise<boolean> {
+  const names = [path, await realpath(path).catch(() => path)];
+  return names.some((name) => inputData(name).breakwater_path === metadata?.['breakwater_path']);
 }
 
 function isOf({ metadata }: BatchObject, input: string): boolean {

@@ -15,7 +15,7 @@ import { Display } from './display.ts';
 import { inputData, outputFiles, type OutputFiles } from './output.ts';
 import { costText, PACE_WINDOW_MS } from './progress.ts';
 import { maxTokensOf, placeText, writeRequests, type RequestPlace } from './requests.ts';
-import { firstFailure, saveResults } from './results.ts';
+import { firstFailure, saveResults, shortMessage } from './results.ts';
 import { Stop, STOPPED } from './stop.ts';
 import { delimiterOf } from './table.ts';
 
@@ -160,7 +160,8 @@ async function end(api: BatchApi, { batch, places }: Started, file: string, flag
   const { files, target } = await writeFiles(api, batch, file, flags.output);
   const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costNote(batch)}`;
   const failure = files.includes(target.errors) ? await firstFailure(target.errors) : null;
-  if (failure !== null) show.note({ type: 'failure', ...failure }, `the first failure, ${failure.customId}: ${failure.message}`);
+  if (failure !== null)
+    show.note({ type: 'failure', ...failure }, `the first failure, ${failure.customId}: ${shortMessage(failure.message)}`);
   show.note(
     { type: 'done', id, status, ...counts, costUsd: batch.breakwater?.cost_usd, files },
     files.length === 0 ? result : `${result}; wrote ${files.join(' and ')}`,
@@ -178,7 +179,10 @@ function refused(
   const faults = errors?.data ?? [];
   for (const { line: request, message } of faults.slice(0, SHOWN_MAX)) {
     const place = request === null ? undefined : places[request - 1];
-    show.note({ type: 'error', line: place?.line ?? null, message }, `${place === undefined ? file : placeText(place)}: ${message}`);
+    show.note(
+      { type: 'error', line: place?.line ?? null, message },
+      `${place === undefined ? file : placeText(place)}: ${shortMessage(message)}`,
+    );
   }
   const more = faults.length > SHOWN_MAX ? ` (${faults.length - SHOWN_MAX} more faults)` : '';
   show.note({ type: 'done', id, status, ...counts, files: [] }, `failed: ${file} was refused, and nothing was run${more}`);
@@ -193,7 +197,7 @@ async function writeFiles(
 ): Promise<{ readonly files: string[]; readonly target: OutputFiles }> {
   try {
     const target = await outputFiles(api, file, output); // others may have been written meanwhile
-    return { files: await saveResults(api, batch, target, true), target };
+    return { files: await saveResults(api, batch, target, 'own'), target };
   } catch (error) {
     const fault = error instanceof OperatorError ? error.lines : [`the results cannot be written: ${messageOf(error)}`];
     throw new OperatorError([...fault, `the results are kept: breakwater batch results ${batch.id} --output FILE writes them`]);
