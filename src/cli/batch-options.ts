@@ -19,6 +19,7 @@ export function addBatch(program: Command): void {
     .option('-o, --output <file>', 'output file (default: FILE.results.jsonl; failures go to FILE.errors.jsonl)')
     .option('-w, --window <duration>', 'completion window; requests not finished by then expire', '24h')
     .option('--again', 'run again, even if the same file was run before')
+    .option('--retry-failed', 'of a file that was run before, run only the requests that have not succeeded, and merge the results')
     .addHelpText('after', runHelp)
     .action(async (file: string, flags: RunFlags) => (await import('./batch/run.ts')).runBatch(file, flags));
   addAccess(batch.command('status'))
@@ -57,4 +58,4 @@ Input formats:
   a folder            one prompt per .txt or .md file; with --template, {{text}} is its content
 
 Results are JSON lines in the format of OpenAI's batch API, in any order; match them by custom_id.
-Ctrl-C stops it; the same command resumes it. Exits with 0 if every request succeeded, else with 1.`;
+Ctrl-C stops it; the same command resumes it. Once it has ended, --retry-failed runs what failed, expired or was cancelled. Exits with 0 if every request succeeded, else with 1.`;

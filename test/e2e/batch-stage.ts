@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { readLines, startBatchProvider, type BatchProvider, type Behaviour } from './batch-provider.ts';
 import { runCli, startCli } from '../cli/run-cli.ts';
 
-interface Stage {
+export interface Stage {
   readonly cwd: string;
   readonly provider: BatchProvider;
   readonly run: (...args: string[]) => ReturnType<typeof runCli>;

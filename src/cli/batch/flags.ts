@@ -17,6 +17,7 @@ export interface RunFlags extends AccessFlags {
   readonly output?: string;
   readonly window: string;
   readonly again?: boolean;
+  readonly retryFailed?: boolean;
 }
 
 export interface ResultsFlags extends AccessFlags {

@@ -35,7 +35,7 @@ export async function saveResults(
       if (isOwn) await rm(path, { force: true });
       continue;
     }
-    const part = `${path}.part`;
+    const part = partOf(path);
     const content = await api.content(id);
     try {
       await pipeline(Readable.fromWeb(content as never), createWriteStream(part));
@@ -47,6 +47,11 @@ export async function saveResults(
     written.push(path);
   }
   return written;
+}
+
+/** Where a file is written before it gets its name; another process may write the same results at the same time. */
+export function partOf(path: string): string {
+  return `${path}.${process.pid}.part`;
 }
 
 /** The first line of a file of failed requests. Null if it is unknown. */
