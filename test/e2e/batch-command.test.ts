@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readLines } from './batch-provider.ts';
 import { stage } from './batch-stage.ts';
-import { startCli } from '../cli/run-cli.ts';
+import { runCli, startCli } from '../cli/run-cli.ts';
 
 test('three prompts in a text file, one command, results; the same command again runs nothing anew', async (t) => {
   const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
@@ -87,7 +87,7 @@ test('results of another input, the input itself and files of other kinds are no
   const hint = 'delete or rename it, or choose another file with --output';
   assert.equal(await fault('t.jsonl', '-o', 't.results.jsonl'), `breakwater: t.results.jsonl has the results of t.csv: ${hint}\n`);
   assert.equal(await fault('own.txt'), `breakwater: own.results.jsonl exists and has no results of a batch: ${hint}\n`);
-  assert.equal(await fault('own.txt', '-o', 'own.txt'), `breakwater: own.txt is the input: ${hint}\n`);
+  assert.equal(await fault('own.txt', '-o', 'own.txt'), 'breakwater: own.txt is the input: choose another file with --output\n');
   const noFolder = 'none/out.jsonl: cannot be written (its folder does not exist); choose another file with --output';
   assert.equal(await fault('own.txt', '-o', 'none/out.jsonl'), `breakwater: ${noFolder}\n`);
   assert.deepEqual([...provider.calls.keys()], ['csv']);
@@ -165,6 +165,8 @@ test('an input that would send something else than it seems to is refused before
     ['long.csv', 'id,text\nx,a,b\n', /long\.csv: row 1 has 3 fields, the header 2; a field with a comma must be quoted/],
     ['open.csv', 'id,text\nx,a\ny,"b\n', /open\.csv: a quoted field in row 2 is not closed/],
     ['twice.csv', 'text,text\na,b\n', /twice\.csv: the column "text" occurs twice in the header/],
+    ['old.txt', 'one\rtwo\r', /old\.txt: its lines end with a carriage return only; convert them, for example with tr '\\r' '\\n'/],
+    ['old.csv', 'id,text\rx,a\r', /old\.csv: its lines end with a carriage return only/],
     ['binary.txt', Buffer.from([1, 2, 0, 3]), /binary\.txt: not a text file/],
     ['latin.txt', Buffer.from('M\xfcnchen', 'latin1'), /latin\.txt: not UTF-8 text/],
     ['array.jsonl', '[{"messages":[]}]', /line 1 is neither an object nor a string/],
@@ -181,6 +183,31 @@ test('an input that would send something else than it seems to is refused before
   }
   assert.match((await run('run', 'latin.txt', '-t', 'the same')).stderr, /--template: contains no {{COLUMN}}/);
   assert.equal(provider.calls.size, 0);
+});
+
+test('a special file as the input needs --output, and standard input is not read', async (t) => {
+  const { run, provider } = await stage(t, {});
+  assert.match((await run('run', '/dev/stdin')).stderr, /^breakwater: \/dev\/stdin is not a regular file: choose a file for the results/);
+  assert.match((await run('run', '-')).stderr, /^breakwater: -: standard input is not read, .*: save it to a file$/m);
+  assert.match((await run('run', 'none/p.txt')).stderr, /^breakwater: none\/p\.txt: no such file$/m);
+  assert.equal(provider.calls.size, 0);
+});
+
+test('a file with another name and the same content shares its results', async (t) => {
+  const { run, results, provider } = await stage(t, { 'a.txt': 'one', 'b.txt': 'one' });
+  for (const file of ['a.txt', 'b.txt', 'b.txt']) {
+    const { code, stderr } = await run('run', file);
+    assert.equal(code, 0, stderr);
+  }
+  assert.deepEqual(await results('b.results.jsonl'), { 'line-1': 'Answer to one.' });
+  assert.equal(provider.calls.get('one'), 1);
+});
+
+test('without a folder for temporary files nothing is run', async (t) => {
+  const { cwd } = await stage(t, { 'p.txt': 'one' });
+  const { code, stderr } = await runCli(['batch', 'run', 'p.txt'], { cwd, env: { TMPDIR: join(cwd, 'none') } });
+  assert.equal(code, 1);
+  assert.match(stderr, /none: the folder for temporary files cannot be used \(its folder does not exist\); TMPDIR selects another$/m);
 });
 
 test('the flags are validated also if the file was run before', async (t) => {

@@ -2,9 +2,11 @@
 import { hasEnded, type BatchApi, type BatchObject } from './api.ts';
 
 /** Metadata of a batch of a whole file: the hash of its requests. */
-const SOURCE = 'breakwater_source';
+export const SOURCE = 'breakwater_source';
 /** Metadata of a batch of failed requests: the batch of the whole file. */
 const RETRY_OF = 'breakwater_retry_of';
+/** The hash of the requests of that batch. */
+export const RETRY_SOURCE = 'breakwater_retry_source';
 
 /** A batch of a whole file, and those that ran its failed requests again. */
 export interface Run {
@@ -25,7 +27,7 @@ export function sourceData(source: string): Readonly<Record<string, string>> {
 }
 
 export function retryData({ first }: Run): Readonly<Record<string, string>> {
-  return { [RETRY_OF]: first.id };
+  return { [RETRY_OF]: first.id, [RETRY_SOURCE]: first.metadata?.[SOURCE] ?? '' };
 }
 
 /** Its most recent batch; only this one may be open. */

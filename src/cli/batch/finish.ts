@@ -64,7 +64,7 @@ interface Written {
 async function writeFiles(api: BatchApi, { run, requests }: Started, file: string, output: string | undefined): Promise<Written> {
   const { first, retries } = run;
   try {
-    const target = await outputFiles(api, file, output); // others may have been written meanwhile
+    const target = await outputFiles(api, file, requests.source, output); // others may have been written meanwhile
     if (retries.length === 0)
       return { files: await saveResults(api, first, target, 'own'), target, completed: first.request_counts.completed };
     const ids = requests.places.flatMap(({ customId }) => customId ?? []);

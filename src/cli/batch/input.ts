@@ -5,7 +5,7 @@ import { parseExact } from '../../wire/json-exact.ts';
 import { OperatorError } from '../fail.ts';
 import { CHAT, idText, isObject, LineWriter, type InputLine, type LineOptions } from './line-writer.ts';
 import { delimiterOf, readTable } from './table.ts';
-import { changed, textLines, wholeText } from './text.ts';
+import { cannotRead, changed, textLines, wholeText } from './text.ts';
 
 export interface InputOptions extends LineOptions {
   /** Of a table, as the user names it; null: that of the file's type. */
@@ -19,7 +19,8 @@ const ENDPOINTS: Readonly<Record<string, string>> = { messages: CHAT, prompt: '/
 const SHOWN_LENGTH = 80;
 
 export async function* readInput(path: string, options: InputOptions): AsyncGenerator<InputLine> {
-  if (path === '-') throw new OperatorError(['standard input cannot be read a second time to resume the batch: save it to a file']);
+  if (path === '-')
+    throw new OperatorError(['-: standard input is not read, since it cannot be read again to resume the batch: save it to a file']);
   const info = await stat(path).catch(() => null);
   if (info === null) throw new OperatorError([`${path}: no such file`]);
   const writer = new LineWriter(options);
@@ -35,7 +36,10 @@ export async function* readInput(path: string, options: InputOptions): AsyncGene
 }
 
 async function* readFolder(path: string, writer: LineWriter, { onSkipped }: InputOptions): AsyncGenerator<InputLine> {
-  const names = (await readdir(path)).toSorted();
+  const names = await readdir(path).catch((error: unknown) => {
+    throw cannotRead(path, error);
+  });
+  names.sort();
   const skipped: string[] = [];
   for (const name of names) {
     const info = await stat(join(path, name)).catch(() => null);

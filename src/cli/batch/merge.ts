@@ -93,7 +93,7 @@ async function replace({ output, errors }: OutputFiles, good: readonly Found[], 
     for (const [path, lines] of files) {
       if (lines.length === 0) continue;
       parts.push(partOf(path));
-      await pipeline(Readable.from(contentOf(lines)), createWriteStream(partOf(path)));
+      await pipeline(contentOf(lines), createWriteStream(partOf(path)));
     }
     for (const [path, lines] of files) {
       if (lines.length === 0) await rm(path, { force: true });

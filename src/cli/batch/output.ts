@@ -4,6 +4,7 @@ import { access, constants, lstat, open, realpath, stat } from 'node:fs/promises
 import { basename, dirname, extname, resolve } from 'node:path';
 import { OperatorError } from '../fail.ts';
 import { writeFault } from '../file-fault.ts';
+import { RETRY_SOURCE, SOURCE } from './earlier.ts';
 import { ApiFault, type BatchApi, type BatchObject } from './api.ts';
 
 export interface OutputFiles {
@@ -14,6 +15,14 @@ export interface OutputFiles {
   /** Why the files have not their usual names. */
   readonly reason?: string;
 }
+
+interface Input {
+  readonly path: string;
+  /** The hash of its requests. */
+  readonly source: string;
+}
+
+const IS_INPUT = 'is the input';
 
 /** A result line starts with its id, which names its batch. In bytes. */
 const HEAD_BYTES = 200;
@@ -31,9 +40,10 @@ export function inputData(input: string): { readonly file: string; readonly brea
  * results of another input, the name is the full one (`t.jsonl.results.jsonl`). Throws if the files can't be written, or if one of them has
  * something else than results of this input.
  */
-export async function outputFiles(api: BatchApi, input: string, output: string | undefined): Promise<OutputFiles> {
+export async function outputFiles(api: BatchApi, file: string, source: string, output: string | undefined): Promise<OutputFiles> {
+  const input = { path: file, source };
   if (output !== undefined) return writable(api, input, withErrors(output));
-  const path = input.replace(/[\\/]+$/, '');
+  const path = file.replace(/[\\/]+$/, '');
   const short = withErrors(`${path.slice(0, -extname(path).length || undefined)}.results.jsonl`);
   const full = withErrors(`${path}.results.jsonl`);
   if (full.output === short.output) return writable(api, input, short);
@@ -63,7 +73,7 @@ async function batchIn(path: string): Promise<string | null> {
 export async function checkTarget(batch: BatchObject, paths: readonly string[], isForced: boolean): Promise<void> {
   await checkPlace(paths);
   for (const path of paths) {
-    const fault = (await isInputOf(batch, path)) ? `is the input of ${batch.id}` : await kindFault(path);
+    const fault = (await isInputOf(batch, path)) ? `${IS_INPUT} of ${batch.id}` : await kindFault(path);
     if (fault !== null) throw refusal(path, fault);
     if (isForced || (await isEmpty(path)) || (await batchIn(path)) === batch.id) continue;
     throw new OperatorError([
@@ -72,7 +82,7 @@ export async function checkTarget(batch: BatchObject, paths: readonly string[], 
   }
 }
 
-async function writable(api: BatchApi, input: string, files: OutputFiles): Promise<OutputFiles> {
+async function writable(api: BatchApi, input: Input, files: OutputFiles): Promise<OutputFiles> {
   const paths = [files.output, files.errors];
   await checkPlace(paths);
   for (const path of paths) {
@@ -83,6 +93,7 @@ async function writable(api: BatchApi, input: string, files: OutputFiles): Promi
 }
 
 function refusal(path: string, fault: string): OperatorError {
+  if (fault.startsWith(IS_INPUT)) return new OperatorError([`${path} ${fault}: choose another file with --output`]);
   return new OperatorError([`${path} ${fault}: delete or rename it, or choose another file with --output`]);
 }
 
@@ -109,8 +120,8 @@ async function kindFault(path: string): Promise<string | null> {
 }
 
 /** Why a file must not be replaced; null: it may be. */
-async function faultOf(api: BatchApi, input: string, path: string): Promise<string | null> {
-  if (await isSameFile(path, input)) return 'is the input';
+async function faultOf(api: BatchApi, input: Input, path: string): Promise<string | null> {
+  if (await isSameFile(path, input.path)) return IS_INPUT;
   const fault = await kindFault(path);
   if (fault !== null || (await isEmpty(path))) return fault;
   const batch = await batchIn(path);
@@ -122,7 +133,7 @@ async function faultOf(api: BatchApi, input: string, path: string): Promise<stri
 }
 
 /** The other input whose results the file holds. Null if it has none, or of an unknown one. */
-async function ownerOf(api: BatchApi, input: string, path: string): Promise<string | null> {
+async function ownerOf(api: BatchApi, input: Input, path: string): Promise<string | null> {
   const batch = await batchIn(path);
   const found = batch === null ? null : await find(api, batch);
   return found === null || isOf(found, input) ? null : nameOf(found, input);
@@ -150,14 +161,16 @@ async function isInputOf({ metadata }: BatchObject, path: string): Promise<boole
   return names.some((name) => inputData(name).breakwater_path === metadata?.['breakwater_path']);
 }
 
-function isOf({ metadata }: BatchObject, input: string): boolean {
-  const { file, breakwater_path: path } = inputData(input);
+/** Results of the same requests are the same, whatever the name of the file. */
+function isOf({ metadata }: BatchObject, input: Input): boolean {
+  const { file, breakwater_path: path } = inputData(input.path);
+  if (metadata?.[SOURCE] === input.source || metadata?.[RETRY_SOURCE] === input.source) return true;
   return metadata?.['file'] === file && (metadata['breakwater_path'] ?? path) === path;
 }
 
-function nameOf({ id, metadata }: BatchObject, input: string): string {
+function nameOf({ id, metadata }: BatchObject, input: Input): string {
   const name = metadata?.['file'] ?? id;
-  return name === basename(input) ? `another ${name}` : name;
+  return name === basename(input.path) ? `another ${name}` : name;
 }
 
 async function headOf(path: string): Promise<string> {

@@ -1,8 +1,9 @@
 /** Writes the user's file as a batch file, before anything is sent. */
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import { OperatorError } from '../fail.ts';
+import { writeFault } from '../file-fault.ts';
 import type { Display } from './display.ts';
 import type { RunFlags } from './flags.ts';
 import { readInput } from './input.ts';
@@ -42,26 +43,35 @@ export async function writeRequests(
     );
   const options = { model, template, system, delimiter, maxTokens: maxTokensOf(flags), onSkipped };
   const hash = createHash('sha256');
-  const output = createWriteStream(path);
   const places: RequestPlace[] = [];
   const seen = new Map<string, Place>();
   let endpoint: string | null = null;
-  for await (const { text, endpoint: own, customId, from, line } of readInput(file, options)) {
-    if (stop.isAsked) break;
-    endpoint ??= own;
-    if (own !== endpoint)
-      throw new OperatorError([`${file}: ${from} is for ${own}, earlier requests are for ${endpoint}: a batch has one endpoint`]);
-    places.push({ from, line, customId });
-    if (places.length > LINES_MAX) throw new OperatorError([`${file} contains more than ${LINES_MAX} requests: split it`]);
-    if (customId !== null) noteId(file, seen, customId, { from, line });
-    hash.update(`${text}\n`);
-    if (!output.write(`${text}\n`)) await once(output, 'drain');
-  }
-  output.end();
-  await once(output, 'close');
+  const lines = async function* (): AsyncGenerator<string> {
+    for await (const { text, endpoint: own, customId, from, line } of readInput(file, options)) {
+      if (stop.isAsked) return;
+      endpoint ??= own;
+      if (own !== endpoint)
+        throw new OperatorError([`${file}: ${from} is for ${own}, earlier requests are for ${endpoint}: a batch has one endpoint`]);
+      places.push({ from, line, customId });
+      if (places.length > LINES_MAX) throw new OperatorError([`${file} contains more than ${LINES_MAX} requests: split it`]);
+      if (customId !== null) noteId(file, seen, customId, { from, line });
+      hash.update(`${text}\n`);
+      yield `${text}\n`;
+    }
+  };
+  await pipeline(lines(), createWriteStream(path)).catch((error: unknown) => {
+    throw isWriteFault(error)
+      ? new OperatorError([`${path}: cannot be written (${writeFault(error)}); TMPDIR selects another folder`])
+      : error;
+  });
   if (stop.isAsked) return null;
   if (endpoint === null) throw new OperatorError([`${file} contains no requests`]);
   return { source: hash.digest('hex'), endpoint, places };
+}
+
+function isWriteFault(error: unknown): boolean {
+  const { syscall } = error as NodeJS.ErrnoException;
+  return syscall === 'write' || syscall === 'open';
 }
 
 /** Results are matched by the id. */

@@ -37,7 +37,10 @@ test('a file is not replaced while the state of its batch cannot be read', async
   const get = async (): Promise<BatchObject> => {
     throw new ApiFault('files and batches are unavailable', 503);
   };
-  await assert.rejects(outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), undefined), /files and batches are unavailable/);
+  await assert.rejects(
+    outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), 'source', undefined),
+    /files and batches are unavailable/,
+  );
 });
 
 test('results replace no file but those of the same batch', async (t) => {
@@ -63,7 +66,10 @@ test('--force replaces any regular file but the input', async (t) => {
   await symlink(folder, join(folder, 'linked'));
   for (const path of [input, join(folder, 'linked', 'prompts.txt')]) {
     for (const replaces of ['same', 'any'] as const)
-      await assert.rejects(saveResults(api, batch, { output: path, errors }, replaces), /prompts\.txt is the input of batch_1: delete or/);
+      await assert.rejects(
+        saveResults(api, batch, { output: path, errors }, replaces),
+        /prompts\.txt is the input of batch_1: choose another file/,
+      );
   }
   await assert.rejects(saveResults(api, batch, { output: folder, errors }, 'any'), /is a folder/);
   await assert.rejects(saveResults(api, batch, { output, errors }), /or replace it with --force$/);
@@ -93,7 +99,7 @@ test('a link or a device is not replaced by results', async (t) => {
   const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
   for (const output of [link, '/dev/null']) {
     await assert.rejects(saveResults(api, batch, { output, errors: join(folder, 'e.jsonl') }), /is not a regular file/);
-    await assert.rejects(outputFiles(api, join(folder, 't.txt'), output), /is not a regular file/);
+    await assert.rejects(outputFiles(api, join(folder, 't.txt'), 'source', output), /is not a regular file/);
   }
   assert.equal((await lstat(link)).isSymbolicLink(), true);
   assert.equal(await readFile(real, 'utf8'), 'mine');

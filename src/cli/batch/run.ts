@@ -1,5 +1,5 @@
 /** `breakwater batch run`: runs a file of requests as a batch, or resumes an earlier run. */
-import { basename } from 'node:path';
+import { resolve } from 'node:path';
 import { messageOf } from '../../core/errors.ts';
 import { systemClock } from '../../gateway/system-clock.ts';
 import { RecentPace } from '../../jobs/recent-pace.ts';
@@ -11,7 +11,6 @@ import { Display } from './display.ts';
 import { lastOf, withLast } from './earlier.ts';
 import { finish } from './finish.ts';
 import type { RunFlags } from './flags.ts';
-import { outputFiles } from './output.ts';
 import { PACE_WINDOW_MS } from './progress.ts';
 import { maxTokensOf } from './requests.ts';
 import { startOrFind, type Started } from './start.ts';
@@ -22,7 +21,7 @@ import { delimiterOf } from './table.ts';
 const [POLL_MIN_MS, POLL_MAX_MS] = [50, 1_000];
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   endWithReader();
-  checkFlags(flags);
+  checkFlags(file, flags);
   const access = await openAccess(flags, 'all');
   const { api } = access;
   const show = new Display(flags.json === true);
@@ -35,8 +34,6 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   try {
-    const { output, reason } = await outputFiles(api, file, flags.output);
-    if (reason !== undefined) show.say(`${reason}: those of ${basename(file)} are written to ${output}`);
     const started = await startOrFind(access, file, flags, show, stop);
     if (started !== null) {
       const { id } = lastOf(started.run);
@@ -55,8 +52,10 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
 }
 
 /** Also if the batch exists, for which they have no effect. */
-function checkFlags(flags: RunFlags): void {
+function checkFlags(file: string, flags: RunFlags): void {
   maxTokensOf(flags);
+  if (flags.output === undefined && /^\/(?:dev|proc)\//.test(resolve(file)))
+    throw new OperatorError([`${file} is not a regular file: choose a file for the results with --output`]);
   if (flags.again === true && flags.retryFailed === true) throw new OperatorError(['--again and --retry-failed: choose one of them']);
   if (flags.delimiter !== undefined) delimiterOf(flags.delimiter);
   if (windowMs(flags.window) === null) throw new OperatorError([`--window: must be ${WINDOW_RULE} (got ${JSON.stringify(flags.window)})`]);

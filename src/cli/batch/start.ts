@@ -3,16 +3,16 @@ import { createWriteStream, mkdtempSync, openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OperatorError } from '../fail.ts';
+import { writeFault } from '../file-fault.ts';
 import type { Access } from './access.ts';
 import { ApiFault, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import type { Display } from './display.ts';
 import { findRun, lastOf, retryData, sourceData, type Run } from './earlier.ts';
 import type { RunFlags } from './flags.ts';
 import { succeededIn } from './merge.ts';
-import { inputData } from './output.ts';
+import { inputData, outputFiles } from './output.ts';
 import { writeRequests, type RequestPlace, type Requests } from './requests.ts';
 import type { Stop } from './stop.ts';
 import { textLines } from './text.ts';
@@ -33,17 +33,28 @@ export interface Started {
 
 /** Null if the user stops it before the batch is created. */
 export async function startOrFind(access: Access, file: string, flags: RunFlags, show: Display, stop: Stop): Promise<Started | null> {
-  const folder = mkdtempSync(join(tmpdir(), 'breakwater-batch-'));
+  const folder = temporaryFolder();
   stop.folder = folder;
   try {
     const path = join(folder, 'requests.jsonl');
     const requests = await writeRequests(file, path, flags, await modelOf(access.api, flags), show, stop);
     if (requests === null) return null;
+    // Before anything is sent.
+    const { output, reason } = await outputFiles(access.api, file, requests.source, flags.output);
+    if (reason !== undefined) show.say(`${reason}: those of ${basename(file)} are written to ${output}`);
     return await new Start(access, file, flags, requests, path, stop).begin();
   } finally {
     stop.isPreparing = false;
     await rm(folder, { recursive: true, force: true });
     stop.folder = null;
+  }
+}
+
+function temporaryFolder(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'breakwater-batch-'));
+  } catch (error) {
+    throw new OperatorError([`${tmpdir()}: the folder for temporary files cannot be used (${writeFault(error)}); TMPDIR selects another`]);
   }
 }
 
@@ -113,7 +124,7 @@ class Start {
     const lines = async function* (from: string): AsyncGenerator<string> {
       for await (const { number, text } of textLines(from)) if (isFailed(all[number - 1]!)) yield `${text}\n`;
     };
-    await pipeline(Readable.from(lines(this.#path)), createWriteStream(path));
+    await pipeline(lines(this.#path), createWriteStream(path));
     const batch = await this.#submit(path, retryData(run), `breakwater retry of ${run.first.id} after ${lastId}`);
     if (batch === null) return null;
     return { run: { ...run, retries: [...run.retries, batch] }, isResumed: false, requests: this.#requests, places };

@@ -26,6 +26,7 @@ export async function* readTable(path: string, delimiter: string, writer: LineWr
   const take = function* (rows: Iterable<string[]>): Generator<InputLine> {
     for (const row of rows) {
       if (columns === null) {
+        if (row[0] === 'sep=' && row.length === 2) continue; // how Excel declares the delimiter
         columns = row.map((name) => name.trim());
         assertColumns(path, columns, delimiter, writer);
         continue;

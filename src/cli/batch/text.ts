@@ -8,6 +8,9 @@ import { OperatorError } from '../fail.ts';
 /** The longest line of a file, in bytes: that of a batch. */
 export const LINE_BYTES_MAX = 64 * 1024 * 1024;
 
+const LINE_FEED = 0x0a;
+const RETURN = 0x0d;
+
 export interface TextLine {
   /** Counted from 1. */
   readonly number: number;
@@ -22,14 +25,14 @@ export async function* textLines(path: string): AsyncGenerator<TextLine> {
     if (bytes === null) throw new OperatorError([`${path}: line ${number} is longer than ${LINE_BYTES_MAX / 1024 / 1024} MB`]);
     return { number, text: decode(bytes, false) };
   };
-  for await (const bytes of bytesOf(path)) for (const line of reader.read(bytes)) yield toText(line);
+  for await (const bytes of withLineFeeds(path)) for (const line of reader.read(bytes)) yield toText(line);
   for (const line of reader.end()) yield toText(line);
 }
 
 /** The text in chunks, without a byte order mark. */
 export async function* textChunks(path: string): AsyncGenerator<string> {
   const decode = decoderOf(path);
-  for await (const bytes of bytesOf(path)) yield decode(bytes, true);
+  for await (const bytes of withLineFeeds(path)) yield decode(bytes, true);
   yield decode(new Uint8Array(0), false);
 }
 
@@ -42,6 +45,18 @@ export async function wholeText(path: string): Promise<string> {
     chunks.push(bytes);
   }
   return decoderOf(path)(Buffer.concat(chunks), false);
+}
+
+/** Fails after the last chunk if all line breaks are carriage returns: the file would be a single line. */
+async function* withLineFeeds(path: string): AsyncGenerator<Uint8Array> {
+  let [hasFeed, hasReturn] = [false, false];
+  for await (const bytes of bytesOf(path)) {
+    hasFeed ||= bytes.includes(LINE_FEED);
+    hasReturn ||= bytes.includes(RETURN);
+    yield bytes;
+  }
+  if (hasReturn && !hasFeed)
+    throw new OperatorError([`${path}: its lines end with a carriage return only; convert them, for example with tr '\\r' '\\n'`]);
 }
 
 /** Fails after the last chunk if the file was changed meanwhile: its start and its end may not belong together. */
@@ -65,10 +80,10 @@ export function changed(path: string, how: 'changed' | 'deleted'): OperatorError
   return new OperatorError([`${path} was ${how} while it was read, so nothing was run`]);
 }
 
-function cannotRead(path: string, error: unknown): OperatorError {
+export function cannotRead(path: string, error: unknown): OperatorError {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return new OperatorError([`${path}: no such file`]);
-  return new OperatorError([`${path}: cannot be read (${code === 'EACCES' ? 'no permission' : messageOf(error)})`]);
+  return new OperatorError([`${path}: cannot be read (${code === 'EACCES' ? 'permission denied' : messageOf(error)})`]);
 }
 
 function decoderOf(path: string): (bytes: Uint8Array, isMore: boolean) => string {
