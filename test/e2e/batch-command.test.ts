@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readLines } from './batch-provider.ts';
@@ -201,6 +201,14 @@ test('a file with another name and the same content shares its results', async (
   }
   assert.deepEqual(await results('b.results.jsonl'), { 'line-1': 'Answer to one.' });
   assert.equal(provider.calls.get('one'), 1);
+});
+
+test('the results of the current folder have its name', async (t) => {
+  const { cwd } = await stage(t, { 'texts/a.txt': 'one', 'texts/breakwater.json': '{}' });
+  await copyFile(join(cwd, 'breakwater.json'), join(cwd, 'texts', 'breakwater.json'));
+  const { code, stderr } = await runCli(['batch', 'run', '.'], { cwd: join(cwd, 'texts') });
+  assert.equal(code, 0, stderr);
+  assert.ok(existsSync(join(cwd, 'texts.results.jsonl')), stderr);
 });
 
 test('without a folder for temporary files nothing is run', async (t) => {

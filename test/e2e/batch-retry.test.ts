@@ -79,6 +79,7 @@ test('a retry that fails in part can be retried; every request has one result, i
   assert.deepEqual(done['retried'], { total: 3, completed: 1, failed: 2 });
   assert.deepEqual(await idsIn(at, 'p.results.jsonl'), ['line-1', 'line-3', 'line-4']);
   assert.deepEqual(await idsIn(at, 'p.errors.jsonl'), ['line-2', 'line-5']);
+  assert.match((await at.run('status')).stdout, /^batch_\w+  completed  1\/3 done, 2 failed  .*  p\.txt  retry of batch_\w+$/m);
   failing.clear();
   const third = await at.run('run', 'p.txt', '--retry-failed');
   assert.equal(third.code, 0, third.stderr);
@@ -87,23 +88,24 @@ test('a retry that fails in part can be retried; every request has one result, i
 });
 
 test('requests of a cancelled batch that were not run are run by a retry, which Ctrl-C stops and the same command resumes', async (t) => {
-  const prompts = Array.from({ length: 40 }, (_, n) => `p${n}`);
+  const prompts = Array.from({ length: 60 }, (_, n) => `p${n}`);
   const at = await stage(t, { 'p.txt': prompts.join('\n') }, () => ({ ms: 60 }));
-  const stopAt = async (calls: number, ...args: string[]): Promise<string> => {
+  const stopAfter = async (calls: number, ...args: string[]): Promise<string> => {
+    const before = at.provider.calls.size;
     const { child, ended, stderr } = at.start('run', 'p.txt', ...args);
     t.after(() => child.kill('SIGKILL'));
-    while (at.provider.calls.size < calls) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (at.provider.calls.size < before + calls) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill('SIGINT');
     assert.equal(await ended, 130, stderr());
     return stderr();
   };
-  const [id] = /batch_\w+/.exec(await stopAt(8))!;
+  const [id] = /batch_\w+/.exec(await stopAfter(8))!;
   assert.match((await at.run('cancel', id)).stdout, /  cancelled  /);
-  assert.match(await stopAt(20, '--retry-failed'), /stopped; the same command resumes it$/m);
+  assert.match(await stopAfter(8, '--retry-failed'), /stopped; the same command resumes it$/m);
   const { code, stderr } = await at.run('run', 'p.txt', '--retry-failed');
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^resuming batch_\w+ at /m);
-  assert.match(stderr, /in all 40 of 40 succeeded, 0 failed/);
+  assert.match(stderr, /in all 60 of 60 succeeded, 0 failed/);
   assert.deepEqual(
     await idsIn(at, 'p.results.jsonl'),
     prompts.map((_, n) => `line-${n + 1}`),

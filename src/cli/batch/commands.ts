@@ -4,6 +4,7 @@ import type { AccessFlags, ResultsFlags } from './flags.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access, type Runs } from './access.ts';
 import { hasEnded, type BatchObject } from './api.ts';
+import { retriedBy } from './earlier.ts';
 import { withErrors } from './output.ts';
 import { printResults, saveResults, shortMessage } from './results.ts';
 
@@ -61,9 +62,14 @@ function print(batch: BatchObject, { json }: AccessFlags): void {
   process.stdout.write(`${json === true ? JSON.stringify(batch) : lineOf(batch)}\n`);
 }
 
-function lineOf({ id, status, request_counts: { total, completed, failed }, created_at: created, metadata, errors }: BatchObject): string {
+function lineOf(batch: BatchObject): string {
+  const { id, status, request_counts: counts, created_at: created, metadata, errors } = batch;
   const name = metadata?.['file'];
+  const of = retriedBy(batch);
   const when = new Date(created * 1000).toISOString().slice(0, 16).replace('T', ' ');
-  const why = errors?.data[0] === undefined ? '' : `  ${shortMessage(errors.data[0].message)}`;
-  return `${id}  ${status}  ${completed}/${total} done, ${failed} failed  ${when}${name === undefined ? '' : `  ${name}`}${why}`;
+  const parts = [id, status, `${counts.completed}/${counts.total} done, ${counts.failed} failed`, when];
+  if (name !== undefined) parts.push(name);
+  if (of !== undefined) parts.push(`retry of ${of}`);
+  if (errors?.data[0] !== undefined) parts.push(shortMessage(errors.data[0].message));
+  return parts.join('  ');
 }

@@ -30,6 +30,11 @@ export function retryData({ first }: Run): Readonly<Record<string, string>> {
   return { [RETRY_OF]: first.id, [RETRY_SOURCE]: first.metadata?.[SOURCE] ?? '' };
 }
 
+/** The batch of the whole file, of a batch of failed requests. */
+export function retriedBy({ metadata }: BatchObject): string | undefined {
+  return metadata?.[RETRY_OF];
+}
+
 /** Its most recent batch; only this one may be open. */
 export function lastOf({ first, retries }: Run): BatchObject {
   return retries.at(-1) ?? first;
@@ -50,7 +55,7 @@ export async function findRun(api: BatchApi, source: string, isRetry: boolean): 
   let other: Earlier | null = null;
   // The newest is listed first, so the retries of a batch are known before it.
   for await (const batch of api.list()) {
-    const of = batch.metadata?.[RETRY_OF];
+    const of = retriedBy(batch);
     if (of !== undefined) retriesOf.set(of, [batch, ...(retriesOf.get(of) ?? [])]);
     if (batch.metadata?.[SOURCE] !== source) continue;
     lastId ??= batch.id;

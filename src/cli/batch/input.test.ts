@@ -116,4 +116,9 @@ test('a folder that gets or loses a file while it is read is refused', async (t)
       for await (const _ of reading);
     }, /folder was changed while it was read, so nothing was run$/);
   }
+  const reading = readInput(folder, options);
+  await reading.next();
+  await writeFile(join(folder, 'breakwater.db-wal'), '');
+  assert.equal((await reading.next()).value?.customId, 'c.txt');
+  assert.equal((await reading.next()).done, true);
 });

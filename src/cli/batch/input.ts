@@ -15,6 +15,7 @@ export interface InputOptions extends LineOptions {
 }
 
 const ENDPOINTS: Readonly<Record<string, string>> = { messages: CHAT, prompt: '/v1/completions', input: '/v1/embeddings' };
+const TEXT_FILE = /\.(?:txt|md)$/i;
 /** The start of a faulty line that is shown. */
 const SHOWN_LENGTH = 80;
 
@@ -44,7 +45,7 @@ async function* readFolder(path: string, writer: LineWriter, { onSkipped }: Inpu
   for (const name of names) {
     const info = await stat(join(path, name)).catch(() => null);
     if (info?.isDirectory() === true) skipped.push(`${name}/`);
-    else if (info?.isFile() !== true || !/\.(?:txt|md)$/i.test(name)) skipped.push(name);
+    else if (info?.isFile() !== true || !TEXT_FILE.test(name)) skipped.push(name);
     else {
       const text = await wholeText(join(path, name));
       if (text.trim() === '') skipped.push(name);
@@ -53,8 +54,16 @@ async function* readFolder(path: string, writer: LineWriter, { onSkipped }: Inpu
   }
   if (skipped.length === names.length) throw new OperatorError([`${path}: contains no .txt or .md file with text`]);
   const after = await readdir(path).catch(() => null);
-  if (after?.toSorted().join('/') !== names.join('/')) throw changed(path, after === null ? 'deleted' : 'changed');
+  if (after === null || textFiles(after) !== textFiles(names)) throw changed(path, after === null ? 'deleted' : 'changed');
   if (skipped.length > 0) onSkipped(skipped);
+}
+
+/** Other files may come and go, such as those of the store. */
+function textFiles(names: readonly string[]): string {
+  return names
+    .filter((name) => TEXT_FILE.test(name))
+    .toSorted()
+    .join('/');
 }
 
 function readJson(text: string, n: number, writer: LineWriter): InputLine {

@@ -32,7 +32,7 @@ const PATH_LENGTH = 16;
 
 /** Metadata of a batch: its input's name, and a hash of its path. */
 export function inputData(input: string): { readonly file: string; readonly breakwater_path: string } {
-  return { file: basename(input), breakwater_path: hash('sha256', resolve(input)).slice(0, PATH_LENGTH) };
+  return { file: basename(resolve(input)), breakwater_path: hash('sha256', resolve(input)).slice(0, PATH_LENGTH) };
 }
 
 /**
@@ -43,7 +43,7 @@ export function inputData(input: string): { readonly file: string; readonly brea
 export async function outputFiles(api: BatchApi, file: string, source: string, output: string | undefined): Promise<OutputFiles> {
   const input = { path: file, source };
   if (output !== undefined) return writable(api, input, withErrors(output));
-  const path = file.replace(/[\\/]+$/, '');
+  const path = isDots(file) ? resolve(file) : file.replace(/[\\/]+$/, '');
   const short = withErrors(`${path.slice(0, -extname(path).length || undefined)}.results.jsonl`);
   const full = withErrors(`${path}.results.jsonl`);
   if (full.output === short.output) return writable(api, input, short);
@@ -52,6 +52,11 @@ export async function outputFiles(api: BatchApi, file: string, source: string, o
     if (owner !== null) return { ...(await writable(api, input, full)), reason: `${usual} has the results of ${owner}` };
   }
   return writable(api, input, short);
+}
+
+/** `.` and `..` name no file. */
+function isDots(path: string): boolean {
+  return /^\.{1,2}$/.test(basename(path));
 }
 
 export function withErrors(output: string): OutputFiles {
@@ -170,7 +175,7 @@ function isOf({ metadata }: BatchObject, input: Input): boolean {
 
 function nameOf({ id, metadata }: BatchObject, input: Input): string {
   const name = metadata?.['file'] ?? id;
-  return name === basename(input.path) ? `another ${name}` : name;
+  return name === basename(resolve(input.path)) ? `another ${name}` : name;
 }
 
 async function headOf(path: string): Promise<string> {

@@ -95,7 +95,9 @@ class Start {
       if (run !== null && !isAgain && !(isRetry && hasEnded(lastOf(run)))) return this.#resumed(run);
       try {
         // Of two processes that start the same batch at once, one creates it.
-        return isRetry ? await this.#retry(run!, lastId) : await this.#startAll(lastId);
+        // A batch that is not found, though its key is taken, is too old to be listed.
+        const after = tries === 1 ? String(lastId) : `${lastId}, ${tries}`;
+        return isRetry ? await this.#retry(run!, after) : await this.#startAll(after);
       } catch (error) {
         if (!(error instanceof ApiFault && error.status === CONFLICT) || tries === TRIES_MAX) throw error;
       }
@@ -107,14 +109,14 @@ class Start {
     return { run, isResumed: true, requests, places: run.retries.length === 0 ? requests.places : null };
   }
 
-  async #startAll(lastId: string | null): Promise<Started | null> {
+  async #startAll(after: string): Promise<Started | null> {
     const { source, places } = this.#requests;
-    const first = await this.#submit(this.#path, sourceData(source), `breakwater batch ${source} after ${lastId}`);
+    const first = await this.#submit(this.#path, sourceData(source), `breakwater batch ${source} after ${after}`);
     return first === null ? null : { run: { first, retries: [] }, isResumed: false, requests: this.#requests, places };
   }
 
   /** Runs the requests again that have not succeeded. If there are none, it only returns the run. */
-  async #retry(run: Run, lastId: string | null): Promise<Started | null> {
+  async #retry(run: Run, after: string): Promise<Started | null> {
     const good = await succeededIn(this.#access.api, run);
     const isFailed = ({ customId }: RequestPlace): boolean => customId === null || !good.has(customId);
     const places = this.#requests.places.filter(isFailed);
@@ -125,7 +127,7 @@ class Start {
       for await (const { number, text } of textLines(from)) if (isFailed(all[number - 1]!)) yield `${text}\n`;
     };
     await pipeline(lines(this.#path), createWriteStream(path));
-    const batch = await this.#submit(path, retryData(run), `breakwater retry of ${run.first.id} after ${lastId}`);
+    const batch = await this.#submit(path, retryData(run), `breakwater retry of ${run.first.id} after ${after}`);
     if (batch === null) return null;
     return { run: { ...run, retries: [...run.retries, batch] }, isResumed: false, requests: this.#requests, places };
   }
