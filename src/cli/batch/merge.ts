@@ -11,6 +11,9 @@ import type { OutputFiles } from './output.ts';
 import { partOf } from './results.ts';
 import { ResultScanner, type ScannedLine } from './result-scanner.ts';
 
+/** Lines that are next to each other are read in pieces of about this size, in bytes. */
+const READ_BYTES = 256 * 1024;
+
 export interface MergedFiles {
   readonly files: string[];
   readonly completed: number;
@@ -107,9 +110,14 @@ async function replace({ output, errors }: OutputFiles, good: readonly Found[], 
 }
 
 async function* contentOf(lines: readonly Found[]): AsyncGenerator<Uint8Array> {
-  for (const { file, start, length } of lines) {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start);
-    if (bytesRead < length) throw new Error('a temporary file with results was cut off');
+  for (let at = 0; at < lines.length;) {
+    const { file, start } = lines[at]!;
+    let end = start;
+    // Neighbours are read at once.
+    do end += lines[at++]!.length;
+    while (end - start < READ_BYTES && lines[at]?.file === file && lines[at]?.start === end);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
+    if (bytesRead < end - start) throw new Error('a temporary file with results was cut off');
     yield buffer;
   }
 }
