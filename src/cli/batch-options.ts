@@ -14,10 +14,12 @@ export function addBatch(program: Command): void {
     .option('-m, --model <name>', 'model of requests that name none (default: the only configured one)')
     .option('-t, --template <text>', "prompt template, with {{COLUMN}} for a row's values; {{text}} is a line or a file, {{file}} its name")
     .option('-s, --system <text>', 'system message for every prompt')
+    .option('--delimiter <char>', 'what separates the columns of a table, such as ; or tab (default: comma in .csv, tab in .tsv)')
     .option('--max-tokens <n>', 'output limit of every prompt, in tokens')
     .option('-o, --output <file>', 'output file (default: FILE.results.jsonl; failures go to FILE.errors.jsonl)')
     .option('-w, --window <duration>', 'completion window; requests not finished by then expire', '24h')
     .option('--again', 'run again, even if the same file was run before')
+    .option('--retry-failed', 'of a file that was run before, run only the requests that have not succeeded, and merge the results')
     .addHelpText('after', runHelp)
     .action(async (file: string, flags: RunFlags) => (await import('./batch/run.ts')).runBatch(file, flags));
   addAccess(batch.command('status'))
@@ -31,6 +33,7 @@ export function addBatch(program: Command): void {
       '-o, --output <file>',
       'output file; failures go to a file named like it, with .errors.jsonl (default: stdout, failures included)',
     )
+    .option('-f, --force', 'replace a file that has no results of the batch; never the input')
     .action(async (id: string, flags: ResultsFlags) => (await import('./batch/commands.ts')).writeResults(id, flags));
   addAccess(batch.command('cancel'))
     .description('cancel a batch; finished results are kept')
@@ -55,4 +58,4 @@ Input formats:
   a folder            one prompt per .txt or .md file; with --template, {{text}} is its content
 
 Results are JSON lines in the format of OpenAI's batch API, in any order; match them by custom_id.
-Ctrl-C stops it; the same command resumes it. Exits with 0 if every request succeeded, else with 1.`;
+Ctrl-C stops it; the same command resumes it. Once it has ended, --retry-failed runs what failed, expired or was cancelled. Exits with 0 if every request succeeded, else with 1.`;

@@ -27,6 +27,16 @@ test('a final response is the result; any other leads to another round', () => {
   assert.equal(judge(200, '<html>').kind, 'again', 'no JSON');
 });
 
+test('the last error of a request that waits is stored whole, or is cut at a word', () => {
+  const noteOf = (message: string): string => {
+    const judged = judge(503, { error: { code: 'x', message } });
+    assert.ok(judged.kind === 'again');
+    return judged.note;
+  };
+  assert.equal(noteOf(`${'word '.repeat(100)}end`), `503 ${'word '.repeat(100)}end`);
+  assert.match(noteOf('word '.repeat(1_000)), /^503 (?:word ){390,}word…$/);
+});
+
 test('a response is stored on one line, with its usage and the facts in its headers', () => {
   const judged = judge(200, '{\n "a": "b\\n",\r\n "usage": {"total_tokens": 3}\n}', {}, [
     'x-request-id',

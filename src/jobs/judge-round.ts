@@ -1,4 +1,5 @@
 /** Decides what a round's response means for its item: a result, or another round. */
+import { cutAtWord } from '../core/cut-at-word.ts';
 import type { Random } from '../core/random.ts';
 import type { ItemResult, JobData } from '../store/jobs/job-store.ts';
 import { onOneLine } from './one-line.ts';
@@ -16,7 +17,7 @@ const UNSENT_LONGEST = 2;
 const ASKED_MAX_MS = 15 * 60_000;
 
 /** The longest message stored with an item. */
-const NOTE_LENGTH_MAX = 300;
+const NOTE_LENGTH_MAX = 2_000;
 
 export interface RoundFacts {
   readonly strikes: number;
@@ -48,7 +49,7 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
     kind: 'again',
     afterMs,
     strike: isBlamed,
-    note: `${status === 0 ? 'no response' : status} ${message}`.slice(0, NOTE_LENGTH_MAX),
+    note: cutAtWord(`${status === 0 ? 'no response' : status} ${message}`, NOTE_LENGTH_MAX),
   };
 }
 

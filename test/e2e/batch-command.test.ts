@@ -2,45 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import { readLines, startBatchProvider, type BatchProvider, type Behaviour } from './batch-provider.ts';
+import { readLines } from './batch-provider.ts';
+import { stage } from './batch-stage.ts';
 import { runCli, startCli } from '../cli/run-cli.ts';
-
-interface Stage {
-  readonly cwd: string;
-  readonly provider: BatchProvider;
-  readonly run: (...args: string[]) => ReturnType<typeof runCli>;
-  readonly start: (...args: string[]) => ReturnType<typeof startCli>;
-  readonly results: (file: string) => Promise<Record<string, string>>;
-}
-
-/** A folder with a config and some files, before a provider. */
-async function stage(t: TestContext, files: Readonly<Record<string, string | Uint8Array>>, behave?: Behaviour, port = 0): Promise<Stage> {
-  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
-  t.after(() => rm(cwd, { recursive: true, force: true }));
-  const provider = await startBatchProvider(t, behave);
-  const a = { protocol: 'openai', baseUrl: provider.url, apiKey: 'sk-test', limits: { concurrency: 4 } };
-  const prices = { 'a/m': { input: 1, output: 2 } };
-  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify({ server: { port }, providers: { a }, models: { fast: ['a/m'] }, prices }));
-  for (const [name, text] of Object.entries(files)) {
-    await mkdir(join(cwd, name, '..'), { recursive: true });
-    await writeFile(join(cwd, name), text);
-  }
-  return {
-    cwd,
-    provider,
-    run: (...args) => runCli(['batch', ...args], { cwd }),
-    start: (...args) => startCli(['batch', ...args], { cwd }),
-    results: async (file) => {
-      const lines = readLines(await readFile(join(cwd, file), 'utf8'));
-      return Object.fromEntries(lines.map((line) => [line.custom_id, line.response!.body.choices![0]!.message.content]));
-    },
-  };
-}
 
 test('three prompts in a text file, one command, results; the same command again runs nothing anew', async (t) => {
   const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
@@ -120,8 +87,9 @@ test('results of another input, the input itself and files of other kinds are no
   const hint = 'delete or rename it, or choose another file with --output';
   assert.equal(await fault('t.jsonl', '-o', 't.results.jsonl'), `breakwater: t.results.jsonl has the results of t.csv: ${hint}\n`);
   assert.equal(await fault('own.txt'), `breakwater: own.results.jsonl exists and has no results of a batch: ${hint}\n`);
-  assert.equal(await fault('own.txt', '-o', 'own.txt'), `breakwater: own.txt is the input: ${hint}\n`);
-  assert.match(await fault('own.txt', '-o', 'none/out.jsonl'), /none\/out\.jsonl: cannot be written .*ENOENT/);
+  assert.equal(await fault('own.txt', '-o', 'own.txt'), 'breakwater: own.txt is the input: choose another file with --output\n');
+  const noFolder = 'none/out.jsonl: cannot be written (its folder does not exist); choose another file with --output';
+  assert.equal(await fault('own.txt', '-o', 'none/out.jsonl'), `breakwater: ${noFolder}\n`);
   assert.deepEqual([...provider.calls.keys()], ['csv']);
   assert.equal(await readFile(join(cwd, 'own.txt'), 'utf8'), 'own');
   assert.equal((await run('run', 't.jsonl', '-o', 'other.jsonl')).code, 0);
@@ -197,18 +165,64 @@ test('an input that would send something else than it seems to is refused before
     ['long.csv', 'id,text\nx,a,b\n', /long\.csv: row 1 has 3 fields, the header 2; a field with a comma must be quoted/],
     ['open.csv', 'id,text\nx,a\ny,"b\n', /open\.csv: a quoted field in row 2 is not closed/],
     ['twice.csv', 'text,text\na,b\n', /twice\.csv: the column "text" occurs twice in the header/],
+    ['old.txt', 'one\rtwo\r', /old\.txt: its lines end with a carriage return only; convert them, for example with tr '\\r' '\\n'/],
+    ['old.csv', 'id,text\rx,a\r', /old\.csv: its lines end with a carriage return only/],
     ['binary.txt', Buffer.from([1, 2, 0, 3]), /binary\.txt: not a text file/],
     ['latin.txt', Buffer.from('M\xfcnchen', 'latin1'), /latin\.txt: not UTF-8 text/],
     ['array.jsonl', '[{"messages":[]}]', /line 1 is neither an object nor a string/],
+    ['same.csv', 'id,text\nx,"a\nb"\ny,c\nx,d\n', /same\.csv: line 5: the id "x" is also on line 2/],
+    ['semicolons.csv', 'id;text\nx;a\n', /semicolons\.csv: the file seems to be separated by semicolons; use --delimiter ';'/],
+    ['stream.jsonl', '\n{"messages":[],"stream":true}\n', /^line 2: requests of a batch cannot be streamed\n.*nothing was run$/m],
   ];
   const { run, provider } = await stage(t, Object.fromEntries(cases.map(([name, text]) => [name, text])));
   for (const [name, , expected] of cases) {
     const { code, stderr } = await run('run', name, ...(name.endsWith('.csv') ? ['-t', '{{text}}'] : []));
-    assert.deepEqual([code, stderr.split('\n').length], [1, 2], stderr);
+    assert.equal(code, 1);
+    if (name !== 'stream.jsonl') assert.equal(stderr.split('\n').length, 2, stderr);
     assert.match(stderr, expected);
   }
   assert.match((await run('run', 'latin.txt', '-t', 'the same')).stderr, /--template: contains no {{COLUMN}}/);
   assert.equal(provider.calls.size, 0);
+});
+
+test('a special file as the input needs --output, and standard input is not read', async (t) => {
+  const { run, provider } = await stage(t, {});
+  assert.match((await run('run', '/dev/stdin')).stderr, /^breakwater: \/dev\/stdin is not a regular file: choose a file for the results/);
+  assert.match((await run('run', '-')).stderr, /^breakwater: -: standard input is not read, .*: save it to a file$/m);
+  assert.match((await run('run', 'none/p.txt')).stderr, /^breakwater: none\/p\.txt: no such file$/m);
+  assert.equal(provider.calls.size, 0);
+});
+
+test('a file with another name and the same content shares its results', async (t) => {
+  const { run, results, provider } = await stage(t, { 'a.txt': 'one', 'b.txt': 'one' });
+  for (const file of ['a.txt', 'b.txt', 'b.txt']) {
+    const { code, stderr } = await run('run', file);
+    assert.equal(code, 0, stderr);
+  }
+  assert.deepEqual(await results('b.results.jsonl'), { 'line-1': 'Answer to one.' });
+  assert.equal(provider.calls.get('one'), 1);
+});
+
+test('the results of the current folder have its name', async (t) => {
+  const { cwd } = await stage(t, { 'texts/a.txt': 'one', 'texts/breakwater.json': '{}' });
+  await copyFile(join(cwd, 'breakwater.json'), join(cwd, 'texts', 'breakwater.json'));
+  const { code, stderr } = await runCli(['batch', 'run', '.'], { cwd: join(cwd, 'texts') });
+  assert.equal(code, 0, stderr);
+  assert.ok(existsSync(join(cwd, 'texts.results.jsonl')), stderr);
+});
+
+test('without a folder for temporary files nothing is run', async (t) => {
+  const { cwd } = await stage(t, { 'p.txt': 'one' });
+  const { code, stderr } = await runCli(['batch', 'run', 'p.txt'], { cwd, env: { TMPDIR: join(cwd, 'none') } });
+  assert.equal(code, 1);
+  assert.match(stderr, /none: the folder for temporary files cannot be used \(its folder does not exist\); TMPDIR selects another$/m);
+});
+
+test('the flags are validated also if the file was run before', async (t) => {
+  const { run } = await stage(t, { 'p.txt': 'one' });
+  await run('run', 'p.txt');
+  const { code, stderr } = await run('run', 'p.txt', '--window', '31d');
+  assert.deepEqual([code, stderr], [1, 'breakwater: --window: must be a duration such as 24h, 30m or 7d, at most 30d (got "31d")\n']);
 });
 
 test('inputs as spreadsheets and editors of all systems write them', async (t) => {

@@ -66,9 +66,11 @@ export class BatchApi {
     await this.#json(`/files/${encodeURIComponent(id)}`, { method: 'DELETE' });
   }
 
-  create(fileId: string, endpoint: string, window: string, metadata: Readonly<Record<string, string>>): Promise<BatchObject> {
+  /** `key`: a second batch with the same key is a fault with status 409. */
+  create(fileId: string, endpoint: string, window: string, metadata: Readonly<Record<string, string>>, key: string): Promise<BatchObject> {
     const body = JSON.stringify({ input_file_id: fileId, endpoint, completion_window: window, metadata });
-    return this.#json('/batches', { method: 'POST', body, headers: { 'content-type': 'application/json' } }) as Promise<BatchObject>;
+    const headers = { 'content-type': 'application/json', 'idempotency-key': key };
+    return this.#json('/batches', { method: 'POST', body, headers }) as Promise<BatchObject>;
   }
 
   get(id: string): Promise<BatchObject> {

@@ -4,8 +4,9 @@ import type { AccessFlags, ResultsFlags } from './flags.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access, type Runs } from './access.ts';
 import { hasEnded, type BatchObject } from './api.ts';
+import { retriedBy } from './earlier.ts';
 import { withErrors } from './output.ts';
-import { printResults, saveResults } from './results.ts';
+import { printResults, saveResults, shortMessage } from './results.ts';
 
 const LISTED = 20;
 /** How long a gateway in this process waits for the end of a cancelled batch: checks, and the time between two in milliseconds. */
@@ -28,7 +29,8 @@ export async function writeResults(id: string, flags: ResultsFlags): Promise<voi
     const batch = await api.get(id);
     if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are available once it has ended`]);
     if (flags.output === undefined) return printResults(api, batch);
-    for (const file of await saveResults(api, batch, withErrors(flags.output))) process.stderr.write(`wrote ${file}\n`);
+    const replaces = flags.force === true ? 'any' : 'same';
+    for (const file of await saveResults(api, batch, withErrors(flags.output), replaces)) process.stderr.write(`wrote ${file}\n`);
   });
 }
 
@@ -60,9 +62,14 @@ function print(batch: BatchObject, { json }: AccessFlags): void {
   process.stdout.write(`${json === true ? JSON.stringify(batch) : lineOf(batch)}\n`);
 }
 
-function lineOf({ id, status, request_counts: { total, completed, failed }, created_at: created, metadata, errors }: BatchObject): string {
+function lineOf(batch: BatchObject): string {
+  const { id, status, request_counts: counts, created_at: created, metadata, errors } = batch;
   const name = metadata?.['file'];
+  const of = retriedBy(batch);
   const when = new Date(created * 1000).toISOString().slice(0, 16).replace('T', ' ');
-  const why = errors?.data[0] === undefined ? '' : `  ${errors.data[0].message}`;
-  return `${id}  ${status}  ${completed}/${total} done, ${failed} failed  ${when}${name === undefined ? '' : `  ${name}`}${why}`;
+  const parts = [id, status, `${counts.completed}/${counts.total} done, ${counts.failed} failed`, when];
+  if (name !== undefined) parts.push(name);
+  if (of !== undefined) parts.push(`retry of ${of}`);
+  if (errors?.data[0] !== undefined) parts.push(shortMessage(errors.data[0].message));
+  return parts.join('  ');
 }

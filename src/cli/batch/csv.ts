@@ -7,6 +7,11 @@ export class CsvReader {
   /** Whether the last character was a quote within a quoted field: its end, or the first of two. */
   #afterQuote = false;
   #isCut = false;
+  /** Line breaks so far, those within quoted fields included. */
+  #breaks = 0;
+  #rowBreaks: number | null = null;
+  #rowLine = 1;
+  #rowLength = 0;
 
   constructor(delimiter = ',') {
     this.#delimiter = delimiter;
@@ -17,8 +22,26 @@ export class CsvReader {
     return this.#isCut;
   }
 
+  /** The line, counted from 1, on which the last row starts. */
+  get line(): number {
+    return this.#rowLine;
+  }
+
+  /** The line on which the unfinished row starts. */
+  get openLine(): number {
+    return (this.#rowBreaks ?? this.#breaks) + 1;
+  }
+
+  /** Characters of the unfinished row. */
+  get openLength(): number {
+    return this.#rowLength;
+  }
+
   *read(text: string): Generator<string[]> {
     for (const character of text) {
+      this.#rowBreaks ??= this.#breaks;
+      this.#rowLength++;
+      if (character === '\n') this.#breaks++;
       if (this.#isQuoted) this.#readQuoted(character);
       if (this.#isQuoted) continue;
       if (this.#afterQuote) this.#afterQuote = false;
@@ -55,6 +78,9 @@ export class CsvReader {
     this.#endField();
     const row = this.#row;
     this.#row = [];
+    this.#rowLine = this.openLine;
+    this.#rowBreaks = null;
+    this.#rowLength = 0;
     if (row.length > 1 || row[0] !== '') yield row;
   }
 }

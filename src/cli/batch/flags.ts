@@ -12,12 +12,15 @@ export interface RunFlags extends AccessFlags {
   readonly model?: string;
   readonly template?: string;
   readonly system?: string;
+  readonly delimiter?: string;
   readonly maxTokens?: string;
   readonly output?: string;
   readonly window: string;
   readonly again?: boolean;
+  readonly retryFailed?: boolean;
 }
 
 export interface ResultsFlags extends AccessFlags {
   readonly output?: string;
+  readonly force?: boolean;
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { ApiFault, type BatchApi, type BatchObject } from './api.ts';
-import { outputFiles } from './output.ts';
-import { saveResults } from './results.ts';
+import { inputData, outputFiles } from './output.ts';
+import { saveResults, shortMessage } from './results.ts';
 
 async function folderOf(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'breakwater-results-'));
@@ -37,7 +37,10 @@ test('a file is not replaced while the state of its batch cannot be read', async
   const get = async (): Promise<BatchObject> => {
     throw new ApiFault('files and batches are unavailable', 503);
   };
-  await assert.rejects(outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), undefined), /files and batches are unavailable/);
+  await assert.rejects(
+    outputFiles({ get } as unknown as BatchApi, join(folder, 't.txt'), 'source', undefined),
+    /files and batches are unavailable/,
+  );
 });
 
 test('results replace no file but those of the same batch', async (t) => {
@@ -53,6 +56,40 @@ test('results replace no file but those of the same batch', async (t) => {
   assert.equal(await readFile(output, 'utf8'), 'the input');
 });
 
+test('--force replaces any regular file but the input', async (t) => {
+  const folder = await folderOf(t);
+  const [output, input] = [join(folder, 'out.jsonl'), join(folder, 'prompts.txt')];
+  for (const path of [output, input]) await writeFile(path, 'mine');
+  const api = { content: async () => new Response('{"id":"batch_req_1_0"}\n').body! } as unknown as BatchApi;
+  const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null, metadata: inputData(input) } as unknown as BatchObject;
+  const errors = join(folder, 'e.jsonl');
+  await symlink(folder, join(folder, 'linked'));
+  for (const path of [input, join(folder, 'linked', 'prompts.txt')]) {
+    for (const replaces of ['same', 'any'] as const)
+      await assert.rejects(
+        saveResults(api, batch, { output: path, errors }, replaces),
+        /prompts\.txt is the input of batch_1: choose another file/,
+      );
+  }
+  await assert.rejects(saveResults(api, batch, { output: folder, errors }, 'any'), /is a folder/);
+  await assert.rejects(saveResults(api, batch, { output, errors }), /or replace it with --force$/);
+  assert.deepEqual(await saveResults(api, batch, { output, errors }, 'any'), [output]);
+  assert.deepEqual([await readFile(output, 'utf8'), await readFile(input, 'utf8')], ['{"id":"batch_req_1_0"}\n', 'mine']);
+});
+
+test('the message of a failure is shown on one line, cut at a word, and without control characters', () => {
+  assert.equal(shortMessage('one\n  two\x1b[31m\u0007 '), 'one two [31m');
+  assert.match(shortMessage('word '.repeat(100)), /^(?:word ){55,}word…$/);
+});
+
+test('a folder that does not exist is named in a sentence', async (t) => {
+  const output = join(await folderOf(t), 'none', 'out.jsonl');
+  const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
+  await assert.rejects(saveResults({} as BatchApi, batch, { output, errors: output }), {
+    message: `${output}: cannot be written (its folder does not exist); choose another file with --output`,
+  });
+});
+
 test('a link or a device is not replaced by results', async (t) => {
   const folder = await folderOf(t);
   const [real, link] = [join(folder, 'real.jsonl'), join(folder, 'link.jsonl')];
@@ -62,7 +99,7 @@ test('a link or a device is not replaced by results', async (t) => {
   const batch = { id: 'batch_1', output_file_id: 'file-1', error_file_id: null } as BatchObject;
   for (const output of [link, '/dev/null']) {
     await assert.rejects(saveResults(api, batch, { output, errors: join(folder, 'e.jsonl') }), /is not a regular file/);
-    await assert.rejects(outputFiles(api, join(folder, 't.txt'), output), /is not a regular file/);
+    await assert.rejects(outputFiles(api, join(folder, 't.txt'), 'source', output), /is not a regular file/);
   }
   assert.equal((await lstat(link)).isSymbolicLink(), true);
   assert.equal(await readFile(real, 'utf8'), 'mine');

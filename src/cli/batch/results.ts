@@ -1,24 +1,31 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BatchApi, BatchObject } from './api.ts';
-import { OperatorError } from '../fail.ts';
-import { batchIn, refuseSpecial, type OutputFiles } from './output.ts';
+import { cutAtWord } from '../../core/cut-at-word.ts';
+import { textLines } from './text.ts';
+import { checkTarget, type OutputFiles } from './output.ts';
+
+/** The longest message of a failure that is shown, in characters; --json has it whole. */
+const MESSAGE_LENGTH_MAX = 300;
 
 /**
- * Writes the results and returns the files written. Existing files are replaced once the new ones are complete. `isOwn`: the files have
- * nothing but results of the same input, so that one without new results is deleted.
+ * What may be replaced. `own`: the files have nothing but results of the same input, so that one without new results is deleted. `same`:
+ * results of the same batch. `any`: any regular file but the input.
  */
+export type Replaces = 'own' | 'same' | 'any';
+
+/** Writes the results and returns the files written. Existing files are replaced once the new ones are complete. */
 export async function saveResults(
   api: BatchApi,
   batch: BatchObject,
   { output, errors }: OutputFiles,
-  isOwn: boolean = false,
+  replaces: Replaces = 'same',
 ): Promise<string[]> {
-  await refuseSpecial({ output, errors });
-  if (!isOwn) await assertOf(batch, { output, errors });
+  const isOwn = replaces === 'own';
+  const paths = [...(batch.output_file_id === null ? [] : [output]), ...(batch.error_file_id === null ? [] : [errors])];
+  if (!isOwn) await checkTarget(batch, paths, replaces === 'any');
   const written: string[] = [];
   for (const [id, path] of [
     [batch.output_file_id, output],
@@ -28,7 +35,7 @@ export async function saveResults(
       if (isOwn) await rm(path, { force: true });
       continue;
     }
-    const part = `${path}.part`;
+    const part = partOf(path);
     const content = await api.content(id);
     try {
       await pipeline(Readable.fromWeb(content as never), createWriteStream(part));
@@ -42,27 +49,27 @@ export async function saveResults(
   return written;
 }
 
-/** Only results of the same batch are replaced: a mistyped name may be that of the input. */
-async function assertOf({ id, output_file_id, error_file_id }: BatchObject, { output, errors }: OutputFiles): Promise<void> {
-  const paths = [...(output_file_id === null ? [] : [output]), ...(error_file_id === null ? [] : [errors])];
-  for (const path of paths) {
-    const info = await stat(path).catch(() => null);
-    if (info === null || info.size === 0 || (await batchIn(path)) === id) continue;
-    throw new OperatorError([`${path} exists and has no results of ${id}: delete or rename it, or choose another file with --output`]);
-  }
+/** Where a file is written before it gets its name; another process may write the same results at the same time. */
+export function partOf(path: string): string {
+  return `${path}.${process.pid}.part`;
 }
 
 /** The first line of a file of failed requests. Null if it is unknown. */
 export async function firstFailure(path: string): Promise<{ readonly customId: string; readonly message: string } | null> {
   try {
-    for await (const line of createInterface({ input: createReadStream(path) })) {
-      const { custom_id: customId, error } = JSON.parse(line) as { custom_id: string; error: { message: string } };
+    for await (const { text } of textLines(path)) {
+      const { custom_id: customId, error } = JSON.parse(text) as { custom_id: string; error: { message: string } };
       return { customId, message: error.message };
     }
   } catch {
     // Only a hint.
   }
   return null;
+}
+
+/** For a terminal: on one line, and not too long. */
+export function shortMessage(message: string): string {
+  return cutAtWord(message.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim(), MESSAGE_LENGTH_MAX);
 }
 
 /** Prints both files to stdout. */

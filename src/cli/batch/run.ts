@@ -1,33 +1,27 @@
 /** `breakwater batch run`: runs a file of requests as a batch, or resumes an earlier run. */
-import { createHash } from 'node:crypto';
-import { createWriteStream, mkdtempSync, openAsBlob, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { once } from 'node:events';
-import { systemClock } from '../../gateway/system-clock.ts';
-import type { RunFlags } from './flags.ts';
+import { resolve } from 'node:path';
 import { messageOf } from '../../core/errors.ts';
+import { systemClock } from '../../gateway/system-clock.ts';
 import { RecentPace } from '../../jobs/recent-pace.ts';
+import { WINDOW_RULE, windowMs } from '../../jobs/window.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
 import { ApiFault, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import { Display } from './display.ts';
-import { readInput } from './input.ts';
-import { inputData, outputFiles, type OutputFiles } from './output.ts';
-import { costText, PACE_WINDOW_MS } from './progress.ts';
-import { firstFailure, saveResults } from './results.ts';
+import { lastOf, withLast } from './earlier.ts';
+import { finish } from './finish.ts';
+import type { RunFlags } from './flags.ts';
+import { PACE_WINDOW_MS } from './progress.ts';
+import { maxTokensOf } from './requests.ts';
+import { startOrFind, type Started } from './start.ts';
+import { Stop, STOPPED } from './stop.ts';
+import { delimiterOf } from './table.ts';
 
 /** Polling interval, in milliseconds: short at first, so that a small batch finishes quickly. */
 const [POLL_MIN_MS, POLL_MAX_MS] = [50, 1_000];
-const LINES_MAX = 50_000;
-/** Names or faults that are shown of a long list. */
-const SHOWN_MAX = 20;
-/** Metadata key for the hash of the source file. */
-const SOURCE = 'breakwater_source';
-
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   endWithReader();
+  checkFlags(file, flags);
   const access = await openAccess(flags, 'all');
   const { api } = access;
   const show = new Display(flags.json === true);
@@ -40,15 +34,14 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   try {
-    const { output, reason } = await outputFiles(api, file, flags.output);
-    if (reason !== undefined) show.say(`${reason}: those of ${basename(file)} are written to ${output}`);
     const started = await startOrFind(access, file, flags, show, stop);
     if (started !== null) {
-      show.note({ type: 'started', id: started.batch.id, resumed: started.isResumed }, startText(started, access));
-      batch = await follow(api, started.batch, show, () => stop.isAsked);
+      const { id } = lastOf(started.run);
+      show.note({ type: 'started', id, resumed: started.isResumed, ...retryFact(started) }, startText(started, access, flags));
+      batch = await follow(api, lastOf(started.run), show, () => stop.isAsked);
     }
     if (batch === null) show.say('stopped: nothing was run');
-    else if (hasEnded(batch)) await end(api, batch, file, flags, show);
+    else if (hasEnded(batch)) await finish(api, { ...started!, run: withLast(started!.run, batch) }, file, flags.output, show);
     else if (!access.isRemote) show.say('stopping after the running requests; Ctrl-C again stops at once');
   } finally {
     await access.close();
@@ -58,117 +51,33 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   process.exit();
 }
 
-/** The exit code after SIGINT. */
-const STOPPED = 130;
-
-/** A stop that the user asks for. */
-class Stop {
-  isAsked = false;
-  /** Nothing has been started yet. */
-  isPreparing = true;
-  /** Holds prompts during the preparation. */
-  folder: string | null = null;
-
-  exit(): never {
-    if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });
-    process.exit(STOPPED);
-  }
+/** Also if the batch exists, for which they have no effect. */
+function checkFlags(file: string, flags: RunFlags): void {
+  maxTokensOf(flags);
+  if (flags.output === undefined && /^\/(?:dev|proc)\//.test(resolve(file)))
+    throw new OperatorError([`${file} is not a regular file: choose a file for the results with --output`]);
+  if (flags.again === true && flags.retryFailed === true) throw new OperatorError(['--again and --retry-failed: choose one of them']);
+  if (flags.delimiter !== undefined) delimiterOf(flags.delimiter);
+  if (windowMs(flags.window) === null) throw new OperatorError([`--window: must be ${WINDOW_RULE} (got ${JSON.stringify(flags.window)})`]);
 }
 
-interface Started {
-  readonly batch: BatchObject;
-  readonly isResumed: boolean;
+function retryFact({ run: { first, retries } }: Started): object {
+  return retries.length === 0 ? {} : { retryOf: first.id };
 }
 
-/** Null if the user stops it before the batch is created. */
-async function startOrFind({ api }: Access, file: string, flags: RunFlags, show: Display, stop: Stop): Promise<Started | null> {
-  const folder = mkdtempSync(join(tmpdir(), 'breakwater-batch-'));
-  stop.folder = folder;
-  try {
-    const path = join(folder, 'requests.jsonl');
-    const written = await writeRequests(file, path, flags, await modelOf(api, flags), show, stop);
-    if (written === null) return null;
-    const before = flags.again === true ? null : await findBefore(api, written.source);
-    if (before !== null) return { batch: before, isResumed: true };
-    if (stop.isAsked) return null;
-    const id = await api.upload(await openAsBlob(path), `${basename(file)}.jsonl`);
-    if (stop.isAsked) {
-      await api.deleteFile(id);
-      return null;
-    }
-    const data = { [SOURCE]: written.source, ...inputData(file) };
-    stop.isPreparing = false;
-    return { batch: await api.create(id, written.endpoint, flags.window, data), isResumed: false };
-  } finally {
-    stop.isPreparing = false;
-    await rm(folder, { recursive: true, force: true });
-    stop.folder = null;
-  }
-}
-
-/** The only possible model; null if there are several. */
-async function modelOf(api: BatchApi, { model }: RunFlags): Promise<string | null> {
-  if (model !== undefined) return model;
-  const names = await api.models();
-  return names.length === 1 ? names[0]! : null;
-}
-
-/** Writes the input as a batch file and returns the hash of its content. Null if the user stops it. */
-async function writeRequests(
-  file: string,
-  path: string,
-  flags: RunFlags,
-  model: string | null,
-  show: Display,
-  stop: Stop,
-): Promise<{ source: string; endpoint: string } | null> {
-  const maxTokens = flags.maxTokens === undefined ? null : Number(flags.maxTokens);
-  if (maxTokens !== null && !(Number.isInteger(maxTokens) && maxTokens > 0))
-    throw new OperatorError([`--max-tokens: must be a whole number above 0`]);
-  const onSkipped = (names: readonly string[]): void =>
-    show.note(
-      { type: 'skipped', names },
-      `${file}: not read: ${names.slice(0, SHOWN_MAX).join(', ')}${names.length > SHOWN_MAX ? ', …' : ''}`,
-    );
-  const options = { model, template: flags.template ?? null, system: flags.system ?? null, maxTokens, onSkipped };
-  const hash = createHash('sha256');
-  const output = createWriteStream(path);
-  let endpoint: string | null = null;
-  let count = 0;
-  for await (const line of readInput(file, options)) {
-    if (stop.isAsked) break;
-    endpoint ??= line.endpoint;
-    if (line.endpoint !== endpoint)
-      throw new OperatorError([
-        `${file}: ${line.from} is for ${line.endpoint}, earlier requests are for ${endpoint}: a batch has one endpoint`,
-      ]);
-    if (++count > LINES_MAX) throw new OperatorError([`${file} contains more than ${LINES_MAX} requests: split it`]);
-    hash.update(`${line.text}\n`);
-    if (!output.write(`${line.text}\n`)) await once(output, 'drain');
-  }
-  output.end();
-  await once(output, 'close');
-  if (stop.isAsked) return null;
-  if (endpoint === null) throw new OperatorError([`${file} contains no requests`]);
-  return { source: hash.digest('hex'), endpoint };
-}
-
-/** The last batch of the same content that runs, or has succeeded in part: it did not fail, expire or get cancelled. */
-async function findBefore(api: BatchApi, source: string): Promise<BatchObject | null> {
-  for await (const batch of api.list()) {
-    const { status, request_counts: counts } = batch;
-    if (batch.metadata?.[SOURCE] !== source || ['failed', 'expired', 'cancelled'].includes(status)) continue;
-    if (status !== 'completed' || counts.completed > 0) return batch;
-  }
-  return null;
-}
-
-function startText({ batch, isResumed }: Started, { place }: Access): string {
+function startText({ run, isResumed, places }: Started, { place }: Access, flags: RunFlags): string {
+  const batch = lastOf(run);
   const { completed, failed, total } = batch.request_counts;
+  if (!isResumed && run.retries.length > 0)
+    return `${batch.id} in ${place}: ${countText(places!.length, 'request')} of ${run.first.id} again, as the others have succeeded`;
   if (!isResumed) return `${batch.id} in ${place}`;
-  return hasEnded(batch)
-    ? `${batch.id} was run before (--again repeats it)`
-    : `resuming ${batch.id} at ${completed + failed}/${total}, in ${place}`;
+  if (!hasEnded(batch)) return `resuming ${batch.id} at ${completed + failed}/${total}, in ${place}`;
+  if (flags.retryFailed === true) return `nothing to retry: all requests of ${run.first.id} have succeeded`;
+  return `${run.first.id} was run before (--again repeats it${failed > 0 ? ', --retry-failed only what failed' : ''})`;
+}
+
+function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 async function follow(api: BatchApi, first: BatchObject, show: Display, isStopped: () => boolean): Promise<BatchObject> {
@@ -199,50 +108,4 @@ function stopText({ id }: BatchObject, { isRemote }: Access, file: string): stri
   return isRemote
     ? `${id} continues in the gateway; breakwater batch run ${file} shows it again, breakwater batch cancel ${id} cancels it`
     : 'stopped; the same command resumes it';
-}
-
-async function end(api: BatchApi, batch: BatchObject, file: string, flags: RunFlags, show: Display): Promise<void> {
-  const { id, status, request_counts: counts } = batch;
-  if (status === 'failed') return refused(batch, file, show);
-  const { files, target } = await writeFiles(api, batch, file, flags.output);
-  const result = `${status}: ${counts.completed} of ${counts.total} succeeded, ${counts.failed} failed${costNote(batch)}`;
-  const failure = files.includes(target.errors) ? await firstFailure(target.errors) : null;
-  if (failure !== null) show.note({ type: 'failure', ...failure }, `the first failure, ${failure.customId}: ${failure.message}`);
-  show.note(
-    { type: 'done', id, status, ...counts, costUsd: batch.breakwater?.cost_usd, files },
-    files.length === 0 ? result : `${result}; wrote ${files.join(' and ')}`,
-  );
-  if (status !== 'completed' || counts.failed > 0) process.exitCode = 1;
-}
-
-/** The input has faults: nothing was run. */
-function refused({ id, status, request_counts: counts, errors }: BatchObject, file: string, show: Display): void {
-  const faults = errors?.data ?? [];
-  for (const { line, message } of faults.slice(0, SHOWN_MAX))
-    show.note({ type: 'error', line, message }, `${line === null ? file : `request ${line}`}: ${message}`);
-  const more = faults.length > SHOWN_MAX ? ` (${faults.length - SHOWN_MAX} more faults)` : '';
-  show.note({ type: 'done', id, status, ...counts, files: [] }, `failed: ${file} was refused, and nothing was run${more}`);
-  process.exitCode = 1;
-}
-
-async function writeFiles(
-  api: BatchApi,
-  batch: BatchObject,
-  file: string,
-  output: string | undefined,
-): Promise<{ readonly files: string[]; readonly target: OutputFiles }> {
-  try {
-    const target = await outputFiles(api, file, output); // others may have been written meanwhile
-    return { files: await saveResults(api, batch, target, true), target };
-  } catch (error) {
-    const fault = error instanceof OperatorError ? error.lines : [`the results cannot be written: ${messageOf(error)}`];
-    throw new OperatorError([...fault, `the results are kept: breakwater batch results ${batch.id} --output FILE writes them`]);
-  }
-}
-
-/** `, $0.0123`; empty if no price is known. */
-function costNote({ breakwater, request_counts: { total } }: BatchObject): string {
-  const { cost_usd: usd, priced_requests: priced = 0 } = breakwater ?? {};
-  if (usd === undefined) return '';
-  return `, ${costText(usd)}${priced < total ? ` for the ${priced} with a known price` : ''}`;
 }

@@ -30,7 +30,7 @@ export async function readBatchLine(
 ): Promise<BatchLine | Omit<LineError, 'line'>> {
   const scanning = scanLarge(bytes, slices);
   const scan = scanning instanceof Promise ? await scanning : scanning;
-  if (!scan.ok) return fault('invalid_json_line', `the line is not a JSON object: it is ${scan.message}`);
+  if (!scan.ok) return fault('invalid_json_line', `the line is ${scan.message}`);
   const member = (name: string): BodyMember | undefined => scan.members.findLast((one) => one.name === name);
   const text = (name: string): string | null => {
     const found = member(name);

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BatchApi, BatchObject } from './api.ts';
+import { findRun, lastOf, retryData, sourceData } from './earlier.ts';
+
+const SOURCE = 's1';
+
+function batch(
+  id: string,
+  status: string,
+  completed: number,
+  metadata: Readonly<Record<string, string>> = sourceData(SOURCE),
+): BatchObject {
+  return { id, status, request_counts: { total: 3, completed, failed: 3 - completed }, metadata } as unknown as BatchObject;
+}
+
+function retryOf(first: string, id: string, status: string, completed: number): BatchObject {
+  return batch(id, status, completed, retryData({ first: batch(first, 'completed', 1), retries: [] }));
+}
+
+/** The ids of the run, the last one first, and the batch that a new one follows. `newest`: the list of the gateway. */
+async function found(newest: readonly BatchObject[], isRetry: boolean): Promise<readonly [string | null, string | null]> {
+  const api = {
+    async *list() {
+      yield* newest;
+    },
+  } as unknown as BatchApi;
+  const { run, lastId } = await findRun(api, SOURCE, isRetry);
+  return [run === null ? null : `${lastOf(run).id} of ${run.first.id}`, lastId];
+}
+
+test('the last run that has succeeded in part is continued', async () => {
+  const other = batch('other', 'completed', 3, sourceData('s2'));
+  assert.deepEqual(await found([other], false), [null, null]);
+  assert.deepEqual(await found([other, batch('b', 'completed', 1), batch('a', 'completed', 3)], false), ['b of b', 'b']);
+  assert.deepEqual(await found([batch('b', 'failed', 0), batch('a', 'completed', 3)], false), ['a of a', 'b']);
+  assert.deepEqual(await found([batch('b', 'cancelled', 1), batch('a', 'in_progress', 0)], false), ['a of a', 'b']);
+  assert.deepEqual(await found([batch('a', 'completed', 0)], false), [null, 'a']);
+});
+
+test('its retries belong to it; refused ones are left out', async () => {
+  const first = batch('a', 'expired', 1);
+  assert.deepEqual(await found([first], false), [null, 'a']);
+  assert.deepEqual(await found([retryOf('a', 'r2', 'failed', 0), retryOf('a', 'r1', 'completed', 1), first], false), ['r1 of a', 'a']);
+  assert.deepEqual(await found([retryOf('b', 'r1', 'completed', 1), first], false), [null, 'a']);
+  assert.deepEqual(await found([retryOf('a', 'r1', 'in_progress', 0), first], false), ['r1 of a', 'a']);
+});
+
+test('a retry also continues a run in which nothing succeeded, and follows its last retry', async () => {
+  for (const status of ['expired', 'cancelled', 'completed'])
+    assert.deepEqual(await found([batch('a', status, 0)], true), ['a of a', 'a'], status);
+  assert.deepEqual(await found([batch('b', 'cancelled', 0), batch('a', 'completed', 1)], true), ['a of a', 'a']);
+  assert.deepEqual(await found([retryOf('a', 'r2', 'failed', 0), retryOf('a', 'r1', 'completed', 0), batch('a', 'completed', 0)], true), [
+    'r1 of a',
+    'r2',
+  ]);
+  assert.deepEqual(await found([batch('a', 'failed', 0)], true), [null, 'a']);
+});

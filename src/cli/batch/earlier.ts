@@ -1,0 +1,76 @@
+/** Earlier batches of the same requests. */
+import { hasEnded, type BatchApi, type BatchObject } from './api.ts';
+
+/** Metadata of a batch of a whole file: the hash of its requests. */
+export const SOURCE = 'breakwater_source';
+/** Metadata of a batch of failed requests: the batch of the whole file. */
+const RETRY_OF = 'breakwater_retry_of';
+/** The hash of the requests of that batch. */
+export const RETRY_SOURCE = 'breakwater_retry_source';
+
+/** A batch of a whole file, and those that ran its failed requests again. */
+export interface Run {
+  readonly first: BatchObject;
+  /** In the order of their creation, without refused ones. */
+  readonly retries: readonly BatchObject[];
+}
+
+export interface Earlier {
+  /** Null if there is none to continue. */
+  readonly run: Run | null;
+  /** The most recent batch that a new one would follow, refused ones included. */
+  readonly lastId: string | null;
+}
+
+export function sourceData(source: string): Readonly<Record<string, string>> {
+  return { [SOURCE]: source };
+}
+
+export function retryData({ first }: Run): Readonly<Record<string, string>> {
+  return { [RETRY_OF]: first.id, [RETRY_SOURCE]: first.metadata?.[SOURCE] ?? '' };
+}
+
+/** The batch of the whole file, of a batch of failed requests. */
+export function retriedBy({ metadata }: BatchObject): string | undefined {
+  return metadata?.[RETRY_OF];
+}
+
+/** Its most recent batch; only this one may be open. */
+export function lastOf({ first, retries }: Run): BatchObject {
+  return retries.at(-1) ?? first;
+}
+
+/** The run with the present state of its most recent batch. */
+export function withLast({ first, retries }: Run, batch: BatchObject): Run {
+  return retries.length === 0 ? { first: batch, retries } : { first, retries: [...retries.slice(0, -1), batch] };
+}
+
+/**
+ * The last run of the same requests that runs, or has succeeded in part. For a retry, if there is none, also the last one that failed as a
+ * whole, expired or was cancelled.
+ */
+export async function findRun(api: BatchApi, source: string, isRetry: boolean): Promise<Earlier> {
+  const retriesOf = new Map<string, BatchObject[]>();
+  let lastId: string | null = null;
+  let other: Earlier | null = null;
+  // The newest is listed first, so the retries of a batch are known before it.
+  for await (const batch of api.list()) {
+    const of = retriedBy(batch);
+    if (of !== undefined) retriesOf.set(of, [batch, ...(retriesOf.get(of) ?? [])]);
+    if (batch.metadata?.[SOURCE] !== source) continue;
+    lastId ??= batch.id;
+    if (batch.status === 'failed') continue;
+    const all = retriesOf.get(batch.id) ?? [];
+    const run = { first: batch, retries: all.filter(({ status }) => status !== 'failed') };
+    const found = { run, lastId: isRetry ? (all.at(-1) ?? batch).id : lastId };
+    if (isWorthContinuing(run)) return found;
+    other ??= found;
+  }
+  return isRetry && other !== null ? other : { run: null, lastId };
+}
+
+function isWorthContinuing({ first, retries }: Run): boolean {
+  const counts = first.request_counts;
+  if (retries.some((batch) => !hasEnded(batch) || batch.request_counts.completed > 0)) return true;
+  return !['expired', 'cancelled'].includes(first.status) && (first.status !== 'completed' || counts.completed > 0);
+}
