@@ -57,7 +57,7 @@ const charts: readonly ChartOptions[] = [
     format: rate,
     lines: [
       { label: 'failed', colour: '--bad', fill: true, value: perSecondOf('failed') },
-      { label: 'refused', colour: '--warn', value: perSecondOf('refused') },
+      { label: 'refused', colour: '--warn', value: perSecondOf('refused', 'rejected') },
     ],
   },
   {

@@ -52,7 +52,12 @@ export function Clients() {
                 </th>
                 <td class="number">{count(row.requests)}</td>
                 <td class={row.failed > 0 ? 'number text-bad' : 'number'}>{count(row.failed)}</td>
-                <td class={row.refused > 0 ? 'number text-warn' : 'number'}>{count(row.refused)}</td>
+                <td
+                  class={row.refused + row.rejected > 0 ? 'number text-warn' : 'number'}
+                  title={row.rejected > 0 ? `${count(row.rejected)} of them for their key, model or session` : undefined}
+                >
+                  {count(row.refused + row.rejected)}
+                </td>
                 <td>
                   {row.limits.length === 0 ? (
                     <span class="muted">none</span>
@@ -95,7 +100,14 @@ function join(clients: readonly ClientActivity[], { clientLimits: limits, costTo
   const names = [...new Set([...clients.map(({ client }) => client), ...limits.map(({ client }) => client)])];
   return names
     .map((client) => {
-      const activity = clients.find((one) => one.client === client) ?? { client, requests: 0, failed: 0, refused: 0, overBudget: 0 };
+      const activity = clients.find((one) => one.client === client) ?? {
+        client,
+        requests: 0,
+        failed: 0,
+        refused: 0,
+        rejected: 0,
+        overBudget: 0,
+      };
       const costUsd = shownCost(costToday.byClient.find((one) => one.client === client));
       return { ...activity, limits: limits.filter((one) => one.client === client), costUsd };
     })

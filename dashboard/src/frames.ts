@@ -4,7 +4,7 @@ import type { FeedState as AnyState, HelloFrame as AnyHello, TickFrame as AnyTic
 
 export type { OperatorStatus, ClientLimit, JobProgress, ModelEnd } from '../../src/gateway/operator-status.ts';
 export type { QueueGroup, QueueStatus, TargetStatus } from '../../src/gateway/gateway.ts';
-export type { Cause, ClientActivity, Notice, Point, PointColumn, TargetActivity } from '../../src/telemetry/feed-frames.ts';
+export type { Cause, ClientActivity, ErrorCount, Notice, Point, PointColumn, TargetActivity } from '../../src/telemetry/feed-frames.ts';
 export type { Step } from '../../src/telemetry/explanation.ts';
 export type { RequestSummary, Timeline } from '../../src/telemetry/timelines.ts';
 export type FeedState = AnyState<OperatorStatus>;

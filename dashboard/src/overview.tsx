@@ -24,7 +24,7 @@ export function Overview() {
 
 function Figures({ state, points }: { state: FeedState; points: typeof model.value.points }) {
   const { rates, status } = state;
-  const ended = rates.succeeded + rates.failed + rates.refused;
+  const ended = rates.succeeded + rates.failed + rates.refused + rates.rejected;
   const recent = points.slice(-12);
   const success = ended === 0 ? null : rates.succeeded / ended;
   const p95 = recent.toReversed().find((point) => valueOf(point, 'firstContentP95') !== null);

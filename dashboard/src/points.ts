@@ -13,6 +13,7 @@ export const POINT_COLUMNS: readonly PointColumn[] = [
   'firstContentP95',
   'durationP95',
   'costUsd',
+  'rejected',
 ];
 export const POINT_MS = 5_000;
 export const POINTS_MAX = 720;

@@ -23,6 +23,7 @@ export function stateWith(
     costToday?: OperatorStatus['costToday'];
     endings?: OperatorStatus['endings'];
     clients?: FeedState['clients'];
+    errors?: FeedState['errors'];
     clientLimits?: OperatorStatus['clientLimits'];
   } = {},
 ): FeedState {
@@ -31,9 +32,10 @@ export function stateWith(
     startedAt: now - 600_000,
     phase: change.phase ?? 'running',
     facts: {},
-    rates: { seconds: 10, received: 0, succeeded: 0, failed: 0, refused: 0, cancelled: 0, attempts: 0 },
+    rates: { seconds: 10, received: 0, succeeded: 0, failed: 0, refused: 0, rejected: 0, cancelled: 0, attempts: 0 },
     targets: change.activity ?? [],
     clients: change.clients ?? [],
+    errors: change.errors ?? [],
     running: [],
     status: {
       simulated: false,

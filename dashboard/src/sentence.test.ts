@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ErrorCount } from './frames.ts';
 import { activity, now, point, stateWith, target } from './sample-state.ts';
 import { sentenceOf } from './sentence.ts';
 import { targetRows } from './target-rows.ts';
@@ -123,22 +124,30 @@ test('models that end within a month are named last, the nearest first', () => {
 });
 
 const budgetOf = (client: string, available: number) => ({ client, kind: 'budget', limit: 10, available });
-const overBudget = (client: string, refused: number) => ({ client, requests: refused + 1, failed: 0, refused, overBudget: refused });
+const spent = (...clients: string[]) => ({ clientLimits: clients.map((client) => budgetOf(client, 0)) });
+const overBudget = (client: string, refused: number) => ({
+  client,
+  requests: refused + 1,
+  failed: 0,
+  refused,
+  rejected: 0,
+  overBudget: refused,
+});
 
 test('a spent budget is named with the requests it refuses; what fails more often comes first', () => {
   const alone = sentence(
-    { clientLimits: [budgetOf('web', 0.2)], clients: [overBudget('web', 120)], targets: [target()] },
+    { ...spent('web'), clients: [overBudget('web', 120)], targets: [target()] },
     { received: 130, succeeded: 10, refused: 120 },
   );
   assert.deepEqual([alone.tone, alone.headline], ['bad', '120 requests refused in 5 minutes: the budget of client web is spent.']);
-  const both = sentence({ clients: [overBudget('web', 20)], targets: [target()], activity: [failing] });
+  const both = sentence({ ...spent('web'), clients: [overBudget('web', 20)], targets: [target()], activity: [failing] });
   assert.match(both.headline, /^north\/writer is failing/);
   assert.deepEqual(both.others, ['20 requests refused in 5 minutes: the budget of client web is spent']);
 });
 
 test('a budget that is behind few of the errors is not the headline', () => {
   const full = sentence(
-    { clients: [overBudget('web', 1)], targets: [target()], queue: { waiting: 34, oldestMs: 8_000, groups: [] } },
+    { ...spent('web'), clients: [overBudget('web', 1)], targets: [target()], queue: { waiting: 34, oldestMs: 8_000, groups: [] } },
     { received: 60, succeeded: 10, refused: 50 },
   );
   assert.equal(full.headline, '34 requests wait, the longest for 8.0 s.');
@@ -146,9 +155,97 @@ test('a budget that is behind few of the errors is not the headline', () => {
 });
 
 test('several spent budgets are one cause, and a budget that is nearly spent is mentioned', () => {
-  const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, overBudget: 0 };
-  const several = sentence({ clients: [overBudget('web', 2), overBudget('bot', 7), limited], targets: [target()] });
+  const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, rejected: 0, overBudget: 0 };
+  const several = sentence({ ...spent('web', 'bot'), clients: [overBudget('web', 2), overBudget('bot', 7), limited], targets: [target()] });
   assert.equal(several.headline, '9 requests refused in 5 minutes: the budgets of client bot and 1 other are spent.');
   const nearly = sentence({ clientLimits: [budgetOf('rich', 5), budgetOf('app', 0.7)], targets: [target()] }, good);
   assert.deepEqual([nearly.tone, nearly.headline], ['warn', 'Budget of client app is 93 % spent.']);
+});
+
+test('a budget that has no room for a request is not called spent, and a spent one says when it is renewed', () => {
+  const clients = [overBudget('web', 3)];
+  const refused = { received: 10, succeeded: 7, refused: 3 };
+  const large = sentence({ clientLimits: [budgetOf('web', 9.5)], clients, targets: [target()] }, refused);
+  assert.equal(
+    large.headline,
+    '3 requests refused in 5 minutes: each costs more, by estimate, than client web has left of its budget ($9.50 of $10.00).',
+  );
+  const over = sentence({ clientLimits: [{ ...budgetOf('web', 0), renewsInMs: 45_000 }], clients, targets: [target()] }, refused);
+  assert.equal(over.headline, '3 requests refused in 5 minutes: the budget of client web is spent, renewed in 45 s.');
+  const unknown = sentence({ clients, targets: [target()] }, refused);
+  assert.match(unknown.headline, /the budget of client web had no room for them\.$/);
+});
+
+const rejected = (change: Partial<ErrorCount> = {}): ErrorCount => ({
+  code: 'invalid_api_key',
+  client: null,
+  isRejected: true,
+  model: null,
+  requests: 412,
+  lost: 0,
+  ...change,
+});
+
+test('callers whom a reload has locked out are the headline, and count as errors', () => {
+  const errors = [rejected({ client: 'web', lost: 412 })];
+  const said = sentence({ errors, targets: [target()] }, { rejected: 412, succeeded: 3, received: 3 });
+  assert.equal(said.headline, '412 requests of the last minute were rejected: unknown API key (client web, accepted before a reload).');
+  assert.equal(said.impact, 'Callers see errors: 412 of 415 requests in the last minute (99.3 %), all with invalid_api_key.');
+  assert.equal(said.tone, 'bad');
+});
+
+test('several locked-out clients and a removed model are named', () => {
+  const byModel = { code: 'model_not_found', model: 'fast' } as const;
+  const errors = ['web', 'app', 'bot', 'cron'].map((client) => rejected({ client, requests: 10, lost: 10, ...byModel }));
+  const said = sentence({ errors, targets: [target()] }, { rejected: 40 });
+  assert.equal(
+    said.headline,
+    '40 requests of the last minute were rejected: unknown model fast (clients web, app and 2 more, served before).',
+  );
+  const session = sentence({ errors: [rejected({ client: 'agents', code: 'rate_limited', requests: 9, lost: 9 })] }, { rejected: 9 });
+  assert.equal(session.headline, '9 requests of the last minute were rejected: limit of a session (client agents).');
+});
+
+test('a scanner without a known key is no headline; unknown keys that are most of the traffic are mentioned without an alarm', () => {
+  const few = sentence({ errors: [rejected({ requests: 8 })], targets: [target()] });
+  assert.deepEqual([few.tone, few.headline], ['good', 'Quiet: no requests in the last minute.']);
+  const many = sentence({ errors: [rejected()], targets: [target()] });
+  assert.deepEqual(
+    [many.tone, many.headline],
+    ['warn', '412 requests of the last minute were rejected: unknown API key (client unknown).'],
+  );
+  const besideTraffic = sentence({ errors: [rejected({ requests: 50 })], targets: [target()] }, good);
+  assert.deepEqual([besideTraffic.tone, besideTraffic.headline], ['good', 'All targets respond.']);
+});
+
+test('rejections that are behind few of the errors come after what is behind most', () => {
+  const errors = [rejected({ client: 'web', requests: 3, lost: 3 })];
+  const said = sentence({ errors, targets: [target()], activity: [failing] }, { received: 60, succeeded: 29, failed: 31, rejected: 3 });
+  assert.match(said.headline, /^north\/writer is failing/);
+  assert.deepEqual(said.others, ['3 requests of the last minute were rejected: unknown API key (client web, accepted before a reload)']);
+});
+
+test('errors without a failing target are explained by their codes', () => {
+  const of = (code: ErrorCount['code'], requests: number) => rejected({ code, client: 'web', isRejected: false, requests, lost: requests });
+  const points = { received: 60, succeeded: 30, refused: 30 };
+  const full = sentence({ errors: [of('queue_full', 30)], targets: [target()] }, points);
+  assert.equal(full.headline, 'Requests fail although no target is failing: the queue is full.');
+  assert.equal(full.impact, 'Callers see errors: 30 of 60 requests in the last minute (50 %), all with queue_full.');
+  const mixed = sentence({ errors: [of('deadline_exceeded', 24), of('rate_limited', 6)], targets: [target()] }, points);
+  assert.equal(mixed.headline, 'Requests fail although no target is failing: their deadlines pass first (80 % of them).');
+  assert.match(mixed.impact, /, most with deadline_exceeded\.$/);
+});
+
+test('an open breaker without requests is probed with the next one, and is no alarm', () => {
+  const due = target({ breaker: { state: 'open', openForMs: 0, failureRatio: 1 } });
+  const idle = sentence({ targets: [due] });
+  assert.deepEqual([idle.tone, idle.headline], ['warn', 'north/writer: breaker open, probed with the next request.']);
+  const busy = sentence({ targets: [due], activity: [failing] });
+  assert.match(busy.headline, /most with 503 overloaded; probed with the next request\.$/);
+});
+
+test('further problems beyond the first three are counted', () => {
+  const targets = ['a/m', 'b/m', 'c/m', 'd/m', 'e/m', 'f/m'].map((name) => target({ target: name, cooldownMs: 5_000 }));
+  const said = sentence({ targets });
+  assert.deepEqual(said.others.slice(2), ['d/m is limited for 5.0 s', '2 more']);
 });

@@ -2,8 +2,9 @@
  * The sentence at the top: the state and its biggest cause, then the impact on callers. It answers what is wrong,
  * whether callers notice, and what happens next. Pure.
  */
-import type { FeedState, Point, Tone } from './frames.ts';
-import { clockTime, count, duration, percent, plural } from './format.ts';
+import { cut, failureReason, mostWith, rejectionsOf } from './caller-errors.ts';
+import type { ClientLimit, FeedState, Point, Tone } from './frames.ts';
+import { clockTime, count, dollars, duration, percent, plural } from './format.ts';
 import { sumOf, valueOf } from './points.ts';
 import { isFailing, type TargetRow } from './target-rows.ts';
 
@@ -22,9 +23,13 @@ const budgetWeightMax = 2_500;
 const budgetWeightMinor = 100;
 /** Refusals by a budget are counted over this long. */
 const budgetMs = 300_000;
-/** Longer names of clients are cut, so that the rest of the sentence stays visible. */
-const nameLengthMax = 32;
+/** A budget with this part left, or less, is spent: estimates are rarely that small. */
+const budgetSpentShare = 0.001;
+/** Above every other cause. */
+const rejectionWeight = 100_000;
+const rejectionWeightMinor = 150;
 const othersShown = 3;
+const nextProbe = 'probed with the next request';
 const endShownDays = 30;
 
 export interface Sentence {
@@ -38,7 +43,7 @@ export interface Sentence {
 }
 
 interface Trouble {
-  readonly kind: 'target' | 'queue' | 'budget';
+  readonly kind: 'target' | 'queue' | 'budget' | 'rejection';
   readonly tone: Tone;
   /** Larger weights come first. */
   readonly weight: number;
@@ -48,7 +53,12 @@ interface Trouble {
 export function sentenceOf(state: FeedState, points: readonly Point[], rows: readonly TargetRow[]): Sentence {
   const callers = impactOf(state, points);
   const isWaiting = state.status.queue.waiting > 0;
-  const troubles = [...rows.map((row) => troubleOf(row, state.at, isWaiting)), queueTrouble(state), budgetTrouble(state, points)]
+  const troubles = [
+    ...rows.map((row) => troubleOf(row, state.at, isWaiting)),
+    queueTrouble(state),
+    budgetTrouble(state, points),
+    rejectionTrouble(state, callers),
+  ]
     .filter((trouble) => trouble !== null)
     .toSorted((a, b) => b.weight - a.weight);
   if (state.phase === 'draining') {
@@ -62,8 +72,13 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
     tone,
     headline: biggest === undefined ? quietHeadline(state, callers) : `${biggest.text}.`,
     impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
-    others: [...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)].slice(0, othersShown),
+    others: shortened([...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)]),
   };
+}
+
+function shortened(texts: readonly string[]): string[] {
+  const more = texts.length - othersShown;
+  return more <= 0 ? [...texts] : [...texts.slice(0, othersShown), `${count(more)} more`];
 }
 
 /** Models that end within a month, the nearest first. They are no trouble yet, so they never are the headline. */
@@ -78,7 +93,10 @@ function endTexts({ status }: FeedState): string[] {
 }
 
 function quietHeadline(state: FeedState, callers: Impact): string {
-  if (callers.tone === 'bad') return 'Requests fail although no target is failing.';
+  if (callers.tone === 'bad') {
+    const reason = failureReason(state);
+    return `Requests fail although no target is failing${reason === null ? '' : `: ${reason}`}.`;
+  }
   if (callers.requests === 0)
     return state.status.targets.length === 0 ? 'No target has been used yet.' : 'Quiet: no requests in the last minute.';
   return 'All targets respond.';
@@ -90,14 +108,17 @@ interface Impact {
   /** Starts with a space; empty if no wait is worth mentioning. */
   readonly waits: string;
   readonly requests: number;
+  readonly errors: number;
 }
 
 function impactOf(state: FeedState, points: readonly Point[]): Impact {
   const { at, rates, status } = state;
   const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - impactMs);
-  const isEarly = sumOf(recent, 'received') === 0;
+  const isEarly = sumOf(recent, 'received') + sumOf(recent, 'rejected') === 0;
   const ok = isEarly ? rates.succeeded : sumOf(recent, 'succeeded');
-  const failed = isEarly ? rates.failed + rates.refused : sumOf(recent, 'failed') + sumOf(recent, 'refused');
+  const failed = isEarly
+    ? rates.failed + rates.refused + rates.rejected
+    : sumOf(recent, 'failed') + sumOf(recent, 'refused') + sumOf(recent, 'rejected');
   const requests = ok + failed;
   const { waiting, oldestMs } = status.queue;
   const isLong = waiting > 0 && (oldestMs >= waitQuietMs || requests === 0);
@@ -105,16 +126,30 @@ function impactOf(state: FeedState, points: readonly Point[]): Impact {
     ? ` ${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the longest for ${duration(oldestMs)}${nextStart(state)}.`
     : '';
   if (requests === 0)
-    return { tone: 'good', text: waiting === 0 ? 'Nothing waits.' : 'No request completed in the last minute.', waits, requests };
+    return {
+      tone: 'good',
+      text: waiting === 0 ? 'Nothing waits.' : 'No request completed in the last minute.',
+      waits,
+      requests,
+      errors: 0,
+    };
   const share = failed / requests;
   if (failed === 0)
-    return { tone: 'good', text: `Callers see no errors: ${plural(ok, 'request')} completed in the last minute.`, waits, requests };
+    return {
+      tone: 'good',
+      text: `Callers see no errors: ${plural(ok, 'request')} completed in the last minute.`,
+      waits,
+      requests,
+      errors: 0,
+    };
   const tone = share > errorShareQuiet ? 'bad' : 'good';
+  const most = mostWith(state);
   return {
     tone,
-    text: `Callers see errors: ${count(failed)} of ${plural(requests, 'request')} in the last minute (${percent(share)}).`,
+    text: `Callers see errors: ${count(failed)} of ${plural(requests, 'request')} in the last minute (${percent(share)})${most === '' ? '' : `, ${most}`}.`,
     waits,
     requests,
+    errors: failed,
   };
 }
 
@@ -130,6 +165,9 @@ function troubleOf(row: TargetRow, now: number, isWaiting: boolean): Trouble | n
   const how = failed === 0 ? '' : `: ${count(failed)} of ${plural(calls, 'call')} failed${cause}`;
   switch (row.state) {
     case 'breaker open':
+      // Without requests it is neither probed nor missed.
+      if (row.waitMs === 0 && failed === 0)
+        return { kind: 'target', tone: 'warn', weight: 60, text: `${name}: breaker open, ${nextProbe}` };
       return { kind: 'target', tone: 'bad', weight: 4_000 + failed, text: `${name} is down${how}${soon(row.waitMs, now, '; next probe')}` };
     case 'key refused':
     case 'quota spent':
@@ -162,24 +200,31 @@ function queueTrouble({ status }: FeedState): Trouble | null {
   };
 }
 
-/** Clients whose requests are refused because their budgets are spent; otherwise the budget that is nearest to it. */
+/** Requests that were rejected before they reached a route: the main cause if they are half of the errors. */
+function rejectionTrouble(state: FeedState, { requests, errors, tone }: Impact): Trouble | null {
+  const rejections = rejectionsOf(state, requests);
+  if (rejections === null) return null;
+  const { text, isLost } = rejections;
+  const isMain = isLost && tone === 'bad' && rejections.requests * 2 >= errors;
+  return { kind: 'rejection', tone: isMain ? 'bad' : 'warn', weight: isMain ? rejectionWeight : rejectionWeightMinor, text };
+}
+
+/** Clients whose budgets had no room for requests; otherwise the budget that is nearest to its end. */
 function budgetTrouble({ at, clients, status }: FeedState, points: readonly Point[]): Trouble | null {
-  const [first, ...others] = clients.filter(({ overBudget }) => overBudget > 0).toSorted((a, b) => b.overBudget - a.overBudget);
-  if (first !== undefined) {
-    const refused = others.reduce((sum, { overBudget }) => sum + overBudget, first.overBudget);
-    const whose =
-      others.length === 0
-        ? `the budget of client ${cut(first.client)} is`
-        : `the budgets of client ${cut(first.client)} and ${plural(others.length, 'other')} are`;
-    const text = `${plural(refused, 'request')} refused in 5 minutes: ${whose} spent`;
+  const budgets = status.clientLimits.filter(({ kind }) => kind === 'budget');
+  const refusing = clients.filter(({ overBudget }) => overBudget > 0).toSorted((a, b) => b.overBudget - a.overBudget);
+  if (refusing.length > 0) {
+    const refused = refusing.reduce((sum, { overBudget }) => sum + overBudget, 0);
+    const found = refusing.map(({ client }) => budgets.find((budget) => budget.client === client) ?? null);
+    const text = `${plural(refused, 'request')} refused in 5 minutes: ${noRoom(refusing[0]!.client, found, at)}`;
     const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - budgetMs);
-    const errors = sumOf(recent, 'failed') + sumOf(recent, 'refused');
+    const errors = sumOf(recent, 'failed') + sumOf(recent, 'refused') + sumOf(recent, 'rejected');
     // Something else is behind most errors.
     const isMinor = errors > 2 * refused;
     return { kind: 'budget', tone: 'warn', weight: isMinor ? budgetWeightMinor : 3_000 + Math.min(refused, budgetWeightMax), text };
   }
-  const [low] = status.clientLimits
-    .filter(({ kind, limit, available }) => kind === 'budget' && available <= limit * budgetLowShare)
+  const [low] = budgets
+    .filter(({ limit, available }) => available <= limit * budgetLowShare)
     .toSorted((a, b) => a.available / a.limit - b.available / b.limit);
   if (low === undefined) return null;
   return {
@@ -190,8 +235,16 @@ function budgetTrouble({ at, clients, status }: FeedState, points: readonly Poin
   };
 }
 
-function cut(name: string): string {
-  return name.length <= nameLengthMax ? name : `${name.slice(0, nameLengthMax - 1)}…`;
+/** `budgets`: of the clients with refused requests, that of `client` first; null: not known. */
+function noRoom(client: string, budgets: readonly (ClientLimit | null)[], now: number): string {
+  const isSpent = budgets.every((budget) => budget !== null && budget.available <= budget.limit * budgetSpentShare);
+  const [first, ...others] = budgets;
+  if (others.length > 0)
+    return `the budgets of client ${cut(client)} and ${plural(others.length, 'other')} ${isSpent ? 'are spent' : 'had no room for them'}`;
+  if (first === null || first === undefined) return `the budget of client ${cut(client)} had no room for them`;
+  const { available, limit, renewsInMs = null } = first;
+  if (isSpent) return `the budget of client ${cut(client)} is spent${soon(renewsInMs, now, ', renewed')}`;
+  return `each costs more, by estimate, than client ${cut(client)} has left of its budget (${dollars(available)} of ${dollars(limit)})`;
 }
 
 function until(waitMs: number | null, now: number): string {
@@ -201,6 +254,7 @@ function until(waitMs: number | null, now: number): string {
 
 function soon(waitMs: number | null, now: number, what: string): string {
   if (waitMs === null) return '';
+  if (waitMs === 0) return `; ${nextProbe}`;
   return waitMs < soonMs ? `${what} in ${duration(waitMs)}` : `${what} at ${clockTime(now + waitMs)}`;
 }
 

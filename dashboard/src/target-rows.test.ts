@@ -74,3 +74,11 @@ test('the end of the model is part of its row', () => {
   const end = { target: 'north/writer', endsOn: '2026-12-20', daysLeft: 20, successor: 'writer-2' };
   assert.deepEqual(targetRows(stateWith({ targets: [target()], endings: [end] }))[0]!.end, end);
 });
+
+test('an open breaker whose time is over is probed with the next request', () => {
+  const due = target({ breaker: { state: 'open', openForMs: 0, failureRatio: 1 } });
+  const [idle] = targetRows(stateWith({ targets: [due] }));
+  assert.deepEqual([idle!.tone, idle!.state, idle!.detail], ['warn', 'breaker open', 'probed with the next request']);
+  const [busy] = targetRows(stateWith({ targets: [due], activity: [activity()] }));
+  assert.deepEqual([busy!.tone, busy!.detail], ['bad', 'probed with the next request']);
+});

@@ -101,7 +101,8 @@ function stateOf(statuses: readonly TargetStatus[], calls: number, failed: numbe
   if (breaker.state === 'isolated') return { tone: 'warn', state: 'isolated', detail: 'until reset', waitMs: null };
   if (breaker.state === 'open') {
     const waitMs = breaker.openForMs;
-    return { tone: 'bad', state: 'breaker open', detail: waitMs === null ? null : `probe in ${duration(waitMs)}`, waitMs };
+    const probe = waitMs === 0 ? 'probed with the next request' : `probe in ${duration(waitMs ?? 0)}`;
+    return { tone: waitMs === 0 && calls === 0 ? 'warn' : 'bad', state: 'breaker open', detail: waitMs === null ? null : probe, waitMs };
   }
   const out = statuses.filter(({ quarantinedMs }) => quarantinedMs > 0);
   if (out.length === statuses.length) return quarantined(out);

@@ -222,6 +222,13 @@ export interface RejectedEvent extends RequestEvent {
   /** Null: not known at the rejection. */
   readonly model: string | null;
   readonly client: string | null;
+  /**
+   * Of a request that no client was found for: `former`, a configuration of the last day accepted its key (or requests without one), and
+   * `client` is that client; `unknown`, none did. Absent: it was accepted, or there was none.
+   */
+  readonly key?: 'former' | 'unknown';
+  /** A configuration of the last day had its model. */
+  readonly hadModel?: true;
   /** Absent: traces are off. */
   readonly trace?: TraceIds;
 }

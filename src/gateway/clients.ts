@@ -14,7 +14,7 @@ export interface Clients {
 }
 
 /** The client of every caller when no clients are configured: all models, any priority. */
-const anonymousName = 'anonymous';
+export const anonymousName = 'anonymous';
 
 /** What bounds the requests of a client. */
 export interface ClientBounds {

@@ -1,5 +1,5 @@
 /** Builds a running gateway from a config, and applies a changed config without a restart. */
-import type { Fleet, FleetView } from '../cluster/fleet.ts';
+import type { Fleet } from '../cluster/fleet.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -57,6 +57,7 @@ import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
+import { FormerConfigs } from './former-configs.ts';
 import { Routes } from './routes.ts';
 import { persistMakers } from './saved-makers.ts';
 import { saveAfterRecovery } from './save-after-recovery.ts';
@@ -114,12 +115,13 @@ class RunningGateway implements Gateway {
   readonly captures = new BodyCaptures(() => this.#config);
   readonly #saved: SavedState;
   readonly money: Money;
-  readonly #fleet: Fleet | null;
+  readonly fleet: Fleet | null;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
   readonly #transport: LocalTransport;
   readonly tracer: RequestTracer;
+  readonly former = new FormerConfigs(() => this.clock.now());
   #config: Config;
   #routes: Routes;
   #clients: Clients;
@@ -142,16 +144,16 @@ class RunningGateway implements Gateway {
     this.tracer = createRequestTracer(random, this.clock, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    this.#fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
-    this.#limits = new LimitRegistry(clock, this.#fleet);
+    this.fleet = createFleet(store, clock, events, { engine: () => this.#engine, targets: () => this.#targets, gateway: this });
+    this.#limits = new LimitRegistry(clock, this.fleet);
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;
     const signers = createSigners({ transport: http, clock, slices: this.slices, onSecret: this.#loaded.add, onTrouble });
-    this.#targets = new TargetRegistry(clock, random, this.#limits, signers, this.#fleet);
+    this.#targets = new TargetRegistry(clock, random, this.#limits, signers, this.fleet);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     const mask = (text: string): string => this.secrets.text(text);
-    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble, mask, fleet: this.#fleet });
+    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble, mask, fleet: this.fleet });
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
     this.#keyCheck = new KeyCheck(transport, clock, (state, found) => {
@@ -176,7 +178,7 @@ class RunningGateway implements Gateway {
       secrets: new SecretMask(config.secrets),
       responses: new ResponseCache({ clock, room: this, store: store.responses, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
-      flights: this.#fleet?.flights ?? null,
+      flights: this.fleet?.flights ?? null,
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
@@ -191,7 +193,7 @@ class RunningGateway implements Gateway {
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
-    await this.#fleet?.start();
+    await this.fleet?.start();
     await persistMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     await this.money.start();
@@ -204,7 +206,7 @@ class RunningGateway implements Gateway {
   async release(): Promise<void> {
     this.#keyCheck.close();
     this.#targets.credentials.close();
-    await leaveFleet(this.#fleet, this.#store, this.clock);
+    await leaveFleet(this.fleet, this.#store, this.clock);
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();
     await this.#transport.close();
@@ -217,10 +219,6 @@ class RunningGateway implements Gateway {
 
   get secrets(): SecretMask {
     return this.#engine.secrets;
-  }
-
-  get fleet(): FleetView | null {
-    return this.#fleet;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -320,6 +318,7 @@ class RunningGateway implements Gateway {
     await this.#checks.load(next);
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits, this.money.clients);
+    this.former.add(this.#config);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#engine.secrets = this.#loaded.maskWith(next);
     this.#targets.forgetOthers(next);
@@ -381,7 +380,8 @@ class RunningGateway implements Gateway {
   #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
     const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
-    this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, client: client.name, trace }));
+    const known = { client: client.name, ...this.former.factsOf(error, facts.model) };
+    this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, ...known, trace }));
     const { status, headers, body } = refusalResponse(this.#config, dialect.error, error, id, program);
     sink.head(status, this.#engine.simulated ? [...headers, 'x-breakwater-simulated', 'true'] : headers);
     sink.end(body);
@@ -393,7 +393,7 @@ class RunningGateway implements Gateway {
       change(state);
       emitBreakerChange(this.#engine, state);
     }
-    this.#fleet?.health.changed();
+    this.fleet?.health.changed();
     this.#engine.admission.pump(true);
     return states.length > 0;
   }

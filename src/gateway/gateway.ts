@@ -110,6 +110,8 @@ export interface Gateway {
   readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
+  /** What reloads have replaced, for operators only: the client that had this key within a day; null: none. */
+  readonly former: { clientOf(credential: string | null): string | null };
   /** Files and batches; null: the store does not support them. */
   readonly jobs: Jobs | null;
   /** The instances that share the store; null: the store is not shared. */

@@ -53,6 +53,8 @@ export interface ClientLimit {
   readonly kind: string;
   readonly limit: number;
   readonly available: number;
+  /** Of a budget: milliseconds until its next period. */
+  readonly renewsInMs?: number;
 }
 
 export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorStatus {
@@ -98,11 +100,15 @@ function endingsOf({ config, clock }: Gateway, targets: readonly TargetStatus[])
 /** `client web:requestsPerMinute` is a limit of the client `web`. */
 function clientLimitsOf(gateway: Gateway): ClientLimit[] {
   if (gateway.config.clients.length === 0) return [];
+  const budgets = gateway.money.clients.status();
   return gateway
     .snapshot()
     .resources.flatMap(({ id, limit, available }) => {
       const match = /^client (.+):(\w+)$/.exec(id);
-      return match === null || limit === null ? [] : [{ client: match[1]!, kind: match[2]!, limit, available }];
+      if (match === null || limit === null) return [];
+      const [client, kind] = [match[1]!, match[2]!];
+      const budget = kind === 'budget' ? budgets.get(client) : undefined;
+      return [{ client, kind, limit, available, ...(budget !== undefined && { renewsInMs: budget.resetsInMs }) }];
     })
     .slice(0, clientLimitsMax);
 }

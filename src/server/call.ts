@@ -1,6 +1,7 @@
 import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
+import type { RejectedEvent } from '../core/events.ts';
 import type { Protocol } from '../core/request.ts';
 import { refusalResponse } from '../gateway/gateway-errors.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
@@ -71,6 +72,8 @@ export class Call implements ByteCharge {
   client: KnownClient | null = null;
   /** The key in the request, even if none is required. */
   credential: string | null = null;
+  /** The model that the client may not use; null: none was found so far. */
+  deniedModel: string | null = null;
   /** The response has started, or the engine is responsible for it. */
   handedOver = false;
 
@@ -156,8 +159,16 @@ export class Call implements ByteCharge {
     const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
     const { method } = this.exchange;
     const trace = this.gateway.tracer.idsOf(this.exchange.header('traceparent'));
-    const head = { method, path, protocol: this.protocol, client: this.client?.name ?? null, trace };
-    events.emit(rejectedEvent(this.id, clock.now(), error, rejectedByHead(head)));
+    const head = { method, path, protocol: this.protocol, trace, ...this.#callerOf(error) };
+    events.emit(rejectedEvent(this.id, clock.now(), error, rejectedByHead(head, this.deniedModel)));
+  }
+
+  #callerOf({ code }: BreakwaterError): Pick<RejectedEvent, 'client' | 'key'> {
+    if (this.client !== null) return { client: this.client.name };
+    const isApi = this.place.path.startsWith('/v1/') && (code === 'invalid_api_key' || code === 'not_local');
+    const client = isApi ? this.gateway.former.clientOf(this.credential) : null;
+    if (client !== null) return { client, key: 'former' };
+    return { client, ...(this.credential !== null && { key: 'unknown' }) };
   }
 
   #unexpected(error: unknown): BreakwaterError {

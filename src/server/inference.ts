@@ -3,6 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { RequestFacts, SchedulingClass } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
+import { MODEL_LENGTH_MAX } from '../gateway/gateway-errors.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import { agentRoleOf, isSideRole } from '../wire/agent-role.ts';
@@ -130,6 +131,7 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
 /** Throws `model_not_allowed` if the client may not use the model. */
 export function requireModel(call: Call, model: string): void {
   if (call.client!.mayUse(model)) return;
+  call.deniedModel = model.slice(0, MODEL_LENGTH_MAX);
   throw new BreakwaterError('model_not_allowed', `this API key may not use the model ${JSON.stringify(model.slice(0, 200))}`, {
     param: 'model',
   });

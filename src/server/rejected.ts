@@ -7,7 +7,7 @@ const operations: Readonly<Record<string, Operation>> = {
   '/v1/embeddings': 'embeddings',
 };
 
-/** A request that is rejected by its head, before its body is read. */
-export function rejectedByHead(head: Omit<RejectedRequest, 'operation' | 'model'>): RejectedRequest {
-  return { ...head, operation: operations[head.path] ?? 'bytes', model: null };
+/** A request that is rejected before it is passed to the engine: what its head says, and its model where that was read already. */
+export function rejectedByHead(head: Omit<RejectedRequest, 'operation' | 'model'>, model: string | null = null): RejectedRequest {
+  return { ...head, operation: operations[head.path] ?? 'bytes', model };
 }

@@ -1,6 +1,6 @@
 /**
  * Request statistics of the last hour in intervals of five seconds, for the dashboard's charts. Constant memory. Requests rejected before
- * routing (a wrong key, an unknown path) are excluded: they are no measure of the service.
+ * routing are no demand; those that were served before are counted as `rejected` (recent-errors.ts).
  */
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { POINT_COLUMNS, POINT_MS, POINTS_MAX, type Point, type PointColumn, type Rates } from './feed-frames.ts';
@@ -46,6 +46,11 @@ export class ActivitySeries {
     this.#count('attempts');
   }
 
+  rejected(epochMs: number): void {
+    this.roll(epochMs);
+    this.#count('rejected');
+  }
+
   finished(event: FinishedEvent, epochMs: number): void {
     this.roll(epochMs);
     this.#count(outcomeColumns[event.outcome]);
@@ -85,6 +90,7 @@ export class ActivitySeries {
       succeeded: sum('succeeded'),
       failed: sum('failed'),
       refused: sum('refused'),
+      rejected: sum('rejected'),
       cancelled: sum('cancelled'),
       attempts: sum('attempts'),
     };
@@ -119,5 +125,5 @@ function slotOf(epochMs: number): number {
 }
 
 function emptyPoint(slot: number): (number | null)[] {
-  return [slot * POINT_MS, 0, 0, 0, 0, 0, 0, null, null, null, null];
+  return [slot * POINT_MS, 0, 0, 0, 0, 0, 0, null, null, null, null, 0];
 }

@@ -11,6 +11,7 @@ import type {
   QueuedEvent,
   ReceivedEvent,
   Wasted,
+  RejectedEvent,
 } from '../core/events.ts';
 import type { ResourceKind } from '../core/resource.ts';
 import { causeText, reasonText } from './cause-text.ts';
@@ -81,7 +82,7 @@ export function explanationLines(id: string, story: Explanation): string[] {
 
 function summaryText({ received, finished, events, nowMs }: ExplanationInput): string {
   const rejected = events.find((event) => event.type === 'rejected');
-  if (rejected !== undefined) return `rejected with ${rejected.status} (${rejected.code}) before a target was chosen: ${rejected.message}`;
+  if (rejected !== undefined) return rejectionText(rejected);
   const what = `${received.stream ? 'streaming' : 'non-streaming'} ${received.operation} for ${received.model}`;
   if (finished === null) {
     const sent = events.filter((event) => event.type === 'attempt').length;
@@ -329,4 +330,10 @@ function duration(ms: number): string {
   if (ms < 1_000) return `${Math.round(tenths(ms))} ms`;
   if (ms < 120_000) return `${Math.round(ms / 100) / 10} s`;
   return `${Math.round(ms / 6_000) / 10} min`;
+}
+
+function rejectionText({ status, code, message, client, key, hadModel }: RejectedEvent): string {
+  const text = `rejected with ${status} (${code}) before a target was chosen: ${message}`;
+  if (key === 'former') return `${text}; an earlier configuration accepted it, for client ${client}`;
+  return hadModel === true ? `${text}; an earlier configuration had this model` : text;
 }

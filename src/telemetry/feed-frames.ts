@@ -1,7 +1,8 @@
 /** The frames of `/admin/events`: types shared by the gateway and the dashboard. JSON-ready. */
+import type { FinishedEvent } from '../core/events.ts';
 import type { RequestSummary } from './timelines.ts';
 
-/** The columns of a chart point, in order. Counts are per `POINT_MS`; durations in milliseconds, null where nothing was measured. */
+/** The columns of a chart point, in order; `rejected` is `lost` of `ErrorCount`. Counts are per `POINT_MS`; durations in milliseconds, null where nothing was measured. */
 export const POINT_COLUMNS = [
   'at',
   'received',
@@ -14,6 +15,7 @@ export const POINT_COLUMNS = [
   'firstContentP95',
   'durationP95',
   'costUsd',
+  'rejected',
 ] as const;
 export type PointColumn = (typeof POINT_COLUMNS)[number];
 /** Values in the order of `POINT_COLUMNS`; `at` is the start of its interval, in milliseconds since the epoch. */
@@ -58,8 +60,27 @@ export interface ClientActivity {
   readonly requests: number;
   readonly failed: number;
   readonly refused: number;
-  /** Those of `refused` whose budget was spent. */
+  /** Rejected before they reached a route: a wrong model or key, a limit of the session. */
+  readonly rejected: number;
+  /** Those of `refused` for which the budget had no room, since the last reload. */
   readonly overBudget: number;
+}
+
+/** Requests of the last minute that ended in an error. */
+export interface ErrorCount {
+  readonly code: NonNullable<FinishedEvent['code']>;
+  /** Null: unknown. A client of a former configuration whose key is still sent is named too. */
+  readonly client: string | null;
+  /** Rejected before they reached a route. Without those that no key was sent with, unless a former configuration accepted that. */
+  readonly isRejected: boolean;
+  /** That of the last one; null: not known. */
+  readonly model: string | null;
+  readonly requests: number;
+  /**
+   * Those of `requests` that are counted among the errors that callers see. Of rejected ones: the key, the model or the lack of a key was accepted
+   * within the last day, or the code is none of a caller's fault.
+   */
+  readonly lost: number;
 }
 
 /** Totals over about ten seconds: whole intervals, including the current one. */
@@ -69,6 +90,8 @@ export interface Rates {
   readonly succeeded: number;
   readonly failed: number;
   readonly refused: number;
+  /** `lost` of `ErrorCount`. */
+  readonly rejected: number;
   readonly cancelled: number;
   readonly attempts: number;
 }
@@ -95,6 +118,8 @@ export interface FeedState<S = unknown> {
   readonly rates: Rates;
   readonly targets: readonly TargetActivity[];
   readonly clients: readonly ClientActivity[];
+  /** The most frequent first. */
+  readonly errors: readonly ErrorCount[];
   /** The longest running ones. */
   readonly running: readonly RequestSummary[];
   readonly status: S;

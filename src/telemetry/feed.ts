@@ -13,12 +13,13 @@
  * A slow reader gets no frames until it has caught up, then everything since its last frame. After `behindMaxMs` it is disconnected and counted.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { BreakwaterEvent } from '../core/events.ts';
+import type { BreakwaterEvent, RejectedEvent } from '../core/events.ts';
 import { ActivitySeries } from './activity-series.ts';
 import { POINTS_MAX, type FeedState, type HelloFrame, type TickFrame } from './feed-frames.ts';
 import { FinishedSample } from './finished-sample.ts';
 import { Notices, noticesMax } from './notices.ts';
 import { RecentActivity } from './recent-activity.ts';
+import { isOfApi, RecentErrors } from './recent-errors.ts';
 import { summaryOf, type Timelines } from './timelines.ts';
 import type { RequestScopedEvent, Trace, Traces } from './traces.ts';
 
@@ -75,6 +76,7 @@ export class Feed {
   readonly #clock: Clock;
   readonly #series: ActivitySeries;
   readonly #activity = new RecentActivity();
+  readonly #errors = new RecentErrors();
   readonly #notices = new Notices();
   readonly #sample = new FinishedSample();
   readonly #subscribers = new Set<Subscriber>();
@@ -114,6 +116,7 @@ export class Feed {
     if (event.type === 'lifecycle') {
       this.#facts = event.facts ?? this.#facts;
       if (event.state === 'draining') this.#phase = 'draining';
+      if (event.state === 'reloaded') this.#activity.reloaded(this.#clock.now());
     }
     this.#notices.record(event, epochMs);
     if (event.type === 'lifecycle' && event.state === 'stopped') this.close();
@@ -150,8 +153,15 @@ export class Feed {
     else if (event.type === 'finished') {
       this.#series.finished(event, epochMs);
       this.#activity.finished(event, this.#clock.now());
+      this.#errors.finished(event, epochMs);
       if (trace !== undefined) this.#sample.add(trace);
-    } else if (event.type === 'rejected' && trace !== undefined) this.#sample.add(trace);
+    } else if (event.type === 'rejected') this.#countRejected(event, trace, epochMs);
+  }
+
+  #countRejected(event: RejectedEvent, trace: Trace | undefined, epochMs: number): void {
+    if (this.#errors.rejected(event, epochMs)) this.#series.rejected(epochMs);
+    if (event.client !== null && isOfApi(event)) this.#activity.rejected(event.client, this.#clock.now());
+    if (trace !== undefined) this.#sample.add(trace);
   }
 
   readonly #tick = (): void => {
@@ -233,6 +243,7 @@ export class Feed {
       rates: this.#series.rates(epochMs),
       targets: this.#activity.targets(this.#clock.now()),
       clients: this.#activity.clients(this.#clock.now()),
+      errors: this.#errors.read(epochMs),
       running: this.#options.traces.longestRunning(runningShown).map((trace) => summaryOf(trace, this.#clock)),
       status: this.#options.status(),
     };

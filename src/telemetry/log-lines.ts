@@ -83,6 +83,7 @@ export function createFieldsWriter(): (event: BreakwaterEvent) => string {
           method,
           path,
           ...(event.client !== null && { client: event.client }),
+          ...(event.key !== undefined && { key: event.key }),
           ...(event.model !== null && { model: event.model }),
         });
       }

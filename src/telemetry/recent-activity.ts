@@ -27,6 +27,7 @@ class ClientPart {
   requests = 0;
   failed = 0;
   refused = 0;
+  rejected = 0;
   overBudget = 0;
 }
 
@@ -126,6 +127,18 @@ export class RecentActivity {
     if (event.code === 'budget_exceeded') part.overBudget++;
   }
 
+  /** Only of known clients, whose names are configured. */
+  rejected(client: string, now: number): void {
+    const part = find(this.#clients, client, now, makeClientFigures).parts.at(now);
+    part.requests++;
+    part.rejected++;
+  }
+
+  /** Budgets may have changed, so earlier refusals say nothing of them any more. */
+  reloaded(now: number): void {
+    for (const { parts } of this.#clients.values()) for (const part of parts.all(now)) part.overBudget = 0;
+  }
+
   targets(now: number): TargetActivity[] {
     return Array.from(this.#targets, ([target, figures]) => targetActivity(target, figures, now));
   }
@@ -134,7 +147,14 @@ export class RecentActivity {
     return Array.from(this.#clients, ([client, { parts }]) => {
       const all = parts.all(now);
       const sum = (name: keyof ClientPart): number => all.reduce((total, part) => total + part[name], 0);
-      return { client, requests: sum('requests'), failed: sum('failed'), refused: sum('refused'), overBudget: sum('overBudget') };
+      return {
+        client,
+        requests: sum('requests'),
+        failed: sum('failed'),
+        refused: sum('refused'),
+        rejected: sum('rejected'),
+        overBudget: sum('overBudget'),
+      };
     });
   }
 }

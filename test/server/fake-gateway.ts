@@ -5,6 +5,7 @@ import { SlicedWork } from '../../src/core/sliced-work.ts';
 import { EventBus } from '../../src/core/events.ts';
 import { SecretMask } from '../../src/core/secrets/secret-mask.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
+import { FormerConfigs } from '../../src/gateway/former-configs.ts';
 import { createClients } from '../../src/gateway/clients.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
 import { ConversationHistory } from '../../src/gateway/response-history.ts';
@@ -77,6 +78,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     clock,
     ...conversations(clock),
+    former: new FormerConfigs(() => clock.now()),
     money: moneyOf(clock),
     ...ABSENT,
     secrets: new SecretMask(config.secrets),

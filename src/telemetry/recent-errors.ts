@@ -1,0 +1,128 @@
+/**
+ * The requests of the last minute that ended in an error, by code and client, for the dashboard's sentence. Bounded in names and time.
+ *
+ * A request that was rejected before it reached a route is `lost`, that is, counts among the errors that callers see, if the gateway's state or a
+ * change of its configuration is behind it: see `isLost`. The others are its caller's own fault, as far as can be known: a scanner, a typing error.
+ */
+import type { ErrorCode } from '../core/errors.ts';
+import type { FinishedEvent, RejectedEvent } from '../core/events.ts';
+import { POINT_MS, type ErrorCount } from './feed-frames.ts';
+
+/** Whole intervals of a minute. */
+const intervals = 12;
+/** Maximum number of pairs of code and client in one interval; further ones count as the code of an unknown client, of which there are few. */
+const pairsMax = 100;
+const shownMax = 50;
+/** Maximum number of pairs of client and model with a known last success. */
+const servedMax = 2_000;
+const servedKeptMs = 86_400_000;
+
+/** The caller's fault, unless it was served before. */
+const callersFaults: ReadonlySet<ErrorCode> = new Set([
+  'invalid_request',
+  'capability_unsupported',
+  'invalid_api_key',
+  'model_not_allowed',
+  'not_local',
+  'model_not_found',
+  'not_found',
+  'previous_response_not_found',
+  'request_too_large',
+  'idempotency_conflict',
+]);
+const modelFaults: ReadonlySet<ErrorCode> = new Set(['model_not_allowed', 'model_not_found']);
+
+interface Count {
+  readonly code: ErrorCount['code'];
+  readonly client: string | null;
+  readonly isRejected: boolean;
+  model: string | null;
+  requests: number;
+  lost: number;
+}
+
+export class RecentErrors {
+  #slots: { readonly slot: number; readonly counts: Map<string, Count> }[] = [];
+  /** When each pair of client and model was served last, in milliseconds since the epoch. */
+  readonly #served = new Map<string, number>();
+
+  finished({ outcome, code, client, model }: FinishedEvent, epochMs: number): void {
+    if (outcome === 'success') return this.#serve(`${client} ${model}`, epochMs);
+    if (code === null || outcome === 'cancelled') return;
+    this.#count({ code, client, isRejected: false, model }, true, epochMs);
+  }
+
+  /** Returns whether it counts among the errors that callers see. */
+  rejected(event: RejectedEvent, epochMs: number): boolean {
+    const { code, client, model, key } = event;
+    if (!isOfApi(event)) return false;
+    const isLost = this.#isLost(event, epochMs);
+    // Without a key and without a client that it could be: a scanner.
+    if (isLost || client !== null || key !== undefined) this.#count({ code, client, isRejected: true, model }, isLost, epochMs);
+    return isLost;
+  }
+
+  /** The most frequent first. Complete intervals of the last minute; the current one where these have none. */
+  read(epochMs: number): ErrorCount[] {
+    const current = slotOf(epochMs);
+    this.#forget(current);
+    const complete = sumOf(this.#slots.filter(({ slot }) => slot < current));
+    return (complete.length > 0 ? complete : sumOf(this.#slots)).toSorted((a, b) => b.requests - a.requests).slice(0, shownMax);
+  }
+
+  #isLost({ code, client, model, key, hadModel }: RejectedEvent, epochMs: number): boolean {
+    if (!callersFaults.has(code) || key === 'former' || hadModel === true) return true;
+    if (client === null || !modelFaults.has(code)) return false;
+    return (this.#served.get(`${client} ${model}`) ?? -Infinity) > epochMs - servedKeptMs;
+  }
+
+  #serve(pair: string, epochMs: number): void {
+    if (this.#served.size >= servedMax && !this.#served.has(pair)) this.#served.delete(this.#served.keys().next().value!);
+    this.#served.set(pair, epochMs);
+  }
+
+  #count({ code, client, isRejected, model }: Omit<Count, 'requests' | 'lost'>, isLost: boolean, epochMs: number): void {
+    const counts = this.#at(slotOf(epochMs));
+    let key = `${code} ${isRejected} ${client ?? ''}`;
+    const isFull = counts.size >= pairsMax && !counts.has(key);
+    if (isFull) key = `${code} ${isRejected} `;
+    let count = counts.get(key);
+    if (count === undefined) counts.set(key, (count = { code, client: isFull ? null : client, isRejected, model, requests: 0, lost: 0 }));
+    count.requests++;
+    count.model = model;
+    if (isLost) count.lost++;
+  }
+
+  #at(slot: number): Map<string, Count> {
+    const last = this.#slots.at(-1);
+    if (last?.slot === slot) return last.counts;
+    this.#forget(slot);
+    const counts = new Map<string, Count>();
+    this.#slots.push({ slot, counts });
+    return counts;
+  }
+
+  /** Also those of a later time, after the wall clock was set back. */
+  #forget(current: number): void {
+    this.#slots = this.#slots.filter(({ slot }) => slot >= current - intervals && slot <= current);
+  }
+}
+
+/** Not the page, the admin API, metrics, or what is no HTTP. */
+export function isOfApi({ path }: RejectedEvent): boolean {
+  return path.startsWith('/v1/');
+}
+
+function slotOf(epochMs: number): number {
+  return Math.floor(epochMs / POINT_MS);
+}
+
+function sumOf(slots: readonly { readonly counts: ReadonlyMap<string, Count> }[]): ErrorCount[] {
+  const sums = new Map<string, Count>();
+  for (const { counts } of slots)
+    for (const [key, { requests, lost, ...names }] of counts) {
+      const sum = sums.get(key) ?? { ...names, requests: 0, lost: 0 };
+      sums.set(key, { ...names, requests: sum.requests + requests, lost: sum.lost + lost });
+    }
+  return [...sums.values()];
+}
