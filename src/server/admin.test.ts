@@ -120,3 +120,22 @@ bothWays('bytes are forwarded to the target of the model in their form', {}, asy
   assert.equal(gateway.requests[0]?.facts.model, 'fast');
   assert.match(gateway.requests[0]?.body.contentType ?? '', /^multipart\/form-data; boundary=/);
 });
+
+bothWays('an unknown query parameter, or one that is given twice, is not ignored', { timelines }, async ({ fetch }) => {
+  const messageOf = async (path: string, init?: RequestInit): Promise<string> => {
+    const response = await fetch(path, init);
+    const { error } = (await response.json()) as { error: { message: string } };
+    return `${response.status} ${error.message}`;
+  };
+  assert.equal(
+    await messageOf('/admin/usage?by=client&by=model'),
+    '400 the query parameter by is given twice: separate its values with commas',
+  );
+  assert.equal(await messageOf('/admin/usage?group=client'), '400 unknown query parameter "group": this path has by, from, to, format');
+  assert.match(await messageOf('/admin/requests?target=a/m'), /^400 unknown query parameter "target": this path has limit, .*format$/);
+  assert.equal(await messageOf('/admin/requests?limit=1&limit=2'), '400 the query parameter limit is given twice: give it once');
+  for (const path of ['/admin/targets', '/admin/queue', '/admin/config', '/admin/events', '/admin/requests/req_1'])
+    assert.equal(await messageOf(`${path}?x=1`), '400 unknown query parameter "x": this path has none', path);
+  for (const path of ['/admin/reload', '/admin/targets/backup/big/isolate', '/admin/targets/backup/big/reset'])
+    assert.match(await messageOf(`${path}?for=10m`, { method: 'POST' }), /^400 unknown query parameter "for"/, path);
+});

@@ -3,11 +3,12 @@ import { REQUEST_OUTCOMES } from '../core/events.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { effectiveConfig } from '../gateway/config/index.ts';
 import type { ListOptions } from '../telemetry/timelines.ts';
+import { adminQuery } from './admin-query.ts';
 import type { Call } from './call.ts';
 
 export function listRequests(call: Call): void {
   const { timelines } = call.app;
-  const query = new URLSearchParams(call.place.query);
+  const query = adminQuery(call, ['limit', 'before', 'outcome', 'status', 'model', 'client', 'format']);
   const filter = readFilter(query);
   if (readWord(query, 'format', ['json', 'jsonl']) !== 'jsonl') return call.sendJson(200, { requests: timelines?.list(filter) ?? [] });
   const lines = timelines?.records(filter).map((record) => `${JSON.stringify(record)}\n`) ?? [];

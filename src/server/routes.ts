@@ -1,5 +1,6 @@
 /** The route table. API paths (`/v1/…`) also match without `/v1`, and with `/v1` repeated. */
 import * as admin from './admin.ts';
+import { withoutQuery } from './admin-query.ts';
 import { showUsage } from './usage.ts';
 import * as batches from './batches.ts';
 import * as files from './files.ts';
@@ -94,14 +95,14 @@ export const routes: readonly Route[] = [
 
   get('/', 'page', showPage),
   get('/dashboard/*', 'page', showPageFile),
-  get('/admin/events', 'operator', showEvents),
+  get('/admin/events', 'operator', withoutQuery(showEvents)),
   get('/admin/requests', 'operator', admin.listRequests),
-  get('/admin/requests/*', 'operator', admin.showRequest),
-  get('/admin/targets', 'operator', admin.listTargets),
-  get('/admin/queue', 'operator', admin.showQueue),
+  get('/admin/requests/*', 'operator', withoutQuery(admin.showRequest)),
+  get('/admin/targets', 'operator', withoutQuery(admin.listTargets)),
+  get('/admin/queue', 'operator', withoutQuery(admin.showQueue)),
   get('/admin/usage', 'operator', showUsage),
-  get('/admin/config', 'operator', admin.showConfig),
-  post('/admin/targets/*/isolate', 'operator', admin.isolateTarget),
-  post('/admin/targets/*/reset', 'operator', admin.resetTarget),
-  post('/admin/reload', 'operator', admin.reloadConfig),
+  get('/admin/config', 'operator', withoutQuery(admin.showConfig)),
+  post('/admin/targets/*/isolate', 'operator', withoutQuery(admin.isolateTarget)),
+  post('/admin/targets/*/reset', 'operator', withoutQuery(admin.resetTarget)),
+  post('/admin/reload', 'operator', withoutQuery(admin.reloadConfig)),
 ];

@@ -4,13 +4,14 @@ import { BreakwaterError } from '../core/errors.ts';
 import { tableOrigin } from '../gateway/known-models.ts';
 import { USAGE_GROUPS } from '../gateway/money/usage-report.ts';
 import type { UsageFigures, UsageGroup, UsageReport } from '../gateway/money/usage-report.ts';
+import { adminQuery } from './admin-query.ts';
 import type { Call } from './call.ts';
 
 const DEFAULT_DAYS = 30;
 const DAY_MS = 86_400_000;
 
 export async function showUsage(call: Call): Promise<void> {
-  const query = new URLSearchParams(call.place.query);
+  const query = adminQuery(call, ['by', 'from', 'to', 'format']);
   const by = readGroups(query.get('by'));
   const today = dayOf(call.gateway.clock.epochMs());
   const to = readDay(query, 'to') ?? today;

@@ -1,0 +1,31 @@
+import { BreakwaterError } from '../core/errors.ts';
+import type { Call } from './call.ts';
+
+const LENGTH_MAX = 100;
+
+/** The parameters of the query. Throws `invalid_request` for one that is not `known`, which would be ignored, or that is given twice. */
+export function adminQuery({ place }: Call, known: readonly string[]): URLSearchParams {
+  const query = new URLSearchParams(place.query);
+  const names = [...query.keys()];
+  for (const [index, name] of names.entries()) {
+    if (!known.includes(name)) {
+      const has = known.length === 0 ? 'has none' : `has ${known.join(', ')}`;
+      throw new BreakwaterError(
+        'invalid_request',
+        `unknown query parameter ${JSON.stringify(name.slice(0, LENGTH_MAX))}: this path ${has}`,
+      );
+    }
+    if (names.indexOf(name) === index) continue;
+    const cure = name === 'by' ? 'separate its values with commas' : 'give it once';
+    throw new BreakwaterError('invalid_request', `the query parameter ${name} is given twice: ${cure}`, { param: name });
+  }
+  return query;
+}
+
+/** A route without query parameters. */
+export function withoutQuery<R>(run: (call: Call) => R): (call: Call) => R {
+  return (call) => {
+    adminQuery(call, []);
+    return run(call);
+  };
+}
