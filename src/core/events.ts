@@ -101,6 +101,8 @@ export interface AttemptEndEvent extends RequestEvent {
   readonly costUsd?: number;
   /** What it used beyond `usage`, by estimate, as its response was cut off or reported none; absent: nothing. */
   readonly estimated?: TokenUsage;
+  /** The cost of `estimated`, in US dollars; absent: nothing, or not known. */
+  readonly estimatedUsd?: number;
   readonly upstreamRequestId: string | null;
 }
 

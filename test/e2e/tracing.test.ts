@@ -233,6 +233,32 @@ describe('a trace', () => {
   });
 });
 
+describe('a call that reports no usage', () => {
+  it('has its estimated cost in both spans, beside what is known', async (t) => {
+    const hedge = { hedge: { enabled: true, delay: '1s', budget: 1 } };
+    const price = { input: 1_000, output: 5_000 };
+    const world = await startTraced(t, {
+      providers: { a: () => ({ steps: [{ do: 'wait', ms: Infinity }] }), b: after(10) },
+      config: { prices: { 'a/m': price, 'b/m': price }, policy: hedge },
+    });
+    assert.equal((await world.answerTo()).headers.get('x-breakwater-target'), 'b/m');
+    await world.flush();
+    const [finished] = world.eventsOf('finished');
+    assert.ok(finished!.estimatedUsd! > 0);
+    const request = serverSpan(world.receiver).attributes;
+    assert.deepEqual(
+      [request['breakwater.estimated_cost_usd'], request['breakwater.cost_usd']],
+      [finished!.estimatedUsd, finished!.costUsd],
+    );
+    const [lost, served] = clientSpans(world.receiver);
+    assert.deepEqual(
+      [lost!.attributes['breakwater.estimated_cost_usd'], lost!.attributes['breakwater.cost_usd']],
+      [finished!.estimatedUsd, undefined],
+    );
+    assert.equal(served!.attributes['breakwater.estimated_cost_usd'], undefined);
+  });
+});
+
 describe('without an endpoint', () => {
   it('the context of the caller is passed on as it is, and events have no trace', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: after(10) } });
@@ -271,6 +297,8 @@ describe('a collector that fails', () => {
     const metrics = await world.telemetry.metrics.scrape();
     assert.match(metrics, /^breakwater_spans_exported_total 1$/m);
     assert.match(metrics, /^breakwater_spans_dropped_total 1$/m);
+    assert.match(world.logs.join(''), /"rejected":1,"exports":1,"error":"too old","msg":"the collector rejected 1 span"/);
+    assert.doesNotMatch(world.logs.join(''), /were lost/);
   });
 
   it('that sends no response delays shutdown by a second and a half at most', async (t) => {

@@ -114,7 +114,8 @@ export function costUsd(target: RouteTarget, usage: TokenUsage | null): number |
   return price === null || usage === null ? null : costOf(price, usage);
 }
 
-function estimatedUsd({ target, usage, estimated }: BilledCall): number {
+/** The estimated cost of what a call did not report, in US dollars; 0 if prices are unknown. */
+export function estimatedUsd({ target, usage, estimated }: Omit<BilledCall, 'attempt'>): number {
   const { price } = target.state;
   return price === null || estimated === null ? 0 : costBeyond(price, usage, estimated);
 }

@@ -2,6 +2,7 @@ import type { Failure } from '../../core/facts.ts';
 import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
+import { estimatedUsd } from '../active/spending.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { isBilled, unreportedUsage } from './billing.ts';
 import { learnMakers } from './learn-makers.ts';
@@ -24,6 +25,7 @@ export function emitAttemptEnd(
   const isWhole = verdict === 'success' || quality !== null;
   const estimated = billed ? unreportedUsage(attempt, isWhole, failure) : null;
   const cost = billed ? active.spending.add({ attempt: number, target, usage, estimated }) : null;
+  const estimatedCost = estimatedUsd({ target, usage, estimated });
   active.engine.events.emit({
     type: 'attempt_end',
     requestId: active.request.id,
@@ -44,6 +46,7 @@ export function emitAttemptEnd(
     usage,
     ...(cost === null ? {} : { costUsd: cost }),
     ...(estimated === null ? {} : { estimated }),
+    ...(estimatedCost === 0 ? {} : { estimatedUsd: estimatedCost }),
     upstreamRequestId: attempt.upstreamId,
   });
 }

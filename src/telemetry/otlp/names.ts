@@ -36,6 +36,7 @@ export const NAMES = {
   cache: 'breakwater.cache',
   queueMs: 'breakwater.queue_ms',
   costUsd: 'breakwater.cost_usd',
+  estimatedUsd: 'breakwater.estimated_cost_usd',
   wastedUsd: 'breakwater.wasted_usd',
   skippedEvents: 'breakwater.skipped_events',
 

@@ -9,6 +9,7 @@ import type { Logger } from '../logs.ts';
 import type { ExposedFamily } from '../metrics.ts';
 import type { Trace } from '../traces.ts';
 import { metricsOf } from './metric-data.ts';
+import { createRejectedSpans } from './rejected-spans.ts';
 import { SpanQueue } from './span-queue.ts';
 import { countSpans, createSpanSerializer, type Scope } from './span-serializer.ts';
 import type { FindProvider } from './span-text.ts';
@@ -56,7 +57,12 @@ interface Loaded {
 
 export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpContext): Otlp {
   const scope = { name: 'breakwater', version: options.version };
-  const load = loadOnce(() => loadExporters(options, scope, (spans) => queue.countRejected(spans)));
+  const rejected = createRejectedSpans(clock, log);
+  const onPartial = (spans: number, message: string): void => {
+    queue.countRejected(spans);
+    rejected.count(spans, message);
+  };
+  const load = loadOnce(() => loadExporters(options, scope, onPartial));
   const startedAt = clock.epochMs();
   const queue = new SpanQueue({
     clock,
@@ -111,11 +117,14 @@ export function createOtlp(options: OtlpOptions, { clock, log, families }: OtlpC
       timer = null;
       const lastMetrics = isPushing ? within(clock, flushTimeoutMs, exportMetrics()) : null;
       await Promise.all([queue.close(flushTimeoutMs), lastMetrics]);
+      rejected.close();
     },
   };
 }
 
-async function loadExporters(options: OtlpOptions, scope: Scope, onRejected: (spans: number) => void): Promise<Loaded> {
+type OnPartial = (rejected: number, message: string) => void;
+
+async function loadExporters(options: OtlpOptions, scope: Scope, onPartial: OnPartial): Promise<Loaded> {
   const { endpoint, metrics, version } = options;
   const [http, resources] = await Promise.all([import('@opentelemetry/otlp-exporter-base/node-http'), import('@opentelemetry/resources')]);
   const own = resources.resourceFromAttributes({ 'service.name': 'breakwater', 'service.version': version });
@@ -128,7 +137,7 @@ async function loadExporters(options: OtlpOptions, scope: Scope, onRejected: (sp
   const toTraces = http.convertLegacyHttpOptions({ url: signalUrl(endpoint, 'traces'), ...settings }, 'TRACES', 'v1/traces', {
     'content-type': 'application/json',
   });
-  const serializer = createSpanSerializer(resource.attributes, scope, options.provider, onRejected);
+  const serializer = createSpanSerializer(resource.attributes, scope, options.provider, onPartial);
   const spans = http.createOtlpHttpExportDelegate(
     toTraces,
     serializer,

@@ -80,10 +80,10 @@ export class SpanQueue {
     this.#lostUnreported += spans;
   }
 
-  /** A running export was accepted without these spans. */
+  /** A running export was accepted without these spans. `onRecovered` does not report them: the collector works, and will reject others. */
   countRejected(spans: number): void {
     this.#rejected += spans;
-    this.countLost(spans);
+    this.#lost += spans;
   }
 
   /** Resolves when everything is exported or lost, or after `timeoutMs`. */

@@ -4,6 +4,10 @@ import { quoted } from './attribute-text.ts';
 import { ByteText } from './byte-text.ts';
 import { createSpanWriter, spanCount, type FindProvider } from './span-text.ts';
 
+interface Response {
+  readonly partialSuccess?: { readonly rejectedSpans?: number | string; readonly errorMessage?: string };
+}
+
 /** The instrumentation scope of all spans. */
 export interface Scope {
   readonly name: string;
@@ -14,12 +18,15 @@ export function countSpans(traces: readonly Trace[]): number {
   return traces.reduce((sum, trace) => sum + spanCount(trace), 0);
 }
 
-/** Writes export requests for finished requests. `onRejected`: the collector accepted an export without some of its spans. */
+/**
+ * Writes export requests for finished requests. `onPartial`: the collector accepted an export without some of its spans, or with a
+ * warning.
+ */
 export function createSpanSerializer(
   resource: Readonly<Record<string, unknown>>,
   scope: Scope,
   provider: FindProvider,
-  onRejected: (spans: number) => void,
+  onPartial: (rejected: number, message: string) => void,
 ): ISerializer<readonly Trace[], object> {
   const attributes = Object.entries(resource).map(([key, value]) => `{"key":${quoted(key)},"value":${anyValue(value)}}`);
   const scopeText = `{"name":${quoted(scope.name)},"version":${quoted(scope.version)}}`;
@@ -44,9 +51,10 @@ export function createSpanSerializer(
     },
     deserializeResponse(body) {
       if (body.length === 0) return {};
-      const response = JSON.parse(Buffer.from(body).toString()) as { partialSuccess?: { rejectedSpans?: number | string } };
-      const rejected = Number(response.partialSuccess?.rejectedSpans ?? 0);
-      if (rejected > 0) onRejected(rejected);
+      const { partialSuccess: partial } = JSON.parse(Buffer.from(body).toString()) as Response;
+      const rejected = Number(partial?.rejectedSpans ?? 0);
+      const message = String(partial?.errorMessage ?? '');
+      if (rejected > 0 || message !== '') onPartial(Math.max(0, rejected || 0), message);
       return {};
     },
   };

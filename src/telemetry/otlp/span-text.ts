@@ -83,6 +83,7 @@ function requestSpan(out: ByteText, trace: FinishedTrace, ids: TraceIds, times: 
     .text('error', finished.message ?? null)
     .number('queueMs', queueMs)
     .number('costUsd', costUsd)
+    .number('estimatedUsd', finished.estimatedUsd)
     .number('wastedUsd', wasted?.costUsd)
     .number('skippedEvents', trace.skippedEvents || null);
   writeStatus(out, requestStatus(finished));
@@ -190,7 +191,8 @@ function attemptSpan(out: ByteText, { begun, ended }: AttemptFacts, ids: TraceId
     .number('credential', begun.credential)
     .number('queueMs', begun.queuedMs)
     .text('upstreamRequestId', ended.upstreamRequestId)
-    .number('costUsd', ended.costUsd);
+    .number('costUsd', ended.costUsd)
+    .number('estimatedUsd', ended.estimatedUsd);
   writeStatus(out, hasFailed(ended) ? (ended.message ?? ended.reason ?? ended.verdict) : null);
   out.constant(SPAN_END);
 }
