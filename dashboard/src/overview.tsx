@@ -1,6 +1,7 @@
 import type { FeedState } from './frames.ts';
 import { count, dollars, durationOrDash, percent, plural, rate } from './format.ts';
 import { valueOf } from './points.ts';
+import { othersText } from './sentence.ts';
 import { model, sentence } from './store.ts';
 
 /** The sentence and its figures. Its height is fixed, so nothing below moves when the text changes. */
@@ -11,11 +12,13 @@ export function Overview() {
   return (
     <section class={`overview ${shown.tone}`} aria-label="State">
       <div class="sentence" role="status">
-        <p class="headline">
+        <p class="headline" title={shown.headline}>
           <i class="dot" /> {shown.headline}
         </p>
         <p class="impact">{shown.impact}</p>
-        <p class="others">{shown.others.length === 0 ? '' : `Also: ${shown.others.join('; ')}.`}</p>
+        <p class="others" title={shown.others.join('\n')}>
+          {othersText(shown.others)}
+        </p>
       </div>
       <Figures state={state} points={points} />
     </section>

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { ApiError, askJson } from './api.ts';
 import { clockSecond, duration } from './format.ts';
 import type { Step, Timeline } from './frames.ts';
@@ -15,7 +15,8 @@ export function RequestPanel() {
   const id = openRequest.value;
   const title = useRef<HTMLHeadingElement>(null);
   const opener = useRef<Element | null>(null);
-  useEffect(() => {
+  // Before the next key: Escape closes the panel from within.
+  useLayoutEffect(() => {
     if (id === null) {
       if (opener.current instanceof HTMLElement) opener.current.focus();
       opener.current = null;
@@ -23,8 +24,8 @@ export function RequestPanel() {
     }
     opener.current ??= document.activeElement;
     title.current?.focus();
-    return follow(id);
   }, [id]);
+  useEffect(() => (id === null ? undefined : follow(id)), [id]);
   if (id === null) return null;
   const current = loaded.value?.id === id ? loaded.value : null;
   return (

@@ -1,32 +1,32 @@
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { clockSecond, count, dollars, duration, durationOrDash } from './format.ts';
 import type { RequestSummary } from './frames.ts';
+import { matchingRequests, requestFilters, toneOf, type RequestFilter, type RequestSource } from './request-list.ts';
 import { model, openRequest } from './store.ts';
 
 const rowsShown = 18;
-const filters = ['all', 'trouble', 'running'] as const;
-type Filter = (typeof filters)[number];
-const filter = signal<Filter>('all');
+const filter = signal<RequestFilter>('all');
 const text = signal('');
-/** The list is frozen while the pointer or focus is in it, so that the chosen row does not change. */
-const frozen = signal<{ readonly shown: readonly RequestSummary[]; readonly finished: number } | null>(null);
+/**
+ * The list is frozen while the pointer or the focus is in it, or one of its requests is open, so that a row does not change under the hand. A
+ * changed filter applies at once, to what there is then.
+ */
+const frozen = signal<(RequestSource & { readonly finished: number }) | null>(null);
 
-const matching = computed(() => {
-  const { state, requests } = model.value;
-  const running = state?.running ?? [];
-  const all =
-    filter.value === 'running' ? running : filter.value === 'trouble' ? requests.filter(hadTrouble) : [...running.slice(0, 3), ...requests];
-  const wanted = text.value.trim().toLowerCase();
-  return wanted === ''
-    ? all
-    : all.filter((one) =>
-        [one.id, one.model, one.client, one.target ?? '', one.code ?? ''].some((value) => value.toLowerCase().includes(wanted)),
-      );
-});
+const shown = computed(() => matchingRequests(frozen.value ?? current(), filter.value, text.value).slice(0, rowsShown));
+
+function current(): RequestSource & { readonly finished: number } {
+  const { state, requests, finished } = model.value;
+  return { running: state?.running ?? [], requests, finished };
+}
 
 export function Requests() {
   const stopped = frozen.value;
-  const shown = (stopped?.shown ?? matching.value).slice(0, rowsShown);
+  const table = useRef<HTMLTableElement>(null);
+  const isOpen = openRequest.value !== null;
+  // After the panel has closed and the focus has returned.
+  useEffect(() => (isOpen ? undefined : queueMicrotask(() => thaw(table.current))), [isOpen]);
   const missed = stopped === null ? 0 : model.value.finished - stopped.finished;
   return (
     <section class="requests" aria-labelledby="requests-title">
@@ -36,8 +36,8 @@ export function Requests() {
           {stopped === null ? `${count(model.value.finished)} finished since this page was opened` : `paused, ${count(missed)} newer`}
         </small>
         <span class="segments" role="group" aria-label="Show">
-          {filters.map((name) => (
-            <button type="button" key={name} aria-pressed={name === filter.value} onClick={() => choose(name)}>
+          {requestFilters.map((name) => (
+            <button type="button" key={name} aria-pressed={name === filter.value} onClick={() => look(() => (filter.value = name))}>
               {name}
             </button>
           ))}
@@ -47,10 +47,10 @@ export function Requests() {
           placeholder="model, client, target, id"
           aria-label="Filter requests"
           value={text.value}
-          onInput={(event) => (text.value = event.currentTarget.value)}
+          onInput={(event) => look(() => (text.value = event.currentTarget.value))}
         />
       </h2>
-      <table onPointerEnter={freeze} onPointerLeave={thaw} onFocusIn={freeze} onFocusOut={thaw}>
+      <table ref={table} onPointerEnter={freeze} onPointerLeave={leave} onFocusIn={freeze} onFocusOut={leave}>
         <thead>
           <tr>
             <th scope="col">Time</th>
@@ -76,7 +76,7 @@ export function Requests() {
         </thead>
         <tbody>
           {Array.from({ length: rowsShown }, (_, slot) => (
-            <Row key={slot} request={shown[slot] ?? null} />
+            <Row key={slot} request={shown.value[slot] ?? null} />
           ))}
         </tbody>
       </table>
@@ -136,37 +136,25 @@ function Row({ request }: { request: RequestSummary | null }) {
   );
 }
 
-function toneOf(request: RequestSummary): string {
-  const { outcome, fallback } = request;
-  if (isCallerError(request)) return 'info';
-  if (outcome === 'success') return fallback === null ? 'good' : 'warn';
-  if (outcome === 'running') return 'info';
-  return outcome === 'cancelled' ? 'info' : 'bad';
-}
-
-/** A wrong key or an unknown path is not alarming. */
-function isCallerError({ outcome, status }: RequestSummary): boolean {
-  return outcome === 'refused' && status !== null && status < 429;
-}
-
-function hadTrouble(request: RequestSummary): boolean {
-  const { outcome, attempts, fallback } = request;
-  if (isCallerError(request)) return false;
-  return (outcome !== 'success' && outcome !== 'cancelled') || attempts > 1 || fallback !== null;
-}
-
-function choose(next: Filter): void {
-  filter.value = next;
-  frozen.value = null;
+/** Changes a filter. */
+function look(change: () => void): void {
+  batch(() => {
+    change();
+    if (frozen.value !== null) frozen.value = current();
+  });
 }
 
 function freeze(): void {
-  frozen.value ??= { shown: matching.value, finished: model.value.finished };
+  frozen.value ??= current();
 }
 
-function thaw({ currentTarget, relatedTarget }: Event & { currentTarget: HTMLElement; relatedTarget?: EventTarget | null }): void {
-  if (relatedTarget instanceof Node && currentTarget.contains(relatedTarget)) return;
-  if (!currentTarget.contains(document.activeElement) && !currentTarget.matches(':hover')) frozen.value = null;
+function leave({ currentTarget, relatedTarget }: Event & { currentTarget: HTMLElement; relatedTarget?: EventTarget | null }): void {
+  if (!(relatedTarget instanceof Node && currentTarget.contains(relatedTarget))) thaw(currentTarget);
+}
+
+function thaw(table: HTMLElement | null): void {
+  if (openRequest.value !== null || table === null) return;
+  if (!table.contains(document.activeElement) && !table.matches(':hover')) frozen.value = null;
 }
 
 /** Arrow keys move between rows. */

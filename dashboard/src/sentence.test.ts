@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ErrorCount } from './frames.ts';
 import { activity, now, point, stateWith, target } from './sample-state.ts';
-import { sentenceOf } from './sentence.ts';
+import { othersText, sentenceOf } from './sentence.ts';
 import { targetRows } from './target-rows.ts';
 
 function sentence(change: Parameters<typeof stateWith>[0], recent: Parameters<typeof point>[0] = {}) {
@@ -244,8 +244,13 @@ test('an open breaker without requests is probed with the next one, and is no al
   assert.match(busy.headline, /most with 503 overloaded; probed with the next request\.$/);
 });
 
-test('further problems beyond the first three are counted', () => {
+test('the line of other problems says how many there are', () => {
+  assert.equal(othersText([]), '');
+  assert.equal(othersText(['a is down']), 'Also: a is down.');
+  assert.equal(othersText(['a', 'b']), 'Also 2 other problems: a; b.');
   const targets = ['a/m', 'b/m', 'c/m', 'd/m', 'e/m', 'f/m'].map((name) => target({ target: name, cooldownMs: 5_000 }));
-  const said = sentence({ targets });
-  assert.deepEqual(said.others.slice(2), ['d/m is limited for 5.0 s', '2 more']);
+  assert.equal(
+    othersText(sentence({ targets }).others),
+    'Also 5 other problems: b/m is limited for 5.0 s; c/m is limited for 5.0 s; d/m is limited for 5.0 s; …',
+  );
 });

@@ -28,8 +28,8 @@ const budgetSpentShare = 0.001;
 /** Above every other cause. */
 const rejectionWeight = 100_000;
 const rejectionWeightMinor = 150;
-const othersShown = 3;
 const nextProbe = 'probed with the next request';
+const othersShown = 3;
 const endShownDays = 30;
 
 export interface Sentence {
@@ -38,7 +38,7 @@ export interface Sentence {
   readonly headline: string;
   /** The impact on callers. */
   readonly impact: string;
-  /** Other problems. */
+  /** Other problems, the biggest first. */
   readonly others: readonly string[];
 }
 
@@ -72,13 +72,16 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
     tone,
     headline: biggest === undefined ? quietHeadline(state, callers) : `${biggest.text}.`,
     impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
-    others: shortened([...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)]),
+    others: [...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)],
   };
 }
 
-function shortened(texts: readonly string[]): string[] {
-  const more = texts.length - othersShown;
-  return more <= 0 ? [...texts] : [...texts.slice(0, othersShown), `${count(more)} more`];
+/** The other problems in one line. Where it is cut, the number says how many there are. */
+export function othersText(others: readonly string[]): string {
+  if (others.length === 0) return '';
+  const shown = others.slice(0, othersShown).join('; ');
+  if (others.length === 1) return `Also: ${shown}.`;
+  return `Also ${count(others.length)} other problems: ${shown}${others.length > othersShown ? '; …' : '.'}`;
 }
 
 /** Models that end within a month, the nearest first. They are no trouble yet, so they never are the headline. */

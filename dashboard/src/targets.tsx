@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ModelEnd } from './frames.ts';
 import { count, dollars, durationOrDash, percent } from './format.ts';
 import { model, rows } from './store.ts';
@@ -153,9 +154,23 @@ function endText({ endsOn, daysLeft, successor }: ModelEnd): string {
 
 function ChangeButton(pending: PendingChange) {
   const label = changeLabels[pending.change];
+  const button = useRef<HTMLButtonElement>(null);
+  // The button that disappears after its change passes the focus on to the one beside it.
+  useLayoutEffect(() => () => passFocus(button.current), []);
   return (
-    <button type="button" class="quiet" aria-label={`${label} ${pending.target}`} onClick={() => (pendingChange.value = pending)}>
+    <button
+      type="button"
+      class="quiet"
+      ref={button}
+      aria-label={`${label} ${pending.target}`}
+      onClick={() => (pendingChange.value = pending)}
+    >
       {label}
     </button>
   );
+}
+
+function passFocus(button: HTMLElement | null): void {
+  const next = button?.nextElementSibling;
+  if (button !== null && button === document.activeElement && next instanceof HTMLElement) next.focus();
 }
