@@ -5,6 +5,8 @@ import type { ErrorCount, FeedState } from './frames.ts';
 /** Rejected requests that may be a scanner's are mentioned from this number in a minute, if they are most of the traffic. */
 const unknownMin = 20;
 const namesShown = 2;
+/** From this share on, the others are not worth a mention. */
+const nearlyAll = 0.95;
 /** Longer names of clients are cut, so that the rest of the sentence stays visible. */
 const nameLengthMax = 32;
 
@@ -71,7 +73,8 @@ export function failureReason({ errors }: FeedState): string | null {
   const [first] = failed;
   if (first === undefined) return null;
   const text = failureTexts[first.code] ?? first.code.replaceAll('_', ' ');
-  return failed.length === 1 ? text : `${text} (${percent(first.requests / total(failed))} of them)`;
+  const share = first.requests / total(failed);
+  return share >= nearlyAll ? text : `${text} (${percent(share)} of them)`;
 }
 
 export function cut(name: string): string {
@@ -85,7 +88,7 @@ function rejectionText(rejected: readonly ErrorCount[]): string {
   const model = ofCode[0]!.model;
   const what = `${rejectionTexts[code] ?? code.replaceAll('_', ' ')}${model !== null && code.startsWith('model_') ? ` ${cut(model)}` : ''}`;
   const all = total(rejected);
-  const share = first!.requests === all ? '' : `${percent(first!.requests / all)} `;
+  const share = first!.requests >= all * nearlyAll ? '' : `${percent(first!.requests / all)} `;
   return `${plural(all, 'request')} of the last minute ${all === 1 ? 'was' : 'were'} rejected: ${share}${what} (${clientsOf(ofCode)}${beforeText(ofCode[0]!)})`;
 }
 

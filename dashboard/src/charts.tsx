@@ -7,6 +7,9 @@ import { POINT_MS, valueOf } from './points.ts';
 import { model, theme } from './store.ts';
 
 const heightPx = 116;
+const labelWidthMin = 48;
+/** At most, in the font of the axes. */
+const labelCharacterWidth = 7;
 const ranges = { '2 min': 120_000, '10 min': 600_000, '1 hour': 3_600_000 } as const;
 type Range = keyof typeof ranges;
 /** Null: the range that fits the gateway's uptime. */
@@ -204,6 +207,12 @@ function Plot({ options, points, from, to }: PlotProps) {
   return <div ref={place} class="plot" role="img" aria-label={`Chart: ${options.title}, ${options.note}`} />;
 }
 
+/** Of the labels of the vertical axis, so that `$0.0050` is not cut. */
+function labelWidth(_plot: uPlot, labels: readonly string[] | null): number {
+  const longest = Math.max(0, ...(labels ?? []).map(({ length }) => length));
+  return Math.max(labelWidthMin, 8 + longest * labelCharacterWidth);
+}
+
 function plotOptions({ lines, format, topMin }: ChartOptions, element: HTMLElement): uPlot.Options {
   const colour = (name: string) => () => getComputedStyle(element).getPropertyValue(name).trim();
   const axis = { stroke: colour('--muted'), font: '11px system-ui', ticks: { show: false } };
@@ -224,7 +233,14 @@ function plotOptions({ lines, format, topMin }: ChartOptions, element: HTMLEleme
         incrs: [60, 120, 300, 600, 900, 1_800],
         values: (_plot, ticks) => ticks.map((tick) => clockTime(tick * 1_000)),
       },
-      { ...axis, size: 48, gap: 4, space: 26, grid: { stroke: colour('--grid'), width: 1 }, values: (_plot, ticks) => ticks.map(format) },
+      {
+        ...axis,
+        size: labelWidth,
+        gap: 4,
+        space: 26,
+        grid: { stroke: colour('--grid'), width: 1 },
+        values: (_plot, ticks) => ticks.map(format),
+      },
     ],
     series: [
       {},

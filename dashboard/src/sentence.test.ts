@@ -172,6 +172,8 @@ test('a budget that has no room for a request is not called spent, and a spent o
   );
   const over = sentence({ clientLimits: [{ ...budgetOf('web', 0), renewsInMs: 45_000 }], clients, targets: [target()] }, refused);
   assert.equal(over.headline, '3 requests refused in 5 minutes: the budget of client web is spent, renewed in 45 s.');
+  const monthly = sentence({ clientLimits: [{ ...budgetOf('web', 0), renewsInMs: 6.3 * 86_400_000 }], clients }, refused);
+  assert.match(monthly.headline, /is spent, renewed in 6 days\.$/);
   const unknown = sentence({ clients, targets: [target()] }, refused);
   assert.match(unknown.headline, /the budget of client web had no room for them\.$/);
 });
@@ -253,4 +255,25 @@ test('the line of other problems says how many there are', () => {
     othersText(sentence({ targets }).others),
     'Also 5 other problems: b/m is limited for 5.0 s; c/m is limited for 5.0 s; d/m is limited for 5.0 s; …',
   );
+});
+
+test('a full queue is named before the limits behind it', () => {
+  const limits = [{ kind: 'concurrency', limit: 8, available: 0 }];
+  const targets = [target({ limits }), target({ target: 'south/writer', limits: [{ ...limits[0]!, kind: 'requestsPerMinute' }] })];
+  const queue = { waiting: 30, oldestMs: 17_000 };
+  const errors = [rejected({ code: 'queue_full', client: 'web', isRejected: false, requests: 50, lost: 50 })];
+  const full = sentence({ targets, queue, errors }, { received: 60, succeeded: 10, refused: 50 });
+  assert.equal(
+    full.headline,
+    'Requests fail, as the queue is full: north/writer (concurrency) and south/writer (req/min) are at their limits.',
+  );
+  assert.deepEqual(full.others, []);
+  assert.equal(sentence({ targets, queue }, good).headline, 'north/writer (concurrency) and south/writer (req/min) are at their limits.');
+});
+
+test('requests that wait for the next period of a budget say so', () => {
+  const why = [{ target: 'north/writer', kind: 'budget', waitMs: 480_000 } as const];
+  const group = { model: 'summary', priority: 'normal', waiting: 3, targets: ['north/writer'], waitedMs: 8_000, leftMs: 9_000 } as const;
+  const said = sentence({ queue: { waiting: 3, oldestMs: 8_000, groups: [{ ...group, startsInMs: 480_000, why }] } }, good);
+  assert.equal(said.headline, '3 requests wait for room in a budget, the longest for 8.0 s.');
 });

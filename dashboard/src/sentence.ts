@@ -16,6 +16,7 @@ const errorShareQuiet = 0.01;
 const waitQuietMs = 2_000;
 /** A pause that ends within this time is shown as a duration, a later one as a time of day. */
 const soonMs = 60_000;
+const dayMs = 86_400_000;
 /** A budget with this part left, or less, is mentioned. */
 const budgetLowShare = 0.1;
 const budgetWeightMax = 2_500;
@@ -30,6 +31,7 @@ const rejectionWeight = 100_000;
 const rejectionWeightMinor = 150;
 const nextProbe = 'probed with the next request';
 const othersShown = 3;
+const limitsShown = 2;
 const endShownDays = 30;
 
 export interface Sentence {
@@ -43,7 +45,7 @@ export interface Sentence {
 }
 
 interface Trouble {
-  readonly kind: 'target' | 'queue' | 'budget' | 'rejection';
+  readonly kind: 'target' | 'limit' | 'queue' | 'budget' | 'rejection';
   readonly tone: Tone;
   /** Larger weights come first. */
   readonly weight: number;
@@ -52,9 +54,9 @@ interface Trouble {
 
 export function sentenceOf(state: FeedState, points: readonly Point[], rows: readonly TargetRow[]): Sentence {
   const callers = impactOf(state, points);
-  const isWaiting = state.status.queue.waiting > 0;
   const troubles = [
-    ...rows.map((row) => troubleOf(row, state.at, isWaiting)),
+    ...rows.map((row) => troubleOf(row, state.at)),
+    limitTrouble(state, rows),
     queueTrouble(state),
     budgetTrouble(state, points),
     rejectionTrouble(state, callers),
@@ -70,7 +72,7 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
   const tone = callers.tone === 'bad' || biggest?.tone !== 'bad' ? worst(callers.tone, biggest?.tone ?? 'good') : 'warn';
   return {
     tone,
-    headline: biggest === undefined ? quietHeadline(state, callers) : `${biggest.text}.`,
+    headline: biggest === undefined ? quietHeadline(state, callers) : `${whyPrefix(state, callers, biggest)}${biggest.text}.`,
     impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
     others: [...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)],
   };
@@ -93,6 +95,12 @@ function endTexts({ status }: FeedState): string[] {
       const when = daysLeft > 0 ? `is shut down on ${endsOn}` : `was shut down on ${endsOn}`;
       return `the model of ${target} ${when}${successor === null ? '' : `; its successor is ${successor}`}`;
     });
+}
+
+/** Where requests fail for want of room, the error says more than which limit is behind it. */
+function whyPrefix(state: FeedState, { tone }: Impact, { kind }: Trouble): string {
+  const reason = tone === 'bad' && (kind === 'limit' || kind === 'queue') ? failureReason(state) : null;
+  return reason === null ? '' : `Requests fail, as ${reason}: `;
 }
 
 function quietHeadline(state: FeedState, callers: Impact): string {
@@ -162,7 +170,7 @@ function nextStart({ status }: FeedState): string {
   return startsInMs === null ? '' : `; one more would start in ${duration(startsInMs)}`;
 }
 
-function troubleOf(row: TargetRow, now: number, isWaiting: boolean): Trouble | null {
+function troubleOf(row: TargetRow, now: number): Trouble | null {
   const { name, calls, failed, causes } = row;
   const cause = causes[0] === undefined ? '' : `, ${causes[0].count === failed ? 'all' : 'most'} with ${causes[0].text}`;
   const how = failed === 0 ? '' : `: ${count(failed)} of ${plural(calls, 'call')} failed${cause}`;
@@ -185,21 +193,34 @@ function troubleOf(row: TargetRow, now: number, isWaiting: boolean): Trouble | n
     case 'cooldown':
       return { kind: 'target', tone: 'warn', weight: 500 + failed, text: `${name} is limited${until(row.waitMs, now)}` };
     case 'at its limit':
-      // A used-up limit is reported only if requests wait for it.
-      return isWaiting ? { kind: 'target', tone: 'warn', weight: 300, text: `${name} is at its limit (${row.detail ?? ''})` } : null;
+      return null;
   }
   if (isFailing(row)) return { kind: 'target', tone: 'bad', weight: 3_000 + failed, text: `${name} is failing${how}` };
   return row.tone === 'warn' && row.detail !== null ? { kind: 'target', tone: 'warn', weight: 50, text: `${name}: ${row.detail}` } : null;
 }
 
+/** A used-up limit is reported only if requests wait for it. */
+function limitTrouble({ status }: FeedState, rows: readonly TargetRow[]): Trouble | null {
+  const full = rows.filter(({ state }) => state === 'at its limit');
+  const [first] = full;
+  if (status.queue.waiting === 0 || first === undefined) return null;
+  if (full.length === 1) return { kind: 'limit', tone: 'warn', weight: 300, text: `${first.name} is at its limit (${first.detail ?? ''})` };
+  const shown = full.slice(0, limitsShown).map(({ name, detail }) => `${name} (${detail ?? ''})`);
+  const more = full.length - shown.length;
+  const names = more > 0 ? `${shown.join(', ')} and ${count(more)} more` : shown.join(' and ');
+  return { kind: 'limit', tone: 'warn', weight: 300, text: `${names} are at their limits` };
+}
+
 function queueTrouble({ status }: FeedState): Trouble | null {
-  const { waiting, oldestMs } = status.queue;
+  const { waiting, oldestMs, groups } = status.queue;
   if (waiting === 0 || oldestMs < waitQuietMs) return null;
+  const why = groups[0]?.why ?? [];
+  const what = why.length > 0 && why.every(({ kind }) => kind === 'budget') ? ' for room in a budget' : '';
   return {
     kind: 'queue',
     tone: 'warn',
     weight: 200,
-    text: `${plural(waiting, 'request waits', 'requests wait')}, the longest for ${duration(oldestMs)}`,
+    text: `${plural(waiting, 'request waits', 'requests wait')}${what}, the longest for ${duration(oldestMs)}`,
   };
 }
 
@@ -246,8 +267,13 @@ function noRoom(client: string, budgets: readonly (ClientLimit | null)[], now: n
     return `the budgets of client ${cut(client)} and ${plural(others.length, 'other')} ${isSpent ? 'are spent' : 'had no room for them'}`;
   if (first === null || first === undefined) return `the budget of client ${cut(client)} had no room for them`;
   const { available, limit, renewsInMs = null } = first;
-  if (isSpent) return `the budget of client ${cut(client)} is spent${soon(renewsInMs, now, ', renewed')}`;
+  if (isSpent) return `the budget of client ${cut(client)} is spent${renewal(renewsInMs, now)}`;
   return `each costs more, by estimate, than client ${cut(client)} has left of its budget (${dollars(available)} of ${dollars(limit)})`;
+}
+
+function renewal(waitMs: number | null, now: number): string {
+  if (waitMs === null || waitMs < dayMs) return soon(waitMs, now, ', renewed');
+  return `, renewed in ${plural(Math.round(waitMs / dayMs), 'day')}`;
 }
 
 function until(waitMs: number | null, now: number): string {

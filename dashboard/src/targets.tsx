@@ -124,7 +124,7 @@ function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
       <td class="number" data-label="in flight">
         {count(row.inFlight)}
       </td>
-      <td class="limits">
+      <td class="limits" data-label={row.limits.length === 0 ? 'limits' : undefined}>
         {row.limits.slice(0, 2).map((limit) => (
           <Limit key={limit.label} limit={limit} />
         ))}

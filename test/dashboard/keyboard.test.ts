@@ -23,9 +23,9 @@ describe('pointer, keyboard and focus', { skip }, () => {
       models: { summary: ['north/north'], other: ['north/north'] },
     });
     t.after(() => gateway.close());
-    const { page, close } = await openPage(browser, gateway.url);
-    t.after(close);
-    return { gateway, page };
+    const watched = await openPage(browser, gateway.url);
+    t.after(() => watched.close());
+    return { gateway, page: watched.page };
   }
 
   const button = (page: Page, row: number) => page.locator('.requests .link-button').nth(row);
