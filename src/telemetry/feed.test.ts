@@ -324,7 +324,7 @@ function rejections(changes: readonly Partial<RejectedEvent>[]) {
 test('requests that a reload has locked out are errors, by code and client; those of scanners are not', () => {
   const { errors, rates, clients } = rejections([
     { key: 'former', client: 'web' },
-    { key: 'former', client: 'web' },
+    { key: 'former', client: 'web', path: '/v1beta/models/gemini-flash:generateContent' },
     { key: 'unknown' },
     {},
     { path: '/.env', key: 'unknown' },

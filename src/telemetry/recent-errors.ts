@@ -110,7 +110,7 @@ export class RecentErrors {
 
 /** Not the page, the admin API, metrics, or what is no HTTP. */
 export function isOfApi({ path }: RejectedEvent): boolean {
-  return path.startsWith('/v1/');
+  return path.startsWith('/v1/') || path.startsWith('/v1beta/');
 }
 
 function slotOf(epochMs: number): number {
