@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EventBus } from '../core/events.ts';
+import type { EventBus, LifecycleEvent } from '../core/events.ts';
 import type { SharedStoreListener } from '../store/shared-store.ts';
 import type { Store } from '../store/store.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
@@ -21,7 +21,8 @@ function stage() {
       leave: async () => void calls.push('left'),
     },
   } as unknown as Store;
-  const events = { on: () => {}, emit: () => {} } as unknown as EventBus;
+  const details: (string | undefined)[] = [];
+  const events = { on: () => {}, emit: ({ detail }: LifecycleEvent) => void details.push(detail) } as unknown as EventBus;
   const parts = {
     engine: () => ({ admission: { pump: () => {} } }),
     targets: () => ({ all: () => [] }),
@@ -30,7 +31,7 @@ function stage() {
   const fleet = createFleet(store, clock, events, parts)!;
   void fleet.start();
   staged.listener!.linked(true);
-  return { ...staged, staged, store, fleet };
+  return { ...staged, staged, store, fleet, details };
 }
 
 test('jobs are looked for when another instance takes the place of one that has left', async () => {
@@ -47,4 +48,12 @@ test('responses are saved before the instance leaves the fleet', async () => {
   await clock.advanceAsync(100);
   await leaveFleet(fleet, store, clock);
   assert.deepEqual(calls, ['responses saved', 'left']);
+});
+
+test('changes of the fleet are described with their number', async () => {
+  const { staged, clock, details } = stage();
+  await clock.advanceAsync(1_000);
+  staged.members = ['a'];
+  await clock.advanceAsync(2_000);
+  assert.deepEqual(details, ['2 instances share the limits', 'this instance alone uses the limits']);
 });

@@ -71,7 +71,8 @@ function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
 
 function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
-  if (isLinked) return { state: 'fleet_changed', detail: `${count} instance${count === 1 ? '' : 's'} share the limits` };
+  if (isLinked)
+    return { state: 'fleet_changed', detail: count === 1 ? 'this instance alone uses the limits' : `${count} instances share the limits` };
   const share = shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known';
-  return { state: 'fleet_lost', detail: `the shared store does not respond; this instance uses ${share}` };
+  return { state: 'fleet_lost', detail: `the shared store does not respond or refuses writes; this instance uses ${share}` };
 }

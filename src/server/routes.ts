@@ -100,6 +100,7 @@ export const routes: readonly Route[] = [
   get('/admin/targets', 'operator', admin.listTargets),
   get('/admin/queue', 'operator', admin.showQueue),
   get('/admin/usage', 'operator', showUsage),
+  get('/admin/health', 'operator', admin.showHealth),
   get('/admin/config', 'operator', admin.showConfig),
   post('/admin/targets/*/isolate', 'operator', admin.isolateTarget),
   post('/admin/targets/*/reset', 'operator', admin.resetTarget),

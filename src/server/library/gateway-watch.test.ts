@@ -42,7 +42,7 @@ test('the share of a library is what the gateway last answered: its instances ti
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('an answer without sensible numbers changes no share', async () => {
+test('a response without sensible numbers changes no share', async () => {
   const answers = [{ libraries: 2, instances: 0 }, { libraries: 0, instances: 4 }, { libraries: 'many' }, { libraries: 1.5 }, {}];
   const { clock, watch } = stage(answers.map((answer) => ({ status: 'ready', ...answer })));
   void watch.start();

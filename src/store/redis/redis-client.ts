@@ -77,7 +77,7 @@ async function loadLibrary(): Promise<Library> {
   try {
     return await import('ioredis');
   } catch (error) {
-    const message = 'a Redis store needs the package ioredis: install it with "npm install ioredis"';
+    const message = 'a Redis or Valkey store needs the package ioredis: install it with "npm install ioredis"';
     throw new StoreFailure('unavailable', message, { cause: error });
   }
 }
@@ -206,10 +206,10 @@ class IoredisClient implements RedisClient {
 }
 
 /** Error replies are classified by their first word. */
-const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault])[] = [
-  [/^OOM\b/, 'full'],
+const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: string])[] = [
+  [/^OOM\b/, 'full', 'the server is at its memory limit (OOM): raise its maxmemory, or free memory'],
   [/^(?:READONLY|NOREPLICAS)\b/, 'read_only'],
-  [/^MISCONF\b/, 'io_error'],
+  [/^MISCONF\b/, 'io_error', 'the server can not save to its disk and refuses writes (MISCONF): see its log'],
   [/^(?:WRONGTYPE)\b/, 'foreign'],
   [/timed? ?out|ETIMEDOUT/i, 'timeout'],
 ];
@@ -218,8 +218,7 @@ export function toRedisFailure(error: unknown): StoreFailure {
   const { lastNodeError } = error as { lastNodeError?: unknown };
   const cause = lastNodeError ?? error;
   const message = messageOf(cause);
-  const fault = FAULTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
-  return new StoreFailure(fault, message === '' ? String((cause as { code?: unknown }).code ?? 'it can not be reached') : message, {
-    cause: error,
-  });
+  const [, fault = 'unavailable', words = message] = FAULTS.find(([pattern]) => pattern.test(message)) ?? [];
+  const text = words === '' ? String((cause as { code?: unknown }).code ?? 'it can not be reached') : words;
+  return new StoreFailure(fault, text, { cause: error });
 }
