@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EventBus, LifecycleEvent } from '../core/events.ts';
+import type { EventBus, LifecycleEvent, WarningEvent } from '../core/events.ts';
 import type { SharedStoreListener } from '../store/shared-store.ts';
 import type { Store } from '../store/store.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
@@ -22,16 +22,24 @@ function stage() {
     },
   } as unknown as Store;
   const details: (string | undefined)[] = [];
-  const events = { on: () => {}, emit: ({ detail }: LifecycleEvent) => void details.push(detail) } as unknown as EventBus;
+  const warnings: string[] = [];
+  const emit = (event: LifecycleEvent | WarningEvent): void => {
+    if (event.type === 'warning') warnings.push(event.message);
+    else details.push(event.detail);
+  };
+  const events = { on: () => {}, emit } as unknown as EventBus;
   const parts = {
     engine: () => ({ admission: { pump: () => {} } }),
     targets: () => ({ all: () => [] }),
-    gateway: { config: { cluster: { expectedInstances: 1 } }, jobs: { wake: () => void calls.push('jobs woken') } },
+    gateway: {
+      config: { cluster: { expectedInstances: 1 }, providers: {}, models: {}, clients: [] },
+      jobs: { wake: () => void calls.push('jobs woken') },
+    },
   } as unknown as Parameters<typeof createFleet>[3];
   const fleet = createFleet(store, clock, events, parts)!;
   void fleet.start();
   staged.listener!.linked(true);
-  return { ...staged, staged, store, fleet, details };
+  return { ...staged, staged, store, fleet, details, warnings };
 }
 
 test('jobs are looked for when another instance takes the place of one that has left', async () => {
@@ -56,4 +64,21 @@ test('changes of the fleet are described with their number', async () => {
   staged.members = ['a'];
   await clock.advanceAsync(2_000);
   assert.deepEqual(details, ['2 instances share the limits', 'this instance alone uses the limits']);
+});
+
+test('other settings at another instance are a warning after 30 s, and their end is logged', async () => {
+  const { staged, clock, fleet, details, warnings } = stage();
+  await clock.advanceAsync(1_000);
+  staged.listener!.message('settings\nis\nb\nother\nhost-b, process 7');
+  staged.listener!.message('settings\nhas\nb\nother\n{"client web requestsPerMinute":"5"}');
+  await clock.advanceAsync(40_000);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0]!,
+    /differ from those of host-b, process 7: client web requestsPerMinute is absent here, 5 at host-b, process 7\. Limits hold only/,
+  );
+  assert.match(fleet.differences!, /host-b/);
+  staged.members = ['a'];
+  await clock.advanceAsync(2_000);
+  assert.deepEqual([details.at(-1), fleet.differences], ['all instances have the same settings', null]);
 });

@@ -42,7 +42,9 @@ export function showHealth(call: Call): void {
   const { kind, health } = store;
   const shown = health.state === 'ok' ? { state: health.state, fault: null, message: null } : faultOf(health);
   const members =
-    fleet === null ? null : { instance: fleet.member, instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked };
+    fleet === null
+      ? null
+      : { instance: fleet.member, instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked, differences: fleet.differences };
   call.sendJson(200, { store: { kind, ...shown }, ...(members !== null && { fleet: members }) });
 }
 

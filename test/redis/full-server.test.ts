@@ -62,7 +62,7 @@ void test('operators see a full store, and its recovery', options, async (t) => 
   const { store, fleet: shown } = await health();
   assert.deepEqual([store['fault'], typeof store['since']], ['full', 'string']);
   assert.match(String(store['message']), /maxmemory/);
-  assert.deepEqual(shown, { instance: member.gateway.fleet!.member, instances: 1, isLinked: true });
+  assert.deepEqual(shown, { instance: member.gateway.fleet!.member, instances: 1, isLinked: true, differences: null });
   await setMaxMemory(redis.port, 0);
   await eventually(() => member.store.health.state === 'ok', 'it recovers');
   assert.ok(member.eventsOf('lifecycle').some(({ state }) => state === 'store_recovered'));

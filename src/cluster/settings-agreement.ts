@@ -1,0 +1,173 @@
+/**
+ * Whether the instances of a fleet have the same settings. Each publishes a digest of its own when the fleet or its config changes; an instance
+ * that gets another digest asks for the settings behind it. A difference is reported once it has lasted for 30 s, since a rolling reload has
+ * some seconds of it.
+ */
+import { hash } from 'node:crypto';
+import type { Clock, Timer } from '../core/clock.ts';
+
+/** After the last change of any settings, in milliseconds. */
+const LASTING_MS = 30_000;
+/** Settings that an instance sends; the digest is of all of them. */
+const SENT_MAX = 500;
+const TEXT_LENGTH_MAX = 200;
+/** Instances remembered, differences and instances named. */
+const KNOWN_MAX = 1_000;
+const DIFFERENCES_MAX = 5;
+const NAMED_MAX = 3;
+
+/** Values by name: `client web requestsPerMinute`, `600`. A name that begins with another one and a space is a part of that. */
+export type Settings = Readonly<Record<string, string>>;
+
+export interface SettingsAgreementOptions {
+  readonly clock: Clock;
+  readonly publish: (text: string) => void;
+  readonly status: () => { readonly member: string | null; readonly members: readonly string[] };
+  /** As operators know this instance. */
+  readonly name: string;
+  readonly own: () => Settings;
+  /** Called once for each state of the fleet in which settings differ. */
+  readonly onDiffer: (text: string) => void;
+  /** They agree again, after `onDiffer`. */
+  readonly onAgree: () => void;
+}
+
+interface OtherInstance {
+  readonly name: string;
+  readonly digest: string;
+  /** Null: not received. */
+  settings: Settings | null;
+}
+
+export class SettingsAgreement {
+  readonly #options: SettingsAgreementOptions;
+  readonly #others = new Map<string, OtherInstance>(); // at most KNOWN_MAX
+  #own: Settings = {};
+  #digest = '';
+  #timer: Timer | null = null;
+  /** The state that was reported last; empty: all agree. */
+  #reported = '';
+
+  constructor(options: SettingsAgreementOptions) {
+    this.#options = options;
+  }
+
+  /** Null: all agree, or differ for less than 30 s. */
+  get differences(): string | null {
+    return this.#reported === '' ? null : this.#describe();
+  }
+
+  /** The members of the fleet, or its own config, have changed. */
+  update(): void {
+    const { status, own, publish, name } = this.#options;
+    const { member, members } = status();
+    if (member === null) return;
+    const before = this.#digest;
+    this.#own = own();
+    this.#digest = digestOf(this.#own);
+    const present = new Set(members);
+    for (const other of this.#others.keys()) if (!present.has(other)) this.#others.delete(other);
+    if (members.length > 1) publish(`settings\nis\n${member}\n${this.#digest}\n${name}`);
+    this.#look(this.#digest !== before);
+  }
+
+  /** A message of another instance. */
+  take([kind, from = '', digest = '', text = '']: readonly string[]): void {
+    const { publish, status } = this.#options;
+    const { member } = status();
+    if (kind === 'ask' && from === member) {
+      publish(`settings\nhas\n${member}\n${this.#digest}\n${JSON.stringify(limited(this.#own))}`);
+    } else if (kind === 'is') {
+      this.#note(from, digest, text);
+    } else if (kind === 'has') {
+      const other = this.#others.get(from);
+      if (other?.digest === digest) other.settings = toSettings(text);
+    }
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #note(from: string, digest: string, name: string): void {
+    const known = this.#others.get(from);
+    if (known === undefined && this.#others.size >= KNOWN_MAX) return;
+    if (known?.digest !== digest) this.#others.set(from, { name: name.slice(0, TEXT_LENGTH_MAX), digest, settings: null });
+    if (this.#digest === '') return;
+    if (digest !== this.#digest && this.#others.get(from)!.settings === null) this.#options.publish(`settings\nask\n${from}`);
+    this.#look(known?.digest !== digest);
+  }
+
+  #look(hasChanged: boolean): void {
+    const differs = this.#differing().length > 0;
+    if (hasChanged || !differs) this.stop();
+    if (!differs) {
+      if (this.#reported !== '') this.#options.onAgree();
+      this.#reported = '';
+    } else {
+      this.#timer ??= this.#options.clock.schedule(LASTING_MS, () => this.#report());
+    }
+  }
+
+  #report(): void {
+    const state = [this.#digest, ...new Set(this.#differing().map(({ digest }) => digest))].toSorted().join(' ');
+    if (state === this.#reported) return;
+    this.#reported = state;
+    this.#options.onDiffer(this.#describe());
+  }
+
+  #differing(): OtherInstance[] {
+    const { members } = this.#options.status();
+    return members
+      .map((member) => this.#others.get(member))
+      .filter((other) => other !== undefined && other.digest !== this.#digest) as OtherInstance[];
+  }
+
+  #describe(): string {
+    const others = this.#differing();
+    const names = some(others.map(({ name }) => name).toSorted(), NAMED_MAX);
+    const found = others.find(({ settings }) => settings !== null);
+    const differences = found === undefined ? [] : differencesOf(this.#own, found.settings!, found.name);
+    const listed = differences.length === 0 ? '' : `: ${some(differences, DIFFERENCES_MAX)}`;
+    return `the settings of this instance (${this.#options.name}) differ from those of ${names}${listed}`;
+  }
+}
+
+/** Those of an instance that lacks the whole are one difference. */
+function differencesOf(own: Settings, other: Settings, where: string): string[] {
+  const names = [...new Set([...Object.keys(own), ...Object.keys(other)])].filter((name) => own[name] !== other[name]).toSorted();
+  const whole = names.filter((name) => own[name] === undefined || other[name] === undefined);
+  const isPart = (name: string): boolean => whole.some((each) => name.startsWith(`${each} `));
+  return names
+    .filter((name) => !isPart(name))
+    .map((name) => `${name} is ${own[name] ?? 'absent'} here, ${other[name] ?? 'absent'} at ${where}`);
+}
+
+function some(texts: readonly string[], max: number): string {
+  const more = texts.length > max ? ` and ${texts.length - max} more` : '';
+  return `${texts.slice(0, max).join('; ')}${more}`;
+}
+
+function digestOf(settings: Settings): string {
+  return hash(
+    'sha256',
+    JSON.stringify(
+      Object.keys(settings)
+        .toSorted()
+        .map((name) => [name, settings[name]]),
+    ),
+    'base64url',
+  ).slice(0, 22);
+}
+
+function limited(settings: Settings): Settings {
+  return Object.fromEntries(Object.entries(settings).slice(0, SENT_MAX));
+}
+
+/** Throws for a text that is none. */
+function toSettings(text: string): Settings {
+  const read = JSON.parse(text) as Record<string, unknown>;
+  const entries = Object.entries(read).slice(0, SENT_MAX);
+  return Object.fromEntries(entries.map(([name, value]) => [name.slice(0, TEXT_LENGTH_MAX), String(value).slice(0, TEXT_LENGTH_MAX)]));
+}
