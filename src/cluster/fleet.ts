@@ -45,6 +45,7 @@ export class Fleet implements FleetView {
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
   readonly #onJobs: () => void;
+  readonly #onFleet: (status: FleetStatus) => void;
   readonly #survey: FleetSurvey;
   readonly #settings: SettingsAgreement | null;
   /** How many instances there are, as far as is known, this one included. */
@@ -67,6 +68,7 @@ export class Fleet implements FleetView {
   }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
+    this.#onFleet = onFleet;
     let isLinked = false;
     const onMembers = (status: FleetStatus): void => {
       this.flights?.keepOnly(status.members);
@@ -138,7 +140,10 @@ export class Fleet implements FleetView {
       linked: (isLinked) => this.#agent.linked(isLinked),
       message: (text) => this.#receive(text),
     });
-    return started;
+    return started.then(() => {
+      // Its share is larger than operators may expect: no other instance is known.
+      if (!this.isLinked) this.#onFleet(this.status);
+    });
   }
 
   add(lease: Leasable): void {

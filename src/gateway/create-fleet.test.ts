@@ -7,7 +7,7 @@ import { createManualClock } from '../testing/manual-clock.ts';
 import { createFleet, leaveFleet } from './create-fleet.ts';
 
 /** An instance whose shared store has the members that the test sets. */
-function stage() {
+function stage(isLinked = true) {
   const clock = createManualClock();
   const calls: string[] = [];
   const staged = { clock, calls, members: ['a', 'b'], listener: null as SharedStoreListener | null };
@@ -38,7 +38,7 @@ function stage() {
   } as unknown as Parameters<typeof createFleet>[3];
   const fleet = createFleet(store, clock, events, parts)!;
   void fleet.start();
-  staged.listener!.linked(true);
+  if (isLinked) staged.listener!.linked(true);
   return { ...staged, staged, store, fleet, details, warnings };
 }
 
@@ -81,4 +81,14 @@ test('other settings at another instance are a warning after 30 s, and their end
   staged.members = ['a'];
   await clock.advanceAsync(2_000);
   assert.deepEqual([details.at(-1), fleet.differences], ['all instances have the same settings', null]);
+});
+
+test('an instance that starts without the store logs the share that it uses, once', async () => {
+  const { staged, clock, details } = stage(false);
+  await clock.advanceAsync(3_000);
+  assert.equal(details.length, 1);
+  assert.match(details[0]!, /does not respond.*the whole of each limit, as no other instance is known/);
+  staged.listener!.linked(true);
+  await clock.advanceAsync(100);
+  assert.deepEqual(details.slice(1), ['2 instances share the limits']);
 });

@@ -85,6 +85,7 @@ function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_ch
   const count = members.length;
   if (isLinked)
     return { state: 'fleet_changed', detail: count === 1 ? 'this instance alone uses the limits' : `${count} instances share the limits` };
-  const share = shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known';
+  const share =
+    shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known (cluster.expectedInstances)';
   return { state: 'fleet_lost', detail: `the shared store does not respond or refuses writes; this instance uses ${share}` };
 }

@@ -205,6 +205,8 @@ class IoredisClient implements RedisClient {
   }
 }
 
+const UNTRUSTED = 'its certificate is not trusted: name the file of its certificate authority in NODE_EXTRA_CA_CERTS';
+
 /** Error replies are classified by their first word. */
 const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: string])[] = [
   [/^OOM\b/, 'full', 'the server is at its memory limit (OOM): raise its maxmemory, or free memory'],
@@ -212,6 +214,7 @@ const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: st
   [/^MISCONF\b/, 'io_error', 'the server can not save to its disk and refuses writes (MISCONF): see its log'],
   [/^(?:WRONGTYPE)\b/, 'foreign'],
   [/timed? ?out|ETIMEDOUT/i, 'timeout'],
+  [/^(?:self-signed certificate|unable to (?:get|verify) )/, 'unavailable', UNTRUSTED],
 ];
 
 export function toRedisFailure(error: unknown): StoreFailure {
