@@ -64,7 +64,7 @@ export class HealthBoard {
     this.#warnedAt.set(fault, now);
     const { name } = this.#options;
     this.warn(`${name} is degraded (${fault}): ${message.replace(/\.+$/, '')}. State is kept in memory until it recovers`, {
-      store: name,
+      store: name.replace(/^the store /, ''),
       fault,
     });
   }

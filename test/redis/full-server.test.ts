@@ -72,6 +72,9 @@ test('error replies for which there is a cure are described by it, without the s
   const full = "OOM command not allowed when used memory > 'maxmemory'. script: 1b2c, on @user_script:7.";
   const { fault, message } = toRedisFailure(new Error(full));
   assert.deepEqual([fault, message], ['full', 'the server is at its memory limit (OOM): raise its maxmemory, or free memory']);
+  const readOnly = "READONLY You can't write against a read only replica. script: 1b2c, on @user_script:13.";
+  assert.match(toRedisFailure(new Error(readOnly)).message, /name the primary in store/);
+  assert.equal(toRedisFailure(new Error('ERR wrong. script: 1b2c, on @user_script:3.')).message, 'ERR wrong.');
   const unknown =
     'self-signed certificate in certificate chain; if the root CA is installed locally, try running Node.js with --use-system-ca';
   assert.match(toRedisFailure(new Error(unknown)).message, /NODE_EXTRA_CA_CERTS/);

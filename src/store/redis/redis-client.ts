@@ -210,7 +210,8 @@ const UNTRUSTED = 'its certificate is not trusted: name the file of its certific
 /** Error replies are classified by their first word. */
 const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: string])[] = [
   [/^OOM\b/, 'full', 'the server is at its memory limit (OOM): raise its maxmemory, or free memory'],
-  [/^(?:READONLY|NOREPLICAS)\b/, 'read_only'],
+  [/^READONLY\b/, 'read_only', 'the server is a read-only replica (READONLY): name the primary in store, or its sentinels'],
+  [/^NOREPLICAS\b/, 'read_only'],
   [/^MISCONF\b/, 'io_error', 'the server can not save to its disk and refuses writes (MISCONF): see its log'],
   [/^(?:WRONGTYPE)\b/, 'foreign'],
   [/timed? ?out|ETIMEDOUT/i, 'timeout'],
@@ -220,7 +221,7 @@ const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: st
 export function toRedisFailure(error: unknown): StoreFailure {
   const { lastNodeError } = error as { lastNodeError?: unknown };
   const cause = lastNodeError ?? error;
-  const message = messageOf(cause);
+  const message = messageOf(cause).replace(/ script: \S+, on @user_script:\d+\.?$/, '');
   const [, fault = 'unavailable', words = message] = FAULTS.find(([pattern]) => pattern.test(message)) ?? [];
   const text = words === '' ? String((cause as { code?: unknown }).code ?? 'it can not be reached') : words;
   return new StoreFailure(fault, text, { cause: error });
