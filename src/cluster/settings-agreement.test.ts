@@ -114,3 +114,16 @@ test('messages that can not be read or are of unknown instances change nothing',
   clock.advance(60_000);
   assert.deepEqual([said, clock.pendingTimers], [[], 0]);
 });
+
+test('a key that differs is named without its digest', () => {
+  const { clock, instances } = stage({ 'client web key': 'abc' }, { 'client web key': 'def' });
+  clock.advance(30_000);
+  assert.match(instances[0]!.said[0]!, /host-1: client web key differs from that at host-1$/);
+});
+
+test('settings beyond those that are sent are not called absent', () => {
+  const many = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`limit ${i}`, '1']));
+  const { clock, instances } = stage(many, { ...many, 'limit 0': '2' });
+  clock.advance(30_000);
+  assert.match(instances[0]!.said[0]!, /: limit 0 is 1 here, 2 at host-1$/);
+});

@@ -10,13 +10,17 @@ import type { Clock, Timer } from '../core/clock.ts';
 const LASTING_MS = 30_000;
 /** Settings that an instance sends; the digest is of all of them. */
 const SENT_MAX = 500;
+const NAME_LENGTH_MAX = 1_000;
 const TEXT_LENGTH_MAX = 200;
 /** Instances remembered, differences and instances named. */
 const KNOWN_MAX = 1_000;
 const DIFFERENCES_MAX = 5;
 const NAMED_MAX = 3;
 
-/** Values by name: `client web requestsPerMinute`, `600`. A name that begins with another one and a space is a part of that. */
+/**
+ * Values by name: `client web requestsPerMinute`, `600`. A name that begins with another one and a space is a part of that. The values of names
+ * that end with `key` are digests, and are not shown.
+ */
 export type Settings = Readonly<Record<string, string>>;
 
 export interface SettingsAgreementOptions {
@@ -134,14 +138,19 @@ export class SettingsAgreement {
   }
 }
 
-/** Those of an instance that lacks the whole are one difference. */
+/** Those of an instance that lacks the whole are one difference. Of more settings than are sent, the first ones are compared. */
 function differencesOf(own: Settings, other: Settings, where: string): string[] {
-  const names = [...new Set([...Object.keys(own), ...Object.keys(other)])].filter((name) => own[name] !== other[name]).toSorted();
+  const sent = Object.keys(other).toSorted();
+  const last = sent.length < SENT_MAX ? null : sent.at(-1)!;
+  const isKnown = (name: string): boolean => last === null || name <= last;
+  const names = [...new Set([...Object.keys(own), ...sent])].filter((name) => isKnown(name) && own[name] !== other[name]).toSorted();
   const whole = names.filter((name) => own[name] === undefined || other[name] === undefined);
   const isPart = (name: string): boolean => whole.some((each) => name.startsWith(`${each} `));
-  return names
-    .filter((name) => !isPart(name))
-    .map((name) => `${name} is ${own[name] ?? 'absent'} here, ${other[name] ?? 'absent'} at ${where}`);
+  const describe = (name: string): string => {
+    if (name.endsWith(' key')) return `${name} differs from that at ${where}`;
+    return `${name} is ${own[name] ?? 'absent'} here, ${other[name] ?? 'absent'} at ${where}`;
+  };
+  return names.filter((name) => !isPart(name)).map(describe);
 }
 
 function some(texts: readonly string[], max: number): string {
@@ -161,13 +170,15 @@ function digestOf(settings: Settings): string {
   ).slice(0, 22);
 }
 
+/** The first ones by name. */
 function limited(settings: Settings): Settings {
-  return Object.fromEntries(Object.entries(settings).slice(0, SENT_MAX));
+  const names = Object.keys(settings).toSorted().slice(0, SENT_MAX);
+  return Object.fromEntries(names.map((name) => [name, settings[name]!]));
 }
 
 /** Throws for a text that is none. */
 function toSettings(text: string): Settings {
   const read = JSON.parse(text) as Record<string, unknown>;
   const entries = Object.entries(read).slice(0, SENT_MAX);
-  return Object.fromEntries(entries.map(([name, value]) => [name.slice(0, TEXT_LENGTH_MAX), String(value).slice(0, TEXT_LENGTH_MAX)]));
+  return Object.fromEntries(entries.map(([name, value]) => [name.slice(0, NAME_LENGTH_MAX), String(value).slice(0, TEXT_LENGTH_MAX)]));
 }

@@ -13,7 +13,7 @@ import type { QueueStatus } from './gateway.ts';
 import { withTimeout } from '../store/backend.ts';
 import type { Store } from '../store/store.ts';
 
-const DIFFERENT = 'Limits hold only if they are the same everywhere: give all instances one config';
+const DIFFERENT = 'Limits hold only if they are the same everywhere: give all instances one config, and each fleet a namespace of its own';
 
 /** For the responses that are saved before the gateway leaves, in milliseconds. */
 const SAVING_MS = 2_000;

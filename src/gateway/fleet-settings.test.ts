@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseConfig } from './config/index.ts';
 import { fleetSettings } from './fleet-settings.ts';
 
-test('limits, routes, clients and budgets are settings of the fleet; keys are not', () => {
+test('limits, routes, clients and budgets are settings of the fleet, and digests of keys', () => {
   const parsed = parseConfig(
     {
       providers: {
@@ -20,7 +20,9 @@ test('limits, routes, clients and budgets are settings of the fleet; keys are no
     { source: 'library' },
   );
   assert.ok(parsed.ok, JSON.stringify(parsed));
-  assert.deepEqual(fleetSettings(parsed.config), {
+  const { 'provider p key': ofProvider, 'client web key': ofClient, ...settings } = fleetSettings(parsed.config);
+  assert.match(`${ofProvider} ${ofClient}`, /^[\w-]{12} [\w-]{12}$/);
+  assert.deepEqual(settings, {
     'provider p': 'configured',
     'provider p requestsPerMinute': '600',
     'provider p burst': '1',
