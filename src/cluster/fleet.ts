@@ -72,14 +72,15 @@ export class Fleet implements FleetView {
     let isLinked = false;
     const onMembers = (status: FleetStatus): void => {
       this.flights?.keepOnly(status.members);
-      if (status.isLinked && !isLinked) {
+      const isNew = status.isLinked && !isLinked;
+      if (isNew) {
         this.health.linked();
         this.learning.linked();
       }
       isLinked = status.isLinked;
       this.instances = isLinked ? Math.max(1, status.members.length) : status.shares;
       onFleet(status);
-      if (isLinked) this.#settings?.update();
+      if (isLinked) this.#settings?.update(isNew);
     };
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
     this.instances = this.#agent.status.shares;

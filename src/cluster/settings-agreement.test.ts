@@ -33,12 +33,13 @@ function stage(...given: readonly Settings[]) {
     return instance;
   });
   const update = (): void => instances.forEach(({ agreement }) => agreement.update());
-  update();
+  for (const { agreement } of instances) agreement.update(true);
   return { clock, members, messages, instances, update };
 }
 
-test('instances with the same settings exchange a digest only, and say nothing', () => {
-  const { clock, messages, instances } = stage({ a: '1', b: '2' }, { b: '2', a: '1' });
+test('instances with the same settings exchange a digest when they join only, and say nothing', () => {
+  const { clock, messages, instances, update } = stage({ a: '1', b: '2' }, { b: '2', a: '1' });
+  update();
   clock.advance(60_000);
   assert.deepEqual(
     messages.map((text) => text.split('\n')[1]),
@@ -126,4 +127,11 @@ test('settings beyond those that are sent are not called absent', () => {
   const { clock, instances } = stage(many, { ...many, 'limit 0': '2' });
   clock.advance(30_000);
   assert.match(instances[0]!.said[0]!, /: limit 0 is 1 here, 2 at host-1$/);
+});
+
+test('the last one to join gets the settings of those that have other ones', () => {
+  const { clock, members, instances } = stage({ a: '1' }, { a: '1' }, { a: '2' });
+  assert.equal(members.length, 3);
+  clock.advance(30_000);
+  assert.match(instances[2]!.said[0]!, /from those of host-0; host-1: a is 2 here, 1 at host-0$/);
 });

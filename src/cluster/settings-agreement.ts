@@ -1,6 +1,6 @@
 /**
- * Whether the instances of a fleet have the same settings. Each publishes a digest of its own when the fleet or its config changes; an instance
- * that gets another digest asks for the settings behind it. A difference is reported once it has lasted for 30 s, since a rolling reload has
+ * Whether the instances of a fleet have the same settings. Each publishes a digest of its own when it joins, and when its config changes; an
+ * instance with another digest replies with it and asks for the settings. A difference is reported once it has lasted for 30 s, since a rolling reload has
  * some seconds of it.
  */
 import { hash } from 'node:crypto';
@@ -14,6 +14,8 @@ const NAME_LENGTH_MAX = 1_000;
 const TEXT_LENGTH_MAX = 200;
 /** Instances remembered, differences and instances named. */
 const KNOWN_MAX = 1_000;
+/** Of these, some that are not members. */
+const ABSENT_MAX = 10;
 const DIFFERENCES_MAX = 5;
 const NAMED_MAX = 3;
 
@@ -61,17 +63,21 @@ export class SettingsAgreement {
     return this.#reported === '' ? null : this.#describe();
   }
 
-  /** The members of the fleet, or its own config, have changed. */
-  update(): void {
-    const { status, own, publish, name } = this.#options;
+  /** The members of the fleet or its own config have changed; `isNew`: this instance is in the fleet from now on, or again. */
+  update(isNew = false): void {
+    const { status, own } = this.#options;
     const { member, members } = status();
     if (member === null) return;
     const before = this.#digest;
     this.#own = own();
     this.#digest = digestOf(this.#own);
+    // A digest may arrive before the list that has its member.
     const present = new Set(members);
-    for (const other of this.#others.keys()) if (!present.has(other)) this.#others.delete(other);
-    if (members.length > 1) publish(`settings\nis\n${member}\n${this.#digest}\n${name}`);
+    for (const other of this.#others.keys()) {
+      if (this.#others.size <= members.length + ABSENT_MAX) break;
+      if (!present.has(other)) this.#others.delete(other);
+    }
+    if (members.length > 1 && (isNew || this.#digest !== before)) this.#announce();
     this.#look(this.#digest !== before);
   }
 
@@ -99,8 +105,16 @@ export class SettingsAgreement {
     if (known === undefined && this.#others.size >= KNOWN_MAX) return;
     if (known?.digest !== digest) this.#others.set(from, { name: name.slice(0, TEXT_LENGTH_MAX), digest, settings: null });
     if (this.#digest === '') return;
-    if (digest !== this.#digest && this.#others.get(from)!.settings === null) this.#options.publish(`settings\nask\n${from}`);
+    if (digest !== this.#digest) {
+      if (known?.digest !== digest) this.#announce();
+      if (this.#others.get(from)!.settings === null) this.#options.publish(`settings\nask\n${from}`);
+    }
     this.#look(known?.digest !== digest);
+  }
+
+  #announce(): void {
+    const { publish, status, name } = this.#options;
+    publish(`settings\nis\n${status().member}\n${this.#digest}\n${name}`);
   }
 
   #look(hasChanged: boolean): void {
