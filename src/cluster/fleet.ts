@@ -6,6 +6,7 @@ import type { SharedStore } from '../store/shared-store.ts';
 import { FleetSurvey, type FleetFigures, type InstanceFigures } from './fleet-survey.ts';
 import { Flights } from './flights.ts';
 import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
+import { SettingsAgreement, type SettingsAgreementOptions } from './settings-agreement.ts';
 import { SharedHealth, type HealthSubject } from './shared-health.ts';
 import { SharedLearning, type LearningSubject } from './shared-learning.ts';
 
@@ -24,6 +25,8 @@ export interface FleetOptions {
   readonly onJobs: () => void;
   /** As of `LeaseAgentOptions`. */
   readonly expectedInstances: () => number;
+  /** Absent: they are not compared. */
+  readonly settings?: Pick<SettingsAgreementOptions, 'name' | 'own' | 'onDiffer' | 'onAgree'>;
   /** Of this instance, for operators. */
   readonly figures: () => InstanceFigures;
 }
@@ -32,6 +35,8 @@ export interface FleetOptions {
 export interface FleetView extends FleetStatus {
   /** What all instances do together; resolves within 200 ms. */
   survey(): Promise<FleetFigures>;
+  /** In which settings this instance differs from others; null: in none, or for less than 30 s. */
+  readonly differences: string | null;
 }
 
 export class Fleet implements FleetView {
@@ -40,30 +45,48 @@ export class Fleet implements FleetView {
   readonly #shared: SharedStore;
   readonly #agent: LeaseAgent;
   readonly #onJobs: () => void;
+  readonly #onFleet: (status: FleetStatus) => void;
   readonly #survey: FleetSurvey;
+  readonly #settings: SettingsAgreement | null;
   /** How many instances there are, as far as is known, this one included. */
   instances: number;
   /** Null: they are not shared. */
   readonly flights: Flights | null;
 
-  constructor({ clock, shared, flights, subjects, onGranted, onAdopted, onFleet, onJobs, expectedInstances, figures }: FleetOptions) {
+  constructor({
+    clock,
+    shared,
+    flights,
+    subjects,
+    onGranted,
+    onAdopted,
+    onFleet,
+    onJobs,
+    expectedInstances,
+    settings,
+    figures,
+  }: FleetOptions) {
     this.#shared = shared;
     this.#onJobs = onJobs;
+    this.#onFleet = onFleet;
     let isLinked = false;
     const onMembers = (status: FleetStatus): void => {
       this.flights?.keepOnly(status.members);
-      if (status.isLinked && !isLinked) {
+      const isNew = status.isLinked && !isLinked;
+      if (isNew) {
         this.health.linked();
         this.learning.linked();
       }
       isLinked = status.isLinked;
       this.instances = isLinked ? Math.max(1, status.members.length) : status.shares;
       onFleet(status);
+      if (isLinked) this.#settings?.update(isNew);
     };
     this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet: onMembers, expectedInstances });
     this.instances = this.#agent.status.shares;
     const publish = (text: string): void => shared.publish(text);
     this.#survey = new FleetSurvey({ clock, publish, status: () => this.status, own: figures });
+    this.#settings = settings === undefined ? null : new SettingsAgreement({ ...settings, clock, publish, status: () => this.status });
     const member = (): string | null => (this.#agent.status.isLinked ? shared.member : null);
     this.flights = flights === undefined ? null : new Flights({ clock, store: flights, publish, member, members: () => this.members });
     this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
@@ -90,6 +113,15 @@ export class Fleet implements FleetView {
     return this.#agent.status;
   }
 
+  get differences(): string | null {
+    return this.#settings?.differences ?? null;
+  }
+
+  /** This instance has another config. */
+  reloaded(): void {
+    this.#settings?.update();
+  }
+
   hasLimitNews(): void {
     this.learning.hasLimitNews();
   }
@@ -109,7 +141,10 @@ export class Fleet implements FleetView {
       linked: (isLinked) => this.#agent.linked(isLinked),
       message: (text) => this.#receive(text),
     });
-    return started;
+    return started.then(() => {
+      // Its share is larger than operators may expect: no other instance is known.
+      if (!this.isLinked) this.#onFleet(this.status);
+    });
   }
 
   add(lease: Leasable): void {
@@ -127,6 +162,7 @@ export class Fleet implements FleetView {
   async leave(): Promise<void> {
     this.health.stop();
     this.learning.stop();
+    this.#settings?.stop();
     await this.flights?.close();
     return this.#agent.leave();
   }
@@ -146,6 +182,7 @@ export class Fleet implements FleetView {
     else if (kind === 'health') this.health.take(lines.join('\n'));
     else if (kind === 'learned') this.learning.take(lines.join('\n'));
     else if (kind === 'jobs') this.#onJobs();
+    else if (kind === 'settings') this.#settings?.take(lines);
     else if (kind === 'survey') this.#survey.take(lines);
     else if (kind === 'flight') this.flights?.take(lines);
   }

@@ -41,6 +41,9 @@ export function createStore(): Fake {
     async clear(id) {
       parts.set(id, []);
     },
+    async last(id) {
+      return (await store.read(id, '')).at(-1) ?? null;
+    },
     async read(id, after) {
       if (store.isHanging) return hang();
       if (store.isFailing) throw new Error('away');

@@ -46,10 +46,50 @@ test('following ends after a second without a response, and after 3.5 seconds wi
   const silent = listen();
   await store.append('dead.2', [{ kind: 'head', meta: '', bytes: new Uint8Array(0) }]);
   two.follow('dead.2', urgency, silent);
+  await clock.advanceAsync(0);
+  await store.append('dead.2', [{ kind: 'beat', meta: 'null', bytes: new Uint8Array(0) }]);
   await clock.advanceAsync(3_400);
   assert.deepEqual(silent.seen, ['head']);
   await clock.advanceAsync(400);
   assert.deepEqual(silent.seen, ['head', 'gone']);
+});
+
+const saved = (...kinds: string[]): FlightPart[] => kinds.map((kind) => ({ kind, meta: 'null', bytes: new Uint8Array(0) }));
+
+test('nothing of a recording is passed on whose instance is gone', async () => {
+  const clock = createManualClock();
+  const store = createStore();
+  const [, two] = createPair(clock, store);
+  await store.append('dead.1', saved('hello', 'head', 'chunk', 'beat'));
+  const heard = listen();
+  two.follow('dead.1', urgency, heard);
+  await clock.advanceAsync(1_400);
+  assert.deepEqual(heard.seen, []);
+  await clock.advanceAsync(300);
+  assert.deepEqual([heard.seen, clock.pendingTimers], [['gone'], 0]);
+});
+
+test('a recording that is complete is passed on, although its instance is gone', async () => {
+  const clock = createManualClock();
+  const store = createStore();
+  const [, two] = createPair(clock, store);
+  await store.append('dead.1', saved('hello', 'head', 'end'));
+  const heard = listen();
+  two.follow('dead.1', urgency, heard);
+  await clock.advanceAsync(50);
+  assert.deepEqual(heard.seen, ['hello', 'head', 'end']);
+});
+
+test('a second follower gets at once what is recorded, although nothing new comes', async () => {
+  const clock = createManualClock();
+  const [one, two] = createPair(clock, createStore());
+  const { id } = (await one.claim(['x'], 'f', createRecorded(), null))!;
+  for (let i = 0; i < 2; i++) {
+    const heard = listen();
+    two.follow(id, urgency, heard);
+    await clock.advanceAsync(50);
+    assert.deepEqual(heard.seen, ['hello', 'head']);
+  }
 });
 
 test('a response whose followers have left is recorded anew for the next one', async () => {

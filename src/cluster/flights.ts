@@ -4,7 +4,8 @@
  *
  * An instance claims the name in the store before it makes a response. An instance that finds the name claimed sends a message, after which
  * the response is recorded: until then nothing of it is written to the store. The parts form a stream in the store, which the follower polls.
- * No request depends on it: a claim that takes more than 100 ms counts as none, and following ends if a stream has no heartbeat.
+ * No request depends on it: a claim that takes more than 100 ms counts as none, following begins once a recording shows life, and ends if it
+ * has no heartbeat.
  *
  * A complete response reaches the store some time after its end. Until its claim is released, a follower gets it from the memory of its instance.
  */
@@ -15,15 +16,13 @@ import { withTimeout } from '../store/backend.ts';
 import type { FlightStore, PlacedPart } from '../store/flight-store.ts';
 import { ClaimReleases, type HeldClaim } from './claim-releases.ts';
 import { DepartedMembers } from './departed-members.ts';
+import { FlightLife, isForOther, SILENT_MS } from './flight-life.ts';
 import { FlightParts } from './flight-parts.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
 const CLAIM_WAIT_MS = 100;
 /** After a claim that took too long, no claim is made for this long, in milliseconds. */
 const PAUSE_MS = 1_000;
-/** Following ends after this long without a part: before the first one, and later; in milliseconds. */
-const FIRST_PART_MS = 1_000;
-const NEXT_PART_MS = 3_500;
 /** Between two reads that find nothing, in milliseconds. */
 const READ_AGAIN_MS = 15;
 const READ_AGAIN_MAX_MS = 100;
@@ -75,6 +74,8 @@ export interface Reclaim {
 export interface FlightListener {
   /** `pause`: no more until `resume`; `end`: it was the last one. */
   part(part: PlacedPart): 'more' | 'pause' | 'end';
+  /** It has neither parts nor heartbeats, after parts. */
+  silent?(): void;
   /** The other instance has stopped, can't record it, or the store can't be read. */
   gone(): void;
 }
@@ -271,14 +272,16 @@ export class Flights {
     const follower = `${member()}.${++this.#count}`;
     publish(`flight\nfollow\n${id}\n${JSON.stringify(urgency)}\n${follower}`);
     const received = new FlightParts();
+    const life = new FlightLife(follower);
     let isOver = false;
     try {
       let after = '';
       let lastAt = clock.now();
       for (let delayMs = READ_AGAIN_MS; !isStopped();) {
-        const parts = await store.read(id, after);
+        const parts = life.isShown || life.look(await store.last(id)) ? await store.read(id, after) : [];
         if (parts.length === 0 && !isStopped()) {
-          if (clock.now() - lastAt > (after === '' ? FIRST_PART_MS : NEXT_PART_MS)) return listener.gone();
+          if (clock.now() - lastAt > life.silenceMaxMs) return listener.gone();
+          if (clock.now() - lastAt > SILENT_MS) listener.silent?.();
           await pause(delayMs);
           delayMs = Math.min(delayMs * 1.5, READ_AGAIN_MAX_MS);
           continue;
@@ -321,7 +324,9 @@ export class Flights {
     if (leading.isRecorded) return; // the follower reads it
     // A running recording has the response from its beginning.
     if (leading.stop === null && !this.#startRecording(id, leading, urgency)) return this.#refuse(id, follower);
-    if (leading.stop !== null) leading.followers.add(follower);
+    if (leading.stop === null) return;
+    leading.followers.add(follower);
+    leading.recorder?.add('beat', follower); // what the recording has already may be read
   }
 
   /** False: it can't be recorded. */
@@ -368,11 +373,6 @@ function memberOf(id: string): string {
 
 function digest(text: string): string {
   return hash('sha256', text, 'base64url');
-}
-
-/** The refusal of another follower. */
-function isForOther({ kind, meta }: PlacedPart, follower: string): boolean {
-  return kind === 'gone' && meta.startsWith('"') && meta !== JSON.stringify(follower);
 }
 
 /** Throws for a text that is none. */

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { Fleet } from '../cluster/fleet.ts';
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
@@ -7,9 +8,12 @@ import type { Engine } from '../pipeline/request/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import type { Config } from './config/index.ts';
+import { fleetSettings } from './fleet-settings.ts';
 import type { QueueStatus } from './gateway.ts';
 import { withTimeout } from '../store/backend.ts';
 import type { Store } from '../store/store.ts';
+
+const DIFFERENT = 'Limits hold only if they are the same everywhere: give all instances one config, and each fleet a namespace of its own';
 
 /** For the responses that are saved before the gateway leaves, in milliseconds. */
 const SAVING_MS = 2_000;
@@ -37,6 +41,13 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       engine().admission.pump(true);
     },
     expectedInstances: () => gateway.config.cluster.expectedInstances,
+    settings: {
+      name: `${hostname()}, process ${process.pid}`,
+      own: () => fleetSettings(gateway.config),
+      onDiffer: (text) => events.emit({ type: 'warning', at: clock.now(), message: `${text}. ${DIFFERENT}` }),
+      onAgree: () =>
+        events.emit({ type: 'lifecycle', at: clock.now(), state: 'fleet_changed', detail: 'all instances have the same settings' }),
+    },
     onJobs: () => gateway.jobs?.wake(),
     figures() {
       const { waiting, waitingByPriority, inFlight, oldestMs } = gateway.queue();
@@ -51,6 +62,7 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
       known = status.members;
     },
   });
+  events.on('lifecycle', ({ state }) => state === 'reloaded' && fleet.reloaded());
   events.on('breaker', () => fleet.health.changed());
   events.on('cooldown', () => fleet.health.changed());
   return fleet;
@@ -71,7 +83,9 @@ function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
 
 function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
-  if (isLinked) return { state: 'fleet_changed', detail: `${count} instance${count === 1 ? '' : 's'} share the limits` };
-  const share = shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known';
-  return { state: 'fleet_lost', detail: `the shared store does not respond; this instance uses ${share}` };
+  if (isLinked)
+    return { state: 'fleet_changed', detail: count === 1 ? 'this instance alone uses the limits' : `${count} instances share the limits` };
+  const share =
+    shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known (cluster.expectedInstances)';
+  return { state: 'fleet_lost', detail: `the shared store does not respond or refuses writes; this instance uses ${share}` };
 }

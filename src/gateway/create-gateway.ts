@@ -105,7 +105,7 @@ class RunningGateway implements Gateway {
   readonly slices: SlicedWork;
   readonly jobs: Jobs | null;
   readonly #random: Random;
-  readonly #store: Store;
+  readonly store: Store;
   readonly responses: ResponseStore;
   readonly history: ConversationHistory;
   readonly #limits: LimitRegistry;
@@ -139,7 +139,7 @@ class RunningGateway implements Gateway {
     this.events = events;
     this.slices = new SlicedWork(clock);
     this.#random = random;
-    this.#store = store;
+    this.store = store;
     this.#config = config;
     this.tracer = createRequestTracer(random, this.clock, () => this.#config);
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
@@ -194,23 +194,23 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     await this.fleet?.start();
-    await persistMakers(this.#store, this.#engine.makers, this.clock.epochMs());
+    await persistMakers(this.store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     await this.money.start();
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
-    if (continuesJobs && this.#store.kind !== 'memory') this.jobs?.start(); // memory does not survive the process
-    saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
+    if (continuesJobs && this.store.kind !== 'memory') this.jobs?.start(); // memory does not survive the process
+    saveAfterRecovery(this.store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
   }
 
   /** Closes everything that it was given or opened; also called after a failed start. */
   async release(): Promise<void> {
     this.#keyCheck.close();
     this.#targets.credentials.close();
-    await leaveFleet(this.fleet, this.#store, this.clock);
+    await leaveFleet(this.fleet, this.store, this.clock);
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();
     await this.#transport.close();
-    await this.#store.close();
+    await this.store.close();
   }
 
   get config(): Config {

@@ -16,6 +16,7 @@ import type { LearnedStatus } from './learning.ts';
 import type { ConversationHistory } from './response-history.ts';
 import type { ResponseStore } from './response-store.ts';
 import type { RequestTracer } from './trace-requests.ts';
+import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 
 /** A configured client: its rights, in addition to its limits. */
@@ -116,6 +117,7 @@ export interface Gateway {
   readonly jobs: Jobs | null;
   /** The instances that share the store; null: the store is not shared. */
   readonly fleet: FleetView | null;
+  readonly store: Pick<Store, 'kind' | 'health'>;
   /** Begins and continues traces. */
   readonly tracer: RequestTracer;
   /** Prompts and bodies, where the config asks for them. */

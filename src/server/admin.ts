@@ -2,6 +2,7 @@
 import { REQUEST_OUTCOMES } from '../core/events.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { effectiveConfig } from '../gateway/config/index.ts';
+import type { StoreHealth } from '../store/store.ts';
 import type { ListOptions } from '../telemetry/timelines.ts';
 import { adminQuery } from './admin-query.ts';
 import type { Call } from './call.ts';
@@ -17,7 +18,10 @@ export function listRequests(call: Call): void {
 
 export function showRequest(call: Call): void {
   const found = call.app.timelines?.get(call.place.rest) ?? null;
-  if (found === null) throw new BreakwaterError('not_found', `unknown request ${JSON.stringify(call.place.rest)}: it may be too old`);
+  if (found === null) {
+    const cause = call.gateway.fleet === null ? 'it may be too old' : 'it may be too old, or of another instance';
+    throw new BreakwaterError('not_found', `unknown request ${JSON.stringify(call.place.rest)}: ${cause}`);
+  }
   call.sendJson(200, found);
 }
 
@@ -31,6 +35,22 @@ export async function listTargets(call: Call): Promise<void> {
 export async function showQueue(call: Call): Promise<void> {
   const fleet = await call.gateway.fleet?.survey();
   call.sendJson(200, { ...call.gateway.queue(), ...(fleet !== undefined && { fleet }) });
+}
+
+/** The state of the store and of the fleet, as far as this instance is linked to it. */
+export function showHealth(call: Call): void {
+  const { store, fleet } = call.gateway;
+  const { kind, health } = store;
+  const shown = health.state === 'ok' ? { state: health.state, fault: null, message: null } : faultOf(health);
+  const members =
+    fleet === null
+      ? null
+      : { instance: fleet.member, instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked, differences: fleet.differences };
+  call.sendJson(200, { store: { kind, ...shown }, ...(members !== null && { fleet: members }) });
+}
+
+function faultOf({ state, fault, message, sinceMs }: Extract<StoreHealth, { state: 'degraded' }>): object {
+  return { state, fault, message, since: new Date(sinceMs).toISOString() };
 }
 
 export function showConfig(call: Call): void {

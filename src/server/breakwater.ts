@@ -11,7 +11,6 @@ import { operatorStatus } from '../gateway/operator-status.ts';
 import { otlpOptions } from '../gateway/otlp-options.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
-import { createMemoryStore } from '../store/memory/memory-store.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -121,9 +120,8 @@ function openOwnStore(
   clock: Clock,
   mode: GatewayMode | null,
   onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void,
-): Store | Promise<Store> {
-  const url = storeUrl(config.store);
-  return mode !== null && url === 'memory:' ? createMemoryStore({ clock, shared: mode.share }) : openStore(url, { clock, onWarning });
+): Promise<Store> {
+  return openStore(storeUrl(config.store), { clock, onWarning, ...(mode !== null && { shared: mode.share }) });
 }
 
 /**

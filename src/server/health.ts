@@ -15,7 +15,8 @@ export function showReady(call: Call): void {
   const library = call.exchange.header(LIBRARY_HEADER);
   const status = draining ? 'draining' : 'ready';
   const isKnown = library !== undefined && isClient(call);
-  call.sendJson(draining ? 503 : 200, isKnown ? { status, libraries: libraries.note(library) } : { status });
+  const known = isKnown ? { libraries: libraries.note(library), instances: call.gateway.fleet?.shares ?? 1 } : {};
+  call.sendJson(draining ? 503 : 200, { status, ...known });
 }
 
 /** Only callers that may use the gateway count: their number divides its limits. */

@@ -101,6 +101,7 @@ export const routes: readonly Route[] = [
   get('/admin/targets', 'operator', withoutQuery(admin.listTargets)),
   get('/admin/queue', 'operator', withoutQuery(admin.showQueue)),
   get('/admin/usage', 'operator', showUsage),
+  get('/admin/health', 'operator', withoutQuery(admin.showHealth)),
   get('/admin/config', 'operator', withoutQuery(admin.showConfig)),
   post('/admin/targets/*/isolate', 'operator', withoutQuery(admin.isolateTarget)),
   post('/admin/targets/*/reset', 'operator', withoutQuery(admin.resetTarget)),

@@ -30,6 +30,8 @@ export interface FlightStore {
   append(id: string, parts: readonly FlightPart[]): Promise<void>;
   /** Removes all parts; the places of later ones come after theirs. */
   clear(id: string): Promise<void>;
+  /** The newest part; null: there are none. */
+  last(id: string): Promise<PlacedPart | null>;
   /** Parts after a place (empty: from the first), some at a time. Empty: there are none yet. */
   read(id: string, after: string): Promise<readonly PlacedPart[]>;
   /** Never rejects. */

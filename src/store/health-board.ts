@@ -63,7 +63,10 @@ export class HealthBoard {
     if (last !== undefined && now - last < warningIntervalMs) return;
     this.#warnedAt.set(fault, now);
     const { name } = this.#options;
-    this.warn(`${name} is degraded (${fault}): ${message}. State is kept in memory until it recovers`, { store: name, fault });
+    this.warn(`${name} is degraded (${fault}): ${message.replace(/\.+$/, '')}. State is kept in memory until it recovers`, {
+      store: name.replace(/^the store /, ''),
+      fault,
+    });
   }
 
   #notify(): void {

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { createMemoryStore } from './memory/memory-store.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import { parseRedisUrl, REDIS_SCHEMES, type RedisAddress } from './redis/address.ts';
+import type { SharedStore } from './shared-store.ts';
 import type { Store, StoreLimits, WarningListener } from './store.ts';
 
 export interface OpenStoreOptions {
@@ -11,6 +12,8 @@ export interface OpenStoreOptions {
   readonly warnsOfSharing?: boolean;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
+  /** For a store that several instances do not share by itself. Default: none. */
+  readonly shared?: SharedStore;
 }
 
 export type StoreUrl =

@@ -26,7 +26,8 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
     case 'warning':
       return 'warn';
     case 'lifecycle':
-      return event.state === 'reload_failed' ? 'error' : 'info';
+      if (event.state === 'reload_failed') return 'error';
+      return event.state === 'fleet_lost' ? 'warn' : 'info';
     default:
       return 'debug';
   }

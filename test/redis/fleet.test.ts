@@ -182,6 +182,8 @@ void test('operators see at one instance what is its own and what is the whole f
   const { targets, fleet: figures } = await at(members[2]!, '/admin/targets');
   assert.equal((targets![0] as { limits: { limit: number }[] }).limits.find(({ limit }) => limit === 3)!.limit, 3);
   assert.deepEqual(figures!['inFlightByTarget'], { 'p/m': 3 });
+  const health = await fetch(`${members[0]!.url}/health/ready`, { headers: { 'x-breakwater-library': 'library-1' } });
+  assert.deepEqual(await health.json(), { status: 'ready', libraries: 1, instances: 3 });
   const { resources, fleet: known } = members[0]!.gateway.snapshot();
   assert.deepEqual(known, { instances: 3, isLinked: true });
   assert.ok(resources.some(({ share, limit }) => share !== undefined && limit === 6_000 && share < 6_000));

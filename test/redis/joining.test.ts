@@ -213,6 +213,32 @@ void test(
   },
 );
 
+void test(
+  'kill -9 of the instance that makes a stream: each repeat of its key is one whole stream, from one further call',
+  options,
+  async (t) => {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const storm = await startStorm({ timing: { tokens: 40, tokensPerSecond: 20 } });
+    const [first, second, third] = (await startMembers(t, redis.url, storm.url, 3, {})) as [Member, Member, Member];
+    t.after(() => storm.close());
+    const body = JSON.stringify(chatBody({ stream: true, max_tokens: 40 }));
+    const headers = { 'content-type': 'application/json', 'idempotency-key': 'stream' };
+    const post = ({ base }: Member): Promise<Response> => fetch(`${base}/v1/chat/completions`, { method: 'POST', headers, body });
+    const broken = await post(first);
+    const followed = await post(second);
+    await first.kill();
+    const repeats = await Promise.all([post(second), post(third), post(second)]);
+    for (const repeat of repeats) {
+      assert.equal(repeat.status, 200);
+      assert.match(await repeat.text(), /\[DONE\]/);
+    }
+    assert.match(await followed.text(), /stream_interrupted/);
+    await broken.text().catch(() => null);
+    assert.equal(storm.stats().calls, 2);
+  },
+);
+
 for (const [name, fault] of [
   ['stopped', (redis: RedisServer) => redis.stop()],
   ['frozen', (redis: RedisServer) => redis.process.kill('SIGSTOP')],

@@ -59,9 +59,10 @@ function moneyOf(clock: ManualClock): Money {
 }
 
 /** What the fake has none of. */
-const ABSENT: Pick<FakeGateway, 'captures' | 'fleet' | 'jobs' | 'tracer'> = {
+const ABSENT: Pick<FakeGateway, 'captures' | 'fleet' | 'jobs' | 'store' | 'tracer'> = {
   jobs: null,
   fleet: null,
+  store: { kind: 'memory', health: { state: 'ok' } },
   captures: { prompt: () => null, bodies: () => null },
   tracer: { trace: (request) => request, idsOf: () => undefined },
 };

@@ -197,8 +197,11 @@ void test('without its gateway from the beginning a library runs its requests it
 
 void test('without its gateway a library names the limits that hold: of its expected instances, or of its own store', async (t) => {
   const { library } = await stage(t);
+  const folder = await mkdtemp(join(tmpdir(), 'breakwater-library-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
   const cases = [
     [{ cluster: { expectedInstances: 3 } }, {}, /with 1\/3 of each limit$/],
+    [{ cluster: { expectedInstances: 2 }, store: `sqlite:${join(folder, 'library.db')}` }, {}, /with 1\/2 of each limit$/],
     [{}, { store: createMemoryStore({ clock: systemClock }) }, /with the whole of each limit$/],
     [{}, { store: createMemoryStore({ clock: systemClock, shared: new GatewayShare(() => 1) }) }, /with the limits that its store shares$/],
   ] as const;

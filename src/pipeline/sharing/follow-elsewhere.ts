@@ -49,6 +49,10 @@ export function followElsewhere(
         if (next === 'pause') response.onDrain(() => following.resume());
         return next;
       },
+      silent() {
+        // Further requests do not join it.
+        if (isTaken) response.discard();
+      },
       gone() {
         if (isTaken || response.hasLeft) {
           if (!response.isOver) response.fail(new BreakwaterError('stream_interrupted', GONE));

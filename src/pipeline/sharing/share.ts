@@ -56,11 +56,13 @@ export function share(
   if (request.caller.hasLeft) return endAtOnce(reader, () => reader.leave());
   if (stopError !== null) return endAtOnce(reader, () => reader.fail(stopError, null));
 
-  const keyed = keyName === null ? null : responses.findKeyed(keyName);
-  if (keyed !== null) {
-    if (keyed.fingerprint !== fingerprint) return endAtOnce(reader, () => reader.fail(conflict(), null));
-    if ('whole' in keyed) return replay(reader, keyed.whole);
-    if (keyed.response?.canJoin === true) return join(reader, keyed.response);
+  const known = keyName === null ? null : responses.findKeyed(keyName);
+  const keyed = mayHaveStopped(known) ? null : known;
+  if (known !== null) {
+    if (known.fingerprint !== fingerprint) return endAtOnce(reader, () => reader.fail(conflict(), null));
+    if ('whole' in known) return replay(reader, known.whole);
+    if (keyed === null) known.response?.discard();
+    else if (known.response?.canJoin === true) return join(reader, known.response);
   }
 
   // A stored response of the idempotency key takes precedence over the cache.
@@ -87,6 +89,14 @@ export function share(
   if (freshness === 'stale') response.stale = cached;
   const checksStored = mayUseCached && cached === null && responses.mayBeStored(`c:${cacheKey}`);
   return checksStored || foreign.length > 0 ? findStored(engine, response, reader, identity, route, foreign) : response;
+}
+
+/**
+ * True for a response that has begun at another instance, which may be gone: a repeat follows it anew, and so has no part of it before that
+ * instance shows life.
+ */
+function mayHaveStopped(keyed: ReturnType<ResponseCache['findKeyed']>): boolean {
+  return keyed !== null && 'response' in keyed && keyed.response?.isFollowing === true && keyed.response.isStarted;
 }
 
 /** Lets identical requests join the response. */

@@ -42,13 +42,13 @@ export async function openGatewayMode(
   const { createGatewayClient } = await import('../../transport/gateway-client.ts');
   const client: GatewayClient = await createGatewayClient();
   const id = `library-${Math.floor(random.next() * Number.MAX_SAFE_INTEGER).toString(36)}`;
-  const share = new GatewayShare(() => watch.libraries);
+  const share = new GatewayShare(() => watch.shares);
   const headers = { 'x-breakwater-library': id, ...(key !== null && { authorization: `Bearer ${key}` }) };
   let limits: LocalLimits = { shared: share, expectedInstances: 1 };
   let hasReported = false;
   const report = (isAlive: boolean): void => {
     if (!isAlive)
-      onWarning(`the gateway ${url} does not answer: requests run in this process, with ${shareOf(limits, share, watch.libraries)}`);
+      onWarning(`the gateway ${url} does not answer: requests run in this process, with ${shareOf(limits, share, watch.shares)}`);
     else if (hasReported) onWarning(`the gateway ${url} answers again: requests go there`);
     hasReported = true;
   };
@@ -57,7 +57,7 @@ export async function openGatewayMode(
     client,
     url,
     headers,
-    onLibraries: () => share.set(true),
+    onShares: () => share.set(true),
     onChange(isAlive) {
       share.set(isAlive);
       report(isAlive);
@@ -83,10 +83,10 @@ export async function openGatewayMode(
   };
 }
 
-function shareOf({ shared, expectedInstances }: LocalLimits, share: GatewayShare, libraries: number): string {
+function shareOf({ shared, expectedInstances }: LocalLimits, share: GatewayShare, shares: number): string {
   if (shared === undefined) return 'the whole of each limit';
   if (shared !== share) return 'the limits that its store shares';
-  return `1/${Math.max(libraries, expectedInstances)} of each limit`;
+  return `1/${Math.max(shares, expectedInstances)} of each limit`;
 }
 
 function readAddress(address: GatewayAddress): { url: string; key: string | null } {

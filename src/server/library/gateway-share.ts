@@ -9,13 +9,13 @@ import type { ExchangeReply, SharedStore, SharedStoreListener } from '../../stor
 export class GatewayShare implements SharedStore {
   readonly member = 'library';
   readonly isGateway = true;
-  readonly #libraries: () => number;
+  readonly #shares: () => number;
   #listener: SharedStoreListener | null = null;
   #isAlive = false;
 
-  /** `libraries`: that use the gateway, this one included. */
-  constructor(libraries: () => number) {
-    this.#libraries = libraries;
+  /** `shares`: by how many each limit is divided without the gateway. */
+  constructor(shares: () => number) {
+    this.#shares = shares;
   }
 
   set(isAlive: boolean): void {
@@ -30,7 +30,7 @@ export class GatewayShare implements SharedStore {
 
   async exchange(claims: readonly LeaseClaim[]): Promise<ExchangeReply> {
     if (!this.#isAlive) throw new StoreFailure('unavailable', 'the gateway does not answer');
-    const members = Array.from({ length: this.#libraries() }, (_, i) => `library ${i + 1}`);
+    const members = Array.from({ length: this.#shares() }, (_, i) => `share ${i + 1}`);
     return { members, grants: claims.map(toGrant) };
   }
 

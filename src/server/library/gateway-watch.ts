@@ -1,4 +1,4 @@
-/** Whether the gateway that a library uses is alive, and how many libraries use it. */
+/** Whether the gateway that a library uses is alive, and how many libraries and instances share its limits. */
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { GatewayClient } from '../../transport/gateway-client.ts';
 
@@ -9,6 +9,7 @@ const LOOK_AGAIN_MS = 500;
 const LOOK_TIMEOUT_MS = 1_000;
 /** Consecutive timeouts after which the gateway counts as frozen. One refused connection is enough. */
 const SILENT_MAX = 2;
+const SHARES_MAX = 10_000;
 
 export interface GatewayWatchOptions {
   readonly clock: Clock;
@@ -17,15 +18,18 @@ export interface GatewayWatchOptions {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly onChange: (isAlive: boolean) => void;
-  /** Others use it, too, or do so no longer. */
-  readonly onLibraries: () => void;
+  /** `shares` has changed. */
+  readonly onShares: () => void;
 }
 
 export class GatewayWatch {
   readonly #options: GatewayWatchOptions;
   #isAlive = false;
-  /** How many libraries use the gateway, this one included, by its last health check. */
-  libraries = 1;
+  /**
+   * By how many each limit is divided without the gateway, as of its last answer: the instances of its fleet, times the libraries that use this
+   * one. The other instances go on with theirs.
+   */
+  shares = 1;
   #silent = 0;
   #timer: Timer | null = null;
   #looking: Promise<boolean> | null = null;
@@ -74,13 +78,13 @@ export class GatewayWatch {
     const timeout = clock.schedule(LOOK_TIMEOUT_MS, () => abort.abort());
     try {
       const response = await client.fetch(`${url}/health/ready`, { headers, signal: abort.signal });
-      const { status, libraries } = (await response.json()) as { status?: unknown; libraries?: unknown };
+      const { status, libraries, instances } = (await response.json()) as { status?: unknown; libraries?: unknown; instances?: unknown };
       this.#silent = 0;
-      const before = this.libraries;
-      if (typeof libraries === 'number' && libraries >= 1) this.libraries = libraries;
+      const before = this.shares;
+      if (isCount(libraries)) this.shares = Math.min(SHARES_MAX, libraries * (isCount(instances) ? instances : 1));
       // One that drains still ends what it has begun.
       this.#set(response.status === 200 && status === 'ready', false);
-      if (this.#isAlive && this.libraries !== before) this.#options.onLibraries();
+      if (this.#isAlive && this.shares !== before) this.#options.onShares();
     } catch {
       this.#silent++;
       // Refused: what it has begun ends with its own connections.
@@ -105,4 +109,8 @@ export class GatewayWatch {
     for (const listener of this.#onLost) listener();
     this.#onLost.clear();
   }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1;
 }

@@ -7,6 +7,7 @@ const plain = {
   nodes: [{ host: 'localhost', port: 6379 }],
   primary: '',
   tls: false,
+  kind: 'redis',
   username: null,
   password: null,
   database: 0,
@@ -16,9 +17,9 @@ const plain = {
 const read: readonly (readonly [url: string, address: object])[] = [
   ['redis://localhost', plain],
   ['redis://localhost:6380/2', { ...plain, nodes: [{ host: 'localhost', port: 6380 }], database: 2 }],
-  ['valkey://localhost', plain],
+  ['valkey://localhost', { ...plain, kind: 'valkey' }],
   ['rediss://localhost', { ...plain, tls: true }],
-  ['valkeys://localhost', { ...plain, tls: true }],
+  ['valkeys://localhost', { ...plain, tls: true, kind: 'valkey' }],
   ['redis://:p%40ss@localhost', { ...plain, password: 'p@ss' }],
   ['redis://user:pass@localhost?namespace=blue', { ...plain, username: 'user', password: 'pass', namespace: 'blue' }],
   ['redis://[::1]:7000', { ...plain, nodes: [{ host: '::1', port: 7000 }] }],
@@ -74,5 +75,6 @@ for (const [url, reason] of refused) {
 
 test('an address is described without credentials', () => {
   assert.equal(describeAddress(parseRedisUrl('rediss://user:pass@[::1]:1,b:2')), 'rediss://[::1]:1,b:2');
+  assert.equal(describeAddress(parseRedisUrl('valkeys://:pass@a/2')), 'valkeys://a:6379');
   assert.equal(describeAddress(parseRedisUrl('redis://:pass@a?sentinel=main')), 'redis://a:26379 (sentinels of main)');
 });

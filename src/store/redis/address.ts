@@ -12,6 +12,8 @@ export interface RedisAddress {
   /** The name of the primary in the sentinels; empty in the other modes. */
   readonly primary: string;
   readonly tls: boolean;
+  /** The scheme without `s`, as configured; both are spoken to in the same way. */
+  readonly kind: 'redis' | 'valkey';
   readonly username: string | null;
   readonly password: string | null;
   readonly database: number;
@@ -49,6 +51,7 @@ export function parseRedisUrl(url: string): RedisAddress {
     nodes: names.map((name) => toNode(name, mode === 'sentinel' ? SENTINEL_PORT : DEFAULT_PORT)),
     primary,
     tls: /^(?:rediss|valkeys)$/i.test(scheme),
+    kind: /^valkey/i.test(scheme) ? 'valkey' : 'redis',
     ...toLogin(login),
     database,
     namespace,
@@ -56,9 +59,9 @@ export function parseRedisUrl(url: string): RedisAddress {
 }
 
 /** The address without credentials, for warnings. */
-export function describeAddress({ mode, nodes, primary, tls }: RedisAddress): string {
+export function describeAddress({ mode, nodes, primary, tls, kind }: RedisAddress): string {
   const hosts = nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
-  return `${tls ? 'rediss' : 'redis'}://${hosts}${mode === 'sentinel' ? ` (sentinels of ${primary})` : ''}`;
+  return `${kind}${tls ? 's' : ''}://${hosts}${mode === 'sentinel' ? ` (sentinels of ${primary})` : ''}`;
 }
 
 function isOn(value: string | null): boolean {

@@ -77,7 +77,7 @@ async function loadLibrary(): Promise<Library> {
   try {
     return await import('ioredis');
   } catch (error) {
-    const message = 'a Redis store needs the package ioredis: install it with "npm install ioredis"';
+    const message = 'a Redis or Valkey store needs the package ioredis: install it with "npm install ioredis"';
     throw new StoreFailure('unavailable', message, { cause: error });
   }
 }
@@ -205,21 +205,24 @@ class IoredisClient implements RedisClient {
   }
 }
 
+const UNTRUSTED = 'its certificate is not trusted: name the file of its certificate authority in NODE_EXTRA_CA_CERTS';
+
 /** Error replies are classified by their first word. */
-const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault])[] = [
-  [/^OOM\b/, 'full'],
-  [/^(?:READONLY|NOREPLICAS)\b/, 'read_only'],
-  [/^MISCONF\b/, 'io_error'],
+const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: string])[] = [
+  [/^OOM\b/, 'full', 'the server is at its memory limit (OOM): raise its maxmemory, or free memory'],
+  [/^READONLY\b/, 'read_only', 'the server is a read-only replica (READONLY): name the primary in store, or its sentinels'],
+  [/^NOREPLICAS\b/, 'read_only'],
+  [/^MISCONF\b/, 'io_error', 'the server can not save to its disk and refuses writes (MISCONF): see its log'],
   [/^(?:WRONGTYPE)\b/, 'foreign'],
   [/timed? ?out|ETIMEDOUT/i, 'timeout'],
+  [/^(?:self-signed certificate|unable to (?:get|verify) )/, 'unavailable', UNTRUSTED],
 ];
 
 export function toRedisFailure(error: unknown): StoreFailure {
   const { lastNodeError } = error as { lastNodeError?: unknown };
   const cause = lastNodeError ?? error;
-  const message = messageOf(cause);
-  const fault = FAULTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
-  return new StoreFailure(fault, message === '' ? String((cause as { code?: unknown }).code ?? 'it can not be reached') : message, {
-    cause: error,
-  });
+  const message = messageOf(cause).replace(/ script: \S+, on @user_script:\d+\.?$/, '');
+  const [, fault = 'unavailable', words = message] = FAULTS.find(([pattern]) => pattern.test(message)) ?? [];
+  const text = words === '' ? String((cause as { code?: unknown }).code ?? 'it can not be reached') : words;
+  return new StoreFailure(fault, text, { cause: error });
 }

@@ -44,6 +44,8 @@ export function createRedisFlights(address: RedisAddress, clock: Clock): FlightS
   const link = new LazyLink(address, clock);
   const claimKey = (name: string): string => `{${address.namespace}:flights}:${name}`;
   const streamKey = (id: string): string => `{${address.namespace}:flight:${id}}`;
+  const read = async (call: readonly [string, ...RedisArgument[]]): Promise<PlacedPart[]> =>
+    ((await link.use('reading a response', CALL_TIMEOUT_MS, (client) => client.callBuffer(...call))) as Entry[]).map(toPart);
   return {
     async claim({ names, owner, instead, member }: FlightClaim) {
       const args = [owner, instead ?? '', CLAIM_MS, `${member}.`];
@@ -65,11 +67,11 @@ export function createRedisFlights(address: RedisAddress, clock: Clock): FlightS
       // Unlike a deleted stream, a trimmed one continues with later places.
       await link.use('clearing a response', CALL_TIMEOUT_MS, (client) => client.call('XTRIM', streamKey(id), 'MAXLEN', 0));
     },
-    async read(id, after) {
-      const from = after === '' ? '-' : `(${after}`;
-      const call = ['XRANGE', streamKey(id), from, '+', 'COUNT', PARTS_MAX] as const;
-      return ((await link.use('reading a response', CALL_TIMEOUT_MS, (client) => client.callBuffer(...call))) as Entry[]).map(toPart);
+    async last(id) {
+      const [part = null] = await read(['XREVRANGE', streamKey(id), '+', '-', 'COUNT', 1]);
+      return part;
     },
+    read: (id, after) => read(['XRANGE', streamKey(id), after === '' ? '-' : `(${after}`, '+', 'COUNT', PARTS_MAX]),
     close: () => link.close(),
   };
 }

@@ -19,6 +19,8 @@ local function forget(key)
   end
   redis.call('ZREM', order, key)
 end
+-- The first write: of a script a full server refuses only this one, and only if it may add data.
+redis.call('HINCRBY', totals, 'bytes', 0)
 local a = 5
 for k = 4, #KEYS do
   local key, expires, bytes = ARGV[a], ARGV[a + 1], ARGV[a + 2]

@@ -54,7 +54,10 @@ return time[1] .. '-' .. time[2] .. '-' .. count
  */
 export const APPLY_SCRIPT = redisScript(`${CHANGES}
 local now, bytesMax = tonumber(ARGV[2]), tonumber(ARGV[3])
-if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
+local applied = redis.call('GET', KEYS[1]) or '0'
+if tonumber(applied) >= tonumber(ARGV[1]) then return 0 end
+-- The first write: of a script a full server refuses only this one, and only if it may add data.
+redis.call('SET', KEYS[1], applied, 'PX', ${WRITER_KEPT_MS})
 local prefixes = {}
 local a = 4
 for k = 2, #KEYS, 2 do

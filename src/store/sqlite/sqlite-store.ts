@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import type { SharedStore } from '../shared-store.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
 import type { StoreTiming } from '../store-timing.ts';
 import { openWriteBehindStore } from '../write-behind.ts';
@@ -16,6 +17,8 @@ export interface SqliteStoreOptions {
   readonly timing?: Partial<StoreTiming>;
   /** The worker's file. Default: the real one; tests replace it. */
   readonly workerUrl?: URL;
+  /** As of `OpenStoreOptions`. */
+  readonly shared?: SharedStore;
 }
 
 const SHARED =
