@@ -77,6 +77,10 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   /** The start of the message that is being received; -1: none. */
   #messageAt: number;
   #headCame = false;
+  /** No message was being received at the last look. */
+  #isQuiet = false;
+  /** The last request closes the connection. */
+  #isLast = false;
   /** Reading is paused. */
   #isHeld = false;
   /** Reading is paused because the body of a later request is incomplete. */
@@ -146,15 +150,18 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   onMessageBegin(): void {
     this.#messageAt = systemClock.now();
     this.#headCame = false;
+    this.#isQuiet = false;
   }
 
   onHead(start: MessageStart, rawHeaders: string[]): BodyReading {
     this.#headCame = true;
     if (this.#isRefused) return 'normal';
-    if (start.method === 'CONNECT') {
-      this.refuse('CONNECT');
+    // A parser that has rested does not know that the last request closes the connection.
+    if (start.method === 'CONNECT' || this.#isLast) {
+      this.refuse(this.#isLast ? 'HPE_CLOSED_CONNECTION' : 'CONNECT');
       return 'stop';
     }
+    this.#isLast = !start.keepsAlive;
     const headers = readHeaders(rawHeaders);
     const { expect } = headers;
     const expects = expect !== undefined && start.version === '1.1';
@@ -298,8 +305,14 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     else this.#lastRefusal = refusal;
   }
 
-  /** Refuses a message that takes too long. */
-  checkTime(now: number): void {
+  /** Refuses a message that takes too long, and frees what reads them while there is none: during a long stream, and on an idle connection. */
+  look(now: number): void {
+    this.#checkTime(now);
+    if (this.#isQuiet && !this.#isRefused) this.#parser.rest();
+    this.#isQuiet = this.#messageAt < 0;
+  }
+
+  #checkTime(now: number): void {
     if (this.#messageAt < 0 || this.#isHeld || this.#isRefused) return;
     const ageMs = now - this.#messageAt;
     if (ageMs >= (this.#headCame ? requestTimeoutMs : headersTimeoutMs)) this.refuse('ERR_HTTP_REQUEST_TIMEOUT');
