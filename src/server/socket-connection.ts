@@ -59,8 +59,8 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   readonly #parser: HttpParser;
   /** Exchanges with pending responses, in order. */
   readonly #owed: SocketExchange[] = [];
-  /** Refusals of invalid heads, waiting for their turn. */
-  readonly #headRefusals = new Map<SocketExchange, BareAnswer>();
+  /** An invalid head, after which nothing is read; its refusal waits for its turn. */
+  #refusedHead: { readonly exchange: SocketExchange; readonly refusal: BareAnswer } | null = null;
   /** The current exchange, until its response was passed to the operating system. */
   #current: SocketExchange | null = null;
   /** The start of the next turn is scheduled. */
@@ -179,7 +179,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     const refusal = this.#headRefusal(request, expects);
     if (refusal !== null) {
       this.#isRefused = true;
-      this.#headRefusals.set(exchange, refusal);
+      this.#refusedHead = { exchange, refusal };
     }
     this.#owed.push(exchange);
     if (this.#current === null && !this.#turnScheduled && this.#owed.length === 1) this.#begin(exchange);
@@ -201,9 +201,9 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   #begin(exchange: SocketExchange): void {
     this.#current = exchange;
-    const refusal = this.#headRefusals.get(exchange);
-    if (refusal === undefined) return this.#host.handle(exchange);
-    this.#headRefusals.delete(exchange);
+    const refused = this.#refusedHead;
+    if (refused?.exchange !== exchange) return this.#host.handle(exchange);
+    const { refusal } = refused;
     exchange.head(refusal.status, [...refusal.headers, 'connection', 'close']);
     exchange.end(refusal.body);
   }
