@@ -8,6 +8,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
 import { prepareGeneratedKey } from './generated-key.ts';
+import { setHeapFlags } from './heap-flags.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
 import { version } from '../gateway/version.ts';
@@ -39,6 +40,8 @@ export function createProgram(): Command {
       process.stdout.write(`${version()}\n`);
       process.exit(0);
     })
+    // serve sets them later.
+    .hook('preAction', (_, command) => void (command.name() === 'serve' || setHeapFlags()))
     .addHelpText('after', environmentHelp);
   addServe(program);
   addCheck(program);

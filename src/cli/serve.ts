@@ -19,10 +19,14 @@ import { collectGarbage, heapBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
 import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
+import { setHeapFlags } from './heap-flags.ts';
 import { releaseWhenIdle } from './idle-memory.ts';
 import { listenFault } from './listen-fault.ts';
 import type { OnSignals } from './signals.ts';
 import { watchFile } from './watch-file.ts';
+
+/** Until the threads of the start have loaded their modules, in milliseconds. */
+const HEAP_FLAGS_MS = 500;
 
 export interface ServeOptions extends ConfigOptions {
   readonly demo: boolean;
@@ -41,6 +45,7 @@ export async function serve(options: ServeOptions, onSignals: OnSignals): Promis
   const stopWatching = watchFiles(running, isDemo ? null : source.file);
   let requests = 0;
   gateway.events.on('received', () => void requests++);
+  const flagsTimer = systemClock.schedule(HEAP_FLAGS_MS, setHeapFlags);
   const stopReleasing = releaseWhenIdle({
     clock: systemClock,
     isBusy: () => gateway.snapshot().inFlight > 0,
@@ -52,6 +57,7 @@ export async function serve(options: ServeOptions, onSignals: OnSignals): Promis
     {
       async stop() {
         for (const stop of stopWatching) stop();
+        flagsTimer.cancel();
         stopReleasing();
         await server.drain();
         await simulation?.close();

@@ -6,7 +6,8 @@ import type { Store } from '../store/store.ts';
 import { NativeTargets, type NativeParts } from './native-targets.ts';
 
 /** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
-export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
+export function createJobs(parts: NativeParts, store: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
+  const { kind, jobs } = store;
   if (jobs === null) return null;
   const { gateway, random } = parts;
   const { clock, slices, events } = gateway;
@@ -15,6 +16,7 @@ export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: 
     random,
     slices,
     store: jobs,
+    hasJobs: () => store.hasJobs?.() ?? Promise.resolve(true),
     isShared: kind === 'redis',
     settings() {
       const { retention, maxBytes, maxOpen } = gateway.config.batch;

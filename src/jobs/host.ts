@@ -50,6 +50,8 @@ export interface JobHost {
   readonly random: Random;
   readonly slices: SlicedWork;
   readonly store: JobStore;
+  /** False: the store is empty, and need not be opened. */
+  hasJobs(): Promise<boolean>;
   /** Other instances create and run jobs in it, too. */
   readonly isShared: boolean;
   /** Read on every use, as a reload may change them. */

@@ -36,7 +36,7 @@ export class Jobs {
       [ANTHROPIC_BATCH, this.messageBatches.kind],
       [BACKGROUND_RESPONSE, this.responses.kind],
     ]);
-    this.#runner = new JobRunner(host, kinds, identity, registration);
+    this.#runner = new JobRunner(host, kinds, registration);
     this.batches = new OpenaiBatches(host, this.files, wake);
   }
 

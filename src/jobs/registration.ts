@@ -1,5 +1,5 @@
 /** Registers this process as a runner in the store, and tracks the jobs whose items it is receiving. */
-import type { Identity } from '../store/jobs/job-store.ts';
+import type { Identity, OpenJob } from '../store/jobs/job-store.ts';
 import type { JobHost } from './host.ts';
 
 export class Registration {
@@ -19,6 +19,10 @@ export class Registration {
     return this.#number;
   }
 
+  get #isAbsent(): boolean {
+    return this.#number === null && this.#registering === null;
+  }
+
   get isReceiving(): boolean {
     return this.#receiving.size > 0;
   }
@@ -35,6 +39,14 @@ export class Registration {
       .then((number) => (this.#number = number))
       .finally(() => (this.#registering = null));
     return this.#registering;
+  }
+
+  /** A heartbeat: returns the open jobs. Without any jobs it leaves the store closed. */
+  async beat(silenceMaxMs: number): Promise<readonly OpenJob[]> {
+    const { store, clock } = this.#host;
+    if (this.#isAbsent && !(await this.#host.hasJobs()) && this.#isAbsent) return [];
+    const runner = await this.register();
+    return store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs, ...this.#identity });
   }
 
   /** An idle runner is unregistered, so that the store can close its connection. */

@@ -28,12 +28,13 @@ function openJob(n: number, more: Partial<OpenJob> = {}): OpenJob {
   };
 }
 
-function createRunner(open: OpenJob[], store: object, kind: object = {}) {
+function createRunner(open: OpenJob[], store: object, kind: object = {}, hasJobs: () => Promise<boolean> = async () => true) {
   const clock = createManualClock();
   const host = {
     clock,
     random: createSeededRandom(1),
     isShared: false,
+    hasJobs,
     warn: (message: string, detail: string) => assert.fail(`${message}: ${detail}`),
     native: { isOn: () => false },
     onRequests: () => () => {},
@@ -41,8 +42,9 @@ function createRunner(open: OpenJob[], store: object, kind: object = {}) {
     handle: () => new Promise(() => {}),
     store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },
   } as unknown as JobHost;
-  const runner = new JobRunner(host, new Map([['batch', kind as JobKind]]), IDENTITY, new Registration(host, IDENTITY));
-  return { runner, clock };
+  const registration = new Registration(host, IDENTITY);
+  const runner = new JobRunner(host, new Map([['batch', kind as JobKind]]), registration);
+  return { runner, registration, clock };
 }
 
 /** Lets all calls of the store that can end do so. */
@@ -149,4 +151,36 @@ test('the end of a job is estimated from what it has completed in the last minut
   assert.equal(await beatAt(600, { endsAtMs: 1e15 }), null, 'nothing has ended in the last minutes');
   const batches = [{ items: 10 }];
   assert.equal(await beatAt(610, { succeeded: 60, data: { native: { batches, planned: [] } } }), null, 'the provider has a part');
+});
+
+test('a store without jobs is not opened until there are some', async () => {
+  let hasJobs = false;
+  const calls: string[] = [];
+  const noted = {
+    register: async () => calls.push('register'),
+    beat: async () => (calls.push('beat'), []),
+    sweep: async () => (calls.push('sweep'), false),
+    unregister: async () => void calls.push('unregister'),
+  };
+  const { runner, clock } = createRunner([], noted, {}, async () => hasJobs);
+  runner.start();
+  clock.advance(1_000);
+  await settle();
+  assert.deepEqual(calls, []);
+  hasJobs = true;
+  clock.advance(300_000);
+  await settle();
+  assert.deepEqual(calls, ['register', 'beat', 'sweep', 'unregister']);
+});
+
+test('a job that is created while the store is asked for jobs is seen', async () => {
+  let answer: (hasJobs: boolean) => void = () => {};
+  let beats = 0;
+  const counted = { beat: async () => (beats++, []), unregister: async () => {} };
+  const { runner, registration } = createRunner([], counted, {}, () => new Promise((resolve) => (answer = resolve)));
+  runner.wake();
+  await registration.receive('batch_1');
+  answer(false);
+  await settle();
+  assert.equal(beats, 1);
 });

@@ -8,7 +8,7 @@
 import type { Instant, Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { DeliveredResponse } from '../pipeline/request/gateway-request.ts';
-import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import type { LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { BEAT_MS, nextBeatMs } from './beat-interval.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type ItemHooks } from './item-run.ts';
@@ -39,7 +39,6 @@ const WORKING_MAX = 2;
 export class JobRunner {
   readonly #host: JobHost;
   readonly #kinds: ReadonlyMap<string, JobKind>;
-  readonly #identity: Identity;
   readonly open: OpenJobs;
   readonly #lanes = new Map<string, RunningLane>();
   /** Jobs that this process is validating or finishing. */
@@ -70,12 +69,11 @@ export class JobRunner {
     return this.#stopping.signal.aborted;
   }
 
-  constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, identity: Identity, registration: Registration) {
+  constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, registration: Registration) {
     this.#registration = registration;
     this.#host = host;
     this.open = new OpenJobs(host.clock);
     this.#kinds = kinds;
-    this.#identity = identity;
     this.#sweeper = new Sweeper(host.store, this.#stopping.signal);
     const runner = {
       run: (job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null) => this.#runOf(job, model, item, delivered),
@@ -142,12 +140,10 @@ export class JobRunner {
   }
 
   async #beat(): Promise<void> {
-    const { clock, store } = this.#host;
+    const { clock } = this.#host;
     let open: readonly OpenJob[] | null = null;
     try {
-      const runner = await this.#registration.register();
-      const all = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
-      open = all.filter(this.#isConcerned);
+      open = (await this.#registration.beat(SILENCE_MAX_MS)).filter(this.#isConcerned);
       this.#hasWarned = false;
     } catch (error) {
       if (!this.#hasWarned && !this.#stopped) this.#host.warn('batches are paused: their state cannot be read or saved', messageOf(error));
@@ -155,7 +151,7 @@ export class JobRunner {
     }
     if (open !== null) {
       await this.#look(open);
-      this.#sweeper.sweep();
+      if (this.#registration.number !== null) this.#sweeper.sweep();
     }
     const isIdle = this.#items === 0 && this.#work.isIdle && !this.#registration.isReceiving;
     if (open?.length === 0 && isIdle) await this.#registration.unregister();

@@ -32,6 +32,12 @@ async function open(t: TestContext, handle: (exchange: Exchange) => unknown) {
   return { caller, connection };
 }
 
+/** Two looks free the parser. */
+function rest(connection: SocketConnection): void {
+  connection.look(0);
+  connection.look(0);
+}
+
 const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
 for (const form of ['whole', 'streamed'] as const) {
@@ -134,4 +140,82 @@ test('a later request that was not read is handled in its turn', async (t) => {
     [...text.matchAll(/(\d+) bytes/g)].map(([, bytes]) => bytes),
     ['5000000', '5000000', '0'],
   );
+});
+
+test('requests are read after their connection was quiet, whole or in parts, during a stream or after it', async (t) => {
+  const { caller, connection } = await open(t, async (exchange) => {
+    let bytes = 0;
+    for await (const piece of exchange.bodyPieces()) bytes += piece.length;
+    exchange.head(200, []);
+    exchange.write(Buffer.from('begun '));
+    await turns(60);
+    exchange.end(Buffer.from(`${exchange.target} ${bytes} bytes;`));
+  });
+  let text = '';
+  caller.on('data', (bytes) => (text += bytes.toString('latin1')));
+  const gather = async (what: string): Promise<void> => {
+    while (!text.includes(what)) await turns(1);
+    await turns();
+    rest(connection);
+  };
+  caller.write(get);
+  await gather('begun');
+  caller.write('POST /second HTTP/1.1\r\nHost: a\r\nConte');
+  await turns();
+  rest(connection);
+  caller.write('nt-Length: 5\r\n\r\nab');
+  await turns();
+  rest(connection);
+  caller.write('cde');
+  await gather('/second 5 bytes');
+  caller.write(get.replace('/', '/third') + get.replace('/', '/fourth'));
+  await gather('/fourth 0 bytes');
+  assert.deepEqual(text.match(/\S+ \d bytes/g), ['/ 0 bytes', '/second 5 bytes', '/third 0 bytes', '/fourth 0 bytes']);
+  caller.end();
+  await once(connection.socket, 'close');
+});
+
+test('a quiet connection refuses invalid input, and a request after the last one that it accepts', async (t) => {
+  for (const [first, second, answers] of [
+    [get, 'GET / HTTP/1.1\r\nin valid\r\n\r\n', ['200', '400']],
+    [get.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'), get, ['200']],
+  ] as const) {
+    let handled = 0;
+    const { caller, connection } = await open(t, async (exchange) => {
+      handled++;
+      exchange.head(200, []);
+      exchange.write(Buffer.from('begun'));
+      await turns(100);
+      exchange.end();
+    });
+    let text = '';
+    caller.on('data', (bytes) => (text += bytes.toString('latin1')));
+    caller.write(first);
+    while (!text.includes('begun')) await turns(1);
+    rest(connection);
+    caller.write(second);
+    await once(caller, 'close');
+    assert.deepEqual([handled, text.match(/(?<=HTTP\/1.1 )\d+/g)], [1, answers]);
+  }
+});
+
+test('a caller that leaves, or closes its side, is noticed on a quiet connection', async (t) => {
+  for (const leaves of [true, false]) {
+    let stream: Exchange | undefined;
+    const { caller, connection } = await open(t, (exchange) => {
+      stream = exchange;
+      exchange.head(200, ['content-type', 'text/event-stream']);
+      exchange.write(Buffer.from('data: 1\n\n'));
+    });
+    caller.on('error', () => {}).resume();
+    caller.write(get);
+    while (caller.bytesRead === 0) await turns(1);
+    await turns();
+    rest(connection);
+    if (leaves) caller.resetAndDestroy();
+    else caller.end();
+    await turns();
+    assert.equal(stream!.hasLeft, leaves);
+    assert.equal(connection.socket.readableEnded, !leaves);
+  }
 });

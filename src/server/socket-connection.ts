@@ -59,8 +59,8 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   readonly #parser: HttpParser;
   /** Exchanges with pending responses, in order. */
   readonly #owed: SocketExchange[] = [];
-  /** Refusals of invalid heads, waiting for their turn. */
-  readonly #headRefusals = new Map<SocketExchange, BareAnswer>();
+  /** An invalid head, after which nothing is read; its refusal waits for its turn. */
+  #refusedHead: { readonly exchange: SocketExchange; readonly refusal: BareAnswer } | null = null;
   /** The current exchange, until its response was passed to the operating system. */
   #current: SocketExchange | null = null;
   /** The start of the next turn is scheduled. */
@@ -77,6 +77,10 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   /** The start of the message that is being received; -1: none. */
   #messageAt: number;
   #headCame = false;
+  /** No message was being received at the last look. */
+  #isQuiet = false;
+  /** The last request closes the connection. */
+  #isLast = false;
   /** Reading is paused. */
   #isHeld = false;
   /** Reading is paused because the body of a later request is incomplete. */
@@ -146,15 +150,18 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   onMessageBegin(): void {
     this.#messageAt = systemClock.now();
     this.#headCame = false;
+    this.#isQuiet = false;
   }
 
   onHead(start: MessageStart, rawHeaders: string[]): BodyReading {
     this.#headCame = true;
     if (this.#isRefused) return 'normal';
-    if (start.method === 'CONNECT') {
-      this.refuse('CONNECT');
+    // A parser that has rested does not know that the last request closes the connection.
+    if (start.method === 'CONNECT' || this.#isLast) {
+      this.refuse(this.#isLast ? 'HPE_CLOSED_CONNECTION' : 'CONNECT');
       return 'stop';
     }
+    this.#isLast = !start.keepsAlive;
     const headers = readHeaders(rawHeaders);
     const { expect } = headers;
     const expects = expect !== undefined && start.version === '1.1';
@@ -172,7 +179,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     const refusal = this.#headRefusal(request, expects);
     if (refusal !== null) {
       this.#isRefused = true;
-      this.#headRefusals.set(exchange, refusal);
+      this.#refusedHead = { exchange, refusal };
     }
     this.#owed.push(exchange);
     if (this.#current === null && !this.#turnScheduled && this.#owed.length === 1) this.#begin(exchange);
@@ -194,9 +201,9 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   #begin(exchange: SocketExchange): void {
     this.#current = exchange;
-    const refusal = this.#headRefusals.get(exchange);
-    if (refusal === undefined) return this.#host.handle(exchange);
-    this.#headRefusals.delete(exchange);
+    const refused = this.#refusedHead;
+    if (refused?.exchange !== exchange) return this.#host.handle(exchange);
+    const { refusal } = refused;
     exchange.head(refusal.status, [...refusal.headers, 'connection', 'close']);
     exchange.end(refusal.body);
   }
@@ -298,8 +305,14 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     else this.#lastRefusal = refusal;
   }
 
-  /** Refuses a message that takes too long. */
-  checkTime(now: number): void {
+  /** Refuses a message that takes too long, and frees what reads them while there is none: during a long stream, and on an idle connection. */
+  look(now: number): void {
+    this.#checkTime(now);
+    if (this.#isQuiet && !this.#isRefused) this.#parser.rest();
+    this.#isQuiet = this.#messageAt < 0;
+  }
+
+  #checkTime(now: number): void {
     if (this.#messageAt < 0 || this.#isHeld || this.#isRefused) return;
     const ageMs = now - this.#messageAt;
     if (ageMs >= (this.#headCame ? requestTimeoutMs : headersTimeoutMs)) this.refuse('ERR_HTTP_REQUEST_TIMEOUT');

@@ -12,8 +12,8 @@ import { SocketConnection, type ConnectionHost } from './socket-connection.ts';
 
 /** Between closing the port and closing idle connections, in milliseconds. */
 const lastRequestMs = 50;
-/** The interval of checks for messages that take too long, in milliseconds. */
-const lookAfterMs = 10_000;
+/** The interval of looks at connections, in milliseconds. */
+const lookAfterMs = 250;
 
 export async function listenOverSockets(options: ListenerOptions, parsers: HttpParsers): Promise<Listener> {
   const listening = new SocketListener(options, parsers);
@@ -84,7 +84,7 @@ class SocketListener implements ConnectionHost {
     this.#look = systemClock.schedule(lookAfterMs, () => {
       this.#lookLater();
       const now = systemClock.now();
-      for (const connection of this.#open) connection.checkTime(now);
+      for (const connection of this.#open) connection.look(now);
     });
   }
 

@@ -77,6 +77,8 @@ export interface Connection {
   readonly responses?: CachedResponseConnection;
   /** Runs a group of calls that are committed together. Absent if the backend stores no jobs. */
   readonly runJobs?: (calls: readonly JobCall[]) => Promise<readonly JobOutcome[]>;
+  /** False: there are no files, no jobs, and no remains of them. Absent if that is not known. */
+  hasJobs?(): Promise<boolean>;
   /** Closes the connection cleanly. */
   close(): Promise<void>;
   /** Drops the connection immediately, even if it hangs. Pending calls reject. */

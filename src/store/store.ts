@@ -87,6 +87,8 @@ export interface Store {
   readonly responses: CachedResponses | null;
   /** Files and batches; null if this store has none. Uses a separate connection; calls report faults. */
   readonly jobs: JobStore | null;
+  /** False: `jobs` is empty; asked without its connection. Absent: not known. Never rejects. */
+  hasJobs?(): Promise<boolean>;
   /** State shared by several instances; absent in a driver for a single machine. */
   readonly shared?: SharedStore;
   /** Responses in flight at other instances; absent in a driver for a single machine. Closed by its user. */

@@ -258,9 +258,7 @@ class WriteBehindStore implements Store {
         found = await this.#readPages(connection, collection, selection);
         isComplete = found.applied >= this.#queue.knownSince;
       } catch (error) {
-        const failure = toStoreFailure(error);
-        // A read may time out behind a slow batch; the batch's own timeout applies then.
-        if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
+        this.#onFailure(connection, error);
         break;
       }
     }
@@ -311,11 +309,26 @@ class WriteBehindStore implements Store {
     const now = this.#clock.now();
     if (this.#state !== 'up' || connection?.check === undefined || now < this.#nextCheckAt) return;
     this.#nextCheckAt = now + this.#timing.checkIntervalMs;
-    withTimeout(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
-      const failure = toStoreFailure(error);
-      // A check may time out behind a slow batch.
-      if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
-    });
+    withTimeout(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) =>
+      this.#onFailure(connection, error),
+    );
+  }
+
+  async hasJobs(): Promise<boolean> {
+    const connection = this.#connection;
+    if (this.#state !== 'up' || connection?.hasJobs === undefined) return true;
+    try {
+      return await withTimeout(this.#clock, this.#timing.readTimeoutMs, 'reading', connection.hasJobs());
+    } catch (error) {
+      this.#onFailure(connection, error);
+      return true;
+    }
+  }
+
+  #onFailure(connection: Connection, error: unknown): void {
+    const failure = toStoreFailure(error);
+    // A call may time out behind a slow batch; the batch's own timeout applies then.
+    if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
   }
 
   #recover(): void {

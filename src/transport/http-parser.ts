@@ -51,6 +51,11 @@ export interface HttpParser {
   /** Pauses the attached socket until `resume`; bytes that were read already are still parsed. */
   pause(): void;
   resume(): void;
+  /**
+   * Frees the 10 KB of the parser until more bytes arrive. Only between two messages, and not in the middle of a read. The next message is
+   * parsed even if the last one said that it closes the connection.
+   */
+  rest(): void;
   /** Frees the parser. Only in the `close` event of its socket: it must not be freed in the middle of a read. */
   close(): void;
 }
@@ -90,7 +95,15 @@ function tryLoad(): HttpParsers | null {
 function createParsers(bindingClass: BindingClass, methods: readonly string[]): HttpParsers {
   const Parser = parserClass(bindingClass);
   installCallbacks(Parser.prototype, bindingClass, methods);
-  return { create: (kind, headBytesMax, owner) => new AttachedParser(new Parser(owner), kind, headBytesMax, bindingClass) };
+  const types = { request: bindingClass.REQUEST, response: bindingClass.RESPONSE };
+  return {
+    create: (kind, headBytesMax, owner) =>
+      new AttachedParser(() => {
+        const inner = new Parser(owner);
+        inner.initialize(types[kind], {}, headBytesMax, STRICT);
+        return inner;
+      }),
+  };
 }
 
 function parserClass(bindingClass: BindingClass): new (owner: ParserOwner) => Inner {
@@ -199,59 +212,99 @@ interface Inner extends Binding {
 }
 
 class AttachedParser implements HttpParser {
-  readonly #inner: Inner;
+  readonly #create: () => Inner;
+  /** Null: closed, or at rest. */
+  #inner: Inner | null;
+  #socket: InnerSocket | null = null;
   #handle: Handle | null = null;
   #isConsuming = false;
   #isClosed = false;
+  #hasRested = false;
 
-  constructor(inner: Inner, kind: 'request' | 'response', headBytesMax: number, { REQUEST, RESPONSE }: BindingClass) {
-    this.#inner = inner;
-    inner.initialize(kind === 'request' ? REQUEST : RESPONSE, {}, headBytesMax, STRICT);
+  constructor(create: () => Inner) {
+    this.#create = create;
+    this.#inner = create();
   }
 
   attach(socket: Socket): void {
-    const inner = this.#inner;
-    const { _handle: handle } = socket as InnerSocket;
-    inner.socket = socket as InnerSocket;
-    this.#handle = handle;
-    if (handle?.isStreamBase === true) {
-      this.#isConsuming = true;
-      inner.consume(handle);
+    this.#socket = socket as InnerSocket;
+    this.#handle = this.#socket._handle;
+    if (this.#handle?.isStreamBase === true) {
+      this.#consume(this.#inner!, this.#handle);
       this.resume();
-    } else socket.on('data', (bytes: Buffer) => this.execute(bytes));
+    } else this.#listen(socket);
+  }
+
+  #consume(inner: Inner, handle: Handle): void {
+    inner.socket = this.#socket;
+    this.#isConsuming = true;
+    inner.consume(handle);
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', (bytes: Buffer) => this.execute(bytes));
   }
 
   execute(bytes: Uint8Array): void {
-    if (!this.#isClosed) this.#inner.settle(this.#inner.execute(bytes), bytes);
+    if (this.#isClosed) return;
+    const inner = this.#inner ?? this.#wake();
+    inner.settle(inner.execute(bytes), bytes);
   }
 
   finish(): ParseError | null {
-    const result = this.#isClosed ? undefined : this.#inner.finish();
+    const result = this.#inner?.finish();
     return result instanceof Error ? (result as ParseError) : null;
   }
 
   pause(): void {
     // A socket that is not paused starts reading when it connects.
-    this.#inner.socket?.pause();
+    this.#socket?.pause();
     if (!this.#isConsuming || this.#handle?.reading !== true) return;
     this.#handle.reading = false;
     this.#handle.readStop();
   }
 
   resume(): void {
-    if (!this.#isConsuming) return void this.#inner.socket?.resume();
+    if (!this.#isConsuming) return void this.#socket?.resume();
     // A destroyed socket has no handle any more.
-    if (this.#inner.socket?._handle == null || this.#handle === null || this.#handle.reading === true) return;
+    if (this.#socket?._handle == null || this.#handle === null || this.#handle.reading === true) return;
     this.#handle.reading = true;
     this.#handle.readStart();
   }
 
+  rest(): void {
+    const socket = this.#socket;
+    if (this.#inner === null || socket?._handle == null || this.#handle?.reading === false) return;
+    const wasConsuming = this.#isConsuming;
+    this.#free();
+    if (!wasConsuming) return;
+    // The socket reads the next bytes.
+    if (!this.#hasRested) this.#listen(socket);
+    this.#hasRested = true;
+    socket.resume();
+  }
+
+  #wake(): Inner {
+    const inner = this.#create();
+    this.#inner = inner;
+    if (this.#hasRested && this.#handle !== null && this.#socket?._handle === this.#handle) this.#consume(inner, this.#handle);
+    return inner;
+  }
+
   close(): void {
-    if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#isConsuming) this.#inner.unconsume();
+    this.#free();
     this.#handle = null;
-    this.#inner.socket = null;
-    this.#inner.close();
+    this.#socket = null;
+  }
+
+  #free(): void {
+    const inner = this.#inner;
+    if (inner === null) return;
+    this.#inner = null;
+    if (this.#isConsuming) inner.unconsume();
+    this.#isConsuming = false;
+    inner.socket = null;
+    inner.close();
   }
 }

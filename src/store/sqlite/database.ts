@@ -25,6 +25,8 @@ const sweepRowsMax = 1_000;
 /** Rows of one page: passing them to another thread takes a few milliseconds. */
 const pageRows = 2_000;
 
+const anyJob = `SELECT ${['jobs', 'files', 'runners', 'garbage'].map((table) => `EXISTS (SELECT 1 FROM ${table})`).join(' OR ')} AS found`;
+
 export interface SqliteDatabase {
   /** The number of this writer in the file. */
   readonly writer: number;
@@ -36,6 +38,8 @@ export interface SqliteDatabase {
   replace(replacement: Replacement): boolean;
   readonly responses: CachedResponseTable;
   jobs(): JobTables;
+  /** Files, jobs, runners, or remains that are to be deleted. */
+  hasJobs(): boolean;
   /** Throws `replaced` if the path no longer names the opened file: SQLite would continue writing to an unreachable file. */
   check(): void;
   close(): void;
@@ -109,6 +113,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
     writer,
     responses: new CachedResponseTable(connection, openedAtMs),
     jobs: () => (jobs ??= new JobTables(connection, isProcessGone)),
+    hasJobs: () => connection.prepare(anyJob).get()?.['found'] === 1,
     apply(batch, nowMs) {
       const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;
       inTransaction(connection, () => {

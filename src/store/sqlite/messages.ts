@@ -31,6 +31,7 @@ export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'getResponse'; readonly key: string; readonly nowMs: number }
   | { readonly kind: 'responseKeys'; readonly nowMs: number }
   | { readonly kind: 'jobs'; readonly calls: readonly JobCall[] }
+  | { readonly kind: 'hasJobs' }
   | { readonly kind: 'check' }
   | { readonly kind: 'close' }
 );
@@ -53,6 +54,7 @@ export interface SqliteResults {
   readonly getResponse: Uint8Array | null;
   readonly responseKeys: readonly string[];
   readonly jobs: readonly JobOutcome[];
+  readonly hasJobs: boolean;
   readonly check: null;
   readonly close: null;
 }

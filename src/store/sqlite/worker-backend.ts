@@ -121,6 +121,10 @@ class WorkerConnection implements Connection {
     return this.ask('replace', { replacement });
   }
 
+  hasJobs(): Promise<boolean> {
+    return this.ask('hasJobs', {});
+  }
+
   async check(): Promise<void> {
     await this.ask('check', {});
   }

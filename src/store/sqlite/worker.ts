@@ -22,6 +22,7 @@ function run(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   else if (request.kind === 'getResponse') return database.responses.get(request.key, request.nowMs);
   else if (request.kind === 'responseKeys') return database.responses.keys(request.nowMs);
   else if (request.kind === 'jobs') return database.jobs().run(request.calls);
+  else if (request.kind === 'hasJobs') return database.hasJobs();
   else if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
   else if (request.kind === 'close') close(database);
   return null;

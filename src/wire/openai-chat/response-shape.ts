@@ -30,8 +30,8 @@ const WHOLES_MAX = 1_024;
 /** The events of one stream in the shape of its operation. */
 export class EventShape {
   readonly #operation: ShapedOperation;
-  /** Choices that arrived as complete messages. */
-  readonly #wholes = new Set<number>();
+  /** Choices that arrived as complete messages; null: none. */
+  #wholes: Set<number> | null = null;
 
   constructor(operation: ShapedOperation) {
     this.#operation = operation;
@@ -48,10 +48,13 @@ export class EventShape {
       }
       const index = indexOf(choice, position);
       const isWhole = holdsWholeMessage(choice);
-      if (isWhole && this.#wholes.has(index)) return null;
+      if (isWhole && this.#wholes?.has(index) === true) return null;
       // A complete message after deltas repeats their content.
-      const isRepeated = isWhole && hasContent && this.#wholes.size === 0;
-      if (isWhole && !isRepeated && this.#wholes.size < WHOLES_MAX) this.#wholes.add(index);
+      const isRepeated = isWhole && hasContent && this.#wholes === null;
+      if (isWhole && !isRepeated) {
+        this.#wholes ??= new Set();
+        if (this.#wholes.size < WHOLES_MAX) this.#wholes.add(index);
+      }
       shaped.push(shapedPiece(choice, this.#operation, isRepeated));
     }
     return shaped;

@@ -57,7 +57,8 @@ class ChatStreamReader extends EventWatcher {
   readonly #keepUsage: boolean;
   readonly #choices: ChoiceProgress;
   readonly #shape: EventShape;
-  readonly #arguments = new CallArguments();
+  /** Null: no tool call has begun. */
+  #arguments: CallArguments | null = null;
 
   constructor(options: StreamReaderOptions) {
     super({ ...options, form: FORM });
@@ -164,7 +165,8 @@ class ChatStreamReader extends EventWatcher {
       }
       this.#readDelta(choice, index);
       if (typeof finish === 'string' && finish !== '') {
-        if (this.#arguments.isCut(index) && !isAtLimit(finish) && !isWithheld(finish)) return cutCallFailure(this.phase, 'stream');
+        if (this.#arguments?.isCut(index) === true && !isAtLimit(finish) && !isWithheld(finish))
+          return cutCallFailure(this.phase, 'stream');
         this.#choices.finish(index);
         if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
       }
@@ -177,7 +179,7 @@ class ChatStreamReader extends EventWatcher {
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta) && holdsToolCall(delta)) {
       this.#choices.call(index);
-      this.#arguments.add(index, delta);
+      (this.#arguments ??= new CallArguments()).add(index, delta);
     }
     if (isRecord(delta)) noteChatMessage(this.facts, delta);
     if (!(this.facts.hasContent ? hasMoreContent(choice) : hasContent(choice))) return;

@@ -146,7 +146,7 @@ for (const [name, { create, opening, delta, ending }] of Object.entries(cases)) 
   });
 }
 
-test('a number that is no JSON, or long, is not taken for the number of an event', () => {
+test('an invalid or long number is not taken for the number of an event', () => {
   const { create, opening, delta } = cases['Responses']!;
   for (const [number, kind] of [
     ['007', 'malformed'],

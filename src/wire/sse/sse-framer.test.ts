@@ -248,3 +248,12 @@ test('reads damaged bytes as the reference does', () => {
     { numRuns: 2000 },
   );
 });
+
+test('an idle stream keeps nothing of a chunk whose fields were read', () => {
+  const framer = new SseFramer(1_000_000);
+  framer.push(Buffer.from('data: one\n\n'));
+  assert.equal(framer.next(), true);
+  assert.equal(framer.readData(), 'one');
+  assert.equal(framer.next(), false);
+  assert.equal(framer.readData(), null);
+});

@@ -253,6 +253,7 @@ export class SseFramer {
     this.bytes = NO_BYTES;
     this.#text = null;
     this.position = 0;
+    this.#fields.forget();
   }
 
   #append(start: number, end: number): void {
