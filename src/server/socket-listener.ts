@@ -12,7 +12,7 @@ import { SocketConnection, type ConnectionHost } from './socket-connection.ts';
 
 /** Between closing the port and closing idle connections, in milliseconds. */
 const lastRequestMs = 50;
-/** The interval of looks at connections, in milliseconds. */
+/** The interval of checks of the connections, in milliseconds. */
 const lookAfterMs = 250;
 
 export async function listenOverSockets(options: ListenerOptions, parsers: HttpParsers): Promise<Listener> {
