@@ -8,6 +8,7 @@ import { FailingItems } from './failing-items.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
+import { RoundOdds } from './round-odds.ts';
 
 /** Runs an item whose request is prepared by `extras`. */
 async function run(extras: JobKind['extras'], hasRoom = true): Promise<{ completed: ItemResult[]; requeued: Requeue[]; handled: number }> {
@@ -25,7 +26,14 @@ async function run(extras: JobKind['extras'], hasRoom = true): Promise<{ complet
     },
   } as unknown as JobHost;
   const job = { id: 'resp_1', client: 'web', dialect: 'openai-responses', path: '/responses', data: {} } as unknown as OpenJob;
-  const lane = { job, kind: { extras } as JobKind, succeededAt: 0, failing: new FailingItems(), endsAt: Infinity } as unknown as Lane;
+  const lane = {
+    job,
+    kind: { extras } as JobKind,
+    succeededAt: 0,
+    failing: new FailingItems(),
+    odds: new RoundOdds(),
+    endsAt: Infinity,
+  } as unknown as Lane;
   const item = { job: 'resp_1', n: 0, lease: 1, body: Buffer.from('{"model":"m","input":"x"}') } as unknown as LeasedItem;
   const hooks = { sent: () => {}, hold: () => hasRoom };
   assert.equal(await new ItemRun(host, lane, item, hooks, new AbortController().signal).run(), false);

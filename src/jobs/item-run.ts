@@ -5,10 +5,11 @@ import type { DeliveredResponse, GatewayRequest } from '../pipeline/request/gate
 import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { prepareItem, refusal } from './item-request.ts';
 import type { JobKind } from './kinds.ts';
-import { WITNESS_MS, type FailingItems } from './failing-items.ts';
+import { SINGLE_RULE, WITNESS_MS, type FailingItems, type FailureRule } from './failing-items.ts';
 import type { AttemptEnd, JobHost } from './host.ts';
 import { ItemSink } from './item-sink.ts';
-import { judgeRound, STRIKES_MAX } from './judge-round.ts';
+import { judgeRound, ROUNDS_MIN, type RoundFacts, type RoundJudgement } from './judge-round.ts';
+import { STRIKES_MAX, type RoundOdds } from './round-odds.ts';
 import { saved } from './saved.ts';
 
 /** The longest that one round may take, in milliseconds. */
@@ -17,6 +18,11 @@ const ROUND_MAX_MS = 3_600_000;
 const INTERNAL_ERROR = 500;
 /** Response statuses of a provider that is down or overloaded, whatever the request. 0: no response. */
 const OUTAGES: ReadonlySet<number> = new Set([0, 502, 503, 504, 529]);
+
+/** Over at least this time an item of a batch must fail with an internal error before its request is at fault, in milliseconds. */
+const ERRORS_SPAN_MS = 40_000;
+/** Failed rounds of a single item, outages not counted, before it ends: each is paid for, and its caller polls. */
+const SINGLE_ROUNDS_MAX = 3;
 
 /** The shortest wait before an item whose request can't be prepared is tried again, in milliseconds; the longest is twice as long. */
 const PREPARE_AGAIN_MS = 2_000;
@@ -36,6 +42,7 @@ export interface Lane {
   /** When one of its items last succeeded. */
   succeededAt: Instant;
   readonly failing: FailingItems;
+  readonly odds: RoundOdds;
   /** The job expires at this instant. */
   endsAt: Instant;
 }
@@ -115,7 +122,8 @@ export class ItemRun {
     const now = this.#host.clock.now();
     const isSingle = this.#lane.kind.isSingle === true;
     // A single item has no others to compare with, and must not be retried for hours.
-    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt)) {
+    const failed = (): boolean => this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt, this.#errorRule());
+    if (!isGood && status === INTERNAL_ERROR && failed()) {
       const others = isSingle ? '' : ', while other requests to the model succeeded';
       this.#blame = `the provider repeatedly responded with status ${status} (${message ?? ''})${others}`;
       queueMicrotask(() => this.sink.leave());
@@ -142,21 +150,13 @@ export class ItemRun {
     if (this.#isLost) return false;
     if (this.#blame !== null && this.sink.status === 0) return this.#complete(refusal('all_targets_failed', this.#blame));
     const { clock, random } = this.#host;
-    const now = clock.now();
-    const { strikes, rounds } = this.item;
     // If the round ended by itself with the deciding failure, its response is the result.
     const isBlamed = this.#blame !== null;
     const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
     const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
-    const judged = judgeRound(
-      this.sink,
-      { strikes: isBlamed ? STRIKES_MAX : strikes, rounds, wasSent: this.wasSent, othersSucceed },
-      random,
-    );
-    if (judged.kind === 'result') {
-      if (judged.result.succeeded) this.#lane.succeededAt = now;
-      return this.#complete(judged.result);
-    }
+    const judged = judgeRound(this.sink, this.#facts(othersSucceed), random);
+    this.#learn(judged);
+    if (judged.kind === 'result') return this.#complete(judged.result);
     const { strike, note } = judged;
     const afterMs = this.#wasWithdrawn ? 0 : judged.afterMs;
     const requeue = {
@@ -168,6 +168,41 @@ export class ItemRun {
     };
     await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
     return false;
+  }
+
+  #facts(othersSucceed: boolean): RoundFacts {
+    const { kind, job, odds, endsAt } = this.#lane;
+    const { strikes, rounds } = this.item;
+    const isSingle = kind.isSingle === true;
+    return {
+      strikes: this.#blame === null ? strikes : STRIKES_MAX,
+      rounds,
+      wasSent: this.wasSent,
+      othersSucceed,
+      strikesNeeded: isSingle ? SINGLE_ROUNDS_MAX : odds.strikesNeeded,
+      roundsMin: isSingle ? SINGLE_ROUNDS_MAX : ROUNDS_MIN,
+      leftMs: endsAt - this.#host.clock.now(),
+      windowMs: job.endsAtMs - job.createdAtMs,
+    };
+  }
+
+  #errorRule(): FailureRule {
+    const { kind, odds } = this.#lane;
+    return kind.isSingle === true ? SINGLE_RULE : { failuresMin: odds.callsNeeded, spanMinMs: ERRORS_SPAN_MS };
+  }
+
+  /** What the round says about the other items of the lane. */
+  #learn(judged: RoundJudgement): void {
+    const { strikes, rounds } = this.item;
+    const { odds } = this.#lane;
+    const isGood = judged.kind === 'result' && judged.result.succeeded;
+    if (isGood) {
+      this.#lane.succeededAt = this.#host.clock.now();
+      odds.succeeded(strikes);
+    }
+    if (rounds > 0 || !this.wasSent) return;
+    if (judged.kind === 'result') odds.firstEnded(false);
+    else if (judged.isFailure) odds.firstEnded(true);
   }
 
   /** Null if the request was run; the sink holds its outcome. */

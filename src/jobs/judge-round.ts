@@ -5,11 +5,19 @@ import type { ItemResult, JobData } from '../store/jobs/job-store.ts';
 import { onOneLine } from './one-line.ts';
 import type { ItemSink } from './item-sink.ts';
 
-/** The number of rounds that failed while others of the model succeeded, after which the request counts as at fault. */
-export const STRIKES_MAX = 3;
+/** The fewest rounds before a request counts as at fault. The pauses between five rounds are 41 s together, or longer. */
+export const ROUNDS_MIN = 5;
+/**
+ * A request that fails while no others run is at fault after this many rounds, if it had failed beside others before and half of its window
+ * is over: until then its failures may be those of an outage.
+ */
+const LONE_ROUNDS = 30;
+const LONE_STRIKES = 4;
 
 /** The pause before another round, by the number of earlier rounds, in milliseconds; half of it is random. */
 const PAUSES_MS = [2_000, 5_000, 15_000, 60_000, 120_000, 300_000];
+/** The shortest pause near the end of the window, in milliseconds. A pause is at most half of the time that is left. */
+const PAUSE_MIN_MS = 1_000;
 
 /** The highest index in `PAUSES_MS` for a request that was not sent. */
 const UNSENT_LONGEST = 2;
@@ -26,11 +34,24 @@ export interface RoundFacts {
   readonly wasSent: boolean;
   /** Another request to the same model succeeded shortly before it or during it. */
   readonly othersSucceed: boolean;
+  /** The failures beside successes of others, and the rounds, from which on the request is at fault. */
+  readonly strikesNeeded: number;
+  readonly roundsMin: number;
+  /** Until the end of the window, and the length of the window, in milliseconds. */
+  readonly leftMs: number;
+  readonly windowMs: number;
 }
 
 export type RoundJudgement =
   | { readonly kind: 'result'; readonly result: ItemResult }
-  | { readonly kind: 'again'; readonly afterMs: number; readonly strike: boolean; readonly note: string };
+  | {
+      readonly kind: 'again';
+      readonly afterMs: number;
+      readonly strike: boolean;
+      /** The provider failed, or the request did: not a limit, and not an error of Breakwater. */
+      readonly isFailure: boolean;
+      readonly note: string;
+    };
 
 export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): RoundJudgement {
   const { status } = sink;
@@ -38,19 +59,28 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
   if (status >= 200 && status < 300 && answer.isJson) return { kind: 'result', result: toResult(sink, answer, true) };
   if (isFinal(status)) return { kind: 'result', result: toResult(sink, answer, false) };
   const { code, message } = answer.error;
-  const isBlamed = round.wasSent && round.othersSucceed && !NOT_THE_REQUESTS.has(code) && status !== 429;
-  if (isBlamed && round.strikes + 1 >= STRIKES_MAX) return { kind: 'result', result: toResult(sink, answer, false) };
+  const isFailure = round.wasSent && !NOT_THE_REQUESTS.has(code) && status !== 429;
+  const strike = isFailure && round.othersSucceed;
+  if (isFailure && isAtFault(round, round.strikes + (strike ? 1 : 0))) return { kind: 'result', result: toResult(sink, answer, false) };
   const askedMs = Math.min(Number(sink.header('retry-after-ms') ?? 0), ASKED_MAX_MS);
   // A request that was not sent has cost nothing, and may be queued again soon.
   const longest = round.wasSent ? PAUSES_MS.length - 1 : UNSENT_LONGEST;
-  const pauseMs = PAUSES_MS[Math.min(round.rounds, longest)]!;
+  const pauseMs = Math.min(PAUSES_MS[Math.min(round.rounds, longest)]!, Math.max(PAUSE_MIN_MS, round.leftMs / 2));
   const afterMs = Math.max(askedMs * (1 + random.next() / 10), pauseMs * (0.5 + random.next() / 2));
   return {
     kind: 'again',
     afterMs,
-    strike: isBlamed,
+    strike,
+    isFailure,
     note: cutAtWord(`${status === 0 ? 'no response' : status} ${message}`, NOTE_LENGTH_MAX),
   };
+}
+
+/** After a failed round, with `strikes` including it. */
+function isAtFault({ rounds, strikesNeeded, roundsMin, leftMs, windowMs }: RoundFacts, strikes: number): boolean {
+  const roundCount = Math.max(rounds + 1, strikes);
+  if (roundCount >= roundsMin && strikes >= strikesNeeded) return true;
+  return roundCount >= LONE_ROUNDS && strikes >= LONE_STRIKES && leftMs < windowMs / 2;
 }
 
 /** Errors of Breakwater that do not depend on the request. */

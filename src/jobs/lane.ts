@@ -3,6 +3,7 @@ import type { OpenJob } from '../store/jobs/job-store.ts';
 import { FailingItems } from './failing-items.ts';
 import type { ItemRun, Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
+import { RoundOdds } from './round-odds.ts';
 
 /** The items of one job and model. */
 export interface RunningLane extends Lane {
@@ -40,5 +41,6 @@ export function createLane(job: OpenJob, kind: JobKind, model: string): RunningL
     succeededAt: -Infinity,
     endsAt: Infinity,
     failing: new FailingItems(),
+    odds: new RoundOdds(),
   };
 }

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { chatLine, readLines, startBatchProvider, type BatchProvider, type Behaviour, type ResultLine } from './batch-provider.ts';
+import { fastClock } from './fast-clock.ts';
 import { startGateway, type TestGateway, type TestGatewayOptions } from './harness.ts';
 
 interface Stage extends TestGateway {
@@ -285,7 +286,12 @@ test('a refusal caused by one request ends it at once, with the body of the resp
 });
 
 test('a request that always fails while others succeed is given up with its last response', { timeout: 120_000 }, async (t) => {
-  const { create, ended, results } = await stage(t, (prompt) => (prompt === 'poison' ? { status: 500 } : undefined), { maxAttempts: 2 });
+  const { create, ended, results } = await stage(
+    t,
+    (prompt) => (prompt === 'poison' ? { status: 500 } : undefined),
+    { maxAttempts: 2 },
+    { clock: fastClock(10) },
+  );
   const lines = Array.from({ length: 60 }, (_, n) => chatLine(`c${n}`));
   const done = await ended((await create([chatLine('poison'), ...lines].join('\n'))).id);
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 61, completed: 60, failed: 1 }]);
@@ -294,7 +300,12 @@ test('a request that always fails while others succeed is given up with its last
 });
 
 test('also as one of a few, under the default policy', { timeout: 120_000 }, async (t) => {
-  const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'poison' ? { status: 500 } : undefined));
+  const { create, ended, results, provider } = await stage(
+    t,
+    (prompt) => (prompt === 'poison' ? { status: 500 } : undefined),
+    {},
+    { clock: fastClock(10) },
+  );
   const done = await ended((await create(jsonLines(chatLine('a'), chatLine('poison'), chatLine('b')))).id);
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 3, completed: 2, failed: 1 }]);
   const [error] = (await results(done)).errors;
@@ -304,7 +315,9 @@ test('also as one of a few, under the default policy', { timeout: 120_000 }, asy
 
 test('a hanging request does not delay the others, and ends', { timeout: 120_000 }, async (t) => {
   const policy: Policy = { maxAttempts: 1, timeouts: { headers: '500ms', firstContent: '500ms' } };
-  const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy);
+  const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy, {
+    clock: fastClock(5),
+  });
   const lines = Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`));
   const done = await ended((await create([chatLine('hangs'), ...lines].join('\n'))).id);
   assert.deepEqual([done.status, done.request_counts!.completed], ['completed', 30]);
