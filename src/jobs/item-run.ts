@@ -2,7 +2,7 @@
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError, messageOf } from '../core/errors.ts';
 import type { DeliveredResponse, GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import type { ItemError, ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { prepareItem, refusal } from './item-request.ts';
 import type { JobKind } from './kinds.ts';
 import { SINGLE_RULE, WITNESS_MS, type FailingItems, type FailureRule } from './failing-items.ts';
@@ -11,6 +11,7 @@ import { ItemSink } from './item-sink.ts';
 import { judgeRound, ROUNDS_MIN, type RoundFacts, type RoundJudgement } from './judge-round.ts';
 import { STRIKES_MAX, type RoundOdds } from './round-odds.ts';
 import { saved } from './saved.ts';
+import { wasUnavailable } from './unavailable-models.ts';
 
 /** The longest that one round may take, in milliseconds. */
 const ROUND_MAX_MS = 3_600_000;
@@ -38,6 +39,7 @@ export interface ItemHooks {
 /** What the items of one model share. */
 export interface Lane {
   job: OpenJob;
+  readonly model: string;
   readonly kind: JobKind;
   /** When one of its items last succeeded. */
   succeededAt: Instant;
@@ -54,12 +56,17 @@ export class ItemRun {
   readonly #lane: Lane;
   readonly #hooks: ItemHooks;
   readonly #closing: AbortSignal;
-  readonly #startedAt: Instant;
+  readonly startedAt: Instant;
   readonly #delivered: DeliveredResponse | null;
   /** It got a permit, and the checkpoint before the upstream call has started. */
   wasSent = false;
   /** It has its result. */
   isDone = false;
+  /** Why the configuration does not allow it at present; null: it does, or this is not known. */
+  withheld: ItemError | null = null;
+  /** Its model was resolved, so that the configuration allows it. */
+  wasAccepted = false;
+  #wasRejected = false;
   /** Of this round, in US dollars; null: none, or not known. */
   #costUsd: number | null = null;
   /** Running upstream calls. */
@@ -90,7 +97,7 @@ export class ItemRun {
     this.sink = lane.kind.createSink?.(lane.job, item, closing) ?? new ItemSink();
     this.#hooks = hooks;
     this.#closing = closing;
-    this.#startedAt = host.clock.now();
+    this.startedAt = host.clock.now();
   }
 
   get requestId(): string {
@@ -110,6 +117,11 @@ export class ItemRun {
     if (this.#calls > 0 || this.#isSaving) return;
     this.#wasWithdrawn = true;
     this.sink.leave();
+  }
+
+  rejected(error: ItemError): void {
+    this.#wasRejected = true;
+    if (error.code === 'model_not_found' && !wasUnavailable(this.#lane.job, this.#lane.model)) this.withheld = error;
   }
 
   callBegan(): void {
@@ -145,7 +157,9 @@ export class ItemRun {
     } catch (error) {
       return this.#unprepared(error);
     }
+    if (this.withheld !== null) return this.#putBack();
     if (refused !== null) return this.#complete(refused);
+    this.wasAccepted = !this.#wasRejected && !this.#wasWithdrawn;
     await this.sink.settled();
     if (this.#isLost) return false;
     if (this.#blame !== null && this.sink.status === 0) return this.#complete(refusal('all_targets_failed', this.#blame));
@@ -153,7 +167,7 @@ export class ItemRun {
     // If the round ended by itself with the deciding failure, its response is the result.
     const isBlamed = this.#blame !== null;
     const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
-    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
+    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.startedAt - WITNESS_MS;
     const judged = judgeRound(this.sink, this.#facts(othersSucceed), random);
     this.#learn(judged);
     if (judged.kind === 'result') return this.#complete(judged.result);
@@ -205,12 +219,16 @@ export class ItemRun {
     else if (judged.isFailure) odds.firstEnded(true);
   }
 
-  /** Null if the request was run; the sink holds its outcome. */
+  /** Null if the request was run, or is withheld; the sink holds its outcome. */
   async #ask(): Promise<ItemResult | null> {
     const prepared = await prepareItem(this.#host, this.#lane, this.item.body, (bytes) => {
       if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'not enough memory for the conversation');
     });
     if ('refused' in prepared) return prepared.refused;
+    if ('withheld' in prepared) {
+      this.withheld = prepared.withheld;
+      return null;
+    }
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
       ...prepared.request,
@@ -224,6 +242,13 @@ export class ItemRun {
     };
     await this.#host.handle(request, this.sink);
     return null;
+  }
+
+  /** Queues it again, without a round; but not for another batch of the provider, which would process it twice. */
+  async #putBack(): Promise<false> {
+    const requeue = { notBeforeMs: this.#host.clock.epochMs(), round: this.#delivered !== null, strike: false, note: '' };
+    await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
+    return false;
   }
 
   /** What its request refers to can't be read, is too large at present, or makes the request invalid. */

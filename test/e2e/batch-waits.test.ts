@@ -1,9 +1,10 @@
-/** What a batch waits for instead of ending its requests: random faults of the provider. In fast time, over real sockets. */
+/** What a batch waits for instead of ending its requests: random faults of the provider, and parts of the config that return. In fast time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import OpenAI, { toFile } from 'openai';
-import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { parseConfig } from '../../src/gateway/config/index.ts';
+import type { Config, ConfigInput } from '../../src/gateway/config/index.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { chatLine, readLines, startBatchProvider, type BatchProvider, type Behaviour, type ResultLine } from './batch-provider.ts';
 import { fastClock } from './fast-clock.ts';
@@ -67,3 +68,72 @@ test('a request that fails four times while others succeed has a fifth round', {
   const done = await ended((await create([chatLine('late'), ...lines(20)])).id);
   assert.deepEqual([done.status, done.request_counts!.failed, provider.calls.get('late')], ['completed', 0, 5]);
 });
+
+/** The config without what is named. */
+function without(config: ConfigInput, part: 'model' | 'permission' | 'client'): Config {
+  const web = { key: 'key-web-123', models: part === 'permission' ? ['other'] : ['fast', 'other'] };
+  const ops = { key: 'key-ops-123' };
+  const models = part === 'model' ? { other: ['a/n'] } : config.models;
+  return configOf({ ...config, models, clients: part === 'client' ? { ops } : { web, ops } });
+}
+
+function configOf(input: ConfigInput): Config {
+  const parsed = parseConfig(input, { source: 'library' });
+  assert.ok(parsed.ok);
+  return parsed.config;
+}
+
+const CLIENTS = { web: { key: 'key-web-123', models: ['fast', 'other', 'none'] }, ops: { key: 'key-ops-123' } };
+const CODES = { model: 'model_not_found', permission: 'model_not_allowed', client: 'invalid_api_key' };
+type Waiting = { breakwater?: { waiting?: { model: string; code: string; message: string; since: number }[] } };
+
+for (const part of ['model', 'permission', 'client'] as const) {
+  test(`requests of a batch wait for the return of its ${part}`, { timeout: 60_000 }, async (t) => {
+    const world = await stage(t, () => ({ ms: 20 }), { clients: CLIENTS }, 10);
+    const batch = await world.create(lines(200));
+    while (world.provider.calls.size < 20) await new Promise((resolve) => setTimeout(resolve, 5));
+    await world.gateway.reload(without(world.config, part));
+    const warnings = (): string[] => world.eventsOf('warning').map(({ message }) => message);
+    while (!warnings().some((message) => message.includes('wait until'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 500)); // five seconds of the gateway
+    if (part !== 'client') {
+      const { status, request_counts: counts, breakwater } = (await world.get(batch.id)) as OpenAI.Batch & Waiting;
+      assert.deepEqual([status, counts!.failed], ['in_progress', 0]);
+      assert.deepEqual(
+        breakwater!.waiting!.map(({ model, code }) => [model, code]),
+        [['fast', CODES[part]]],
+      );
+    }
+    await world.gateway.reload(configOf(world.config));
+    const at = performance.now();
+    const done = await world.ended(batch.id);
+    assert.deepEqual([done.status, done.request_counts], ['completed', { total: 200, completed: 200, failed: 0 }]);
+    assert.ok(performance.now() - at < 3_000, 'it was tried at once');
+    assert.equal(warnings().filter((message) => message.includes('wait until')).length, 1);
+    assert.equal((done as Waiting).breakwater?.waiting, undefined);
+    assert.ok([...world.provider.calls.values()].every((calls) => calls === 1));
+  });
+}
+
+test(
+  'requests whose model does not return expire with that reason; those for a model that never existed end at once',
+  { timeout: 60_000 },
+  async (t) => {
+    const { create, config, provider, gateway, ended, errors } = await stage(t, () => ({ ms: 20 }), {}, 20);
+    const never = chatLine('never', 'never', { model: 'none' });
+    const batch = await create([never, chatLine('other', 'other', { model: 'other' }), ...lines(300)], '60s');
+    while (provider.calls.size < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+    await gateway.reload(configOf({ ...config, models: { other: ['a/n'] } }));
+    const done = await ended(batch.id);
+    assert.equal(done.status, 'expired');
+    assert.ok(done.request_counts!.completed >= 10 && done.request_counts!.completed < 300);
+    const found = new Map((await errors(done)).map((line) => [line.custom_id, line.error!]));
+    assert.match(found.get('never')!.message, /unknown model "none"/);
+    found.delete('never');
+    assert.equal(found.has('other'), false);
+    for (const { code, message } of found.values()) {
+      assert.equal(code, 'batch_expired');
+      assert.match(message, /window .*; it waited for the configuration: unknown model "fast"/);
+    }
+  },
+);

@@ -9,7 +9,7 @@ import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
-import { handedOver } from '../native/native-host.ts';
+import { extensionsOf } from '../job-extensions.ts';
 import { asStoreError, tooManyJobs } from '../store-error.ts';
 import { WINDOW_RULE, windowMs } from '../window.ts';
 
@@ -202,16 +202,16 @@ function toObject(job: Job): object {
       : { total: job.total, completed: job.succeeded, failed: job.failed },
     usage: data['usage'] ?? undefined,
     metadata: data['metadata'] ?? null,
-    breakwater: extensionsOf(job),
+    breakwater: withCosts(job),
   };
 }
 
 /** Members that OpenAI's batch object lacks; undefined: none. */
-function extensionsOf(job: Job): object | undefined {
+function withCosts(job: Job): object | undefined {
   const { costUsd, priced } = job;
-  const handed = handedOver(job);
-  if (priced === 0 && costUsd === 0) return handed;
-  return { ...handed, cost_usd: Number(costUsd.toPrecision(COST_DIGITS)), priced_requests: priced };
+  const extensions = extensionsOf(job);
+  if (priced === 0 && costUsd === 0) return extensions;
+  return { ...extensions, cost_usd: Number(costUsd.toPrecision(COST_DIGITS)), priced_requests: priced };
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

@@ -4,6 +4,7 @@ import { StoreFailure } from '../../store/backend.ts';
 import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { readBatchLine, type LineError } from './batch-line.ts';
+import { unavailableModels } from '../unavailable-models.ts';
 import { LineReader, type Line } from './line-reader.ts';
 
 const LINES_MAX = 50_000;
@@ -40,7 +41,8 @@ export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, ru
   const { errors, model, total } = validation;
   const nowMs = clock.epochMs();
   if (errors.length === 0) {
-    await store.changeJob(job.id, ['validating'], { state: 'in_progress', data: { in_progress_at: nowMs, model, total } });
+    const unavailable = await unavailableModels(host, job.client, validation.models);
+    await store.changeJob(job.id, ['validating'], { state: 'in_progress', data: { in_progress_at: nowMs, model, total, unavailable } });
     return;
   }
   while ((await store.clearItems(job.id, runner)) > 0);
@@ -58,7 +60,7 @@ class Validation {
   readonly #signal: AbortSignal;
   /** Line numbers by custom id. */
   readonly #seen = new Map<string, number>(); // at most LINES_MAX
-  readonly #models = new Set<string>();
+  readonly models = new Set<string>(); // at most MODELS_MAX
   #inputs = 0;
   #group: NewItem[] = [];
   #groupBytes = 0;
@@ -81,7 +83,7 @@ class Validation {
 
   /** Null if there are several. */
   get model(): string | null {
-    return this.#models.size === 1 ? [...this.#models][0]! : null;
+    return this.models.size === 1 ? [...this.models][0]! : null;
   }
 
   fail(code: string, message: string, line: number | null = null, param: string | null = null): void {
@@ -107,8 +109,8 @@ class Validation {
         number,
         'body.model',
       );
-    this.#models.add(model);
-    if (this.#models.size === MODELS_MAX + 1) this.fail('too_many_models', `a batch may name ${MODELS_MAX} models`, number, 'body.model');
+    this.models.add(model);
+    if (this.models.size === MODELS_MAX + 1) this.fail('too_many_models', `a batch may name ${MODELS_MAX} models`, number, 'body.model');
     this.#inputs += inputs;
     if (this.#job.path === '/embeddings' && this.#inputs > INPUTS_MAX && this.#inputs - inputs <= INPUTS_MAX)
       this.fail('too_many_inputs', `a batch of embeddings may hold ${INPUTS_MAX} inputs`, number, 'body.input');
