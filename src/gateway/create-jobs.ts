@@ -39,7 +39,10 @@ export function createJobs(parts: NativeParts, { kind, jobs }: Store, clientOf: 
           ended(requestId, { isGood: verdict === 'success' || verdict === 'reject', status, message }),
         ),
         // A response that another request has paid for costs nothing.
-        events.on('finished', (event) => finished(event.requestId, paidFor(event))),
+        events.on('finished', (event) => {
+          const code = event.code === 'upstream_error' ? null : event.code;
+          finished(event.requestId, { costUsd: paidFor(event), code });
+        }),
       ];
       return () => stops.forEach((stop) => stop());
     },

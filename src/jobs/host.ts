@@ -1,5 +1,6 @@
 /** What the jobs need from the gateway. */
 import type { Clock } from '../core/clock.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
@@ -25,13 +26,19 @@ export interface AttemptEnd {
   readonly message: string | null;
 }
 
+export interface RequestEnd {
+  /** Of all its calls, in US dollars; null: none, or not known. */
+  readonly costUsd: number | null;
+  /** Of the error that Breakwater returned; null: none, or the provider's own. */
+  readonly code: ErrorCode | null;
+}
+
 export interface RequestListeners {
   readonly begun: (requestId: string) => void;
   /** Breakwater refused the request before its model was resolved. */
   readonly rejected: (requestId: string, error: ItemError) => void;
   readonly ended: (requestId: string, end: AttemptEnd) => void;
-  /** The request has ended. `costUsd`: of all its calls, in US dollars; null: none, or not known. */
-  readonly finished: (requestId: string, costUsd: number | null) => void;
+  readonly finished: (requestId: string, end: RequestEnd) => void;
 }
 
 /** Stored conversations, which later requests of the Responses API refer to. */

@@ -6,7 +6,7 @@ import type { ItemError, ItemKey, ItemResult, LeasedItem, OpenJob } from '../sto
 import { prepareItem, refusal } from './item-request.ts';
 import type { JobKind } from './kinds.ts';
 import { SINGLE_RULE, WITNESS_MS, type FailingItems, type FailureRule } from './failing-items.ts';
-import type { AttemptEnd, JobHost } from './host.ts';
+import type { AttemptEnd, JobHost, RequestEnd } from './host.ts';
 import { ItemSink } from './item-sink.ts';
 import { judgeRound, ROUNDS_MIN, type RoundFacts, type RoundJudgement } from './judge-round.ts';
 import { STRIKES_MAX, type RoundOdds } from './round-odds.ts';
@@ -67,6 +67,8 @@ export class ItemRun {
   /** Its model was resolved, so that the configuration allows it. */
   wasAccepted = false;
   #wasRejected = false;
+  /** Of an error of Breakwater. */
+  #code: string | null = null;
   /** Of this round, in US dollars; null: none, or not known. */
   #costUsd: number | null = null;
   /** Running upstream calls. */
@@ -121,6 +123,7 @@ export class ItemRun {
 
   rejected(error: ItemError): void {
     this.#wasRejected = true;
+    this.#code = error.code;
     if (error.code === 'model_not_found' && !wasUnavailable(this.#lane.job, this.#lane.model)) this.withheld = error;
   }
 
@@ -145,8 +148,9 @@ export class ItemRun {
     if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
 
-  finished(costUsd: number | null): void {
+  finished({ costUsd, code }: RequestEnd): void {
     this.#costUsd = costUsd;
+    this.#code = code;
   }
 
   /** Runs one round and saves its outcome. Resolves to true if it was the last item of its job. Never rejects. */
@@ -191,6 +195,7 @@ export class ItemRun {
     return {
       strikes: this.#blame === null ? strikes : STRIKES_MAX,
       rounds,
+      ownCode: this.#code,
       wasSent: this.wasSent,
       othersSucceed,
       strikesNeeded: isSingle ? SINGLE_ROUNDS_MAX : odds.strikesNeeded,

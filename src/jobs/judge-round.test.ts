@@ -7,7 +7,7 @@ import { STRIKES_MAX } from './round-odds.ts';
 
 const DAY_MS = 86_400_000;
 const rule = { strikesNeeded: 4, roundsMin: ROUNDS_MIN, leftMs: DAY_MS, windowMs: DAY_MS };
-const first: RoundFacts = { strikes: 0, rounds: 0, wasSent: true, othersSucceed: false, ...rule };
+const first: RoundFacts = { strikes: 0, rounds: 0, ownCode: null, wasSent: true, othersSucceed: false, ...rule };
 
 function judge(status: number, body: unknown, round: Partial<RoundFacts> = {}, headers: string[] = []): RoundJudgement {
   const sink = new ItemSink();
@@ -108,4 +108,19 @@ test('a pause is at most half of the time that is left', () => {
   };
   assert.ok(pause(60_000) <= 30_000 && pause(60_000) >= 15_000);
   assert.ok(pause(100) <= 1_000, 'the next round would be too late');
+});
+
+test('a request that no period of a budget has room for ends at once; one that a later period has room for waits', () => {
+  const message = { error: { code: 'budget_exceeded', message: 'more than the budget' } };
+  const judged = judge(429, message, { wasSent: false }, ['x-should-retry', 'false']);
+  assert.deepEqual([judged.kind, judged.kind === 'result' && judged.result.status], ['result', 429]);
+  assert.equal(judge(429, message, { wasSent: false }, ['x-should-retry', 'false', 'retry-after-ms', '60000']).kind, 'again');
+  assert.equal(judge(429, message, { wasSent: false }).kind, 'again', 'an error in a stream');
+});
+
+test('an error of Breakwater is recognized in protocols without codes, too', () => {
+  const body = { type: 'error', error: { type: 'api_error', message: 'the key is refused' } };
+  const round = { othersSucceed: true, strikes: STRIKES_MAX - 1 };
+  assert.equal(judge(502, body, round).kind, 'result');
+  assert.equal(judge(502, body, { ...round, ownCode: 'upstream_auth_failed' }).kind, 'again');
 });

@@ -30,6 +30,8 @@ const NOTE_LENGTH_MAX = 2_000;
 export interface RoundFacts {
   readonly strikes: number;
   readonly rounds: number;
+  /** The code of Breakwater's own error, which the body of some protocols lacks; null: none. */
+  readonly ownCode: string | null;
   /** An upstream call was made. */
   readonly wasSent: boolean;
   /** Another request to the same model succeeded shortly before it or during it. */
@@ -57,8 +59,9 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
   const { status } = sink;
   const answer = readAnswer(sink);
   if (status >= 200 && status < 300 && answer.isJson) return { kind: 'result', result: toResult(sink, answer, true) };
-  if (isFinal(status)) return { kind: 'result', result: toResult(sink, answer, false) };
-  const { code, message } = answer.error;
+  const { message } = answer.error;
+  const code = round.ownCode ?? answer.error.code;
+  if (isFinal(status) || isOverBudgetForGood(code, sink)) return { kind: 'result', result: toResult(sink, answer, false) };
   const isFailure = round.wasSent && !NOT_THE_REQUESTS.has(code) && status !== 429;
   const strike = isFailure && round.othersSucceed;
   if (isFailure && isAtFault(round, round.strikes + (strike ? 1 : 0))) return { kind: 'result', result: toResult(sink, answer, false) };
@@ -97,6 +100,11 @@ const NOT_THE_REQUESTS: ReadonlySet<string> = new Set([
 /** The request is at fault, or it refers to something that does not exist. 408, 409, 425 and 429 are temporary. */
 function isFinal(status: number): boolean {
   return status >= 400 && status < 500 && ![408, 409, 425, 429, 499].includes(status);
+}
+
+/** No period of the budget has room for the request. Its response has headers of its own, but no time at which a retry could succeed. */
+function isOverBudgetForGood(code: string, sink: ItemSink): boolean {
+  return code === 'budget_exceeded' && sink.header('x-should-retry') !== null && sink.header('retry-after-ms') === null;
 }
 
 interface Answer {

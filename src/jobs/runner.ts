@@ -351,7 +351,7 @@ export class JobRunner {
       begun: (id) => this.#byRequest.get(id)?.callBegan(),
       rejected: (id, error) => this.#byRequest.get(id)?.rejected(error),
       ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
-      finished: (id, costUsd) => this.#byRequest.get(id)?.finished(costUsd),
+      finished: (id, end) => this.#byRequest.get(id)?.finished(end),
     });
     this.#items++;
     this.#bodyBytes += bytes;

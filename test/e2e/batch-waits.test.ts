@@ -137,3 +137,27 @@ test(
     }
   },
 );
+
+for (const [name, client, code, message] of [
+  ['budget', { budget: { usd: 0.2, per: 'day' } }, 'budget_exceeded', /more than the budget of client "web", \$0.2 per day/],
+  ['limit', { limits: { tokensPerMinute: 1_000 } }, 'capability_unsupported', /more tokens at once than the limits of client "web" allow/],
+] as const) {
+  test(`a request that is larger than a ${name} of its client ends at once, with the reason`, { timeout: 60_000 }, async (t) => {
+    const clients = { web: { key: 'key-web-123', ...client } };
+    const { create, ended, errors, provider } = await stage(
+      t,
+      () => undefined,
+      { clients, prices: { 'a/m': { input: 1, output: 500 } } },
+      1,
+    );
+    const at = performance.now();
+    const done = await ended(
+      (await create([chatLine('large', 'large', { max_tokens: 2_000 }), chatLine('small', 'small', { max_tokens: 5 })])).id,
+    );
+    assert.deepEqual([done.status, done.request_counts], ['completed', { total: 2, completed: 1, failed: 1 }]);
+    assert.ok(performance.now() - at < 5_000);
+    const [error] = await errors(done);
+    assert.deepEqual([error!.custom_id, error!.error!.code, provider.calls.get('large')], ['large', code, undefined]);
+    assert.match(error!.error!.message, message);
+  });
+}
