@@ -189,7 +189,7 @@ export class ItemRun {
   }
 
   #facts(othersSucceed: boolean): RoundFacts {
-    const { kind, job, odds, endsAt } = this.#lane;
+    const { kind, odds, endsAt } = this.#lane;
     const { strikes, rounds } = this.item;
     const isSingle = kind.isSingle === true;
     return {
@@ -201,7 +201,6 @@ export class ItemRun {
       strikesNeeded: isSingle ? SINGLE_ROUNDS_MAX : odds.strikesNeeded,
       roundsMin: isSingle ? SINGLE_ROUNDS_MAX : ROUNDS_MIN,
       leftMs: endsAt - this.#host.clock.now(),
-      windowMs: job.endsAtMs - job.createdAtMs,
     };
   }
 

@@ -4,15 +4,15 @@ import type { Random } from '../core/random.ts';
 import type { ItemResult, JobData } from '../store/jobs/job-store.ts';
 import { onOneLine } from './one-line.ts';
 import type { ItemSink } from './item-sink.ts';
+import { STRIKES_MIN } from './round-odds.ts';
 
 /** The fewest rounds before a request counts as at fault. The pauses between five rounds are 41 s together, or longer. */
 export const ROUNDS_MIN = 5;
 /**
- * A request that fails while no others run is at fault after this many rounds, if it had failed beside others before and half of its window
- * is over: until then its failures may be those of an outage.
+ * A request that is left alone after it failed beside others is at fault after this many rounds, about an hour: its later failures may be
+ * those of an outage.
  */
-const LONE_ROUNDS = 30;
-const LONE_STRIKES = 4;
+const LONE_ROUNDS = 20;
 
 /** The pause before another round, by the number of earlier rounds, in milliseconds; half of it is random. */
 const PAUSES_MS = [2_000, 5_000, 15_000, 60_000, 120_000, 300_000];
@@ -39,9 +39,8 @@ export interface RoundFacts {
   /** The failures beside successes of others, and the rounds, from which on the request is at fault. */
   readonly strikesNeeded: number;
   readonly roundsMin: number;
-  /** Until the end of the window, and the length of the window, in milliseconds. */
+  /** Until the end of the window, in milliseconds. */
   readonly leftMs: number;
-  readonly windowMs: number;
 }
 
 export type RoundJudgement =
@@ -80,10 +79,10 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
 }
 
 /** After a failed round, with `strikes` including it. */
-function isAtFault({ rounds, strikesNeeded, roundsMin, leftMs, windowMs }: RoundFacts, strikes: number): boolean {
+function isAtFault({ rounds, strikesNeeded, roundsMin }: RoundFacts, strikes: number): boolean {
   const roundCount = Math.max(rounds + 1, strikes);
   if (roundCount >= roundsMin && strikes >= strikesNeeded) return true;
-  return roundCount >= LONE_ROUNDS && strikes >= LONE_STRIKES && leftMs < windowMs / 2;
+  return roundCount >= LONE_ROUNDS && strikes >= STRIKES_MIN;
 }
 
 /** Errors of Breakwater that do not depend on the request. */

@@ -10,7 +10,7 @@
 /** The accepted probability that a request is ended as failed by chance alone. */
 const CHANCE_MAX = 1e-6;
 /** Bounds of the number of failed rounds while others succeed. */
-const STRIKES_MIN = 4;
+export const STRIKES_MIN = 3;
 export const STRIKES_MAX = 16;
 /** Calls that failed with an internal error: about two for each round, and at least this many. */
 const CALLS_MIN = 6;

@@ -265,6 +265,18 @@ test('a cancelled batch: sent requests finish, others are dropped, and the resul
   assert.equal((await openai.batches.cancel(batch.id)).status, 'cancelled', 'cancelling again has no effect');
 });
 
+test('a batch that is cancelled during its validation has no files', async (t) => {
+  const { openai, create, provider } = await stage(t);
+  const batch = await create(Array.from({ length: 20_000 }, (_, n) => chatLine(`c${n}`)).join('\n'));
+  assert.equal(batch.status, 'validating');
+  const { id } = await openai.batches.cancel(batch.id);
+  const done = await openai.batches.retrieve(id);
+  assert.deepEqual([done.status, done.output_file_id, done.error_file_id], ['cancelled', null, null]);
+  assert.deepEqual(done.request_counts, { total: 0, completed: 0, failed: 0 });
+  assert.ok(done.cancelled_at! >= done.created_at);
+  assert.equal(provider.calls.size, 0);
+});
+
 test('a batch that waits for the end of an outage can be cancelled at once', async (t) => {
   const { openai, create, ended, provider } = await stage(t, () => ({ status: 503 }));
   const batch = await create(Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`)).join('\n'));
@@ -314,9 +326,9 @@ test('also as one of a few, under the default policy', { timeout: 120_000 }, asy
 });
 
 test('a hanging request does not delay the others, and ends', { timeout: 120_000 }, async (t) => {
-  const policy: Policy = { maxAttempts: 1, timeouts: { headers: '500ms', firstContent: '500ms' } };
+  const policy: Policy = { maxAttempts: 1, timeouts: { headers: '4s', firstContent: '4s' } };
   const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy, {
-    clock: fastClock(5),
+    clock: fastClock(4),
   });
   const lines = Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`));
   const done = await ended((await create([chatLine('hangs'), ...lines].join('\n'))).id);

@@ -174,7 +174,7 @@ function readExpiry(value: unknown): BatchParams['outputExpiresAfter'] {
 function toObject(job: Job): object {
   const { data } = job;
   const seconds = (value: unknown): number | null => (typeof value === 'number' ? Math.floor(value / 1000) : null);
-  const isValidating = job.state === 'validating';
+  const isValidated = typeof data['in_progress_at'] === 'number';
   const errors = Array.isArray(data['errors']) ? { object: 'list', data: data['errors'] as unknown[] } : null;
   return {
     id: job.id,
@@ -196,10 +196,10 @@ function toObject(job: Job): object {
     expired_at: seconds(data['expired_at']),
     cancelling_at: seconds(data['cancelling_at']),
     cancelled_at: seconds(data['cancelled_at']),
-    // During validation the counts are not final.
-    request_counts: isValidating
-      ? { total: 0, completed: 0, failed: 0 }
-      : { total: job.total, completed: job.succeeded, failed: job.failed },
+    // During validation, and if it was cancelled then, some of the lines have been read.
+    request_counts: isValidated
+      ? { total: job.total, completed: job.succeeded, failed: job.failed }
+      : { total: 0, completed: 0, failed: 0 },
     usage: data['usage'] ?? undefined,
     metadata: data['metadata'] ?? null,
     breakwater: withCosts(job),
