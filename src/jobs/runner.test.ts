@@ -28,7 +28,7 @@ function openJob(n: number, more: Partial<OpenJob> = {}): OpenJob {
   };
 }
 
-function createRunner(open: OpenJob[], store: object, kind: object = {}) {
+function createRunner(open: OpenJob[], store: object, kind: object = {}, more: object = {}) {
   const clock = createManualClock();
   const host = {
     clock,
@@ -40,6 +40,7 @@ function createRunner(open: OpenJob[], store: object, kind: object = {}) {
     client: () => ({ mayUse: () => true, isLimited: false }),
     handle: () => new Promise(() => {}),
     store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },
+    ...more,
   } as unknown as JobHost;
   const runner = new JobRunner(host, new Map([['batch', kind as JobKind]]), IDENTITY, new Registration(host, IDENTITY));
   return { runner, clock };
@@ -149,4 +150,42 @@ test('the end of a job is estimated from what it has completed in the last minut
   assert.equal(await beatAt(600, { endsAtMs: 1e15 }), null, 'nothing has ended in the last minutes');
   const batches = [{ items: 10 }];
   assert.equal(await beatAt(610, { succeeded: 60, data: { native: { batches, planned: [] } } }), null, 'the provider has a part');
+});
+
+test('items of a client that is gone wait in the store: one of 50,000 is tried at a time, and at once after a reload', async () => {
+  let client: object | null = null;
+  const asked: number[] = [];
+  const requeued: number[] = [];
+  let sent = 0;
+  const { runner, clock } = createRunner(
+    [openJob(1, { total: 50_000 })],
+    {
+      async lease({ countMax }: LeaseQuery): Promise<Lease> {
+        asked.push(countMax);
+        const item = {
+          job: 'batch_1',
+          lease: 1,
+          customId: 'c',
+          strikes: 0,
+          rounds: 0,
+          repeated: 0,
+          body: Buffer.from('{"model":"fast","messages":[]}'),
+        };
+        return { ...NONE, hasMore: true, items: Array.from({ length: countMax }, (_, n) => ({ ...item, n })) };
+      },
+      requeueItem: async ({ n }: { n: number }) => void requeued.push(n),
+      changeJob: async () => null,
+    },
+    {},
+    { client: () => client, warn: () => {}, handle: () => (sent++, new Promise(() => {})) },
+  );
+  runner.wake();
+  await settle();
+  assert.deepEqual([asked.splice(0), requeued.length], [[4], 4]);
+  await clock.advanceAsync(100_000);
+  assert.deepEqual(asked, [1, 1, 1, 1, 1, 1, 1], 'after 1, 3, 7, 15, 31, 61 and 91 s');
+  client = { mayUse: () => true, isLimited: false };
+  runner.configChanged();
+  await settle();
+  assert.deepEqual([asked.length, sent], [8, 1]);
 });

@@ -368,8 +368,8 @@ export class JobRunner {
 
   #ended(lane: RunningLane, run: ItemRun, isLast: boolean): void {
     if (this.#items === 0) this.#idle();
-    if (run.withheld !== null) this.#holds.hold(lane, run.withheld);
-    else if (run.wasAccepted) this.#holds.release(lane, run.startedAt);
+    if (run.withheld !== null && !this.#stopped) this.#holds.hold(lane, run.withheld);
+    else if (run.wasAccepted && !this.#stopped) this.#holds.release(lane, run.startedAt);
     this.#forgetIfIdle(lane);
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
     // Requeued items are due later; the next lease returns when.
