@@ -268,7 +268,7 @@ class RunningGateway implements Gateway {
     return slash > 0 && this.#lists.known.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
   }
 
-  async findModel(client: KnownClient, name: string): Promise<ModelEntry | null> {
+  async findModel(client: Pick<KnownClient, 'mayUse'>, name: string): Promise<ModelEntry | null> {
     return client.mayUse(name) ? this.#lists.find(this.#config, name) : null;
   }
 

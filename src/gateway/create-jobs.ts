@@ -5,6 +5,9 @@ import { bootId, machineName } from '../store/machine.ts';
 import type { Store } from '../store/store.ts';
 import { NativeTargets, type NativeParts } from './native-targets.ts';
 
+/** A client without a list of allowed models. */
+const ANY_MODEL = { mayUse: () => true };
+
 /** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
 export function createJobs(parts: NativeParts, store: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
   const { kind, jobs } = store;
@@ -26,17 +29,22 @@ export function createJobs(parts: NativeParts, store: Store, clientOf: (name: st
       return { ...limits, clientBytesMax: Math.ceil(maxBytes / 2), clientOpenJobsMax: Math.ceil(maxOpen / 2) };
     },
     client: clientOf,
+    hasModel: async (model: string) => (await gateway.findModel(ANY_MODEL, model)) !== null,
     handle: gateway.handle.bind(gateway),
     history: gateway.history,
     native: new NativeTargets(parts),
-    onRequests({ begun, ended, finished }: RequestListeners) {
+    onRequests({ begun, rejected, ended, finished }: RequestListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),
+        events.on('rejected', ({ requestId, code, message }) => rejected(requestId, { code, message })),
         events.on('attempt_end', ({ requestId, verdict, status, message }) =>
           ended(requestId, { isGood: verdict === 'success' || verdict === 'reject', status, message }),
         ),
         // A response that another request has paid for costs nothing.
-        events.on('finished', (event) => finished(event.requestId, paidFor(event))),
+        events.on('finished', (event) => {
+          const code = event.code === 'upstream_error' ? null : event.code;
+          finished(event.requestId, { costUsd: paidFor(event), code });
+        }),
       ];
       return () => stops.forEach((stop) => stop());
     },
@@ -46,7 +54,11 @@ export function createJobs(parts: NativeParts, store: Store, clientOf: (name: st
   };
   // Instances on several machines may have one host name.
   const machine = kind === 'redis' ? `${machineName()} ${bootId()}` : machineName();
-  return new Jobs(host, { machine, pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+  const created = new Jobs(host, { machine, pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+  events.on('lifecycle', ({ state }) => {
+    if (state === 'reloaded') created.configChanged();
+  });
+  return created;
 }
 
 /** With the questions to quality judges; a cached response costs nothing. Null: not known. */

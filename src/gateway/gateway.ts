@@ -129,7 +129,7 @@ export interface Gateway {
   /** The configured models that the client may use, and those known from the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
   /** A model that this client may request, listed or not; null: unknown or not allowed. */
-  findModel(client: KnownClient, name: string): Promise<ModelEntry | null>;
+  findModel(client: Pick<KnownClient, 'mayUse'>, name: string): Promise<ModelEntry | null>;
   /** Stored responses that later requests of the Responses API may refer to. */
   readonly responses: ResponseStore;
   readonly history: ConversationHistory;

@@ -4,8 +4,15 @@
  */
 import type { Instant } from '../core/clock.ts';
 
-const FAILURES_MIN = 6;
-const SPAN_MIN_MS = 20_000;
+/** How many failures over how long show a fault. */
+export interface FailureRule {
+  readonly failuresMin: number;
+  /** In milliseconds. */
+  readonly spanMinMs: number;
+}
+
+/** For an item without others to compare it with. */
+export const SINGLE_RULE: FailureRule = { failuresMin: 6, spanMinMs: 20_000 };
 /** A success within this time before a failure shows that the model works, in milliseconds. */
 export const WITNESS_MS = 30_000;
 /** The most items tracked; beyond it the one that started to fail first is dropped. */
@@ -15,14 +22,14 @@ export class FailingItems {
   readonly #items = new Map<number, { failures: number; readonly since: Instant }>();
 
   /** `succeededAt`: when another item last succeeded. Returns true if the request is at fault. */
-  failed(n: number, now: Instant, succeededAt: Instant): boolean {
+  failed(n: number, now: Instant, succeededAt: Instant, { failuresMin, spanMinMs } = SINGLE_RULE): boolean {
     let item = this.#items.get(n);
     if (item === undefined) {
       if (this.#items.size >= ITEMS_MAX) this.#items.delete(this.#items.keys().next().value!);
       this.#items.set(n, (item = { failures: 0, since: now }));
     }
     item.failures++;
-    return item.failures >= FAILURES_MIN && now - item.since >= SPAN_MIN_MS && succeededAt >= item.since - WITNESS_MS;
+    return item.failures >= failuresMin && now - item.since >= spanMinMs && succeededAt >= item.since - WITNESS_MS;
   }
 
   forget(n: number): void {

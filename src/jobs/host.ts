@@ -1,11 +1,12 @@
 /** What the jobs need from the gateway. */
 import type { Clock } from '../core/clock.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { NativeHost } from './native/native-host.ts';
-import type { JobLimits, JobStore } from '../store/jobs/job-store.ts';
+import type { ItemError, JobLimits, JobStore } from '../store/jobs/job-store.ts';
 
 /** The client that created a job. */
 export interface JobClient extends Client {
@@ -25,11 +26,19 @@ export interface AttemptEnd {
   readonly message: string | null;
 }
 
+export interface RequestEnd {
+  /** Of all its calls, in US dollars; null: none, or not known. */
+  readonly costUsd: number | null;
+  /** Of the error that Breakwater returned; null: none, or the provider's own. */
+  readonly code: ErrorCode | null;
+}
+
 export interface RequestListeners {
   readonly begun: (requestId: string) => void;
+  /** Breakwater refused the request before its model was resolved. */
+  readonly rejected: (requestId: string, error: ItemError) => void;
   readonly ended: (requestId: string, end: AttemptEnd) => void;
-  /** The request has ended. `costUsd`: of all its calls, in US dollars; null: none, or not known. */
-  readonly finished: (requestId: string, costUsd: number | null) => void;
+  readonly finished: (requestId: string, end: RequestEnd) => void;
 }
 
 /** Stored conversations, which later requests of the Responses API refer to. */
@@ -58,6 +67,8 @@ export interface JobHost {
   readonly settings: () => JobSettings;
   /** Null if the client is no longer configured. */
   client(name: string): JobClient | null;
+  /** Whether a request for this model would be routed now. The lists of providers are read if the configuration does not name it. */
+  hasModel(model: string): Promise<boolean>;
   /** Runs one request to its end. Always ends the sink. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   readonly history: ResponseHistory;

@@ -1,13 +1,20 @@
 /** The request of an item, without the parts that depend on when it runs. */
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { ItemResult, OpenJob } from '../store/jobs/job-store.ts';
+import type { ItemError, ItemResult, OpenJob } from '../store/jobs/job-store.ts';
 import { modelNamesIn } from '../wire/model-names.ts';
 import { decodeItem } from './decode-item.ts';
 import type { JobClient, JobHost } from './host.ts';
 import { requestKindOf, type JobKind } from './kinds.ts';
+import { wasUnavailable } from './unavailable-models.ts';
 
 /** The same for every run of an item. */
 export type ItemRequest = Omit<GatewayRequest, 'id' | 'receivedAt' | 'deadline' | 'caller'>;
+
+export type PreparedItem =
+  | { readonly request: ItemRequest }
+  | { readonly refused: ItemResult }
+  /** The configuration does not allow it at present, but did when the job was created. */
+  | { readonly withheld: ItemError };
 
 /** `hold` is called with the bytes read besides the body, and may throw. */
 export async function prepareItem(
@@ -15,14 +22,20 @@ export async function prepareItem(
   { job, kind }: { readonly job: OpenJob; readonly kind: JobKind },
   bytes: Uint8Array,
   hold: (bytes: number) => void,
-): Promise<{ readonly request: ItemRequest } | { readonly refused: ItemResult }> {
+): Promise<PreparedItem> {
   const client = host.client(job.client);
   const refused = (code: string, message: string) => ({ refused: refusal(code, message) });
-  if (client === null) return refused('invalid_api_key', `the client ${JSON.stringify(job.client)} is no longer configured`);
+  if (client === null)
+    return { withheld: { code: 'invalid_api_key', message: `the client ${JSON.stringify(job.client)} is no longer configured` } };
   const decoded = await decodeItem(job, bytes, host.slices);
   if (!decoded.ok) return refused('invalid_request', decoded.message);
   if (decoded.facts.stream && kind.streams !== true) return refused('invalid_request', 'stream: requests of a batch cannot be streamed');
-  const denied = deniedModel(client, decoded.facts.model, decoded.body);
+  const { model } = decoded.facts;
+  if (!client.mayUse(model)) {
+    const error = { code: 'model_not_allowed', message: `this client may not use the model ${JSON.stringify(model.slice(0, 200))}` };
+    return wasUnavailable(job, model) ? refused(error.code, error.message) : { withheld: error };
+  }
+  const denied = deniedModel(client, decoded.body);
   if (denied !== null) return refused('model_not_allowed', denied);
   const extras = await kind.extras?.(job, bytes, hold);
   return {
@@ -50,8 +63,8 @@ export function refusal(code: string, message: string): ItemResult {
   return { succeeded: false, status: null, facts: {}, body: null, error: { code, message } };
 }
 
-function deniedModel(client: JobClient, model: string, body: GatewayRequest['body']): string | null {
-  if (!client.mayUse(model)) return `this client may not use the model ${JSON.stringify(model.slice(0, 200))}`;
+/** Models that other fields name. */
+function deniedModel(client: JobClient, body: GatewayRequest['body']): string | null {
   if (!client.isLimited) return null;
   const { names, unreadable } = modelNamesIn(body.bytes, body.members);
   for (const name of names) if (!client.mayUse(name)) return `this client may not use the model ${JSON.stringify(name.slice(0, 200))}`;

@@ -2,14 +2,16 @@
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError, messageOf } from '../core/errors.ts';
 import type { DeliveredResponse, GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import type { ItemError, ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { prepareItem, refusal } from './item-request.ts';
 import type { JobKind } from './kinds.ts';
-import { WITNESS_MS, type FailingItems } from './failing-items.ts';
-import type { AttemptEnd, JobHost } from './host.ts';
+import { SINGLE_RULE, WITNESS_MS, type FailingItems, type FailureRule } from './failing-items.ts';
+import type { AttemptEnd, JobHost, RequestEnd } from './host.ts';
 import { ItemSink } from './item-sink.ts';
-import { judgeRound, STRIKES_MAX } from './judge-round.ts';
+import { judgeRound, ROUNDS_MIN, type RoundFacts, type RoundJudgement } from './judge-round.ts';
+import { STRIKES_MAX, type RoundOdds } from './round-odds.ts';
 import { saved } from './saved.ts';
+import { wasUnavailable } from './unavailable-models.ts';
 
 /** The longest that one round may take, in milliseconds. */
 const ROUND_MAX_MS = 3_600_000;
@@ -17,6 +19,11 @@ const ROUND_MAX_MS = 3_600_000;
 const INTERNAL_ERROR = 500;
 /** Response statuses of a provider that is down or overloaded, whatever the request. 0: no response. */
 const OUTAGES: ReadonlySet<number> = new Set([0, 502, 503, 504, 529]);
+
+/** Over at least this time an item of a batch must fail with an internal error before its request is at fault, in milliseconds. */
+const ERRORS_SPAN_MS = 40_000;
+/** Failed rounds of a single item, outages not counted, before it ends: each is paid for, and its caller polls. */
+const SINGLE_ROUNDS_MAX = 3;
 
 /** The shortest wait before an item whose request can't be prepared is tried again, in milliseconds; the longest is twice as long. */
 const PREPARE_AGAIN_MS = 2_000;
@@ -32,10 +39,12 @@ export interface ItemHooks {
 /** What the items of one model share. */
 export interface Lane {
   job: OpenJob;
+  readonly model: string;
   readonly kind: JobKind;
   /** When one of its items last succeeded. */
   succeededAt: Instant;
   readonly failing: FailingItems;
+  readonly odds: RoundOdds;
   /** The job expires at this instant. */
   endsAt: Instant;
 }
@@ -47,12 +56,19 @@ export class ItemRun {
   readonly #lane: Lane;
   readonly #hooks: ItemHooks;
   readonly #closing: AbortSignal;
-  readonly #startedAt: Instant;
+  readonly startedAt: Instant;
   readonly #delivered: DeliveredResponse | null;
   /** It got a permit, and the checkpoint before the upstream call has started. */
   wasSent = false;
   /** It has its result. */
   isDone = false;
+  /** Why the configuration does not allow it at present; null: it does, or this is not known. */
+  withheld: ItemError | null = null;
+  /** Its model was resolved, so that the configuration allows it. */
+  wasAccepted = false;
+  #wasRejected = false;
+  /** Of an error of Breakwater. */
+  #code: string | null = null;
   /** Of this round, in US dollars; null: none, or not known. */
   #costUsd: number | null = null;
   /** Running upstream calls. */
@@ -83,7 +99,7 @@ export class ItemRun {
     this.sink = lane.kind.createSink?.(lane.job, item, closing) ?? new ItemSink();
     this.#hooks = hooks;
     this.#closing = closing;
-    this.#startedAt = host.clock.now();
+    this.startedAt = host.clock.now();
   }
 
   get requestId(): string {
@@ -105,6 +121,12 @@ export class ItemRun {
     this.sink.leave();
   }
 
+  rejected(error: ItemError): void {
+    this.#wasRejected = true;
+    this.#code = error.code;
+    if (error.code === 'model_not_found' && !wasUnavailable(this.#lane.job, this.#lane.model)) this.withheld = error;
+  }
+
   callBegan(): void {
     this.#calls++;
   }
@@ -115,7 +137,8 @@ export class ItemRun {
     const now = this.#host.clock.now();
     const isSingle = this.#lane.kind.isSingle === true;
     // A single item has no others to compare with, and must not be retried for hours.
-    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt)) {
+    const failed = (): boolean => this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt, this.#errorRule());
+    if (!isGood && status === INTERNAL_ERROR && failed()) {
       const others = isSingle ? '' : ', while other requests to the model succeeded';
       this.#blame = `the provider repeatedly responded with status ${status} (${message ?? ''})${others}`;
       queueMicrotask(() => this.sink.leave());
@@ -125,8 +148,9 @@ export class ItemRun {
     if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
 
-  finished(costUsd: number | null): void {
+  finished({ costUsd, code }: RequestEnd): void {
     this.#costUsd = costUsd;
+    this.#code = code;
   }
 
   /** Runs one round and saves its outcome. Resolves to true if it was the last item of its job. Never rejects. */
@@ -137,26 +161,20 @@ export class ItemRun {
     } catch (error) {
       return this.#unprepared(error);
     }
+    if (this.withheld !== null) return this.#putBack();
     if (refused !== null) return this.#complete(refused);
+    this.wasAccepted = !this.#wasRejected && !this.#wasWithdrawn;
     await this.sink.settled();
     if (this.#isLost) return false;
     if (this.#blame !== null && this.sink.status === 0) return this.#complete(refusal('all_targets_failed', this.#blame));
     const { clock, random } = this.#host;
-    const now = clock.now();
-    const { strikes, rounds } = this.item;
     // If the round ended by itself with the deciding failure, its response is the result.
     const isBlamed = this.#blame !== null;
     const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
-    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
-    const judged = judgeRound(
-      this.sink,
-      { strikes: isBlamed ? STRIKES_MAX : strikes, rounds, wasSent: this.wasSent, othersSucceed },
-      random,
-    );
-    if (judged.kind === 'result') {
-      if (judged.result.succeeded) this.#lane.succeededAt = now;
-      return this.#complete(judged.result);
-    }
+    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.startedAt - WITNESS_MS;
+    const judged = judgeRound(this.sink, this.#facts(othersSucceed), random);
+    this.#learn(judged);
+    if (judged.kind === 'result') return this.#complete(judged.result);
     const { strike, note } = judged;
     const afterMs = this.#wasWithdrawn ? 0 : judged.afterMs;
     const requeue = {
@@ -170,12 +188,51 @@ export class ItemRun {
     return false;
   }
 
-  /** Null if the request was run; the sink holds its outcome. */
+  #facts(othersSucceed: boolean): RoundFacts {
+    const { kind, odds, endsAt } = this.#lane;
+    const { strikes, rounds } = this.item;
+    const isSingle = kind.isSingle === true;
+    return {
+      strikes: this.#blame === null ? strikes : STRIKES_MAX,
+      rounds,
+      ownCode: this.#code,
+      wasSent: this.wasSent,
+      othersSucceed,
+      strikesNeeded: isSingle ? SINGLE_ROUNDS_MAX : odds.strikesNeeded,
+      roundsMin: isSingle ? SINGLE_ROUNDS_MAX : ROUNDS_MIN,
+      leftMs: endsAt - this.#host.clock.now(),
+    };
+  }
+
+  #errorRule(): FailureRule {
+    const { kind, odds } = this.#lane;
+    return kind.isSingle === true ? SINGLE_RULE : { failuresMin: odds.callsNeeded, spanMinMs: ERRORS_SPAN_MS };
+  }
+
+  /** What the round says about the other items of the lane. */
+  #learn(judged: RoundJudgement): void {
+    const { strikes, rounds } = this.item;
+    const { odds } = this.#lane;
+    const isGood = judged.kind === 'result' && judged.result.succeeded;
+    if (isGood) {
+      this.#lane.succeededAt = this.#host.clock.now();
+      odds.succeeded(strikes);
+    }
+    if (rounds > 0 || !this.wasSent) return;
+    if (judged.kind === 'result') odds.firstEnded(false);
+    else if (judged.isFailure) odds.firstEnded(true);
+  }
+
+  /** Null if the request was run, or is withheld; the sink holds its outcome. */
   async #ask(): Promise<ItemResult | null> {
     const prepared = await prepareItem(this.#host, this.#lane, this.item.body, (bytes) => {
       if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'not enough memory for the conversation');
     });
     if ('refused' in prepared) return prepared.refused;
+    if ('withheld' in prepared) {
+      this.withheld = prepared.withheld;
+      return null;
+    }
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
       ...prepared.request,
@@ -189,6 +246,13 @@ export class ItemRun {
     };
     await this.#host.handle(request, this.sink);
     return null;
+  }
+
+  /** Queues it again, without a round; but not for another batch of the provider, which would process it twice. */
+  async #putBack(): Promise<false> {
+    const requeue = { notBeforeMs: this.#host.clock.epochMs(), round: this.#delivered !== null, strike: false, note: '' };
+    await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
+    return false;
   }
 
   /** What its request refers to can't be read, is too large at present, or makes the request invalid. */

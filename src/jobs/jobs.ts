@@ -65,6 +65,11 @@ export class Jobs {
     this.#runner.wake();
   }
 
+  /** The configuration has changed. */
+  configChanged(): void {
+    this.#runner.configChanged();
+  }
+
   /** Starts nothing new. Resolves once nothing is running. */
   stop(): Promise<void> {
     this.responses.close();

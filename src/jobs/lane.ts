@@ -1,8 +1,10 @@
 import type { Timer } from '../core/clock.ts';
 import type { OpenJob } from '../store/jobs/job-store.ts';
 import { FailingItems } from './failing-items.ts';
+import type { Hold } from './lane-holds.ts';
 import type { ItemRun, Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
+import { RoundOdds } from './round-odds.ts';
 
 /** The items of one job and model. */
 export interface RunningLane extends Lane {
@@ -16,6 +18,8 @@ export interface RunningLane extends Lane {
   /** The store may have items that are due. */
   hasMore: boolean;
   timer: Timer | null;
+  /** Why the configuration does not allow its items at present; null: it does. */
+  hold: Hold | null;
   /** The job is ending, and nothing more is leased. */
   isEnding: boolean;
 }
@@ -36,9 +40,11 @@ export function createLane(job: OpenJob, kind: JobKind, model: string): RunningL
     isUnsure: false,
     hasMore: true,
     timer: null,
+    hold: null,
     isEnding: false,
     succeededAt: -Infinity,
     endsAt: Infinity,
     failing: new FailingItems(),
+    odds: new RoundOdds(),
   };
 }

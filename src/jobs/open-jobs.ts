@@ -1,7 +1,7 @@
 /** The jobs that are not final, as of the last heartbeat, and when they will probably end. */
 import type { Clock } from '../core/clock.ts';
 import type { OpenJob } from '../store/jobs/job-store.ts';
-import { handedOver } from './native/native-host.ts';
+import { extensionsOf } from './job-extensions.ts';
 import { RecentPace } from './recent-pace.ts';
 
 /** The time over which completions are counted, in milliseconds. */
@@ -22,7 +22,7 @@ export class OpenJobs {
     return this.#all;
   }
 
-  /** Milliseconds since the epoch; null: unknown, as nothing has finished recently, or a part of the job is in a batch of the provider. */
+  /** Milliseconds since the epoch; null: unknown, as nothing has finished recently, a part of the job is in a batch of the provider, or waits. */
   probableEndMs(id: string): number | null {
     return this.#ends.get(id) ?? null;
   }
@@ -39,7 +39,7 @@ export class OpenJobs {
       const pace = before.get(job.id) ?? new RecentPace(WINDOW_MS);
       this.#paces.set(job.id, pace);
       const { leftMs } = pace.note({ done: job.succeeded + job.failed, total: job.total }, now);
-      if (leftMs !== null && handedOver(job) === undefined) this.#ends.set(job.id, Math.min(epochMs + leftMs, job.endsAtMs));
+      if (leftMs !== null && extensionsOf(job) === undefined) this.#ends.set(job.id, Math.min(epochMs + leftMs, job.endsAtMs));
     }
   }
 }

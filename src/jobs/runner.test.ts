@@ -28,19 +28,20 @@ function openJob(n: number, more: Partial<OpenJob> = {}): OpenJob {
   };
 }
 
-function createRunner(open: OpenJob[], store: object, kind: object = {}, hasJobs: () => Promise<boolean> = async () => true) {
+function createRunner(open: OpenJob[], store: object, kind: object = {}, more: object = {}) {
   const clock = createManualClock();
   const host = {
     clock,
     random: createSeededRandom(1),
     isShared: false,
-    hasJobs,
+    hasJobs: async () => true,
     warn: (message: string, detail: string) => assert.fail(`${message}: ${detail}`),
     native: { isOn: () => false },
     onRequests: () => () => {},
     client: () => ({ mayUse: () => true, isLimited: false }),
     handle: () => new Promise(() => {}),
     store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },
+    ...more,
   } as unknown as JobHost;
   const registration = new Registration(host, IDENTITY);
   const runner = new JobRunner(host, new Map([['batch', kind as JobKind]]), registration);
@@ -162,7 +163,7 @@ test('a store without jobs is not opened until there are some', async () => {
     sweep: async () => (calls.push('sweep'), false),
     unregister: async () => void calls.push('unregister'),
   };
-  const { runner, clock } = createRunner([], noted, {}, async () => hasJobs);
+  const { runner, clock } = createRunner([], noted, {}, { hasJobs: async () => hasJobs });
   runner.start();
   clock.advance(1_000);
   await settle();
@@ -177,10 +178,48 @@ test('a job that is created while the store is asked for jobs is seen', async ()
   let answer: (hasJobs: boolean) => void = () => {};
   let beats = 0;
   const counted = { beat: async () => (beats++, []), unregister: async () => {} };
-  const { runner, registration } = createRunner([], counted, {}, () => new Promise((resolve) => (answer = resolve)));
+  const { runner, registration } = createRunner([], counted, {}, { hasJobs: () => new Promise((resolve) => (answer = resolve)) });
   runner.wake();
   await registration.receive('batch_1');
   answer(false);
   await settle();
   assert.equal(beats, 1);
+});
+
+test('items of a client that is gone wait in the store: one of 50,000 is tried at a time, and at once after a reload', async () => {
+  let client: object | null = null;
+  const asked: number[] = [];
+  const requeued: number[] = [];
+  let sent = 0;
+  const { runner, clock } = createRunner(
+    [openJob(1, { total: 50_000 })],
+    {
+      async lease({ countMax }: LeaseQuery): Promise<Lease> {
+        asked.push(countMax);
+        const item = {
+          job: 'batch_1',
+          lease: 1,
+          customId: 'c',
+          strikes: 0,
+          rounds: 0,
+          repeated: 0,
+          body: Buffer.from('{"model":"fast","messages":[]}'),
+        };
+        return { ...NONE, hasMore: true, items: Array.from({ length: countMax }, (_, n) => ({ ...item, n })) };
+      },
+      requeueItem: async ({ n }: { n: number }) => void requeued.push(n),
+      changeJob: async () => null,
+    },
+    {},
+    { client: () => client, warn: () => {}, handle: () => (sent++, new Promise(() => {})) },
+  );
+  runner.wake();
+  await settle();
+  assert.deepEqual([asked.splice(0), requeued.length], [[4], 4]);
+  await clock.advanceAsync(100_000);
+  assert.deepEqual(asked, [1, 1, 1, 1, 1, 1, 1], 'after 1, 3, 7, 15, 31, 61 and 91 s');
+  client = { mayUse: () => true, isLimited: false };
+  runner.configChanged();
+  await settle();
+  assert.deepEqual([asked.length, sent], [8, 1]);
 });

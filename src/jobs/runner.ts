@@ -12,8 +12,10 @@ import type { LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { BEAT_MS, nextBeatMs } from './beat-interval.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type ItemHooks } from './item-run.ts';
+import { JobEnds } from './job-ends.ts';
 import type { JobKind } from './kinds.ts';
 import { createLane, laneKey, type RunningLane } from './lane.ts';
+import { LaneHolds } from './lane-holds.ts';
 import { NativeBatches } from './native/native-batches.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { Registration } from './registration.ts';
@@ -31,8 +33,6 @@ const ITEMS_MAX = 2_000;
 const BODIES_MAX = 64 * 1024 * 1024;
 /** The size of the bodies of one lease, in bytes. */
 const LEASE_BYTES_MAX = 8 * 1024 * 1024;
-/** How long requests of a cancelled job may continue once sent, in milliseconds. */
-const CANCEL_MAX_MS = 10 * 60_000;
 /** Jobs validated or finished at the same time; each reads a file. */
 const WORKING_MAX = 2;
 
@@ -43,8 +43,8 @@ export class JobRunner {
   readonly #lanes = new Map<string, RunningLane>();
   /** Jobs that this process is validating or finishing. */
   readonly #work = new WorkSlots(WORKING_MAX, () => this.wake());
-  /** When a job that is being cancelled was first seen. */
-  readonly #cancelledAt = new Map<string, Instant>();
+  readonly #holds: LaneHolds<RunningLane>;
+  readonly #ends: JobEnds;
   readonly #registration: Registration;
   #isConcerned: (job: OpenJob) => boolean = () => true;
   readonly #native: NativeBatches;
@@ -74,6 +74,8 @@ export class JobRunner {
     this.#host = host;
     this.open = new OpenJobs(host.clock);
     this.#kinds = kinds;
+    this.#holds = new LaneHolds(host, this.#lanes, this.#closing.signal, (lane) => this.#due(lane));
+    this.#ends = new JobEnds(host, this.#lanes, this.#holds);
     this.#sweeper = new Sweeper(host.store, this.#stopping.signal);
     const runner = {
       run: (job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null) => this.#runOf(job, model, item, delivered),
@@ -115,6 +117,11 @@ export class JobRunner {
     });
   }
 
+  /** Requests that the configuration did not allow are tried again. */
+  configChanged(): void {
+    if (!this.#stopped) this.#holds.retry();
+  }
+
   /** Starts nothing new, and withdraws waiting items. Resolves once nothing is running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -122,6 +129,7 @@ export class JobRunner {
     this.#timer = null;
     for (const lane of this.#lanes.values()) {
       lane.timer?.cancel();
+      lane.hold?.timer?.cancel();
       for (const run of lane.runs) run.withdraw();
     }
     await this.#beating;
@@ -181,7 +189,7 @@ export class JobRunner {
       this.#forgetIfIdle(lane);
     }
     this.#recheck();
-    for (const id of this.#cancelledAt.keys()) if (!open.some((job) => job.id === id)) this.#cancelledAt.delete(id);
+    this.#ends.keepOnly(open);
     this.#pumpAll();
   }
 
@@ -199,7 +207,7 @@ export class JobRunner {
     }
     for (const model of job.models) known.add(this.#laneOf(job, kind, model, ending !== null).key);
     this.#native.look({ ...job, ending }, kind);
-    if (ending !== null) await this.#end(job, ending, kind);
+    if (ending !== null) await this.#ends.end(job, ending, kind);
     else if (job.succeeded + job.failed < job.total) return;
     const left = ending === null ? 0 : await this.#leftOf(job);
     if (left > 0 || this.#native.holdsBatches(job.id)) return;
@@ -213,21 +221,6 @@ export class JobRunner {
   async #leftOf(job: OpenJob): Promise<number> {
     const now = await this.#host.store.getJob(job.client, job.id);
     return now === null ? 0 : now.total - now.succeeded - now.failed;
-  }
-
-  async #end(job: OpenJob, ending: 'expired' | 'cancelled', kind: JobKind): Promise<void> {
-    const now = this.#host.clock.now();
-    const error = kind[ending];
-    if (ending === 'cancelled' && !this.#cancelledAt.has(job.id)) this.#cancelledAt.set(job.id, now);
-    const isOverdue = now - (this.#cancelledAt.get(job.id) ?? now) >= CANCEL_MAX_MS;
-    for (const lane of this.#lanes.values()) {
-      if (lane.job.id !== job.id) continue;
-      for (const run of lane.runs) {
-        run.withdraw();
-        if (isOverdue) run.sink.leave();
-      }
-    }
-    while ((await this.#host.store.endQueued(job.id, error)) > 0);
   }
 
   /** Validates or finishes a job, unless another runner does. Failures are retried at the next heartbeat. */
@@ -252,6 +245,7 @@ export class JobRunner {
     const endsAt = clock.now() + job.endsAtMs - clock.epochMs();
     const key = laneKey(job.id, model);
     const lane = this.#lanes.get(key) ?? createLane(job, kind, model);
+    if (!this.#lanes.has(key)) this.#holds.restore(lane);
     this.#lanes.set(key, lane);
     lane.job = job;
     lane.endsAt = endsAt;
@@ -277,7 +271,7 @@ export class JobRunner {
     if (this.#stopped || runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
     if (this.#native.keeps(lane.job.id, lane.model)) return;
     const waiting = lane.runs.size - lane.running;
-    const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
+    const wanted = this.#holds.room(lane, Math.max(WAITING_MIN, 2 * lane.running) - waiting);
     if (wanted <= 0) return;
     // Each lane has a share, so that a fast one does not starve the others.
     const shareMax = Math.max(WAITING_MIN, Math.ceil(ITEMS_MAX / this.#lanes.size));
@@ -336,6 +330,7 @@ export class JobRunner {
     const hooks: ItemHooks = {
       sent: () => {
         lane.running++;
+        this.#holds.release(lane, run.startedAt);
         this.#pump(lane);
       },
       hold: (more) => {
@@ -350,8 +345,9 @@ export class JobRunner {
     this.#byRequest.set(run.requestId, run);
     this.#stopListening ??= this.#host.onRequests({
       begun: (id) => this.#byRequest.get(id)?.callBegan(),
+      rejected: (id, error) => this.#byRequest.get(id)?.rejected(error),
       ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
-      finished: (id, costUsd) => this.#byRequest.get(id)?.finished(costUsd),
+      finished: (id, end) => this.#byRequest.get(id)?.finished(end),
     });
     this.#items++;
     this.#bodyBytes += bytes;
@@ -368,6 +364,8 @@ export class JobRunner {
 
   #ended(lane: RunningLane, run: ItemRun, isLast: boolean): void {
     if (this.#items === 0) this.#idle();
+    if (run.withheld !== null && !this.#stopped) this.#holds.hold(lane, run.withheld);
+    else if (run.wasAccepted && !this.#stopped) this.#holds.release(lane, run.startedAt);
     this.#forgetIfIdle(lane);
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
     // Requeued items are due later; the next lease returns when.
@@ -391,6 +389,7 @@ export class JobRunner {
     if (!lane.isEnding || lane.runs.size > 0 || this.#lanes.get(lane.key) !== lane) return;
     if (this.#native.isBusy(lane.job.id)) return; // its results still need the lane
     lane.timer?.cancel();
+    this.#holds.forget(lane);
     this.#lanes.delete(lane.key);
   }
 }

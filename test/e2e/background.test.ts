@@ -216,6 +216,17 @@ test('a hanging response ends at its deadline, streaming or not, and its call is
   }
 });
 
+test('the completion window of a background response is its deadline', async (t) => {
+  const { openai, ended } = await stage(t, { faults: [{ kind: 'silence', calls: { first: 1 } }] });
+  const create = (window: string): Promise<Response> =>
+    openai.responses.create({ model: 'openai', input: 'x', background: true, background_options: { completion_window: window } } as never, {
+      headers: { 'x-breakwater-deadline-ms': '60000' },
+    });
+  const short = await ended((await create('1s')).id);
+  assert.match(short.error!.message, /the deadline passed/);
+  assert.equal((await ended((await create('soonest')).id)).status, 'completed');
+});
+
 test('a broken stream is repeated; its reader sees increasing numbers and one complete response', async (t) => {
   const { openai, ended } = await stage(t, { timing: { tokens: 20 }, faults: [{ kind: 'cut', afterTokens: 5, calls: { first: 1 } }] });
   const events = await collect(await openai.responses.create({ model: 'openai', input: 'x', background: true, stream: true }));

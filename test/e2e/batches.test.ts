@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { chatLine, readLines, startBatchProvider, type BatchProvider, type Behaviour, type ResultLine } from './batch-provider.ts';
+import { fastClock } from './fast-clock.ts';
 import { startGateway, type TestGateway, type TestGatewayOptions } from './harness.ts';
 
 interface Stage extends TestGateway {
@@ -264,6 +265,18 @@ test('a cancelled batch: sent requests finish, others are dropped, and the resul
   assert.equal((await openai.batches.cancel(batch.id)).status, 'cancelled', 'cancelling again has no effect');
 });
 
+test('a batch that is cancelled during its validation has no files', async (t) => {
+  const { openai, create, provider } = await stage(t);
+  const batch = await create(Array.from({ length: 20_000 }, (_, n) => chatLine(`c${n}`)).join('\n'));
+  assert.equal(batch.status, 'validating');
+  const { id } = await openai.batches.cancel(batch.id);
+  const done = await openai.batches.retrieve(id);
+  assert.deepEqual([done.status, done.output_file_id, done.error_file_id], ['cancelled', null, null]);
+  assert.deepEqual(done.request_counts, { total: 0, completed: 0, failed: 0 });
+  assert.ok(done.cancelled_at! >= done.created_at);
+  assert.equal(provider.calls.size, 0);
+});
+
 test('a batch that waits for the end of an outage can be cancelled at once', async (t) => {
   const { openai, create, ended, provider } = await stage(t, () => ({ status: 503 }));
   const batch = await create(Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`)).join('\n'));
@@ -285,7 +298,12 @@ test('a refusal caused by one request ends it at once, with the body of the resp
 });
 
 test('a request that always fails while others succeed is given up with its last response', { timeout: 120_000 }, async (t) => {
-  const { create, ended, results } = await stage(t, (prompt) => (prompt === 'poison' ? { status: 500 } : undefined), { maxAttempts: 2 });
+  const { create, ended, results } = await stage(
+    t,
+    (prompt) => (prompt === 'poison' ? { status: 500 } : undefined),
+    { maxAttempts: 2 },
+    { clock: fastClock(10) },
+  );
   const lines = Array.from({ length: 60 }, (_, n) => chatLine(`c${n}`));
   const done = await ended((await create([chatLine('poison'), ...lines].join('\n'))).id);
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 61, completed: 60, failed: 1 }]);
@@ -294,7 +312,12 @@ test('a request that always fails while others succeed is given up with its last
 });
 
 test('also as one of a few, under the default policy', { timeout: 120_000 }, async (t) => {
-  const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'poison' ? { status: 500 } : undefined));
+  const { create, ended, results, provider } = await stage(
+    t,
+    (prompt) => (prompt === 'poison' ? { status: 500 } : undefined),
+    {},
+    { clock: fastClock(10) },
+  );
   const done = await ended((await create(jsonLines(chatLine('a'), chatLine('poison'), chatLine('b')))).id);
   assert.deepEqual([done.status, done.request_counts], ['completed', { total: 3, completed: 2, failed: 1 }]);
   const [error] = (await results(done)).errors;
@@ -303,8 +326,10 @@ test('also as one of a few, under the default policy', { timeout: 120_000 }, asy
 });
 
 test('a hanging request does not delay the others, and ends', { timeout: 120_000 }, async (t) => {
-  const policy: Policy = { maxAttempts: 1, timeouts: { headers: '500ms', firstContent: '500ms' } };
-  const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy);
+  const policy: Policy = { maxAttempts: 1, timeouts: { headers: '4s', firstContent: '4s' } };
+  const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy, {
+    clock: fastClock(4),
+  });
   const lines = Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`));
   const done = await ended((await create([chatLine('hangs'), ...lines].join('\n'))).id);
   assert.deepEqual([done.status, done.request_counts!.completed], ['completed', 30]);

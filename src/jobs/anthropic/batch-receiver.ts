@@ -5,6 +5,7 @@ import type { Job, NewItem, NewJob } from '../../store/jobs/job-store.ts';
 import type { JobHost } from '../host.ts';
 import type { Registration } from '../registration.ts';
 import { asStoreError } from '../store-error.ts';
+import { unavailableModels } from '../unavailable-models.ts';
 import { readBatchRequest } from './batch-request.ts';
 
 const REQUESTS_MAX = 100_000;
@@ -57,7 +58,8 @@ export class BatchReceiver {
   async finish(): Promise<Job> {
     if (this.#count === 0) throw bad('requests: at least one request is required');
     await this.#save();
-    const data = { in_progress_at: this.#host.clock.epochMs(), asked: this.#hash.digest('hex') };
+    const unavailable = await unavailableModels(this.#host, this.#job.client, this.#models);
+    const data = { in_progress_at: this.#host.clock.epochMs(), asked: this.#hash.digest('hex'), unavailable };
     const change = { state: 'in_progress', data } as const;
     const job = await asStoreError(this.#host.store.changeJob(this.#job.id, ['receiving'], change));
     if (job === null) throw lost();

@@ -8,7 +8,7 @@ import { createId, keyedId } from '../ids.ts';
 import type { JobKind } from '../kinds.ts';
 import type { Registration } from '../registration.ts';
 import { resultPages } from '../results.ts';
-import { handedOver } from '../native/native-host.ts';
+import { extensionsOf } from '../job-extensions.ts';
 import { asStoreError, storeErrors, tooManyJobs } from '../store-error.ts';
 import { BatchReceiver } from './batch-receiver.ts';
 import { CANCELED, EXPIRED, messageResultLine, RESULT_TYPES, resultType, type ResultType } from './result-line.ts';
@@ -203,6 +203,6 @@ export function messageBatchObject(job: Job, resultsUrl: string): { readonly id:
     cancel_initiated_at: time(data['cancel_initiated_at']),
     archived_at: null,
     results_url: hasEnded ? resultsUrl : null,
-    breakwater: handedOver(job),
+    breakwater: extensionsOf(job),
   };
 }

@@ -14,7 +14,7 @@ export async function encodeItem(
   target: RouteTarget,
 ): Promise<EncodedRequest | null> {
   const prepared = await prepareItem(host, lane, item.body, () => {});
-  if ('refused' in prepared) return null;
+  if (!('request' in prepared)) return null;
   const now = host.clock.now();
   return encodeRequest({ ...prepared.request, id: '', receivedAt: now, deadline: now, caller: new ItemSink() }, target, now);
 }

@@ -9,7 +9,7 @@ import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
-import { handedOver } from '../native/native-host.ts';
+import { extensionsOf } from '../job-extensions.ts';
 import { asStoreError, tooManyJobs } from '../store-error.ts';
 import { WINDOW_RULE, windowMs } from '../window.ts';
 
@@ -174,7 +174,7 @@ function readExpiry(value: unknown): BatchParams['outputExpiresAfter'] {
 function toObject(job: Job): object {
   const { data } = job;
   const seconds = (value: unknown): number | null => (typeof value === 'number' ? Math.floor(value / 1000) : null);
-  const isValidating = job.state === 'validating';
+  const isValidated = typeof data['in_progress_at'] === 'number';
   const errors = Array.isArray(data['errors']) ? { object: 'list', data: data['errors'] as unknown[] } : null;
   return {
     id: job.id,
@@ -196,22 +196,22 @@ function toObject(job: Job): object {
     expired_at: seconds(data['expired_at']),
     cancelling_at: seconds(data['cancelling_at']),
     cancelled_at: seconds(data['cancelled_at']),
-    // During validation the counts are not final.
-    request_counts: isValidating
-      ? { total: 0, completed: 0, failed: 0 }
-      : { total: job.total, completed: job.succeeded, failed: job.failed },
+    // During validation, and if it was cancelled then, some of the lines have been read.
+    request_counts: isValidated
+      ? { total: job.total, completed: job.succeeded, failed: job.failed }
+      : { total: 0, completed: 0, failed: 0 },
     usage: data['usage'] ?? undefined,
     metadata: data['metadata'] ?? null,
-    breakwater: extensionsOf(job),
+    breakwater: withCosts(job),
   };
 }
 
 /** Members that OpenAI's batch object lacks; undefined: none. */
-function extensionsOf(job: Job): object | undefined {
+function withCosts(job: Job): object | undefined {
   const { costUsd, priced } = job;
-  const handed = handedOver(job);
-  if (priced === 0 && costUsd === 0) return handed;
-  return { ...handed, cost_usd: Number(costUsd.toPrecision(COST_DIGITS)), priced_requests: priced };
+  const extensions = extensionsOf(job);
+  if (priced === 0 && costUsd === 0) return extensions;
+  return { ...extensions, cost_usd: Number(costUsd.toPrecision(COST_DIGITS)), priced_requests: priced };
 }
 
 function bad(message: string, param: string | null): BreakwaterError {

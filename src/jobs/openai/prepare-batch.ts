@@ -4,6 +4,7 @@ import { StoreFailure } from '../../store/backend.ts';
 import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { readBatchLine, type LineError } from './batch-line.ts';
+import { unavailableModels } from '../unavailable-models.ts';
 import { LineReader, type Line } from './line-reader.ts';
 
 const LINES_MAX = 50_000;
@@ -13,6 +14,8 @@ const MODELS_MAX = 200;
 const ERRORS_MAX = 1_000;
 /** The longest line, in bytes. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
+/** Lines read in one turn of the event loop: about 5 ms. */
+const LINES_PER_TURN = 50;
 /** Items saved in one call, and the size of their bodies in bytes. */
 const GROUP_MAX = 500;
 const GROUP_BYTES_MAX = 1024 * 1024;
@@ -40,7 +43,8 @@ export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, ru
   const { errors, model, total } = validation;
   const nowMs = clock.epochMs();
   if (errors.length === 0) {
-    await store.changeJob(job.id, ['validating'], { state: 'in_progress', data: { in_progress_at: nowMs, model, total } });
+    const unavailable = await unavailableModels(host, job.client, validation.models);
+    await store.changeJob(job.id, ['validating'], { state: 'in_progress', data: { in_progress_at: nowMs, model, total, unavailable } });
     return;
   }
   while ((await store.clearItems(job.id, runner)) > 0);
@@ -58,7 +62,7 @@ class Validation {
   readonly #signal: AbortSignal;
   /** Line numbers by custom id. */
   readonly #seen = new Map<string, number>(); // at most LINES_MAX
-  readonly #models = new Set<string>();
+  readonly models = new Set<string>(); // at most MODELS_MAX
   #inputs = 0;
   #group: NewItem[] = [];
   #groupBytes = 0;
@@ -81,7 +85,7 @@ class Validation {
 
   /** Null if there are several. */
   get model(): string | null {
-    return this.#models.size === 1 ? [...this.#models][0]! : null;
+    return this.models.size === 1 ? [...this.models][0]! : null;
   }
 
   fail(code: string, message: string, line: number | null = null, param: string | null = null): void {
@@ -91,6 +95,7 @@ class Validation {
   async take({ number, bytes }: Line): Promise<void> {
     this.total++;
     if (this.total === LINES_MAX + 1) return this.fail('too_many_tasks', `a batch may hold ${LINES_MAX} requests`);
+    if (this.total % LINES_PER_TURN === 0) await new Promise<void>((resolve) => void this.#host.clock.schedule(0, resolve));
     if (this.isHopeless) return;
     if (bytes === null) return this.fail('line_too_large', `the line is longer than ${LINE_BYTES_MAX / 1024 / 1024} MB`, number);
     const read = await readBatchLine(this.#job, bytes, this.#host.slices);
@@ -107,8 +112,8 @@ class Validation {
         number,
         'body.model',
       );
-    this.#models.add(model);
-    if (this.#models.size === MODELS_MAX + 1) this.fail('too_many_models', `a batch may name ${MODELS_MAX} models`, number, 'body.model');
+    this.models.add(model);
+    if (this.models.size === MODELS_MAX + 1) this.fail('too_many_models', `a batch may name ${MODELS_MAX} models`, number, 'body.model');
     this.#inputs += inputs;
     if (this.#job.path === '/embeddings' && this.#inputs > INPUTS_MAX && this.#inputs - inputs <= INPUTS_MAX)
       this.fail('too_many_inputs', `a batch of embeddings may hold ${INPUTS_MAX} inputs`, number, 'body.input');

@@ -10,6 +10,7 @@ import { createId, keyedId } from '../ids.ts';
 import { ItemSink } from '../item-sink.ts';
 import type { JobKind } from '../kinds.ts';
 import { asStoreError, tooManyJobs } from '../store-error.ts';
+import { unavailableModels } from '../unavailable-models.ts';
 import { EventSink, FIRST_EVENTS, namedEvent } from './event-sink.ts';
 import { FINAL_STATUSES, responseObject } from './response-object.ts';
 import { StreamWaiters } from './stream-waiters.ts';
@@ -82,6 +83,7 @@ export class BackgroundResponses {
     const { client, idempotencyKey, model, body, stream } = wish;
     const asked = idempotencyKey === null ? null : hash('sha256', body);
     const createdAtMs = Math.floor(clock.epochMs());
+    const unavailable = await unavailableModels(this.#host, client, [model]);
     for (;;) {
       const id = idempotencyKey === null ? createId(random, PREFIX) : keyedId(PREFIX, client, idempotencyKey);
       const job = {
@@ -93,7 +95,7 @@ export class BackgroundResponses {
         priority: wish.priority,
         createdAtMs,
         endsAtMs: createdAtMs + wish.windowMs,
-        data: { model, echo: wish.echo, stream, forward: wish.forwardHeaders, settings: wish.settings, asked },
+        data: { model, echo: wish.echo, stream, forward: wish.forwardHeaders, settings: wish.settings, asked, unavailable },
       };
       const item = { n: 0, customId: '', model, body };
       // A call whose outcome is lost may have created a job.

@@ -28,11 +28,10 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
   }
   if (isOverBudget(refused, retry)) return isAffordable(refused) ? budgetError(output, refused, now) : tooExpensiveError(output);
   if (refused.why === 'expired' && now >= active.deadline) return deadlineError(retry, refused.blockers);
-  if (refused.earliest === null && isIncapable(refused)) {
-    return new BreakwaterError(
-      'capability_unsupported',
-      `the request needs more tokens at once than the limits of any target for ${model} allow`,
-    );
+  if (refused.earliest === null && isTooLarge(refused)) {
+    const { name } = active.request.client;
+    const whose = isTooLargeForClient(refused) ? `client ${JSON.stringify(name)}` : `any target for ${model}`;
+    return new BreakwaterError('capability_unsupported', `the request needs more tokens at once than the limits of ${whose} allow`);
   }
   if (refused.limited) {
     const isUnknown = waitsForUnknownEnd(output, refused);
@@ -140,8 +139,19 @@ export function deadlineError(retry: RetryState, blockers: readonly Blocker[] = 
   return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms ${what}: ${parts.join('; ')}`);
 }
 
-function isIncapable(refused: Refusal): boolean {
-  return refused.blockers.some((b) => b.waitMs === Infinity && (b.kind === 'tokens' || b.kind === 'requests'));
+/** Limits that a request may exceed on its own, so that no time helps. */
+const SIZE_LIMITS: ReadonlySet<Blocker['kind']> = new Set(['tokens', 'requests', 'client', 'budget']);
+
+const isTooSmall = ({ kind, waitMs }: Blocker): boolean => waitMs === Infinity && SIZE_LIMITS.has(kind);
+
+/** True if the request is too large for every target that it waits for: none of them has only another obstacle, such as an open breaker. */
+function isTooLarge({ blockers }: Refusal): boolean {
+  const never = new Set(blockers.filter(isTooSmall).map(({ target }) => target));
+  return never.size > 0 && blockers.every(({ target }) => never.has(target));
+}
+
+function isTooLargeForClient({ blockers }: Refusal): boolean {
+  return blockers.filter(isTooSmall).every(({ kind }) => kind === 'client');
 }
 
 const WORDS: Readonly<Record<ResourceKind | 'incapable', string>> = {

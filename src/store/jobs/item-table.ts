@@ -99,11 +99,13 @@ export class ItemTable {
     this.#jobs.charge(seq, bytes);
   }
 
-  endQueued(job: string, error: ItemError): number {
+  endQueued(job: string, error: ItemError, model?: string): number {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return 0;
-    const which = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${QUEUED} LIMIT ${SLICE_ROWS})`;
-    this.#discharge(which, seq);
+    const ofModel = model === undefined ? '' : 'AND model = ?';
+    const which = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${QUEUED} ${ofModel} LIMIT ${SLICE_ROWS})`;
+    const values = model === undefined ? [seq] : [seq, model];
+    this.#discharge(which, ...values);
     const ended = this.#sql.run(
       `UPDATE items SET state = ${DONE}, succeeded = 0, body = NULL,
          error = json_object('code', ?, 'message', CASE WHEN note IS NULL THEN ? ELSE ? || '; the last attempt: ' || note END)
@@ -111,7 +113,7 @@ export class ItemTable {
       error.code,
       error.message,
       error.message,
-      seq,
+      ...values,
     );
     if (ended > 0) this.#jobs.count(seq, 0, ended);
     return ended;

@@ -334,6 +334,18 @@ function testEnds(story: Story): void {
       ],
     );
   });
+
+  story('queued items of one model can be ended, delayed ones included', async (store) => {
+    const runner = await store.register(identity('here', 1), 1_000);
+    const items = ['fast', 'other', 'fast'].map((model, n) => ({ n, customId: `c${n}`, model, body: bytes('{}') }));
+    assert.equal(await store.createJob(newJob('batch_1'), LIMITS, items), 'created');
+    const [first] = await take(store, runner, 1);
+    await store.requeueItem(first!, { notBeforeMs: 9_000, round: false, strike: false, note: '' });
+    const over = { code: 'batch_expired', message: 'over' };
+    assert.deepEqual([await store.endQueued('batch_1', over, 'fast'), await store.endQueued('batch_1', over, 'fast')], [2, 0]);
+    assert.equal(await store.endQueued('batch_1', over, 'none'), 0);
+    assert.equal(await store.endQueued('batch_1', over), 1);
+  });
 }
 
 function testJobs(story: Story): void {

@@ -301,8 +301,8 @@ export interface JobStore {
   clearItems(job: string, runner: number): Promise<number>;
   /** The job must be validating or receiving, and claimed by the runner; otherwise nothing is added and the result is false. */
   addItems(job: string, runner: number, items: readonly NewItem[], limits: JobLimits): Promise<boolean>;
-  /** Ends some queued items of the job. Returns their number; 0 when none are queued. */
-  endQueued(job: string, error: ItemError): Promise<number>;
+  /** Ends some queued items of the job, or of this model in it. Returns their number; 0 when none are queued. */
+  endQueued(job: string, error: ItemError, model?: string): Promise<number>;
   /** Done items in order, after number `after` (-1 for the first), about `bytesMax` per call. Empty after the last. */
   readResults(job: string, succeeded: boolean | null, after: number, bytesMax: number): Promise<readonly DoneItem[]>;
 

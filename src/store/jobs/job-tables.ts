@@ -69,7 +69,7 @@ function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
     claimJob: (id, runner) => jobs.claim(id, runner),
     clearItems: (job, runner) => items.clear(job, runner),
     addItems: (job, runner, added, limits) => items.add(job, runner, added, limits),
-    endQueued: (job, error) => items.endQueued(job, error),
+    endQueued: (job, error, model) => items.endQueued(job, error, model),
     readResults: (job, succeeded, after, bytesMax) => items.results(job, succeeded, after, bytesMax),
     register: (identity, nowMs) => items.register(identity, nowMs),
     beat(beat) {

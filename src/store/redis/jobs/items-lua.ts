@@ -170,8 +170,8 @@ function methods.requeueItem(id, n, lease, notBefore, round, strike, note, cost)
   return 1
 end
 
--- Ends a slice of the items that are queued.
-function methods.endQueued(id, code, message)
+-- Ends a slice of the items that are queued, of all models or one.
+function methods.endQueued(id, code, message, only)
   local job = key('job', id)
   local seq = call('HGET', job, 'seq')
   if not seq then return 0 end
@@ -184,7 +184,7 @@ function methods.endQueued(id, code, message)
     finishItem(job, seq, n, item, 0, nil)
     ended = ended + 1
   end
-  for _, model in ipairs(call('SMEMBERS', key('models', seq))) do
+  for _, model in ipairs(only and { only } or call('SMEMBERS', key('models', seq))) do
     local queue = key('queue', seq, model)
     if call('EXISTS', queue) == 1 then
       for _, entry in ipairs(freed(queue, SLICE)) do finish(itemOf(entry[1])) end

@@ -156,8 +156,8 @@ class RedisJobs implements JobStore {
     return (await this.#grow(limits, 'addItems', [job, runner], [items.length, ...itemArguments(items)])) === 'added';
   }
 
-  async endQueued(job: string, { code, message }: ItemError): Promise<number> {
-    return Number(await this.#link.run('endQueued', job, code, message));
+  async endQueued(job: string, { code, message }: ItemError, model?: string): Promise<number> {
+    return Number(await this.#link.run('endQueued', job, code, message, ...(model === undefined ? [] : [model])));
   }
 
   async readResults(job: string, succeeded: boolean | null, after: number, bytesMax: number): ReturnType<JobStore['readResults']> {
