@@ -57,5 +57,5 @@ Input formats:
   CSV, TSV, JSONL     with --template "Summarize: {{article}}": one prompt per row; a column custom_id or id sets its id
   a folder            one prompt per .txt or .md file; with --template, {{text}} is its content
 
-Results are JSON lines in the format of OpenAI's batch API, in any order; match them by custom_id.
+Results are JSON lines in the format of OpenAI's batch API, in the order of the input.
 Ctrl-C stops it; the same command resumes it. Once it has ended, --retry-failed runs what failed, expired or was cancelled. Exits with 0 if every request succeeded, else with 1.`;

@@ -14,6 +14,8 @@ export interface BatchObject {
   readonly errors: { readonly data: readonly { readonly line: number | null; readonly message: string }[] } | null;
   readonly breakwater?: {
     readonly handed_over?: number;
+    /** Why requests wait: the configuration does not allow them at present. */
+    readonly waiting?: readonly { readonly model: string; readonly message: string }[];
     /** So far, over the requests with a known price. */
     readonly cost_usd?: number;
     readonly priced_requests?: number;
@@ -112,7 +114,21 @@ export class BatchApi {
 
 export function countsOf({ status, request_counts: counts, breakwater }: BatchObject): Counts {
   const { handed_over: handedOver, cost_usd: costUsd } = breakwater ?? {};
-  return { status, ...counts, ...(handedOver !== undefined && { handedOver }), ...(costUsd !== undefined && { costUsd }) };
+  const waitingFor = waitingText(breakwater);
+  return {
+    status,
+    ...counts,
+    ...(handedOver !== undefined && { handedOver }),
+    ...(costUsd !== undefined && { costUsd }),
+    ...(waitingFor !== null && { waitingFor }),
+  };
+}
+
+/** Null: nothing waits for a change of the configuration. */
+export function waitingText(breakwater: BatchObject['breakwater']): string | null {
+  const [first, ...more] = breakwater?.waiting ?? [];
+  if (first === undefined) return null;
+  return `waiting: ${first.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;
 }
 
 export function hasEnded({ status }: BatchObject): boolean {

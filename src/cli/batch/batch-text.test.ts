@@ -44,6 +44,7 @@ test('the remaining time follows the recent rate', () => {
   assert.deepEqual(stalled, { perSecond: 0, leftMs: null });
   assert.match(renderProgress(counts(20), stalled), /waiting: nothing has finished recently/);
   assert.equal(renderProgress({ ...counts(0), total: 0, status: 'validating' }, stalled), 'validating …');
+  assert.match(renderProgress({ ...counts(20), waitingFor: 'waiting: no such model' }, stalled), /  waiting: no such model$/);
 });
 
 test('the last requests are expected no sooner than the current pause suggests', () => {

@@ -3,7 +3,7 @@ import { systemClock } from '../../gateway/system-clock.ts';
 import type { AccessFlags, ResultsFlags } from './flags.ts';
 import { endWithReader, OperatorError } from '../fail.ts';
 import { openAccess, type Access, type Runs } from './access.ts';
-import { hasEnded, type BatchObject } from './api.ts';
+import { hasEnded, waitingText, type BatchObject } from './api.ts';
 import { retriedBy } from './earlier.ts';
 import { withErrors } from './output.ts';
 import { printResults, saveResults, shortMessage } from './results.ts';
@@ -70,6 +70,8 @@ function lineOf(batch: BatchObject): string {
   const parts = [id, status, `${counts.completed}/${counts.total} done, ${counts.failed} failed`, when];
   if (name !== undefined) parts.push(name);
   if (of !== undefined) parts.push(`retry of ${of}`);
+  const waiting = waitingText(batch.breakwater);
+  if (waiting !== null) parts.push(waiting);
   if (errors?.data[0] !== undefined) parts.push(shortMessage(errors.data[0].message));
   return parts.join('  ');
 }

@@ -10,6 +10,8 @@ export interface Counts {
   readonly handedOver?: number;
   /** So far, of requests with a known price. */
   readonly costUsd?: number;
+  /** Requests wait for a change of the configuration. */
+  readonly waitingFor?: string;
 }
 
 const BAR_LENGTH = 24;
@@ -49,7 +51,7 @@ function joined(parts: readonly Part[]): string {
   return parts.map(({ text }) => text).join('  ');
 }
 
-function partsOf({ status, total, completed, failed, handedOver = 0, costUsd }: Counts, { perSecond, leftMs }: Pace): Part[] {
+function partsOf({ status, total, completed, failed, handedOver = 0, costUsd, waitingFor }: Counts, { perSecond, leftMs }: Pace): Part[] {
   const done = completed + failed;
   const parts: Part[] = [
     { text: `${done}/${total}`, rank: Infinity },
@@ -59,7 +61,8 @@ function partsOf({ status, total, completed, failed, handedOver = 0, costUsd }: 
   if (costUsd !== undefined) parts.push({ text: costText(costUsd), rank: 3 });
   parts.push(failed === 0 ? { text: 'no failures', rank: 1 } : { text: `${failed} failed`, rank: 5 });
   let state = status;
-  if (done < total && handedOver > 0) state = `${handedOver} in a batch of the provider`;
+  if (done < total && waitingFor !== undefined) state = waitingFor;
+  else if (done < total && handedOver > 0) state = `${handedOver} in a batch of the provider`;
   else if (done < total && leftMs !== null) state = `${timeText(leftMs)} left`;
   else if (done < total && perSecond !== null) state = 'waiting: nothing has finished recently';
   return [...parts, { text: state, rank: Infinity }];
