@@ -66,6 +66,7 @@ export interface LeaseClaim {
 
 export interface LeaseGrant {
   readonly epoch: number;
+  /** The level of the pool; of a sliced window, what no member holds. */
   readonly poolLevel: number;
   /** The amounts held from now on. */
   readonly capacity: number;
@@ -83,6 +84,13 @@ export interface LeaseGrant {
   readonly lacks: boolean;
   /** Absent: the limit is not a budget. */
   readonly elsewhere?: SpendingElsewhere;
+}
+
+/** A limit that refills more slowly than this, in milliseconds, is leased in slices: what a member that dies holds is lost for as long. */
+export const SLICED_MIN_MS = 120_000;
+
+export function isSliced({ capacity, rate, countedMs }: Pick<LeaseClaim, 'capacity' | 'rate' | 'countedMs'>): boolean {
+  return rate > 0 ? capacity > rate * SLICED_MIN_MS : countedMs > SLICED_MIN_MS;
 }
 
 /** A resource with a lease of this process. */

@@ -1,6 +1,11 @@
-/** A lease of a limit without refill: a number of slots, or of units in a window. Amounts in use cannot be returned. */
+/**
+ * A lease of a limit without refill: a number of slots, or of units in a window. Amounts in use cannot be returned. Of a long window, whose
+ * unused part is blocked for as long if the instance dies, it is used amounts and a slice.
+ */
 import type { Instant } from './clock.ts';
 import type { DemandMeter } from './demand-meter.ts';
+import { confirmAfterMs, excessOf, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from './lease-slice.ts';
+import { isSliced } from './lease.ts';
 import type { LeaseClaim, LeaseGrant } from './lease.ts';
 
 /** The units that an unused lease keeps. */
@@ -26,6 +31,14 @@ export class LeasedPlaces {
   #claimed = 0;
 
   readonly #countedMs: number;
+  /** Of a long window: what no member holds, and when that was known. */
+  #pool = 0;
+  #knownAt: Instant = -Infinity;
+  #confirmMs = 0;
+  #slice = 0;
+  /** The amount held before the store was lost, and what it may hold until the others have reported what they used since. */
+  #heldBefore = 0;
+  #recovery = { until: -Infinity, most: Infinity };
 
   /** `countedMs`: how long usage counts, even after the request has ended; 0: until it ends. */
   constructor(id: string, whole: number, countedMs: number) {
@@ -36,8 +49,23 @@ export class LeasedPlaces {
 
   setWhole(whole: number): void {
     this.whole = whole;
-    if (this.isDetached) this.#takeShare();
+    if (this.isDetached) this.held = this.isPooled ? Math.min(whole, this.held) : this.#evenShare();
     this.#claimedAt = -Infinity;
+  }
+
+  /** It is leased in slices. */
+  get isPooled(): boolean {
+    return isSliced({ capacity: this.whole, rate: 0, countedMs: this.#countedMs });
+  }
+
+  /** What can be fetched, as far as known. */
+  get pool(): number {
+    return this.isPooled && !this.isDetached ? this.#pool : 0;
+  }
+
+  /** The size of the present slice. */
+  get slice(): number {
+    return this.#slice;
   }
 
   /** `aheadMs`: the duration of expected usage to claim in addition to current usage. `isCalled`: another member is short of it. */
@@ -46,13 +74,14 @@ export class LeasedPlaces {
     const isNeeded = isCalled || Math.max(1, members) !== this.members;
     this.members = Math.max(1, members);
     const hasReturned = this.#claimed > Math.max(this.held, used) + 1e-9;
-    const isDue = isNeeded || now - this.#claimedAt >= CONFIRM_MS || this.isDetached;
+    const isDue = isNeeded || now - this.#claimedAt >= (this.isPooled ? this.#confirmMs : CONFIRM_MS) || this.isDetached;
     if (!meter.isActive(now) && !isDue && !this.#fair.isContested && !hasReturned && this.#isIdle) return null;
     this.#claimedAt = now;
     const first = meter.first(now);
     const { hasStarted } = meter;
     const rate = meter.read(now);
     this.#isIdle = rate === 0 && first === 0 && used === 0;
+    if (this.isPooled) return this.#claimSlice(now, used, { first, rate, unit: meter.unit, hasStarted, isCalled });
     const isAlone = members <= 1;
     // While other members wait, free slots are left for them.
     const ahead = this.#fair.isContested ? 0 : rate * aheadMs;
@@ -66,9 +95,27 @@ export class LeasedPlaces {
     return this.#toClaim(Math.max(this.held, used), wantCapacity, first > 0 ? Math.min(this.whole, used + first) : 0, hasStarted);
   }
 
-  granted(grant: LeaseGrant): boolean {
+  #claimSlice(now: Instant, used: number, demand: SliceClaim): LeaseClaim {
+    const { first, rate, hasStarted } = demand;
+    const unit = Math.max(demand.unit, Math.min(1, this.whole));
+    const isScarce = demand.isCalled || this.#fair.isContested;
+    const linked = this.isDetached ? this.#heldBefore : this.held;
+    const left = this.#epoch === 0 ? this.whole : this.#pool + Math.max(0, linked - used);
+    this.#slice = sliceOf({ whole: this.whole, left, members: this.members, before: this.#slice, unit, ratePerMs: rate, first, isScarce });
+    if (!this.isDetached) this.held -= excessOf(this.held - used, this.#slice, { whole: this.whole, unit, isScarce });
+    const most = now < this.#recovery.until ? this.#recovery.most : this.whole;
+    const held = this.isDetached ? this.#heldBefore : this.held;
+    const wanted = Math.min(most, used + this.#slice);
+    return this.#toClaim(Math.max(held, used), wanted, first > 0 ? Math.min(this.whole, used + first) : 0, hasStarted);
+  }
+
+  granted(now: Instant, grant: LeaseGrant): boolean {
     const before = this.held;
+    if (this.isPooled && this.isDetached && this.members > 1) this.#recovery = { until: now + RECOVERY_MS, most: this.held };
     this.isDetached = false;
+    this.#confirmMs = confirmAfterMs(this.whole, this.#pool, grant.poolLevel);
+    this.#pool = grant.poolLevel;
+    this.#knownAt = now;
     this.#epoch = grant.epoch;
     this.#fair = { capacity: grant.fairCapacity, isContested: grant.isContested };
     // With usage beyond the lease, only a larger grant adds capacity.
@@ -77,16 +124,23 @@ export class LeasedPlaces {
     return this.held > before;
   }
 
-  detach(members: number): void {
+  detach(now: Instant, members: number): void {
     if (this.isDetached) return;
     this.isDetached = true;
     this.members = Math.max(1, members);
-    this.#takeShare();
+    this.#heldBefore = this.held;
+    this.held = this.isPooled && this.#epoch !== 0 ? this.held + this.#evenPool(now) : this.#evenShare();
   }
 
   /** At least one, so that a detached instance can still start requests. */
-  #takeShare(): void {
-    this.held = Math.min(this.whole, Math.max(Math.min(1, this.whole), this.whole / this.members));
+  #evenShare(): number {
+    return Math.min(this.whole, Math.max(Math.min(1, this.whole), this.whole / this.members));
+  }
+
+  /** An instance that was frozen does not know what is left. */
+  #evenPool(now: Instant): number {
+    if (now - this.#knownAt > POOL_KNOWN_MS) return 0;
+    return Math.max(Math.min(1, this.#pool), this.#pool / this.members);
   }
 
   leave(used: number): LeaseClaim {
@@ -120,4 +174,12 @@ export class LeasedPlaces {
       ...none,
     };
   }
+}
+
+interface SliceClaim {
+  readonly first: number;
+  readonly rate: number;
+  readonly unit: number;
+  readonly hasStarted: boolean;
+  readonly isCalled: boolean;
 }

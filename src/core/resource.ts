@@ -71,6 +71,8 @@ export interface Resource {
   available?(now: Instant): number;
   /** Reserved amounts are returned all at once, one window later. */
   readonly isWindow?: true;
+  /** Most of what is left can be fetched, and is not `available` here: `earliestAfter` counts on it. Default: false. */
+  readonly isPooled?: boolean;
   /** Reserves `need`; called only when `earliest` allows it now. Returns a ticket for `settle` or `cancel` with the same need. */
   reserve(now: Instant, need: Need): number;
   /** The attempt was sent and has ended: the reservation is corrected to the actual usage. */

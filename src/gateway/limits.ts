@@ -166,9 +166,9 @@ export function isLeased(resource: LimitResource): resource is LeasedLimit {
   return resource instanceof LeasedBucket || resource instanceof LeasedWindow || resource instanceof LeasedConcurrency;
 }
 
-/** This instance's part of a shared limit. */
-export function shareOf(resource: LeasedLimit): number {
-  return resource instanceof LeasedBucket ? resource.capacity : resource.limit;
+/** What this instance may use of a shared limit at once, and what of that is left. */
+export function reachOf(resource: LeasedLimit, now: Instant): { readonly share: number; readonly available: number } {
+  return resource instanceof LeasedConcurrency ? { share: resource.limit, available: resource.available() } : resource.reach(now);
 }
 
 /** The whole limit, over all instances. */

@@ -16,7 +16,7 @@ import type { ResourceLevel, Snapshot } from '../telemetry/snapshot.ts';
 import type { QueueGroup, QueueStatus, TargetStatus } from './gateway.ts';
 import { learnedStatus } from './learning.ts';
 import { estimateLevels, learnedLevels } from './learned-levels.ts';
-import { isLeased, shareOf, wholeLimitOf } from './limits.ts';
+import { isLeased, reachOf, wholeLimitOf } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
@@ -46,8 +46,7 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
     limits: (state.limits as readonly LimitResource[]).map((limit) => ({
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
       limit: wholeLimitOf(limit),
-      available: availableOf(limit, now),
-      ...(isLeased(limit) && { share: shareOf(limit) }),
+      ...usable(limit, now),
     })),
     inFlight: state.inFlight,
     failedQualityChecks: { ...state.failedQualityChecks },
@@ -113,8 +112,7 @@ export function snapshotOf(
 export function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
-    const share = isLeased(resource) ? { share: shareOf(resource) } : {};
-    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now), ...share }];
+    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), ...usable(resource, now) }];
   });
 }
 
@@ -122,6 +120,8 @@ function waitingByClass(scheduler: Queue): Record<SchedulingClass, number> {
   return Object.fromEntries(SCHEDULING_CLASSES.map((name) => [name, scheduler.waiting(name)])) as Record<SchedulingClass, number>;
 }
 
-function availableOf(resource: LimitResource, now: Instant): number {
-  return resource instanceof ConcurrencyLimiter ? resource.available() : resource.available(now);
+/** What is left of the limit or, where instances share it, of this one's share. */
+function usable(resource: LimitResource, now: Instant): { available: number; share?: number } {
+  if (isLeased(resource)) return reachOf(resource, now);
+  return { available: resource instanceof ConcurrencyLimiter ? resource.available() : resource.available(now) };
 }

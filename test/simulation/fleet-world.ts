@@ -20,10 +20,14 @@ export interface FleetLimits {
   readonly concurrency?: number;
   readonly window?: 'sliding';
   readonly burst?: number;
+  /** Of all but concurrency. Default: a minute. */
+  readonly windowMs?: number;
 }
 
 export interface FleetInstance {
   readonly agent: LeaseAgent;
+  /** What it could start without the store, of requests or of tokens. */
+  readonly held: { readonly requests: number; readonly tokens: number };
   readonly queue: readonly Need[];
   readonly started: number;
   readonly isDead: boolean;
@@ -40,14 +44,14 @@ export interface FleetWorld {
   join(): Promise<FleetInstance>;
 }
 
-/** The provider's own count of requests and tokens: a full bucket, or a sliding minute. Calls arrive shortly after they are sent. */
+/** The provider's own count of requests and tokens: a full bucket, or a sliding window. Calls arrive shortly after they are sent. */
 export class CountingProvider {
   readonly #clock: ManualClock;
   readonly #limits: FleetLimits;
   readonly calls: { at: number; tokens: number }[] = [];
   readonly #levels: [number, number];
   #at = 0;
-  /** For a sliding minute. */
+  /** For a sliding window. */
   #oldest = 0;
   #recentTokens = 0;
   running = 0;
@@ -63,19 +67,19 @@ export class CountingProvider {
 
   arrive(tokens: number): void {
     const now = this.#clock.now();
-    const { requests, tokens: perMinute, concurrency, window, burst = 1 } = this.#limits;
+    const { requests, tokens: perMinute, concurrency, window, burst = 1, windowMs = MINUTE_MS } = this.#limits;
     this.calls.push({ at: now, tokens });
     this.tokens += tokens;
     this.running++;
     if (concurrency !== undefined) this.overshoot = Math.max(this.overshoot, (this.running - concurrency) / concurrency);
     if (window === 'sliding') {
       this.#recentTokens += tokens;
-      while (this.calls[this.#oldest]!.at <= now - MINUTE_MS) this.#recentTokens -= this.calls[this.#oldest++]!.tokens;
+      while (this.calls[this.#oldest]!.at <= now - windowMs) this.#recentTokens -= this.calls[this.#oldest++]!.tokens;
       const recent = this.calls.length - this.#oldest;
       this.overshoot = Math.max(this.overshoot, (recent - requests) / requests, (this.#recentTokens - perMinute) / perMinute);
       return;
     }
-    const passed = (now - this.#at) / MINUTE_MS;
+    const passed = (now - this.#at) / windowMs;
     this.#at = now;
     [requests, perMinute].forEach((limit, i) => {
       this.#levels[i] = Math.min(limit * burst, this.#levels[i]! + passed * limit) - [1, tokens][i]!;
@@ -138,6 +142,11 @@ class Instance implements FleetInstance {
     this.#resources = resources;
   }
 
+  get held(): { requests: number; tokens: number } {
+    const [requests, tokens] = this.#resources.map((resource) => resource.available!(this.#joining.clock.now()));
+    return { requests: requests!, tokens: tokens! };
+  }
+
   ask(tokens: number): void {
     this.queue.push({ requests: 1, inputTokens: tokens, outputTokens: 0 });
     this.pump();
@@ -190,14 +199,14 @@ class Instance implements FleetInstance {
 }
 
 function makeResources(limits: FleetLimits, now: number, onShort: (id: string) => void): (Resource & Leasable)[] {
-  const { burst = 1 } = limits;
+  const { burst = 1, windowMs = MINUTE_MS } = limits;
   const requests = { of: (need: Need) => need.requests, used: () => null };
   const tokens = { of: (need: Need) => need.inputTokens, used: () => null };
   const resources: (Resource & Leasable)[] = [
     { id: 'requests', limit: limits.requests, measure: requests, kind: 'requests' as const },
     { id: 'tokens', limit: limits.tokens, measure: tokens, kind: 'tokens' as const },
   ].map(({ id, limit, measure, kind }) => {
-    const options = { id, kind, limit, windowMs: MINUTE_MS, burst, measure };
+    const options = { id, kind, limit, windowMs, burst, measure };
     return limits.window === 'sliding'
       ? new LeasedWindow(options, now, () => onShort(id))
       : new LeasedBucket(options, now, () => onShort(id));

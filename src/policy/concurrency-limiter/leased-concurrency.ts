@@ -49,14 +49,14 @@ export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
     return claim;
   }
 
-  granted(_now: Instant, grant: LeaseGrant): boolean {
-    const isMore = this.#places.granted(grant);
+  granted(now: Instant, grant: LeaseGrant): boolean {
+    const isMore = this.#places.granted(now, grant);
     this.#applyHeld();
     return isMore;
   }
 
-  detach(_now: Instant, members: number): void {
-    this.#places.detach(members);
+  detach(now: Instant, members: number): void {
+    this.#places.detach(now, members);
     this.#applyHeld();
   }
 

@@ -9,6 +9,9 @@
  * others. An exchange moves capacity, rate and tokens between one member and the pool. A sliding window, or a number of concurrent calls,
  * is divided in the same way, without rate and tokens; so is a budget, whose spent amount does not return (`spending.ts`).
  *
+ * A limit that refills slowly, as one of a day, is leased in slices (`core/lease-slice.ts`), so that little is lost with a member: its refill
+ * stays in the pool, and a part is tokens alone.
+ *
  * ## Fairness
  *
  * Parts follow demand: each member reports its demand, and gets up to its max-min fair share from the pool. A member that holds more
@@ -21,6 +24,7 @@
  * The Redis driver runs the same arithmetic as a script; a test compares the two.
  */
 import type { Instant } from '../../core/clock.ts';
+import { isSliced } from '../../core/lease.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import { inOrder } from './order.ts';
 import { elsewhereOf, firstNeeds, mergeEnded, withoutSpent } from './spending.ts';
@@ -55,6 +59,9 @@ const DIVISIBLE_MIN = 2;
 
 /** A member may have started calls for this long after its last exchange, in milliseconds. */
 const LAST_STARTS_MS = 2_000;
+
+/** Smaller differences are rounding errors. */
+const EPSILON = 1e-9;
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
@@ -119,41 +126,48 @@ function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseC
   const part = parts.get(me)!;
   const isWaiting = part.first > 0;
   const oldest = oldestWaiting(parts);
-  const isDivided = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
+  const isSlice = claim.spending === undefined && isSliced(claim);
+  const isEven = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
+  const isDivided = isEven && !isSlice;
   const first = oldest === null ? NONE : new Map([[oldest, Math.min(parts.get(oldest)!.first, claim.capacity)]]);
   const ahead = claim.spending === undefined ? first : firstNeeds(parts, claim.capacity);
   const evenCapacity = fairShare(parts, me, claim.capacity, ahead, 'wantCapacity');
   const fairRate = isDivided ? fairShare(parts, me, claim.rate, NONE, 'wantRate') : 0;
   const freeRate = claim.rate - others.rate - part.rate;
   part.rate = isDivided ? part.rate + clamp(fairRate - part.rate, 0, freeRate) : part.rate;
-  const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided }) : 0;
-  // Where the limit is undivided, capacity without tokens would reduce that of the pool.
+  const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided, isSlice }) : 0;
+  // Where the limit is undivided, capacity without tokens would reduce that of the pool. Beside a slice it is room for refunds.
+  const holding = (isSlice ? part.capacity : claim.level) + tokens;
   const hasUnits = claim.rate === 0 && claim.spending === undefined;
   // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
-  const fairCapacity = !isDivided && claim.rate > 0 ? claim.level + tokens : hasUnits ? Math.ceil(evenCapacity - 1e-9) : evenCapacity;
+  const fairCapacity = !isDivided && claim.rate > 0 ? holding : hasUnits ? Math.ceil(evenCapacity - EPSILON) : evenCapacity;
   const freeCapacity = claim.capacity - others.capacity - part.capacity;
-  const neededCapacity = Math.max(fairCapacity, claim.level + tokens);
-  part.capacity += clamp(Math.min(neededCapacity, Math.max(claim.wantCapacity, claim.level + tokens)) - part.capacity, 0, freeCapacity);
+  const neededCapacity = Math.max(fairCapacity, holding);
+  part.capacity += clamp(Math.min(neededCapacity, Math.max(claim.wantCapacity, holding)) - part.capacity, 0, freeCapacity);
   const given = clamp(Math.min(tokens, part.capacity - claim.level), 0, tokens);
   ledger.level -= given;
   const poolRate = claim.rate - others.rate - part.rate;
   const missing = part.first - claim.level - given;
   const due = Math.min(evenCapacity, claim.wantCapacity);
   const needAhead = oldest !== null && oldest !== me && isWaiting ? parts.get(oldest)!.first : 0;
+  const isShort = isWaiting && (claim.rate > 0 ? missing : part.first - part.capacity) > EPSILON;
+  if (isSlice && !isShort) part.first = 0;
   return {
     epoch: ledger.epoch,
-    poolLevel: ledger.level,
+    poolLevel: isSlice && claim.rate === 0 ? Math.max(0, claim.capacity - others.capacity - part.capacity) : ledger.level,
     capacity: part.capacity,
     rate: part.rate,
     tokens: given,
     fairCapacity,
     fairRate,
-    isContested: others.starved > 0 || !isDivided,
+    isContested: others.starved > 0 || (!isDivided && !isSlice),
     readyInMs:
       !isWaiting || missing <= 0 || part.rate > 0 || poolRate <= claim.rate * 1e-9
         ? -1
         : Math.max(0, (missing + needAhead - ledger.level) / poolRate),
-    lacks: (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2),
+    lacks: isSlice
+      ? isShort && others.capacity > EPSILON
+      : (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2),
   };
 }
 
@@ -219,11 +233,14 @@ function tokensFor(ledger: Ledger, me: string, claim: LeaseClaim, who: Waiting):
   if (claim.wantTokens <= 0 || ledger.level <= 0) return 0;
   const isFirst = who.oldest === null || who.oldest === me;
   const free = Math.max(0, ledger.level - (isFirst ? 0 : ledger.parts.get(who.oldest)!.first));
+  // What it has spent beyond its slice while the store was away comes first.
+  const owed = who.isSlice ? Math.min(ledger.level, Math.max(0, -claim.level)) : 0;
+  if (who.isSlice && claim.first === 0) return Math.min(claim.wantTokens, who.others > 0 ? owed : Math.max(owed, free));
   const missing = Math.max(0, claim.first - claim.level);
   const needed = isFirst && missing <= free ? missing : 0;
   const tokens = Math.min(claim.wantTokens, Math.max(free / (who.others + 1), needed));
   // Without refill of its own, a part of less than a whole request would be useless.
-  return who.isDivided || (claim.first > 0 && tokens >= missing) ? tokens : 0;
+  return who.isDivided || (claim.first > 0 && tokens >= missing) ? tokens : Math.min(claim.wantTokens, owed);
 }
 
 interface Waiting {
@@ -231,6 +248,7 @@ interface Waiting {
   /** Other members that wait. */
   readonly others: number;
   readonly isDivided: boolean;
+  readonly isSlice: boolean;
 }
 
 function clamp(value: number, least: number, most: number): number {

@@ -1,7 +1,11 @@
 import type { Instant } from '../../core/clock.ts';
 import { DemandMeter } from '../../core/demand-meter.ts';
+import { confirmAfterMs, excessOf, NEXT_AT_SHARE, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from '../../core/lease-slice.ts';
+import type { Recovery } from '../../core/lease-slice.ts';
+import { isSliced } from '../../core/lease.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import type { Need, Settlement } from '../../core/resource.ts';
+import { BucketLoan } from './bucket-loan.ts';
 import { settledAmount, TokenBucket } from './token-bucket.ts';
 import type { LimitOptions } from './token-bucket.ts';
 
@@ -22,7 +26,11 @@ const SHORT_AGAIN_MS = 10_000;
 /** An idle part is confirmed this often, in milliseconds, because the ledger drops parts that are not confirmed. */
 export const CONFIRM_MS = 60_000;
 
-/** One instance's part of a token bucket. Requests more through `onShort` when it runs short. */
+/**
+ * One instance's part of a token bucket. Requests more through `onShort` when it runs short.
+ *
+ * A bucket that refills slowly is leased in slices: tokens alone, while all refill and what is not about to be used stay in the pool.
+ */
 export class LeasedBucket extends TokenBucket implements Leasable {
   readonly #meter: DemandMeter;
   readonly #options: LimitOptions;
@@ -42,6 +50,15 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   #shortSince: Instant = -Infinity;
   #shortAt: Instant = -Infinity;
   #claimedAt: Instant = -Infinity;
+  /** Of a sliced bucket: the size of the slice, and whether the next one was requested. */
+  #slice = 0;
+  #confirmMs = 0;
+  #hasAsked = false;
+  #loan: BucketLoan | null = null;
+  #recovery: Recovery | null = null;
+  /** Reserved by running requests, which may be refunded: the pool leaves room for it. */
+  #outstanding = 0;
+  isSupplied = false;
 
   constructor(options: LimitOptions, now: Instant, onShort: () => void) {
     super(options, now);
@@ -52,14 +69,25 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.share(now, 0, 0);
   }
 
-  /** The capacity of this part. */
+  /** The capacity of this part. More than a slice can be fetched. */
   override get capacity(): number {
-    return this.#held.capacity;
+    return this.isPooled ? this.wholeCapacity : this.#held.capacity;
+  }
+
+  /** It is leased in slices. */
+  get isPooled(): boolean {
+    return isSliced({ capacity: this.wholeCapacity, rate: this.#wholeRate, countedMs: 0 });
+  }
+
+  /** What this instance may use at once, and what of that is left. */
+  reach(now: Instant): { readonly share: number; readonly available: number } {
+    const pool = this.isPooled ? this.#pool(now) : 0;
+    return { share: this.#held.capacity + pool, available: this.available(now) + pool };
   }
 
   override setLimit(now: Instant, limit: number, burst: number): void {
     super.setLimit(now, limit, burst);
-    if (this.#detachedAt === null) this.share(now, this.#held.capacity, this.#held.rate);
+    if (this.#detachedAt === null) this.#hold(now, this.#held.capacity, this.#held.rate);
     else this.#hold(now, this.wholeCapacity / this.#members, this.#wholeRate / this.#members);
     this.#claimedAt = -Infinity;
   }
@@ -78,7 +106,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     // An instance with the whole refill rate has nothing to expect from others.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
     // What others hold and do not need is unknown until they have been asked.
-    if (this.#detachedAt === null && now - this.#shortSince < EXPECT_MS) return now + ASK_AGAIN_MS;
+    const hasOthers = this.#members > 1 || !this.isPooled;
+    if (this.#detachedAt === null && hasOthers && now - this.#shortSince < EXPECT_MS) return now + ASK_AGAIN_MS;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
@@ -108,27 +137,56 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   }
 
   override reserve(now: Instant, need: Need): number {
-    this.#meter.take(Math.max(0, this.#measured.of(need)));
-    return super.reserve(now, need);
+    const amount = Math.max(0, this.#measured.of(need));
+    this.#outstanding += amount;
+    this.#take(amount);
+    const ticket = super.reserve(now, need);
+    this.#requestNext(now);
+    return ticket;
   }
 
   override settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     super.settle(now, ticket, need, settlement);
-    const used = settlement.unsent === true ? null : settledAmount(this.#options.measure, this.limit, settlement.usage, need);
-    if (used !== null && used > this.#measured.of(need)) this.#meter.take(used - this.#measured.of(need));
+    if (settlement.unsent === true) return;
+    this.#release(need);
+    const used = settledAmount(this.#options.measure, this.limit, settlement.usage, need);
+    if (used !== null && used > this.#measured.of(need)) this.#take(used - this.#measured.of(need));
+  }
+
+  override cancel(now: Instant, ticket: number, need: Need): void {
+    super.cancel(now, ticket, need);
+    this.#release(need);
+  }
+
+  #take(amount: number): void {
+    this.#meter.take(amount);
+    this.#loan?.take(amount);
+  }
+
+  #release(need: Need): void {
+    this.#outstanding = Math.max(0, this.#outstanding - Math.max(0, this.#measured.of(need)));
+  }
+
+  /** Before the slice is used up. */
+  #requestNext(now: Instant): void {
+    if (!this.isPooled || this.#detachedAt !== null || this.#hasAsked || this.#poolLevel <= 0) return;
+    if (this.available(now) >= this.#slice * NEXT_AT_SHARE) return;
+    this.#hasAsked = true;
+    this.#onShort();
   }
 
   claim(now: Instant, members: number, isCalled = false): LeaseClaim | null {
     // An idle part changes too when another member needs it, or joins.
     const isNeeded = isCalled || members !== this.#members;
     this.#members = members;
-    const isDue = isNeeded || now - this.#claimedAt >= CONFIRM_MS || this.#detachedAt !== null;
+    const isDue = isNeeded || now - this.#claimedAt >= (this.isPooled ? this.#confirmMs : CONFIRM_MS) || this.#detachedAt !== null;
     if (!this.#meter.isActive(now) && !isDue && !this.#fair.isContested && this.#wasIdle) return null;
     this.#claimedAt = now;
     const first = Math.min(this.#meter.first(now), this.wholeCapacity);
     const { hasStarted } = this.#meter;
     const rate = this.#meter.read(now);
     this.#wasIdle = rate === 0 && first === 0;
+    if (this.isPooled) return this.#claimSlice(now, { first, rate, hasStarted, isCalled });
     const isAlone = members <= 1;
     const unit = Math.max(first, this.#meter.unit, Math.min(1, this.limit));
     const isShort = first > 0;
@@ -155,17 +213,58 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     };
   }
 
+  /** Tokens alone; what it used of a loan is a level below zero, which is filled up first. */
+  #claimSlice(now: Instant, demand: { first: number; rate: number; hasStarted: boolean; isCalled: boolean }): LeaseClaim {
+    const { first, rate, hasStarted } = demand;
+    const unit = Math.max(this.#meter.unit, Math.min(1, this.limit));
+    const isScarce = demand.isCalled || this.#fair.isContested;
+    let level = this.#levelWithoutLoan(now);
+    const left = this.#epoch === 0 ? this.wholeCapacity : Math.max(0, this.#poolLevel) + Math.max(0, level);
+    const known = { whole: this.wholeCapacity, left, members: this.#members, before: this.#slice };
+    this.#slice = sliceOf({ ...known, unit, ratePerMs: rate, first, isScarce });
+    const returned = this.#detachedAt === null ? excessOf(level, this.#slice, { ...known, unit, isScarce }) : 0;
+    this.shift(now, -returned);
+    level -= returned;
+    const heldCapacity = Math.max(0, level) + this.#outstanding;
+    if (this.#detachedAt === null) this.#hold(now, heldCapacity, 0);
+    if (this.#recovery !== null && now >= this.#recovery.until) this.#recovery = null;
+    // While the replies to claims may be lost, it asks for nothing: what is granted then would be lost as well.
+    const wanted = this.#detachedAt === null ? Math.max(0, this.#slice - level) : 0;
+    return {
+      ...this.#claimBase(level),
+      heldCapacity,
+      heldRate: 0,
+      returned,
+      debt: 0,
+      wantCapacity: heldCapacity,
+      wantRate: 0,
+      wantTokens: Math.min(wanted, this.#recovery?.left ?? Infinity),
+      first: this.#detachedAt === null ? first : 0,
+      rank: 1,
+      hasStarted,
+    };
+  }
+
   granted(now: Instant, grant: LeaseGrant): boolean {
     const { capacity, rate } = this.#held;
-    this.shift(now, -this.#debtSinceClaim(now));
+    const isBack = this.#detachedAt !== null;
+    if (this.#loan !== null) this.#endLoan(now);
+    else this.shift(now, -this.#debtSinceClaim(now));
     this.#detachedAt = null;
     this.#grantedAt = now;
     this.#epoch = grant.epoch;
+    this.#confirmMs = confirmAfterMs(this.wholeCapacity, this.#poolLevel, grant.poolLevel);
     this.#poolLevel = grant.poolLevel;
     this.#fair = { capacity: grant.fairCapacity, rate: grant.fairRate, isContested: grant.isContested };
     this.#hold(now, grant.capacity, grant.rate);
     this.shift(now, grant.tokens);
-    return grant.tokens > 0 || grant.capacity > capacity || grant.rate > rate;
+    if (!this.isPooled) return grant.tokens > 0 || grant.capacity > capacity || grant.rate > rate;
+    // Where it counted as dead meanwhile, its tokens may be in the pool again.
+    this.shift(now, -Math.max(0, this.available(now) - grant.capacity));
+    if (this.#recovery !== null) this.#recovery.left = Math.max(0, this.#recovery.left - grant.tokens);
+    this.isSupplied = grant.tokens > 0 || isBack;
+    this.#hasAsked = false;
+    return this.isSupplied;
   }
 
   detach(now: Instant, members: number): void {
@@ -175,10 +274,36 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.#rateBefore = this.#held.rate;
     this.#members = members;
     this.#hold(now, this.wholeCapacity / members, this.#wholeRate / members);
-    if (isNew) this.shift(now, this.#held.capacity);
+    if (this.isPooled) this.#takeLoan(now, isNew);
+    else if (isNew) this.shift(now, this.#held.capacity);
+  }
+
+  /** Its even part of the pool. An instance that was frozen does not know what is left there. */
+  #takeLoan(now: Instant, isNew: boolean): void {
+    const level = this.available(now);
+    const isKnown = now - this.#grantedAt <= POOL_KNOWN_MS;
+    const pool = isNew ? this.wholeCapacity : isKnown ? Math.max(0, this.#poolLevel) : 0;
+    const amount = Math.max(0, Math.min(pool / this.#members, this.#held.capacity - level));
+    this.shift(now, amount);
+    this.#loan = new BucketLoan(now, level, amount, this.#held.rate);
+  }
+
+  #levelWithoutLoan(now: Instant): number {
+    const level = this.available(now);
+    return this.#loan === null ? level : this.#loan.levelWithout(now, level);
+  }
+
+  #endLoan(now: Instant): void {
+    if (this.#loan === null) return;
+    const rest = this.available(now) - this.#levelWithoutLoan(now);
+    this.shift(now, -rest);
+    // Until the others have reported what they used, it draws no more than it could have used without the store.
+    if (this.#members > 1 && this.#loan.amount > 0) this.#recovery = { until: now + RECOVERY_MS, left: rest };
+    this.#loan = null;
   }
 
   leave(now: Instant): LeaseClaim {
+    this.#endLoan(now);
     const available = this.available(now);
     const level = Math.max(0, available);
     this.#detachedAt = null;
@@ -252,6 +377,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   #hold(now: Instant, capacity: number, rate: number): void {
     this.#held = { capacity, rate };
-    this.share(now, capacity, rate);
+    // A slice has the room of the whole bucket, so that refunds fit.
+    if (this.isPooled && this.#detachedAt === null) this.share(now, this.wholeCapacity, 0);
+    else this.share(now, capacity, rate);
   }
 }

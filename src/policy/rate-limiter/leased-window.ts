@@ -1,5 +1,6 @@
 import type { Instant } from '../../core/clock.ts';
 import { DemandMeter } from '../../core/demand-meter.ts';
+import { NEXT_AT_SHARE } from '../../core/lease-slice.ts';
 import { LeasedPlaces } from '../../core/leased-places.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import type { Need } from '../../core/resource.ts';
@@ -11,6 +12,9 @@ import type { LimitOptions } from './token-bucket.ts';
 const ASK_AGAIN_MS = 50;
 /** Used amounts return a window later, so the usage of this much time is requested in addition, in milliseconds. */
 const AHEAD_MS = 2_000;
+/** As of a bucket: how long a long window that has just run short expects something from others, and when it runs short anew. */
+const EXPECT_MS = 1_500;
+const SHORT_AGAIN_MS = 10_000;
 
 /** One instance's part of a sliding window: it can give back only what it has not used within the window. */
 export class LeasedWindow extends SlidingWindow implements Leasable {
@@ -18,6 +22,10 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   readonly #places: LeasedPlaces;
   readonly #onShort: () => void;
   readonly #counts: (need: Need) => number;
+  #shortSince: Instant = -Infinity;
+  #shortAt: Instant = -Infinity;
+  #hasAsked = false;
+  isSupplied = false;
 
   constructor(options: LimitOptions, now: Instant, onShort: () => void) {
     super({ ...options, limit: 0 });
@@ -32,6 +40,17 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     return this.#places.whole;
   }
 
+  /** It is leased in slices. */
+  get isPooled(): boolean {
+    return this.#places.isPooled;
+  }
+
+  /** What this instance may use at once, and what of that is left. */
+  reach(now: Instant): { readonly share: number; readonly available: number } {
+    const { pool } = this.#places;
+    return { share: this.limit + pool, available: this.available(now) + pool };
+  }
+
   override setLimit(limit: number): void {
     this.#places.setWhole(limit);
     super.setLimit(this.#places.held);
@@ -43,23 +62,42 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     const amount = this.#counts(need);
     if (amount > this.wholeLimit + 1e-6) return Infinity;
     this.#meter.block(now, amount);
+    if (now - this.#shortAt > SHORT_AGAIN_MS) this.#shortSince = now;
+    this.#shortAt = now;
     this.#onShort();
+    if (this.isPooled && !this.#places.isDetached) return this.#earliestOfPool(now, amount, at);
     if (amount <= this.limit) return at;
     // Detached, a request above the instance's share starts when all of the share is free.
     return this.#places.isDetached && this.isEmpty(now) ? now : now + ASK_AGAIN_MS;
   }
 
+  /** What others hold and do not need is unknown until they have been asked. */
+  #earliestOfPool(now: Instant, amount: number, at: Instant): Instant {
+    const missing = amount - this.available(now) - this.#places.pool;
+    const isExpected = this.#places.members > 1 && now - this.#shortSince < EXPECT_MS;
+    if (missing <= 1e-6 || isExpected) return now + ASK_AGAIN_MS;
+    return Math.min(at, now + Math.max(ASK_AGAIN_MS, this.#untilFree(missing)));
+  }
+
+  /** An estimate: the whole limit returns in a window. */
+  #untilFree(missing: number): number {
+    return (missing / Math.max(this.limit, this.wholeLimit / this.#places.members)) * this.windowMs;
+  }
+
   override earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     if (this.#counts(need) > this.wholeLimit + 1e-6) return Infinity;
-    const missing = Math.max(0, this.#counts(ahead)) + this.#counts(need) - this.available(now);
-    if (missing <= 0) return now;
-    const share = Math.max(this.limit, this.wholeLimit / this.#places.members);
-    return now + (missing / share) * this.windowMs;
+    const missing = Math.max(0, this.#counts(ahead)) + this.#counts(need) - this.available(now) - this.#places.pool;
+    return missing <= 0 ? now : now + this.#untilFree(missing);
   }
 
   override reserve(now: Instant, need: Need): number {
     this.#meter.take(Math.max(0, this.#counts(need)));
-    return super.reserve(now, need);
+    const ticket = super.reserve(now, need);
+    const { slice, pool } = this.#places;
+    if (this.#hasAsked || pool <= 0 || this.available(now) >= slice * NEXT_AT_SHARE) return ticket;
+    this.#hasAsked = true;
+    this.#onShort();
+    return ticket;
   }
 
   claim(now: Instant, members: number, isCalled = false): LeaseClaim | null {
@@ -68,14 +106,16 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     return claim;
   }
 
-  granted(_now: Instant, grant: LeaseGrant): boolean {
-    const isMore = this.#places.granted(grant);
+  granted(now: Instant, grant: LeaseGrant): boolean {
+    const isMore = this.#places.granted(now, grant);
+    this.isSupplied = this.isPooled && isMore;
+    this.#hasAsked = false;
     super.setLimit(this.#places.held);
     return isMore;
   }
 
-  detach(_now: Instant, members: number): void {
-    this.#places.detach(members);
+  detach(now: Instant, members: number): void {
+    this.#places.detach(now, members);
     super.setLimit(this.#places.held);
   }
 

@@ -46,3 +46,8 @@ export function reservableOf({ limit = 0, capacity = limit }: Resource): number 
 export function inflowBesideHeadroom(resource: Resource): number {
   return resource.isWindow === true ? 1 - OF_WINDOW.least : 1;
 }
+
+/** A window whose free part is all in this process. */
+export function isPlainWindow({ isWindow, isPooled }: Resource): boolean {
+  return isWindow === true && isPooled !== true;
+}

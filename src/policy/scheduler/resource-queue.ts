@@ -19,7 +19,7 @@ import type { Entry, Flow, ResourceQueue, QueueAccounts, RequestGroup, QueuePosi
 import { arrivedFirst, chooseFirst, ClassQueue, orderOf } from './class-queue.ts';
 import { Pace } from './pace.ts';
 import { timeWithSide } from './session-accounts.ts';
-import { inflowBesideHeadroom, JOBS_HEADROOM, URGENT_MS, reservableOf, RECENT_MS, headroomOf } from './headroom.ts';
+import { inflowBesideHeadroom, isPlainWindow, JOBS_HEADROOM, URGENT_MS, reservableOf, RECENT_MS, headroomOf } from './headroom.ts';
 import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 import { UnitTime } from './unit-time.ts';
@@ -205,7 +205,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     const amount = this.#amountOf(need);
     own.allocated += amount;
     own.allocatedAt = now;
-    if (this.resource.isWindow !== true || amount <= 0) return;
+    if (!isPlainWindow(this.resource) || amount <= 0) return;
     const unitMs = this.#unit.ms(now, need, amount);
     this.#spreadUntil = Math.max(this.#spreadUntil, now - (SPREAD_BURST - 1) * amount * unitMs) + amount * unitMs;
   }
@@ -218,9 +218,9 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
       const at = resource.earliest(now, need);
       return headroom > 0 && at !== WHEN_SETTLED && at <= now && resource.available!(now) - headroom < 1 ? WHEN_SETTLED : at;
     }
-    let at = resource.earliest(now, headroom > 0 ? this.#withHeadroom(need, headroom) : need);
+    let at = headroom > 0 ? this.#earliestBeside(now, need, headroom) : resource.earliest(now, need);
     if (at > now && headroom > 0 && rank !== JOBS) {
-      const least = resource.earliest(now, this.#withHeadroom(need, Math.floor(reservableOf(resource) * headroomOf(resource).least)));
+      const least = this.#earliestBeside(now, need, Math.floor(reservableOf(resource) * headroomOf(resource).least));
       const due = Math.min(deadline, this.#classes[rank]?.urgency.peekKey() ?? Infinity);
       at = Math.min(at, Math.max(least, due - URGENT_MS));
     }
@@ -253,12 +253,18 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return knownMs / (knownMs + headroomOf(this.resource).priorMs);
   }
 
-  #withHeadroom(need: Need, headroom: number): Need {
-    const more = Math.max(0, Math.min(headroom, reservableOf(this.resource) - this.#amountOf(need)));
-    asked.requests = need.requests + (this.#countsTokens ? 0 : more);
-    asked.inputTokens = need.inputTokens + (this.#countsTokens ? more : 0);
-    asked.outputTokens = need.outputTokens;
-    return asked;
+  #earliestBeside(now: Instant, need: Need, headroom: number): Instant {
+    const { resource } = this;
+    const more = Math.max(0, Math.min(headroom, reservableOf(resource) - this.#amountOf(need)));
+    asked.requests = this.#countsTokens ? 0 : more;
+    asked.inputTokens = this.#countsTokens ? more : 0;
+    asked.outputTokens = 0;
+    // Headroom is left in the pool, not fetched.
+    if (resource.isPooled === true) return Math.max(resource.earliest(now, need), resource.earliestAfter!(now, asked, need));
+    asked.requests += need.requests;
+    asked.inputTokens += need.inputTokens;
+    asked.outputTokens += need.outputTokens;
+    return resource.earliest(now, asked);
   }
 
   /** Counts what a waiting request will take; `sign` -1 removes it. */
@@ -311,15 +317,13 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     const unitMs = this.#unit.ms(now, need, amount);
     if (unitMs === 0) return false;
     const headroom = this.#headroom(now, rank);
-    if (headroom > 0 && rank !== JOBS) {
+    if (headroom > 0 && rank !== JOBS && resource.isPooled !== true) {
       supply.of(now, at <= now ? amount : 0, unitMs / inflowBesideHeadroom(resource));
       return true;
     }
     supply.of(
       Math.max(now, at),
-      resource.isWindow === true
-        ? WINDOW_AHEAD * amount
-        : amount + Math.max(0, this.#unit.freeBeside(now, need, amount, unitMs) - headroom),
+      isPlainWindow(resource) ? WINDOW_AHEAD * amount : amount + Math.max(0, this.#unit.freeBeside(now, need, amount, unitMs) - headroom),
       unitMs,
     );
     return true;

@@ -40,9 +40,10 @@ export class GatewayShare implements SharedStore {
 }
 
 /** What waits in this process when the gateway comes back still has its share; nothing else has one. */
-function toGrant({ first, heldCapacity, heldRate }: LeaseClaim): LeaseGrant {
+function toGrant({ first, capacity, rate, heldCapacity, heldRate }: LeaseClaim): LeaseGrant {
   const isWaiting = first > 0;
-  const none = { epoch: 1, poolLevel: 0, tokens: 0, isContested: false, readyInMs: -1, lacks: false };
+  // A share of a window is usable at once; a bucket fills up.
+  const none = { epoch: 1, poolLevel: rate > 0 ? 0 : capacity, tokens: 0, isContested: false, readyInMs: -1, lacks: false };
   const held = { capacity: isWaiting ? heldCapacity : 0, rate: isWaiting ? heldRate : 0 };
   return { ...none, ...held, fairCapacity: held.capacity, fairRate: held.rate };
 }

@@ -4,6 +4,7 @@
  * member. The instant is the server's, so the
  * instances' clocks don't matter.
  */
+import { SLICED_MIN_MS } from '../../core/lease.ts';
 import { MERGED_MS } from '../../policy/lease/spending.ts';
 import { redisScript } from './redis-client.ts';
 
@@ -179,7 +180,11 @@ for k = 2, #KEYS do
       size = size + 1
       if each.first > 0 and (not oldest or isBefore(sharing, name, oldest)) then oldest = name end
     end
-    local isDivided = size == 1 or capacity >= 2 * size * math.max(1, othersFirst, part.first)
+    local isSlice = false
+    if not isBudget then
+      if rate > 0 then isSlice = capacity > rate * ${SLICED_MIN_MS} else isSlice = countedMs > ${SLICED_MIN_MS} end
+    end
+    local isDivided = not isSlice and (size == 1 or capacity >= 2 * size * math.max(1, othersFirst, part.first))
     local ahead = {}
     if isBudget then ahead = firstNeeds(sharing, capacity) elseif oldest then ahead[oldest] = math.min(parts[oldest].first, capacity) end
     local evenCapacity = fairShare(sharing, capacity, ahead, 'wantCapacity')
@@ -189,16 +194,22 @@ for k = 2, #KEYS do
     if rate > 0 and wantTokens > 0 and level > 0 then
       local isFirst = oldest == nil or oldest == me
       local free = math.max(0, level - (isFirst and 0 or parts[oldest].first))
+      local owed = isSlice and math.min(level, math.max(0, -claimLevel)) or 0
       local missing = math.max(0, first - claimLevel)
       local needed = (isFirst and missing <= free) and missing or 0
-      tokens = math.min(wantTokens, math.max(free / (othersWaiting + 1), needed))
-      if not (isDivided or (first > 0 and tokens >= missing)) then tokens = 0 end
+      if isSlice and first == 0 then
+        tokens = math.min(wantTokens, othersWaiting > 0 and owed or math.max(owed, free))
+      else
+        tokens = math.min(wantTokens, math.max(free / (othersWaiting + 1), needed))
+        if not (isDivided or (first > 0 and tokens >= missing)) then tokens = math.min(wantTokens, owed) end
+      end
     end
+    local holding = (isSlice and part.capacity or claimLevel) + tokens
     local fairCapacity = evenCapacity
-    if rate == 0 and not isBudget then fairCapacity = math.ceil(evenCapacity - 1e-9) elseif rate > 0 and not isDivided then fairCapacity = claimLevel + tokens end
-    local needed = math.max(fairCapacity, claimLevel + tokens)
+    if rate == 0 and not isBudget then fairCapacity = math.ceil(evenCapacity - 1e-9) elseif rate > 0 and not isDivided then fairCapacity = holding end
+    local needed = math.max(fairCapacity, holding)
     part.capacity = part.capacity +
-      clamp(math.min(needed, math.max(wantCapacity, claimLevel + tokens)) - part.capacity, 0, capacity - othersCapacity - part.capacity)
+      clamp(math.min(needed, math.max(wantCapacity, holding)) - part.capacity, 0, capacity - othersCapacity - part.capacity)
     local given = clamp(math.min(tokens, part.capacity - claimLevel), 0, tokens)
     level = level - given
     local poolRate = rate - othersRate - part.rate
@@ -208,10 +219,17 @@ for k = 2, #KEYS do
     if isWaiting and missing > 0 and part.rate == 0 and poolRate > rate * 1e-9 then ready = math.max(0, (missing + needAhead - level) / poolRate) end
     local due = math.min(evenCapacity, wantCapacity)
     local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2)
+    local poolLevel = level
+    if isSlice then
+      local isShort = isWaiting and (rate > 0 and missing or first - part.capacity) > 1e-9
+      if not isShort then part.first = 0 end
+      if rate == 0 then poolLevel = math.max(0, capacity - othersCapacity - part.capacity) end
+      lacks = isShort and othersCapacity > 1e-9
+    end
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
-    replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, level, part.capacity, part.rate, given,
-      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0,
+    replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, poolLevel, part.capacity, part.rate, given,
+      fairCapacity, fairRate), (othersStarved > 0 or not (isDivided or isSlice)) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0,
       string.format('%.17g %.17g %.17g', isBudget and gone + othersSpent or -1, othersHeld, othersLost) }, ' ')
   end
   if gone ~= goneBefore then redis.call('HSET', key, 'g', string.format('%.17g', gone)) end
