@@ -68,3 +68,23 @@ export interface Recovery {
   readonly until: Instant;
   left: number;
 }
+
+/** After the pool was found empty, others are expected to return what they do not need within this time, in milliseconds. */
+const RETURN_MS = 1_500;
+
+/** What other members may hold and not need, which is unknown until they have been asked. */
+export class HeldByOthers {
+  #emptySince: Instant | null = null;
+
+  /** `isWaiting`: the claim that was answered had a waiting request. */
+  granted(now: Instant, isMore: boolean, isWaiting: boolean): void {
+    if (isMore) this.#emptySince = null;
+    else if (isWaiting) this.#emptySince ??= now;
+  }
+
+  /** At most this much may still be returned. */
+  most(now: Instant, { whole, members }: Pick<SliceDemand, 'whole' | 'members'>): number {
+    const isExpected = this.#emptySince === null || now - this.#emptySince < RETURN_MS;
+    return isExpected ? (members - 1) * whole * SHARE_MAX : 0;
+  }
+}

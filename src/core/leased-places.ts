@@ -4,7 +4,7 @@
  */
 import type { Instant } from './clock.ts';
 import type { DemandMeter } from './demand-meter.ts';
-import { confirmAfterMs, excessOf, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from './lease-slice.ts';
+import { confirmAfterMs, excessOf, HeldByOthers, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from './lease-slice.ts';
 import { isSliced } from './lease.ts';
 import type { LeaseClaim, LeaseGrant } from './lease.ts';
 
@@ -36,6 +36,8 @@ export class LeasedPlaces {
   #knownAt: Instant = -Infinity;
   #confirmMs = 0;
   #slice = 0;
+  readonly #others = new HeldByOthers();
+  #isWaiting = false;
   /** The amount held before the store was lost, and what it may hold until the others have reported what they used since. */
   #heldBefore = 0;
   #recovery = { until: -Infinity, most: Infinity };
@@ -61,6 +63,11 @@ export class LeasedPlaces {
   /** What can be fetched, as far as known. */
   get pool(): number {
     return this.isPooled && !this.isDetached ? this.#pool : 0;
+  }
+
+  /** What others may return of it. */
+  heldByOthers(now: Instant): number {
+    return this.isPooled && !this.isDetached ? this.#others.most(now, this) : 0;
   }
 
   /** The size of the present slice. */
@@ -98,6 +105,7 @@ export class LeasedPlaces {
   #claimSlice(now: Instant, used: number, demand: SliceClaim): LeaseClaim {
     const { first, rate, hasStarted } = demand;
     const unit = Math.max(demand.unit, Math.min(1, this.whole));
+    this.#isWaiting = first > 0;
     const isScarce = demand.isCalled || this.#fair.isContested;
     const linked = this.isDetached ? this.#heldBefore : this.held;
     const left = this.#epoch === 0 ? this.whole : this.#pool + Math.max(0, linked - used);
@@ -121,6 +129,7 @@ export class LeasedPlaces {
     // With usage beyond the lease, only a larger grant adds capacity.
     if (grant.capacity > this.#claimed || grant.capacity < this.held) this.held = grant.capacity;
     this.#claimed = grant.capacity;
+    this.#others.granted(now, this.held > before, this.#isWaiting);
     return this.held > before;
   }
 

@@ -60,6 +60,26 @@ for (const limits of [
   });
 }
 
+for (const window of ['bucket', 'sliding'] as const) {
+  void test(`a burst at one of three instances uses a limit of a day up to the last request (${window})`, options, async (t) => {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const fleet = await startFleet(t, { url: redis.url, provider: { limits: { requestsPerDay: 200, window } } });
+    const members = [await fleet.join(), await fleet.join(), await fleet.join()];
+    for (let i = 0; i < 20; i++) await Promise.all(members.map((member) => member.ask({}, { 'x-breakwater-deadline-ms': '4000' })));
+    assert.equal(fleet.storm.stats().calls, 60);
+    const asked = Array.from({ length: 200 }, () => members[0]!.ask({}, { 'x-breakwater-deadline-ms': '5000' }));
+    const served = (await Promise.all(asked)).filter(({ status }) => status === 200).length;
+    t.diagnostic(`${served} of 140 in the burst`);
+    // What others return later is used by the next requests.
+    for (let i = 0; i < 5 && fleet.storm.stats().calls < 200; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      await Promise.all(Array.from({ length: 20 }, () => members[0]!.ask({}, { 'x-breakwater-deadline-ms': '1000' })));
+    }
+    assert.equal(fleet.storm.stats().calls, 200);
+  });
+}
+
 void test('two instances together stay within a limit and use it fully', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

@@ -1,6 +1,6 @@
 import type { Instant } from '../../core/clock.ts';
 import { DemandMeter } from '../../core/demand-meter.ts';
-import { confirmAfterMs, excessOf, NEXT_AT_SHARE, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from '../../core/lease-slice.ts';
+import { confirmAfterMs, excessOf, HeldByOthers, NEXT_AT_SHARE, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from '../../core/lease-slice.ts';
 import type { Recovery } from '../../core/lease-slice.ts';
 import { isSliced } from '../../core/lease.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
@@ -53,6 +53,9 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   /** Of a sliced bucket: the size of the slice, and whether the next one was requested. */
   #slice = 0;
   #confirmMs = 0;
+  readonly #others = new HeldByOthers();
+  /** The need of the first waiting request in its last claim. */
+  #claimedFirst = 0;
   #hasAsked = false;
   #loan: BucketLoan | null = null;
   #recovery: Recovery | null = null;
@@ -106,8 +109,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     // An instance with the whole refill rate has nothing to expect from others.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
     // What others hold and do not need is unknown until they have been asked.
-    const hasOthers = this.#members > 1 || !this.isPooled;
-    if (this.#detachedAt === null && hasOthers && now - this.#shortSince < EXPECT_MS) return now + ASK_AGAIN_MS;
+    const isExpecting = this.isPooled ? this.#heldByOthers(now) > 0 : now - this.#shortSince < EXPECT_MS;
+    if (this.#detachedAt === null && isExpecting) return now + ASK_AGAIN_MS;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
@@ -130,10 +133,14 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   override earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     const at = super.earliestAfter(now, ahead, need);
     if (at <= now) return at;
-    const missing =
-      Math.max(0, this.#measured.of(ahead)) + Math.min(this.#measured.of(need), this.wholeCapacity) - this.available(now) - this.#pool(now);
+    const amount = Math.max(0, this.#measured.of(ahead)) + Math.min(this.#measured.of(need), this.wholeCapacity);
+    const missing = amount - this.available(now) - this.#pool(now) - (this.isPooled ? this.#heldByOthers(now) : 0);
     if (this.#measured.of(need) > this.limit * (1 + 1e-9)) return Infinity;
     return now + Math.max(0, missing) / this.#rateOrShare();
+  }
+
+  #heldByOthers(now: Instant): number {
+    return this.#detachedAt === null ? this.#others.most(now, { whole: this.wholeCapacity, members: this.#members }) : 0;
   }
 
   override reserve(now: Instant, need: Need): number {
@@ -230,6 +237,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (this.#recovery !== null && now >= this.#recovery.until) this.#recovery = null;
     // While the replies to claims may be lost, it asks for nothing: what is granted then would be lost as well.
     const wanted = this.#detachedAt === null ? Math.max(0, this.#slice - level) : 0;
+    this.#claimedFirst = this.#detachedAt === null ? first : 0;
     return {
       ...this.#claimBase(level),
       heldCapacity,
@@ -239,7 +247,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
       wantCapacity: heldCapacity,
       wantRate: 0,
       wantTokens: Math.min(wanted, this.#recovery?.left ?? Infinity),
-      first: this.#detachedAt === null ? first : 0,
+      first: this.#claimedFirst,
       rank: 1,
       hasStarted,
     };
@@ -262,6 +270,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     // Where it counted as dead meanwhile, its tokens may be in the pool again.
     this.shift(now, -Math.max(0, this.available(now) - grant.capacity));
     if (this.#recovery !== null) this.#recovery.left = Math.max(0, this.#recovery.left - grant.tokens);
+    this.#others.granted(now, grant.tokens > 0, this.#claimedFirst > 0);
     this.isSupplied = grant.tokens > 0 || isBack;
     this.#hasAsked = false;
     return this.isSupplied;

@@ -12,9 +12,6 @@ import type { LimitOptions } from './token-bucket.ts';
 const ASK_AGAIN_MS = 50;
 /** Used amounts return a window later, so the usage of this much time is requested in addition, in milliseconds. */
 const AHEAD_MS = 2_000;
-/** As of a bucket: how long a long window that has just run short expects something from others, and when it runs short anew. */
-const EXPECT_MS = 1_500;
-const SHORT_AGAIN_MS = 10_000;
 
 /** One instance's part of a sliding window: it can give back only what it has not used within the window. */
 export class LeasedWindow extends SlidingWindow implements Leasable {
@@ -22,8 +19,6 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   readonly #places: LeasedPlaces;
   readonly #onShort: () => void;
   readonly #counts: (need: Need) => number;
-  #shortSince: Instant = -Infinity;
-  #shortAt: Instant = -Infinity;
   #hasAsked = false;
   isSupplied = false;
 
@@ -62,8 +57,6 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     const amount = this.#counts(need);
     if (amount > this.wholeLimit + 1e-6) return Infinity;
     this.#meter.block(now, amount);
-    if (now - this.#shortAt > SHORT_AGAIN_MS) this.#shortSince = now;
-    this.#shortAt = now;
     this.#onShort();
     if (this.isPooled && !this.#places.isDetached) return this.#earliestOfPool(now, amount, at);
     if (amount <= this.limit) return at;
@@ -74,19 +67,21 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   /** What others hold and do not need is unknown until they have been asked. */
   #earliestOfPool(now: Instant, amount: number, at: Instant): Instant {
     const missing = amount - this.available(now) - this.#places.pool;
-    const isExpected = this.#places.members > 1 && now - this.#shortSince < EXPECT_MS;
-    if (missing <= 1e-6 || isExpected) return now + ASK_AGAIN_MS;
+    if (missing <= 1e-6 || this.#places.heldByOthers(now) > 0) return now + ASK_AGAIN_MS;
     return Math.min(at, now + Math.max(ASK_AGAIN_MS, this.#untilFree(missing)));
   }
 
   /** An estimate: the whole limit returns in a window. */
   #untilFree(missing: number): number {
-    return (missing / Math.max(this.limit, this.wholeLimit / this.#places.members)) * this.windowMs;
+    const even = this.wholeLimit / this.#places.members;
+    // With slices it holds more all the time, and estimates of a queue need a steady rate.
+    return (missing / (this.isPooled ? even : Math.max(this.limit, even))) * this.windowMs;
   }
 
   override earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     if (this.#counts(need) > this.wholeLimit + 1e-6) return Infinity;
-    const missing = Math.max(0, this.#counts(ahead)) + this.#counts(need) - this.available(now) - this.#places.pool;
+    const amount = Math.max(0, this.#counts(ahead)) + this.#counts(need);
+    const missing = amount - this.available(now) - this.#places.pool - this.#places.heldByOthers(now);
     return missing <= 0 ? now : now + this.#untilFree(missing);
   }
 
