@@ -93,3 +93,21 @@ for (const window of ['bucket', 'sliding'] as const) {
     },
   );
 }
+
+void test('an instance that was frozen while the others used a limit of a day up exceeds it by nothing', options, async (t) => {
+  const { url, storm } = await stage(t, { requestsPerDay: 100 });
+  const [frozen, other] = await startMembers(t, url, storm.url, 2, { requestsPerDay: 100 });
+  const ask = (member: Member, count: number): Promise<number[]> => Promise.all(Array.from({ length: count }, () => statusOf(member.base)));
+  assert.deepEqual(new Set(await ask(frozen!, 20)), new Set([200]));
+  frozen!.signal('SIGSTOP');
+  await new Promise((resolve) => setTimeout(resolve, DEAD_MS + 1_000));
+  await ask(other!, 120);
+  const before = storm.stats().calls;
+  assert.ok(before >= 100 - 5 - 1, `${before} calls`);
+  frozen!.signal('SIGCONT');
+  await ask(frozen!, 30);
+  const { calls, violations } = storm.stats();
+  t.diagnostic(`${before} calls before, ${calls} in the end`);
+  assert.equal(violations.total, 0);
+  assert.ok(calls <= 100 + 1, `${calls} calls`);
+});

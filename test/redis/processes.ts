@@ -9,6 +9,7 @@ export interface Member {
   readonly openai: OpenAI;
   readonly base: string;
   kill(): Promise<void>;
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void;
 }
 
 /** Gateways in processes of their own, with one provider and one store. */
@@ -34,6 +35,7 @@ export async function startMembers(t: TestContext, store: string, url: string, c
         cli.child.kill('SIGKILL');
         await cli.ended;
       },
+      signal: (name) => void cli.child.kill(name),
     };
   };
   return Promise.all(Array.from({ length: count }, start));

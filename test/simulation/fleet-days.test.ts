@@ -122,6 +122,33 @@ void test('at 20 starts per second and more for each instance, a request costs a
   stop();
 });
 
+for (const [name, limits] of KINDS) {
+  void test(`${name} for a day: an instance cut off from the store uses its part of what was left, and that is settled once it is back`, async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = createSeededRandom(seed);
+      const world = createFleet(limits, random);
+      for (let i = 0; i < 4; i++) await world.join();
+      const stop = load(world, random, 10);
+      await world.clock.advanceAsync(20_000);
+      const left = 1 - usedOf(world, limits);
+      const cut = world.instances[seed % 4]!;
+      const before = cut.started;
+      cut.agent.linked(false);
+      for (let i = 0; i < 1_000; i++) cut.ask(100);
+      await world.clock.advanceAsync(15_000);
+      const share = (cut.started - before) / 1_000;
+      // The slice and a quarter of what was left; a call takes 125 tokens or less.
+      assert.ok(share >= left / 4 - 0.05 && share <= (left / 4) * 1.25 + 0.1, `seed ${seed}: ${share} of ${left}`);
+      cut.agent.linked(true);
+      await world.clock.advanceAsync(100_000);
+      stop();
+      await world.clock.advanceAsync(10_000);
+      assert.ok(world.provider.overshoot <= 0.005, `seed ${seed}: ${world.provider.overshoot} over the limit`);
+      assert.ok(usedOf(world, limits) >= 0.99, `seed ${seed}: ${usedOf(world, limits)} used`);
+    }
+  });
+}
+
 for (const [outage, begin, end] of STORE_OUTAGES) {
   for (const [name, limits] of KINDS) {
     void test(`${name} for a day with a store that is ${outage}: requests go on, and what was used meanwhile is counted`, async () => {

@@ -32,6 +32,12 @@ export class UnitTime {
   /** The amount available beyond `need` without a wait. */
   freeBeside(now: Instant, need: Need, amount: number, unitMs: number): number {
     const at = this.#resource.earliestAfter!(now, times(need, MANY), need);
-    return Math.max(0, MANY * amount - (at - now) / unitMs);
+    return Math.max(0, MANY * amount - (at - now) / this.#currentMs(now, need, amount, { at, unitMs }));
+  }
+
+  /** The rate of a pool changes with the number of instances; with a cached one, that would look like an empty or a full pool. */
+  #currentMs(now: Instant, need: Need, amount: number, { at, unitMs }: { at: Instant; unitMs: number }): number {
+    if (this.#resource.isPooled !== true) return unitMs;
+    return (this.#resource.earliestAfter!(now, times(need, 2 * MANY), need) - at) / (MANY * amount);
   }
 }
