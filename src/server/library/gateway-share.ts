@@ -2,6 +2,7 @@
  * The limits of a library that uses a gateway: none of them is this process's while the gateway is alive, and its share once it is not. In
  * form of a shared store that grants nothing, and then is away.
  */
+import { isSliced } from '../../core/lease.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import { StoreFailure } from '../../store/backend.ts';
 import type { ExchangeReply, SharedStore, SharedStoreListener } from '../../store/shared-store.ts';
@@ -40,10 +41,13 @@ export class GatewayShare implements SharedStore {
 }
 
 /** What waits in this process when the gateway comes back still has its share; nothing else has one. */
-function toGrant({ first, capacity, rate, heldCapacity, heldRate }: LeaseClaim): LeaseGrant {
+function toGrant(claim: LeaseClaim): LeaseGrant {
+  const { first, capacity, rate, level, heldCapacity, heldRate } = claim;
   const isWaiting = first > 0;
+  // A slice is all that it holds of a limit of a day.
+  const tokens = isWaiting && rate > 0 && isSliced(claim) ? Math.max(0, first - level) : 0;
   // A share of a window is usable at once; a bucket fills up.
-  const none = { epoch: 1, poolLevel: rate > 0 ? 0 : capacity, tokens: 0, isContested: false, readyInMs: -1, lacks: false };
-  const held = { capacity: isWaiting ? heldCapacity : 0, rate: isWaiting ? heldRate : 0 };
+  const none = { epoch: 1, poolLevel: rate > 0 ? 0 : capacity, tokens, isContested: false, readyInMs: -1, lacks: false };
+  const held = { capacity: isWaiting ? heldCapacity + tokens : 0, rate: isWaiting ? heldRate : 0 };
   return { ...none, ...held, fairCapacity: held.capacity, fairRate: held.rate };
 }
