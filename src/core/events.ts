@@ -228,7 +228,7 @@ export interface RejectedEvent extends RequestEvent {
    * Of a request that no client was found for: `former`, a configuration of the last day accepted its key (or requests without one), and
    * `client` is that client; `unknown`, none did. Absent: it was accepted, or there was none.
    */
-  readonly key?: 'former' | 'unknown';
+  readonly keyState?: 'former' | 'unknown';
   /** A configuration of the last day had its model. */
   readonly hadModel?: true;
   /** Absent: traces are off. */

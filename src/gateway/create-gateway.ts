@@ -318,7 +318,7 @@ class RunningGateway implements Gateway {
     await this.#checks.load(next);
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits, this.money.clients);
-    this.former.add(this.#config);
+    this.former.add(this.#config, next);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#engine.secrets = this.#loaded.maskWith(next);
     this.#targets.forgetOthers(next);
@@ -380,7 +380,8 @@ class RunningGateway implements Gateway {
   #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
     const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
-    const known = { client: client.name, ...this.former.factsOf(error, facts.model) };
+    const hadModel = error.code === 'model_not_found' && this.former.hadModel(facts.model);
+    const known = { client: client.name, ...(hadModel && { hadModel }) };
     this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, ...known, trace }));
     const { status, headers, body } = refusalResponse(this.#config, dialect.error, error, id, program);
     sink.head(status, this.#engine.simulated ? [...headers, 'x-breakwater-simulated', 'true'] : headers);

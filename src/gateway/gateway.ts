@@ -12,6 +12,7 @@ import type { Client, GatewayRequest } from '../pipeline/request/gateway-request
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { Config } from './config/index.ts';
+import type { FormerConfigs } from './former-configs.ts';
 import type { LearnedStatus } from './learning.ts';
 import type { ConversationHistory } from './response-history.ts';
 import type { ResponseStore } from './response-store.ts';
@@ -111,8 +112,8 @@ export interface Gateway {
   readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
-  /** What reloads have replaced, for operators only: the client that had this key within a day; null: none. */
-  readonly former: { clientOf(credential: string | null): string | null };
+  /** What reloads have replaced within a day, for operators only. */
+  readonly former: Pick<FormerConfigs, 'clientOf' | 'hadModel'>;
   /** Files and batches; null: the store does not support them. */
   readonly jobs: Jobs | null;
   /** The instances that share the store; null: the store is not shared. */

@@ -1,3 +1,4 @@
+import { isApiPath } from '../core/api-path.ts';
 import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
@@ -13,6 +14,7 @@ import type { Timelines } from '../telemetry/timelines.ts';
 import { programOf } from '../wire/clients.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import type { DecoderGate } from './decoder-gate.ts';
+import { foreignTrait } from './local-look.ts';
 import { rejectedByHead } from './rejected.ts';
 import type { LibraryCount } from './library-count.ts';
 import type { StallWatch } from './stall-watch.ts';
@@ -72,8 +74,8 @@ export class Call implements ByteCharge {
   client: KnownClient | null = null;
   /** The key in the request, even if none is required. */
   credential: string | null = null;
-  /** The model that the client may not use; null: none was found so far. */
-  deniedModel: string | null = null;
+  /** The model that it is rejected for; null: none so far. */
+  rejectedModel: string | null = null;
   /** The response has started, or the engine is responsible for it. */
   handedOver = false;
 
@@ -160,15 +162,17 @@ export class Call implements ByteCharge {
     const { method } = this.exchange;
     const trace = this.gateway.tracer.idsOf(this.exchange.header('traceparent'));
     const head = { method, path, protocol: this.protocol, trace, ...this.#callerOf(error) };
-    events.emit(rejectedEvent(this.id, clock.now(), error, rejectedByHead(head, this.deniedModel)));
+    const model = this.rejectedModel;
+    const hadModel = error.code === 'model_not_found' && model !== null && this.gateway.former.hadModel(model);
+    events.emit(rejectedEvent(this.id, clock.now(), error, { ...rejectedByHead(head, model), ...(hadModel && { hadModel }) }));
   }
 
-  #callerOf({ code }: BreakwaterError): Pick<RejectedEvent, 'client' | 'key'> {
+  #callerOf({ code }: BreakwaterError): Pick<RejectedEvent, 'client' | 'keyState'> {
     if (this.client !== null) return { client: this.client.name };
-    const isApi = this.place.path.startsWith('/v1/') && (code === 'invalid_api_key' || code === 'not_local');
-    const client = isApi ? this.gateway.former.clientOf(this.credential) : null;
-    if (client !== null) return { client, key: 'former' };
-    return { client, ...(this.credential !== null && { key: 'unknown' }) };
+    const isLockedOut = isApiPath(this.place.path) && (code === 'invalid_api_key' || code === 'not_local');
+    const client = isLockedOut ? this.gateway.former.clientOf(this.credential, foreignTrait(this.exchange) === null) : null;
+    if (client !== null) return { client, keyState: 'former' };
+    return { client, ...(this.credential !== null && { keyState: 'unknown' }) };
   }
 
   #unexpected(error: unknown): BreakwaterError {

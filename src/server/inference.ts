@@ -131,7 +131,7 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
 /** Throws `model_not_allowed` if the client may not use the model. */
 export function requireModel(call: Call, model: string): void {
   if (call.client!.mayUse(model)) return;
-  call.deniedModel = model.slice(0, MODEL_LENGTH_MAX);
+  call.rejectedModel = model.slice(0, MODEL_LENGTH_MAX);
   throw new BreakwaterError('model_not_allowed', `this API key may not use the model ${JSON.stringify(model.slice(0, 200))}`, {
     param: 'model',
   });

@@ -1,5 +1,6 @@
 /** `GET /v1/models`: the models that the caller may use, in the format of its protocol. */
 import { BreakwaterError } from '../core/errors.ts';
+import { MODEL_LENGTH_MAX } from '../gateway/gateway-errors.ts';
 import type { ModelEntry } from '../gateway/gateway.ts';
 import type { Call } from './call.ts';
 
@@ -29,7 +30,10 @@ export async function showModel(call: Call): Promise<void> {
     return call.fail(new BreakwaterError('invalid_request', message, { status: 405 }), ['allow', 'POST']);
   }
   const model = await call.gateway.findModel(call.client!, id);
-  if (model === null) throw new BreakwaterError('model_not_found', `unknown model ${JSON.stringify(id)}`, { param: 'model' });
+  if (model === null) {
+    call.rejectedModel = id.slice(0, MODEL_LENGTH_MAX);
+    throw new BreakwaterError('model_not_found', `unknown model ${JSON.stringify(id)}`, { param: 'model' });
+  }
   const shape = call.protocol === 'anthropic' ? toAnthropic : call.protocol === 'gemini' ? toGemini : toOpenai;
   call.sendJson(200, shape(model));
 }

@@ -332,8 +332,8 @@ function duration(ms: number): string {
   return `${Math.round(ms / 6_000) / 10} min`;
 }
 
-function rejectionText({ status, code, message, client, key, hadModel }: RejectedEvent): string {
+function rejectionText({ status, code, message, client, keyState, hadModel }: RejectedEvent): string {
   const text = `rejected with ${status} (${code}) before a target was chosen: ${message}`;
-  if (key === 'former') return `${text}; an earlier configuration accepted it, for client ${client}`;
+  if (keyState === 'former') return `${text}; an earlier configuration accepted it, for client ${client}`;
   return hadModel === true ? `${text}; an earlier configuration had this model` : text;
 }

@@ -323,12 +323,12 @@ function rejections(changes: readonly Partial<RejectedEvent>[]) {
 
 test('requests that a reload has locked out are errors, by code and client; those of scanners are not', () => {
   const { errors, rates, clients } = rejections([
-    { key: 'former', client: 'web' },
-    { key: 'former', client: 'web', path: '/v1beta/models/gemini-flash:generateContent' },
-    { key: 'unknown' },
+    { keyState: 'former', client: 'web' },
+    { keyState: 'former', client: 'web', path: '/v1beta/models/gemini-flash:generateContent' },
+    { keyState: 'unknown' },
     {},
-    { path: '/.env', key: 'unknown' },
-    { path: '/admin/targets', key: 'unknown' },
+    { path: '/.env', keyState: 'unknown' },
+    { path: '/admin/targets', keyState: 'unknown' },
   ]);
   assert.deepEqual(errors, [
     ['invalid_api_key', 'web', 2, 2],
@@ -358,7 +358,8 @@ test('a rejected model is an error where it was served before, or an earlier con
 test('errors are those of a minute, and their names are bounded', () => {
   const { clock, bus, subscribe, request } = setUp();
   request('late', { outcome: 'failed', code: 'deadline_exceeded', status: 504, client: 'web' });
-  for (let i = 0; i < 5_000; i++) bus.emit({ ...rejection, requestId: `no-${i}`, at: clock.now(), key: 'former', client: `client-${i}` });
+  for (let i = 0; i < 5_000; i++)
+    bus.emit({ ...rejection, requestId: `no-${i}`, at: clock.now(), keyState: 'former', client: `client-${i}` });
   const { reader } = subscribe();
   const { errors } = reader.last.data.state;
   assert.ok(errors.length <= 50);

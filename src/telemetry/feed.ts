@@ -12,6 +12,7 @@
  * ## Slow readers
  * A slow reader gets no frames until it has caught up, then everything since its last frame. After `behindMaxMs` it is disconnected and counted.
  */
+import { isApiPath } from '../core/api-path.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { BreakwaterEvent, RejectedEvent } from '../core/events.ts';
 import { ActivitySeries } from './activity-series.ts';
@@ -19,7 +20,7 @@ import { POINTS_MAX, type FeedState, type HelloFrame, type TickFrame } from './f
 import { FinishedSample } from './finished-sample.ts';
 import { Notices, noticesMax } from './notices.ts';
 import { RecentActivity } from './recent-activity.ts';
-import { isOfApi, RecentErrors } from './recent-errors.ts';
+import { RecentErrors } from './recent-errors.ts';
 import { summaryOf, type Timelines } from './timelines.ts';
 import type { RequestScopedEvent, Trace, Traces } from './traces.ts';
 
@@ -160,7 +161,7 @@ export class Feed {
 
   #countRejected(event: RejectedEvent, trace: Trace | undefined, epochMs: number): void {
     if (this.#errors.rejected(event, epochMs)) this.#series.rejected(epochMs);
-    if (event.client !== null && isOfApi(event)) this.#activity.rejected(event.client, this.#clock.now());
+    if (event.client !== null && isApiPath(event.path)) this.#activity.rejected(event.client, this.#clock.now());
     if (trace !== undefined) this.#sample.add(trace);
   }
 

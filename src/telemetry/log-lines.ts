@@ -84,8 +84,9 @@ export function createFieldsWriter(): (event: BreakwaterEvent) => string {
           method,
           path,
           ...(event.client !== null && { client: event.client }),
-          ...(event.key !== undefined && { key: event.key }),
+          ...(event.keyState !== undefined && { keyState: event.keyState }),
           ...(event.model !== null && { model: event.model }),
+          ...(event.hadModel === true && { hadModel: true }),
         });
       }
       case 'lifecycle':

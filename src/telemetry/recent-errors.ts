@@ -4,6 +4,7 @@
  * A request that was rejected before it reached a route is `lost`, that is, counts among the errors that callers see, if the gateway's state or a
  * change of its configuration is behind it: see `isLost`. The others are its caller's own fault, as far as can be known: a scanner, a typing error.
  */
+import { isApiPath } from '../core/api-path.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { FinishedEvent, RejectedEvent } from '../core/events.ts';
 import { POINT_MS, type ErrorCount } from './feed-frames.ts';
@@ -54,11 +55,11 @@ export class RecentErrors {
 
   /** Returns whether it counts among the errors that callers see. */
   rejected(event: RejectedEvent, epochMs: number): boolean {
-    const { code, client, model, key } = event;
-    if (!isOfApi(event)) return false;
+    const { code, client, model, keyState } = event;
+    if (!isApiPath(event.path)) return false;
     const isLost = this.#isLost(event, epochMs);
     // Without a key and without a client that it could be: a scanner.
-    if (isLost || client !== null || key !== undefined) this.#count({ code, client, isRejected: true, model }, isLost, epochMs);
+    if (isLost || client !== null || keyState !== undefined) this.#count({ code, client, isRejected: true, model }, isLost, epochMs);
     return isLost;
   }
 
@@ -70,8 +71,8 @@ export class RecentErrors {
     return (complete.length > 0 ? complete : sumOf(this.#slots)).toSorted((a, b) => b.requests - a.requests).slice(0, shownMax);
   }
 
-  #isLost({ code, client, model, key, hadModel }: RejectedEvent, epochMs: number): boolean {
-    if (!callersFaults.has(code) || key === 'former' || hadModel === true) return true;
+  #isLost({ code, client, model, keyState, hadModel }: RejectedEvent, epochMs: number): boolean {
+    if (!callersFaults.has(code) || keyState === 'former' || hadModel === true) return true;
     if (client === null || !modelFaults.has(code)) return false;
     return (this.#served.get(`${client} ${model}`) ?? -Infinity) > epochMs - servedKeptMs;
   }
@@ -106,11 +107,6 @@ export class RecentErrors {
   #forget(current: number): void {
     this.#slots = this.#slots.filter(({ slot }) => slot >= current - intervals && slot <= current);
   }
-}
-
-/** Not the page, the admin API, metrics, or what is no HTTP. */
-export function isOfApi({ path }: RejectedEvent): boolean {
-  return path.startsWith('/v1/') || path.startsWith('/v1beta/');
 }
 
 function slotOf(epochMs: number): number {

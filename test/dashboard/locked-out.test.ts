@@ -65,3 +65,33 @@ test('a reload that asks for keys locks out callers without one', async (t) => {
   const [error] = errorsIn(gateway);
   assert.deepEqual([error!.code, error!.client, error!.lost], ['invalid_api_key', 'anonymous', 1]);
 });
+
+test("Gemini's paths and a look at a removed model are recognized too", async (t) => {
+  const providers = { a: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'sk-key-of-a-1' } };
+  const config = (key: string, model: string): ConfigInput => ({
+    providers,
+    models: { [model]: ['a/m'] },
+    clients: [{ name: 'web', key }],
+  });
+  const gateway = await startWatched(config('web-key-1234', 'summary'));
+  t.after(() => gateway.close());
+  await gateway.reload(config('web-key-5678', 'other'));
+  const statusOf = async (path: string, headers: Record<string, string>, method = 'GET'): Promise<number> => {
+    const response = await fetch(`${gateway.url}${path}`, { method, headers });
+    await response.arrayBuffer();
+    return response.status;
+  };
+  assert.equal(await statusOf('/v1beta/models/summary:generateContent', { 'x-goog-api-key': 'web-key-1234' }, 'POST'), 401);
+  assert.equal(await statusOf('/v1/models/summary', { authorization: 'Bearer web-key-5678' }), 404);
+  assert.equal(await statusOf('/v1/models/never-there', { authorization: 'Bearer web-key-5678' }), 404);
+  assert.deepEqual(
+    errorsIn(gateway).map(({ code, client, requests, lost }) => [code, client, requests, lost]),
+    [
+      ['model_not_found', 'web', 2, 1],
+      ['invalid_api_key', 'web', 1, 1],
+    ],
+  );
+  const [, removed] = gateway.telemetry.timelines.list({ status: 404 });
+  assert.equal(removed!.model, 'summary');
+  assert.match(gateway.telemetry.timelines.get(removed!.id)!.story.summary, /an earlier configuration had this model$/);
+});

@@ -1,6 +1,6 @@
 /** The built-in provider `local`, whose model `extract` makes extractive summaries without weights. */
 import { buildProvider } from './build-provider.ts';
-import type { Config, ProviderConfig } from './config.ts';
+import type { ProviderConfig } from './config.ts';
 import { FaultList } from './faults.ts';
 
 export const builtinProviderName = 'local';
@@ -12,6 +12,6 @@ export const builtinProvider: ProviderConfig = buildProvider(
 )!;
 
 /** A configured or built-in provider by name. */
-export function providerNamed(providers: Config['providers'], name: string): ProviderConfig | undefined {
+export function providerNamed<P>(providers: Readonly<Record<string, P>>, name: string): P | ProviderConfig | undefined {
   return providers[name] ?? (name === builtinProviderName ? builtinProvider : undefined);
 }

@@ -16,7 +16,7 @@ export { maskUrls } from './mask.ts';
 export { parseConfig } from './parse-config.ts';
 export { missingParts } from './missing-parts.ts';
 export { isAnyAddress, ownAddressFaults } from './own-address.ts';
-export { isModelAllowed, resolveModel } from './resolve-model.ts';
+export { isModelAllowed, resolveModel, type NamingConfig } from './resolve-model.ts';
 export { resolvePolicy } from './resolve-policy.ts';
 export { restartSettings } from './restart-settings.ts';
 export { sharedAccounts } from './shared-accounts.ts';

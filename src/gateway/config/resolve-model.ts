@@ -1,7 +1,7 @@
 /** Resolves a requested model name to tiers of targets. */
 import { splitTarget } from './build-models.ts';
 import { providerNamed } from './builtin-provider.ts';
-import type { Config, Frozen, ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
+import type { Config, Frozen, ModelConfig, ProviderConfig, ProviderModelConfig, TargetSpec } from './config.ts';
 import { servedAs, isModelName, isOwner, matchesPattern } from './model-names.ts';
 import { defaultPatienceMs } from './model-schema.ts';
 import type { PolicyOverrides } from './policy-schema.ts';
@@ -26,12 +26,19 @@ export interface ResolvedModel {
 /** The latest `/models` list of each provider, by provider name; providers without one yet are absent. */
 export type ModelLists = ReadonlyMap<string, ReadonlySet<string>>;
 
+/** What `resolveModel` reads of a provider. */
+type NamingProvider = Pick<ProviderConfig, 'name' | 'preset' | 'prefill'> & {
+  readonly models: Readonly<Record<string, Pick<ProviderModelConfig, 'prefill'>>>;
+};
+
+/** What `resolveModel` reads of a configuration: no keys, no addresses. */
+export interface NamingConfig {
+  readonly models: Config['models'];
+  readonly providers: Readonly<Record<string, NamingProvider>>;
+}
+
 /** Resolves a name by the first rule that matches; null: unknown. Pure. */
-export function resolveModel(
-  config: Pick<Config, 'models' | 'providers'>,
-  name: string,
-  lists: ModelLists = new Map(),
-): ResolvedModel | null {
+export function resolveModel(config: NamingConfig, name: string, lists: ModelLists = new Map()): ResolvedModel | null {
   if (!isModelName(name)) return null;
   const configured = name.includes('*') ? undefined : config.models[name];
   if (configured !== undefined) return fromModel(name, 'model', configured, configured.tiers);
@@ -56,7 +63,7 @@ function fromTiers(name: string, by: ResolvedBy, tiers: readonly (readonly Targe
   return filled.length === 0 ? null : { name, by, tiers: filled, patience: defaultPatienceMs, patienceGiven: false, policy: {} };
 }
 
-function targetOf(provider: ProviderConfig, model: string): TargetSpec {
+function targetOf(provider: NamingProvider, model: string): TargetSpec {
   return {
     provider: provider.name,
     model,
@@ -89,7 +96,7 @@ function carryOver(tiers: ModelConfig['tiers'], matched: string): ModelConfig['t
 }
 
 /** The model's makers, then providers known to serve it. A provider's own list takes precedence over its preset. */
-function presetTiers(providers: readonly ProviderConfig[], name: string, lists: ModelLists): TargetSpec[][] {
+function presetTiers(providers: readonly NamingProvider[], name: string, lists: ModelLists): TargetSpec[][] {
   const owners: TargetSpec[] = [];
   const carriers: TargetSpec[] = [];
   for (const provider of providers) {
@@ -105,7 +112,7 @@ function presetTiers(providers: readonly ProviderConfig[], name: string, lists: 
 }
 
 /** Providers that list the model, or whose config names it, in the order written. */
-function listTiers(providers: readonly ProviderConfig[], name: string, lists: ModelLists): TargetSpec[][] {
+function listTiers(providers: readonly NamingProvider[], name: string, lists: ModelLists): TargetSpec[][] {
   return providers
     .filter((provider) => lists.get(provider.name)?.has(name) === true || provider.models[name] !== undefined)
     .map((provider) => [targetOf(provider, name)]);

@@ -31,7 +31,7 @@ export function emitReceived(events: EventSink, request: GatewayRequest, at: Ins
 /** The facts of a request that is rejected before it is received. */
 export type RejectedRequest = Pick<
   RejectedEvent,
-  'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client' | 'key' | 'hadModel'
+  'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client' | 'keyState' | 'hadModel'
 > & {
   readonly trace: TraceIds | undefined;
 };
