@@ -46,23 +46,23 @@ export interface Rejections {
   readonly text: string;
   readonly requests: number;
   /** They count among the errors that callers see; otherwise their callers may be scanners. */
-  readonly isLost: boolean;
+  readonly isCallerVisible: boolean;
 }
 
 /** Rejected requests worth mentioning; null: none. `others`: all other requests of the last minute. */
 export function rejectionsOf({ errors }: FeedState, others: number): Rejections | null {
   const rejected = errors.filter(({ isRejected }) => isRejected);
-  const lost = rejected.map((one) => ({ ...one, requests: one.lost })).filter(({ requests }) => requests > 0);
-  if (lost.length > 0) return { text: rejectionText(lost), requests: total(lost), isLost: true };
+  const visible = rejected.map((one) => ({ ...one, requests: one.callerVisible })).filter(({ requests }) => requests > 0);
+  if (visible.length > 0) return { text: rejectionText(visible), requests: total(visible), isCallerVisible: true };
   const requests = total(rejected);
-  return requests >= unknownMin && requests > others ? { text: rejectionText(rejected), requests, isLost: false } : null;
+  return requests >= unknownMin && requests > others ? { text: rejectionText(rejected), requests, isCallerVisible: false } : null;
 }
 
 /** The code that most errors have, as `most with queue_full`; empty: none. */
 export function mostWith({ errors }: FeedState): string {
-  const lost = byCode(errors.map((one) => ({ ...one, requests: one.lost })));
-  const [first] = lost;
-  const all = lost.reduce((sum, { requests }) => sum + requests, 0);
+  const visible = byCode(errors.map((one) => ({ ...one, requests: one.callerVisible })));
+  const [first] = visible;
+  const all = visible.reduce((sum, { requests }) => sum + requests, 0);
   if (first === undefined || first.requests * 2 <= all) return '';
   return `${first.requests === all ? 'all' : 'most'} with ${first.code}`;
 }
@@ -92,8 +92,8 @@ function rejectionText(rejected: readonly ErrorCount[]): string {
   return `${plural(all, 'request')} of the last minute ${all === 1 ? 'was' : 'were'} rejected: ${share}${what} (${clientsOf(ofCode)}${beforeText(ofCode[0]!)})`;
 }
 
-function beforeText({ code, lost }: ErrorCount): string {
-  if (lost === 0) return '';
+function beforeText({ code, callerVisible }: ErrorCount): string {
+  if (callerVisible === 0) return '';
   if (code === 'invalid_api_key' || code === 'not_local') return ', accepted before a reload';
   return code.startsWith('model_') ? ', served before' : '';
 }

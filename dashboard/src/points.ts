@@ -27,3 +27,9 @@ export function valueOf(point: Point, name: PointColumn): number | null {
 export function sumOf(points: readonly Point[], name: PointColumn): number {
   return points.reduce((sum, point) => sum + (valueOf(point, name) ?? 0), 0);
 }
+
+/** The points of this period before the current interval, as the gateway counts them: in whole intervals. */
+export function recentPoints(points: readonly Point[], at: number, periodMs: number): Point[] {
+  const first = Math.floor(at / POINT_MS) - periodMs / POINT_MS;
+  return points.filter((point) => Math.floor((valueOf(point, 'at') ?? 0) / POINT_MS) >= first);
+}

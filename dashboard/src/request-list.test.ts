@@ -22,9 +22,9 @@ test('the text filter looks at model, client, target, code and id, of running re
   assert.deepEqual(idsOf(source, 'trouble', ''), ['req_b']);
 });
 
-test('a wrong key of a known client is trouble, of an unknown one it is not', () => {
-  const known = request({ ...rejected, id: 'req_known', client: 'web' });
-  const scanner = request({ ...rejected, id: 'req_scanner', client: 'unknown' });
+test('a rejected request that counts among the errors that callers see is trouble, others are not, whatever their client', () => {
+  const known = request({ ...rejected, id: 'req_known', client: 'unknown', callerVisible: true });
+  const scanner = request({ ...rejected, id: 'req_scanner', client: 'web', status: 404, code: 'model_not_found' });
   assert.deepEqual(idsOf({ running: [], requests: [known, scanner] }, 'trouble', ''), ['req_known']);
   assert.deepEqual([toneOf(known), toneOf(scanner)], ['bad', 'info']);
   const invalid = request({ ...rejected, status: 400, code: 'invalid_request', client: 'web' });

@@ -12,9 +12,6 @@ export interface RequestSource {
 }
 
 const runningFirst = 3;
-/** The name of the client of a rejected request that none is known for. */
-const unknownClient = 'unknown';
-const lockedOutCodes: ReadonlySet<string | null> = new Set(['invalid_api_key', 'model_not_allowed', 'model_not_found', 'not_local']);
 
 export function matchingRequests({ running, requests }: RequestSource, filter: RequestFilter, text: string): readonly RequestSummary[] {
   const all =
@@ -33,10 +30,9 @@ export function toneOf(request: RequestSummary): 'good' | 'info' | 'warn' | 'bad
   return outcome === 'running' || outcome === 'cancelled' ? 'info' : 'bad';
 }
 
-/** An invalid request, an unknown path, or a wrong key of an unknown client is not alarming. */
-function isCallerError({ outcome, status, code, client }: RequestSummary): boolean {
-  const isLockedOut = client !== unknownClient && lockedOutCodes.has(code);
-  return outcome === 'refused' && status !== null && status < 429 && !isLockedOut;
+/** An invalid request, an unknown path, or a wrong key is not alarming, unless a change of the configuration is behind it. */
+function isCallerError({ outcome, status, callerVisible }: RequestSummary): boolean {
+  return outcome === 'refused' && status !== null && status < 429 && callerVisible !== true;
 }
 
 function hadTrouble(request: RequestSummary): boolean {

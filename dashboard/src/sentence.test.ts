@@ -184,27 +184,36 @@ const rejected = (change: Partial<ErrorCount> = {}): ErrorCount => ({
   isRejected: true,
   model: null,
   requests: 412,
-  lost: 0,
+  callerVisible: 0,
   ...change,
 });
 
 test('callers whom a reload has locked out are the headline, and count as errors', () => {
-  const errors = [rejected({ client: 'web', lost: 412 })];
+  const errors = [rejected({ client: 'web', callerVisible: 412 })];
   const said = sentence({ errors, targets: [target()] }, { rejected: 412, succeeded: 3, received: 3 });
   assert.equal(said.headline, '412 requests of the last minute were rejected: unknown API key (client web, accepted before a reload).');
   assert.equal(said.impact, 'Callers see errors: 412 of 415 requests in the last minute (99.3 %), all with invalid_api_key.');
   assert.equal(said.tone, 'bad');
 });
 
+test('the errors of a minute are counted in the same intervals as their codes', () => {
+  const state = { ...stateWith({ errors: [rejected({ client: 'web', callerVisible: 412 })] }), at: now + 3_000 };
+  const points = [point({ at: now - 65_000, rejected: 7 }), point({ at: now - 60_000, rejected: 412 })];
+  assert.match(sentenceOf(state, points, []).impact, /^Callers see errors: 412 of 412 requests/);
+});
+
 test('several locked-out clients and a removed model are named', () => {
   const byModel = { code: 'model_not_found', model: 'fast' } as const;
-  const errors = ['web', 'app', 'bot', 'cron'].map((client) => rejected({ client, requests: 10, lost: 10, ...byModel }));
+  const errors = ['web', 'app', 'bot', 'cron'].map((client) => rejected({ client, requests: 10, callerVisible: 10, ...byModel }));
   const said = sentence({ errors, targets: [target()] }, { rejected: 40 });
   assert.equal(
     said.headline,
     '40 requests of the last minute were rejected: unknown model fast (clients web, app and 2 more, served before).',
   );
-  const session = sentence({ errors: [rejected({ client: 'agents', code: 'rate_limited', requests: 9, lost: 9 })] }, { rejected: 9 });
+  const session = sentence(
+    { errors: [rejected({ client: 'agents', code: 'rate_limited', requests: 9, callerVisible: 9 })] },
+    { rejected: 9 },
+  );
   assert.equal(session.headline, '9 requests of the last minute were rejected: limit of a session (client agents).');
 });
 
@@ -221,14 +230,15 @@ test('a scanner without a known key is no headline; unknown keys that are most o
 });
 
 test('rejections that are behind few of the errors come after what is behind most', () => {
-  const errors = [rejected({ client: 'web', requests: 3, lost: 3 })];
+  const errors = [rejected({ client: 'web', requests: 3, callerVisible: 3 })];
   const said = sentence({ errors, targets: [target()], activity: [failing] }, { received: 60, succeeded: 29, failed: 31, rejected: 3 });
   assert.match(said.headline, /^north\/writer is failing/);
   assert.deepEqual(said.others, ['3 requests of the last minute were rejected: unknown API key (client web, accepted before a reload)']);
 });
 
 test('errors without a failing target are explained by their codes', () => {
-  const of = (code: ErrorCount['code'], requests: number) => rejected({ code, client: 'web', isRejected: false, requests, lost: requests });
+  const of = (code: ErrorCount['code'], requests: number) =>
+    rejected({ code, client: 'web', isRejected: false, requests, callerVisible: requests });
   const points = { received: 60, succeeded: 30, refused: 30 };
   const full = sentence({ errors: [of('queue_full', 30)], targets: [target()] }, points);
   assert.equal(full.headline, 'Requests fail although no target is failing: the queue is full.');
@@ -261,7 +271,7 @@ test('a full queue is named before the limits behind it', () => {
   const limits = [{ kind: 'concurrency', limit: 8, available: 0 }];
   const targets = [target({ limits }), target({ target: 'south/writer', limits: [{ ...limits[0]!, kind: 'requestsPerMinute' }] })];
   const queue = { waiting: 30, oldestMs: 17_000 };
-  const errors = [rejected({ code: 'queue_full', client: 'web', isRejected: false, requests: 50, lost: 50 })];
+  const errors = [rejected({ code: 'queue_full', client: 'web', isRejected: false, requests: 50, callerVisible: 50 })];
   const full = sentence({ targets, queue, errors }, { received: 60, succeeded: 10, refused: 50 });
   assert.equal(
     full.headline,

@@ -5,7 +5,7 @@
 import { cut, failureReason, mostWith, rejectionsOf } from './caller-errors.ts';
 import type { ClientLimit, FeedState, Point, Tone } from './frames.ts';
 import { clockTime, count, dollars, duration, percent, plural } from './format.ts';
-import { sumOf, valueOf } from './points.ts';
+import { recentPoints, sumOf } from './points.ts';
 import { isFailing, type TargetRow } from './target-rows.ts';
 
 /** Period over which the impact on callers is measured, in milliseconds. */
@@ -124,7 +124,7 @@ interface Impact {
 
 function impactOf(state: FeedState, points: readonly Point[]): Impact {
   const { at, rates, status } = state;
-  const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - impactMs);
+  const recent = recentPoints(points, at, impactMs);
   const isEarly = sumOf(recent, 'received') + sumOf(recent, 'rejected') === 0;
   const ok = isEarly ? rates.succeeded : sumOf(recent, 'succeeded');
   const failed = isEarly
@@ -228,8 +228,8 @@ function queueTrouble({ status }: FeedState): Trouble | null {
 function rejectionTrouble(state: FeedState, { requests, errors, tone }: Impact): Trouble | null {
   const rejections = rejectionsOf(state, requests);
   if (rejections === null) return null;
-  const { text, isLost } = rejections;
-  const isMain = isLost && tone === 'bad' && rejections.requests * 2 >= errors;
+  const { text, isCallerVisible } = rejections;
+  const isMain = isCallerVisible && tone === 'bad' && rejections.requests * 2 >= errors;
   return { kind: 'rejection', tone: isMain ? 'bad' : 'warn', weight: isMain ? rejectionWeight : rejectionWeightMinor, text };
 }
 
@@ -241,7 +241,7 @@ function budgetTrouble({ at, clients, status }: FeedState, points: readonly Poin
     const refused = refusing.reduce((sum, { overBudget }) => sum + overBudget, 0);
     const found = refusing.map(({ client }) => budgets.find((budget) => budget.client === client) ?? null);
     const text = `${plural(refused, 'request')} refused in 5 minutes: ${noRoom(refusing[0]!.client, found, at)}`;
-    const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - budgetMs);
+    const recent = recentPoints(points, at, budgetMs);
     const errors = sumOf(recent, 'failed') + sumOf(recent, 'refused') + sumOf(recent, 'rejected');
     // Something else is behind most errors.
     const isMinor = errors > 2 * refused;

@@ -1,6 +1,6 @@
 /**
  * Request statistics of the last hour in intervals of five seconds, for the dashboard's charts. Constant memory. Requests rejected before
- * routing are no demand; those that were served before are counted as `rejected` (recent-errors.ts).
+ * a target was chosen are no demand; those that count among the errors that callers see are `rejected` (recent-errors.ts).
  */
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { POINT_COLUMNS, POINT_MS, POINTS_MAX, type Point, type PointColumn, type Rates } from './feed-frames.ts';

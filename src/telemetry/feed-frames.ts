@@ -2,7 +2,7 @@
 import type { FinishedEvent } from '../core/events.ts';
 import type { RequestSummary } from './timelines.ts';
 
-/** The columns of a chart point, in order; `rejected` is `lost` of `ErrorCount`. Counts are per `POINT_MS`; durations in milliseconds, null where nothing was measured. */
+/** The columns of a chart point, in order; `rejected` is `callerVisible` of rejected requests (`ErrorCount`). Counts are per `POINT_MS`; durations in milliseconds, null where nothing was measured. */
 export const POINT_COLUMNS = [
   'at',
   'received',
@@ -60,7 +60,7 @@ export interface ClientActivity {
   readonly requests: number;
   readonly failed: number;
   readonly refused: number;
-  /** Rejected before they reached a route: a wrong model or key, a limit of the session. */
+  /** Rejected before a target was chosen, as far as callers see it (`ErrorCount`): a removed model or key, a limit of the session. */
   readonly rejected: number;
   /** Those of `refused` for which the budget had no room, since the last reload. */
   readonly overBudget: number;
@@ -71,16 +71,16 @@ export interface ErrorCount {
   readonly code: NonNullable<FinishedEvent['code']>;
   /** Null: unknown. A client of a former configuration whose key is still sent is named too. */
   readonly client: string | null;
-  /** Rejected before they reached a route. Without those that no key was sent with, unless a former configuration accepted that. */
+  /** Rejected before a target was chosen. Without those that no key was sent with, unless a former configuration accepted that. */
   readonly isRejected: boolean;
-  /** That of the last one; null: not known. */
+  /** That of the last one, of those in `callerVisible` if there are any; null: not known. */
   readonly model: string | null;
   readonly requests: number;
   /**
    * Those of `requests` that are counted among the errors that callers see. Of rejected ones: the key, the model or the lack of a key was accepted
    * within the last day, or the code is none of a caller's fault.
    */
-  readonly lost: number;
+  readonly callerVisible: number;
 }
 
 /** Totals over about ten seconds: whole intervals, including the current one. */
@@ -90,7 +90,7 @@ export interface Rates {
   readonly succeeded: number;
   readonly failed: number;
   readonly refused: number;
-  /** `lost` of `ErrorCount`. */
+  /** `callerVisible` of rejected requests (`ErrorCount`). */
   readonly rejected: number;
   readonly cancelled: number;
   readonly attempts: number;

@@ -318,7 +318,7 @@ function rejections(changes: readonly Partial<RejectedEvent>[]) {
   clock.advance(30_000);
   changes.forEach((change, index) => bus.emit({ ...rejection, requestId: `no-${index}`, at: clock.now(), ...change }));
   const { errors, rates, clients } = subscribe().reader.last.data.state;
-  return { errors: errors.map(({ code, client, requests, lost }) => [code, client, requests, lost]), rates, clients };
+  return { errors: errors.map(({ code, client, requests, callerVisible }) => [code, client, requests, callerVisible]), rates, clients };
 }
 
 test('requests that a reload has locked out are errors, by code and client; those of scanners are not', () => {
@@ -355,6 +355,27 @@ test('a rejected model is an error where it was served before, or an earlier con
   ]);
 });
 
+test('a typing error neither hides the model that was served before nor counts as a refusal of its client', () => {
+  const { clock, bus, subscribe, request } = setUp();
+  request('before', { client: 'web', model: 'fast' });
+  const missing = { ...rejection, status: 404, code: 'model_not_found', client: 'web' } as const;
+  const reject = (model: string) => bus.emit({ ...missing, requestId: `no-${model}`, at: clock.now(), model });
+  reject('fast');
+  reject('fsat');
+  clock.advance(5_000);
+  reject('fsta');
+  clock.advance(5_000);
+  const { state, requests } = subscribe().reader.last.data;
+  const [error] = state.errors;
+  assert.deepEqual([error!.model, error!.requests, error!.callerVisible], ['fast', 3, 1]);
+  assert.equal(state.clients.find(({ client }) => client === 'web')!.rejected, 1);
+  const visible = requests.filter(({ callerVisible }) => callerVisible === true);
+  assert.deepEqual(
+    visible.map(({ model }) => model),
+    ['fast'],
+  );
+});
+
 test('errors are those of a minute, and their names are bounded', () => {
   const { clock, bus, subscribe, request } = setUp();
   request('late', { outcome: 'failed', code: 'deadline_exceeded', status: 504, client: 'web' });
@@ -363,7 +384,14 @@ test('errors are those of a minute, and their names are bounded', () => {
   const { reader } = subscribe();
   const { errors } = reader.last.data.state;
   assert.ok(errors.length <= 50);
-  assert.deepEqual(errors[0], { code: 'invalid_api_key', client: null, isRejected: true, model: null, requests: 4_901, lost: 4_901 });
+  assert.deepEqual(errors[0], {
+    code: 'invalid_api_key',
+    client: null,
+    isRejected: true,
+    model: null,
+    requests: 4_901,
+    callerVisible: 4_901,
+  });
   clock.advance(66_000);
   assert.deepEqual(reader.last.data.state.errors, []);
 });

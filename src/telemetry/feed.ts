@@ -12,7 +12,6 @@
  * ## Slow readers
  * A slow reader gets no frames until it has caught up, then everything since its last frame. After `behindMaxMs` it is disconnected and counted.
  */
-import { isApiPath } from '../core/api-path.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { BreakwaterEvent, RejectedEvent } from '../core/events.ts';
 import { ActivitySeries } from './activity-series.ts';
@@ -160,9 +159,12 @@ export class Feed {
   }
 
   #countRejected(event: RejectedEvent, trace: Trace | undefined, epochMs: number): void {
-    if (this.#errors.rejected(event, epochMs)) this.#series.rejected(epochMs);
-    if (event.client !== null && isApiPath(event.path)) this.#activity.rejected(event.client, this.#clock.now());
-    if (trace !== undefined) this.#sample.add(trace);
+    const isVisible = this.#errors.rejected(event, epochMs);
+    if (isVisible) this.#series.rejected(epochMs);
+    if (isVisible && event.client !== null) this.#activity.rejected(event.client, this.#clock.now());
+    if (trace === undefined) return;
+    trace.isCallerVisible = isVisible;
+    this.#sample.add(trace);
   }
 
   readonly #tick = (): void => {

@@ -1,22 +1,20 @@
 /**
  * The requests of the last minute that ended in an error, by code and client, for the dashboard's sentence. Bounded in names and time.
  *
- * A request that was rejected before it reached a route is `lost`, that is, counts among the errors that callers see, if the gateway's state or a
- * change of its configuration is behind it: see `isLost`. The others are its caller's own fault, as far as can be known: a scanner, a typing error.
+ * A request that was rejected before a target was chosen counts among the errors that callers see (`callerVisible`) if the gateway's state or a
+ * change of its configuration is behind it. The others are its caller's own fault, as far as can be known: a scanner, a typing error.
  */
 import { isApiPath } from '../core/api-path.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { FinishedEvent, RejectedEvent } from '../core/events.ts';
 import { POINT_MS, type ErrorCount } from './feed-frames.ts';
+import { ServedModels } from './served-models.ts';
 
 /** Whole intervals of a minute. */
 const intervals = 12;
-/** Maximum number of pairs of code and client in one interval; further ones count as the code of an unknown client, of which there are few. */
+/** Maximum number of pairs of code and client in one interval; further ones are counted by code only, without their clients. */
 const pairsMax = 100;
 const shownMax = 50;
-/** Maximum number of pairs of client and model with a known last success. */
-const servedMax = 2_000;
-const servedKeptMs = 86_400_000;
 
 /** The caller's fault, unless it was served before. */
 const callersFaults: ReadonlySet<ErrorCode> = new Set([
@@ -39,16 +37,15 @@ interface Count {
   readonly isRejected: boolean;
   model: string | null;
   requests: number;
-  lost: number;
+  callerVisible: number;
 }
 
 export class RecentErrors {
   #slots: { readonly slot: number; readonly counts: Map<string, Count> }[] = [];
-  /** When each pair of client and model was served last, in milliseconds since the epoch. */
-  readonly #served = new Map<string, number>();
+  readonly #served = new ServedModels();
 
   finished({ outcome, code, client, model }: FinishedEvent, epochMs: number): void {
-    if (outcome === 'success') return this.#serve(`${client} ${model}`, epochMs);
+    if (outcome === 'success') return this.#served.add(client, model, epochMs);
     if (code === null || outcome === 'cancelled') return;
     this.#count({ code, client, isRejected: false, model }, true, epochMs);
   }
@@ -57,10 +54,10 @@ export class RecentErrors {
   rejected(event: RejectedEvent, epochMs: number): boolean {
     const { code, client, model, keyState } = event;
     if (!isApiPath(event.path)) return false;
-    const isLost = this.#isLost(event, epochMs);
+    const isVisible = this.#isVisible(event, epochMs);
     // Without a key and without a client that it could be: a scanner.
-    if (isLost || client !== null || keyState !== undefined) this.#count({ code, client, isRejected: true, model }, isLost, epochMs);
-    return isLost;
+    if (isVisible || client !== null || keyState !== undefined) this.#count({ code, client, isRejected: true, model }, isVisible, epochMs);
+    return isVisible;
   }
 
   /** The most frequent first. Complete intervals of the last minute; the current one where these have none. */
@@ -71,27 +68,25 @@ export class RecentErrors {
     return (complete.length > 0 ? complete : sumOf(this.#slots)).toSorted((a, b) => b.requests - a.requests).slice(0, shownMax);
   }
 
-  #isLost({ code, client, model, keyState, hadModel }: RejectedEvent, epochMs: number): boolean {
+  #isVisible({ code, client, model, keyState, hadModel }: RejectedEvent, epochMs: number): boolean {
     if (!callersFaults.has(code) || keyState === 'former' || hadModel === true) return true;
-    if (client === null || !modelFaults.has(code)) return false;
-    return (this.#served.get(`${client} ${model}`) ?? -Infinity) > epochMs - servedKeptMs;
+    return client !== null && model !== null && modelFaults.has(code) && this.#served.has(client, model, epochMs);
   }
 
-  #serve(pair: string, epochMs: number): void {
-    if (this.#served.size >= servedMax && !this.#served.has(pair)) this.#served.delete(this.#served.keys().next().value!);
-    this.#served.set(pair, epochMs);
-  }
-
-  #count({ code, client, isRejected, model }: Omit<Count, 'requests' | 'lost'>, isLost: boolean, epochMs: number): void {
+  #count({ code, client, isRejected, model }: Omit<Count, 'requests' | 'callerVisible'>, isVisible: boolean, epochMs: number): void {
     const counts = this.#at(slotOf(epochMs));
     let key = `${code} ${isRejected} ${client ?? ''}`;
     const isFull = counts.size >= pairsMax && !counts.has(key);
     if (isFull) key = `${code} ${isRejected} `;
     let count = counts.get(key);
-    if (count === undefined) counts.set(key, (count = { code, client: isFull ? null : client, isRejected, model, requests: 0, lost: 0 }));
+    if (count === undefined) {
+      count = { code, client: isFull ? null : client, isRejected, model, requests: 0, callerVisible: 0 };
+      counts.set(key, count);
+    }
     count.requests++;
-    count.model = model;
-    if (isLost) count.lost++;
+    // The one that the sentence shows.
+    if (isVisible || count.callerVisible === 0) count.model = model;
+    if (isVisible) count.callerVisible++;
   }
 
   #at(slot: number): Map<string, Count> {
@@ -116,9 +111,14 @@ function slotOf(epochMs: number): number {
 function sumOf(slots: readonly { readonly counts: ReadonlyMap<string, Count> }[]): ErrorCount[] {
   const sums = new Map<string, Count>();
   for (const { counts } of slots)
-    for (const [key, { requests, lost, ...names }] of counts) {
-      const sum = sums.get(key) ?? { ...names, requests: 0, lost: 0 };
-      sums.set(key, { ...names, requests: sum.requests + requests, lost: sum.lost + lost });
+    for (const [key, count] of counts) {
+      const sum = sums.get(key);
+      if (sum === undefined) sums.set(key, { ...count });
+      else {
+        if (count.callerVisible > 0 || sum.callerVisible === 0) sum.model = count.model;
+        sum.requests += count.requests;
+        sum.callerVisible += count.callerVisible;
+      }
     }
   return [...sums.values()];
 }

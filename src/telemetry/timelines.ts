@@ -44,6 +44,8 @@ export interface RequestSummary extends OtherCost {
   readonly costUsd: number | null;
   /** The part of both for calls whose response was not used; absent if there is none. */
   readonly wasted?: Wasted;
+  /** A rejected request that counts among the errors that callers see (recent-errors.ts). */
+  readonly callerVisible?: true;
 }
 
 /** The timeline of one request. JSON-ready. */
@@ -130,6 +132,7 @@ export function summaryOf(trace: Trace, clock: Clock): RequestSummary {
     priority: received.priority,
     stream: received.stream,
     ...(finished === null ? progressOf(trace, clock) : resultOf(finished)),
+    ...(trace.isCallerVisible === true && { callerVisible: true }),
   };
 }
 

@@ -21,6 +21,8 @@ export interface Trace {
   /** Number of events dropped at a limit. */
   skippedEvents: number;
   finished: FinishedEvent | null;
+  /** Rejected, and counted among the errors that callers see; set by the feed. */
+  isCallerVisible?: boolean;
 }
 
 export interface TraceBounds {

@@ -38,7 +38,7 @@ test('a reload that changes a key, a model or the model list of a client leaves 
   await gateway.reload(config('web-key-5678', ['summary'], ['other']));
   assert.equal(await ask('summary', 'web-key-5678'), 403);
 
-  const found = errorsIn(gateway).map(({ code, client, model, requests, lost }) => [code, client, model, requests, lost]);
+  const found = errorsIn(gateway).map(({ code, client, model, requests, callerVisible }) => [code, client, model, requests, callerVisible]);
   assert.deepEqual(
     found.toSorted((a, b) => String(a).localeCompare(String(b))),
     [
@@ -63,7 +63,7 @@ test('a reload that asks for keys locks out callers without one', async (t) => {
   await gateway.reload({ providers, models: { summary: ['a/m'] }, clients: [{ name: 'web', key: 'web-key-1234' }] });
   assert.equal(await gateway.ask(), 401);
   const [error] = errorsIn(gateway);
-  assert.deepEqual([error!.code, error!.client, error!.lost], ['invalid_api_key', 'anonymous', 1]);
+  assert.deepEqual([error!.code, error!.client, error!.callerVisible], ['invalid_api_key', 'anonymous', 1]);
 });
 
 test("Gemini's paths and a look at a removed model are recognized too", async (t) => {
@@ -85,7 +85,7 @@ test("Gemini's paths and a look at a removed model are recognized too", async (t
   assert.equal(await statusOf('/v1/models/summary', { authorization: 'Bearer web-key-5678' }), 404);
   assert.equal(await statusOf('/v1/models/never-there', { authorization: 'Bearer web-key-5678' }), 404);
   assert.deepEqual(
-    errorsIn(gateway).map(({ code, client, requests, lost }) => [code, client, requests, lost]),
+    errorsIn(gateway).map(({ code, client, requests, callerVisible }) => [code, client, requests, callerVisible]),
     [
       ['model_not_found', 'web', 2, 1],
       ['invalid_api_key', 'web', 1, 1],
