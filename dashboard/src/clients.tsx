@@ -62,7 +62,7 @@ export function Clients() {
                   {row.limits.length === 0 ? (
                     <span class="muted">none</span>
                   ) : (
-                    row.limits.map((limit) => limitItem(limit, row.overBudget > 0))
+                    row.limits.map((limit) => limitItem(limit, overBudgetOf(row, limit) > 0))
                   )}
                 </td>
                 {hasCost && <td class="number">{row.costUsd === null ? '–' : dollars(row.costUsd)}</td>}
@@ -107,6 +107,7 @@ function join(clients: readonly ClientActivity[], { clientLimits: limits, costTo
         refused: 0,
         rejected: 0,
         overBudget: 0,
+        overBudgetAt: null,
       };
       const costUsd = shownCost(costToday.byClient.find((one) => one.client === client));
       return { ...activity, limits: limits.filter((one) => one.client === client), costUsd };

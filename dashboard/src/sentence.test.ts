@@ -132,6 +132,7 @@ const overBudget = (client: string, refused: number) => ({
   refused,
   rejected: 0,
   overBudget: refused,
+  overBudgetAt: now - 120_000,
 });
 
 test('a spent budget is named with the requests it refuses; what fails more often comes first', () => {
@@ -155,7 +156,7 @@ test('a budget that is behind few of the errors is not the headline', () => {
 });
 
 test('several spent budgets are one cause, and a budget that is nearly spent is mentioned', () => {
-  const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, rejected: 0, overBudget: 0 };
+  const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, rejected: 0, overBudget: 0, overBudgetAt: null };
   const several = sentence({ ...spent('web', 'bot'), clients: [overBudget('web', 2), overBudget('bot', 7), limited], targets: [target()] });
   assert.equal(several.headline, '9 requests refused in 5 minutes: the budgets of client bot and 1 other are spent.');
   const nearly = sentence({ clientLimits: [budgetOf('rich', 5), budgetOf('app', 0.7)], targets: [target()] }, good);
@@ -176,6 +177,19 @@ test('a budget that has no room for a request is not called spent, and a spent o
   assert.match(monthly.headline, /is spent, renewed in 6 days\.$/);
   const unknown = sentence({ clients, targets: [target()] }, refused);
   assert.match(unknown.headline, /the budget of client web had no room for them\.$/);
+});
+
+test('refusals from before a renewal of the budget say nothing of it', () => {
+  const renewed = (secondsAgo: number) => ({ ...budgetOf('web', 10), renewedAt: now - secondsAgo * 1_000 });
+  const saidOf = (secondsAgo: number) =>
+    sentence({ clientLimits: [renewed(secondsAgo)], clients: [overBudget('web', 3)], targets: [target()] });
+  assert.doesNotMatch(saidOf(60).headline, /refused|budget/);
+  assert.match(saidOf(180).headline, /^3 requests refused in 5 minutes: each costs more/);
+});
+
+test('a budget that is renewed at this instant is not said to be probed', () => {
+  const said = sentence({ clientLimits: [{ ...budgetOf('web', 0), renewsInMs: 0 }], clients: [overBudget('web', 3)], targets: [target()] });
+  assert.match(said.headline, /the budget of client web is spent, renewed in 0 ms\.$/);
 });
 
 const rejected = (change: Partial<ErrorCount> = {}): ErrorCount => ({
@@ -252,6 +266,8 @@ test('an open breaker without requests is probed with the next one, and is no al
   const due = target({ breaker: { state: 'open', openForMs: 0, failureRatio: 1 } });
   const idle = sentence({ targets: [due] });
   assert.deepEqual([idle.tone, idle.headline], ['warn', 'north/writer: breaker open, probed with the next request.']);
+  const served = sentence({ targets: [due], activity: [activity({ calls: 4, failed: 0 })] });
+  assert.equal(served.headline, 'north/writer is down; probed with the next request.', 'its row is red too');
   const busy = sentence({ targets: [due], activity: [failing] });
   assert.match(busy.headline, /most with 503 overloaded; probed with the next request\.$/);
 });

@@ -2,6 +2,7 @@
  * The sentence at the top: the state and its biggest cause, then the impact on callers. It answers what is wrong,
  * whether callers notice, and what happens next. Pure.
  */
+import { overBudgetOf } from './budgets.ts';
 import { cut, failureReason, mostWith, rejectionsOf } from './caller-errors.ts';
 import type { ClientLimit, FeedState, Point, Tone } from './frames.ts';
 import { clockTime, count, dollars, duration, percent, plural } from './format.ts';
@@ -177,9 +178,13 @@ function troubleOf(row: TargetRow, now: number): Trouble | null {
   switch (row.state) {
     case 'breaker open':
       // Without requests it is neither probed nor missed.
-      if (row.waitMs === 0 && failed === 0)
-        return { kind: 'target', tone: 'warn', weight: 60, text: `${name}: breaker open, ${nextProbe}` };
-      return { kind: 'target', tone: 'bad', weight: 4_000 + failed, text: `${name} is down${how}${soon(row.waitMs, now, '; next probe')}` };
+      if (row.tone === 'warn') return { kind: 'target', tone: 'warn', weight: 60, text: `${name}: breaker open, ${nextProbe}` };
+      return {
+        kind: 'target',
+        tone: 'bad',
+        weight: 4_000 + failed,
+        text: `${name} is down${how}${row.waitMs === 0 ? `; ${nextProbe}` : soon(row.waitMs, now, '; next probe')}`,
+      };
     case 'key refused':
     case 'quota spent':
       return {
@@ -236,10 +241,14 @@ function rejectionTrouble(state: FeedState, { requests, errors, tone }: Impact):
 /** Clients whose budgets had no room for requests; otherwise the budget that is nearest to its end. */
 function budgetTrouble({ at, clients, status }: FeedState, points: readonly Point[]): Trouble | null {
   const budgets = status.clientLimits.filter(({ kind }) => kind === 'budget');
-  const refusing = clients.filter(({ overBudget }) => overBudget > 0).toSorted((a, b) => b.overBudget - a.overBudget);
+  const refusing = clients
+    .map((activity) => ({ client: activity.client, budget: budgets.find(({ client }) => client === activity.client), activity }))
+    .map(({ client, budget, activity }) => ({ client, budget: budget ?? null, overBudget: overBudgetOf(activity, budget) }))
+    .filter(({ overBudget }) => overBudget > 0)
+    .toSorted((a, b) => b.overBudget - a.overBudget);
   if (refusing.length > 0) {
     const refused = refusing.reduce((sum, { overBudget }) => sum + overBudget, 0);
-    const found = refusing.map(({ client }) => budgets.find((budget) => budget.client === client) ?? null);
+    const found = refusing.map(({ budget }) => budget);
     const text = `${plural(refused, 'request')} refused in 5 minutes: ${noRoom(refusing[0]!.client, found, at)}`;
     const recent = recentPoints(points, at, budgetMs);
     const errors = sumOf(recent, 'failed') + sumOf(recent, 'refused') + sumOf(recent, 'rejected');
@@ -283,7 +292,6 @@ function until(waitMs: number | null, now: number): string {
 
 function soon(waitMs: number | null, now: number, what: string): string {
   if (waitMs === null) return '';
-  if (waitMs === 0) return `; ${nextProbe}`;
   return waitMs < soonMs ? `${what} in ${duration(waitMs)}` : `${what} at ${clockTime(now + waitMs)}`;
 }
 

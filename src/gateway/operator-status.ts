@@ -53,6 +53,8 @@ export interface ClientLimit {
   readonly kind: string;
   readonly limit: number;
   readonly available: number;
+  /** Of a budget: the start of its period, in milliseconds since the epoch. */
+  readonly renewedAt?: number;
   /** Of a budget: milliseconds until its next period. */
   readonly renewsInMs?: number;
 }
@@ -100,15 +102,14 @@ function endingsOf({ config, clock }: Gateway, targets: readonly TargetStatus[])
 /** `client web:requestsPerMinute` is a limit of the client `web`. */
 function clientLimitsOf(gateway: Gateway): ClientLimit[] {
   if (gateway.config.clients.length === 0) return [];
-  const budgets = gateway.money.clients.status();
   return gateway
     .snapshot()
-    .resources.flatMap(({ id, limit, available }) => {
+    .resources.flatMap(({ id, limit, available, period }) => {
       const match = /^client (.+):(\w+)$/.exec(id);
       if (match === null || limit === null) return [];
       const [client, kind] = [match[1]!, match[2]!];
-      const budget = kind === 'budget' ? budgets.get(client) : undefined;
-      return [{ client, kind, limit, available, ...(budget !== undefined && { renewsInMs: budget.resetsInMs }) }];
+      const renewal = period === undefined ? {} : { renewedAt: period.sinceMs, renewsInMs: period.resetsInMs };
+      return [{ client, kind, limit, available, ...renewal }];
     })
     .slice(0, clientLimitsMax);
 }

@@ -124,7 +124,8 @@ bothWays('bytes are forwarded to the target of the model in their form', {}, asy
 bothWays('an unknown query parameter, or one that is given twice, is not ignored', { timelines }, async ({ fetch }) => {
   const messageOf = async (path: string, init?: RequestInit): Promise<string> => {
     const response = await fetch(path, init);
-    const { error } = (await response.json()) as { error: { message: string } };
+    const { error } = (await response.json()) as { error: { message: string; param: string } };
+    assert.match(path, new RegExp(`[?&]${error.param}=`));
     return `${response.status} ${error.message}`;
   };
   assert.equal(

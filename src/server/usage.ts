@@ -11,7 +11,7 @@ const DEFAULT_DAYS = 30;
 const DAY_MS = 86_400_000;
 
 export async function showUsage(call: Call): Promise<void> {
-  const query = adminQuery(call, ['by', 'from', 'to', 'format']);
+  const query = adminQuery(call, ['by', 'from', 'to', 'format'], { by: 'separate its values with commas' });
   const by = readGroups(query.get('by'));
   const today = dayOf(call.gateway.clock.epochMs());
   const to = readDay(query, 'to') ?? today;

@@ -64,6 +64,8 @@ export interface ClientActivity {
   readonly rejected: number;
   /** Those of `refused` for which the budget had no room, since the last reload. */
   readonly overBudget: number;
+  /** When the last of `overBudget` ended, in milliseconds since the epoch; null: none. */
+  readonly overBudgetAt: number | null;
 }
 
 /** Requests of the last minute that ended in an error. */

@@ -400,9 +400,12 @@ test('a reload forgets whose budget had no room', () => {
   const { clock, bus, subscribe, request } = setUp();
   request('poor', { outcome: 'refused', code: 'budget_exceeded', status: 429, client: 'web' });
   const { reader } = subscribe();
-  assert.equal(reader.last.data.state.clients[0]!.overBudget, 1);
+  assert.deepEqual(
+    reader.last.data.state.clients.map(({ overBudget, overBudgetAt }) => [overBudget, overBudgetAt]),
+    [[1, clock.epochMs()]],
+  );
   bus.emit({ type: 'lifecycle', at: clock.now(), state: 'reloaded' });
   clock.advance(tickMs);
   const [client] = reader.last.data.state.clients;
-  assert.deepEqual([client!.overBudget, client!.refused], [0, 1]);
+  assert.deepEqual([client!.overBudget, client!.overBudgetAt, client!.refused], [0, null, 1]);
 });

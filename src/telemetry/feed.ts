@@ -152,7 +152,7 @@ export class Feed {
     else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, this.#clock.now());
     else if (event.type === 'finished') {
       this.#series.finished(event, epochMs);
-      this.#activity.finished(event, this.#clock.now());
+      this.#activity.finished(event, this.#clock.now(), epochMs);
       this.#errors.finished(event, epochMs);
       if (trace !== undefined) this.#sample.add(trace);
     } else if (event.type === 'rejected') this.#countRejected(event, trace, epochMs);

@@ -98,6 +98,8 @@ interface TargetFigures {
 
 interface ClientFigures {
   readonly parts: Parts<ClientPart>;
+  /** In milliseconds since the epoch. */
+  overBudgetAt: number | null;
 }
 
 /** `now` is the monotonic instant, so that changes of the wall clock do not shift the window. */
@@ -119,12 +121,15 @@ export class RecentActivity {
     if (isFailure) countCause(part, event);
   }
 
-  finished(event: FinishedEvent, now: number): void {
-    const part = find(this.#clients, event.client, now, makeClientFigures).parts.at(now);
+  finished(event: FinishedEvent, now: number, epochMs: number): void {
+    const figures = find(this.#clients, event.client, now, makeClientFigures);
+    const part = figures.parts.at(now);
     part.requests++;
     if (event.outcome === 'failed' || event.outcome === 'interrupted') part.failed++;
     if (event.outcome === 'refused') part.refused++;
-    if (event.code === 'budget_exceeded') part.overBudget++;
+    if (event.code !== 'budget_exceeded') return;
+    part.overBudget++;
+    figures.overBudgetAt = epochMs;
   }
 
   /** Only of known clients, whose names are configured. */
@@ -144,7 +149,7 @@ export class RecentActivity {
   }
 
   clients(now: number): ClientActivity[] {
-    return Array.from(this.#clients, ([client, { parts }]) => {
+    return Array.from(this.#clients, ([client, { parts, overBudgetAt }]) => {
       const all = parts.all(now);
       const sum = (name: keyof ClientPart): number => all.reduce((total, part) => total + part[name], 0);
       return {
@@ -154,6 +159,7 @@ export class RecentActivity {
         refused: sum('refused'),
         rejected: sum('rejected'),
         overBudget: sum('overBudget'),
+        overBudgetAt: sum('overBudget') === 0 ? null : overBudgetAt,
       };
     });
   }
@@ -164,7 +170,7 @@ function makeTargetFigures(): TargetFigures {
 }
 
 function makeClientFigures(): ClientFigures {
-  return { parts: new Parts(() => new ClientPart()) };
+  return { parts: new Parts(() => new ClientPart()), overBudgetAt: null };
 }
 
 /** Callers can name models, and with them targets: many new names must not displace those in use. */

@@ -32,6 +32,8 @@ export interface ResourceLevel {
   readonly available: number;
   /** Of the limit, what this instance may use at once; absent: all of it. */
   readonly share?: number;
+  /** Of a budget: the start of its period, in milliseconds since the epoch, and the time until the next one. */
+  readonly period?: { readonly sinceMs: number; readonly resetsInMs: number };
 }
 
 /** Learned ratios of token counts at a target. */

@@ -3,7 +3,7 @@
  * records of all others in the same period, of earlier processes and of other instances, count as spent elsewhere. Instances that share a
  * store also divide each budget among them, so that its sum is exact.
  */
-import type { Clock, Timer } from '../../core/clock.ts';
+import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { isRecord } from '../../core/json.ts';
 import { LeasedBudget } from '../../policy/budget/leased-budget.ts';
 import { MoneyBudget, periodAt } from '../../policy/budget/money-budget.ts';
@@ -104,7 +104,7 @@ export class ClientMoney {
           per: budget.per,
           spentUsd: rounded(budget.spentUsd(now)),
           remainingUsd: rounded(Math.max(0, budget.remainingUsd(now))),
-          resetsInMs: Math.ceil(budget.nextPeriod(now) - now),
+          resetsInMs: resetsInMs(budget, now),
         },
       ]),
     );
@@ -118,6 +118,7 @@ export class ClientMoney {
       kind: budget.kind,
       limit: budget.usd,
       available: rounded(Math.max(0, budget.remainingUsd(now))),
+      period: { sinceMs: budget.sinceMs(now), resetsInMs: resetsInMs(budget, now) },
     }));
   }
 
@@ -200,6 +201,10 @@ export class ClientMoney {
 }
 
 /** Without the error of binary fractions. */
+function resetsInMs(budget: MoneyBudget, now: Instant): number {
+  return Math.ceil(budget.nextPeriod(now) - now);
+}
+
 function rounded(usd: number): number {
   return Number(usd.toFixed(9));
 }

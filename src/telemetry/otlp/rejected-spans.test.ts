@@ -36,7 +36,7 @@ test('a warning without rejected spans, and a rejection without a message, are l
     lines.map((line) => Object.values(line as object)),
     [
       [0, 1, 'attributes were dropped', 'the collector accepted spans with a warning'],
-      [1, 1, 'it gave no reason', 'the collector rejected 1 span'],
+      [1, 1, 'no reason given', 'the collector rejected 1 span'],
     ],
   );
 });
@@ -48,5 +48,13 @@ test('the rest is logged at the end, and no timer remains', () => {
   rejected.close();
   assert.equal(lines.length, 2);
   assert.equal((lines[1] as { error: string }).error.length, 500);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('a response that comes after the end is not logged, and starts no timer', () => {
+  const { clock, lines, rejected } = setUp();
+  rejected.close();
+  rejected.count(2, 'late');
+  assert.deepEqual(lines, []);
   assert.equal(clock.pendingTimers, 0);
 });

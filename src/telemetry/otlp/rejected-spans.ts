@@ -8,7 +8,7 @@ const messageLengthMax = 500;
 
 /** A collector accepted an export without some of its spans, or with a warning (OTLP: `partial_success`). */
 export interface RejectedSpans {
-  /** `spans` may be 0. */
+  /** `spans` may be 0. Ignored after `close`. */
   count(spans: number, message: string): void;
   /** Logs what has not been logged. */
   close(): void;
@@ -20,11 +20,12 @@ export function createRejectedSpans(clock: Clock, log: Logger): RejectedSpans {
   let exports = 0;
   let last = '';
   let timer: Timer | null = null;
+  let isClosed = false;
 
   function report(): void {
     timer = null;
     if (exports === 0) return;
-    const message = last === '' ? 'it gave no reason' : last.slice(0, messageLengthMax);
+    const message = last === '' ? 'no reason given' : last.slice(0, messageLengthMax);
     const text =
       rejected > 0
         ? `the collector rejected ${rejected} ${rejected === 1 ? 'span' : 'spans'}`
@@ -32,21 +33,21 @@ export function createRejectedSpans(clock: Clock, log: Logger): RejectedSpans {
     log.warn({ rejected, exports, error: message }, text);
     rejected = 0;
     exports = 0;
-    timer = clock.schedule(reportEveryMs, report);
+    if (!isClosed) timer = clock.schedule(reportEveryMs, report);
   }
 
   return {
     count(spans, message) {
+      if (isClosed) return;
       rejected += spans;
       exports++;
       last = message;
       if (timer === null) report();
     },
     close() {
+      isClosed = true;
       timer?.cancel();
       report();
-      timer?.cancel();
-      timer = null;
     },
   };
 }

@@ -144,4 +144,15 @@ describe('the span queue', () => {
     await flushed;
     assert.equal(clock.pendingTimers, 0);
   });
+
+  it('counts the spans of an export that runs at the end once, whatever its collector responds later', async () => {
+    const { clock, sent, push, queue } = setUp();
+    push(1);
+    const closed = queue.close(1_000);
+    clock.advance(1_000);
+    await closed;
+    queue.countRejected(2);
+    sent[0]!.done(null);
+    assert.deepEqual([queue.exported, queue.lost], [0, 2]);
+  });
 });

@@ -82,6 +82,8 @@ export class SpanQueue {
 
   /** A running export was accepted without these spans. `onRecovered` does not report them: the collector works, and will reject others. */
   countRejected(spans: number): void {
+    // `close` has counted the spans of all running exports.
+    if (this.#isClosed) return;
     this.#rejected += spans;
     this.#lost += spans;
   }
