@@ -12,7 +12,7 @@ const nameLengthMax = 32;
 
 type Code = ErrorCount['code'];
 
-/** Of requests that a route was found for. */
+/** Of received requests. */
 const failureTexts: Partial<Record<Code, string>> = {
   queue_full: 'the queue is full',
   rate_limited: 'limits leave no room for them',
@@ -25,7 +25,7 @@ const failureTexts: Partial<Record<Code, string>> = {
   internal_error: 'internal error, see the log',
 };
 
-/** Of requests that were rejected before that. */
+/** Of requests that were rejected before a target was chosen. */
 const rejectionTexts: Partial<Record<Code, string>> = {
   invalid_api_key: 'unknown API key',
   model_not_allowed: 'model not allowed',
@@ -67,7 +67,7 @@ export function mostWith({ errors }: FeedState): string {
   return `${first.requests === all ? 'all' : 'most'} with ${first.code}`;
 }
 
-/** Why requests fail that reached a route; null: not known. */
+/** Why received requests fail; null: not known. */
 export function failureReason({ errors }: FeedState): string | null {
   const failed = byCode(errors.filter(({ isRejected }) => !isRejected));
   const [first] = failed;

@@ -1,4 +1,5 @@
 import { count, dollars } from './format.ts';
+import { overBudgetOf } from './budgets.ts';
 import type { ClientActivity, ClientLimit, OperatorStatus } from './frames.ts';
 import { model } from './store.ts';
 import { shownCost } from './target-rows.ts';

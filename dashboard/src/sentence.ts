@@ -229,7 +229,7 @@ function queueTrouble({ status }: FeedState): Trouble | null {
   };
 }
 
-/** Requests that were rejected before they reached a route: the main cause if they are half of the errors. */
+/** Requests that were rejected before a target was chosen: the main cause if they are half of the errors. */
 function rejectionTrouble(state: FeedState, { requests, errors, tone }: Impact): Trouble | null {
   const rejections = rejectionsOf(state, requests);
   if (rejections === null) return null;

@@ -209,7 +209,7 @@ export interface FinishedEvent extends RequestEvent, OtherCost {
 export const BREAKER_STATES = ['closed', 'open', 'half-open', 'isolated'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
 
-/** A request was rejected before routing: neither `received` nor `finished` is emitted. */
+/** A request was rejected before a target was chosen: neither `received` nor `finished` is emitted. */
 export interface RejectedEvent extends RequestEvent {
   readonly type: 'rejected';
   readonly status: number;

@@ -380,9 +380,8 @@ class RunningGateway implements Gateway {
   #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
     const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
-    const hadModel = error.code === 'model_not_found' && this.former.hadModel(facts.model);
-    const known = { client: client.name, ...(hadModel && { hadModel }) };
-    this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, ...known, trace }));
+    const hadModel = error.code === 'model_not_found' && this.former.hadModel(facts.model) && { hadModel: true as const };
+    this.events.emit(rejectedEvent(id, this.clock.now(), error, { ...asked, client: client.name, ...hadModel, trace }));
     const { status, headers, body } = refusalResponse(this.#config, dialect.error, error, id, program);
     sink.head(status, this.#engine.simulated ? [...headers, 'x-breakwater-simulated', 'true'] : headers);
     sink.end(body);

@@ -12,7 +12,6 @@ import type { Client, GatewayRequest } from '../pipeline/request/gateway-request
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { Config } from './config/index.ts';
-import type { FormerConfigs } from './former-configs.ts';
 import type { LearnedStatus } from './learning.ts';
 import type { ConversationHistory } from './response-history.ts';
 import type { ResponseStore } from './response-store.ts';
@@ -103,6 +102,13 @@ export interface QueueGroup {
   readonly why: readonly { readonly target: string; readonly kind: Blocker['kind']; readonly waitMs: number | 'never' | null }[];
 }
 
+/** What configurations of the last day accepted. */
+interface FormerAccess {
+  /** The client that a request with this key had; null: none. */
+  clientOf(credential: string | null, isLocal: boolean): string | null;
+  hadModel(model: string): boolean;
+}
+
 /** A running gateway without a listener. `server` and `breakwater.fetch` are built on it. */
 export interface Gateway {
   readonly config: Config;
@@ -113,7 +119,7 @@ export interface Gateway {
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
   /** What reloads have replaced within a day, for operators only. */
-  readonly former: Pick<FormerConfigs, 'clientOf' | 'hadModel'>;
+  readonly former: FormerAccess;
   /** Files and batches; null: the store does not support them. */
   readonly jobs: Jobs | null;
   /** The instances that share the store; null: the store is not shared. */

@@ -33,7 +33,7 @@ export interface OtlpContext {
 export interface Otlp {
   /** A request has finished. `trace` undefined: its events are no longer stored. */
   record(trace: Trace | undefined, attempts: number): void;
-  /** A request was rejected before it reached a route. */
+  /** A request was rejected before a target was chosen. */
   recordRejected(trace: Trace): void;
   readonly lostSpans: number;
   readonly exportedSpans: number;

@@ -90,7 +90,7 @@ function requestSpan(out: ByteText, trace: FinishedTrace, ids: TraceIds, times: 
   writeEvents(out, trace, times);
 }
 
-/** The span of a request that was rejected before it reached a route: an instant. */
+/** The span of a request that was rejected before a target was chosen: an instant. */
 function rejectedSpan(out: ByteText, event: RejectedEvent, ids: TraceIds, times: SpanTimes): void {
   const { requestId, at, method, model, status, code, client } = event;
   const operation = event.operation === 'bytes' ? null : OPERATION_NAMES[event.operation];
