@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BatchApi, BatchObject } from './api.ts';
 import { findRun, lastOf, retryData, sourceData } from './earlier.ts';
+import { keptText } from './finish.ts';
 
 const SOURCE = 's1';
 
@@ -44,6 +45,27 @@ test('its retries belong to it; refused ones are left out', async () => {
   assert.deepEqual(await found([retryOf('a', 'r2', 'failed', 0), retryOf('a', 'r1', 'completed', 1), first], false), ['r1 of a', 'a']);
   assert.deepEqual(await found([retryOf('b', 'r1', 'completed', 1), first], false), [null, 'a']);
   assert.deepEqual(await found([retryOf('a', 'r1', 'in_progress', 0), first], false), ['r1 of a', 'a']);
+});
+
+test('after a retry, a run with any success is continued, however the first batch and the retry have ended', async () => {
+  for (const status of ['expired', 'cancelled', 'completed']) {
+    for (const ended of ['expired', 'cancelled', 'completed'])
+      assert.deepEqual(await found([retryOf('a', 'r1', ended, 0), batch('a', status, 2)], false), ['r1 of a', 'a'], `${status}, ${ended}`);
+    assert.deepEqual(await found([retryOf('a', 'r1', 'completed', 0), batch('a', status, 0)], false), [null, 'a'], status);
+  }
+  assert.deepEqual(await found([retryOf('a', 'r1', 'failed', 0), batch('a', 'expired', 2)], false), [null, 'a']);
+});
+
+test('the command that writes kept results starts nothing', () => {
+  const first = batch('a', 'expired', 2);
+  const text = (completed: number): string =>
+    keptText({
+      first: { ...first, request_counts: { ...first.request_counts, completed } },
+      retries: [retryOf('a', 'r1', 'completed', 0)],
+    });
+  assert.match(text(2), /: the same command without --retry-failed writes them$/);
+  assert.match(text(0), /: breakwater batch results r1 --output FILE writes them$/);
+  assert.match(keptText({ first, retries: [] }), /: breakwater batch results a --output FILE writes them$/);
 });
 
 test('a retry also continues a run in which nothing succeeded, and follows its last retry', async () => {

@@ -46,8 +46,8 @@ export function withLast({ first, retries }: Run, batch: BatchObject): Run {
 }
 
 /**
- * The last run of the same requests that runs, or has succeeded in part. For a retry, if there is none, also the last one that failed as a
- * whole, expired or was cancelled.
+ * The last run of the same requests that runs, or has succeeded in part. For a retry, if there is none, also the last one in which every
+ * request failed, or that expired or was cancelled.
  */
 export async function findRun(api: BatchApi, source: string, isRetry: boolean): Promise<Earlier> {
   const retriesOf = new Map<string, BatchObject[]>();
@@ -69,8 +69,12 @@ export async function findRun(api: BatchApi, source: string, isRetry: boolean): 
   return isRetry && other !== null ? other : { run: null, lastId };
 }
 
+/** The last batch does not decide alone: after one that has failed, the successes of those before it are results of the run too. */
 function isWorthContinuing({ first, retries }: Run): boolean {
-  const counts = first.request_counts;
-  if (retries.some((batch) => !hasEnded(batch) || batch.request_counts.completed > 0)) return true;
-  return !['expired', 'cancelled'].includes(first.status) && (first.status !== 'completed' || counts.completed > 0);
+  if (retries.length > 0) return retries.some((batch) => !hasEnded(batch)) || hasSuccess({ first, retries });
+  return !['expired', 'cancelled'].includes(first.status) && (first.status !== 'completed' || first.request_counts.completed > 0);
+}
+
+export function hasSuccess({ first, retries }: Run): boolean {
+  return [first, ...retries].some((batch) => batch.request_counts.completed > 0);
 }

@@ -3,7 +3,7 @@ import { OperatorError } from '../fail.ts';
 import { writeFault } from '../file-fault.ts';
 import type { BatchApi, BatchObject } from './api.ts';
 import type { Display } from './display.ts';
-import { lastOf, type Run } from './earlier.ts';
+import { hasSuccess, lastOf, type Run } from './earlier.ts';
 import { saveMerged } from './merge.ts';
 import { outputFiles, type OutputFiles } from './output.ts';
 import { costText } from './progress.ts';
@@ -75,10 +75,11 @@ async function writeFiles(api: BatchApi, { run, requests }: Started, file: strin
   }
 }
 
-function keptText({ first, retries }: Run): string {
-  return retries.length === 0
-    ? `the results are kept: breakwater batch results ${first.id} --output FILE writes them`
-    : 'the results are kept: the same command without --retry-failed writes them';
+/** What writes the results later. The same command would start a run without a success from the beginning; its last batch has all failures. */
+export function keptText(run: Run): string {
+  return run.retries.length > 0 && hasSuccess(run)
+    ? 'the results are kept: the same command without --retry-failed writes them'
+    : `the results are kept: breakwater batch results ${lastOf(run).id} --output FILE writes them`;
 }
 
 /** Of all batches. The text is `, $0.0123`, or empty if no price is known. */
