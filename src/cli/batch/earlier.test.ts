@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BatchApi, BatchObject } from './api.ts';
-import { findRun, lastOf, retryData, sourceData } from './earlier.ts';
+import { findLater, findRun, lastOf, retryData, sourceData } from './earlier.ts';
 import { keptText } from './finish.ts';
 
 const SOURCE = 's1';
@@ -77,4 +77,27 @@ test('a retry also continues a run in which nothing succeeded, and follows its l
     'r2',
   ]);
   assert.deepEqual(await found([batch('a', 'failed', 0)], true), [null, 'a']);
+});
+
+test('the results of a run are outdated by its later retries and by later runs, once those have ended with a success', async () => {
+  const own = batch('a', 'completed', 1);
+  const later = async (newest: readonly BatchObject[], retries: readonly BatchObject[] = []): Promise<string | null> => {
+    const api = { async *list() { yield* newest; } } as unknown as BatchApi; // prettier-ignore
+    const run = await findLater(api, SOURCE, { first: own, retries });
+    return run === null ? null : `${lastOf(run).id} of ${run.first.id}`;
+  };
+  const r1 = retryOf('a', 'r1', 'completed', 0);
+  assert.equal(await later([own]), null);
+  assert.equal(await later([own, batch('before', 'completed', 3)]), null);
+  assert.equal(await later([r1, own], [r1]), null);
+  assert.equal(await later([r1, own]), 'r1 of a');
+  assert.equal(await later([retryOf('a', 'r2', 'completed', 1), r1, own], [r1]), 'r2 of a');
+  for (const status of ['in_progress', 'failed']) assert.equal(await later([retryOf('a', 'r1', status, 0), own]), null, status);
+  assert.equal(await later([batch('b', 'completed', 2), own]), 'b of b');
+  for (const [status, completed] of [
+    ['in_progress', 1],
+    ['failed', 0],
+    ['completed', 0],
+  ] as const)
+    assert.equal(await later([batch('b', status, completed), own]), null, status);
 });
