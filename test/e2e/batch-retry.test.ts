@@ -120,6 +120,8 @@ test('a retry needs an earlier run with the same options, and excludes --again',
   assert.match(none.stderr, /^breakwater: p\.txt was not run before with the same content and options .*: run it without --retry-failed$/m);
   await run('run', 'p.txt');
   assert.match((await run('run', 'p.txt', '--retry-failed', '-s', 'Be brief')).stderr, /was not run before/);
+  const other = await run('run', 'p.txt', '--retry-failed', '-s', 'Be brief');
+  assert.match(other.stderr, /^breakwater: .* with these options, in .*: its last run, batch_\w+, used no --system; use the same, or run it without --retry-failed$/m); // prettier-ignore
   const both = await run('run', 'p.txt', '--retry-failed', '--again');
   assert.deepEqual([both.code, both.stderr], [1, 'breakwater: --again and --retry-failed: choose one of them\n']);
   assert.deepEqual([...provider.calls.values()], [1]);

@@ -45,32 +45,61 @@ export function withLast({ first, retries }: Run, batch: BatchObject): Run {
   return retries.length === 0 ? { first: batch, retries } : { first, retries: [...retries.slice(0, -1), batch] };
 }
 
-/**
- * The last run of the same requests that runs, or has succeeded in part. For a retry, if there is none, also the last one that failed as a
- * whole, expired or was cancelled.
- */
-export async function findRun(api: BatchApi, source: string, isRetry: boolean): Promise<Earlier> {
+/** A batch of the whole file and its retries, refused ones included. */
+interface Family {
+  readonly first: BatchObject;
+  /** In the order of their creation. */
+  readonly retries: readonly BatchObject[];
+}
+
+/** Those of the same requests, the most recent one first. */
+async function* familiesOf(api: BatchApi, source: string): AsyncGenerator<Family> {
   const retriesOf = new Map<string, BatchObject[]>();
-  let lastId: string | null = null;
-  let other: Earlier | null = null;
   // The newest is listed first, so the retries of a batch are known before it.
   for await (const batch of api.list()) {
     const of = retriedBy(batch);
     if (of !== undefined) retriesOf.set(of, [batch, ...(retriesOf.get(of) ?? [])]);
-    if (batch.metadata?.[SOURCE] !== source) continue;
-    lastId ??= batch.id;
-    if (batch.status === 'failed') continue;
-    const all = retriesOf.get(batch.id) ?? [];
-    const run = { first: batch, retries: all.filter(({ status }) => status !== 'failed') };
-    const found = { run, lastId: isRetry ? (all.at(-1) ?? batch).id : lastId };
+    if (batch.metadata?.[SOURCE] === source) yield { first: batch, retries: retriesOf.get(batch.id) ?? [] };
+  }
+}
+
+/**
+ * The last run of the same requests that runs, or has succeeded in part. For a retry, if there is none, also the last one in which every
+ * request failed, or that expired or was cancelled.
+ */
+export async function findRun(api: BatchApi, source: string, isRetry: boolean): Promise<Earlier> {
+  let lastId: string | null = null;
+  let other: Earlier | null = null;
+  for await (const { first, retries: all } of familiesOf(api, source)) {
+    lastId ??= first.id;
+    if (first.status === 'failed') continue;
+    const run = { first, retries: all.filter(({ status }) => status !== 'failed') };
+    const found = { run, lastId: isRetry ? (all.at(-1) ?? first).id : lastId };
     if (isWorthContinuing(run)) return found;
     other ??= found;
   }
   return isRetry && other !== null ? other : { run: null, lastId };
 }
 
+/**
+ * The run whose results replace those of this ended one: the same with more batches that have ended, or a later one of the same requests.
+ * Null if there is none.
+ */
+export async function findLater(api: BatchApi, source: string, { first: own, retries: ownRetries }: Run): Promise<Run | null> {
+  for await (const { first, retries: all } of familiesOf(api, source)) {
+    const run = { first, retries: all.filter((batch) => batch.status !== 'failed' && hasEnded(batch)) };
+    if (first.id === own.id) return run.retries.length > ownRetries.length ? run : null;
+    if (first.status !== 'failed' && hasEnded(first) && isWorthContinuing(run)) return run;
+  }
+  return null;
+}
+
+/** The last batch does not decide alone: after one that has failed, the successes of those before it are results of the run too. */
 function isWorthContinuing({ first, retries }: Run): boolean {
-  const counts = first.request_counts;
-  if (retries.some((batch) => !hasEnded(batch) || batch.request_counts.completed > 0)) return true;
-  return !['expired', 'cancelled'].includes(first.status) && (first.status !== 'completed' || counts.completed > 0);
+  if (retries.length > 0) return retries.some((batch) => !hasEnded(batch)) || hasSuccess({ first, retries });
+  return !['expired', 'cancelled'].includes(first.status) && (first.status !== 'completed' || first.request_counts.completed > 0);
+}
+
+export function hasSuccess({ first, retries }: Run): boolean {
+  return [first, ...retries].some((batch) => batch.request_counts.completed > 0);
 }

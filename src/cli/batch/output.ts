@@ -12,7 +12,7 @@ export interface OutputFiles {
   readonly output: string;
   /** Of failed ones. */
   readonly errors: string;
-  /** Why the files have not their usual names. */
+  /** Why the files do not have their usual names. */
   readonly reason?: string;
 }
 

@@ -1,57 +1,39 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { BatchApi, BatchObject } from './api.ts';
 import { cutAtWord } from '../../core/cut-at-word.ts';
 import { textLines } from './text.ts';
 import { checkTarget, type OutputFiles } from './output.ts';
+import { replaceFiles, type NewFile, type ReplaceOptions } from './replace-files.ts';
+import { Stop } from './stop.ts';
 
 /** The longest message of a failure that is shown, in characters; --json has it whole. */
 const MESSAGE_LENGTH_MAX = 300;
 
-/**
- * What may be replaced. `own`: the files have nothing but results of the same input, so that one without new results is deleted. `same`:
- * results of the same batch. `any`: any regular file but the input.
- */
-export type Replaces = 'own' | 'same' | 'any';
+/** `same`: only results of the same batch are replaced. `any`: any regular file but the input. */
+export type Replaces = 'same' | 'any';
 
 /** Writes the results and returns the files written. Existing files are replaced once the new ones are complete. */
-export async function saveResults(
-  api: BatchApi,
-  batch: BatchObject,
-  { output, errors }: OutputFiles,
-  replaces: Replaces = 'same',
-): Promise<string[]> {
-  const isOwn = replaces === 'own';
-  const paths = [...(batch.output_file_id === null ? [] : [output]), ...(batch.error_file_id === null ? [] : [errors])];
-  if (!isOwn) await checkTarget(batch, paths, replaces === 'any');
-  const written: string[] = [];
-  for (const [id, path] of [
-    [batch.output_file_id, output],
-    [batch.error_file_id, errors],
-  ] as const) {
-    if (id === null) {
-      if (isOwn) await rm(path, { force: true });
-      continue;
-    }
-    const part = partOf(path);
-    const content = await api.content(id);
-    try {
-      await pipeline(Readable.fromWeb(content as never), createWriteStream(part));
-      await rename(part, path);
-    } catch (error) {
-      await rm(part, { force: true });
-      throw error;
-    }
-    written.push(path);
-  }
-  return written;
+export async function saveResults(api: BatchApi, batch: BatchObject, target: OutputFiles, replaces: Replaces = 'same'): Promise<string[]> {
+  const files = filesOf(api, batch, target).filter(({ content }) => content !== null);
+  const paths = files.map(({ path }) => path);
+  await checkTarget(batch, paths, replaces === 'any');
+  return (await replaceFiles(files, { stop: new Stop(), isCurrent: async () => true })) ?? [];
 }
 
-/** Where a file is written before it gets its name; another process may write the same results at the same time. */
-export function partOf(path: string): string {
-  return `${path}.${process.pid}.part`;
+/**
+ * The same for files that have nothing but results of the same input: one without new results is deleted. Null, and nothing is replaced, if
+ * the results are not current any more.
+ */
+export async function saveOwn(api: BatchApi, batch: BatchObject, target: OutputFiles, options: ReplaceOptions): Promise<string[] | null> {
+  return replaceFiles(filesOf(api, batch, target), options);
+}
+
+function filesOf(api: BatchApi, batch: BatchObject, { output, errors }: OutputFiles): NewFile[] {
+  const fileOf = (path: string, id: string | null): NewFile => ({
+    path,
+    content: id === null ? null : async () => Readable.fromWeb((await api.content(id)) as never),
+  });
+  return [fileOf(output, batch.output_file_id), fileOf(errors, batch.error_file_id)];
 }
 
 /** The first line of a file of failed requests. Null if it is unknown. */

@@ -13,6 +13,7 @@ import { finish } from './finish.ts';
 import type { RunFlags } from './flags.ts';
 import { PACE_WINDOW_MS } from './progress.ts';
 import { maxTokensOf } from './requests.ts';
+import { ResultCopies } from './result-copies.ts';
 import { startOrFind, type Started } from './start.ts';
 import { Stop, STOPPED } from './stop.ts';
 import { delimiterOf } from './table.ts';
@@ -26,6 +27,8 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   const { api } = access;
   const show = new Display(flags.json === true);
   const stop = new Stop();
+  const copies = new ResultCopies(api);
+  const session = { access, file, flags, show, stop, copies };
   let batch: BatchObject | null = null;
   const onSignal = (): void => {
     if (stop.isAsked) stop.exit();
@@ -34,16 +37,17 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   try {
-    const started = await startOrFind(access, file, flags, show, stop);
+    const started = await startOrFind(session);
     if (started !== null) {
       const { id } = lastOf(started.run);
       show.note({ type: 'started', id, resumed: started.isResumed, ...retryFact(started) }, startText(started, access, flags));
       batch = await follow(api, lastOf(started.run), show, () => stop.isAsked);
     }
     if (batch === null) show.say('stopped: nothing was run');
-    else if (hasEnded(batch)) await finish(api, { ...started!, run: withLast(started!.run, batch) }, file, flags.output, show);
+    else if (hasEnded(batch)) await finish(session, { ...started!, run: withLast(started!.run, batch) });
     else if (!access.isRemote) show.say('stopping after the running requests; Ctrl-C again stops at once');
   } finally {
+    await copies.close();
     await access.close();
   }
   if (batch !== null && !hasEnded(batch)) show.note({ type: 'stopped', id: batch.id }, stopText(batch, access, file));

@@ -1,20 +1,18 @@
 /** Starts the batch of a file, or finds the one that an earlier run has started. */
-import { createWriteStream, mkdtempSync, openAsBlob } from 'node:fs';
+import { createWriteStream, openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { OperatorError } from '../fail.ts';
-import { writeFault } from '../file-fault.ts';
-import type { Access } from './access.ts';
 import { ApiFault, hasEnded, type BatchApi, type BatchObject } from './api.ts';
-import type { Display } from './display.ts';
 import { findRun, lastOf, retryData, sourceData, type Run } from './earlier.ts';
 import type { RunFlags } from './flags.ts';
 import { succeededIn } from './merge.ts';
 import { inputData, outputFiles } from './output.ts';
 import { writeRequests, type RequestPlace, type Requests } from './requests.ts';
-import type { Stop } from './stop.ts';
+import { noRunText, optionsData, optionsOf, type Options } from './run-options.ts';
+import type { Session } from './session.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { textLines } from './text.ts';
 
 /** A batch that another process has just created is looked for again, if it was refused. */
@@ -32,29 +30,23 @@ export interface Started {
 }
 
 /** Null if the user stops it before the batch is created. */
-export async function startOrFind(access: Access, file: string, flags: RunFlags, show: Display, stop: Stop): Promise<Started | null> {
-  const folder = temporaryFolder();
-  stop.folder = folder;
+export async function startOrFind(session: Session): Promise<Started | null> {
+  const { access, file, flags, show, stop } = session;
+  const folder = temporaryFolder('breakwater-batch-');
+  stop.temporary.add(folder);
   try {
     const path = join(folder, 'requests.jsonl');
-    const requests = await writeRequests(file, path, flags, await modelOf(access.api, flags), show, stop);
+    const model = await modelOf(access.api, flags);
+    const requests = await writeRequests(file, path, flags, model, show, stop);
     if (requests === null) return null;
     // Before anything is sent.
     const { output, reason } = await outputFiles(access.api, file, requests.source, flags.output);
     if (reason !== undefined) show.say(`${reason}: those of ${basename(file)} are written to ${output}`);
-    return await new Start(access, file, flags, requests, path, stop).begin();
+    return await new Start(session, requests, path, optionsOf(flags, model)).begin();
   } finally {
     stop.isPreparing = false;
     await rm(folder, { recursive: true, force: true });
-    stop.folder = null;
-  }
-}
-
-function temporaryFolder(): string {
-  try {
-    return mkdtempSync(join(tmpdir(), 'breakwater-batch-'));
-  } catch (error) {
-    throw new OperatorError([`${tmpdir()}: the folder for temporary files cannot be used (${writeFault(error)}); TMPDIR selects another`]);
+    stop.temporary.delete(folder);
   }
 }
 
@@ -66,32 +58,28 @@ async function modelOf(api: BatchApi, { model }: RunFlags): Promise<string | nul
 }
 
 class Start {
-  readonly #access: Access;
-  readonly #file: string;
-  readonly #flags: RunFlags;
+  readonly #session: Session;
   readonly #requests: Requests;
   readonly #path: string;
-  readonly #stop: Stop;
+  readonly #options: Options;
 
   /** `path`: of the batch file with all requests. */
-  constructor(access: Access, file: string, flags: RunFlags, requests: Requests, path: string, stop: Stop) {
-    this.#access = access;
-    this.#file = file;
-    this.#flags = flags;
+  constructor(session: Session, requests: Requests, path: string, options: Options) {
+    this.#session = session;
     this.#requests = requests;
     this.#path = path;
-    this.#stop = stop;
+    this.#options = options;
   }
 
   async begin(): Promise<Started | null> {
-    const isRetry = this.#flags.retryFailed === true;
+    const { access, file, flags } = this.#session;
+    const isRetry = flags.retryFailed === true;
     for (let tries = 1; ; tries++) {
-      const { run, lastId } = await findRun(this.#access.api, this.#requests.source, isRetry);
+      const { run, lastId } = await findRun(access.api, this.#requests.source, isRetry);
       if (isRetry && run === null) {
-        const rule = 'with the same content and options (--template, --model, …)';
-        throw new OperatorError([`${this.#file} was not run before ${rule}, in ${this.#access.place}: run it without --retry-failed`]);
+        throw new OperatorError([await noRunText(access.api, file, this.#options, access.place)]);
       }
-      const isAgain = tries === 1 && this.#flags.again === true;
+      const isAgain = tries === 1 && flags.again === true;
       if (run !== null && !isAgain && !(isRetry && hasEnded(lastOf(run)))) return this.#resumed(run);
       try {
         // Of two processes that start the same batch at once, one creates it.
@@ -111,13 +99,20 @@ class Start {
 
   async #startAll(after: string): Promise<Started | null> {
     const { source, places } = this.#requests;
-    const first = await this.#submit(this.#path, sourceData(source), `breakwater batch ${source} after ${after}`);
+    const first = await this.#submit(
+      this.#path,
+      { ...sourceData(source), ...optionsData(this.#options) },
+      `breakwater batch ${source} after ${after}`,
+    );
     return first === null ? null : { run: { first, retries: [] }, isResumed: false, requests: this.#requests, places };
   }
 
   /** Runs the requests again that have not succeeded. If there are none, it only returns the run. */
   async #retry(run: Run, after: string): Promise<Started | null> {
-    const good = await succeededIn(this.#access.api, run);
+    const { status, request_counts: counts } = lastOf(run);
+    // A retry has all requests that had not succeeded before it.
+    if (status === 'completed' && counts.completed === counts.total) return this.#resumed(run);
+    const good = await succeededIn(this.#session.copies, run);
     const isFailed = ({ customId }: RequestPlace): boolean => customId === null || !good.has(customId);
     const places = this.#requests.places.filter(isFailed);
     if (places.length === 0) return this.#resumed(run);
@@ -134,16 +129,17 @@ class Start {
 
   /** Null if the user stops it. */
   async #submit(path: string, more: Readonly<Record<string, string>>, key: string): Promise<BatchObject | null> {
-    const { api } = this.#access;
-    if (this.#stop.isAsked) return null;
-    const id = await api.upload(await openAsBlob(path), `${basename(this.#file)}.jsonl`);
-    if (this.#stop.isAsked) {
+    const { access, file, flags, stop } = this.#session;
+    const { api } = access;
+    if (stop.isAsked) return null;
+    const id = await api.upload(await openAsBlob(path), `${basename(file)}.jsonl`);
+    if (stop.isAsked) {
       await api.deleteFile(id);
       return null;
     }
-    this.#stop.isPreparing = false;
+    stop.isPreparing = false;
     try {
-      return await api.create(id, this.#requests.endpoint, this.#flags.window, { ...more, ...inputData(this.#file) }, key);
+      return await api.create(id, this.#requests.endpoint, flags.window, { ...more, ...inputData(file) }, key);
     } catch (error) {
       // Otherwise it may have been created.
       if (error instanceof ApiFault && !error.mayPass) await api.deleteFile(id);

@@ -8,11 +8,21 @@ export class Stop {
   isAsked = false;
   /** Nothing has been started yet. */
   isPreparing = true;
-  /** Holds prompts during the preparation. */
-  folder: string | null = null;
+  /** Files and folders with prompts or results, which are deleted at the end in any case. */
+  readonly temporary = new Set<string>();
 
   exit(): never {
-    if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });
+    this.clean();
     process.exit(STOPPED);
+  }
+
+  clean(): void {
+    for (const path of this.temporary) {
+      try {
+        rmSync(path, { recursive: true, force: true });
+      } catch {
+        // It must not prevent the exit: Windows deletes no file that is being written.
+      }
+    }
   }
 }
