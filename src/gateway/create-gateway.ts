@@ -131,7 +131,6 @@ class RunningGateway implements Gateway {
   );
   readonly #loaded = new LoadedSecrets(() => (this.#engine.secrets = this.#loaded.maskWith(this.#config)));
   #draining = false;
-  #whenIdle: (() => void)[] = [];
 
   constructor(options: CreateGatewayOptions, http: Transport) {
     const { clock, random, store, events, config } = options;
@@ -225,26 +224,31 @@ class RunningGateway implements Gateway {
     return this.#clients.authenticate(credential);
   }
 
-  async handle(request: GatewayRequest, sink: ResponseSink): Promise<void> {
+  handle(request: GatewayRequest, sink: ResponseSink): Promise<void> {
     if (this.#draining) return this.#refuse(request, sink, shuttingDownError());
     const { model } = request.facts;
     if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModelNameError());
     const holder = holderOf(request.client);
-    const known = this.#routes.find(model, holder, this.#lists.known);
-    const route = known ?? (await this.#findListed(model, holder));
+    const route = this.#routes.find(model, holder, this.#lists.known);
+    return route === null ? this.#handleListed(request, sink, holder) : this.#run(request, sink, route, holder);
+  }
+
+  async #handleListed(request: GatewayRequest, sink: ResponseSink, holder: string): Promise<void> {
+    const route = await this.#findListed(request.facts.model, holder);
     // State may have changed while the model lists were fetched.
-    if (known === null) {
-      if (this.#draining) return this.#refuse(request, sink, shuttingDownError());
-      if (request.caller.hasLeft) return sink.abort();
-    }
-    if (route === null) return this.#refuse(request, sink, unknownModelError(model));
+    if (this.#draining) return this.#refuse(request, sink, shuttingDownError());
+    if (request.caller.hasLeft) return sink.abort();
+    if (route === null) return this.#refuse(request, sink, unknownModelError(request.facts.model));
+    return this.#run(request, sink, route, holder);
+  }
+
+  #run(request: GatewayRequest, sink: ResponseSink, route: Route, holder: string): Promise<void> {
     // Where clients are configured, the caller's credential is a Breakwater key and must never reach a provider.
     const own = this.tracer.trace(request, this.#config.clients.length > 0 ? null : request.callerCredential);
     const refused = this.money.refusal(own);
     if (refused !== null) return this.#refuse(own, sink, refused);
     const allowed = this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder));
-    await runRequest(this.#engine, own, allowed, this.captures.begin(own, sink));
-    this.#notifyIdle();
+    return runRequest(this.#engine, own, allowed, this.captures.begin(own, sink)).then(this.#engine.running.notifyIdle);
   }
 
   async models(client: KnownClient): Promise<readonly ModelEntry[]> {
@@ -342,14 +346,14 @@ class RunningGateway implements Gateway {
   async drain(): Promise<void> {
     if (!this.#draining) this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'draining' });
     this.#draining = true;
-    await Promise.all([this.jobs?.stop(), this.#idle()]);
+    await Promise.all([this.jobs?.stop(), this.#engine.running.idle()]);
   }
 
   async close(): Promise<void> {
     this.#draining = true;
     void this.jobs?.stop();
     for (const run of this.#engine.running.all()) run.stop(shuttingDownError());
-    await this.#idle();
+    await this.#engine.running.idle();
     await this.jobs?.close();
     this.#saved.stop();
     this.money.stop();
@@ -359,16 +363,8 @@ class RunningGateway implements Gateway {
 
   async #askModel(question: ModelQuery): Promise<ModelReply> {
     const reply = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
-    this.#notifyIdle(); // it may have been the last running request
+    this.#engine.running.notifyIdle(); // it may have been the last running request
     return reply;
-  }
-
-  #notifyIdle(): void {
-    if (this.#engine.running.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
-  }
-
-  #idle(): Promise<void> {
-    return this.#engine.running.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** Looks for an unknown name in the providers' own lists, which are fetched first. */
@@ -377,7 +373,7 @@ class RunningGateway implements Gateway {
     return this.#routes.find(name, holder, this.#lists.known);
   }
 
-  #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
+  async #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): Promise<void> {
     const { id, method, path, dialect, facts, client, program = null, trace } = this.tracer.trace(request, null);
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation: facts.operation, model: facts.model };
     const hadModel = error.code === 'model_not_found' && this.former.hadModel(facts.model) && { hadModel: true as const };

@@ -10,7 +10,7 @@ export const systemClock: Clock = {
   epochMs: () => Date.now(),
   schedule(delayMs, task) {
     if (Number.isNaN(delayMs)) throw new RangeError('delayMs is not a number');
-    return delayMs > 0 ? new LaterTimer(performance.now() + delayMs, task) : new SoonTimer(task);
+    return delayMs > 0 ? new LaterTimer(delayMs, task) : new SoonTimer(task);
   },
 };
 
@@ -31,10 +31,10 @@ class LaterTimer implements Timer {
   readonly #task: () => void;
   #timeout: NodeJS.Timeout;
 
-  constructor(dueAt: number, task: () => void) {
-    this.#dueAt = dueAt;
+  constructor(delayMs: number, task: () => void) {
+    this.#dueAt = performance.now() + delayMs;
     this.#task = task;
-    this.#timeout = setTimeout(ring, delayUntil(dueAt), this);
+    this.#timeout = setTimeout(ring, timeoutDelayOf(delayMs), this);
   }
 
   cancel(): void {
@@ -43,7 +43,8 @@ class LaterTimer implements Timer {
 
   ring(): void {
     // Node.js counts from the start of the event-loop turn, so a timer may fire up to a millisecond early.
-    if (performance.now() < this.#dueAt) this.#timeout = setTimeout(ring, delayUntil(this.#dueAt), this);
+    const now = performance.now();
+    if (now < this.#dueAt) this.#timeout = setTimeout(ring, timeoutDelayOf(this.#dueAt - now), this);
     else this.#task();
   }
 }
@@ -52,6 +53,6 @@ function ring(timer: LaterTimer): void {
   timer.ring();
 }
 
-function delayUntil(dueAt: number): number {
-  return Math.min(Math.max(1, Math.ceil(dueAt - performance.now())), timeoutDelayMaxMs);
+function timeoutDelayOf(delayMs: number): number {
+  return Math.min(Math.max(1, Math.ceil(delayMs)), timeoutDelayMaxMs);
 }

@@ -57,29 +57,19 @@ interface Execution {
   readonly conversions: Preparation | null;
 }
 
-export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: ResponseSink): Promise<void> {
-  let shared: SharedResponse | null = null;
-  if (isShared(request, route)) {
-    const identity = identify(engine, request, route);
-    const found = share(engine, request, route, sink, identity instanceof Promise ? await identity : identity);
-    shared = found instanceof Promise ? await found : found;
-    if (shared === null) return;
-  }
-  const execution = prepare(engine, request, route, sink, shared);
-  const { active, output } = execution;
-  active.begin();
-  shared?.begin(active);
-  try {
-    await runAttempts(execution);
-  } catch (error) {
-    output.failInternal(error);
-  } finally {
-    execution.conversions?.cancel();
-    output.close();
-  }
+export function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: ResponseSink): Promise<void> {
+  return isShared(request, route) ? runShared(engine, request, route, sink) : runAttempts(begin(engine, request, route, sink, null));
 }
 
-function prepare(
+async function runShared(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: ResponseSink): Promise<void> {
+  const identity = identify(engine, request, route);
+  const found = share(engine, request, route, sink, identity instanceof Promise ? await identity : identity);
+  const shared = found instanceof Promise ? await found : found;
+  if (shared !== null) await runAttempts(begin(engine, request, route, sink, shared));
+}
+
+/** From here on the request is running, and `runAttempts` ends it. */
+function begin(
   engine: PipelineEngine,
   request: GatewayRequest,
   route: Route,
@@ -93,65 +83,75 @@ function prepare(
   const downstream =
     shared ?? new Downstream(sink, engine.clock, { dialect, requestId: id, program: program ?? null, keepAliveMs, owner: active });
   const conversions = engine.conversions.prepare(request, retry.tiers);
-  return { engine, active, retry, output: new Output(engine, active, retry, downstream, shared), conversions };
+  const output = new Output(engine, active, retry, downstream, shared);
+  active.begin();
+  shared?.begin(active);
+  return { engine, active, retry, output, conversions };
 }
 
+/** Makes attempts until the request has ended. */
 async function runAttempts(execution: Execution): Promise<void> {
-  const { engine, active, retry, output } = execution;
-  const { conversions } = execution;
-  if (conversions !== null && !speaksFirst(retry) && !(await isConverted(execution, conversions))) return;
-  retry.removeIncapable();
-  if (retry.tiers.length === 0) return endIncapable(execution);
-  let isUnsaved = active.request.beforeSending !== undefined;
-  for (;;) {
-    let attempt: Attempt | null;
-    if (active.group === null) {
-      const decision = nextPermit(retry);
-      const admitted = admit(execution, decision instanceof Promise ? await decision : decision);
-      if (admitted === null) return;
-      if (!takesAsItIs(active.request, admitted.target.state)) {
-        const found = await examine(execution, admitted);
-        if (found === 'ended') return;
-        if (found === 'again') continue;
+  const { engine, active, retry, output, conversions } = execution;
+  try {
+    if (conversions !== null && !speaksFirst(retry) && !(await isConverted(execution, conversions))) return;
+    retry.removeIncapable();
+    if (retry.tiers.length === 0) return endIncapable(execution);
+    let isUnsaved = active.request.beforeSending !== undefined;
+    for (;;) {
+      let attempt: Attempt | null;
+      if (active.group === null) {
+        const decision = nextPermit(retry);
+        const admitted = admit(execution, decision instanceof Promise ? await decision : decision);
+        if (admitted === null) return;
+        if (!takesAsItIs(active.request, admitted.target.state)) {
+          const found = await examine(execution, admitted);
+          if (found === 'ended') return;
+          if (found === 'again') continue;
+        }
+        if (isUnsaved && admitted.target !== active.request.delivered?.target) {
+          const saved = await checkpoint(output, admitted);
+          if (saved === 'ended') return;
+          isUnsaved = false;
+          if (saved === 'late') continue;
+        }
+        const first = beginAttempt(retry, admitted, null);
+        if (first === null) return void endStopped(output);
+        attempt = (await new AttemptGroup(retry, first).start()) ?? endStopped(output);
+      } else {
+        if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
+        if (active.group === null) continue; // the request ended meanwhile
+        attempt = await nextDecided(output, active.group);
       }
-      if (isUnsaved && admitted.target !== active.request.delivered?.target) {
-        const saved = await checkpoint(output, admitted);
-        if (saved === 'ended') return;
-        isUnsaved = false;
-        if (saved === 'late') continue;
+      if (attempt === null) return;
+      if (attempt.failure === null) {
+        recordResponse(retry, attempt);
+        const judged = judgeOrRelease(engine, active, attempt);
+        const failedCheck = judged instanceof Promise ? await judged : judged;
+        if (failedCheck !== null) {
+          recordFailedQuality(retry, attempt, failedCheck);
+          keepFailedQuality(output, attempt, failedCheck);
+          if (active.isOver) return void endStopped(output);
+          if (isHopeless(execution)) return respondWithFailure(output);
+          continue;
+        }
+        active.group?.win(attempt);
+        const relayed = relay(output, attempt);
+        const continuation = relayed instanceof Promise ? await relayed : relayed;
+        return continuation === null ? undefined : await continueResponse(output, continuation, { send, nextDecided });
       }
-      const first = beginAttempt(retry, admitted, null);
-      if (first === null) return void endStopped(output);
-      attempt = (await new AttemptGroup(retry, first).start()) ?? endStopped(output);
-    } else {
-      if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
-      if (active.group === null) continue; // the request ended meanwhile
-      attempt = await nextDecided(output, active.group);
-    }
-    if (attempt === null) return;
-    if (attempt.failure === null) {
-      recordResponse(retry, attempt);
-      const judged = judgeOrRelease(engine, active, attempt);
-      const failedCheck = judged instanceof Promise ? await judged : judged;
-      if (failedCheck !== null) {
-        recordFailedQuality(retry, attempt, failedCheck);
-        keepFailedQuality(output, attempt, failedCheck);
-        if (active.isOver) return void endStopped(output);
-        if (isHopeless(execution)) return respondWithFailure(output);
-        continue;
+      if (isAcceptedEmpty(attempt, attempt.failure)) {
+        active.group?.win(attempt);
+        return respondWithEmpty(output, attempt, attempt.failure);
       }
-      active.group?.win(attempt);
-      const relayed = relay(output, attempt);
-      const continuation = relayed instanceof Promise ? await relayed : relayed;
-      return continuation === null ? undefined : continueResponse(output, continuation, { send, nextDecided });
+      recordFailure(retry, attempt, attempt.failure);
+      keepEmpty(output, attempt, attempt.failure);
+      if (isHopeless(execution)) return respondWithFailure(output);
     }
-    if (isAcceptedEmpty(attempt, attempt.failure)) {
-      active.group?.win(attempt);
-      return respondWithEmpty(output, attempt, attempt.failure);
-    }
-    recordFailure(retry, attempt, attempt.failure);
-    keepEmpty(output, attempt, attempt.failure);
-    if (isHopeless(execution)) return respondWithFailure(output);
+  } catch (error) {
+    output.failInternal(error);
+  } finally {
+    conversions?.cancel();
+    output.close();
   }
 }
 

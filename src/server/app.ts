@@ -66,7 +66,7 @@ export function createApp(options: AppOptions): App {
   };
   const router = createRouter(routes);
   return {
-    handle: (exchange) => void serve(new Call(state, exchange), router),
+    handle: (exchange) => serve(new Call(state, exchange), router),
     answerBroken(status, message, hasLeft = false) {
       const { clock, events } = options.gateway;
       const id = state.nextId();
@@ -92,7 +92,7 @@ function brokenError(status: number, message: string): BreakwaterError {
   return new BreakwaterError('invalid_request', message, { status });
 }
 
-async function serve(call: Call, router: Router): Promise<void> {
+function serve(call: Call, router: Router): void {
   try {
     noteProxy(call);
     const match = router.match(call.exchange.target);
@@ -101,7 +101,8 @@ async function serve(call: Call, router: Router): Promise<void> {
     allowOrigin(call, match);
     const repeated = call.exchange.repeatedHeader?.() ?? null;
     if (repeated !== null) throw new BreakwaterError('invalid_request', `the header ${repeated} was sent twice`, { param: repeated });
-    await (match.routes === null || isListed(call, match) ? serveOther(call, match) : serveRoute(call, match.routes));
+    const served = match.routes === null || isListed(call, match) ? serveOther(call, match) : serveRoute(call, match.routes);
+    served?.catch((error: unknown) => call.fail(error));
   } catch (error) {
     call.fail(error);
   }

@@ -47,13 +47,13 @@ export class BodyAllowance implements BodyGate, Stallable {
   /** Bytes of its encoded form, during decoding. */
   #heldEncoded = 0;
 
-  constructor(gateway: Gateway, exchange: Exchange, claim: BodyClaim, stalls: StallWatch) {
+  constructor(gateway: Gateway, exchange: Exchange, claim: BodyClaim, stalls: StallWatch, now: Instant) {
     this.#gateway = gateway;
     this.#exchange = exchange;
     this.#claim = claim;
     this.#stalls = stalls;
     this.#limit = gateway.config.server.maxBodySize;
-    this.movedAt = gateway.clock.now();
+    this.movedAt = now;
   }
 
   get holder(): string {

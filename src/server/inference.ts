@@ -111,7 +111,7 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   // A deadline of the caller also applies to its upload; that of the policy may depend on the model, which is not known yet.
   const endsAt = settings.deadlineGiven ? receivedAt + settings.deadlineMs : Infinity;
   const reserve = byteReserve[settings.priority ?? call.client!.priority];
-  const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
+  const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls, receivedAt);
   try {
     allowance.watch();
     let body: ReceivedBody;

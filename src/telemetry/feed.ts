@@ -110,8 +110,8 @@ export class Feed {
     return this.#dropped;
   }
 
-  record(event: BreakwaterEvent, trace: Trace | undefined): void {
-    const epochMs = this.#clock.epochMs();
+  /** `epochMs`: the current wall clock time. */
+  record(event: BreakwaterEvent, trace: Trace | undefined, epochMs: number): void {
     if ('requestId' in event) return this.#count(event, trace, epochMs);
     if (event.type === 'lifecycle') {
       this.#facts = event.facts ?? this.#facts;
@@ -149,11 +149,15 @@ export class Feed {
   #count(event: RequestScopedEvent, trace: Trace | undefined, epochMs: number): void {
     if (event.type === 'received') this.#series.received(epochMs);
     else if (event.type === 'attempt') this.#series.attempt(epochMs);
-    else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, this.#clock.now());
+    else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, event.at);
     else if (event.type === 'finished') {
       this.#series.finished(event, epochMs);
+<<<<<<< HEAD
       this.#activity.finished(event, this.#clock.now(), epochMs);
       this.#errors.finished(event, epochMs);
+=======
+      this.#activity.finished(event, event.at);
+>>>>>>> w7
       if (trace !== undefined) this.#sample.add(trace);
     } else if (event.type === 'rejected') this.#countRejected(event, trace, epochMs);
   }

@@ -27,8 +27,8 @@ export interface LogsOptions {
 
 /** JSON lines: one for each ended attempt and each finished request, with the request's id; more at `debug`. */
 export interface Logs {
-  /** Logs a cleaned event. */
-  record(event: BreakwaterEvent): void;
+  /** Logs a cleaned event. `epochMs`: the current wall clock time. */
+  record(event: BreakwaterEvent, epochMs: number): void;
   readonly log: Logger;
   /** Number of lost lines. */
   readonly dropped: number;
@@ -58,13 +58,13 @@ export function createLogs(options: LogsOptions): Logs {
   );
   // Events are masked on arrival and have few shapes: their lines are built here, at half of pino's cost.
   let levelMin = levelValueOf(options.level);
-  const headOf = createHeadWriter(clock);
+  const headOf = createHeadWriter();
   const fieldsOf = createFieldsWriter();
 
   return {
-    record(event) {
+    record(event, epochMs) {
       const level = levelOf(event);
-      if (pino.levels.values[level]! >= levelMin) queue.push(headOf(level) + fieldsOf(event) + endOf(event));
+      if (pino.levels.values[level]! >= levelMin) queue.push(headOf(level, epochMs) + fieldsOf(event) + endOf(event));
     },
     log,
     get dropped() {
@@ -84,16 +84,15 @@ function levelValueOf(level: LogLevel): number {
 }
 
 /** The beginning of a line; cached per level, since many lines have the same millisecond. */
-function createHeadWriter(clock: Clock): (level: LineLevel) => string {
+function createHeadWriter(): (level: LineLevel, epochMs: number) => string {
   let lastMs = Number.NaN;
   let lastLevel: LineLevel = 'info';
   let head = '';
-  return (level) => {
-    const now = clock.epochMs();
-    if (now !== lastMs || level !== lastLevel) {
-      lastMs = now;
+  return (level, epochMs) => {
+    if (epochMs !== lastMs || level !== lastLevel) {
+      lastMs = epochMs;
       lastLevel = level;
-      head = `{"level":"${level}","time":"${new Date(now).toISOString()}"`;
+      head = `{"level":"${level}","time":"${new Date(epochMs).toISOString()}"`;
     }
     return head;
   };

@@ -91,13 +91,14 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   });
 
   function listen(event: BreakwaterEvent): void {
+    const epochMs = clock.epochMs();
     const cleaned = cleanEvent(event, redact, cleanName);
-    if (cleaned.type !== 'rejected' || rejections.admits()) logs.record(cleaned);
+    if (cleaned.type !== 'rejected' || rejections.admits()) logs.record(cleaned, epochMs);
     if (cleaned.type === 'received' && captures !== undefined) logPrompt(cleaned);
     metrics.record(cleaned);
-    if (!('requestId' in cleaned)) return feed.record(cleaned, undefined);
-    const trace = traces.record(cleaned);
-    feed.record(cleaned, trace);
+    if (!('requestId' in cleaned)) return feed.record(cleaned, undefined, epochMs);
+    const trace = traces.record(cleaned, epochMs);
+    feed.record(cleaned, trace, epochMs);
     if (cleaned.type === 'rejected') otlp?.recordRejected(trace!);
     if (cleaned.type !== 'finished') return;
     requests?.record(cleaned, trace);

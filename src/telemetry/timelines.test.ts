@@ -10,7 +10,7 @@ function setUp(bounds: TraceBounds = {}) {
   const clock = createManualClock({ now: 5_000, epochMs: Date.UTC(2025, 5, 1, 12) });
   const traces = new Traces(clock, bounds);
   const timelines = createTimelines(traces, clock);
-  const tell = (...events: RequestScopedEvent[]): void => events.forEach((event) => void traces.record(event));
+  const tell = (...events: RequestScopedEvent[]): void => events.forEach((event) => void traces.record(event, clock.epochMs()));
   const run = (requestId: string): void => tell(received({ requestId, at: clock.now() }), finished({ requestId, at: clock.now() }));
   return { clock, run, tell, timelines };
 }

@@ -54,10 +54,10 @@ export class Traces {
     this.#rejected = new TraceRing(this.#bounds.rejectedMax);
   }
 
-  /** Adds an event; returns its trace, or undefined if that is not stored. */
-  record(event: RequestScopedEvent): Trace | undefined {
-    if (event.type === 'received') return this.#begin(event);
-    if (event.type === 'rejected') return this.#reject(event);
+  /** Adds an event at the wall clock time `epochMs`; returns its trace, or undefined if that is not stored. */
+  record(event: RequestScopedEvent, epochMs: number): Trace | undefined {
+    if (event.type === 'received') return this.#begin(event, epochMs);
+    if (event.type === 'rejected') return this.#reject(event, epochMs);
     const trace = this.#running.get(event.requestId);
     if (trace === undefined) return undefined;
     if (event.type === 'finished') this.#finish(trace, event);
@@ -84,17 +84,17 @@ export class Traces {
     return [...this.#running.values(), ...this.#finished.all(), ...this.#rejected.all()].toSorted((a, b) => b.sequence - a.sequence);
   }
 
-  #begin(received: ReceivedEvent): Trace {
+  #begin(received: ReceivedEvent, epochMs: number): Trace {
     this.#giveUp(this.#running.get(received.requestId));
     if (this.#running.size >= this.#bounds.runningMax) this.#giveUp(this.#running.oldest);
-    const startedEpochMs = this.#clock.epochMs() - Math.round(this.#clock.now() - received.at);
+    const startedEpochMs = epochMs - Math.round(this.#clock.now() - received.at);
     const trace: Trace = { sequence: ++this.#sequence, received, startedEpochMs, events: [], skippedEvents: 0, finished: null };
     this.#running.set(received.requestId, trace);
     return trace;
   }
 
-  #reject(event: RejectedEvent): Trace {
-    const trace: Trace = { ...rejectedTrace(event), sequence: ++this.#sequence, startedEpochMs: this.#clock.epochMs() };
+  #reject(event: RejectedEvent, epochMs: number): Trace {
+    const trace: Trace = { ...rejectedTrace(event), sequence: ++this.#sequence, startedEpochMs: epochMs };
     this.#rejected.push(trace);
     return trace;
   }

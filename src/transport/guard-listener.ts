@@ -19,9 +19,9 @@ export interface GuardLimits {
 
 /** The owner of a guard. */
 export interface GuardListener {
-  onSent(): void;
+  onSent(now: Instant): void;
   /** The first content of a stream, or a whole non-streaming response; `take` returns it. */
-  onCandidate(): void;
+  onCandidate(now: Instant): void;
   /** After `take`: more of the response. */
   onChunks(chunks: readonly Uint8Array[]): void;
   /** The response is complete. */

@@ -29,11 +29,10 @@ export class PhaseTimer {
   #isStopped = false;
 
   /** `tickMs`: the shortest limit that `phase` can return, counted from the start of its phase. */
-  constructor(clock: Clock, tickMs: number, phase: TimedPhase) {
+  constructor(clock: Clock, tickMs: number, phase: TimedPhase, now: Instant) {
     this.#clock = clock;
     this.#tickMs = tickMs;
     this.#phase = phase;
-    const now = clock.now();
     this.#sleep(now, phase.limitAt(now));
   }
 

@@ -66,15 +66,15 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   /** What is known of the response so far. */
   facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false };
 
-  constructor(clock: Clock, form: ExpectedForm, limits: GuardLimits, listener: GuardListener, held: ByteBudget) {
+  constructor(clock: Clock, form: ExpectedForm, limits: GuardLimits, listener: GuardListener, held: ByteBudget, now = clock.now()) {
     this.buffer = new ResponseBuffer(held);
     this.#clock = clock;
     this.#form = form;
     this.#reading = form.wants === 'bytes' ? 'bytes' : null;
     this.#limits = limits;
     this.#listener = listener;
-    this.startedAt = clock.now();
-    this.#watch = new PhaseTimer(clock, Math.min(limits.shortestMs, LINGER_MS), this);
+    this.startedAt = now;
+    this.#watch = new PhaseTimer(clock, Math.min(limits.shortestMs, LINGER_MS), this, now);
   }
 
   get headers(): HeadersByName {
@@ -123,7 +123,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   onSent(): void {
     this.#phase = 'headers';
     this.sentAt = this.#clock.now();
-    this.#listener.onSent();
+    this.#listener.onSent(this.sentAt);
   }
 
   onHeaders(status: number, headers: HeadersByName): void {
@@ -245,7 +245,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (!this.buffer.isFull) return;
     this.#reading = 'bytes';
     this.buffer.passOn();
-    this.#becomeCandidate();
+    this.#becomeCandidate(this.contentAt);
   }
 
   #passBytes(chunk: Uint8Array): void {
@@ -255,7 +255,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#mayBeJson &&= mayBeJson(this.buffer.peek());
     if (this.#mayBeJson) return;
     this.facts.hasContent = true;
-    this.#becomeCandidate();
+    this.#becomeCandidate(this.contentAt);
   }
 
   #takePush(push: StreamPush): void {
@@ -267,7 +267,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       return this.#failWith({ ...push.failure, phase: this.#phase, status: push.failure.status ?? null });
     }
     if (this.#form.wants === 'json') return this.#takeFolded(push);
-    if (!this.#isCandidate && this.buffer.canRelease(push, this.contentAt)) this.#becomeCandidate();
+    if (!this.#isCandidate && this.buffer.canRelease(push, this.contentAt)) this.#becomeCandidate(this.contentAt);
     if (push.hasContent && this.#phase === 'first_content') this.#phase = 'answer';
     if (push.done) this.#complete();
     else if (this.buffer.since === null && this.buffer.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has an endless preamble');
@@ -288,11 +288,11 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     for (const chunk of chunks) this.buffer.add(chunk);
   }
 
-  #becomeCandidate(): void {
+  #becomeCandidate(now: Instant): void {
     if (this.#isCandidate) return;
     this.#isCandidate = true;
     if (this.#phase !== 'committed') this.#phase = 'answer';
-    this.#listener.onCandidate();
+    this.#listener.onCandidate(now);
   }
 
   /** The upstream closed cleanly. */
@@ -336,7 +336,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       const body = this.facts.finishReason === null ? null : this.buffer.peek();
       return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.status, body }));
     }
-    this.#becomeCandidate();
+    this.#becomeCandidate(this.#endedAt);
     if (this.#phase === 'committed') this.#emitEnd();
   }
 

@@ -121,7 +121,7 @@ function withWires(input: ConfigInput): ConfigInput {
 function keepTimelines(bus: EventBus, clock: Clock): Timelines {
   const traces = new Traces(clock);
   bus.onAny((event) => {
-    if ('requestId' in event) traces.record(event);
+    if ('requestId' in event) traces.record(event, clock.epochMs());
   });
   return createTimelines(traces, clock);
 }

@@ -40,7 +40,7 @@ async function storiesOf(events: readonly BreakwaterEvent[], clock: Clock): Prom
   const traces = new Traces(clock);
   for (const event of events) {
     if (!('requestId' in event)) continue;
-    const trace = traces.record(event);
+    const trace = traces.record(event, clock.epochMs());
     if (event.type === 'finished') requests.record(event, trace);
   }
   await requests.flush();

@@ -169,14 +169,14 @@ export class ActiveRequest implements Running {
   /** Called on every path, after the end was emitted. */
   close(): void {
     this.request.caller.onLeave = null;
-    this.closeClientPermit();
+    if (this.clientPermit !== null) this.closeClientPermit(this.engine.clock.now());
     this.engine.running.remove(this);
   }
 
-  closeClientPermit(): void {
+  closeClientPermit(now: Instant): void {
     if (this.clientPermit === null) return;
     const { counted: usage, spent } = this.spending;
-    this.clientPermit.settle(this.engine.clock.now(), { usage, usd: spent.chargedUsd, health: 'neutral' });
+    this.clientPermit.settle(now, { usage, usd: spent.chargedUsd, health: 'neutral' });
     this.clientPermit = null;
     this.engine.admission.pump();
   }

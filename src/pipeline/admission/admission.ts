@@ -41,8 +41,8 @@ export class Admission {
   }
 
   /** The immediate decision; after a decision of `wait`, call `wait`. */
-  submit(applicant: RouteApplicant): Decision<RouteTarget> {
-    const decision = this.#scheduler.submit(this.#clock.now(), applicant);
+  submit(applicant: RouteApplicant, now: Instant): Decision<RouteTarget> {
+    const decision = this.#scheduler.submit(now, applicant);
     // After `wait`, the caller pumps once the decision can be delivered.
     if (decision.kind !== 'wait' && this.#scheduler.hasDecided) this.pump();
     return decision;

@@ -73,12 +73,12 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Calls running at the target when this one started, including it. */
   readonly running: number;
 
-  constructor(clock: Clock, options: AttemptOptions) {
+  constructor(clock: Clock, now: Instant, options: AttemptOptions) {
     const { facts } = options.request;
     const { state, policy } = options.target;
     this.#clock = clock;
     this.options = options;
-    this.startedAt = clock.now();
+    this.startedAt = now;
     this.running = state.concurrency.running(this.startedAt);
     this.#kind = responseKind(facts);
     state.firstContent.began(this.#kind, this.startedAt);
@@ -93,7 +93,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     this.#form = responseForm(options, clock);
     this.#mask = new ResponseMask(options.owner.secrets, this.#form.wants === 'stream');
-    this.#guard = new ResponseGuard(clock, this.#form, this, this, options.owner.held);
+    this.#guard = new ResponseGuard(clock, this.#form, this, this, options.owner.held, now);
   }
 
   get facts(): ResponseFacts {
@@ -338,14 +338,13 @@ export class Attempt implements GuardListener, GuardLimits {
     this.options.owner.onSilence();
   }
 
-  onSent(): void {
+  onSent(now: Instant): void {
     this.sent = true;
-    const now = this.#clock.now();
     if (this.options.permit.isHeld || now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
   }
 
-  onCandidate(): void {
-    this.firstContentAt = this.#guard.buffer.since ?? this.#clock.now();
+  onCandidate(now: Instant): void {
+    this.firstContentAt = this.#guard.buffer.since ?? now;
     this.#isAwaited = false;
     this.options.target.state.firstContent.responded(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);

@@ -82,8 +82,8 @@ export class Downstream implements Outlet {
     this.#sink = sink;
     this.#clock = clock;
     this.#options = options;
-    this.#lastByteAt = clock.now();
-    this.#armKeepAlive();
+    this.#lastByteAt = options.keepAliveMs === null ? 0 : clock.now();
+    this.#armKeepAlive(this.#lastByteAt);
   }
 
   get isOver(): boolean {
@@ -186,17 +186,18 @@ export class Downstream implements Outlet {
     this.#timer = null;
   }
 
-  #armKeepAlive(): void {
+  #armKeepAlive(now: Instant): void {
     const { keepAliveMs } = this.#options;
     if (keepAliveMs === null) return;
-    const dueMs = this.#lastByteAt + keepAliveMs - this.#clock.now();
+    const dueMs = this.#lastByteAt + keepAliveMs - now;
     this.#timer = this.#clock.schedule(dueMs, () => this.#keepAlive(keepAliveMs));
   }
 
   #keepAlive(keepAliveMs: number): void {
     if (this.#state === 'over') return;
+    const now = this.#clock.now();
     // The same sum as in `#armKeepAlive`: a difference could round differently, and the timer would fire again at this instant.
-    if (this.#clock.now() >= this.#lastByteAt + keepAliveMs) {
+    if (now >= this.#lastByteAt + keepAliveMs) {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
         this.#sink.head(200, [...STREAM_HEADERS, ...requestIdHeaders(this.#options.dialect.error, this.#options.requestId)]);
@@ -204,8 +205,8 @@ export class Downstream implements Outlet {
       }
       // Only whole events have been sent so far, so a comment may follow.
       if (!this.#behind) this.#sink.write(this.#options.dialect.stream.keepAlive);
-      this.#lastByteAt = this.#clock.now();
+      this.#lastByteAt = now;
     }
-    if (!this.isOver) this.#armKeepAlive();
+    if (!this.isOver) this.#armKeepAlive(now);
   }
 }

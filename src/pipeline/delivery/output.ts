@@ -130,7 +130,7 @@ export class Output {
     const at = engine.clock.now();
     const own = this.#shared?.firstEnd ?? null;
     const { spent, wasted, calls } = spending;
-    active.closeClientPermit();
+    active.closeClientPermit(at);
     chargeSession(request, spent, at);
     request.onSpent?.(spent);
     engine.events.emit({

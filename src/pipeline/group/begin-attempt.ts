@@ -1,4 +1,5 @@
 /** Starts and cancels attempts, with everything they are counted in. */
+import type { Instant } from '../../core/clock.ts';
 import type { RaceCause } from '../../core/events.ts';
 import type { Admitted } from '../admission/admission.ts';
 import { Attempt } from '../attempt/attempt.ts';
@@ -28,11 +29,11 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
   retry.attempts++;
   retry.firstTarget ??= target;
   retry.fallback ??= retry.attempts === 1 ? skipReason(retry, admitted) : null;
-  countForBudgets(retry, target, race);
+  countForBudgets(retry, target, race, now);
   tried.markTried(target);
   const spanId = request.trace?.nextSpanId() ?? null;
   const cut = cutFor(retry, target, tried.stripLevel(target));
-  const attempt = new Attempt(engine.clock, {
+  const attempt = new Attempt(engine.clock, now, {
     number: retry.attempts,
     request,
     target,
@@ -73,13 +74,12 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
 }
 
 /** A hedge does not earn retry budget: it is charged to the attempt it runs beside. */
-function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause | null): void {
+function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause | null, now: Instant): void {
   const { state, policy } = target;
   const { tried } = retry;
-  const { engine, source } = retry.active;
+  const { source } = retry.active;
   state.rescueBudget.earn();
   if (race === 'hedge') return;
-  const now = engine.clock.now();
   if (!tried.wasTried(target)) state.retryBudget.earn(now, source.client);
   else if (!tried.isBudgetWaived(target) && !retry.budgetReserved) state.retryBudget.take(now, source.client);
   retry.budgetReserved = false;

@@ -41,7 +41,8 @@ export function parallelPermit(retry: RetryState, current: RouteTarget, purpose:
   for (const fits of PLACES[purpose]) {
     if (!retry.tiers.some((tier) => tier.some((target) => fits(target, current)))) continue;
     const isSpare = purpose === 'hedge' || purpose === 'probe';
-    const decision = admission.submit(new ParallelApplicant(retry, current, fits, isSpare, clock.now()));
+    const now = clock.now();
+    const decision = admission.submit(new ParallelApplicant(retry, current, fits, isSpare, now), now);
     assert(decision.kind !== 'wait', 'an applicant without time to wait is decided at once');
     if (decision.kind === 'start') return decision;
   }
@@ -62,7 +63,7 @@ class ParallelApplicant extends RequestApplicant {
   readonly #now: Instant;
 
   constructor(retry: RetryState, current: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
-    super(retry, retry.tiers, now);
+    super(retry, retry.tiers, now, now);
     this.#retry = retry;
     this.#current = current;
     this.#fits = fits;

@@ -17,6 +17,7 @@ export class RunningList {
   #oldest: Running | null = null;
   #newest: Running | null = null;
   #size = 0;
+  #whenIdle: (() => void)[] = [];
 
   get size(): number {
     return this.#size;
@@ -39,6 +40,15 @@ export class RunningList {
     run.older = run.newer = null;
     this.#size--;
   }
+
+  /** Resolves once it is empty; `notifyIdle` is called after each request. */
+  idle(): Promise<void> {
+    return this.#size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  readonly notifyIdle = (): void => {
+    if (this.#size === 0 && this.#whenIdle.length > 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  };
 
   /** A snapshot, oldest first. A request that ends while it is iterated may be in it. */
   all(): Running[] {

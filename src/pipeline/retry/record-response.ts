@@ -9,6 +9,7 @@ export function recordResponse(retry: RetryState, attempt: Attempt): void {
   const { facts } = attempt;
   // The provider bills it as a batch, whether or not the response says so.
   if (request.delivered?.target === target && facts.usage !== null) facts.usage = { ...facts.usage, serviceTier: 'batch' };
-  learnFromResponse(retry.active, attempt);
-  learnAccepted(retry, attempt);
+  const now = retry.active.engine.clock.now();
+  learnFromResponse(retry.active, attempt, now);
+  learnAccepted(retry, attempt, now);
 }

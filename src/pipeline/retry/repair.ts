@@ -72,10 +72,9 @@ export function droppedFields({ options }: Attempt): readonly string[] {
 }
 
 /** A response has begun: the target accepts what it was sent. */
-export function learnAccepted(retry: RetryState, attempt: Attempt): void {
+export function learnAccepted(retry: RetryState, attempt: Attempt, now: Instant): void {
   const { request, target, repairs, number } = attempt.options;
   const { repairs: book } = target.state;
-  const now = retry.active.engine.clock.now();
   const trial = retry.tried.endTrial(target, number);
   if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
   for (const { key } of undoable(request, target, repairs)) book.trust(now, key);

@@ -47,7 +47,7 @@ export class RequestApplicant implements RouteApplicant {
   #needOf: RouteTarget | null = null;
   #others: Map<RouteTarget, Need> | null = null;
 
-  constructor(retry: RetryState, tiers: Tiers, waitUntil: Instant) {
+  constructor(retry: RetryState, tiers: Tiers, waitUntil: Instant, now: Instant = retry.active.engine.clock.now()) {
     const { active } = retry;
     const { request, route } = active;
     this.#retry = retry;
@@ -59,7 +59,6 @@ export class RequestApplicant implements RouteApplicant {
     this.tiers = tiers;
     this.own = active.clientPermit === null ? request.client.resources : NO_RESOURCES;
     // A fallback needs time too: at most half of the time left is spent on waiting for a better tier.
-    const now = active.engine.clock.now();
     this.#patienceMs = Math.min(route.patienceMs, (waitUntil - now) / 2);
     this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
     this.#betterTiersUntil = now + route.maxWaitMs * LAST_RESORT_SHARE;
@@ -67,7 +66,7 @@ export class RequestApplicant implements RouteApplicant {
   }
 
   get patienceMs(): number {
-    return this.#isOverBudget(this.#retry.active.engine.clock.now()) ? 0 : this.#patienceMs;
+    return this.#isOverBudget() ? 0 : this.#patienceMs;
   }
 
   get model(): string {
@@ -142,8 +141,8 @@ export class RequestApplicant implements RouteApplicant {
 
   #computeNeed(target: RouteTarget): Need {
     const { state } = target;
-    const { engine, request, source } = this.#retry.active;
-    const now = engine.clock.now();
+    const { request, source } = this.#retry.active;
+    const now = this.#now();
     const { facts, client } = request;
     const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
     const bound = facts.outputBound;
@@ -164,24 +163,30 @@ export class RequestApplicant implements RouteApplicant {
   }
 
   /** True if the budget of its client has no room for it on any target. */
-  #isOverBudget(now: Instant): boolean {
+  #isOverBudget(): boolean {
     const { budget } = this.#retry.active.request.client;
     if (budget === undefined || this.own.length === 0) return false;
+    const now = this.#now();
     return this.tiers.every((tier) => tier.every((target) => target.isOverBudget === true || budget.isOver(now, this.needOn(target))));
   }
 
   notBefore(target: RouteTarget): Instant {
     const retry = this.#retry;
-    const now = retry.active.engine.clock.now();
     // Where a last resort could still respond, a better target with too little time is excluded.
-    if (this.#hasLastResort && target.isLastResort !== true && now > retry.latestStartOn(target)) return Infinity;
-    if (target.isOverBudget === true && !this.#isOverBudget(now)) return Infinity;
+    if (this.#hasLastResort && target.isLastResort !== true && this.#now() > retry.latestStartOn(target)) return Infinity;
+    if (target.isOverBudget === true && !this.#isOverBudget()) return Infinity;
     const own = retry.tried.notBefore(target);
     const { quarantine } = target.state.credential;
     if (!quarantine.isInDoubtFor(this.source.client, target.state.model)) return own;
+    const now = this.#now();
     // A trial during a quarantine is for requests without an alternative.
     const leftMs = quarantine.remainingMs(now);
     return leftMs > 0 && hasOtherInOrder(this.tiers, target, now, this.source) ? Math.max(own, now + leftMs) : own;
+  }
+
+  /** Read where it is needed only: most evaluations do not depend on it. */
+  #now(): Instant {
+    return this.#retry.active.engine.clock.now();
   }
 }
 
@@ -203,10 +208,11 @@ export function requestPermit(retry: RetryState, tiers: Tiers, waitUntil: Instan
   const { active } = retry;
   if (active.isOver) return { kind: 'cancelled' };
   const { admission, clock } = active.engine;
-  const applicant = new RequestApplicant(retry, tiers, Math.min(waitUntil, active.deadline));
-  applicant.tiers = withAffinityFirst(tiers, applicant, clock.now(), applicant.patienceMs);
-  if (active.deadline <= clock.now()) return refusal('expired', applicant, clock.now());
-  const decision = admission.submit(applicant);
+  const now = clock.now();
+  const applicant = new RequestApplicant(retry, tiers, Math.min(waitUntil, active.deadline), now);
+  applicant.tiers = withAffinityFirst(tiers, applicant, now, applicant.patienceMs);
+  if (active.deadline <= now) return refusal('expired', applicant, now);
+  const decision = admission.submit(applicant, now);
   const mayProbeSooner = retry.attempts === 0 && noteSkipped(applicant.tiers, decision.kind === 'start' ? decision : null);
   // The pump resolves waiting applicants, so this one must be registered first.
   if (decision.kind === 'wait') return waitFor(retry, applicant, clock.now());

@@ -1,4 +1,5 @@
 /** Updates what is learned of a target from the outcome of an attempt. Runs for every attempt, and allocates nothing. */
+import type { Instant } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { Settlement } from '../../core/resource.ts';
 import type { Judgement } from '../../policy/verdict.ts';
@@ -10,12 +11,11 @@ import type { TargetState } from '../route/route.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 
 /** A response has begun. Wakes waiting requests if it shows new capacity. */
-export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void {
+export function learnFromResponse(active: ActiveRequest, attempt: Attempt, now: Instant): void {
   const { clock, admission } = active.engine;
   const { target, request, permit } = attempt.options;
   const { state } = target;
-  const now = clock.now();
-  settleFirstContent(active.engine, permit);
+  settleFirstContent(active.engine, permit, now);
   learnReading(active.engine, attempt);
   state.refusals.responded();
   const wasFull = state.concurrency.earliest(now) !== now;

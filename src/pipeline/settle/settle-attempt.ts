@@ -46,6 +46,6 @@ export function emitBreakerChange(engine: Engine, state: TargetState): void {
 }
 
 /** A response has begun: trials on its resources have passed so far, and waiting requests may start. */
-export function settleFirstContent(engine: Engine, permit: Permit): void {
-  if (permit.onFirstContent(engine.clock.now())) engine.admission.pump();
+export function settleFirstContent(engine: Engine, permit: Permit, now: Instant): void {
+  if (permit.onFirstContent(now)) engine.admission.pump();
 }
