@@ -18,7 +18,7 @@ const POOL_SHARE = 1 / 2;
 const SLACK = 1.5;
 /** Once less than this share of a slice is left, the next one is requested. */
 export const NEXT_AT_SHARE = 1 / 2;
-/** The interval at which an idle lease is confirmed, in milliseconds: without the store it relies on what it knows of the pool. */
+/** The interval at which an idle lease is confirmed, in milliseconds: without the store it relies on the level of the pool in the last grant. */
 const SLICE_CONFIRM_MS = 5_000;
 /** The same, at each exchange, while the pool changes by this share of the limit between two of them. */
 const MOVING_SHARE = 0.005;

@@ -224,7 +224,7 @@ function judgeOrRelease(
 function admit({ engine, active, retry, output }: Execution, decision: AdmissionResult | Exhausted): Admitted | null {
   switch (decision.kind) {
     case 'start':
-      active.clientPermit ??= decision.clientPermit;
+      active.takeClientPermit(decision.clientPermit);
       if (!active.isOver) return decision;
       // The caller disconnected, or the gateway stopped, after the decision.
       engine.admission.cancel(decision.permit);
@@ -256,7 +256,7 @@ async function repeatInParallel(retry: RetryState, group: RunningAttempts): Prom
   const decision = parallelRepairedPermit(retry, group);
   const result = decision instanceof Promise ? await decision : decision;
   if (result?.kind !== 'start') return;
-  active.clientPermit ??= result.clientPermit;
+  active.takeClientPermit(result.clientPermit);
   if (active.isOver || active.group !== group) return active.engine.admission.cancel(result.permit);
   retry.repairedFor = null;
   group.join(result);

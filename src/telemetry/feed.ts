@@ -152,12 +152,8 @@ export class Feed {
     else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, event.at);
     else if (event.type === 'finished') {
       this.#series.finished(event, epochMs);
-<<<<<<< HEAD
-      this.#activity.finished(event, this.#clock.now(), epochMs);
+      this.#activity.finished(event, event.at, epochMs);
       this.#errors.finished(event, epochMs);
-=======
-      this.#activity.finished(event, event.at);
->>>>>>> w7
       if (trace !== undefined) this.#sample.add(trace);
     } else if (event.type === 'rejected') this.#countRejected(event, trace, epochMs);
   }

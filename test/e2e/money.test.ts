@@ -205,6 +205,26 @@ describe('a budget', () => {
     assert.equal(answers[11]!.headers.get('x-breakwater-fallback'), 'budget');
   });
 
+  it('has to have room for the fallback of a cheaper target', async (t) => {
+    const world = await startPaid(
+      t,
+      { name: 'web', key: 'web-key-1234', budget: { usd: 20, per: 'month' } },
+      {
+        storms: { a: { timing: { plainMs: 30 } }, b: { faults: [{ kind: '503' }] } },
+        models: { fast: ['b/m', 'a/m'] },
+        config: { prices: { ...PRICES, 'b/m': { input: 0, output: 0 } } },
+      },
+    );
+    const answers = await Promise.all(Array.from({ length: 60 }, () => world.ask({}, { ...WEB, 'x-breakwater-deadline-ms': '5000' })));
+    const served = answers.filter(({ status }) => status === 200).length;
+    const spent = billed(world, 'a');
+    assert.ok(spent > 0 && spent <= 20, `$${spent}`);
+    assert.ok(served > 0 && served < 60, `${served} of 60`);
+    const { budgets } = await usageOf(world, 'by=client');
+    assert.ok(Math.abs(budgets['web']!.spentUsd - spent) < 1e-9);
+    assert.ok(Math.abs(budgets['web']!.remainingUsd - (20 - spent)) < 1e-9, 'nothing stays reserved');
+  });
+
   it('does not send requests to the cheaper target while it has room', async (t) => {
     const budget = { usd: 1e6, per: 'day' as const, onExhausted: 'b/m' };
     const world = await startPaid(

@@ -56,6 +56,8 @@ export class ActiveRequest implements Running {
   queueMs = 0;
   /** The permit for the client's own limits; null until the first start. */
   clientPermit: Permit | null = null;
+  /** What later targets cost more than the ones before, reserved of the client's budget. */
+  readonly #raises: Permit[] = [];
   /** The queue entry while it waits for a permit. */
   applicant: RouteApplicant | null = null;
   /** Ends the current wait; null: it is not waiting. */
@@ -173,8 +175,21 @@ export class ActiveRequest implements Running {
     this.engine.running.remove(this);
   }
 
+  /** Takes the permit of a start: the client's own, or the raise of its budget for another target; null: none was needed. */
+  takeClientPermit(permit: Permit | null): void {
+    if (permit === null) return;
+    if (this.clientPermit === null) this.clientPermit = permit;
+    else this.#raises.push(permit);
+  }
+
+  /** Reserved of the client's budget, in US dollars. */
+  get reservedUsd(): number {
+    return this.#raises.reduce((usd, { need }) => usd + (need.usd ?? 0), this.clientPermit?.need.usd ?? 0);
+  }
+
   closeClientPermit(now: Instant): void {
     if (this.clientPermit === null) return;
+    for (const raise of this.#raises.splice(0)) raise.cancel(now);
     const { counted: usage, spent } = this.spending;
     this.clientPermit.settle(now, { usage, usd: spent.chargedUsd, health: 'neutral' });
     this.clientPermit = null;

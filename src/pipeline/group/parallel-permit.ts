@@ -44,7 +44,9 @@ export function parallelPermit(retry: RetryState, current: RouteTarget, purpose:
     const now = clock.now();
     const decision = admission.submit(new ParallelApplicant(retry, current, fits, isSpare, now), now);
     assert(decision.kind !== 'wait', 'an applicant without time to wait is decided at once');
-    if (decision.kind === 'start') return decision;
+    if (decision.kind !== 'start') continue;
+    retry.active.takeClientPermit(decision.clientPermit);
+    return decision;
   }
   return null;
 }
@@ -61,6 +63,8 @@ class ParallelApplicant extends RequestApplicant {
   /** True if it may only start where another place stays free. */
   readonly #isSpare: boolean;
   readonly #now: Instant;
+  /** The other attempt still runs, and may cost as much as was reserved. */
+  protected override readonly reservedUsd = 0;
 
   constructor(retry: RetryState, current: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
     super(retry, retry.tiers, now, now);

@@ -41,6 +41,8 @@ export class RequestApplicant implements RouteApplicant {
   readonly #retry: RetryState;
   /** When a last resort may start, for lack of a better tier. */
   readonly #betterTiersUntil: Instant;
+  /** Reserved of the budget for earlier attempts, which have ended. */
+  protected readonly reservedUsd: number;
   readonly #hasLastResort: boolean;
   /** Its need on the first target evaluated; `#others` has those on further targets. Constant while it waits. */
   #need: Need | null = null;
@@ -57,7 +59,8 @@ export class RequestApplicant implements RouteApplicant {
     this.isSide = request.isSide === true;
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
-    this.own = active.clientPermit === null ? request.client.resources : NO_RESOURCES;
+    this.own = ownResources(retry);
+    this.reservedUsd = active.reservedUsd;
     // A fallback needs time too: at most half of the time left is spent on waiting for a better tier.
     this.#patienceMs = Math.min(route.patienceMs, (waitUntil - now) / 2);
     this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
@@ -154,7 +157,7 @@ export class RequestApplicant implements RouteApplicant {
       requests: 1,
       inputTokens,
       outputTokens,
-      ...(client.budget !== undefined && { usd: estimatedUsd(target, inputTokens, outputTokens) }),
+      ...(client.budget !== undefined && { usd: Math.max(0, estimatedUsd(target, inputTokens, outputTokens) - this.reservedUsd) }),
       source,
       model: state.model,
       hasNoAlternative:
@@ -164,10 +167,18 @@ export class RequestApplicant implements RouteApplicant {
 
   /** True if the budget of its client has no room for it on any target. */
   #isOverBudget(): boolean {
-    const { budget } = this.#retry.active.request.client;
-    if (budget === undefined || this.own.length === 0) return false;
+    const { clientPermit, request } = this.#retry.active;
+    const { budget } = request.client;
+    if (budget === undefined || clientPermit !== null) return false;
     const now = this.#now();
     return this.tiers.every((tier) => tier.every((target) => target.isOverBudget === true || budget.isOver(now, this.needOn(target))));
+  }
+
+  /** A retry does not wait until its budget has room for a dearer target. */
+  #isBeyondBudget(target: RouteTarget): boolean {
+    const { active } = this.#retry;
+    const { budget } = active.request.client;
+    return budget !== undefined && active.clientPermit !== null && budget.isOver(this.#now(), this.needOn(target));
   }
 
   notBefore(target: RouteTarget): Instant {
@@ -175,6 +186,7 @@ export class RequestApplicant implements RouteApplicant {
     // Where a last resort could still respond, a better target with too little time is excluded.
     if (this.#hasLastResort && target.isLastResort !== true && this.#now() > retry.latestStartOn(target)) return Infinity;
     if (target.isOverBudget === true && !this.#isOverBudget()) return Infinity;
+    if (this.#isBeyondBudget(target)) return Infinity;
     const own = retry.tried.notBefore(target);
     const { quarantine } = target.state.credential;
     if (!quarantine.isInDoubtFor(this.source.client, target.state.model)) return own;
@@ -188,6 +200,13 @@ export class RequestApplicant implements RouteApplicant {
   #now(): Instant {
     return this.#retry.active.engine.clock.now();
   }
+}
+
+/** The client's limits count a request once; its budget has to have room for every target. */
+function ownResources({ active }: RetryState): readonly Resource[] {
+  const { resources, budget } = active.request.client;
+  if (active.clientPermit === null) return resources;
+  return budget === undefined ? NO_RESOURCES : [budget];
 }
 
 /** What a request reserves of its client's budget. Calls without a price are free there. */

@@ -49,7 +49,7 @@ async function admitContinuation(output: Output, continuation: Continuation): Pr
   while (retry.tiers.length > 0) {
     const decision = await nextPermit(retry);
     if (decision.kind !== 'start') break;
-    active.clientPermit ??= decision.clientPermit;
+    active.takeClientPermit(decision.clientPermit);
     if (active.isOver) {
       active.engine.admission.cancel(decision.permit);
       break;
