@@ -70,6 +70,7 @@ function stage(lease: (query: LeaseQuery, number: number) => readonly LeasedItem
     number: 1,
     run: async (_: string, __: string, { n }: LeasedItem) => void runHere.push(n),
     known: () => [],
+    allows: async () => true,
     onQueued() {},
   };
   const { signal } = new AbortController();
