@@ -5,7 +5,7 @@ import { modelNamesIn } from '../wire/model-names.ts';
 import { decodeItem } from './decode-item.ts';
 import type { JobClient, JobHost } from './host.ts';
 import { requestKindOf, type JobKind } from './kinds.ts';
-import { wasUnavailable } from './unavailable-models.ts';
+import { clientGone, modelNotAllowed, wasUnavailable } from './unavailable-models.ts';
 
 /** The same for every run of an item. */
 export type ItemRequest = Omit<GatewayRequest, 'id' | 'receivedAt' | 'deadline' | 'caller'>;
@@ -25,14 +25,13 @@ export async function prepareItem(
 ): Promise<PreparedItem> {
   const client = host.client(job.client);
   const refused = (code: string, message: string) => ({ refused: refusal(code, message) });
-  if (client === null)
-    return { withheld: { code: 'invalid_api_key', message: `the client ${JSON.stringify(job.client)} is no longer configured` } };
+  if (client === null) return { withheld: clientGone(job.client) };
   const decoded = await decodeItem(job, bytes, host.slices);
   if (!decoded.ok) return refused('invalid_request', decoded.message);
   if (decoded.facts.stream && kind.streams !== true) return refused('invalid_request', 'stream: requests of a batch cannot be streamed');
   const { model } = decoded.facts;
   if (!client.mayUse(model)) {
-    const error = { code: 'model_not_allowed', message: `this client may not use the model ${JSON.stringify(model.slice(0, 200))}` };
+    const error = modelNotAllowed(model);
     return wasUnavailable(job, model) ? refused(error.code, error.message) : { withheld: error };
   }
   const denied = deniedModel(client, decoded.body);
@@ -67,6 +66,6 @@ export function refusal(code: string, message: string): ItemResult {
 function deniedModel(client: JobClient, body: GatewayRequest['body']): string | null {
   if (!client.isLimited) return null;
   const { names, unreadable } = modelNamesIn(body.bytes, body.members);
-  for (const name of names) if (!client.mayUse(name)) return `this client may not use the model ${JSON.stringify(name.slice(0, 200))}`;
+  for (const name of names) if (!client.mayUse(name)) return modelNotAllowed(name).message;
   return unreadable === null ? null : `this client may not use every model, and '${unreadable}' is too large to be checked`;
 }

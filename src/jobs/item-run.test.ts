@@ -49,7 +49,7 @@ async function run(
     endsAt: Infinity,
   } as unknown as Lane;
   const leased = { job: 'resp_1', n: 0, lease: 1, body: Buffer.from('{"model":"m","input":"x"}') } as unknown as LeasedItem;
-  const hooks = { sent: () => {}, hold: () => hasRoom };
+  const hooks = { sent: () => {}, reserve: () => hasRoom };
   const item = new ItemRun(host, lane, leased, hooks, new AbortController().signal);
   assert.equal(await item.run(), false);
   return { completed, requeued, handled, withheld: item.withheld?.code ?? null };

@@ -33,7 +33,7 @@ export interface ItemHooks {
   /** Its first upstream call starts. */
   readonly sent: () => void;
   /** Reserves more memory until the item ends; false if there is none. */
-  readonly hold: (bytes: number) => boolean;
+  readonly reserve: (bytes: number) => boolean;
 }
 
 /** What the items of one model share. */
@@ -56,7 +56,7 @@ export class ItemRun {
   readonly #lane: Lane;
   readonly #hooks: ItemHooks;
   readonly #closing: AbortSignal;
-  readonly startedAt: Instant;
+  readonly #startedAt: Instant;
   readonly #delivered: DeliveredResponse | null;
   /** It got a permit, and the checkpoint before the upstream call has started. */
   wasSent = false;
@@ -64,9 +64,6 @@ export class ItemRun {
   isDone = false;
   /** Why the configuration does not allow it at present; null: it does, or this is not known. */
   withheld: ItemError | null = null;
-  /** Its model was resolved, so that the configuration allows it. */
-  wasAccepted = false;
-  #wasRejected = false;
   /** Of an error of Breakwater. */
   #code: string | null = null;
   /** Of this round, in US dollars; null: none, or not known. */
@@ -99,7 +96,7 @@ export class ItemRun {
     this.sink = lane.kind.createSink?.(lane.job, item, closing) ?? new ItemSink();
     this.#hooks = hooks;
     this.#closing = closing;
-    this.startedAt = host.clock.now();
+    this.#startedAt = host.clock.now();
   }
 
   get requestId(): string {
@@ -122,7 +119,6 @@ export class ItemRun {
   }
 
   rejected(error: ItemError): void {
-    this.#wasRejected = true;
     this.#code = error.code;
     if (error.code === 'model_not_found' && !wasUnavailable(this.#lane.job, this.#lane.model)) this.withheld = error;
   }
@@ -163,7 +159,6 @@ export class ItemRun {
     }
     if (this.withheld !== null) return this.#putBack();
     if (refused !== null) return this.#complete(refused);
-    this.wasAccepted = !this.#wasRejected && !this.#wasWithdrawn;
     await this.sink.settled();
     if (this.#isLost) return false;
     if (this.#blame !== null && this.sink.status === 0) return this.#complete(refusal('all_targets_failed', this.#blame));
@@ -171,7 +166,7 @@ export class ItemRun {
     // If the round ended by itself with the deciding failure, its response is the result.
     const isBlamed = this.#blame !== null;
     const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
-    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.startedAt - WITNESS_MS;
+    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
     const judged = judgeRound(this.sink, this.#facts(othersSucceed), random);
     this.#learn(judged);
     if (judged.kind === 'result') return this.#complete(judged.result);
@@ -226,7 +221,7 @@ export class ItemRun {
   /** Null if the request was run, or is withheld; the sink holds its outcome. */
   async #ask(): Promise<ItemResult | null> {
     const prepared = await prepareItem(this.#host, this.#lane, this.item.body, (bytes) => {
-      if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'not enough memory for the conversation');
+      if (!this.#hooks.reserve(bytes)) throw new BreakwaterError('queue_full', 'not enough memory for the conversation');
     });
     if ('refused' in prepared) return prepared.refused;
     if ('withheld' in prepared) {

@@ -23,7 +23,8 @@ export class JobEnds {
   }
 
   /** Withdraws what waits for capacity, and ends what is queued. */
-  async end({ id }: OpenJob, ending: 'expired' | 'cancelled', kind: JobKind): Promise<void> {
+  async end(job: OpenJob, ending: 'expired' | 'cancelled', kind: JobKind): Promise<void> {
+    const { id } = job;
     const now = this.#host.clock.now();
     if (ending === 'cancelled' && !this.#cancelledAt.has(id)) this.#cancelledAt.set(id, now);
     const isOverdue = now - (this.#cancelledAt.get(id) ?? now) >= CANCEL_MAX_MS;
@@ -34,7 +35,7 @@ export class JobEnds {
         if (isOverdue) run.sink.leave();
       }
     }
-    if (ending === 'expired') return this.#holds.expire(id, kind.expired);
+    if (ending === 'expired') return this.#holds.expire(job, kind.expired);
     while ((await this.#host.store.endQueued(id, kind.cancelled)) > 0);
   }
 

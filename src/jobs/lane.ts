@@ -1,7 +1,7 @@
 import type { Timer } from '../core/clock.ts';
 import type { OpenJob } from '../store/jobs/job-store.ts';
 import { FailingItems } from './failing-items.ts';
-import type { Hold } from './lane-holds.ts';
+import type { WaitingReason } from './lane-holds.ts';
 import type { ItemRun, Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
 import { RoundOdds } from './round-odds.ts';
@@ -17,9 +17,11 @@ export interface RunningLane extends Lane {
   isUnsure: boolean;
   /** The store may have items that are due. */
   hasMore: boolean;
+  /** An item that was leased was not allowed: nothing is leased until the next check. */
+  isPaused: boolean;
   timer: Timer | null;
   /** Why the configuration does not allow its items at present; null: it does. */
-  hold: Hold | null;
+  hold: WaitingReason | null;
   /** The job is ending, and nothing more is leased. */
   isEnding: boolean;
 }
@@ -39,6 +41,7 @@ export function createLane(job: OpenJob, kind: JobKind, model: string): RunningL
     isLeasing: false,
     isUnsure: false,
     hasMore: true,
+    isPaused: false,
     timer: null,
     hold: null,
     isEnding: false,

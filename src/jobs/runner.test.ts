@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { Lease, LeaseQuery, OpenJob } from '../store/jobs/job-store.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
-import type { JobHost } from './host.ts';
+import type { JobHost, RequestListeners } from './host.ts';
+import type { ItemSink } from './item-sink.ts';
 import type { JobKind } from './kinds.ts';
 import { Registration } from './registration.ts';
 import { JobRunner } from './runner.ts';
@@ -39,6 +40,7 @@ function createRunner(open: OpenJob[], store: object, kind: object = {}, more: o
     native: { isOn: () => false },
     onRequests: () => () => {},
     client: () => ({ mayUse: () => true, isLimited: false }),
+    hasModel: async () => true,
     handle: () => new Promise(() => {}),
     store: { register: async () => 7, beat: async () => open, sweep: async () => false, lease: async () => NONE, ...store },
     ...more,
@@ -186,40 +188,78 @@ test('a job that is created while the store is asked for jobs is seen', async ()
   assert.equal(beats, 1);
 });
 
-test('items of a client that is gone wait in the store: one of 50,000 is tried at a time, and at once after a reload', async () => {
-  let client: object | null = null;
+test('items of a client that is gone wait in the store: only those leased before are put back, and a reload starts them', async () => {
+  const found: { value: object | null } = { value: { mayUse: () => true, isLimited: false } };
   const asked: number[] = [];
   const requeued: number[] = [];
-  let sent = 0;
+  const reasons: unknown[] = [];
+  let [sent, n] = [0, 0];
   const { runner, clock } = createRunner(
     [openJob(1, { total: 50_000 })],
     {
       async lease({ countMax }: LeaseQuery): Promise<Lease> {
         asked.push(countMax);
-        const item = {
-          job: 'batch_1',
-          lease: 1,
-          customId: 'c',
-          strikes: 0,
-          rounds: 0,
-          repeated: 0,
-          body: Buffer.from('{"model":"fast","messages":[]}'),
-        };
-        return { ...NONE, hasMore: true, items: Array.from({ length: countMax }, (_, n) => ({ ...item, n })) };
+        const common = { job: 'batch_1', lease: 1, customId: 'c', strikes: 0, rounds: 0, repeated: 0 };
+        const body = Buffer.from('{"model":"fast","messages":[]}');
+        if (asked.length === 2) found.value = null; // while these are leased
+        return { ...NONE, hasMore: true, items: Array.from({ length: countMax }, () => ({ ...common, body, n: n++ })) };
       },
-      requeueItem: async ({ n }: { n: number }) => void requeued.push(n),
-      changeJob: async () => null,
+      requeueItem: async (item: { n: number }) => void requeued.push(item.n),
+      markSent: async () => true,
+      changeJob: async (_id: string, _from: unknown, change: { data: Record<string, unknown> }) => {
+        reasons.push(change.data['waiting fast']);
+        return openJob(1, { data: change.data });
+      },
     },
     {},
-    { client: () => client, warn: () => {}, handle: () => (sent++, new Promise(() => {})) },
+    {
+      client: () => found.value,
+      warn: () => {},
+      async handle({ beforeSending }: { beforeSending: () => Promise<void> }) {
+        sent++;
+        await beforeSending();
+        await new Promise(() => {}); // the first ones run on
+      },
+    },
   );
   runner.wake();
   await settle();
-  assert.deepEqual([asked.splice(0), requeued.length], [[4], 4]);
+  assert.deepEqual([asked.length, sent], [2, asked[0]]);
+  assert.deepEqual(requeued.length, asked[1]);
   await clock.advanceAsync(100_000);
-  assert.deepEqual(asked, [1, 1, 1, 1, 1, 1, 1], 'after 1, 3, 7, 15, 31, 61 and 91 s');
-  client = { mayUse: () => true, isLimited: false };
+  assert.deepEqual([asked.length, reasons.length, requeued.length], [2, 1, asked[1]]);
+  found.value = { mayUse: () => true, isLimited: false };
   runner.configChanged();
   await settle();
-  assert.deepEqual([asked.length, sent], [8, 1]);
+  assert.ok(asked.length > 2 && sent > asked[0]!, 'while earlier items run');
+  assert.equal(reasons[1], null);
+});
+
+test('a lane whose items the gateway refuses although the configuration allows them is tried every three seconds', async () => {
+  const asked: number[] = [];
+  const listeners: RequestListeners[] = [];
+  const { runner, clock } = createRunner(
+    [openJob(1)],
+    {
+      async lease({ countMax }: LeaseQuery): Promise<Lease> {
+        asked.push(countMax);
+        const item = { job: 'batch_1', n: 0, lease: asked.length, customId: 'c', strikes: 0, rounds: 0, repeated: 0 };
+        return { ...NONE, hasMore: true, items: [{ ...item, body: Buffer.from('{"model":"fast","messages":[]}') }] };
+      },
+      requeueItem: async () => {},
+    },
+    {},
+    {
+      onRequests: (listener: RequestListeners) => (listeners.push(listener), () => {}),
+      async handle({ id }: { id: string }, sink: ItemSink) {
+        listeners.at(-1)!.rejected(id, { code: 'model_not_found', message: 'unknown model' });
+        sink.head(404, []);
+        sink.end(Buffer.from('{}'));
+      },
+    },
+  );
+  runner.wake();
+  await clock.advanceAsync(9_000);
+  assert.ok(asked.length >= 4 && asked.length <= 8, `${asked.length}: a lease at each check, and one that was under way`);
+  await runner.stop();
 });

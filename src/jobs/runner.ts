@@ -8,7 +8,7 @@
 import type { Instant, Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { DeliveredResponse } from '../pipeline/request/gateway-request.ts';
-import type { LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import type { Lease, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { BEAT_MS, nextBeatMs } from './beat-interval.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type ItemHooks } from './item-run.ts';
@@ -19,6 +19,7 @@ import { LaneHolds } from './lane-holds.ts';
 import { NativeBatches } from './native/native-batches.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { Registration } from './registration.ts';
+import { RequestsOfItems } from './requests-of-items.ts';
 import { Sweeper } from './sweeper.ts';
 import { WorkSlots } from './work-slots.ts';
 
@@ -52,9 +53,7 @@ export class JobRunner {
   #timer: Timer | null = null;
   #beating: Promise<void> | null = null;
   #beatAgain = false;
-  #items = 0;
-  readonly #byRequest = new Map<string, ItemRun>(); // one per item
-  #stopListening: (() => void) | null = null;
+  readonly #requests: RequestsOfItems;
   #bodyBytes = 0;
   /** When existing lanes are next checked for items that other processes queued. */
   #recheckAt: Instant = -Infinity;
@@ -74,13 +73,18 @@ export class JobRunner {
     this.#host = host;
     this.open = new OpenJobs(host.clock);
     this.#kinds = kinds;
-    this.#holds = new LaneHolds(host, this.#lanes, this.#closing.signal, (lane) => this.#due(lane));
+    this.#requests = new RequestsOfItems(host);
+    this.#holds = new LaneHolds(host, this.#lanes, this.#closing.signal);
     this.#ends = new JobEnds(host, this.#lanes, this.#holds);
     this.#sweeper = new Sweeper(host.store, this.#stopping.signal);
     const runner = {
       run: (job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null) => this.#runOf(job, model, item, delivered),
       known: (job: string, model: string) => [...(this.#lanes.get(laneKey(job, model))?.runs ?? [])].map(({ item }) => item.n),
       onQueued: (job: string) => this.#onQueued(job),
+      allows: async (job: string, model: string) => {
+        const lane = this.#lanes.get(laneKey(job, model));
+        return lane === undefined || (await this.#holds.allows(lane));
+      },
       get number() {
         return registration.number;
       },
@@ -117,9 +121,11 @@ export class JobRunner {
     });
   }
 
-  /** Requests that the configuration did not allow are tried again. */
+  /** Requests that the configuration did not allow may be run now. */
   configChanged(): void {
-    if (!this.#stopped) this.#holds.retry();
+    if (this.#lanes.size === 0) return; // it runs no jobs
+    this.#recheckAt = -Infinity;
+    this.wake();
   }
 
   /** Starts nothing new, and withdraws waiting items. Resolves once nothing is running. */
@@ -129,14 +135,13 @@ export class JobRunner {
     this.#timer = null;
     for (const lane of this.#lanes.values()) {
       lane.timer?.cancel();
-      lane.hold?.timer?.cancel();
       for (const run of lane.runs) run.withdraw();
     }
     await this.#beating;
     await this.#sweeper.idle();
     await this.#work.stop();
     await this.#native.idle();
-    if (this.#items > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    if (this.#requests.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** After `stop`, or instead of it: does not wait for a failing store. */
@@ -161,7 +166,7 @@ export class JobRunner {
       await this.#look(open);
       if (this.#registration.number !== null) this.#sweeper.sweep();
     }
-    const isIdle = this.#items === 0 && this.#work.isIdle && !this.#registration.isReceiving;
+    const isIdle = this.#requests.size === 0 && this.#work.isIdle && !this.#registration.isReceiving;
     if (open?.length === 0 && isIdle) await this.#registration.unregister();
     if (this.#stopped) return;
     this.#timer = clock.schedule(nextBeatMs(open, clock.epochMs(), this.#kinds, this.#host.isShared), () => this.wake());
@@ -245,7 +250,6 @@ export class JobRunner {
     const endsAt = clock.now() + job.endsAtMs - clock.epochMs();
     const key = laneKey(job.id, model);
     const lane = this.#lanes.get(key) ?? createLane(job, kind, model);
-    if (!this.#lanes.has(key)) this.#holds.restore(lane);
     this.#lanes.set(key, lane);
     lane.job = job;
     lane.endsAt = endsAt;
@@ -258,7 +262,7 @@ export class JobRunner {
     const now = this.#host.clock.now();
     if (now < this.#recheckAt) return;
     this.#recheckAt = now + BEAT_MS;
-    for (const lane of this.#lanes.values()) lane.hasMore = true;
+    for (const lane of this.#lanes.values()) Object.assign(lane, { hasMore: true, isPaused: false });
   }
 
   #pumpAll(): void {
@@ -268,14 +272,14 @@ export class JobRunner {
 
   #pump(lane: RunningLane): void {
     const runner = this.#registration.number;
-    if (this.#stopped || runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
+    if (this.#stopped || runner === null || lane.isEnding || lane.isLeasing || lane.isPaused || !lane.hasMore) return;
     if (this.#native.keeps(lane.job.id, lane.model)) return;
     const waiting = lane.runs.size - lane.running;
-    const wanted = this.#holds.room(lane, Math.max(WAITING_MIN, 2 * lane.running) - waiting);
+    const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
     if (wanted <= 0) return;
     // Each lane has a share, so that a fast one does not starve the others.
     const shareMax = Math.max(WAITING_MIN, Math.ceil(ITEMS_MAX / this.#lanes.size));
-    const room = Math.min(wanted, shareMax - lane.runs.size, ITEMS_MAX - this.#items);
+    const room = Math.min(wanted, shareMax - lane.runs.size, ITEMS_MAX - this.#requests.size);
     if (room <= 0 || this.#bodyBytes + LEASE_BYTES_MAX > BODIES_MAX) {
       this.#isFull = true;
       return;
@@ -289,20 +293,28 @@ export class JobRunner {
   }
 
   async #lease(lane: RunningLane, runner: number, countMax: number): Promise<void> {
-    const { store, clock } = this.#host;
-    const query = { runner, job: lane.job.id, model: lane.model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
-    const known = lane.isUnsure ? { known: [...lane.runs].map(({ item }) => item.n) } : {};
+    const { clock } = this.#host;
     try {
-      const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known }).finally(() => (this.#bodyBytes -= LEASE_BYTES_MAX));
+      const lease = await this.#leaseAllowed(lane, runner, countMax).finally(() => (this.#bodyBytes -= LEASE_BYTES_MAX));
+      lane.hasMore = lease?.hasMore ?? false; // of a lane that is not allowed: read again at the next check
+      if (lease === null) return;
       lane.isUnsure = false;
-      lane.hasMore = hasMore;
-      for (const item of items) void this.#start(lane, item);
+      for (const item of lease.items) void this.#start(lane, item);
       lane.timer?.cancel();
+      const { nextAtMs } = lease;
       lane.timer = nextAtMs === null || this.#stopped ? null : clock.schedule(nextAtMs - clock.epochMs(), () => this.#due(lane));
     } catch {
       lane.isUnsure = true;
       lane.hasMore = false; // retried at the next heartbeat, which warns
     }
+  }
+
+  /** Null: the configuration does not allow items of the lane. */
+  async #leaseAllowed(lane: RunningLane, runner: number, countMax: number): Promise<Lease | null> {
+    if (!(await this.#holds.allows(lane))) return null;
+    const { store, clock } = this.#host;
+    const query = { runner, job: lane.job.id, model: lane.model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
+    return store.lease(lane.isUnsure ? { ...query, known: [...lane.runs].map(({ item }) => item.n) } : query);
   }
 
   #due(lane: RunningLane): void {
@@ -330,10 +342,9 @@ export class JobRunner {
     const hooks: ItemHooks = {
       sent: () => {
         lane.running++;
-        this.#holds.release(lane, run.startedAt);
         this.#pump(lane);
       },
-      hold: (more) => {
+      reserve: (more) => {
         if (this.#bodyBytes + more > BODIES_MAX) return false;
         this.#bodyBytes += more;
         bytes += more;
@@ -342,34 +353,25 @@ export class JobRunner {
     };
     const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal, delivered);
     lane.runs.add(run);
-    this.#byRequest.set(run.requestId, run);
-    this.#stopListening ??= this.#host.onRequests({
-      begun: (id) => this.#byRequest.get(id)?.callBegan(),
-      rejected: (id, error) => this.#byRequest.get(id)?.rejected(error),
-      ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
-      finished: (id, end) => this.#byRequest.get(id)?.finished(end),
-    });
-    this.#items++;
+    this.#requests.add(run);
     this.#bodyBytes += bytes;
     if (this.#stopped || lane.isEnding) run.withdraw();
     return run.run().then((isLast) => {
       lane.runs.delete(run);
-      this.#byRequest.delete(run.requestId);
+      this.#requests.delete(run);
       if (run.wasSent) lane.running--;
-      this.#items--;
       this.#bodyBytes -= bytes;
       this.#ended(lane, run, isLast);
     });
   }
 
   #ended(lane: RunningLane, run: ItemRun, isLast: boolean): void {
-    if (this.#items === 0) this.#idle();
-    if (run.withheld !== null && !this.#stopped) this.#holds.hold(lane, run.withheld);
-    else if (run.wasAccepted && !this.#stopped) this.#holds.release(lane, run.startedAt);
+    if (this.#requests.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
     this.#forgetIfIdle(lane);
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
-    // Requeued items are due later; the next lease returns when.
+    // Requeued items are due later; the next lease returns when. After one that is not allowed, none starts until the next check.
     if (!run.isDone) lane.hasMore = true;
+    if (run.withheld !== null) lane.isPaused = true;
     this.#pumpFreed(lane);
   }
 
@@ -379,17 +381,10 @@ export class JobRunner {
     else this.#pump(lane);
   }
 
-  #idle(): void {
-    this.#stopListening?.();
-    this.#stopListening = null;
-    for (const resolve of this.#whenIdle.splice(0)) resolve();
-  }
-
   #forgetIfIdle(lane: RunningLane): void {
     if (!lane.isEnding || lane.runs.size > 0 || this.#lanes.get(lane.key) !== lane) return;
     if (this.#native.isBusy(lane.job.id)) return; // its results still need the lane
     lane.timer?.cancel();
-    this.#holds.forget(lane);
     this.#lanes.delete(lane.key);
   }
 }

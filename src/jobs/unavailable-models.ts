@@ -1,4 +1,4 @@
-import type { Job } from '../store/jobs/job-store.ts';
+import type { ItemError, Job } from '../store/jobs/job-store.ts';
 import type { JobHost } from './host.ts';
 
 /**
@@ -11,6 +11,14 @@ export async function unavailableModels(host: JobHost, clientName: string, model
   const found: string[] = [];
   for (const model of models) if (!client.mayUse(model) || !(await host.hasModel(model))) found.push(model);
   return found;
+}
+
+export function clientGone(name: string): ItemError {
+  return { code: 'invalid_api_key', message: `the client ${JSON.stringify(name)} is no longer configured` };
+}
+
+export function modelNotAllowed(model: string): ItemError {
+  return { code: 'model_not_allowed', message: `this client may not use the model ${JSON.stringify(model.slice(0, 200))}` };
 }
 
 /** True if the model was unavailable when the job was created. */

@@ -20,6 +20,7 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
   const clock = createManualClock();
   const stopping = new AbortController();
   const log: string[] = [];
+  const isAllowed = { value: true };
   /** The items that run here until the test ends them. */
   const runs: (() => void)[] = [];
   let download = 0;
@@ -59,6 +60,7 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
     endsBecause: null as BatchOwner['endsBecause'],
     remotes: new KnownRemotes(10),
     save: async () => {},
+    allows: async () => isAllowed.value,
     run: (_: string, { n }: LeasedItem) => new Promise<void>((resolve) => runs.push(() => resolve(void log.push(`ran ${n}`)))),
   };
   const record: NativeRecord = {
@@ -74,7 +76,7 @@ function stage(downloads: readonly (RemoteResult | Error)[][], find: () => Found
     remote: 'batch_1',
   };
   const batch = new NativeBatch(host, 'job_1', owner, record, { target: {} } as NativeTarget, api);
-  return { batch, record, clock, log, runs, stopping, owner };
+  return { batch, record, clock, log, runs, stopping, owner, isAllowed };
 }
 
 test('results of an incomplete download that are being processed are waited for before the next one', async () => {
@@ -205,4 +207,58 @@ test('the batch of a deleted job is cancelled until that is accepted, and its fi
   await clock.advanceAsync(60_000);
   await abandoned;
   assert.deepEqual([cancels, log], [2, ['files deleted']]);
+});
+
+test('results stay at the provider while the configuration does not allow them, also when the batch would be taken back', async () => {
+  const { batch, record, clock, log, runs, isAllowed, owner } = stage(
+    Array.from({ length: 1_000 }, () => [resultOf(0), resultOf(1)]),
+    undefined,
+    { cancel: async () => true },
+  );
+  isAllowed.value = false;
+  Object.assign(record, { takeBackAtMs: clock.epochMs() + 60_000 });
+  const running = batch.run();
+  await clock.advanceAsync(3_600_000);
+  assert.deepEqual([log, runs.length], [[], 0]);
+  assert.ok(clock.pendingTimers <= 1);
+  isAllowed.value = true;
+  await clock.advanceAsync(75_000);
+  for (const end of runs.splice(0)) end();
+  await running;
+  assert.deepEqual([log, owner.endsBecause], [['ran 0', 'ran 1', 'files deleted'], null]);
+});
+
+test('results that the configuration never allows are given up with the job', async () => {
+  const { batch, clock, log, isAllowed, owner } = stage(
+    Array.from({ length: 1_000 }, () => [resultOf(0), resultOf(1)]),
+    undefined,
+    {
+      cancel: async () => true,
+    },
+  );
+  isAllowed.value = false;
+  owner.endsBecause = 'expired';
+  const running = batch.run();
+  await clock.advanceAsync(120_000);
+  await running;
+  assert.deepEqual(log, ['queued 0,1, a round, repeated', 'files deleted']);
+});
+
+test('a configuration that changes while results are read keeps the rest of them at the provider', async () => {
+  const { batch, clock, log, runs, isAllowed } = stage(
+    Array.from({ length: 10 }, () => [resultOf(0), resultOf(1)]),
+    undefined,
+    {},
+  );
+  let asked = 0;
+  Object.defineProperty(isAllowed, 'value', { get: () => ++asked !== 2, configurable: true });
+  const running = batch.run();
+  await clock.advanceAsync(0);
+  for (const end of runs.splice(0)) end();
+  await clock.advanceAsync(1);
+  assert.deepEqual(log, ['ran 0']);
+  await clock.advanceAsync(10_000);
+  for (const end of runs.splice(0)) end();
+  await running;
+  assert.deepEqual(log, ['ran 0', 'ran 1', 'files deleted']);
 });

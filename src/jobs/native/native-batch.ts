@@ -53,6 +53,8 @@ export interface BatchOwner {
   readonly remotes: KnownRemotes;
   /** Saves the records of the job. Throws `HeldElsewhere`. */
   save(): Promise<void>;
+  /** Whether the configuration allows items of the model now. If not, their results stay at the provider. */
+  allows(model: string): Promise<boolean>;
   /** Runs an item to the end of its round. */
   run(model: string, item: LeasedItem, delivered: DeliveredResponse): Promise<void>;
 }
@@ -79,6 +81,8 @@ export class NativeBatch {
   readonly #target: NativeTarget;
   readonly #api: BatchApi;
   #results: readonly string[] = [];
+  /** Results are there, and the configuration does not allow them to be read. */
+  #isWithheld = false;
 
   constructor(host: JobHost, job: string, owner: BatchOwner, record: NativeRecord, target: NativeTarget, api: BatchApi) {
     this.#host = host;
@@ -141,7 +145,7 @@ export class NativeBatch {
       const end = await this.#poll(giveUpAtMs < Infinity);
       if (end !== null) return void (await this.#end(end));
       if (this.#owner.stopping.aborted) return;
-      if (clock.epochMs() >= giveUpAtMs) {
+      if (clock.epochMs() >= giveUpAtMs && (!this.#isWithheld || this.#owner.endsBecause !== null)) {
         return void (await this.#end(MAYBE_PROCESSED('the provider did not deliver the result of its batch in time')));
       }
       await this.#pause(polls, giveUpAtMs);
@@ -183,9 +187,10 @@ export class NativeBatch {
   #pause(polls: number, giveUpAtMs: number): Promise<void> {
     const { clock, random } = this.#host;
     const pauseMs = POLLS_MS[Math.min(polls, POLLS_MS.length - 1)]! * (0.75 + random.next() / 2);
-    const untilMs = giveUpAtMs < Infinity ? giveUpAtMs : this.record.takeBackAtMs;
+    const isOver = clock.epochMs() >= giveUpAtMs; // and results are withheld
+    const untilMs = isOver ? Infinity : giveUpAtMs < Infinity ? giveUpAtMs : this.record.takeBackAtMs;
     const { stopping, ending } = this.#owner;
-    const signal = giveUpAtMs < Infinity ? stopping : AbortSignal.any([stopping, ending]);
+    const signal = giveUpAtMs < Infinity && !isOver ? stopping : AbortSignal.any([stopping, ending]);
     return sleep(this.#host, Math.max(1, Math.min(pauseMs, untilMs - clock.epochMs())), signal);
   }
 
@@ -209,20 +214,21 @@ export class NativeBatch {
     return this.#collect(remote, isCancelled);
   }
 
-  /** Null if the gateway is stopping. */
+  /** Null if the gateway is stopping, or the configuration does not allow the requests at present. */
   async #collect(remote: RemoteBatch, isCancelled: boolean): Promise<End | null> {
     this.#results = remote.results;
+    this.#isWithheld = false;
     for (let downloads = 1; ; downloads++) {
       const seen = new Set<string>();
       let isWhole = true;
       try {
-        for (const path of remote.results) await this.#read(path, seen);
+        for (const path of remote.results) if (!this.#isWithheld) await this.#read(path, seen);
         isWhole = remote.expected === null || seen.size >= Math.min(remote.expected, this.record.items);
       } catch (error) {
         if (error instanceof HeldElsewhere) throw error;
         isWhole = false;
       }
-      if (this.#owner.stopping.aborted) return null;
+      if (this.#owner.stopping.aborted || this.#isWithheld) return null;
       const prefix = `${this.record.id}-`;
       if (isWhole && this.record.isGuess === true && ![...seen].some((id) => id.startsWith(prefix)))
         return MAYBE_PROCESSED('the reply to the creation of the batch was lost');
@@ -241,6 +247,8 @@ export class NativeBatch {
     try {
       for await (const result of this.#api.results(path)) {
         if (this.#owner.stopping.aborted) break;
+        this.#isWithheld = !(await this.#owner.allows(this.record.model));
+        if (this.#isWithheld) break;
         seen.add(result.customId);
         if (running.size >= RESULTS_MAX) await Promise.race(running);
         const taking: Promise<void> = this.#take(result)

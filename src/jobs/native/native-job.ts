@@ -6,15 +6,13 @@ import type { JobHost } from '../host.ts';
 import { createId } from '../ids.ts';
 import type { JobKind } from '../kinds.ts';
 import { saved, sleep } from '../saved.ts';
-import { AnthropicApi } from './anthropic-api.ts';
+import { apiOf } from './api-of.ts';
 import type { BatchApi } from './batch-api.ts';
-import { encodeItem } from './encode-item.ts';
+import { encodePart, Withheld } from './encode-item.ts';
 import { endHandover } from './end-handover.ts';
 import { NativeBatch, type BatchInput, type BatchOwner } from './native-batch.ts';
 import { HeldElsewhere, nativeData, type NativeData, type NativeRecord, type NativeTarget } from './native-host.ts';
 import type { KnownRemotes, NativeRunner, NativeScope, NativeShared } from './native-shared.ts';
-import { OpenaiApi } from './openai-api.ts';
-import { ProviderClient } from './provider-client.ts';
 
 /** Jobs with less time left are not handed over; in milliseconds. */
 export const WINDOW_MIN_MS = 3_600_000;
@@ -34,17 +32,13 @@ const INPUT_BYTES = BYTES_MAX + LEASE_BYTES_MAX;
 const SAVED_MAX = 500;
 /** Items that can't be handed over run here; beyond this number in one batch, all remaining items do. */
 const UNFIT_MAX = 200;
-/** After a fault of the store, in milliseconds. */
+/** After a fault of the store, or while the configuration does not allow a model; in milliseconds. */
 const PLAN_AGAIN_MS = 3_000;
 
 const OPEN = ['in_progress', 'cancelling'] as const;
 
 interface Gathered extends BatchInput {
   readonly items: readonly LeasedItem[];
-}
-
-interface EncodedItem extends Pick<BatchInput, 'path' | 'headers'> {
-  readonly part: Uint8Array;
 }
 
 export class NativeJob implements BatchOwner {
@@ -125,6 +119,10 @@ export class NativeJob implements BatchOwner {
     for (const record of this.#records) await this.#batchOf(record)?.abandon();
   }
 
+  allows(model: string): Promise<boolean> {
+    return this.#runner.allows(this.#job.id, model);
+  }
+
   run(model: string, item: LeasedItem, delivered: DeliveredResponse): Promise<void> {
     return this.#runner.run(this.#job.id, model, item, delivered);
   }
@@ -162,7 +160,7 @@ export class NativeJob implements BatchOwner {
       const isOver = job.succeeded + job.failed >= job.total;
       const resumed = this.#records.map((record) => this.#resume(record, isOver));
       await Promise.all(resumed); // items of a batch that was never created are planned again
-      for (const model of this.#job.models) await this.#planInsistently(model);
+      await this.#planAll();
     } catch (error) {
       this.#noteFault(error, `the provider's batches of ${this.#job.id} are paused`);
     }
@@ -174,13 +172,25 @@ export class NativeJob implements BatchOwner {
     else if (!this.stopping.aborted) this.#host.warn(what, messageOf(error));
   }
 
-  async #planInsistently(model: string): Promise<void> {
+  /** Models that the configuration does not allow are planned again later, and do not delay the others. */
+  async #planAll(): Promise<void> {
+    for (let left = this.#job.models; left.length > 0 && !this.stopping.aborted;) {
+      const withheld: string[] = [];
+      for (const model of left) if (!(await this.#planInsistently(model))) withheld.push(model);
+      left = withheld;
+      if (left.length > 0) await sleep(this.#host, PLAN_AGAIN_MS, AbortSignal.any([this.stopping, this.ending]));
+    }
+  }
+
+  /** False: the configuration does not allow its items at present. */
+  async #planInsistently(model: string): Promise<boolean> {
     for (;;) {
       try {
         await this.#plan(model);
         if (this.#isUnsure && !this.stopping.aborted) await this.#recover(model);
-        return;
+        return true;
       } catch (error) {
+        if (error instanceof Withheld) return false;
         if (error instanceof HeldElsewhere || this.stopping.aborted) throw error;
         this.#isUnsure = true;
         this.#noteFault(error, `the requests of ${this.#job.id} can't be handed over at present`);
@@ -194,6 +204,7 @@ export class NativeJob implements BatchOwner {
     if (this.#planned.has(model) || this.endsBecause !== null) return;
     while (this.keeps(model) && this.#host.native.isOn() && !this.stopping.aborted) {
       while (this.#batches.size >= BATCHES_MAX) await Promise.race(this.#batches);
+      if (!(await this.allows(model))) throw new Withheld();
       const target = this.#host.native.find(model);
       if (target === null) break;
       const isMore = await this.#handOver(model, target);
@@ -213,7 +224,7 @@ export class NativeJob implements BatchOwner {
     try {
       if (!this.keeps(model)) return false;
       const id = createId(this.#host.random, 'nb');
-      const { gathered, isMore } = await this.#gather(id, model, target, this.#apiOf(target));
+      const { gathered, isMore } = await this.#gather(id, model, target, apiOf(this.#host, target, this.closing));
       if (gathered === null) return isMore;
       bytes = gathered.parts.reduce((sum, part) => sum + part.byteLength, 0);
       inputs.give(INPUT_BYTES - bytes);
@@ -253,7 +264,7 @@ export class NativeJob implements BatchOwner {
       const items = gathered.items.slice(from, from + SAVED_MAX);
       await saved(this.#host, this.closing, () => store.handOver(items, id));
     }
-    const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, this.#apiOf(target));
+    const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, apiOf(this.#host, target, this.closing));
     const isTaken = await batch.submit(gathered);
     if (isTaken) this.#start(batch);
     else await this.#forget(record);
@@ -267,6 +278,7 @@ export class NativeJob implements BatchOwner {
     target: NativeTarget,
     api: BatchApi,
   ): Promise<{ readonly gathered: Gathered | null; readonly isMore: boolean }> {
+    const lane = { job: this.#job, kind: this.#kind };
     const held = new Set<LeasedItem>(); // leased and not run here, in the order of `parts`
     const parts: Uint8Array[] = [];
     let first: Pick<BatchInput, 'path' | 'headers'> | null = null;
@@ -281,7 +293,7 @@ export class NativeJob implements BatchOwner {
           const isNew = item.rounds === 0 && item.repeated === 0;
           // Items with an earlier round come last.
           if (!isNew) isMore = false;
-          const encoded = isNew ? await this.#encode(`${id}-${item.n}`, item, target, api) : null;
+          const encoded = isNew ? await encodePart(this.#host, lane, item, target.target, api, `${id}-${item.n}`) : null;
           if (encoded === null || (first !== null && first.path !== encoded.path)) {
             if (++unfit >= UNFIT_MAX) isMore = false;
             held.delete(item);
@@ -299,16 +311,6 @@ export class NativeJob implements BatchOwner {
       throw error;
     }
     return { gathered: first === null ? null : { ...first, parts, items: [...held].map(withoutBody) }, isMore };
-  }
-
-  /** The item as a part of the input. Null: it can't be handed over. */
-  async #encode(customId: string, item: LeasedItem, target: NativeTarget, api: BatchApi): Promise<EncodedItem | null> {
-    try {
-      const request = await encodeItem(this.#host, { job: this.#job, kind: this.#kind }, item, target.target);
-      return request === null ? null : { path: request.path, headers: request.headers, part: api.encode(customId, request) };
-    } catch {
-      return null; // its run here reports the fault
-    }
   }
 
   /** Queues the items of a lease whose outcome was lost. */
@@ -382,12 +384,9 @@ export class NativeJob implements BatchOwner {
 
   #batchOf(record: NativeRecord): NativeBatch | null {
     const target = this.#host.native.findOwner(record.model, record);
-    return target === null ? null : new NativeBatch(this.#host, this.#job.id, this, record, target, this.#apiOf(target));
-  }
-
-  #apiOf({ api, target: { state } }: NativeTarget): BatchApi {
-    const client = new ProviderClient(this.#host.native.transport, this.#host.clock, state, this.closing);
-    return api === 'openai' ? new OpenaiApi(client, state.basePath) : new AnthropicApi(client);
+    return target === null
+      ? null
+      : new NativeBatch(this.#host, this.#job.id, this, record, target, apiOf(this.#host, target, this.closing));
   }
 }
 

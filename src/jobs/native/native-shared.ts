@@ -15,6 +15,8 @@ export interface NativeRunner {
   run(job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null): Promise<void>;
   /** The items of a model that are running here. */
   known(job: string, model: string): readonly number[];
+  /** Whether the configuration allows items of the model now. */
+  allows(job: string, model: string): Promise<boolean>;
   /** Items of the job may be queued that were not before. */
   onQueued(job: string): void;
 }
