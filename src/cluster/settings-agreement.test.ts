@@ -99,6 +99,15 @@ test('an instance that has left does not count, and a stopped one leaves no time
   assert.equal(other.pendingTimers, 0);
 });
 
+test('a message that arrives after the stop schedules nothing', () => {
+  const { clock, instances } = stage({ a: '1' }, { a: '1' });
+  instances[0]!.agreement.stop();
+  instances[1]!.settings = { a: '2' };
+  instances[1]!.agreement.update();
+  instances[1]!.agreement.stop();
+  assert.equal(clock.pendingTimers, 0);
+});
+
 test('many differences and instances are counted, and long lists cut', () => {
   const many = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`limit ${i}`, 'x'.repeat(300)]));
   const { clock, instances } = stage({ a: '1' }, many, many, many, many);

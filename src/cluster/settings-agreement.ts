@@ -51,6 +51,7 @@ export class SettingsAgreement {
   #own: Settings = {};
   #digest = '';
   #timer: Timer | null = null;
+  #isStopped = false;
   /** The state that was reported last; empty: all agree. */
   #reported = '';
 
@@ -96,6 +97,11 @@ export class SettingsAgreement {
   }
 
   stop(): void {
+    this.#isStopped = true;
+    this.#cancelTimer();
+  }
+
+  #cancelTimer(): void {
     this.#timer?.cancel();
     this.#timer = null;
   }
@@ -119,7 +125,8 @@ export class SettingsAgreement {
 
   #look(hasChanged: boolean): void {
     const differs = this.#differing().length > 0;
-    if (hasChanged || !differs) this.stop();
+    if (this.#isStopped) return;
+    if (hasChanged || !differs) this.#cancelTimer();
     if (!differs) {
       if (this.#reported !== '') this.#options.onAgree();
       this.#reported = '';

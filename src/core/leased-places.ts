@@ -67,7 +67,9 @@ export class LeasedPlaces {
 
   /** What others may return of it. */
   heldByOthers(now: Instant): number {
-    return this.isPooled && !this.isDetached ? this.#others.most(now, this) : 0;
+    if (!this.isPooled || this.isDetached) return 0;
+    // Before the first grant nothing is known.
+    return this.#epoch === 0 ? this.whole : this.#others.most(now, this);
   }
 
   /** The size of the present slice. */
@@ -155,6 +157,7 @@ export class LeasedPlaces {
   leave(used: number): LeaseClaim {
     this.isDetached = false;
     this.held = 0;
+    this.#pool = 0;
     return this.#toClaim(used, 0, 0, false);
   }
 

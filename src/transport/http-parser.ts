@@ -285,6 +285,8 @@ class AttachedParser implements HttpParser {
   }
 
   #wake(): Inner {
+    // Node then counts a read as pending, and does not undo a pause that the owner makes during this read.
+    this.#socket?.read(0);
     const inner = this.#create();
     this.#inner = inner;
     if (this.#hasRested && this.#handle !== null && this.#socket?._handle === this.#handle) this.#consume(inner, this.#handle);

@@ -108,8 +108,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (this.#detachedAt !== null && wanted > this.#held.capacity) return this.#earliestBeyondShare(now);
     // An instance with the whole refill rate has nothing to expect from others.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
-    // What others hold and do not need is unknown until they have been asked.
-    const isExpecting = this.isPooled ? this.#heldByOthers(now) > 0 : now - this.#shortSince < EXPECT_MS;
+    // Before the first grant nothing is known of a pool; what others hold and do not need is unknown until they have been asked.
+    const isExpecting = this.isPooled ? this.#epoch === 0 || this.#heldByOthers(now) > 0 : now - this.#shortSince < EXPECT_MS;
     if (this.#detachedAt === null && isExpecting) return now + ASK_AGAIN_MS;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
@@ -140,6 +140,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   }
 
   #heldByOthers(now: Instant): number {
+    if (this.#epoch === 0 && this.#detachedAt === null) return this.wholeCapacity;
     return this.#detachedAt === null ? this.#others.most(now, { whole: this.wholeCapacity, members: this.#members }) : 0;
   }
 
@@ -316,6 +317,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const available = this.available(now);
     const level = Math.max(0, available);
     this.#detachedAt = null;
+    this.#poolLevel = 0;
     this.shift(now, -level);
     this.#hold(now, 0, 0);
     return {

@@ -57,6 +57,29 @@ for (const [what, create] of [
   });
 }
 
+for (const [what, create] of [
+  ['bucket', () => new LeasedBucket(requestLimit(1_000, DAY), 0, () => {})],
+  ['window', () => new LeasedWindow(requestLimit(1_000, DAY), 0, () => {})],
+] as const) {
+  test(`before its first grant a ${what} is expected soon, as nothing is known of it`, () => {
+    const leased = create();
+    for (const claimed of [false, true]) {
+      if (claimed) leased.claim(0, 1);
+      assert.ok(leased.earliest(0, ONE) <= 1_000, `${leased.earliest(0, ONE)} ms`);
+      assert.ok(leased.earliestAfter(0, ONE, ONE) <= 1_000, `${leased.earliestAfter(0, ONE, ONE)} ms after another`);
+    }
+  });
+
+  test(`a ${what} that was left lends nothing`, () => {
+    const leased = create();
+    leased.claim(0, 1);
+    leased.granted(0, { ...GRANT, poolLevel: 980, capacity: 20, tokens: 20 });
+    leased.leave(0);
+    leased.detach(0, 1);
+    assert.ok(startAll(leased, 0) <= 1);
+  });
+}
+
 function wishOf({ wantTokens, wantCapacity, rate }: LeaseClaim): number {
   return rate > 0 ? wantTokens : wantCapacity;
 }
