@@ -260,6 +260,6 @@ test('a lane whose items the gateway refuses although the configuration allows t
   );
   runner.wake();
   await clock.advanceAsync(9_000);
-  assert.ok(asked.length >= 4 && asked.length <= 8, `${asked.length}: a lease at each check, and one that was under way`);
+  assert.ok(asked.length >= 4 && asked.length <= 8, `${asked.length}: a lease at each check, and one that was in progress`);
   await runner.stop();
 });
