@@ -36,6 +36,8 @@ test('a requests file of a real run is replayed: the same requests, sizes and ta
     server: { port: 0 },
     providers: { a: { protocol: 'openai', baseUrl: storm.url, apiKey: 'sk-a' } },
     models: { fast: ['a/m'], vectors: ['a/e'] },
+    // The replay draws failures at random, at the rate of the run: several in a row are possible.
+    policy: { maxAttempts: 8 },
     prices: { 'a/m': { input: 1, output: 2 }, 'a/e': { input: 0.1, output: 0 } },
     store: 'memory:',
     telemetry: { requests: { file } },
