@@ -292,6 +292,9 @@ export type BreakwaterEvent =
   | WarningEvent
   | LifecycleEvent;
 
+/** An event whose optional members are added one by one, which costs less than spreading them. */
+export type EventDraft<E extends BreakwaterEvent> = { -readonly [Name in keyof E]: E[Name] };
+
 export type EventType = BreakwaterEvent['type'];
 export type EventOf<T extends EventType> = Extract<BreakwaterEvent, { type: T }>;
 export type Listener<T extends EventType = EventType> = (event: EventOf<T>) => void;

@@ -19,9 +19,11 @@ export class Permit {
 
   /** Reserves from every resource; the caller has checked each `earliest` at the same instant. */
   static reserve(now: Instant, need: Need, resources: readonly Resource[]): Permit {
-    const tickets: number[] = [];
-    for (const resource of resources) tickets.push(resource.reserve(now, need));
-    return new Permit(need, resources, tickets);
+    return new Permit(
+      need,
+      resources,
+      resources.map((resource) => resource.reserve(now, need)),
+    );
   }
 
   get isOpen(): boolean {

@@ -66,14 +66,15 @@ interface Names {
 
 /** The same list if nothing changes. */
 function cleanEach<T extends object>(list: readonly T[], cleanName: Redact): readonly T[] {
-  const cleaned = list.map((item) => withCleanNames(item, cleanName));
-  return cleaned.some((item, index) => item !== list[index]) ? cleaned : list;
+  for (const item of list) if (withCleanNames(item, cleanName) !== item) return list.map((each) => withCleanNames(each, cleanName));
+  return list;
 }
 
 function withCleanNames<T extends object>(named: T, cleanName: Redact): T {
   const { model, target, subject }: Names = named;
-  const clean = (name: string | null | undefined): string | null | undefined => (typeof name === 'string' ? cleanName(name) : name);
-  const [cleanModel, cleanTarget, cleanSubject] = [clean(model), clean(target), clean(subject)];
+  const cleanModel = typeof model === 'string' ? cleanName(model) : model;
+  const cleanTarget = typeof target === 'string' ? cleanName(target) : target;
+  const cleanSubject = typeof subject === 'string' ? cleanName(subject) : subject;
   if (cleanModel === model && cleanTarget === target && cleanSubject === subject) return named;
   return {
     ...named,

@@ -10,7 +10,7 @@ import type { FinishedEvent } from '../../core/events.ts';
 import { inSlices } from '../../core/sliced-work.ts';
 import type { ExpiryRange, Store } from '../../store/store.ts';
 import { addCall, classOf, emptyCounts, keyText, mergedRow, readRow } from './usage-row.ts';
-import type { UsageRow } from './usage-row.ts';
+import type { UsageKey, UsageRow } from './usage-row.ts';
 
 const COLLECTION = 'usage';
 const DAY_MS = 86_400_000;
@@ -27,6 +27,14 @@ export const ROWS_PER_DAY_MAX = 10_000;
 /** Longer names of models and targets are cut: a key of the store has at most 1,024 characters. */
 const NAME_LENGTH_MAX = 300;
 
+/** The most targets whose latest row is found without building its key. */
+const LATEST_MAX = 100;
+
+interface LatestRow {
+  readonly key: string;
+  readonly row: UsageRow;
+}
+
 export class UsageLedger {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -35,6 +43,8 @@ export class UsageLedger {
   /** Rows of this process: those of today, and older ones that are not saved. */
   readonly #rows = new Map<string, UsageRow>();
   readonly #unsaved = new Set<string>();
+  /** By target, the row that its last call counts in: most further ones count there too. */
+  readonly #latest = new Map<string, LatestRow>();
   #day = '';
   #dayEndsMs = -Infinity;
   #rowsToday = 0;
@@ -51,21 +61,32 @@ export class UsageLedger {
   record({ client, model, calls = [] }: FinishedEvent): void {
     const day = this.#today();
     for (const call of calls) {
-      const id = { day, client, model: short(this.#mask(model)), target: short(this.#mask(call.target)), ...classOf(call) };
-      let key = keyText(id);
-      let row = this.#rows.get(key);
-      if (row === undefined && this.#rowsToday >= ROWS_PER_DAY_MAX) {
-        id.model = id.target = 'other';
-        key = keyText(id);
-        row = this.#rows.get(key);
-      }
-      if (row === undefined) {
-        this.#rows.set(key, (row = { ...id, ...emptyCounts() }));
-        this.#rowsToday++;
-      }
+      const { key, row } = this.#rowOf({ day, client, model, target: call.target, ...classOf(call) });
       addCall(row, call);
       this.#unsaved.add(key);
     }
+  }
+
+  /** The row of these calls; a new one if there is none. */
+  #rowOf(id: UsageKey): LatestRow {
+    let latest = this.#latest.get(id.target);
+    if (latest !== undefined && isOf(latest.row, id)) return latest;
+    latest = this.#find({ ...id, model: short(this.#mask(id.model)), target: short(this.#mask(id.target)) });
+    if (this.#latest.size >= LATEST_MAX) this.#latest.clear();
+    this.#latest.set(id.target, latest);
+    return latest;
+  }
+
+  #find(id: UsageKey): LatestRow {
+    const key = keyText(id);
+    const known = this.#rows.get(key);
+    if (known !== undefined) return { key, row: known };
+    if (this.#rowsToday >= ROWS_PER_DAY_MAX && (id.model !== 'other' || id.target !== 'other'))
+      return this.#find({ ...id, model: 'other', target: 'other' });
+    const row: UsageRow = { ...id, ...emptyCounts() };
+    this.#rows.set(key, row);
+    this.#rowsToday++;
+    return { key, row };
   }
 
   /** Passes unsaved rows to the store. */
@@ -162,6 +183,7 @@ export class UsageLedger {
     this.#dayEndsMs = (Math.floor(now / DAY_MS) + 1) * DAY_MS;
     this.#day = dayOf(now);
     this.#rowsToday = 0;
+    this.#latest.clear();
     for (const [key, { day }] of this.#rows) {
       if (day === this.#day) this.#rowsToday++;
       else if (!this.#unsaved.has(key)) this.#rows.delete(key);
@@ -177,6 +199,20 @@ function expiryOf(day: string): number {
 
 function onlyAt(ms: number): ExpiryRange {
   return { fromMs: ms, toMs: ms };
+}
+
+/** True if the calls count in this row; false if a name is masked or shortened in it. */
+function isOf(row: UsageRow, { day, client, model, target, tier, size, wasted, basis }: UsageKey): boolean {
+  return (
+    row.day === day &&
+    row.client === client &&
+    row.model === model &&
+    row.target === target &&
+    row.tier === tier &&
+    row.size === size &&
+    row.wasted === wasted &&
+    row.basis === basis
+  );
 }
 
 function short(name: string): string {

@@ -212,6 +212,18 @@ describe('the usage ledger', () => {
     assert.equal((await store.getAll('usage')).size, 0);
   });
 
+  it('counts a call of a day that the clock goes back to', async () => {
+    const { clock, ledger } = stage();
+    ledger.record(finished([call()]));
+    ledger.save();
+    clock.shiftEpoch(DAY);
+    ledger.record(finished([], {}));
+    clock.shiftEpoch(-DAY);
+    ledger.record(finished([call(), call({ target: 'b/y' })]));
+    ledger.save();
+    assert.equal((await ledger.rows(...EVER)).find(({ target }) => target === 'b/y')!.calls, 1);
+  });
+
   it('counts calls beyond its limit of rows as those of another model', async () => {
     const { ledger } = stage();
     for (let i = 0; i < ROWS_PER_DAY_MAX + 10; i++) ledger.record(finished([call()], { model: `m${i}` }));

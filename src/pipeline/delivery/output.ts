@@ -2,7 +2,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { HeaderPairs } from '../../core/headers.ts';
 import { BreakwaterError } from '../../core/errors.ts';
-import type { FinishedEvent, RequestOutcome } from '../../core/events.ts';
+import type { EventDraft, FinishedEvent, RequestOutcome } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
@@ -133,7 +133,7 @@ export class Output {
     active.closeClientPermit(at);
     chargeSession(request, spent, at);
     request.onSpent?.(spent);
-    engine.events.emit({
+    const event: EventDraft<FinishedEvent> = {
       type: 'finished',
       requestId: request.id,
       at,
@@ -155,13 +155,14 @@ export class Output {
       firstContentMs: own === null ? this.firstContentMs : own.firstContentMs,
       usage: spending.usage,
       costUsd: spending.costUsd,
-      ...(spending.unmeasuredCalls === 0 ? {} : { unmeasuredCalls: spending.unmeasuredCalls }),
-      ...(spending.estimatedUsd === 0 ? {} : { estimatedUsd: spending.estimatedUsd }),
-      ...(spending.checksUsd === 0 ? {} : { checksUsd: spending.checksUsd }),
-      ...(wasted === undefined ? {} : { wasted }),
-      ...(message === undefined || own !== null ? {} : { message }),
-      ...(calls.length === 0 ? {} : { calls }),
-    });
+    };
+    if (spending.unmeasuredCalls > 0) event.unmeasuredCalls = spending.unmeasuredCalls;
+    if (spending.estimatedUsd > 0) event.estimatedUsd = spending.estimatedUsd;
+    if (spending.checksUsd > 0) event.checksUsd = spending.checksUsd;
+    if (wasted !== undefined) event.wasted = wasted;
+    if (message !== undefined && own === null) event.message = message;
+    if (calls.length > 0) event.calls = calls;
+    engine.events.emit(event);
   }
 }
 

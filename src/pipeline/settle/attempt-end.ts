@@ -1,3 +1,4 @@
+import type { AttemptEndEvent, EventDraft } from '../../core/events.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { FailedQualityCheck } from '../../core/quality.ts';
 import type { Judgement } from '../../policy/verdict.ts';
@@ -26,7 +27,7 @@ export function emitAttemptEnd(
   const estimated = billed ? unreportedUsage(attempt, isWhole, failure) : null;
   const cost = billed ? active.spending.add({ attempt: number, target, usage, estimated }) : null;
   const estimatedCost = estimatedUsd({ target, usage, estimated });
-  active.engine.events.emit({
+  const event: EventDraft<AttemptEndEvent> = {
     type: 'attempt_end',
     requestId: active.request.id,
     at,
@@ -44,9 +45,10 @@ export function emitAttemptEnd(
     phase: failure?.phase ?? null,
     message: failure?.message ?? null,
     usage,
-    ...(cost === null ? {} : { costUsd: cost }),
-    ...(estimated === null ? {} : { estimated }),
-    ...(estimatedCost === 0 ? {} : { estimatedUsd: estimatedCost }),
     upstreamRequestId: attempt.upstreamId,
-  });
+  };
+  if (cost !== null) event.costUsd = cost;
+  if (estimated !== null) event.estimated = estimated;
+  if (estimatedCost !== 0) event.estimatedUsd = estimatedCost;
+  active.engine.events.emit(event);
 }
