@@ -1,7 +1,7 @@
 // npm test: installs dependencies, then runs every test. `npm test -- --unit` runs only unit tests; named files or
 // patterns run only those; other arguments are passed to Node's test runner.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { buildDashboardOnce, bundleOnce } from './build-once.mjs';
@@ -25,7 +25,9 @@ const units = ['src', 'dashboard/src'];
 const everything = process.argv.includes('--unit') ? units : [...units, 'test'];
 const files = given.filter(isFile);
 const once = ['--test', '--test-reporter=spec', '--test-timeout=180000'];
+/** Temporary files of the tests too, so that those of killed processes are removed. */
 const folder = mkdtempSync(join(tmpdir(), 'breakwater-test-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const record = join(folder, 'failed-files');
 const recording = [
   '--test-reporter-destination=stdout',
@@ -37,7 +39,7 @@ const isWhole = files.length === 0 && options.length === 0;
 const node = setUp();
 buildDashboardOnce(node);
 const command = isWhole ? bundleOnce(node) : undefined;
-const env = childEnv({ NODE_ENV: 'test', ...(command && { TEST_COMMAND: command }) });
+const env = childEnv({ NODE_ENV: 'test', TMPDIR: folder, ...(command && { TEST_COMMAND: command }) });
 if (command) warmCommand();
 
 const first = [
