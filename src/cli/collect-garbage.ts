@@ -1,12 +1,13 @@
 /** The collector of V8, which Node reaches by a flag only. */
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { trimMalloc } from './trim-malloc.ts';
 
 type Collect = (options: { readonly type: 'major'; readonly flavor: 'last-resort' }) => void;
 
 let collect: Collect | null = null;
 
-/** Collects all garbage and returns unused pages to the system. */
+/** Collects all garbage and returns unused memory to the system. */
 export function collectGarbage(): void {
   if (collect === null) {
     setFlagsFromString('--expose-gc');
@@ -17,10 +18,5 @@ export function collectGarbage(): void {
   setFlagsFromString('--heap-growing-percent=200');
   collect({ type: 'major', flavor: 'last-resort' });
   setFlagsFromString('--heap-growing-percent=0');
-}
-
-/** The heap as it stands in memory, and what lies outside it. */
-export function heapBytes(): number {
-  const { total_heap_size: heap, external_memory: external } = getHeapStatistics();
-  return heap + external;
+  trimMalloc();
 }

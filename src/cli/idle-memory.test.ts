@@ -12,7 +12,7 @@ function stage() {
     clock,
     isBusy: () => state.isBusy,
     requests: () => state.requests,
-    usedBytes: () => state.bytes,
+    residentBytes: () => state.bytes,
     collect() {
       state.collections++;
       state.bytes = 20 * MB;
