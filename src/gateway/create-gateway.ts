@@ -267,18 +267,17 @@ class RunningGateway implements Gateway {
   }
 
   isListed(model: string): boolean {
-    if (this.#config.models[model] !== undefined) return true;
-    const slash = model.indexOf('/');
-    return slash > 0 && this.#lists.known.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
+    return this.#config.models[model] !== undefined || this.#lists.names(model);
   }
 
   async findModel(client: Pick<KnownClient, 'mayUse'>, name: string): Promise<ModelEntry | null> {
     return client.mayUse(name) ? this.#lists.find(this.#config, name) : null;
   }
 
+  hasModel = (name: string): Promise<boolean | null> => this.#lists.has(this.#config, name);
+
   tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
-    if (holder === undefined) return this.#held.tryHold(bytes);
-    return this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';
+    return holder === undefined ? this.#held.tryHold(bytes) : this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';
   }
 
   holdBytes(bytes: number, holder: string): void {

@@ -5,9 +5,6 @@ import { bootId, machineName } from '../store/machine.ts';
 import type { Store } from '../store/store.ts';
 import { NativeTargets, type NativeParts } from './native-targets.ts';
 
-/** A client without a list of allowed models. */
-const ANY_MODEL = { mayUse: () => true };
-
 /** The files and batches of a gateway; null: its store does not support them. The gateway is not used before they are started. */
 export function createJobs(parts: NativeParts, store: Store, clientOf: (name: string) => JobClient | null): Jobs | null {
   const { kind, jobs } = store;
@@ -29,7 +26,7 @@ export function createJobs(parts: NativeParts, store: Store, clientOf: (name: st
       return { ...limits, clientBytesMax: Math.ceil(maxBytes / 2), clientOpenJobsMax: Math.ceil(maxOpen / 2) };
     },
     client: clientOf,
-    hasModel: async (model: string) => (await gateway.findModel(ANY_MODEL, model)) !== null,
+    hasModel: gateway.hasModel,
     handle: gateway.handle.bind(gateway),
     history: gateway.history,
     native: new NativeTargets(parts),

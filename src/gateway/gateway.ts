@@ -137,6 +137,8 @@ export interface Gateway {
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
   /** A model that this client may request, listed or not; null: unknown or not allowed. */
   findModel(client: Pick<KnownClient, 'mayUse'>, name: string): Promise<ModelEntry | null>;
+  /** Whether requests for this model are routed; null: not known, as a provider's own list can't be read at present. */
+  hasModel(name: string): Promise<boolean | null>;
   /** Stored responses that later requests of the Responses API may refer to. */
   readonly responses: ResponseStore;
   readonly history: ConversationHistory;

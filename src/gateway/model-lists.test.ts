@@ -41,3 +41,30 @@ test('a list requested before a config change is not used for the new config, wh
   await lists.refresh(configOf('new'));
   assert.equal(asked.size, 2);
 });
+
+test('a list that cannot be read is requested again after ten seconds, and until then its models are not known', async () => {
+  const clock = createManualClock();
+  let [calls, status] = [0, 503];
+  const transport = {
+    send(_: unknown, handler: UpstreamListener) {
+      calls++;
+      queueMicrotask(() => {
+        handler.onHeaders(status, {});
+        handler.onData(Buffer.from(JSON.stringify({ data: [{ id: 'listed' }] })));
+        handler.onEnd();
+      });
+      return { abort() {}, pause() {}, resume() {} };
+    },
+  } as unknown as Transport;
+  const config = configOf('a');
+  const lists = new ProviderLists(transport, clock, { inOrder: () => ({ auth: [] }) } as unknown as CredentialRegistry);
+  assert.deepEqual([await lists.has(config, 'listed'), await lists.has(config, 'other'), calls], [null, null, 1]);
+  status = 200;
+  clock.advance(10_000);
+  assert.deepEqual([await lists.has(config, 'listed'), await lists.has(config, 'other'), calls], [true, false, 2]);
+  lists.forget();
+  status = 404;
+  assert.deepEqual([await lists.has(config, 'listed'), calls], [false, 3]);
+  clock.advance(60_000);
+  assert.deepEqual([await lists.has(config, 'listed'), calls], [false, 3], 'the provider has no list');
+});

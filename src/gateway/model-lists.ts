@@ -7,9 +7,14 @@ import { resolveModel } from './config/index.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
 import type { CredentialRegistry } from './credentials.ts';
 import type { ModelEntry } from './gateway.ts';
+import { MODEL_LENGTH_MAX } from './gateway-errors.ts';
 
 const FRESH_MS = 5 * 60_000;
+/** After a list could not be read. */
+const RETRY_MS = 10_000;
 const FETCH_TIMEOUT_MS = 3_000;
+/** Response statuses of providers without a list. */
+const NO_LIST: ReadonlySet<number> = new Set([404, 405, 410, 501]);
 const BODY_MAX = 4 * 1024 * 1024;
 
 export class ProviderLists {
@@ -18,6 +23,8 @@ export class ProviderLists {
   readonly #credentials: CredentialRegistry;
   #lists = new Map<string, ReadonlySet<string>>();
   #freshUntil: Instant = -Infinity;
+  /** The list of a provider could not be read, which may have one. */
+  #isIncomplete = false;
   #fetching: Promise<void> | null = null;
 
   constructor(transport: Transport, clock: Clock, credentials: CredentialRegistry) {
@@ -31,6 +38,12 @@ export class ProviderLists {
     return this.#lists;
   }
 
+  /** Whether a cached list has `PROVIDER/MODEL`. */
+  names(model: string): boolean {
+    const slash = model.indexOf('/');
+    return slash > 0 && this.#lists.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
+  }
+
   /** Fetches the list of every provider that has one, unless the cache is fresh. Bounded in time; never rejects. */
   refresh(config: Config): Promise<void> {
     if (this.#clock.now() < this.#freshUntil) return Promise.resolve();
@@ -39,7 +52,7 @@ export class ProviderLists {
     this.#fetching = this.#fetchAll(config, lists).finally(() => {
       if (lists !== this.#lists) return; // the config has changed
       this.#fetching = null;
-      this.#freshUntil = this.#clock.now() + FRESH_MS;
+      this.#freshUntil = this.#clock.now() + (this.#isIncomplete ? RETRY_MS : FRESH_MS);
     });
     return this.#fetching;
   }
@@ -56,24 +69,35 @@ export class ProviderLists {
     return { id: name, ownedBy: isConfigured ? 'breakwater' : resolved.tiers[0]![0]!.provider };
   }
 
+  /** Whether there is a model of this name; null: not known, as the list of a provider can't be read at present. */
+  async has(config: Config, name: string): Promise<boolean | null> {
+    if ((await this.find(config, name)) !== null) return true;
+    return this.#isIncomplete && name.length <= MODEL_LENGTH_MAX ? null : false;
+  }
+
   /** Clears the cache after a config change. */
   forget(): void {
     this.#freshUntil = -Infinity;
     this.#fetching = null;
+    this.#isIncomplete = false;
     this.#lists = new Map();
   }
 
   async #fetchAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
     const providers = Object.values(config.providers).filter(({ protocol }) => protocol !== 'local');
+    let isIncomplete = false;
     await Promise.all(
       providers.map(async (provider) => {
         const list = await this.#fetch(provider);
-        if (list !== null) lists.set(provider.name, list);
+        if (list === 'unread') isIncomplete = true;
+        else if (list !== null) lists.set(provider.name, list);
       }),
     );
+    if (lists === this.#lists) this.#isIncomplete = isIncomplete;
   }
 
-  #fetch(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
+  /** Null: it has none. */
+  #fetch(provider: ProviderConfig): Promise<ReadonlySet<string> | null | 'unread'> {
     const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
     if (auth === 'caller') return Promise.resolve(null);
     const asked = listRequest(provider, auth);
@@ -81,19 +105,19 @@ export class ProviderLists {
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let bytes = 0;
-      let isGood = false;
-      const end = (list: ReadonlySet<string> | null) => {
+      let status = 0;
+      const end = (list: ReadonlySet<string> | null | 'unread') => {
         timer.cancel();
         resolve(list);
       };
       const timer = this.#clock.schedule(FETCH_TIMEOUT_MS, () => {
         call.abort();
-        end(null);
+        end('unread');
       });
       const request = { ...asked, method: 'GET', body: null, connectTimeoutMs: FETCH_TIMEOUT_MS };
       const call = this.#transport.send(request, {
         onSent() {},
-        onHeaders: (status) => (isGood = status === 200),
+        onHeaders: (received) => (status = received),
         onData(chunk) {
           chunks.push(chunk);
           bytes += chunk.byteLength;
@@ -101,8 +125,8 @@ export class ProviderLists {
           call.abort();
           end(null);
         },
-        onEnd: () => end(isGood ? readList(Buffer.concat(chunks).toString()) : null),
-        onError: () => end(null),
+        onEnd: () => end(status === 200 ? readList(Buffer.concat(chunks).toString()) : NO_LIST.has(status) ? null : 'unread'),
+        onError: () => end('unread'),
       });
     });
   }

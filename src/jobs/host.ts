@@ -67,8 +67,11 @@ export interface JobHost {
   readonly settings: () => JobSettings;
   /** Null if the client is no longer configured. */
   client(name: string): JobClient | null;
-  /** Whether a request for this model would be routed now. The lists of providers are read if the configuration does not name it. */
-  hasModel(model: string): Promise<boolean>;
+  /**
+   * Whether a request for this model would be routed now. The lists of providers are read if the configuration does not name it; null: one of
+   * them can't be read at present.
+   */
+  hasModel(model: string): Promise<boolean | null>;
   /** Runs one request to its end. Always ends the sink. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   readonly history: ResponseHistory;

@@ -17,7 +17,12 @@ const ANY = { mayUse: () => true, isLimited: false };
 async function run(
   extras: JobKind['extras'],
   hasRoom = true,
-  { client = ANY, unavailable = [], rejected = false }: { client?: object | null; unavailable?: string[]; rejected?: boolean } = {},
+  {
+    client = ANY,
+    unavailable = [],
+    rejected = false,
+    body = '{"model":"m","input":"x"}',
+  }: { client?: object | null; unavailable?: string[]; rejected?: boolean; body?: string } = {},
 ): Promise<{ completed: ItemResult[]; requeued: Requeue[]; handled: number; withheld: string | null }> {
   const completed: ItemResult[] = [];
   const requeued: Requeue[] = [];
@@ -48,7 +53,7 @@ async function run(
     odds: new RoundOdds(),
     endsAt: Infinity,
   } as unknown as Lane;
-  const leased = { job: 'resp_1', n: 0, lease: 1, body: Buffer.from('{"model":"m","input":"x"}') } as unknown as LeasedItem;
+  const leased = { job: 'resp_1', n: 0, lease: 1, body: Buffer.from(body) } as unknown as LeasedItem;
   const hooks = { sent: () => {}, reserve: () => hasRoom };
   const item = new ItemRun(host, lane, leased, hooks, new AbortController().signal);
   assert.equal(await item.run(), false);
@@ -99,4 +104,12 @@ test('an item fails if its model was unavailable when the job was created', asyn
   assert.deepEqual([first.completed[0]?.error?.code, first.requeued.length, first.withheld], ['model_not_allowed', 0, null]);
   const second = await run(async () => ({}), true, { rejected: true, unavailable: ['m'] });
   assert.deepEqual([second.completed[0]?.status, second.requeued.length, second.withheld], [404, 0, null]);
+});
+
+test('an item that names a model its client may not use in another field ends with that reason', async () => {
+  const client = { mayUse: (model: string) => model === 'm', isLimited: true };
+  const body = '{"model":"m","models":["other"],"input":"x"}';
+  const { completed, requeued, withheld } = await run(async () => ({}), true, { client, body });
+  assert.deepEqual([completed[0]?.error?.code, requeued.length, withheld], ['model_not_allowed', 0, null]);
+  assert.match(completed[0]!.error!.message, /may not use the model "other"/);
 });

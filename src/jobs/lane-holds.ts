@@ -82,7 +82,10 @@ export class LaneHolds<L extends HeldLane> {
     if (client === null) return clientGone(job.client);
     if (wasUnavailable(job, model)) return null; // its requests end when they run
     if (!client.mayUse(model)) return modelNotAllowed(model);
-    return (await this.#host.hasModel(model)) ? null : { code: 'model_not_found', message: `unknown model ${JSON.stringify(model)}` };
+    const isKnown = await this.#host.hasModel(model);
+    if (isKnown === true) return null;
+    const unread = isKnown === null ? ", and a provider's list of models can't be read at present" : '';
+    return { code: 'model_not_found', message: `unknown model ${JSON.stringify(model.slice(0, 200))}${unread}` };
   }
 
   /** The reasons of a job that are known here. */

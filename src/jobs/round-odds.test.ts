@@ -29,7 +29,7 @@ test('requests that never succeed do not count towards the chance', () => {
   assert.equal(odds.callsNeeded, 6);
 });
 
-test('of 100,000 requests that fail at random none is at fault, in any order of their rounds', () => {
+test('of 100,000 requests that fail at random, in rounds that all of them have, at most one is at fault', () => {
   for (const share of [0.02, 0.1, 0.2, 0.3]) {
     const random = createSeededRandom(7);
     const odds = new RoundOdds();

@@ -9,7 +9,7 @@ export async function unavailableModels(host: JobHost, clientName: string, model
   const client = host.client(clientName);
   if (client === null) return []; // it was removed meanwhile, which may be a mistake
   const found: string[] = [];
-  for (const model of models) if (!client.mayUse(model) || !(await host.hasModel(model))) found.push(model);
+  for (const model of models) if (!client.mayUse(model) || (await host.hasModel(model)) === false) found.push(model);
   return found;
 }
 

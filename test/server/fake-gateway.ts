@@ -104,6 +104,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     models: async (client) => modelsFor(client, Object.keys(config.models)),
     countsTokens: async () => true,
     isListed: (model) => config.models[model] !== undefined,
+    hasModel: async (name) => config.models[name] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,
     tryHoldBytes(bytes) {
