@@ -70,6 +70,8 @@ export class ItemRun {
   #costUsd: number | null = null;
   /** Running upstream calls. */
   #calls = 0;
+  /** The last call ended without a complete response, so the provider may have processed it. */
+  #wasCut = false;
   /** The checkpoint is being saved; the call follows it. */
   #isSaving = false;
   /** No further call may start for it. */
@@ -129,6 +131,7 @@ export class ItemRun {
 
   callEnded({ isGood, status, message }: AttemptEnd): void {
     this.#calls--;
+    this.#wasCut = !isGood && (status === null || status < 300);
     const { n } = this.item;
     const now = this.#host.clock.now();
     const isSingle = this.#lane.kind.isSingle === true;
@@ -176,11 +179,17 @@ export class ItemRun {
       notBeforeMs: clock.epochMs() + afterMs,
       round: !this.#wasWithdrawn,
       strike,
+      wasCut: this.#wasCut && this.#isStopped,
       note: this.#wasWithdrawn ? '' : note,
       ...(this.#costUsd !== null && { costUsd: this.#costUsd }),
     };
     await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
     return false;
+  }
+
+  /** The gateway has stopped it. */
+  get #isStopped(): boolean {
+    return this.#code === 'shutting_down' || this.#closing.aborted;
   }
 
   #facts(othersSucceed: boolean): RoundFacts {

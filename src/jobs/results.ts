@@ -13,9 +13,13 @@ export async function* resultPages(store: JobStore, job: string, succeeded: bool
   }
 }
 
+/** Ended without another call, although they may have been queued for one after a crash. */
+const NOT_SENT_AGAIN: ReadonlySet<string> = new Set(['batch_cancelled', 'batch_canceled', 'batch_expired']);
+
 /** A result line's `breakwater` member, with the comma before it; empty if there is nothing to report. */
-export function breakwaterMember({ repeated, facts }: DoneItem): string {
+export function breakwaterMember({ repeated, facts, error }: DoneItem): string {
   const quality = facts['quality'];
-  if (repeated === 0 && quality === undefined) return '';
-  return `,"breakwater":${JSON.stringify({ ...(repeated > 0 && { repeated }), ...(quality !== undefined && { quality }) })}`;
+  const isRepeated = repeated > 0 && !NOT_SENT_AGAIN.has(error?.code ?? '');
+  if (!isRepeated && quality === undefined) return '';
+  return `,"breakwater":${JSON.stringify({ ...(isRepeated && { repeated }), ...(quality !== undefined && { quality }) })}`;
 }

@@ -172,6 +172,23 @@ test('a gateway that stops in order puts back what waits, and its successor goes
   assert.ok(lines.every((line) => line.breakwater === undefined));
 });
 
+test('a call that a stop cuts off is made again, and its line says so', async (t) => {
+  const { start, provider } = await stage(t, (prompt, call) => ({ hang: call === 1 && prompt < 'c3' }));
+  const first = await start({}, 1);
+  const batch = await create(first, Array.from({ length: 6 }, (_, n) => chatLine(`c${n}`)).join('\n'));
+  while (provider.calls.size < 6 || provider.running() > 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  await first.close();
+  const second = await start({}, 2);
+  const done = await ended(second, batch.id);
+  assert.deepEqual([done.status, done.request_counts!.completed], ['completed', 6]);
+  const lines = readLines(await (await second.openai.files.content(done.output_file_id!)).text());
+  for (const { custom_id: id, breakwater } of lines) {
+    const calls = provider.calls.get(id)!;
+    assert.deepEqual([id, breakwater], [id, calls === 2 ? { repeated: 1 } : undefined]);
+  }
+  assert.deepEqual([...provider.calls.values()].toSorted(), [1, 1, 1, 2, 2, 2]);
+});
+
 test('requests of callers go before a batch, and find a part of the capacity free', async (t) => {
   const { start, provider } = await stage(t, () => ({ ms: 50 }));
   const gateway = await start();

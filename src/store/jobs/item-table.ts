@@ -279,12 +279,12 @@ export class ItemTable {
     return this.#jobs.isOver(seq) ? 'last' : 'done';
   }
 
-  requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note, costUsd }: Requeue): boolean {
+  requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, wasCut, note, costUsd }: Requeue): boolean {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return false;
-    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, batch = NULL, rounds = rounds + ?, strikes = strikes + ?, not_before = ?, note = coalesce(?, note)
+    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, batch = NULL, rounds = rounds + ?, strikes = strikes + ?, repeated = max(repeated, ?), not_before = ?, note = coalesce(?, note)
       WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`;
-    const values = [round ? 1 : 0, strike ? 1 : 0, Math.ceil(notBeforeMs), note === '' ? null : note];
+    const values = [round ? 1 : 0, strike ? 1 : 0, wasCut === true ? 1 : 0, Math.ceil(notBeforeMs), note === '' ? null : note];
     if (this.#sql.run(text, ...values, seq, n, lease) !== 1) return false;
     if (costUsd !== undefined) this.#jobs.addCost(seq, costUsd, 0);
     return true;

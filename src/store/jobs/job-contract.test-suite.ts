@@ -238,6 +238,19 @@ function testLeases(story: Story): void {
     const [again] = await take(store, runner, 10, 5_000);
     assert.deepEqual([again!.n, again!.rounds, again!.strikes, again!.repeated, again!.lease - first!.lease], [0, 1, 1, 0, 1]);
   });
+
+  story('an item whose call was cut off is marked once, which does not count as a crash', async (store) => {
+    const runner = await inProgress(store, 1);
+    for (let i = 0; i < 4; i++) {
+      const [item] = await take(store, runner);
+      assert.equal(item!.repeated, i === 0 ? 0 : 1);
+      await store.markSent(item!);
+      assert.equal(await store.requeueItem(item!, { notBeforeMs: 0, round: true, strike: false, wasCut: true, note: '' }), true);
+    }
+    const [last] = await take(store, runner);
+    assert.equal(await store.completeItem(last!, succeeded), 'last');
+    assert.equal((await store.readResults('batch_1', true, -1, 1e6))[0]!.repeated, 1);
+  });
 }
 
 function testRunners(story: Story): void {

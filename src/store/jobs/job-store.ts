@@ -217,6 +217,8 @@ export interface Requeue {
   readonly round: boolean;
   /** This round counts as a failure of the request itself. */
   readonly strike: boolean;
+  /** A call was cut off, and the provider may have processed it: marked as sent again, which does not count as a crash. Default: false. */
+  readonly wasCut?: boolean;
   /** Why there is no result yet. */
   readonly note: string;
   /** Of the round's calls, in US dollars; absent: none, or not known. */

@@ -156,13 +156,14 @@ function methods.completeItem(id, n, lease, succeeded, status, facts, error, cos
   return tonumber(done) + tonumber(failed) >= tonumber(total) and 2 or 1
 end
 
-function methods.requeueItem(id, n, lease, notBefore, round, strike, note, cost)
+function methods.requeueItem(id, n, lease, notBefore, round, strike, cut, note, cost)
   local item, seq = held(id, n, lease, LEASED, SENT)
   if not item then return 0 end
   untake(id, seq, n, item)
   leave(seq, item)
   item[BATCH] = ''
   item[ROUNDS], item[STRIKES] = item[ROUNDS] + tonumber(round), item[STRIKES] + tonumber(strike)
+  item[REPEATED] = math.max(item[REPEATED], tonumber(cut))
   if note ~= '' then item[NOTE] = note end
   if cost ~= '' then call('HINCRBYFLOAT', key('job', id), 'cost', cost) end
   save(seq, tonumber(n), item)

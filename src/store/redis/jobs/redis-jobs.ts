@@ -218,8 +218,8 @@ class RedisJobs implements JobStore {
     return reply === 0 ? 'lost' : reply === 2 ? 'last' : 'done';
   }
 
-  async requeueItem({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note, costUsd }: Requeue): Promise<boolean> {
-    const change = [Math.ceil(notBeforeMs), round ? 1 : 0, strike ? 1 : 0, note, costUsd ?? ''];
+  async requeueItem({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, wasCut, note, costUsd }: Requeue): Promise<boolean> {
+    const change = [Math.ceil(notBeforeMs), round ? 1 : 0, strike ? 1 : 0, wasCut === true ? 1 : 0, note, costUsd ?? ''];
     return (await this.#link.run('requeueItem', job, n, lease, ...change)) === 1;
   }
 
