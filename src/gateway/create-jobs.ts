@@ -26,7 +26,7 @@ export function createJobs(parts: NativeParts, store: Store, clientOf: (name: st
       return { ...limits, clientBytesMax: Math.ceil(maxBytes / 2), clientOpenJobsMax: Math.ceil(maxOpen / 2) };
     },
     client: clientOf,
-    hasModel: gateway.hasModel,
+    hasModel: gateway.hasModel.bind(gateway),
     handle: gateway.handle.bind(gateway),
     history: gateway.history,
     native: new NativeTargets(parts),

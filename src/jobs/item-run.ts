@@ -174,22 +174,18 @@ export class ItemRun {
     this.#learn(judged);
     if (judged.kind === 'result') return this.#complete(judged.result);
     const { strike, note } = judged;
-    const afterMs = this.#wasWithdrawn ? 0 : judged.afterMs;
+    const isStopped = this.#code === 'shutting_down' || this.#closing.aborted;
+    const counts = !this.#wasWithdrawn && !isStopped;
     const requeue = {
-      notBeforeMs: clock.epochMs() + afterMs,
-      round: !this.#wasWithdrawn,
-      strike,
-      wasCut: this.#wasCut && this.#isStopped,
-      note: this.#wasWithdrawn ? '' : note,
+      notBeforeMs: clock.epochMs() + (counts ? judged.afterMs : 0),
+      round: counts,
+      strike: strike && counts,
+      wasCut: this.#wasCut && isStopped,
+      note: counts ? note : '',
       ...(this.#costUsd !== null && { costUsd: this.#costUsd }),
     };
     await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
     return false;
-  }
-
-  /** The gateway has stopped it. */
-  get #isStopped(): boolean {
-    return this.#code === 'shutting_down' || this.#closing.aborted;
   }
 
   #facts(othersSucceed: boolean): RoundFacts {

@@ -20,15 +20,18 @@ export interface DrainParts {
   readonly clock: Clock;
   /** How long running requests may continue, in milliseconds. */
   readonly timeoutMs: number;
+  /** Ends that time early. */
+  readonly hurry?: Promise<void>;
 }
 
 /** Resolves when all requests have ended and all connections are closed. Never rejects because of a request. */
-export async function drain({ app, gateway, listener, clock, timeoutMs }: DrainParts): Promise<void> {
+export async function drain({ app, gateway, listener, clock, timeoutMs, hurry }: DrainParts): Promise<void> {
   const startedAt = clock.now();
   const leftMs = (afterMs: number): number => Math.max(0, startedAt + timeoutMs + afterMs - clock.now());
   app.startDraining();
   listener?.windDown();
-  await within(clock, timeoutMs, gateway.drain());
+  const drained = gateway.drain();
+  await within(clock, timeoutMs, hurry === undefined ? drained : Promise.race([drained, hurry]));
   const closed = listener?.close();
   await within(clock, leftMs(closeTimeoutMs), gateway.close());
   if (listener === null || closed === undefined) return;

@@ -282,6 +282,23 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
   });
 }
 
+test('a call that is stopped by a second Ctrl-C is made again, however often, and its line says so', async (t) => {
+  const { run, start, provider, cwd } = await stage(t, { 'p.txt': 'slow' }, (_, call) => ({ hang: call <= 4 }));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
+    const { child, ended, until, stderr } = start('run', 'p.txt');
+    t.after(() => child.kill('SIGKILL'));
+    while (provider.running() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill(signal);
+    await until('stderr', /stopping after the running requests; Ctrl-C again stops at once/);
+    child.kill('SIGINT');
+    assert.equal(await ended, 130, stderr());
+    assert.match(stderr(), /stopped; the same command resumes it$/m);
+  }
+  assert.equal((await run('run', 'p.txt')).code, 0);
+  const [line] = readLines(await readFile(join(cwd, 'p.results.jsonl'), 'utf8'));
+  assert.deepEqual([line!.response!.status_code, line!.breakwater, provider.calls.get('slow')], [200, { repeated: 1 }, 5]);
+});
+
 test('a stopped batch can be cancelled: what is done is kept, and the rest is not run', async (t) => {
   const prompts = Array.from({ length: 40 }, (_, n) => `p${n}`);
   const { run, start, provider } = await stage(t, { 'prompts.txt': prompts.join('\n') }, () => ({ ms: 60 }));
@@ -326,4 +343,21 @@ test('a gateway that runs already is used', async (t) => {
   assert.ok(stderr.includes(` in ${url}`), stderr);
   assert.match((await run('status', '--url', url!)).stdout, /completed/);
   assert.match((await run('cancel', 'batch_none', '--url', url!)).stderr, /there is no batch "batch_none"/);
+});
+
+test('while the gateway is away, a run with --json says which one it waits for, and when it stops, that the batch continues', async (t) => {
+  const { start, cwd, provider } = await stage(t, { 'p.txt': 'slow' }, () => ({ hang: true }));
+  const gateway = startCli(['serve'], { cwd });
+  t.after(() => gateway.child.kill('SIGKILL'));
+  const [, url] = await gateway.until('stdout', /listening on (\S+)/);
+  const { child, until, ended, stdout } = start('run', 'p.txt', '--url', url!, '--json');
+  t.after(() => child.kill('SIGKILL'));
+  while (provider.running() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  gateway.child.kill('SIGKILL');
+  const [waiting] = await until('stdout', /^\{"type":"waiting".*$/m);
+  const { id, message } = JSON.parse(waiting) as { id: string; message: string };
+  assert.equal(message.split(': ')[0], `${url} does not respond`);
+  child.kill('SIGINT');
+  assert.equal(await ended, 130);
+  assert.deepEqual(JSON.parse(stdout().trim().split('\n').at(-1)!), { type: 'stopped', id, continues: true });
 });

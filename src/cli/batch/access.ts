@@ -27,7 +27,10 @@ export interface Access {
   readonly isRemote: boolean;
   /** Its location, for messages. */
   readonly place: string;
+  /** Lets the gateway in this process finish running requests, unless `hurry` is called. */
   close(): Promise<void>;
+  /** Requests that run are cut off and saved as such, so that they are made again. Null: the gateway keeps running. */
+  readonly hurry: (() => void) | null;
 }
 
 /** What a gateway in this process does with open batches: it continues all, only reads, or ends the one with this id if it is cancelled. */
@@ -60,7 +63,7 @@ function keyOf({ clients }: Config): string | null {
 }
 
 function remote({ url, fetch, close }: OwnGateway, key: string | null): Access {
-  return { api: new BatchApi(fetch, url, key), isRemote: true, place: url, close };
+  return { api: new BatchApi(fetch, url, key), isRemote: true, place: url, close, hurry: null };
 }
 
 async function isGateway(gateway: OwnGateway, timeoutMs: number): Promise<boolean> {
@@ -93,13 +96,15 @@ async function inProcess(
   if (typeof runs === 'object') gateway.jobs?.endOnly(runs.ends);
   const app = createApp({ gateway, random: systemRandom });
   const go: Fetch = createFetch(app);
+  const hurry = Promise.withResolvers<void>();
   return {
     api: new BatchApi(go, 'http://breakwater', key),
     isRemote: false,
     place: `this process, ${url}`,
     async close() {
-      await drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout });
+      await drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout, hurry: hurry.promise });
       await alsoClose();
     },
+    hurry: hurry.resolve,
   };
 }

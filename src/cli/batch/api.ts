@@ -1,4 +1,5 @@
 /** The files and batches API, as far as the commands use it, over a socket or in process. */
+import { messageOf } from '../../core/errors.ts';
 import { errorMessageIn } from '../error-message.ts';
 import { OperatorError } from '../fail.ts';
 import type { Counts } from './progress.ts';
@@ -28,7 +29,7 @@ export type Fetch = typeof fetch;
 
 const LISTED_MAX = 1_000;
 
-/** An error response. */
+/** An error response, or none (status 0). */
 export class ApiFault extends OperatorError {
   /** The gateway, its store or a proxy before it is unavailable for now. */
   readonly mayPass: boolean;
@@ -37,7 +38,7 @@ export class ApiFault extends OperatorError {
   constructor(message: string, status: number) {
     super([message]);
     this.status = status;
-    this.mayPass = status === 429 || status >= 500;
+    this.mayPass = status === 0 || status === 429 || status >= 500;
   }
 }
 
@@ -105,7 +106,9 @@ export class BatchApi {
 
   async #ask(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = { ...this.#headers, ...(init.headers as Record<string, string> | undefined) };
-    const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers });
+    const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers }).catch((error: Error) => {
+      throw new ApiFault(`${this.#base} does not respond: ${messageOf(error.cause ?? error)}`, 0);
+    });
     if (response.ok) return response;
     const text = await response.text();
     throw new ApiFault(errorMessageIn(text) ?? `${path} responded with status ${response.status}`, response.status);

@@ -4,7 +4,7 @@ import { messageOf } from '../../core/errors.ts';
 import { systemClock } from '../../gateway/system-clock.ts';
 import { RecentPace } from '../../jobs/recent-pace.ts';
 import { WINDOW_RULE, windowMs } from '../../jobs/window.ts';
-import { endWithReader, OperatorError } from '../fail.ts';
+import { OperatorError } from '../fail.ts';
 import { openAccess, type Access } from './access.ts';
 import { ApiFault, hasEnded, type BatchApi, type BatchObject } from './api.ts';
 import { Display } from './display.ts';
@@ -20,8 +20,8 @@ import { delimiterOf } from './table.ts';
 
 /** Polling interval, in milliseconds: short at first, so that a small batch finishes quickly. */
 const [POLL_MIN_MS, POLL_MAX_MS] = [50, 1_000];
+
 export async function runBatch(file: string, flags: RunFlags): Promise<void> {
-  endWithReader();
   checkFlags(file, flags);
   const access = await openAccess(flags, 'all');
   const { api } = access;
@@ -30,18 +30,25 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   const copies = new ResultCopies(api);
   const session = { access, file, flags, show, stop, copies };
   let batch: BatchObject | null = null;
+  let signals = 0;
   const onSignal = (): void => {
-    if (stop.isAsked) stop.exit();
+    signals++;
+    // What runs has to be saved as such: after an exit it would count as interrupted by a crash.
+    const isRunning = batch !== null && !hasEnded(batch) && access.hurry !== null;
+    if (signals > (isRunning ? 2 : 1)) stop.exit();
+    if (signals === 2) access.hurry!();
     stop.isAsked = true;
     if (stop.isPreparing) show.say('stopping before anything is run; Ctrl-C again stops at once');
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  stopWithReader(onSignal);
   try {
     const started = await startOrFind(session);
     if (started !== null) {
       const { id } = lastOf(started.run);
       show.note({ type: 'started', id, resumed: started.isResumed, ...retryFact(started) }, startText(started, access, flags));
-      batch = await follow(api, lastOf(started.run), show, () => stop.isAsked);
+      batch = lastOf(started.run);
+      batch = await follow(api, batch, show, () => stop.isAsked);
     }
     if (batch === null) show.say('stopped: nothing was run');
     else if (hasEnded(batch)) await finish(session, { ...started!, run: withLast(started!.run, batch) });
@@ -50,9 +57,21 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
     await copies.close();
     await access.close();
   }
-  if (batch !== null && !hasEnded(batch)) show.note({ type: 'stopped', id: batch.id }, stopText(batch, access, file));
+  if (batch !== null && !hasEnded(batch))
+    show.note({ type: 'stopped', id: batch.id, continues: access.isRemote }, stopText(batch, access, file));
   if (stop.isAsked) process.exit(STOPPED);
   process.exit();
+}
+
+/** Calls `stop` once if nothing reads the output any more, as in `| head` or after the terminal was closed. */
+function stopWithReader(stop: () => void): void {
+  let hasReader = true;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {
+      if (hasReader) stop();
+      hasReader = false;
+    });
+  }
 }
 
 /** Also if the batch exists, for which they have no effect. */
@@ -72,8 +91,10 @@ function retryFact({ run: { first, retries } }: Started): object {
 function startText({ run, isResumed, places }: Started, { place }: Access, flags: RunFlags): string {
   const batch = lastOf(run);
   const { completed, failed, total } = batch.request_counts;
-  if (!isResumed && run.retries.length > 0)
-    return `${batch.id} in ${place}: ${countText(places!.length, 'request')} of ${run.first.id} again, as the others have succeeded`;
+  if (!isResumed && run.retries.length > 0) {
+    const others = places!.length < run.first.request_counts.total ? ', as the others have succeeded' : '';
+    return `${batch.id} in ${place}: ${countText(places!.length, 'request')} of ${run.first.id} again${others}`;
+  }
   if (!isResumed) return `${batch.id} in ${place}`;
   if (!hasEnded(batch)) return `resuming ${batch.id} at ${completed + failed}/${total}, in ${place}`;
   if (flags.retryFailed === true) return `nothing to retry: all requests of ${run.first.id} have succeeded`;
@@ -102,8 +123,9 @@ async function follow(api: BatchApi, first: BatchObject, show: Display, isStoppe
     } catch (error) {
       // The gateway restarts, or its store is unavailable: the batch continues.
       if (error instanceof OperatorError && !(error instanceof ApiFault && error.mayPass)) throw error;
-      if (messageOf(error) !== fault) show.say(`waiting for the state of ${batch.id}: ${messageOf(error)}`);
-      fault = messageOf(error);
+      const message = messageOf(error);
+      if (message !== fault) show.note({ type: 'waiting', id: batch.id, message }, `waiting for the state of ${batch.id}: ${message}`);
+      fault = message;
     }
   }
 }
