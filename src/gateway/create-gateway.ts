@@ -274,7 +274,9 @@ class RunningGateway implements Gateway {
     return client.mayUse(name) ? this.#lists.find(this.#config, name) : null;
   }
 
-  hasModel = (name: string): Promise<boolean | null> => this.#lists.has(this.#config, name);
+  hasModel(name: string): Promise<boolean | null> {
+    return this.#lists.has(this.#config, name);
+  }
 
   tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
     return holder === undefined ? this.#held.tryHold(bytes) : this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';
