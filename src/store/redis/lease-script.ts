@@ -173,7 +173,7 @@ for k = 2, #KEYS do
 
   if leaves then
     if countedMs == 0 or (isBudget and spent + part.capacity == 0) then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
-    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level))
+    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', math.max(now, at)), 'l', string.format('%.17g', level))
   else
     local oldest = nil
     for name, each in pairs(sharing) do
@@ -227,7 +227,7 @@ for k = 2, #KEYS do
       lacks = isShort and othersCapacity > 1e-9
     end
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
-    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
+    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', math.max(now, at)), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
     replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, poolLevel, part.capacity, part.rate, given,
       fairCapacity, fairRate), (othersStarved > 0 or not (isDivided or isSlice)) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0,
       string.format('%.17g %.17g %.17g', isBudget and gone + othersSpent or -1, othersHeld, othersLost) }, ' ')
