@@ -5,7 +5,7 @@
 import type { PlacedPart } from '../store/flight-store.ts';
 import { BEAT_MS } from './flight-recorder.ts';
 
-/** Following ends after this long without a part or a heartbeat, in milliseconds: where there is no recording, and where there is one, which has a heartbeat each second. */
+/** Following ends after this long without a part or a heartbeat, in milliseconds. Here: without a recording, and with one. */
 const FIRST_PART_MS = 1_000;
 export const SILENT_MS = BEAT_MS + 500;
 /** And after this long without a further part. */

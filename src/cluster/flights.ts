@@ -4,8 +4,8 @@
  *
  * An instance claims the name in the store before it makes a response. An instance that finds the name claimed sends a message, after which
  * the response is recorded: until then nothing of it is written to the store. The parts form a stream in the store, which the follower polls.
- * No request depends on it: a claim that takes more than 100 ms counts as none, following begins once a recording shows life, and ends if it
- * has no heartbeat.
+ * No request depends on it: a claim that takes more than 100 ms counts as none. Nothing is passed on before the recording has a new part or
+ * heartbeat, and following ends when it has neither any more.
  *
  * A complete response reaches the store some time after its end. Until its claim is released, a follower gets it from the memory of its instance.
  */

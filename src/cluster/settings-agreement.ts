@@ -24,8 +24,8 @@ const DIFFERENCES_MAX = 5;
 const NAMED_MAX = 3;
 
 /**
- * Values by name: `client web requestsPerMinute`, `600`. A name that begins with another one and a space is a part of that. The values of names
- * that end with `key` are digests, and are not shown.
+ * Values by name: `client web requestsPerMinute`, `600`. `client web` is the whole, and names that begin with it and a space are its parts. The
+ * values of names that end with `key` are digests, and are not shown.
  */
 export type Settings = Readonly<Record<string, string>>;
 
@@ -178,7 +178,7 @@ export class SettingsAgreement {
   }
 }
 
-/** Those of an instance that lacks the whole are one difference. Of more settings than are sent, the first ones are compared. */
+/** The parts of a whole that one of the instances lacks are one difference. Settings beyond the last one that was sent are not compared. */
 function differencesOf(own: Settings, other: Settings, where: string): string[] {
   const sent = Object.keys(other).toSorted();
   const last = sent.length < SENT_MAX ? null : sent.at(-1)!;

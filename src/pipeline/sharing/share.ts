@@ -60,7 +60,7 @@ export function share(
   return shareAs(engine, reader, route, identity);
 }
 
-/** A repeat of a response that has begun at another instance joins its reader here, once that instance has shown that it still makes it. */
+/** A repeat of a response that has begun at another instance joins its reader here, once that instance has written a heartbeat for it. */
 async function joinIfAlive(
   engine: SharingEngine,
   reader: ResponseReader,
@@ -127,7 +127,7 @@ function shareAs(
   return checksStored || foreign.length > 0 ? findStored(engine, response, reader, identity, route, foreign) : response;
 }
 
-/** True for a response that has begun at another instance, which may be gone: a repeat has no part of it before that instance shows life. */
+/** True for a response that has begun at another instance, which may be gone: a repeat gets no part of it before a new heartbeat. */
 function mayHaveStopped(keyed: ReturnType<ResponseCache['findKeyed']>): keyed is InFlightEntry & { response: SharedResponse } {
   return keyed !== null && 'response' in keyed && keyed.response?.isFollowing === true && keyed.response.isStarted;
 }
