@@ -186,7 +186,8 @@ for k = 2, #KEYS do
     end
     local isDivided = not isSlice and (size == 1 or capacity >= 2 * size * math.max(1, othersFirst, part.first))
     local ahead = {}
-    if isBudget then ahead = firstNeeds(sharing, capacity) elseif oldest then ahead[oldest] = math.min(parts[oldest].first, capacity) end
+    local isEnough = rate == 0 and not isBudget and countedMs == 0 and capacity >= size
+    if isBudget then ahead = firstNeeds(sharing, capacity) elseif oldest and not isEnough then ahead[oldest] = math.min(parts[oldest].first, capacity) end
     local evenCapacity = fairShare(sharing, capacity, ahead, 'wantCapacity')
     local fairRate = isDivided and fairShare(sharing, rate, {}, 'wantRate') or 0
     if isDivided then part.rate = part.rate + clamp(fairRate - part.rate, 0, rate - othersRate - part.rate) end
