@@ -18,7 +18,7 @@
  * while another one waits gives the excess back before it reports this, so a lost reply never leads to amounts that are spent twice.
  *
  * The member that has waited longest is served first, with what its first request needs, so that parts too small for one request are
- * collected in one place. Where a limit is too small to be divided, the refill stays in the pool, and the first member in order is granted
+ * collected in one place; concurrent calls, each of which needs one place, only if there are fewer places than members. Where a limit is too small to be divided, the refill stays in the pool, and the first member in order is granted
  * whole requests.
  *
  * The Redis driver runs the same arithmetic as a script; a test compares the two.
