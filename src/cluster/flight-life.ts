@@ -5,7 +5,7 @@
 import type { PlacedPart } from '../store/flight-store.ts';
 import { BEAT_MS } from './flight-recorder.ts';
 
-/** Following ends after this long without a sign of life, in milliseconds: without a recording, and with one, which has a heartbeat each second. */
+/** Following ends after this long without a part or a heartbeat, in milliseconds. Here: without a recording, and with one. */
 const FIRST_PART_MS = 1_000;
 export const SILENT_MS = BEAT_MS + 500;
 /** And after this long without a further part. */
@@ -37,9 +37,14 @@ export class FlightLife {
   }
 
   #isSign(last: PlacedPart): boolean {
-    if (last.kind === 'beat') return isMetaOf(last, this.#follower);
+    if (last.kind === 'beat') return isBeatFor(last, this.#follower);
     return LAST_KINDS.has(last.kind) && !isForOther(last, this.#follower);
   }
+}
+
+/** The heartbeat that the instance writes when this follower sends a message. */
+export function isBeatFor(part: PlacedPart, follower: string): boolean {
+  return part.kind === 'beat' && isMetaOf(part, follower);
 }
 
 /** The refusal of another follower. */

@@ -219,3 +219,43 @@ test('a response that ends after the close releases its claim at once, and no ti
   await clock.advanceAsync(0);
   assert.deepEqual([store.claims.size, clock.pendingTimers], [0, 0]);
 });
+
+test('a check is answered by an instance that still makes the response, and by no other', async () => {
+  const clock = createManualClock();
+  const store = createStore();
+  const [one, two] = createPair(clock, store);
+  const { id } = (await one.claim(['x'], 'f', createRecorded(), null))!;
+  let alive = 0;
+  const following = two.follow(id, urgency, { ...listen(), alive: () => void alive++ });
+  await clock.advanceAsync(3_200);
+  assert.equal(alive, 0, 'it was not asked');
+  following.check();
+  await clock.advanceAsync(200);
+  assert.equal(alive, 1);
+  one.take = () => {};
+  following.check();
+  await clock.advanceAsync(3_000);
+  assert.equal(alive, 1);
+  following.stop();
+});
+
+test('more than 500 responses are followed, each with fewer reads', async () => {
+  const readsOf = async (count: number): Promise<number> => {
+    const clock = createManualClock();
+    const store = createStore();
+    const [one, two] = createPair(clock, store);
+    const { id } = (await one.claim(['x'], 'f', createRecorded(), null))!;
+    const all = Array.from({ length: count }, () => listen());
+    const following = all.map((each) => two.follow(id, urgency, each));
+    for (let i = 0; i < 100; i++) await clock.advanceAsync(5);
+    let reads = 0;
+    const read = store.read.bind(store);
+    store.read = (...args) => (reads++, read(...args));
+    for (let i = 0; i < 400; i++) await clock.advanceAsync(5);
+    for (const each of following) each.stop();
+    assert.ok(all.every(({ seen }) => seen.join() === 'hello,head'));
+    return reads;
+  };
+  const [some, many] = [await readsOf(500), await readsOf(1_500)];
+  assert.ok(many / 1_500 < (0.6 * some) / 500, `${many} reads, ${some} of 500`);
+});

@@ -4,8 +4,8 @@
  *
  * An instance claims the name in the store before it makes a response. An instance that finds the name claimed sends a message, after which
  * the response is recorded: until then nothing of it is written to the store. The parts form a stream in the store, which the follower polls.
- * No request depends on it: a claim that takes more than 100 ms counts as none, following begins once a recording shows life, and ends if it
- * has no heartbeat.
+ * No request depends on it: a claim that takes more than 100 ms counts as none. Nothing is passed on before the recording has a new part or
+ * heartbeat, and following ends when it has neither any more.
  *
  * A complete response reaches the store some time after its end. Until its claim is released, a follower gets it from the memory of its instance.
  */
@@ -16,7 +16,7 @@ import { withTimeout } from '../store/backend.ts';
 import type { FlightStore, PlacedPart } from '../store/flight-store.ts';
 import { ClaimReleases, type HeldClaim } from './claim-releases.ts';
 import { DepartedMembers } from './departed-members.ts';
-import { FlightLife, isForOther, SILENT_MS } from './flight-life.ts';
+import { FlightLife, isBeatFor, isForOther, SILENT_MS } from './flight-life.ts';
 import { FlightParts } from './flight-parts.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
@@ -28,9 +28,11 @@ const READ_AGAIN_MS = 15;
 const READ_AGAIN_MAX_MS = 100;
 /** Every instance that claims is in a list of members of this age, in milliseconds. */
 const MEMBERS_AGE_MS = 1_200;
-/** Responses that are recorded, and followed, at the same time. */
+/** Where more responses are followed than this, each is read less often, to bound the load of the store, but at least once a second. */
+const FOLLOWED_AT_FULL_PACE = 500;
+const READ_SLOWLY_MS = 1_000;
+/** Responses that are recorded at the same time. */
 const RECORDED_MAX = 200;
-const FOLLOWED_MAX = 500;
 
 export interface Urgency {
   readonly priority: SchedulingClass;
@@ -76,6 +78,8 @@ export interface FlightListener {
   part(part: PlacedPart): 'more' | 'pause' | 'end';
   /** It has neither parts nor heartbeats, after parts. */
   silent?(): void;
+  /** The instance that makes it has answered a `check`. */
+  alive?(): void;
   /** The other instance has stopped, can't record it, or the store can't be read. */
   gone(): void;
 }
@@ -83,6 +87,8 @@ export interface FlightListener {
 export interface Following {
   stop(): void;
   resume(): void;
+  /** Asks the instance whether it still makes the response. */
+  check(): void;
 }
 
 interface Leading extends HeldClaim {
@@ -96,7 +102,7 @@ interface Leading extends HeldClaim {
   /** Of the present recording, or the last one; null: there was none. */
   recorder: FlightRecorder | null;
   /** Of the present recording; empty if there is none. */
-  readonly followers: Set<string>; // at most FOLLOWED_MAX of each instance
+  readonly followers: Set<string>; // at most as many as the requests that run at the other instances
 }
 
 export interface FlightsOptions {
@@ -116,7 +122,7 @@ export class Flights {
   /** Running responses, and complete ones whose claim is not released yet. */
   readonly #leading = new Map<string, Leading>(); // as many as running requests, and those whose release waits
   #recorded = 0;
-  #followed = 0;
+  #followed = 0; // at most as many as running requests
   #count = 0;
   #askAgainAt: Instant = -Infinity;
   readonly #releases: ClaimReleases;
@@ -213,12 +219,23 @@ export class Flights {
   follow(id: string, urgency: Urgency, listener: FlightListener): Following {
     let isStopped = false;
     let wake: (() => void) | null = null;
+    const follower = `${this.#options.member()}.${++this.#count}`;
+    const ask = (): void => this.#options.publish(`flight\nfollow\n${id}\n${JSON.stringify(urgency)}\n${follower}`);
+    let isAsked = false;
     const following = {
       stop: () => {
         isStopped = true;
         wake?.();
       },
       resume: () => wake?.(),
+      check: () => {
+        isAsked = true;
+        ask();
+      },
+    };
+    const alive = (): void => {
+      if (isAsked) listener.alive?.();
+      isAsked = false;
     };
     const pause = (ms: number | null): Promise<void> =>
       new Promise((resolve) => {
@@ -230,7 +247,8 @@ export class Flights {
         };
         if (isStopped) wake();
       });
-    void this.#follow(id, urgency, listener, () => isStopped, pause);
+    ask();
+    void this.#follow(id, follower, { ...listener, alive }, () => isStopped, pause);
     return following;
   }
 
@@ -258,19 +276,13 @@ export class Flights {
 
   async #follow(
     id: string,
-    urgency: Urgency,
+    follower: string,
     listener: FlightListener,
     isStopped: () => boolean,
     pause: (ms: number | null) => Promise<void>,
   ): Promise<void> {
-    const { clock, store, publish, member } = this.#options;
-    if (this.#followed >= FOLLOWED_MAX) {
-      await Promise.resolve(); // `follow` returns before the listener is called
-      return listener.gone();
-    }
+    const { clock, store, publish } = this.#options;
     this.#followed++;
-    const follower = `${member()}.${++this.#count}`;
-    publish(`flight\nfollow\n${id}\n${JSON.stringify(urgency)}\n${follower}`);
     const received = new FlightParts();
     const life = new FlightLife(follower);
     let isOver = false;
@@ -282,7 +294,7 @@ export class Flights {
         if (parts.length === 0 && !isStopped()) {
           if (clock.now() - lastAt > life.silenceMaxMs) return listener.gone();
           if (clock.now() - lastAt > SILENT_MS) listener.silent?.();
-          await pause(delayMs);
+          await pause(this.#paced(delayMs));
           delayMs = Math.min(delayMs * 1.5, READ_AGAIN_MAX_MS);
           continue;
         }
@@ -290,6 +302,7 @@ export class Flights {
         for (const part of parts) {
           if (isStopped()) break;
           after = part.place;
+          if (isBeatFor(part, follower)) listener.alive?.();
           if (part.kind === 'beat' || isForOther(part, follower)) continue;
           isOver = part.kind === 'gone';
           if (isOver) return listener.gone();
@@ -308,6 +321,10 @@ export class Flights {
       // A response that is over has no followers.
       if (!isOver) publish(`flight\nleave\n${id}\n${follower}`);
     }
+  }
+
+  #paced(delayMs: number): number {
+    return Math.max(delayMs, Math.min(READ_SLOWLY_MS, (delayMs * this.#followed) / FOLLOWED_AT_FULL_PACE));
   }
 
   #record(id: string, urgency: Urgency, follower: string): void {
@@ -375,7 +392,7 @@ function digest(text: string): string {
   return hash('sha256', text, 'base64url');
 }
 
-/** Throws for a text that is none. */
+/** Throws for a text that is not an urgency. */
 function toUrgency(text: string): Urgency {
   const { priority, remainingMs, isKeyed } = JSON.parse(text) as Urgency;
   if (!SCHEDULING_CLASSES.includes(priority) || !Number.isFinite(remainingMs)) throw new Error(`not an urgency: ${text}`);

@@ -67,14 +67,41 @@ test('settings that differ for 30 s are reported once, by name and value, at eac
   assert.deepEqual([instances[0]!.said.length, instances[1]!.said.length], [1, 1]);
 });
 
+test('settings are requested once, shortly before the report', () => {
+  const { clock, messages, instances } = stage({ a: '1' }, { a: '1' }, { a: '1' });
+  const kinds = (): string[] => messages.splice(0).map((text) => text.split('\n')[1]!);
+  kinds();
+  for (const a of ['2', '3', '4']) {
+    instances[0]!.settings = { a };
+    instances[0]!.agreement.update();
+    clock.advance(10_000);
+  }
+  assert.deepEqual([...new Set(kinds())], ['is']);
+  clock.advance(20_000);
+  const [asked, sent] = [kinds(), instances.map(({ said }) => said.length)];
+  assert.deepEqual([asked.filter((kind) => kind === 'is').length, sent], [0, [1, 1, 1]]);
+  assert.ok(asked.filter((kind) => kind === 'has').length <= 3, asked.join(' '));
+  assert.match(instances[1]!.said[0]!, /a is 1 here, 4 at host-0$/);
+});
+
+test('many instances that request the settings of one get them with one message', () => {
+  const { clock, messages } = stage({ a: '2' }, ...Array.from({ length: 50 }, () => ({ a: '1' })));
+  clock.advance(30_000);
+  assert.ok(messages.filter((text) => text.startsWith('settings\nhas\nm0\n')).length === 1);
+});
+
 test('a rolling reload is not reported, and one that stops halfway is', () => {
-  const { clock, instances } = stage({ a: '1' }, { a: '1' }, { a: '1' });
+  const { clock, messages, instances } = stage({ a: '1' }, { a: '1' }, { a: '1' });
   for (const instance of instances) {
     instance.settings = { a: '2' };
     instance.agreement.update();
     clock.advance(20_000);
   }
   clock.advance(60_000);
+  assert.ok(
+    messages.every((text) => text.startsWith('settings\nis\n')),
+    'no settings are exchanged',
+  );
   assert.deepEqual(
     instances.flatMap(({ said }) => said),
     [],

@@ -1,13 +1,17 @@
 /**
  * Whether the instances of a fleet have the same settings. Each publishes a digest of its own when it joins, and when its config changes; an
- * instance with another digest replies with it and asks for the settings. A difference is reported once it has lasted for 30 s, since a rolling reload has
- * some seconds of it.
+ * instance with another digest replies with its own. A difference is reported once it has lasted for 30 s, because settings differ for some
+ * seconds during a rolling reload. The settings themselves are requested shortly before that.
  */
 import { hash } from 'node:crypto';
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock, Instant, Timer } from '../core/clock.ts';
 
 /** After the last change of any settings, in milliseconds. */
 const LASTING_MS = 30_000;
+/** The settings of other instances are requested this long before the report, in milliseconds. */
+const ASK_BEFORE_MS = 5_000;
+/** A message with settings reaches all instances, so it is not repeated within this time, in milliseconds. */
+const SENT_AGAIN_MS = 1_000;
 /** Settings that an instance sends; the digest is of all of them. */
 const SENT_MAX = 500;
 const NAME_LENGTH_MAX = 1_000;
@@ -20,8 +24,8 @@ const DIFFERENCES_MAX = 5;
 const NAMED_MAX = 3;
 
 /**
- * Values by name: `client web requestsPerMinute`, `600`. A name that begins with another one and a space is a part of that. The values of names
- * that end with `key` are digests, and are not shown.
+ * Values by name: `client web requestsPerMinute`, `600`. `client web` is the whole, and names that begin with it and a space are its parts. The
+ * values of names that end with `key` are digests, and are not shown.
  */
 export type Settings = Readonly<Record<string, string>>;
 
@@ -39,6 +43,7 @@ export interface SettingsAgreementOptions {
 }
 
 interface OtherInstance {
+  readonly member: string;
   readonly name: string;
   readonly digest: string;
   /** Null: not received. */
@@ -54,6 +59,8 @@ export class SettingsAgreement {
   #isStopped = false;
   /** The state that was reported last; empty: all agree. */
   #reported = '';
+  /** The digest of the settings that were sent last, and when. */
+  #sent: { readonly digest: string; readonly at: Instant } | null = null;
 
   constructor(options: SettingsAgreementOptions) {
     this.#options = options;
@@ -84,10 +91,8 @@ export class SettingsAgreement {
 
   /** A message of another instance. */
   take([kind, from = '', digest = '', text = '']: readonly string[]): void {
-    const { publish, status } = this.#options;
-    const { member } = status();
-    if (kind === 'ask' && from === member) {
-      publish(`settings\nhas\n${member}\n${this.#digest}\n${JSON.stringify(limited(this.#own))}`);
+    if (kind === 'ask' && from === this.#options.status().member) {
+      this.#send();
     } else if (kind === 'is') {
       this.#note(from, digest, text);
     } else if (kind === 'has') {
@@ -109,13 +114,18 @@ export class SettingsAgreement {
   #note(from: string, digest: string, name: string): void {
     const known = this.#others.get(from);
     if (known === undefined && this.#others.size >= KNOWN_MAX) return;
-    if (known?.digest !== digest) this.#others.set(from, { name: name.slice(0, TEXT_LENGTH_MAX), digest, settings: null });
+    if (known?.digest !== digest) this.#others.set(from, { member: from, name: name.slice(0, TEXT_LENGTH_MAX), digest, settings: null });
     if (this.#digest === '') return;
-    if (digest !== this.#digest) {
-      if (known?.digest !== digest) this.#announce();
-      if (this.#others.get(from)!.settings === null) this.#options.publish(`settings\nask\n${from}`);
-    }
+    if (digest !== this.#digest && known?.digest !== digest) this.#announce();
     this.#look(known?.digest !== digest);
+  }
+
+  #send(): void {
+    const { clock, publish, status } = this.#options;
+    const now = clock.now();
+    if (this.#sent?.digest === this.#digest && now - this.#sent.at < SENT_AGAIN_MS) return;
+    this.#sent = { digest: this.#digest, at: now };
+    publish(`settings\nhas\n${status().member}\n${this.#digest}\n${JSON.stringify(limited(this.#own))}`);
   }
 
   #announce(): void {
@@ -131,7 +141,16 @@ export class SettingsAgreement {
       if (this.#reported !== '') this.#options.onAgree();
       this.#reported = '';
     } else {
-      this.#timer ??= this.#options.clock.schedule(LASTING_MS, () => this.#report());
+      this.#timer ??= this.#options.clock.schedule(LASTING_MS - ASK_BEFORE_MS, () => this.#ask());
+    }
+  }
+
+  /** One of them is described; the others are asked too, in case it leaves. */
+  #ask(): void {
+    const { clock, publish } = this.#options;
+    this.#timer = clock.schedule(ASK_BEFORE_MS, () => this.#report());
+    for (const { member, settings } of this.#differing().slice(0, NAMED_MAX)) {
+      if (settings === null) publish(`settings\nask\n${member}`);
     }
   }
 
@@ -159,7 +178,7 @@ export class SettingsAgreement {
   }
 }
 
-/** Those of an instance that lacks the whole are one difference. Of more settings than are sent, the first ones are compared. */
+/** The parts of a whole that one of the instances lacks are one difference. Settings beyond the last one that was sent are not compared. */
 function differencesOf(own: Settings, other: Settings, where: string): string[] {
   const sent = Object.keys(other).toSorted();
   const last = sent.length < SENT_MAX ? null : sent.at(-1)!;
@@ -197,7 +216,7 @@ function limited(settings: Settings): Settings {
   return Object.fromEntries(names.map((name) => [name, settings[name]!]));
 }
 
-/** Throws for a text that is none. */
+/** Throws for a text that is not JSON. */
 function toSettings(text: string): Settings {
   const read = JSON.parse(text) as Record<string, unknown>;
   const entries = Object.entries(read).slice(0, SENT_MAX);

@@ -1,6 +1,6 @@
 /**
- * A lease of a limit without refill: a number of slots, or of units in a window. Amounts in use cannot be returned. Of a long window, whose
- * unused part is blocked for as long if the instance dies, it is used amounts and a slice.
+ * A lease of a limit without refill: a number of slots, or of units in a window. Amounts in use cannot be returned. The lease of a long
+ * window is the amount in use and a slice: if the instance dies, what it held is blocked for the length of the window.
  */
 import type { Instant } from './clock.ts';
 import type { DemandMeter } from './demand-meter.ts';

@@ -36,3 +36,19 @@ test('limits, routes, clients and budgets are settings of the fleet, and digests
     'client web budget': '20 per day',
   });
 });
+
+test('long routes that differ only at their end differ, and are shown to 200 characters', () => {
+  const route = (last: string): string => {
+    const names = [...Array.from({ length: 40 }, (_, i) => `model-${i}`), last];
+    const parsed = parseConfig(
+      { providers: { p: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'k' } }, models: { fast: names.map((name) => `p/${name}`) } },
+      { source: 'library' },
+    );
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    return fleetSettings(parsed.config)['route fast']!;
+  };
+  const [one, other] = [route('a'), route('b')];
+  assert.notEqual(one, other);
+  assert.equal(one, route('a'));
+  assert.ok(one.length <= 200 && one.startsWith('p/model-0, p/model-1, '), one);
+});

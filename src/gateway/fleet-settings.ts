@@ -3,7 +3,9 @@ import { hash } from 'node:crypto';
 import type { Settings } from '../cluster/settings-agreement.ts';
 import type { Config, LimitsConfig } from './config/index.ts';
 
+/** Instances send no more of a value. */
 const VALUE_LENGTH_MAX = 200;
+const DIGEST_LENGTH = 12;
 
 export function fleetSettings({ providers, models, clients }: Config): Settings {
   const settings: Record<string, string> = {};
@@ -16,7 +18,7 @@ export function fleetSettings({ providers, models, clients }: Config): Settings 
   }
   for (const { name, tiers } of Object.values(models)) {
     const targets = tiers.map((tier) => tier.map(({ provider, model }) => `${provider}/${model}`).join(' | '));
-    settings[`route ${name}`] = targets.join(', ').slice(0, VALUE_LENGTH_MAX);
+    settings[`route ${name}`] = toValue(targets.join(', '));
   }
   for (const { name, keyHash, limits, budget } of clients) {
     settings[`client ${name}`] = 'configured';
@@ -27,8 +29,15 @@ export function fleetSettings({ providers, models, clients }: Config): Settings 
   return settings;
 }
 
-function digest(keys: readonly string[]): string {
-  return hash('sha256', JSON.stringify(['settings of a fleet', ...keys]), 'base64url').slice(0, 12);
+/** The rest of a long text is replaced by a digest, so that texts that differ there differ. */
+function toValue(text: string): string {
+  if (text.length <= VALUE_LENGTH_MAX) return text;
+  const end = `… (digest ${digest([text])})`;
+  return `${text.slice(0, VALUE_LENGTH_MAX - end.length)}${end}`;
+}
+
+function digest(texts: readonly string[]): string {
+  return hash('sha256', JSON.stringify(['settings of a fleet', ...texts]), 'base64url').slice(0, DIGEST_LENGTH);
 }
 
 function addLimits(settings: Record<string, string>, owner: string, { burst, window, ...amounts }: LimitsConfig): void {

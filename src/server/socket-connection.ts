@@ -305,7 +305,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     else this.#lastRefusal = refusal;
   }
 
-  /** Refuses a message that takes too long, and frees what reads them while there is none: during a long stream, and on an idle connection. */
+  /** Refuses a message that takes too long. While no message arrives (an idle connection, or a long response), frees the parser's memory. */
   look(now: number): void {
     this.#checkTime(now);
     if (this.#isQuiet && !this.#isRefused) this.#parser.rest();

@@ -130,6 +130,22 @@ void test('a stream whose follower has left is followed again, from its beginnin
   assert.equal(fleet.storm.stats().calls, 1);
 });
 
+void test('repeats of a key at an instance that follows its stream join there, and all get the whole of it', options, async (t) => {
+  const { fleet, members } = await stage(t);
+  const body = chatBody({ stream: true, max_tokens: 90 });
+  const first = ask(members[0]!, body);
+  await eventually(() => members[0]!.eventsOf('attempt').length === 1, 'the call');
+  const followed = await members[1]!.chat(body, KEY);
+  const repeats = await Promise.all([1, 2, 3].map(() => ask(members[1]!, body)));
+  const whole = (await first).text.replace(/: .*\n\n/g, '');
+  for (const text of [await followed.text(), ...repeats.map((repeat) => repeat.text)]) assert.equal(text.replace(/: .*\n\n/g, ''), whole);
+  const joined = members[1]!.eventsOf('note').filter(({ note }) => note.includes('an identical request in progress'));
+  assert.equal(joined.length, 3);
+  assert.equal(members[1]!.eventsOf('received').length, 4);
+  assert.equal(members[1]!.eventsOf('finished').length, 4);
+  assert.equal(fleet.storm.stats().calls, 1);
+});
+
 void test('a failure is shared, too, and the next request runs anew', options, async (t) => {
   const { fleet, members } = await stage(t, 2, { policy: { maxAttempts: 1 } });
   fleet.storm.setFaults([{ kind: '500', calls: [1] }]);

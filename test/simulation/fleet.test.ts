@@ -12,12 +12,12 @@ const SEEDS = 67;
 /** Uneven: most of the load is at one instance. */
 const SHARES = [0.7, 0.2, 0.08, 0.02];
 
-function load(world: FleetWorld, random: Random, perMinute: number): () => void {
+function load(world: FleetWorld, random: Random, perMinute: number, shares: readonly number[] = SHARES): () => void {
   let isOver = false;
   const next = (): void => {
     if (isOver) return;
     let [at, i] = [random.next(), 0];
-    while (i < SHARES.length - 1 && at > SHARES[i]!) at -= SHARES[i++]!;
+    while (i < shares.length - 1 && at > shares[i]!) at -= shares[i++]!;
     const live = world.instances.filter(({ isDead }) => !isDead);
     live[i % live.length]!.ask(Math.round(50 + 150 * random.next()));
     world.clock.schedule((-Math.log(1 - random.next()) * MINUTE_MS) / perMinute, next);
@@ -74,6 +74,28 @@ void test('at 20 starts per second and more for each instance, a request costs a
   assert.ok(perRequest <= 0.1, `${perRequest}`);
   for (const stop of asking) stop();
 });
+
+for (const [places, shares, usedMin] of [
+  [8, SHARES, 0.77],
+  [8, [0.5, 0.5, 0, 0], 0.94],
+  [40, [0.25, 0.25, 0.25, 0.25], 0.94],
+  [40, [0.5, 0.5, 0, 0], 0.84],
+] as const) {
+  void test(`of ${places} places ${usedMin * 100} % and more are used by calls of 0.8 s, with shares of the load of ${shares.join(', ')}`, async () => {
+    const [random, seconds] = [createSeededRandom(places), 120];
+    const world = await startFleet({ requests: 1e6, tokens: 1e9, concurrency: places }, random);
+    const stop = load(world, random, 1.2 * (places / 0.82) * 60, shares);
+    await world.clock.advanceAsync(10_000);
+    let used = 0;
+    for (let i = 0; i < 20 * seconds; i++) {
+      await world.clock.advanceAsync(50);
+      used += world.provider.running / places / (20 * seconds);
+    }
+    assert.ok(used >= usedMin, `${(100 * used).toFixed(1)} % used`);
+    assert.ok(world.provider.overshoot <= 0, `${world.provider.overshoot}`);
+    stop();
+  });
+}
 
 function evenly({ clock }: FleetWorld, instance: FleetInstance, perSecond: number): () => void {
   let isOver = false;

@@ -57,16 +57,17 @@ function stage() {
   const purpose = { cacheKey: null, policy: {}, dialect: request.dialect } as unknown as SharedResponse['purpose'];
   const response = new SharedResponse({ clock, events, running }, owner, reader, purpose);
   let listener: FlightListener | null = null;
-  const following = { stops: 0, resumes: 0 };
+  const following = { stops: 0, resumes: 0, checks: 0 };
   const flights = {
     follow(_id: string, _urgency: object, given: FlightListener) {
       listener = given;
-      return { stop: () => void following.stops++, resume: () => void following.resumes++ };
+      return { stop: () => void following.stops++, resume: () => void following.resumes++, check: () => void following.checks++ };
     },
   };
   const done = followElsewhere({ clock, running }, flights, response, reader, { id: 'b.1' }, true);
   const part = (kind: string, meta = '', text = '') => listener!.part({ kind, meta, bytes: Buffer.from(text), place: '' });
-  return { clock, running, outcomes, caller, wire, response, reader, following, done, part, gone: () => listener!.gone() };
+  const signals = { gone: () => listener!.gone(), alive: () => listener!.alive!() };
+  return { clock, running, outcomes, caller, wire, response, reader, following, done, part, ...signals };
 }
 
 test('a stream arrives as it is made, and ends', async () => {
@@ -152,4 +153,29 @@ test('a stop of the gateway ends the request', async () => {
   reader.stop(new BreakwaterError('shutting_down', 'the gateway stops'));
   assert.equal(await done, true);
   assert.deepEqual([following.stops, running.size, outcomes], [1, 0, ['refused shutting_down']]);
+});
+
+test('checks at the same time are one, and its reply is awaited for 300 ms', async () => {
+  const { clock, response, following, part, alive } = stage();
+  part('head', HEAD);
+  const checks = [response.lifeCheck!.isAlive(), response.lifeCheck!.isAlive()];
+  assert.equal(following.checks, 1);
+  alive();
+  assert.deepEqual(await Promise.all(checks), [true, true]);
+  const late = response.lifeCheck!.isAlive();
+  await clock.advanceAsync(300);
+  assert.equal(await late, false);
+  assert.equal(following.checks, 2);
+});
+
+test('a check of a response that ends is over', async () => {
+  for (const how of ['end', 'gone', 'leave'] as const) {
+    const { caller, response, part, gone } = stage();
+    part('head', HEAD);
+    const check = response.lifeCheck!.isAlive();
+    if (how === 'end') part('end');
+    else if (how === 'gone') gone();
+    else caller.onLeave!();
+    assert.equal(await check, false);
+  }
 });

@@ -4,6 +4,7 @@ import { BreakwaterError, type BreakwaterErrorOptions, type ErrorCode } from '..
 import type { PlacedPart } from '../../store/flight-store.ts';
 import type { UpstreamRefusal } from '../delivery/downstream.ts';
 import type { HeaderPairs } from '../../core/headers.ts';
+import { LifeCheck } from './life-check.ts';
 import { decodeCached } from './cached-bytes.ts';
 import type { ReaderParts, ResponseReader } from './response-reader.ts';
 import type { SharedResponse } from './shared-response.ts';
@@ -36,6 +37,7 @@ export function followElsewhere(
       if (isOver) return;
       isOver = true;
       response.onLeave = null;
+      lifeCheck.settle(false);
       take();
       resolve(true);
     };
@@ -49,6 +51,7 @@ export function followElsewhere(
         if (next === 'pause') response.onDrain(() => following.resume());
         return next;
       },
+      alive: () => lifeCheck.settle(true),
       silent() {
         // Further requests do not join it.
         if (isTaken) response.discard();
@@ -62,10 +65,13 @@ export function followElsewhere(
         isOver = true;
         running.remove(reader);
         response.isFollowing = false;
+        lifeCheck.settle(false);
         response.onLeave = null;
         resolve(false);
       },
     });
+    const lifeCheck = new LifeCheck(clock, () => following.check());
+    response.lifeCheck = lifeCheck;
     response.onLeave = () => {
       following.stop();
       end();

@@ -2,7 +2,7 @@
 import type { Claimed, FlightLead, Flights, ForeignClaim, Reclaim } from '../../cluster/flights.ts';
 import type { Clock } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
-import type { ResponseCache } from './response-cache.ts';
+import type { InFlightEntry, ResponseCache } from './response-cache.ts';
 import { ResponseReader } from './response-reader.ts';
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
@@ -50,12 +50,48 @@ export function share(
   sink: ResponseSink,
   identity: Identity,
 ): Promise<SharedResponse | null> | SharedResponse {
-  const { responses } = engine;
-  const { keyName, fingerprint, cacheKey, stopError } = identity;
+  const { keyName, fingerprint, stopError } = identity;
   const reader = new ResponseReader(engine, request, route, sink);
   if (request.caller.hasLeft) return endAtOnce(reader, () => reader.leave());
   if (stopError !== null) return endAtOnce(reader, () => reader.fail(stopError, null));
 
+  const known = keyName === null ? null : engine.responses.findKeyed(keyName);
+  if (mayHaveStopped(known) && known.fingerprint === fingerprint) return joinIfAlive(engine, reader, route, identity, known.response);
+  return shareAs(engine, reader, route, identity);
+}
+
+/** A repeat of a response that has begun at another instance joins its reader here, once that instance has written a heartbeat for it. */
+async function joinIfAlive(
+  engine: SharingEngine,
+  reader: ResponseReader,
+  route: Route,
+  identity: Identity,
+  found: SharedResponse,
+): Promise<SharedResponse | null> {
+  // It emits its events later, as the reader that makes a response or as one that joins it.
+  reader.isFirst = true;
+  engine.running.add(reader);
+  const isAlive = (await found.lifeCheck?.isAlive()) === true;
+  engine.running.remove(reader);
+  if (reader.isOver) {
+    reader.emitOwnEvents();
+    return null;
+  }
+  reader.isFirst = false;
+  if (isAlive && found.canJoin) return join(reader, found);
+  return shareAs(engine, reader, route, identity);
+}
+
+/** As `share`, with the reader of the request. */
+function shareAs(
+  engine: SharingEngine,
+  reader: ResponseReader,
+  route: Route,
+  identity: Identity,
+): Promise<SharedResponse | null> | SharedResponse {
+  const { responses } = engine;
+  const { keyName, fingerprint, cacheKey } = identity;
+  const { request } = reader;
   const known = keyName === null ? null : responses.findKeyed(keyName);
   const keyed = mayHaveStopped(known) ? null : known;
   if (known !== null) {
@@ -91,11 +127,8 @@ export function share(
   return checksStored || foreign.length > 0 ? findStored(engine, response, reader, identity, route, foreign) : response;
 }
 
-/**
- * True for a response that has begun at another instance, which may be gone: a repeat follows it anew, and so has no part of it before that
- * instance shows life.
- */
-function mayHaveStopped(keyed: ReturnType<ResponseCache['findKeyed']>): boolean {
+/** True for a response that has begun at another instance, which may be gone: a repeat gets no part of it before a new heartbeat. */
+function mayHaveStopped(keyed: ReturnType<ResponseCache['findKeyed']>): keyed is InFlightEntry & { response: SharedResponse } {
   return keyed !== null && 'response' in keyed && keyed.response?.isFollowing === true && keyed.response.isStarted;
 }
 

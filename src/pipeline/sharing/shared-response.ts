@@ -11,6 +11,7 @@ import type { HeaderPairs } from '../../core/headers.ts';
 import type { Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { TokenUsage } from '../../core/facts.ts';
+import type { LifeCheck } from './life-check.ts';
 import { ResponseLog, type LogRoom } from './response-log.ts';
 import type { ResponseHead, ResponseReader, ResponseReaderOwner, ReaderParts, SharedReader } from './response-reader.ts';
 import type { Caller } from '../request/caller.ts';
@@ -50,6 +51,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   stale: WholeResponse | null = null;
   /** Another instance makes it. */
   isFollowing = false;
+  /** Of a response that is followed. */
+  lifeCheck: LifeCheck | null = null;
   #head: ResponseHead | null = null;
   isOver = false;
   readonly #log: ResponseLog;

@@ -123,3 +123,23 @@ test('a higher class goes before a member that has waited longer', () => {
   assert.equal(claim(4, 'low', { ...WAITING, first: 4, rank: 2, wantCapacity: 10, wantTokens: 10 }).tokens < 4, true);
   assert.ok(claim(5, 'high', { ...WAITING, first: 4, rank: 0, wantCapacity: 10, wantTokens: 10 }).tokens >= 4);
 });
+
+test('two members that use all places they hold keep even shares, whichever has waited longer', () => {
+  const { claim } = fleet({ capacity: 40, rate: 0 });
+  const uses = (used: number): Partial<LeaseClaim> => ({ heldCapacity: used, wantCapacity: 40, first: used + 1, hasStarted: false });
+  claim(0, 'a', uses(20));
+  claim(1, 'b', uses(20));
+  for (let now = 1_000; now < 5_000; now += 1_000) {
+    assert.deepEqual([claim(now, 'a', uses(20)).fairCapacity, claim(now + 1, 'b', uses(20)).fairCapacity], [20, 20]);
+  }
+});
+
+test('of fewer places than members, the one that has waited longest gets the next', () => {
+  const { claim } = fleet({ capacity: 1, rate: 0 });
+  const waits: Partial<LeaseClaim> = { heldCapacity: 0, wantCapacity: 1, first: 1 };
+  claim(0, 'a', waits);
+  assert.equal(claim(1, 'b', waits).capacity, 0);
+  assert.ok(claim(2, 'a', { ...waits, heldCapacity: 1, hasStarted: true }).fairCapacity < 1);
+  claim(3, 'a', { ...waits, hasStarted: true });
+  assert.equal(claim(4, 'b', waits).capacity, 1);
+});

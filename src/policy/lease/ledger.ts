@@ -18,7 +18,7 @@
  * while another one waits gives the excess back before it reports this, so a lost reply never leads to amounts that are spent twice.
  *
  * The member that has waited longest is served first, with what its first request needs, so that parts too small for one request are
- * collected in one place. Where a limit is too small to be divided, the refill stays in the pool, and the first member in order is granted
+ * collected in one place; concurrent calls, each of which needs one place, only if there are fewer places than members. Where a limit is too small to be divided, the refill stays in the pool, and the first member in order is granted
  * whole requests.
  *
  * The Redis driver runs the same arithmetic as a script; a test compares the two.
@@ -129,7 +129,10 @@ function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseC
   const isSlice = claim.spending === undefined && isSliced(claim);
   const isEven = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
   const isDivided = isEven && !isSlice;
-  const first = oldest === null ? NONE : new Map([[oldest, Math.min(parts.get(oldest)!.first, claim.capacity)]]);
+  const hasUnits = claim.rate === 0 && claim.spending === undefined;
+  // Each call needs one place, which an even share has unless there are fewer places than members.
+  const isEnough = hasUnits && claim.countedMs === 0 && claim.capacity >= parts.size;
+  const first = oldest === null || isEnough ? NONE : new Map([[oldest, Math.min(parts.get(oldest)!.first, claim.capacity)]]);
   const ahead = claim.spending === undefined ? first : firstNeeds(parts, claim.capacity);
   const evenCapacity = fairShare(parts, me, claim.capacity, ahead, 'wantCapacity');
   const fairRate = isDivided ? fairShare(parts, me, claim.rate, NONE, 'wantRate') : 0;
@@ -138,7 +141,6 @@ function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseC
   const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided, isSlice }) : 0;
   // Where the limit is undivided, capacity without tokens would reduce that of the pool. Beside a slice it is room for refunds.
   const holding = (isSlice ? part.capacity : claim.level) + tokens;
-  const hasUnits = claim.rate === 0 && claim.spending === undefined;
   // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
   const fairCapacity = !isDivided && claim.rate > 0 ? holding : hasUnits ? Math.ceil(evenCapacity - EPSILON) : evenCapacity;
   const freeCapacity = claim.capacity - others.capacity - part.capacity;

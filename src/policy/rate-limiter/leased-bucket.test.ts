@@ -119,6 +119,31 @@ test('detached, a new limit gives a new share', () => {
   assert.equal(window.limit, 300);
 });
 
+test('detached, the refill before a new limit is owed at the former rate', () => {
+  const { bucket: leased } = bucket();
+  leased.detach(0, 2); // 30 a minute instead of 10
+  leased.setLimit(MINUTE, 600, 1);
+  assert.ok(Math.abs(leased.claim(MINUTE, 2)!.debt - 20) < 1e-6);
+  assert.ok(Math.abs(leased.claim(MINUTE + 6_000, 2)!.debt - 20 - 29) < 1e-6, 'a tenth of a minute at 300 instead of 10');
+});
+
+test('what a claim has reported is not deducted again if the limit changes before its reply', () => {
+  const { bucket: leased } = bucket();
+  leased.detach(0, 2);
+  const { debt, level } = leased.claim(MINUTE, 2)!;
+  assert.ok(Math.abs(debt - 20) < 1e-6);
+  leased.setLimit(MINUTE, 120, 1);
+  leased.granted(MINUTE, { ...GRANT, capacity: 60, tokens: 0 });
+  assert.ok(Math.abs(leased.available(MINUTE) - level) < 1e-6, `${leased.available(MINUTE)} of ${level}`);
+});
+
+test('an instance that started detached owes the share that it started with', () => {
+  const leased = new LeasedBucket(requestLimit(60, MINUTE), 0, () => {});
+  leased.detach(0, 2);
+  leased.setLimit(0, 600, 1);
+  assert.equal(leased.claim(0, 2)!.debt, 30);
+});
+
 test('the debt is reported when it leaves', () => {
   const { bucket: leased } = bucket(0, { capacity: 60, rate: 60 / MINUTE, tokens: 60 });
   leased.reserve(0, { ...ONE, requests: 60 });

@@ -5,16 +5,12 @@ import type { Recovery } from '../../core/lease-slice.ts';
 import { isSliced } from '../../core/lease.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import type { Need, Settlement } from '../../core/resource.ts';
+import { BucketDebt } from './bucket-debt.ts';
 import { BucketLoan } from './bucket-loan.ts';
+import { bucketWish } from './bucket-wish.ts';
 import { settledAmount, TokenBucket } from './token-bucket.ts';
 import type { LimitOptions } from './token-bucket.ts';
 
-/** An instance keeps the tokens for this long in addition to its refill, in milliseconds. */
-const RESERVE_MS = 1_000;
-/** An idle part keeps enough for this many requests. */
-const RESERVE_UNITS = 4;
-/** More refill is requested than was used, by this factor, so that usage can grow. */
-const GROWTH = 1.15;
 /** An excess below this factor is not given back. */
 const EXCESS_TOLERANCE = 1.02;
 /** An instance asks again after this long if nothing else is known, in milliseconds. */
@@ -46,6 +42,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   #detachedAt: Instant | null = null;
   /** The rate that it held at that time, in units per millisecond. */
   #rateBefore = 0;
+  #debt: BucketDebt | null = null;
   #wasIdle = false;
   #shortSince: Instant = -Infinity;
   #shortAt: Instant = -Infinity;
@@ -91,8 +88,22 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   override setLimit(now: Instant, limit: number, burst: number): void {
     super.setLimit(now, limit, burst);
     if (this.#detachedAt === null) this.#hold(now, this.#held.capacity, this.#held.rate);
-    else this.#hold(now, this.wholeCapacity / this.#members, this.#wholeRate / this.#members);
+    else this.#resizeShare(now);
     this.#claimedAt = -Infinity;
+  }
+
+  /** The limit has changed while detached. Another burst may start or end the use of slices. */
+  #resizeShare(now: Instant): void {
+    if (!this.isPooled) this.#endLoan(now);
+    const owed = this.#debt?.of(now) ?? 0;
+    this.#hold(now, this.wholeCapacity / this.#members, this.#wholeRate / this.#members);
+    if (this.isPooled && this.#debt !== null) {
+      this.#debt = null;
+      this.shift(now, -Math.max(0, owed));
+      this.#takeLoan(now, this.#epoch === 0);
+    }
+    this.#loan?.setRate(now, this.#held.rate);
+    if (this.#loan === null) (this.#debt ??= new BucketDebt(now, 0, 0)).setRate(now, this.#debtRate);
   }
 
   override earliest(now: Instant, need: Need): Instant {
@@ -198,20 +209,14 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const isAlone = members <= 1;
     const unit = Math.max(first, this.#meter.unit, Math.min(1, this.limit));
     const isShort = first > 0;
-    const wantRate = isAlone || isShort ? this.#wholeRate : Math.min(this.#wholeRate, rate * GROWTH);
-    const reserve = isAlone
-      ? this.wholeCapacity
-      : Math.min(
-          this.wholeCapacity,
-          Math.max(first, rate * RESERVE_MS + Math.min(RESERVE_UNITS * unit, this.wholeCapacity / (4 * members))),
-        );
-    const wantCapacity = isAlone ? this.wholeCapacity : Math.min(this.wholeCapacity, 2 * reserve);
+    const whole = { capacity: this.wholeCapacity, rate: this.#wholeRate };
+    const { reserve, wantCapacity, wantRate } = bucketWish({ whole, members, unit, ratePerMs: rate, first });
     const returned = this.#giveBack(now, isAlone, { reserve, wantCapacity, wantRate });
     const level = this.available(now);
     return {
       ...this.#claimBase(level),
       returned,
-      debt: this.#takeDebt(now),
+      debt: this.#debt?.report(now) ?? 0,
       wantCapacity,
       wantRate,
       wantTokens: Math.max(0, (isShort ? Math.max(2 * reserve, first) : reserve) - level),
@@ -257,8 +262,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   granted(now: Instant, grant: LeaseGrant): boolean {
     const { capacity, rate } = this.#held;
     const isBack = this.#detachedAt !== null;
-    if (this.#loan !== null) this.#endLoan(now);
-    else this.shift(now, -this.#debtSinceClaim(now));
+    this.#endLoan(now);
+    this.#endDebt(now);
     this.#detachedAt = null;
     this.#grantedAt = now;
     this.#epoch = grant.epoch;
@@ -284,8 +289,15 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.#rateBefore = this.#held.rate;
     this.#members = members;
     this.#hold(now, this.wholeCapacity / members, this.#wholeRate / members);
-    if (this.isPooled) this.#takeLoan(now, isNew);
-    else if (isNew) this.shift(now, this.#held.capacity);
+    if (this.isPooled) return this.#takeLoan(now, isNew);
+    const lent = isNew ? this.#held.capacity : 0;
+    this.shift(now, lent);
+    this.#debt = new BucketDebt(now, lent, this.#debtRate);
+  }
+
+  /** One that starts without the store uses a share of a full bucket, and what remains of that is still held. */
+  get #debtRate(): number {
+    return this.#epoch === 0 ? 0 : this.#held.rate - this.#rateBefore;
   }
 
   /** Its even part of the pool. An instance that was frozen does not know what is left there. */
@@ -314,6 +326,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   leave(now: Instant): LeaseClaim {
     this.#endLoan(now);
+    this.#debt = null;
     const available = this.available(now);
     const level = Math.max(0, available);
     this.#detachedAt = null;
@@ -372,18 +385,9 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     return returned;
   }
 
-  #takeDebt(now: Instant): number {
-    if (this.#detachedAt === null) return 0;
-    // It used a share of a full bucket without a grant; what remains of it is still held.
-    if (this.#epoch === 0) return this.wholeCapacity / Math.max(1, this.#members);
-    return (this.#held.rate - this.#rateBefore) * (now - this.#detachedAt);
-  }
-
-  /** What it spent while detached since the claim that is being answered. */
-  #debtSinceClaim(now: Instant): number {
-    if (this.#detachedAt === null) return 0;
-    if (this.#epoch === 0 && this.#claimedAt < this.#detachedAt) return this.wholeCapacity / Math.max(1, this.#members);
-    return Math.max(0, this.#held.rate - this.#rateBefore) * (now - Math.max(this.#detachedAt, this.#claimedAt));
+  #endDebt(now: Instant): void {
+    if (this.#debt !== null) this.shift(now, -Math.max(0, this.#debt.unreported(now)));
+    this.#debt = null;
   }
 
   #hold(now: Instant, capacity: number, rate: number): void {

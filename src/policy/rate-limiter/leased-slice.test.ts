@@ -137,6 +137,42 @@ test('an instance that uses nothing without the store loses nothing', () => {
   assert.equal(leased.available(1_000 + DAY / 2), 1);
 });
 
+test('a new limit during the outage changes the refill that is on loan from then on', () => {
+  for (const limit of [10_000, 100]) {
+    const { leased } = bucket({ grant: { poolLevel: 0, tokens: 20 } });
+    leased.detach(0, 4);
+    startAll(leased, 0, 10);
+    leased.setLimit(DAY / 10, limit, 1); // 25 refilled
+    startAll(leased, DAY / 10, 20);
+    leased.granted(DAY / 5, { ...GRANT, tokens: 0 });
+    assert.equal(Math.round(leased.available(DAY / 5)), -10, `${limit}`);
+  }
+});
+
+test('a bucket that is no longer leased in slices during the outage counts its loan once', () => {
+  const { leased } = bucket();
+  leased.detach(0, 4);
+  startAll(leased, 0, 220);
+  leased.setLimit(1_000, 1_000, 0.001);
+  assert.equal(leased.isPooled, false);
+  const { level, debt } = leased.claim(1_000, 4)!;
+  leased.granted(1_000, { ...GRANT, capacity: 1, tokens: 0 });
+  assert.deepEqual([Math.round(level), debt, Math.round(leased.available(1_000))], [-200, 0, -200]);
+});
+
+test('a bucket that is leased in slices from the outage on counts what it owed once', () => {
+  const leased = new LeasedBucket({ ...requestLimit(1_000, DAY), burst: 0.001 }, 0, () => {});
+  leased.claim(0, 2);
+  leased.granted(0, { ...GRANT, capacity: 1, tokens: 1, rate: 0 });
+  leased.detach(0, 2);
+  startAll(leased, 0);
+  startAll(leased, DAY / 500); // one refilled
+  leased.setLimit(DAY / 500, 1_000, 1);
+  assert.equal(leased.isPooled, true);
+  leased.granted(DAY / 500, { ...GRANT, capacity: 0, tokens: 0 });
+  assert.equal(Math.round(leased.available(DAY / 500)), -1);
+});
+
 test('an instance that was frozen relies on its slice alone', () => {
   const { leased } = bucket();
   leased.detach(60_000, 4);

@@ -44,10 +44,11 @@ export class GatewayShare implements SharedStore {
 function toGrant(claim: LeaseClaim): LeaseGrant {
   const { first, capacity, rate, level, heldCapacity, heldRate } = claim;
   const isWaiting = first > 0;
-  // A slice is all that it holds of a limit of a day.
-  const tokens = isWaiting && rate > 0 && isSliced(claim) ? Math.max(0, first - level) : 0;
+  // A slice is all that it holds of a limit of a day. Of a window, `first` includes what is used.
+  const lacking = isWaiting && isSliced(claim) ? Math.max(0, first - (rate > 0 ? level : heldCapacity)) : 0;
+  const tokens = rate > 0 ? lacking : 0;
   // A share of a window is usable at once; a bucket fills up.
   const none = { epoch: 1, poolLevel: rate > 0 ? 0 : capacity, tokens, isContested: false, readyInMs: -1, lacks: false };
-  const held = { capacity: isWaiting ? heldCapacity + tokens : 0, rate: isWaiting ? heldRate : 0 };
+  const held = { capacity: isWaiting ? heldCapacity + lacking : 0, rate: isWaiting ? heldRate : 0 };
   return { ...none, ...held, fairCapacity: held.capacity, fairRate: held.rate };
 }

@@ -12,7 +12,7 @@ export interface RedisAddress {
   /** The name of the primary in the sentinels; empty in the other modes. */
   readonly primary: string;
   readonly tls: boolean;
-  /** The scheme without `s`, as configured; both are spoken to in the same way. */
+  /** The configured scheme without its `s`. The protocol is the same. */
   readonly kind: 'redis' | 'valkey';
   readonly username: string | null;
   readonly password: string | null;

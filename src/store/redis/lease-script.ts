@@ -173,7 +173,7 @@ for k = 2, #KEYS do
 
   if leaves then
     if countedMs == 0 or (isBudget and spent + part.capacity == 0) then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
-    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level))
+    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', math.max(now, at)), 'l', string.format('%.17g', level))
   else
     local oldest = nil
     for name, each in pairs(sharing) do
@@ -186,7 +186,8 @@ for k = 2, #KEYS do
     end
     local isDivided = not isSlice and (size == 1 or capacity >= 2 * size * math.max(1, othersFirst, part.first))
     local ahead = {}
-    if isBudget then ahead = firstNeeds(sharing, capacity) elseif oldest then ahead[oldest] = math.min(parts[oldest].first, capacity) end
+    local isEnough = rate == 0 and not isBudget and countedMs == 0 and capacity >= size
+    if isBudget then ahead = firstNeeds(sharing, capacity) elseif oldest and not isEnough then ahead[oldest] = math.min(parts[oldest].first, capacity) end
     local evenCapacity = fairShare(sharing, capacity, ahead, 'wantCapacity')
     local fairRate = isDivided and fairShare(sharing, rate, {}, 'wantRate') or 0
     if isDivided then part.rate = part.rate + clamp(fairRate - part.rate, 0, rate - othersRate - part.rate) end
@@ -227,7 +228,7 @@ for k = 2, #KEYS do
       lacks = isShort and othersCapacity > 1e-9
     end
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
-    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
+    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', math.max(now, at)), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
     replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, poolLevel, part.capacity, part.rate, given,
       fairCapacity, fairRate), (othersStarved > 0 or not (isDivided or isSlice)) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0,
       string.format('%.17g %.17g %.17g', isBudget and gone + othersSpent or -1, othersHeld, othersLost) }, ' ')
