@@ -1,8 +1,24 @@
-/** What the budgets of clients have refused. Pure. */
+/** What the budgets of clients have refused, and the limits of clients in words. Pure. */
+import { count, dollars } from './format.ts';
 import type { ClientActivity, ClientLimit } from './frames.ts';
 
 /** Number of requests of the window for which the budget of a client had no room. After its renewal the earlier ones say nothing of it. */
 export function overBudgetOf({ overBudget, overBudgetAt }: ClientActivity, budget: ClientLimit | undefined): number {
   const renewedAt = budget?.renewedAt ?? -Infinity;
   return overBudgetAt === null || overBudgetAt < renewedAt ? 0 : overBudget;
+}
+
+/** `$0.60 / $5.00 budget`, `$5.20 / $5.00 budget, $0.20 over` */
+export function limitText({ kind, limit, available, overrunUsd = 0 }: ClientLimit): string {
+  if (kind === 'budget') {
+    const over = overrunUsd > 0 ? `, ${dollars(overrunUsd)} over` : '';
+    return `${dollars(Math.max(0, limit - available) + overrunUsd)} / ${dollars(limit)} budget${over}`;
+  }
+  return `${count(Math.max(0, limit - available))} / ${count(limit)} ${shortKind(kind)}`;
+}
+
+/** `req/min`, `input tok/day`, as for targets. */
+function shortKind(kind: string): string {
+  const words = kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase();
+  return words.replace('requests', 'req').replace('tokens', 'tok').replace(/ per /, '/').replace('minute', 'min').replace('second', 's');
 }

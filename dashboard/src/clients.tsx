@@ -1,5 +1,5 @@
 import { count, dollars } from './format.ts';
-import { overBudgetOf } from './budgets.ts';
+import { limitText, overBudgetOf } from './budgets.ts';
 import type { ClientActivity, ClientLimit, OperatorStatus } from './frames.ts';
 import { model } from './store.ts';
 import { shownCost } from './target-rows.ts';
@@ -84,17 +84,6 @@ function limitItem(limit: ClientLimit, isOverBudget: boolean) {
       {limitText(limit)}
     </span>
   );
-}
-
-function limitText({ kind, limit, available }: ClientLimit): string {
-  if (kind === 'budget') return `${dollars(Math.max(0, limit - available))} / ${dollars(limit)} budget`;
-  return `${count(Math.max(0, limit - available))} / ${count(limit)} ${shortKind(kind)}`;
-}
-
-/** `req/min`, `input tok/day`, as for targets. */
-function shortKind(kind: string): string {
-  const words = kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase();
-  return words.replace('requests', 'req').replace('tokens', 'tok').replace(/ per /, '/').replace('minute', 'min').replace('second', 's');
 }
 
 function join(clients: readonly ClientActivity[], { clientLimits: limits, costToday }: OperatorStatus): ClientRow[] {

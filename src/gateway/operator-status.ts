@@ -1,5 +1,6 @@
 /** The state of the gateway for the dashboard, once per second; bounded in size for any configuration. */
 import type { Jobs } from '../jobs/jobs.ts';
+import type { ResourceLevel } from '../telemetry/snapshot.ts';
 import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
 import type { DayCost } from './money/cost-today.ts';
 import { endOfLife } from './money/prices.ts';
@@ -57,6 +58,8 @@ export interface ClientLimit {
   readonly renewedAt?: number;
   /** Of a budget: milliseconds until its next period. */
   readonly renewsInMs?: number;
+  /** Of a budget: US dollars spent beyond it; absent: none. */
+  readonly overrunUsd?: number;
 }
 
 export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorStatus {
@@ -99,6 +102,10 @@ function endingsOf({ config, clock }: Gateway, targets: readonly TargetStatus[])
   }).filter((end) => end !== null && end.daysLeft <= endingsWithinDays) as ModelEnd[];
 }
 
+function renewalOf({ sinceMs, resetsInMs, overrunUsd }: NonNullable<ResourceLevel['period']>) {
+  return { renewedAt: sinceMs, renewsInMs: resetsInMs, ...(overrunUsd > 0 && { overrunUsd }) };
+}
+
 /** `client web:requestsPerMinute` is a limit of the client `web`. */
 function clientLimitsOf(gateway: Gateway): ClientLimit[] {
   if (gateway.config.clients.length === 0) return [];
@@ -108,8 +115,7 @@ function clientLimitsOf(gateway: Gateway): ClientLimit[] {
       const match = /^client (.+):(\w+)$/.exec(id);
       if (match === null || limit === null) return [];
       const [client, kind] = [match[1]!, match[2]!];
-      const renewal = period === undefined ? {} : { renewedAt: period.sinceMs, renewsInMs: period.resetsInMs };
-      return [{ client, kind, limit, available, ...renewal }];
+      return [{ client, kind, limit, available, ...(period !== undefined && renewalOf(period)) }];
     })
     .slice(0, clientLimitsMax);
 }
