@@ -12,6 +12,9 @@ const nameLengthMax = 32;
 
 type Code = ErrorCount['code'];
 
+/** What `upstream_error` stands for. */
+export const ownErrorText = 'the provider’s own error, passed on with its own code';
+
 /** Of received requests. */
 const failureTexts: Partial<Record<Code, string>> = {
   queue_full: 'the queue is full',
@@ -23,6 +26,7 @@ const failureTexts: Partial<Record<Code, string>> = {
   capability_unsupported: 'no target supports them',
   invalid_request: 'they are invalid',
   internal_error: 'internal error, see the log',
+  upstream_error: 'their providers’ own errors are passed on',
 };
 
 /** Of requests that were rejected before a target was chosen. */
@@ -71,7 +75,7 @@ export function mostWith({ errors }: FeedState): string {
   const [first] = visible;
   const all = visible.reduce((sum, { requests }) => sum + requests, 0);
   if (first === undefined || first.requests * 2 <= all) return '';
-  return `${first.requests === all ? 'all' : 'most'} with ${first.code}`;
+  return `${first.requests === all ? 'all' : 'most'} with ${first.code}${first.code === 'upstream_error' ? ` (${ownErrorText})` : ''}`;
 }
 
 /** Why received requests fail; null: not known. */

@@ -264,6 +264,9 @@ test('errors without a failing target are explained by their codes', () => {
   const mixed = sentence({ errors: [of('deadline_exceeded', 24), of('rate_limited', 6)], targets: [target()] }, points);
   assert.equal(mixed.headline, 'Requests fail although no target is failing: their deadlines pass first (80 % of them).');
   assert.match(mixed.impact, /, most with deadline_exceeded\.$/);
+  const own = sentence({ errors: [of('upstream_error', 30)], targets: [target()] }, points);
+  assert.match(own.headline, /: their providers’ own errors are passed on\.$/);
+  assert.match(own.impact, /, all with upstream_error \(the provider’s own error, passed on with its own code\)\.$/);
 });
 
 test('what explains the errors that callers see now comes before what harms none of them', () => {

@@ -4,6 +4,7 @@ import type { ResourceLevel } from '../telemetry/snapshot.ts';
 import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
 import type { DayCost } from './money/cost-today.ts';
 import { endOfLife } from './money/prices.ts';
+import { onlyTargetsOf, sessionLimitsOf, type OnlyTarget, type SessionLimit } from './operator-config.ts';
 
 /** The most targets (one per credential), client limits and jobs in one frame. */
 const targetsMax = 200;
@@ -20,6 +21,8 @@ export interface OperatorStatus {
   /** The number of targets that are not in `targets`. */
   readonly unshownTargets: number;
   readonly clientLimits: readonly ClientLimit[];
+  readonly sessionLimits: readonly SessionLimit[];
+  readonly onlyTargets: readonly OnlyTarget[];
   readonly costToday: DayCost;
   /** Models of `targets` that are shut down within 90 days, or were. */
   readonly endings: readonly ModelEnd[];
@@ -71,6 +74,8 @@ export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorSt
     targets: shown,
     unshownTargets: Math.max(0, targets.length - targetsMax),
     clientLimits: clientLimitsOf(gateway),
+    sessionLimits: sessionLimitsOf(gateway.config.clients),
+    onlyTargets: onlyTargetsOf(gateway.config),
     costToday: gateway.money.today.read(),
     endings: endingsOf(gateway, shown),
     ...(gateway.jobs !== null && { jobs: jobsOf(gateway.jobs) }),
