@@ -1,11 +1,11 @@
 // Apart from breakwater.cjs, because old versions of Node.js cannot parse import().
 'use strict';
 
-var fs = require('node:fs');
-var path = require('node:path');
+const fs = require('node:fs');
+const path = require('node:path');
 
 // The package contains it; a checkout has it after a build.
-var main = path.join(__dirname, '..', 'dist', 'bundle', 'main.js');
+const main = path.join(__dirname, '..', 'dist', 'bundle', 'main.js');
 
 if (fs.existsSync(main)) {
   import('../dist/bundle/main.js').catch(function (error) {
