@@ -309,7 +309,7 @@ function noRoom(refusing: readonly OverBudget[], now: number): string {
   if (budget === null) return `the budget of client ${cut(client)} had no room for them`;
   const { available, limit, renewsInMs = null } = budget;
   if (isSpent) return `the budget of client ${cut(client)} is spent${renewal(renewsInMs, now)}`;
-  return `each costs more, by estimate, than client ${cut(client)} has left of its budget (${dollars(available)} of ${dollars(limit)})`;
+  return `the budget of client ${cut(client)} has too little left for them (${dollars(available)} of ${dollars(limit)})`;
 }
 
 /** `a, b and 3 more` */
