@@ -5,7 +5,7 @@ import { limitText, sessionText } from './budgets.ts';
 test('a budget shows what was spent of it, and by how much it is exceeded', () => {
   const budget = { client: 'web', kind: 'budget', limit: 5 };
   assert.equal(limitText({ ...budget, available: 4.4 }), '$0.60 / $5.00 budget');
-  assert.equal(limitText({ ...budget, available: 0, overrunUsd: 0.2 }), '$5.20 / $5.00 budget, $0.20 over');
+  assert.equal(limitText({ ...budget, available: 0, overrunUsd: 0.2 }), '$5.20 / $5.00 budget, over');
 });
 
 test('other limits of a client are named as those of targets', () => {

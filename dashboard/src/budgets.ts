@@ -8,10 +8,10 @@ export function overBudgetOf({ overBudget, overBudgetAt }: ClientActivity, budge
   return overBudgetAt === null || overBudgetAt < renewedAt ? 0 : overBudget;
 }
 
-/** `$0.60 / $5.00 budget`, `$5.20 / $5.00 budget, $0.20 over` */
+/** `$0.60 / $5.00 budget`, `$5.20 / $5.00 budget, over` */
 export function limitText({ kind, limit, available, overrunUsd = 0 }: ClientLimit): string {
   if (kind === 'budget') {
-    const over = overrunUsd > 0 ? `, ${dollars(overrunUsd)} over` : '';
+    const over = overrunUsd > 0 ? ', over' : '';
     return `${dollars(Math.max(0, limit - available) + overrunUsd)} / ${dollars(limit)} budget${over}`;
   }
   return `${count(Math.max(0, limit - available))} / ${count(limit)} ${shortKind(kind)}`;

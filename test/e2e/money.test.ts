@@ -193,6 +193,7 @@ describe('a budget', () => {
     assert.match(message, /the budget of client "web", \$5 per day, .*the next day begins at .*; b\/m: isolated by hand$/);
     const large = await world.ask({ max_tokens: 100_000 }, WEB);
     assert.match(errorOf(large.text).message, /more than the budget of client "web".*; b\/m: isolated by hand$/);
+    assert.equal(large.headers.get('retry-after'), '60', 'not for good: a batch repeats it');
   });
 
   it('that is spent lets requests use a cheaper target, where one is named', async (t) => {

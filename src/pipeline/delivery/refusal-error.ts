@@ -12,6 +12,8 @@ import { whyUnavailable } from './why-unavailable.ts';
 
 /** Retry-after while running requests hold the rest of a budget, in milliseconds. */
 const RESERVED_RETRY_MS = 1_000;
+/** Retry-after where only a target that is out of service for an unknown time could serve the request, in milliseconds. */
+const OUT_RETRY_MS = 60_000;
 /** The wall clock, by which periods end, and the monotonic one differ by less between two reads, in milliseconds. */
 const CLOCKS_MS = 100;
 /** Timers may fire early by this, in milliseconds. */
@@ -101,7 +103,8 @@ function tooExpensiveError(output: Output, refused: Refusal): BreakwaterError {
   return new BreakwaterError(
     'budget_exceeded',
     `the estimated cost of this request, ${cost}, is more than the budget of client ${JSON.stringify(name)}, ${usd(budget!.usd)} per ${budget!.per}; lower max_tokens, or raise the budget${others.text}`,
-    { retryAfterMs: others.waitMs },
+    // Without a time the refusal would be final, as for a batch.
+    { retryAfterMs: others.text === '' ? null : (others.waitMs ?? OUT_RETRY_MS) },
   );
 }
 
