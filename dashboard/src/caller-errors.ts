@@ -12,6 +12,9 @@ const nameLengthMax = 32;
 
 type Code = ErrorCount['code'];
 
+/** What `upstream_error` stands for. */
+export const ownErrorText = 'the provider’s own error, passed on with its own code';
+
 /** Of received requests. */
 const failureTexts: Partial<Record<Code, string>> = {
   queue_full: 'the queue is full',
@@ -23,6 +26,7 @@ const failureTexts: Partial<Record<Code, string>> = {
   capability_unsupported: 'no target supports them',
   invalid_request: 'they are invalid',
   internal_error: 'internal error, see the log',
+  upstream_error: 'their providers’ own errors are passed on',
 };
 
 /** Of requests that were rejected before a target was chosen. */
@@ -47,15 +51,22 @@ export interface Rejections {
   readonly requests: number;
   /** They count among the errors that callers see; otherwise their callers may be scanners. */
   readonly isCallerVisible: boolean;
+  /** All of them were stopped by limits of their sessions. */
+  readonly isOfSessions: boolean;
 }
+
+const sessionCodes: ReadonlySet<Code> = new Set(['rate_limited', 'budget_exceeded']);
 
 /** Rejected requests worth mentioning; null: none. `others`: all other requests of the last minute. */
 export function rejectionsOf({ errors }: FeedState, others: number): Rejections | null {
   const rejected = errors.filter(({ isRejected }) => isRejected);
   const visible = rejected.map((one) => ({ ...one, requests: one.callerVisible })).filter(({ requests }) => requests > 0);
-  if (visible.length > 0) return { text: rejectionText(visible), requests: total(visible), isCallerVisible: true };
+  const isOfSessions = rejected.every(({ code }) => sessionCodes.has(code));
+  if (visible.length > 0) return { text: rejectionText(visible), requests: total(visible), isCallerVisible: true, isOfSessions };
   const requests = total(rejected);
-  return requests >= unknownMin && requests > others ? { text: rejectionText(rejected), requests, isCallerVisible: false } : null;
+  return requests >= unknownMin && requests > others
+    ? { text: rejectionText(rejected), requests, isCallerVisible: false, isOfSessions }
+    : null;
 }
 
 /** The code that most errors have, as `most with queue_full`; empty: none. */
@@ -64,11 +75,11 @@ export function mostWith({ errors }: FeedState): string {
   const [first] = visible;
   const all = visible.reduce((sum, { requests }) => sum + requests, 0);
   if (first === undefined || first.requests * 2 <= all) return '';
-  return `${first.requests === all ? 'all' : 'most'} with ${first.code}`;
+  return `${first.requests === all ? 'all' : 'most'} with ${first.code}${first.code === 'upstream_error' ? ` (${ownErrorText})` : ''}`;
 }
 
 /** Why received requests fail; null: not known. */
-export function failureReason({ errors }: FeedState): string | null {
+export function failureReason({ errors }: Pick<FeedState, 'errors'>): string | null {
   const failed = byCode(errors.filter(({ isRejected }) => !isRejected));
   const [first] = failed;
   if (first === undefined) return null;

@@ -49,7 +49,7 @@ const charts: readonly ChartOptions[] = [
     topMin: 1,
     format: rate,
     lines: [
-      { label: 'asked', colour: '--line-soft', dash: true, value: perSecondOf('received') },
+      { label: 'asked', colour: '--line-soft', dash: true, value: perSecondOf('received', 'rejected') },
       { label: 'answered', colour: '--line', fill: true, value: perSecondOf('succeeded') },
     ],
   },

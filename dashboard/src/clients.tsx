@@ -1,6 +1,6 @@
 import { count, dollars } from './format.ts';
-import { overBudgetOf } from './budgets.ts';
-import type { ClientActivity, ClientLimit, OperatorStatus } from './frames.ts';
+import { limitText, overBudgetOf, sessionText } from './budgets.ts';
+import type { ClientActivity, ClientLimit, OperatorStatus, SessionLimit } from './frames.ts';
 import { model } from './store.ts';
 import { shownCost } from './target-rows.ts';
 
@@ -10,6 +10,8 @@ const lowShare = 0.1;
 
 interface ClientRow extends ClientActivity {
   readonly limits: readonly ClientLimit[];
+  /** Of each of its sessions; null: none. */
+  readonly session: SessionLimit | null;
   /** Of today; null: unknown, or nothing was billed. */
   readonly costUsd: number | null;
 }
@@ -60,11 +62,9 @@ export function Clients() {
                   {count(row.refused + row.rejected)}
                 </td>
                 <td>
-                  {row.limits.length === 0 ? (
-                    <span class="muted">none</span>
-                  ) : (
-                    row.limits.map((limit) => limitItem(limit, overBudgetOf(row, limit) > 0))
-                  )}
+                  {row.limits.length === 0 && row.session === null && <span class="muted">none</span>}
+                  {row.limits.map((limit) => limitItem(limit, overBudgetOf(row, limit) > 0))}
+                  {row.session !== null && <span class="item">{sessionText(row.session)}</span>}
                 </td>
                 {hasCost && <td class="number">{row.costUsd === null ? '–' : dollars(row.costUsd)}</td>}
               </tr>
@@ -86,19 +86,8 @@ function limitItem(limit: ClientLimit, isOverBudget: boolean) {
   );
 }
 
-function limitText({ kind, limit, available }: ClientLimit): string {
-  if (kind === 'budget') return `${dollars(Math.max(0, limit - available))} / ${dollars(limit)} budget`;
-  return `${count(Math.max(0, limit - available))} / ${count(limit)} ${shortKind(kind)}`;
-}
-
-/** `req/min`, `input tok/day`, as for targets. */
-function shortKind(kind: string): string {
-  const words = kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase();
-  return words.replace('requests', 'req').replace('tokens', 'tok').replace(/ per /, '/').replace('minute', 'min').replace('second', 's');
-}
-
-function join(clients: readonly ClientActivity[], { clientLimits: limits, costToday }: OperatorStatus): ClientRow[] {
-  const names = [...new Set([...clients.map(({ client }) => client), ...limits.map(({ client }) => client)])];
+function join(clients: readonly ClientActivity[], { clientLimits: limits, sessionLimits, costToday }: OperatorStatus): ClientRow[] {
+  const names = [...new Set([...clients.map(({ client }) => client), ...[...limits, ...sessionLimits].map(({ client }) => client)])];
   return names
     .map((client) => {
       const activity = clients.find((one) => one.client === client) ?? {
@@ -111,7 +100,12 @@ function join(clients: readonly ClientActivity[], { clientLimits: limits, costTo
         overBudgetAt: null,
       };
       const costUsd = shownCost(costToday.byClient.find((one) => one.client === client));
-      return { ...activity, limits: limits.filter((one) => one.client === client), costUsd };
+      return {
+        ...activity,
+        limits: limits.filter((one) => one.client === client),
+        session: sessionLimits.find((one) => one.client === client) ?? null,
+        costUsd,
+      };
     })
     .toSorted((a, b) => b.requests - a.requests);
 }

@@ -3,6 +3,7 @@ import type { OperatorStatus } from '../../src/gateway/operator-status.ts';
 import type { FeedState as AnyState, HelloFrame as AnyHello, TickFrame as AnyTick } from '../../src/telemetry/feed-frames.ts';
 
 export type { OperatorStatus, ClientLimit, JobProgress, ModelEnd } from '../../src/gateway/operator-status.ts';
+export type { SessionLimit } from '../../src/gateway/operator-config.ts';
 export type { QueueGroup, QueueStatus, TargetStatus } from '../../src/gateway/gateway.ts';
 export type { Cause, ClientActivity, ErrorCount, Notice, Point, PointColumn, TargetActivity } from '../../src/telemetry/feed-frames.ts';
 export type { Step } from '../../src/telemetry/explanation.ts';

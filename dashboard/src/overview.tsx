@@ -35,7 +35,11 @@ function Figures({ state, points }: { state: FeedState; points: typeof model.val
   const hasCost = usd > 0 || status.costToday.byTarget.some((target) => target.unpricedCalls === 0);
   return (
     <dl class="figures">
-      <Figure label="Requests/s" value={rate(rates.received / rates.seconds)} />
+      <Figure
+        label="Requests/s"
+        value={rate((rates.received + rates.rejected) / rates.seconds)}
+        title={rates.rejected === 0 ? undefined : `${rate(rates.rejected / rates.seconds)} of them rejected, such as for their key`}
+      />
       <Figure
         label="Success"
         value={success === null ? '–' : percent(success)}

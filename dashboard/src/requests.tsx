@@ -1,3 +1,4 @@
+import { ownErrorText } from './caller-errors.ts';
 import { batch, computed, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { clockSecond, count, dollars, duration, durationOrDash } from './format.ts';
@@ -106,7 +107,12 @@ function Row({ request }: { request: RequestSummary | null }) {
     <tr class={openRequest.value === request.id ? 'chosen' : undefined} onClick={() => (openRequest.value = request.id)}>
       <td class="mono">{clockSecond(Date.parse(request.startedAt))}</td>
       <td class={`state ${toneOf(request)}`}>
-        <button type="button" class="link-button" title={code ?? undefined} onKeyDown={moveFocus}>
+        <button
+          type="button"
+          class="link-button"
+          title={code === 'upstream_error' ? `${code}: ${ownErrorText}` : (code ?? undefined)}
+          onKeyDown={moveFocus}
+        >
           <i class="dot" />{' '}
           {outcome === 'success'
             ? request.fallback === null

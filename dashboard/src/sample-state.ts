@@ -43,6 +43,8 @@ export function stateWith(
       targets: change.targets ?? [],
       unshownTargets: 0,
       clientLimits: change.clientLimits ?? [],
+      sessionLimits: [],
+      onlyTargets: [],
       costToday: change.costToday ?? { usd: 0, unpricedCalls: 0, byTarget: [], byClient: [] },
       endings: change.endings ?? [],
     },

@@ -158,7 +158,11 @@ test('a budget that is behind few of the errors is not the headline', () => {
 test('several spent budgets are one cause, and a budget that is nearly spent is mentioned', () => {
   const limited = { client: 'busy', requests: 10, failed: 0, refused: 9, rejected: 0, overBudget: 0, overBudgetAt: null };
   const several = sentence({ ...spent('web', 'bot'), clients: [overBudget('web', 2), overBudget('bot', 7), limited], targets: [target()] });
-  assert.equal(several.headline, '9 requests refused in 5 minutes: the budgets of client bot and 1 other are spent.');
+  assert.equal(several.headline, '9 requests refused in 5 minutes: the budgets of clients bot and web are spent.');
+  const many = sentence({ clients: ['a', 'b', 'c', 'd', 'e'].map((name) => overBudget(name, 2)), targets: [target()] });
+  assert.match(many.headline, /the budgets of clients a, b, c and 2 more had no room for them\.$/);
+  const also = sentence({ ...spent('web', 'bot', 'app'), clients: [overBudget('web', 2)], targets: [target()] });
+  assert.deepEqual(also.others, ['Budgets of clients bot (100 %) and app (100 %) are nearly spent']);
   const nearly = sentence({ clientLimits: [budgetOf('rich', 5), budgetOf('app', 0.7)], targets: [target()] }, good);
   assert.deepEqual([nearly.tone, nearly.headline], ['warn', 'Budget of client app is 93 % spent.']);
 });
@@ -167,10 +171,7 @@ test('a budget that has no room for a request is not called spent, and a spent o
   const clients = [overBudget('web', 3)];
   const refused = { received: 10, succeeded: 7, refused: 3 };
   const large = sentence({ clientLimits: [budgetOf('web', 9.5)], clients, targets: [target()] }, refused);
-  assert.equal(
-    large.headline,
-    '3 requests refused in 5 minutes: each costs more, by estimate, than client web has left of its budget ($9.50 of $10.00).',
-  );
+  assert.equal(large.headline, '3 requests refused in 5 minutes: the budget of client web has too little left for them ($9.50 of $10.00).');
   const over = sentence({ clientLimits: [{ ...budgetOf('web', 0), renewsInMs: 45_000 }], clients, targets: [target()] }, refused);
   assert.equal(over.headline, '3 requests refused in 5 minutes: the budget of client web is spent, renewed in 45 s.');
   const monthly = sentence({ clientLimits: [{ ...budgetOf('web', 0), renewsInMs: 6.3 * 86_400_000 }], clients }, refused);
@@ -184,7 +185,7 @@ test('refusals from before a renewal of the budget say nothing of it', () => {
   const saidOf = (secondsAgo: number) =>
     sentence({ clientLimits: [renewed(secondsAgo)], clients: [overBudget('web', 3)], targets: [target()] });
   assert.doesNotMatch(saidOf(60).headline, /refused|budget/);
-  assert.match(saidOf(180).headline, /^3 requests refused in 5 minutes: each costs more/);
+  assert.match(saidOf(180).headline, /^3 requests refused in 5 minutes: .* has too little left for them/);
 });
 
 test('a budget that is renewed at this instant is not said to be probed', () => {
@@ -260,6 +261,55 @@ test('errors without a failing target are explained by their codes', () => {
   const mixed = sentence({ errors: [of('deadline_exceeded', 24), of('rate_limited', 6)], targets: [target()] }, points);
   assert.equal(mixed.headline, 'Requests fail although no target is failing: their deadlines pass first (80 % of them).');
   assert.match(mixed.impact, /, most with deadline_exceeded\.$/);
+  const own = sentence({ errors: [of('upstream_error', 30)], targets: [target()] }, points);
+  assert.match(own.headline, /: their providers’ own errors are passed on\.$/);
+  assert.match(own.impact, /, all with upstream_error \(the provider’s own error, passed on with its own code\)\.$/);
+});
+
+test('what explains the errors that callers see now comes before what harms none of them', () => {
+  const of = (code: ErrorCount['code'], requests: number) =>
+    rejected({ code, client: 'web', isRejected: false, requests, callerVisible: requests });
+  const down = target({ breaker: { state: 'open', openForMs: 4_000, failureRatio: 0.8 } });
+  const budget = {
+    ...spent('web'),
+    clients: [overBudget('web', 12)],
+    targets: [down],
+    activity: [{ ...failing, calls: 900, failed: 700 }],
+  };
+  const refused = sentence({ ...budget, errors: [of('budget_exceeded', 12)] }, { received: 60, succeeded: 48, refused: 12 });
+  assert.match(refused.headline, /^12 requests refused in 5 minutes: the budget of client web is spent/);
+  assert.match(refused.others[0]!, /^north\/writer is down/);
+  const failed = sentence({ ...budget, errors: [of('all_targets_failed', 20)] }, { received: 60, succeeded: 40, failed: 20 });
+  assert.match(failed.headline, /^north\/writer is down/);
+  const invalid = sentence(
+    { targets: [down], activity: [failing], errors: [of('invalid_request', 30)] },
+    { received: 60, succeeded: 30, refused: 30 },
+  );
+  assert.deepEqual([invalid.tone, invalid.headline], ['bad', 'Requests fail: they are invalid.']);
+  assert.match(invalid.others[0]!, /^north\/writer is down/);
+});
+
+test('of two failing targets the one that fails more now comes first', () => {
+  const strip = (before: number, last: number) =>
+    [...Array.from({ length: 40 }, () => [before, before]), ...Array.from({ length: 12 }, () => [last, last])].flat();
+  const of = (name: string, calls: number, bars: number[]) => activity({ target: name, calls, failed: calls, strip: bars });
+  const said = sentence({
+    targets: [target(), target({ target: 'south/writer' })],
+    activity: [of('north/writer', 400, strip(10, 1)), of('south/writer', 60, strip(0, 5))],
+  });
+  assert.match(said.headline, /^south\/writer is failing/);
+});
+
+test('sessions that their limits stop are no headline while callers see few errors', () => {
+  const errors = [rejected({ client: 'agents', code: 'rate_limited', requests: 5, callerVisible: 5 })];
+  const said = sentence({ errors, targets: [target()], activity: [activity()] }, { received: 995, succeeded: 995, rejected: 5 });
+  assert.deepEqual([said.tone, said.headline], ['good', 'All targets respond.']);
+  assert.deepEqual(said.others, ['5 requests of the last minute were rejected: limit of a session (client agents)']);
+  const locked = sentence(
+    { errors: [rejected({ client: 'web', requests: 5, callerVisible: 5 })], targets: [target()], activity: [activity()] },
+    { received: 995, succeeded: 995, rejected: 5 },
+  );
+  assert.deepEqual([locked.tone, locked.headline], ['warn', 'All targets respond.'], 'the edge is amber');
 });
 
 test('an open breaker without requests is probed with the next one, and is no alarm', () => {

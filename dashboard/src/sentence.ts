@@ -3,11 +3,12 @@
  * whether callers notice, and what happens next. Pure.
  */
 import { overBudgetOf } from './budgets.ts';
+import { harmOf, type CauseKind, type Harm } from './harm.ts';
 import { cut, failureReason, mostWith, rejectionsOf } from './caller-errors.ts';
 import type { ClientLimit, FeedState, Point, Tone } from './frames.ts';
 import { clockTime, count, dollars, duration, percent, plural } from './format.ts';
 import { recentPoints, sumOf } from './points.ts';
-import { isFailing, type TargetRow } from './target-rows.ts';
+import { isFailing, recentFailures, type TargetRow } from './target-rows.ts';
 
 /** Period over which the impact on callers is measured, in milliseconds. */
 const impactMs = 60_000;
@@ -33,6 +34,7 @@ const rejectionWeightMinor = 150;
 const nextProbe = 'probed with the next request';
 const othersShown = 3;
 const limitsShown = 2;
+const budgetsShown = 3;
 const endShownDays = 30;
 
 export interface Sentence {
@@ -46,11 +48,13 @@ export interface Sentence {
 }
 
 interface Trouble {
-  readonly kind: 'target' | 'limit' | 'queue' | 'budget' | 'rejection';
+  readonly kind: CauseKind;
   readonly tone: Tone;
-  /** Larger weights come first. */
+  /** Among those that explain as many errors, larger weights come first. */
   readonly weight: number;
   readonly text: string;
+  /** Mentioned with the other problems, but never the headline. */
+  readonly isMinor?: boolean;
 }
 
 export function sentenceOf(state: FeedState, points: readonly Point[], rows: readonly TargetRow[]): Sentence {
@@ -59,24 +63,39 @@ export function sentenceOf(state: FeedState, points: readonly Point[], rows: rea
     ...rows.map((row) => troubleOf(row, state.at)),
     limitTrouble(state, rows),
     queueTrouble(state),
-    budgetTrouble(state, points),
+    ...budgetTroubles(state, points),
     rejectionTrouble(state, callers),
-  ]
-    .filter((trouble) => trouble !== null)
-    .toSorted((a, b) => b.weight - a.weight);
+  ].filter((trouble) => trouble !== null);
+  const harm = harmOf(state.errors, callers.errors);
   if (state.phase === 'draining') {
     const running = plural(state.status.queue.inFlight, 'request');
     return { tone: 'warn', headline: 'Shutting down: new requests are refused.', impact: `${running} still running.`, others: [] };
   }
-  const [biggest, ...others] = troubles;
+  const minor = troubles.filter(({ isMinor }) => isMinor === true);
+  const [biggest, ...others] = ranked(
+    troubles.filter((trouble) => !minor.includes(trouble)),
+    harm,
+    callers,
+  );
   const isQueue = biggest !== undefined && biggest.kind === 'queue';
-  const tone = callers.tone === 'bad' || biggest?.tone !== 'bad' ? worst(callers.tone, biggest?.tone ?? 'good') : 'warn';
+  const main = callers.tone === 'bad' || biggest?.tone !== 'bad' ? worst(callers.tone, biggest?.tone ?? 'good') : 'warn';
+  const tone = minor.reduce((worse, one) => worst(worse, one.tone), main);
   return {
     tone,
     headline: biggest === undefined ? quietHeadline(state, callers) : `${whyPrefix(state, callers, biggest)}${biggest.text}.`,
     impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
-    others: [...others.filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)],
+    others: [...[...others, ...minor].filter(({ kind }) => kind !== 'queue').map(({ text }) => text), ...endTexts(state)],
   };
+}
+
+/** What explains the most errors that callers see now comes first, before what harms none of them. */
+function ranked(troubles: readonly Trouble[], { explained, others }: Harm, { tone }: Impact): Trouble[] {
+  const sorted = troubles.toSorted((a, b) => explained[b.kind] - explained[a.kind] || b.weight - a.weight);
+  const [first] = sorted;
+  const unexplained = others.reduce((sum, { callerVisible }) => sum + callerVisible, 0);
+  if (first === undefined || tone !== 'bad' || unexplained <= explained[first.kind]) return sorted;
+  const reason = failureReason({ errors: others });
+  return [{ kind: 'rejection', tone: 'bad', weight: 0, text: `Requests fail: ${reason}` }, ...sorted];
 }
 
 /** The other problems in one line. Where it is cut, the number says how many there are. */
@@ -182,7 +201,7 @@ function troubleOf(row: TargetRow, now: number): Trouble | null {
       return {
         kind: 'target',
         tone: 'bad',
-        weight: 4_000 + failed,
+        weight: 4_000 + recentFailures(row),
         text: `${name} is down${how}${row.waitMs === 0 ? `; ${nextProbe}` : soon(row.waitMs, now, '; next probe')}`,
       };
     case 'key refused':
@@ -190,17 +209,17 @@ function troubleOf(row: TargetRow, now: number): Trouble | null {
       return {
         kind: 'target',
         tone: 'bad',
-        weight: 5_000 + failed,
+        weight: 5_000 + recentFailures(row),
         text: `${name}: ${row.state}${soon(row.waitMs, now, ', tried again')}`,
       };
     case 'isolated':
       return { kind: 'target', tone: 'warn', weight: 1_000, text: `${name} is isolated by an operator` };
     case 'cooldown':
-      return { kind: 'target', tone: 'warn', weight: 500 + failed, text: `${name} is limited${until(row.waitMs, now)}` };
+      return { kind: 'limit', tone: 'warn', weight: 500 + recentFailures(row), text: `${name} is limited${until(row.waitMs, now)}` };
     case 'at its limit':
       return null;
   }
-  if (isFailing(row)) return { kind: 'target', tone: 'bad', weight: 3_000 + failed, text: `${name} is failing${how}` };
+  if (isFailing(row)) return { kind: 'target', tone: 'bad', weight: 3_000 + recentFailures(row), text: `${name} is failing${how}` };
   return row.tone === 'warn' && row.detail !== null ? { kind: 'target', tone: 'warn', weight: 50, text: `${name}: ${row.detail}` } : null;
 }
 
@@ -235,49 +254,69 @@ function rejectionTrouble(state: FeedState, { requests, errors, tone }: Impact):
   if (rejections === null) return null;
   const { text, isCallerVisible } = rejections;
   const isMain = isCallerVisible && tone === 'bad' && rejections.requests * 2 >= errors;
-  return { kind: 'rejection', tone: isMain ? 'bad' : 'warn', weight: isMain ? rejectionWeight : rejectionWeightMinor, text };
+  if (isMain) return { kind: 'rejection', tone: 'bad', weight: rejectionWeight, text };
+  // A session that its limit stops is what the limit is for.
+  const minorTone = rejections.isOfSessions ? 'good' : 'warn';
+  return { kind: 'rejection', tone: minorTone, weight: rejectionWeightMinor, text, isMinor: isCallerVisible };
 }
 
-/** Clients whose budgets had no room for requests; otherwise the budget that is nearest to its end. */
-function budgetTrouble({ at, clients, status }: FeedState, points: readonly Point[]): Trouble | null {
+/** Clients whose budgets had no room for requests, and further budgets that are nearly spent. */
+function budgetTroubles({ at, clients, status }: FeedState, points: readonly Point[]): Trouble[] {
   const budgets = status.clientLimits.filter(({ kind }) => kind === 'budget');
   const refusing = clients
     .map((activity) => ({ client: activity.client, budget: budgets.find(({ client }) => client === activity.client), activity }))
     .map(({ client, budget, activity }) => ({ client, budget: budget ?? null, overBudget: overBudgetOf(activity, budget) }))
     .filter(({ overBudget }) => overBudget > 0)
     .toSorted((a, b) => b.overBudget - a.overBudget);
+  const troubles: Trouble[] = [];
   if (refusing.length > 0) {
     const refused = refusing.reduce((sum, { overBudget }) => sum + overBudget, 0);
-    const found = refusing.map(({ budget }) => budget);
-    const text = `${plural(refused, 'request')} refused in 5 minutes: ${noRoom(refusing[0]!.client, found, at)}`;
+    const text = `${plural(refused, 'request')} refused in 5 minutes: ${noRoom(refusing, at)}`;
     const recent = recentPoints(points, at, budgetMs);
     const errors = sumOf(recent, 'failed') + sumOf(recent, 'refused') + sumOf(recent, 'rejected');
     // Something else is behind most errors.
     const isMinor = errors > 2 * refused;
-    return { kind: 'budget', tone: 'warn', weight: isMinor ? budgetWeightMinor : 3_000 + Math.min(refused, budgetWeightMax), text };
+    const weight = isMinor ? budgetWeightMinor : 3_000 + Math.min(refused, budgetWeightMax);
+    troubles.push({ kind: 'budget', tone: 'warn', weight, text });
   }
-  const [low] = budgets
-    .filter(({ limit, available }) => available <= limit * budgetLowShare)
+  const low = budgets
+    .filter(({ client, limit, available }) => available <= limit * budgetLowShare && refusing.every((one) => one.client !== client))
     .toSorted((a, b) => a.available / a.limit - b.available / b.limit);
-  if (low === undefined) return null;
-  return {
-    kind: 'budget',
-    tone: 'warn',
-    weight: 40,
-    text: `Budget of client ${cut(low.client)} is ${percent(1 - low.available / low.limit)} spent`,
-  };
+  if (low.length > 0) troubles.push({ kind: 'budget', tone: 'warn', weight: 40, text: lowText(low) });
+  return troubles;
 }
 
-/** `budgets`: of the clients with refused requests, that of `client` first; null: not known. */
-function noRoom(client: string, budgets: readonly (ClientLimit | null)[], now: number): string {
-  const isSpent = budgets.every((budget) => budget !== null && budget.available <= budget.limit * budgetSpentShare);
-  const [first, ...others] = budgets;
-  if (others.length > 0)
-    return `the budgets of client ${cut(client)} and ${plural(others.length, 'other')} ${isSpent ? 'are spent' : 'had no room for them'}`;
-  if (first === null || first === undefined) return `the budget of client ${cut(client)} had no room for them`;
-  const { available, limit, renewsInMs = null } = first;
+/** `budgets`: the nearest to its end first. */
+function lowText(budgets: readonly ClientLimit[]): string {
+  const spentOf = ({ limit, available }: ClientLimit): string => percent(1 - available / limit);
+  const [first] = budgets;
+  if (budgets.length === 1) return `Budget of client ${cut(first!.client)} is ${spentOf(first!)} spent`;
+  return `Budgets of clients ${listed(budgets.map((budget) => `${cut(budget.client)} (${spentOf(budget)})`))} are nearly spent`;
+}
+
+interface OverBudget {
+  readonly client: string;
+  /** Null: not known. */
+  readonly budget: ClientLimit | null;
+}
+
+/** `refusing`: the clients with refused requests, that with the most of them first. */
+function noRoom(refusing: readonly OverBudget[], now: number): string {
+  const isSpent = refusing.every(({ budget }) => budget !== null && budget.available <= budget.limit * budgetSpentShare);
+  const { client, budget } = refusing[0]!;
+  if (refusing.length > 1)
+    return `the budgets of clients ${listed(refusing.map((one) => cut(one.client)))} ${isSpent ? 'are spent' : 'had no room for them'}`;
+  if (budget === null) return `the budget of client ${cut(client)} had no room for them`;
+  const { available, limit, renewsInMs = null } = budget;
   if (isSpent) return `the budget of client ${cut(client)} is spent${renewal(renewsInMs, now)}`;
-  return `each costs more, by estimate, than client ${cut(client)} has left of its budget (${dollars(available)} of ${dollars(limit)})`;
+  return `the budget of client ${cut(client)} has too little left for them (${dollars(available)} of ${dollars(limit)})`;
+}
+
+/** `a, b and 3 more` */
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, budgetsShown);
+  const more = names.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${count(more)} more` : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)!}`;
 }
 
 function renewal(waitMs: number | null, now: number): string {

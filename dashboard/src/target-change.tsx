@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { changeTarget } from './api.ts';
+import { model } from './store.ts';
 
 export interface PendingChange {
   readonly target: string;
@@ -15,9 +16,16 @@ export const problem = signal<string | null>(null);
 
 export const changeLabels = { isolate: 'Isolate', reset: 'Reset' } as const;
 const questions = {
-  isolate: 'New requests use other targets until it is reset. Running requests continue.',
+  isolate: 'New requests use other targets of their model until it is reset; without one they are refused. Running requests continue.',
   reset: 'Closes its breaker and clears its cooldowns, quarantine and learned limits. It receives requests at once.',
 } as const;
+
+/** What becomes of new requests of models that have no other target. */
+function soleText({ target, change }: PendingChange): string | null {
+  const models = model.value.state?.status.onlyTargets.find((one) => one.target === target)?.models ?? [];
+  if (change !== 'isolate' || models.length === 0) return null;
+  return `It is the only target of ${models.join(', ')}: new requests for ${models.length === 1 ? 'this model' : 'these models'} are refused.`;
+}
 
 export function Confirm() {
   const pending = pendingChange.value;
@@ -34,6 +42,7 @@ export function Confirm() {
             {changeLabels[pending.change]} {pending.target}?
           </h3>
           <p>{questions[pending.change]}</p>
+          {soleText(pending) !== null && <p class="text-bad">{soleText(pending)}</p>}
           <p class="buttons">
             <button type="submit">{changeLabels[pending.change]}</button>
             <button type="button" class="quiet" onClick={() => (pendingChange.value = null)}>

@@ -54,6 +54,23 @@ test('a few failures do not make a target failing, one in ten does', () => {
   assert.deepEqual([stateOf(4, 4), stateOf(100, 9), stateOf(100, 10)], ['ok', 'ok', 'failing']);
 });
 
+test('a target whose last calls succeed is no longer failing', () => {
+  const stateOf = (...last: [calls: number, failed: number][]) => {
+    const earlier = Array.from({ length: 40 - last.length }, () => [10, 8]);
+    const strip = [...earlier, ...last].flat();
+    const of = (offset: number) => strip.filter((_, index) => index % 2 === offset).reduce((sum, value) => sum + value, 0);
+    return targetRows(stateWith({ targets: [target()], activity: [activity({ calls: of(0), failed: of(1), strip })] }))[0]!.state;
+  };
+  assert.equal(stateOf([10, 8]), 'failing');
+  assert.equal(stateOf([10, 0]), 'failing', 'ten calls may be chance');
+  assert.equal(stateOf([10, 0], [10, 0]), 'ok', 'twenty are not');
+  const light = Array.from({ length: 10 }, (): [number, number] => [1, 0]);
+  assert.equal(stateOf(...light.slice(0, 5)), 'failing');
+  assert.equal(stateOf(...light), 'ok');
+  assert.equal(stateOf([100, 0], [100, 8], [100, 7], [100, 9], [100, 9], [100, 9]), 'ok', 'one in ten is the bound');
+  assert.equal(stateOf([10, 0], [10, 0], [10, 5]), 'failing');
+});
+
 test('a target without calls is idle', () => {
   assert.equal(targetRows(stateWith({ targets: [target()] }))[0]!.state, 'idle');
 });

@@ -7,6 +7,12 @@ const failingShare = 0.1;
 const failingCalls = 5;
 /** Fewer failures may be chance. */
 const failingFailures = 3;
+/** Only the last calls count: those of this many intervals of the strip (half a minute), and at least this number. */
+const recentIntervals = 6;
+const recentCalls = 10;
+const minuteIntervals = 12;
+/** So many calls without a failure end it sooner. */
+const recoveredCalls = 20;
 
 export interface LimitUse {
   readonly label: string;
@@ -53,8 +59,27 @@ export function targetRows(state: FeedState): TargetRow[] {
   return Array.from(byName, ([name, statuses]) => rowOf(state, name, statuses, activity.get(name), total));
 }
 
-export function isFailing({ calls, failed }: Pick<TargetRow, 'calls' | 'failed'>): boolean {
-  return calls >= failingCalls && failed >= failingFailures && failed / calls >= failingShare;
+export function isFailing({ calls, failed, strip }: Pick<TargetRow, 'calls' | 'failed' | 'strip'>): boolean {
+  return calls >= failingCalls && failed >= failingFailures && failed / calls >= failingShare && !hasRecovered(strip);
+}
+
+/** True if its last calls succeeded, whatever failed before them in the window. */
+function hasRecovered(strip: readonly number[]): boolean {
+  let calls = 0;
+  let failed = 0;
+  for (let index = strip.length - 2, interval = 0; index >= 0; index -= 2, interval++) {
+    if (interval >= recentIntervals && calls >= recentCalls) break;
+    calls += strip[index]!;
+    failed += strip[index + 1]!;
+    if (failed === 0 && calls >= recoveredCalls) return true;
+  }
+  return calls >= recentCalls && failed / calls < failingShare;
+}
+
+/** Failed calls of the last minute; of the window where the strip is not known. */
+export function recentFailures({ failed, strip }: Pick<TargetRow, 'failed' | 'strip'>): number {
+  if (strip.length === 0) return failed;
+  return strip.slice(-2 * minuteIntervals).reduce((sum, value, index) => (index % 2 === 1 ? sum + value : sum), 0);
 }
 
 /** In US dollars; null: unknown, or nothing was billed. */
@@ -78,7 +103,7 @@ function rowOf(
     provider: first.provider,
     model: first.model,
     keys: statuses.length,
-    ...stateOf(statuses, calls, failed, limits),
+    ...stateOf(statuses, { calls, failed, strip: activity?.strip ?? [] }, limits),
     isIsolated: first.breaker.state === 'isolated',
     calls,
     failed,
@@ -96,7 +121,12 @@ function rowOf(
 
 type Condition = Pick<TargetRow, 'tone' | 'state' | 'detail' | 'waitMs'>;
 
-function stateOf(statuses: readonly TargetStatus[], calls: number, failed: number, limits: readonly LimitUse[]): Condition {
+function stateOf(
+  statuses: readonly TargetStatus[],
+  recent: Pick<TargetRow, 'calls' | 'failed' | 'strip'>,
+  limits: readonly LimitUse[],
+): Condition {
+  const { calls } = recent;
   const { breaker } = statuses[0]!;
   if (breaker.state === 'isolated') return { tone: 'warn', state: 'isolated', detail: 'until reset', waitMs: null };
   if (breaker.state === 'open') {
@@ -109,8 +139,7 @@ function stateOf(statuses: readonly TargetStatus[], calls: number, failed: numbe
   if (breaker.state === 'half-open') return { tone: 'warn', state: 'probing', detail: 'breaker half-open', waitMs: null };
   const pausedMs = Math.min(...statuses.map(({ cooldownMs }) => cooldownMs));
   if (pausedMs > 0) return { tone: 'warn', state: 'cooldown', detail: `for ${duration(pausedMs)}`, waitMs: pausedMs };
-  if (isFailing({ calls, failed }))
-    return { tone: 'bad', state: 'failing', detail: out.length > 0 ? keysOut(out, statuses) : null, waitMs: null };
+  if (isFailing(recent)) return { tone: 'bad', state: 'failing', detail: out.length > 0 ? keysOut(out, statuses) : null, waitMs: null };
   if (out.length > 0) return { tone: 'warn', state: 'ok', detail: keysOut(out, statuses), waitMs: null };
   const full = limits.find(({ used, limit }) => limit - used < 1);
   if (full !== undefined) return { tone: 'warn', state: 'at its limit', detail: full.label, waitMs: null };

@@ -4,7 +4,7 @@ import { completeRates } from '../core/price.ts';
 import { usageReport } from '../gateway/money/usage-report.ts';
 import { emptyCounts } from '../gateway/money/usage-row.ts';
 import type { UsageRow } from '../gateway/money/usage-row.ts';
-import { usageTable } from './usage.ts';
+import { usage, usageTable } from './usage.ts';
 
 const price = { ...completeRates({ input: 1, output: 2 }), above: [], tiers: {} };
 
@@ -31,4 +31,8 @@ test('the table says what its cost lacks, and what that is by estimate', () => {
 
 test('the table says that calls are missing', () => {
   assert.match(tableOf({}, true), /Incomplete: the gateway cannot read its store at present/);
+});
+
+test('JSON and CSV at once are refused', async () => {
+  await assert.rejects(usage({ by: 'client', json: true, csv: true }), /--json and --csv exclude each other/);
 });

@@ -22,6 +22,7 @@ interface Reply extends UsageReport {
 }
 
 export async function usage(options: UsageOptions): Promise<void> {
+  if (options.json === true && options.csv === true) throw new OperatorError(['usage: --json and --csv exclude each other']);
   const config = await configOf(options, 'adminKey');
   const query = new URLSearchParams({ by: options.by });
   if (options.from !== undefined) query.set('from', options.from);

@@ -1,8 +1,10 @@
 /** The state of the gateway for the dashboard, once per second; bounded in size for any configuration. */
 import type { Jobs } from '../jobs/jobs.ts';
+import type { ResourceLevel } from '../telemetry/snapshot.ts';
 import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
 import type { DayCost } from './money/cost-today.ts';
 import { endOfLife } from './money/prices.ts';
+import { onlyTargetsOf, sessionLimitsOf, type OnlyTarget, type SessionLimit } from './operator-config.ts';
 
 /** The most targets (one per credential), client limits and jobs in one frame. */
 const targetsMax = 200;
@@ -19,6 +21,8 @@ export interface OperatorStatus {
   /** The number of targets that are not in `targets`. */
   readonly unshownTargets: number;
   readonly clientLimits: readonly ClientLimit[];
+  readonly sessionLimits: readonly SessionLimit[];
+  readonly onlyTargets: readonly OnlyTarget[];
   readonly costToday: DayCost;
   /** Models of `targets` that are shut down within 90 days, or were. */
   readonly endings: readonly ModelEnd[];
@@ -57,6 +61,8 @@ export interface ClientLimit {
   readonly renewedAt?: number;
   /** Of a budget: milliseconds until its next period. */
   readonly renewsInMs?: number;
+  /** Of a budget: US dollars spent beyond it; absent: none. */
+  readonly overrunUsd?: number;
 }
 
 export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorStatus {
@@ -68,6 +74,8 @@ export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorSt
     targets: shown,
     unshownTargets: Math.max(0, targets.length - targetsMax),
     clientLimits: clientLimitsOf(gateway),
+    sessionLimits: sessionLimitsOf(gateway.config.clients),
+    onlyTargets: onlyTargetsOf(gateway.config),
     costToday: gateway.money.today.read(),
     endings: endingsOf(gateway, shown),
     ...(gateway.jobs !== null && { jobs: jobsOf(gateway.jobs) }),
@@ -99,6 +107,10 @@ function endingsOf({ config, clock }: Gateway, targets: readonly TargetStatus[])
   }).filter((end) => end !== null && end.daysLeft <= endingsWithinDays) as ModelEnd[];
 }
 
+function renewalOf({ sinceMs, resetsInMs, overrunUsd }: NonNullable<ResourceLevel['period']>) {
+  return { renewedAt: sinceMs, renewsInMs: resetsInMs, ...(overrunUsd > 0 && { overrunUsd }) };
+}
+
 /** `client web:requestsPerMinute` is a limit of the client `web`. */
 function clientLimitsOf(gateway: Gateway): ClientLimit[] {
   if (gateway.config.clients.length === 0) return [];
@@ -108,8 +120,7 @@ function clientLimitsOf(gateway: Gateway): ClientLimit[] {
       const match = /^client (.+):(\w+)$/.exec(id);
       if (match === null || limit === null) return [];
       const [client, kind] = [match[1]!, match[2]!];
-      const renewal = period === undefined ? {} : { renewedAt: period.sinceMs, renewsInMs: period.resetsInMs };
-      return [{ client, kind, limit, available, ...renewal }];
+      return [{ client, kind, limit, available, ...(period !== undefined && renewalOf(period)) }];
     })
     .slice(0, clientLimitsMax);
 }

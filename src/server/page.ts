@@ -12,6 +12,8 @@ import type { Call } from './call.ts';
 /** Next to the published code, or in a checkout the output of `npm run build`. */
 const folders = ['../dashboard/', '../../dist/dashboard/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 const indexName = 'index.html';
+/** The same page where the admin key is required: it asks for the key before its first request. Not a file. */
+const keyedIndexName = 'index.html?key';
 /** File names of the build; other files are not served. */
 const fileName = /^[\w-]+(?:\.[\w-]+)*\.(?:html|js|css|svg)$/;
 const contentTypes: Readonly<Record<string, string>> = {
@@ -57,7 +59,7 @@ let loaded: Promise<Page | null> | null = null;
 
 export async function showPage(call: Call): Promise<void> {
   const page = await loadOnce();
-  const file = page?.get(indexName);
+  const file = page?.get(call.app.gateway.config.server.adminKey === '' ? indexName : keyedIndexName);
   if (file === undefined)
     throw new BreakwaterError('not_found', 'the dashboard is not built: run npm run build. The admin API is available under /admin/');
   // The names of all other files change with their content; this one must be revalidated each time.
@@ -66,7 +68,7 @@ export async function showPage(call: Call): Promise<void> {
 
 export async function showPageFile(call: Call): Promise<void> {
   const page = await loadOnce();
-  const file = call.place.rest === indexName ? undefined : page?.get(call.place.rest);
+  const file = call.place.rest === indexName || call.place.rest === keyedIndexName ? undefined : page?.get(call.place.rest);
   if (file === undefined) throw new BreakwaterError('not_found', `unknown path ${call.place.path}`);
   sendFile(call, file, 'public, max-age=31536000, immutable');
 }
@@ -103,13 +105,18 @@ async function load(): Promise<Page | null> {
     const names = await readdir(folder).catch(() => null);
     if (names === null || !names.includes(indexName)) continue;
     const files = names.filter((name) => fileName.test(name)).map(async (name) => [name, await readPageFile(folder + name)] as const);
-    return new Map(await Promise.all(files));
+    const page = new Map(await Promise.all(files));
+    const keyed = Buffer.from(page.get(indexName)!.plain).toString().replace('<div id="app"', '<div id="app" data-key="required"');
+    return page.set(keyedIndexName, await toPageFile(indexName, Buffer.from(keyed)));
   }
   return null;
 }
 
 async function readPageFile(path: string): Promise<PageFile> {
-  const plain = await readFile(path);
+  return toPageFile(path, await readFile(path));
+}
+
+async function toPageFile(path: string, plain: Uint8Array): Promise<PageFile> {
   const [br, zipped] = await Promise.all([promisify(brotliCompress)(plain), promisify(gzip)(plain)]);
   return { contentType: contentTypes[path.slice(path.lastIndexOf('.') + 1)]!, plain, br, gzip: zipped };
 }

@@ -72,6 +72,34 @@ test('rejected requests do not displace failures and do not count as demand', ()
   assert.deepEqual([data.state.rates.received, data.state.rates.refused, data.finished], [1, 0, 501]);
 });
 
+test('rejected requests that callers see are displaced neither by successes nor by failures, and do not displace these', () => {
+  const { clock, bus, subscribe, request } = setUp();
+  const { reader } = subscribe();
+  const rejected = {
+    status: 401,
+    code: 'invalid_api_key',
+    keyState: 'former',
+    message: 'no',
+    method: 'POST',
+    path: '/v1/chat/completions',
+    protocol: 'openai',
+    operation: 'chat',
+    model: null,
+    client: 'web',
+  } as const;
+  for (let i = 0; i < 200; i++) bus.emit({ type: 'rejected', requestId: `locked-${i}`, at: clock.now(), ...rejected });
+  for (let i = 0; i < 200; i++) request(`good-${i}`);
+  clock.advance(tickMs);
+  const { requests } = reader.last.data;
+  assert.equal(requests.filter(({ callerVisible }) => callerVisible === true).length, 20);
+  assert.equal(requests.length, 40);
+  for (let i = 0; i < 30; i++) request(`failed-${i}`, { outcome: 'failed', status: 502 });
+  for (let i = 0; i < 200; i++) bus.emit({ type: 'rejected', requestId: `out-${i}`, at: clock.now(), ...rejected });
+  clock.advance(tickMs);
+  const kinds = reader.last.data.requests.map(({ id }) => id.split('-')[0]);
+  assert.deepEqual([kinds.filter((kind) => kind === 'failed').length, kinds.filter((kind) => kind === 'out').length], [10, 10]);
+});
+
 test('a target is described by how its calls ended', () => {
   const { clock, bus, subscribe } = setUp();
   for (let i = 0; i < 6; i++) bus.emit(attemptEnd());

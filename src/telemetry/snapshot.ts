@@ -32,8 +32,11 @@ export interface ResourceLevel {
   readonly available: number;
   /** Of the limit, what this instance may use at once; absent: all of it. */
   readonly share?: number;
-  /** Of a budget: the start of its period, in milliseconds since the epoch, and the time until the next one. */
-  readonly period?: { readonly sinceMs: number; readonly resetsInMs: number };
+  /**
+   * Of a budget: the start of its period, in milliseconds since the epoch, the time until the next one, and the US dollars spent beyond the
+   * budget, by which estimates were too low.
+   */
+  readonly period?: { readonly sinceMs: number; readonly resetsInMs: number; readonly overrunUsd: number };
 }
 
 /** Learned ratios of token counts at a target. */

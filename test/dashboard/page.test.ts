@@ -82,7 +82,9 @@ overSocket(
   async ({ fetch }) => {
     const page = await fetch('/', { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } });
     assert.equal(page.status, 200);
-    for (const [, path] of (await page.text()).matchAll(/(?:src|href)="([^"]+)"/g)) assert.equal((await fetch(path!)).status, 200);
+    const html = await page.text();
+    assert.match(html, /<div id="app" data-key="required">/, 'it asks for the key before its first request');
+    for (const [, path] of html.matchAll(/(?:src|href)="([^"]+)"/g)) assert.equal((await fetch(path!)).status, 200);
     assert.equal((await fetch('/')).status, 401);
     assert.equal((await fetch('/', { headers: { authorization: 'Bearer operator-key-1' } })).status, 200);
     for (const path of ['/admin/events', '/admin/targets']) assert.equal((await fetch(path)).status, 401, path);

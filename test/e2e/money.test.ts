@@ -177,6 +177,25 @@ describe('a budget', () => {
     assert.equal((await world.ask({ max_tokens: 5 }, WEB)).status, 200);
   });
 
+  it('that is spent refuses as a budget where the other target is out of service, and names that target', async (t) => {
+    const client = { name: 'web', key: 'web-key-1234', budget: { usd: 5, per: 'day' as const } };
+    const prices = { ...PRICES, 'b/m': { input: 0, output: 0 } };
+    const world = await startPaid(t, client, { models: { fast: ['a/m', 'b/m'] }, config: { prices } });
+    while ((await world.ask({}, WEB)).headers.get('x-breakwater-target') === 'a/m');
+    const isolate = await fetch(`${world.url}/admin/targets/b%2Fm/isolate`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer operator-key' },
+    });
+    assert.equal(isolate.status, 200);
+    const { status, text, headers } = await world.ask({}, { ...WEB, 'x-breakwater-deadline-ms': '400' });
+    const { code, message } = errorOf(text);
+    assert.deepEqual([status, code, headers.get('x-should-retry')], [429, 'budget_exceeded', 'false']);
+    assert.match(message, /the budget of client "web", \$5 per day, .*the next day begins at .*; b\/m: isolated by hand$/);
+    const large = await world.ask({ max_tokens: 100_000 }, WEB);
+    assert.match(errorOf(large.text).message, /more than the budget of client "web".*; b\/m: isolated by hand$/);
+    assert.equal(large.headers.get('retry-after'), '60', 'not for good: a batch repeats it');
+  });
+
   it('that is spent lets requests use a cheaper target, where one is named', async (t) => {
     const budget = { usd: 5, per: 'day' as const, onExhausted: 'b/m' };
     const world = await startPaid(t, { name: 'web', key: 'web-key-1234', budget });

@@ -81,6 +81,9 @@ describe('the money of clients', () => {
       money.levels().map(({ id, limit, available }) => [id, limit, available]),
       [['client web:budget', 10, 9]],
     );
+    assert.equal(money.levels()[0]!.period!.overrunUsd, 0);
+    spend(web!, 11);
+    assert.equal(money.levels()[0]!.period!.overrunUsd, 2);
   });
 
   it('remembers what was spent while a budget was off, or its client removed', async () => {

@@ -118,7 +118,11 @@ export class ClientMoney {
       kind: budget.kind,
       limit: budget.usd,
       available: rounded(Math.max(0, budget.remainingUsd(now))),
-      period: { sinceMs: budget.sinceMs(now), resetsInMs: resetsInMs(budget, now) },
+      period: {
+        sinceMs: budget.sinceMs(now),
+        resetsInMs: resetsInMs(budget, now),
+        overrunUsd: rounded(Math.max(0, budget.spentUsd(now) - budget.usd)),
+      },
     }));
   }
 

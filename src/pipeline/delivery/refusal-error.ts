@@ -12,6 +12,10 @@ import { whyUnavailable } from './why-unavailable.ts';
 
 /** Retry-after while running requests hold the rest of a budget, in milliseconds. */
 const RESERVED_RETRY_MS = 1_000;
+/** Retry-after where only a target that is out of service for an unknown time could serve the request, in milliseconds. */
+const OUT_RETRY_MS = 60_000;
+/** The wall clock, by which periods end, and the monotonic one differ by less between two reads, in milliseconds. */
+const CLOCKS_MS = 100;
 /** Timers may fire early by this, in milliseconds. */
 const ROUNDING_MS = 1;
 
@@ -26,7 +30,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
       retryAfterMs: waitMs === null ? 1000 : Math.max(1000, waitMs),
     });
   }
-  if (isOverBudget(refused, retry)) return isAffordable(refused) ? budgetError(output, refused, now) : tooExpensiveError(output);
+  if (isOverBudget(refused, retry)) return isAffordable(refused) ? budgetError(output, refused, now) : tooExpensiveError(output, refused);
   if (refused.why === 'expired' && now >= active.deadline) return deadlineError(retry, refused.blockers);
   if (refused.earliest === null && isTooLarge(refused)) {
     const { name } = active.request.client;
@@ -47,46 +51,86 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 
-/** True if the budget of the client has no room for the request on any of its targets. */
+/** What takes a target out of service, unlike a limit. */
+const OUT_OF_SERVICE: ReadonlySet<Blocker['kind']> = new Set(['breaker', 'quarantine', 'pause']);
+
+/** True if the budget of the client has no room for the request on any of the targets that are in service. */
 function isOverBudget({ blockers }: Refusal, { tiers }: RetryState): boolean {
-  const blocked = new Set(blockers.filter(({ kind }) => kind === 'budget').map(({ target }) => target));
-  return blocked.size > 0 && tiers.every((tier) => tier.every(({ key }) => blocked.has(key)));
+  const overBudget = targetsBlockedBy(blockers, (kind) => kind === 'budget');
+  const out = targetsBlockedBy(blockers, (kind) => OUT_OF_SERVICE.has(kind));
+  return overBudget.size > 0 && tiers.every((tier) => tier.every(({ key }) => overBudget.has(key) || out.has(key)));
 }
 
-/** False if its cost exceeds all of the budget on every target: no period has room for it. */
+function targetsBlockedBy(blockers: readonly Blocker[], isOne: (kind: Blocker['kind']) => boolean): Set<string> {
+  return new Set(blockers.filter(({ kind }) => isOne(kind)).map(({ target }) => target));
+}
+
+interface OtherTargets {
+  /** `; b/m: isolated by hand`; empty: there are none. */
+  readonly text: string;
+  /** Until one of them may be used again; null: unknown. */
+  readonly waitMs: number | null;
+}
+
+/** The targets that the budget has room for: out of service, or the refusal would not be the budget's. */
+function otherTargets({ active, retry, engine }: Output, { blockers }: Refusal): OtherTargets {
+  const overBudget = targetsBlockedBy(blockers, (kind) => kind === 'budget');
+  const others = retry.tiers.map((tier) => tier.filter(({ key }) => !overBudget.has(key)));
+  const why = whyUnavailable(others, active.source, engine.clock.now(), ({ key }) =>
+    describe(blockers.filter(({ target }) => target === key)),
+  );
+  const waits = blockers.flatMap(({ target, waitMs }) => (overBudget.has(target) || waitMs === null ? [] : [waitMs]));
+  const waitMs = Math.min(...waits);
+  return { text: why === '' ? '' : `; ${why}`, waitMs: waitMs < Infinity ? waitMs : null };
+}
+
+/** False if its cost exceeds all of the budget on every target in service: no period has room for it. */
 function isAffordable({ blockers }: Refusal): boolean {
   return blockers.some(({ kind, waitMs }) => kind === 'budget' && waitMs !== Infinity);
 }
 
-function tooExpensiveError({ active, retry }: Output): BreakwaterError {
+function tooExpensiveError(output: Output, refused: Refusal): BreakwaterError {
+  const { active, retry } = output;
+  const others = otherTargets(output, refused);
   const { name, budget } = active.request.client;
   const applicant = new RequestApplicant(retry, retry.tiers, active.deadline);
-  const costs = retry.tiers.flatMap((tier) => tier.map((target) => applicant.needOn(target).usd ?? 0));
+  const overBudget = targetsBlockedBy(refused.blockers, (kind) => kind === 'budget');
+  const costs = retry.tiers
+    .flat()
+    .filter(({ key }) => overBudget.has(key))
+    .map((target) => applicant.needOn(target).usd ?? 0);
   const cost = usd(Number(Math.min(...costs).toPrecision(3)));
   return new BreakwaterError(
     'budget_exceeded',
-    `the estimated cost of this request, ${cost}, is more than the budget of client ${JSON.stringify(name)}, ${usd(budget!.usd)} per ${budget!.per}; lower max_tokens, or raise the budget`,
+    `the estimated cost of this request, ${cost}, is more than the budget of client ${JSON.stringify(name)}, ${usd(budget!.usd)} per ${budget!.per}; lower max_tokens, or raise the budget${others.text}`,
+    // Without a time the refusal would be final, as for a batch.
+    { retryAfterMs: others.text === '' ? null : (others.waitMs ?? OUT_RETRY_MS) },
   );
 }
 
-function budgetError({ active }: Output, { blockers }: Refusal, now: Instant): BreakwaterError {
+function budgetError(output: Output, refused: Refusal, now: Instant): BreakwaterError {
+  const { active } = output;
+  const { blockers } = refused;
+  const others = otherTargets(output, refused);
   const { name } = active.request.client;
   const budget = active.request.client.budget!;
   const text = `the budget of client ${JSON.stringify(name)}, ${usd(budget.usd)} per ${budget.per}, has no room for this request: ${usd(budget.spentUsd(now))} spent`;
   const nextMs = budget.nextPeriod(now) - now;
   // Running requests, here or at other instances, may cost less than they have reserved.
-  const mayReturn = blockers.some(({ kind, waitMs }) => kind === 'budget' && (waitMs === null || waitMs < nextMs));
+  const mayReturn = blockers.some(({ kind, waitMs }) => kind === 'budget' && (waitMs === null || waitMs + CLOCKS_MS < nextMs));
   if (mayReturn) {
     return new BreakwaterError(
       'budget_exceeded',
-      `${text}, and the rest is reserved for running requests, here or at other instances; retry later`,
+      `${text}, and the rest is reserved for running requests, here or at other instances; retry later${others.text}`,
       {
         retryAfterMs: RESERVED_RETRY_MS,
       },
     );
   }
   const nextAt = new Date(budget.untilMs(now)).toISOString();
-  return new BreakwaterError('budget_exceeded', `${text}; the next ${budget.per} begins at ${nextAt}`, { retryAfterMs: nextMs });
+  return new BreakwaterError('budget_exceeded', `${text}; the next ${budget.per} begins at ${nextAt}${others.text}`, {
+    retryAfterMs: Math.min(nextMs, others.waitMs ?? Infinity),
+  });
 }
 
 function usd(amount: number): string {
