@@ -213,6 +213,19 @@ test('requests of callers go before a batch, and find a part of the capacity fre
   assert.equal(jobs.length, 400);
 });
 
+test('a request that waits for a limit until the window ends is not advised to use a batch, or a deadline of its own', async (t) => {
+  const { start, provider } = await stage(t);
+  const a = { protocol: 'openai' as const, baseUrl: provider.url, apiKey: 'sk-test', limits: { requestsPerMinute: 1, burst: 1 } };
+  const gateway = await start({ providers: { a } });
+  const done = await ended(gateway, (await create(gateway, ['x', 'y', 'z'].map((id) => chatLine(id)).join('\n'), '2s')).id);
+  const errors = readLines(await (await gateway.openai.files.content(done.error_file_id!)).text());
+  assert.equal(errors.length, 2);
+  for (const { error } of errors) {
+    assert.match(error!.message, /the last attempt: /);
+    assert.doesNotMatch(error!.message, /or a batch|x-breakwater-deadline/);
+  }
+});
+
 test('a caller may ask for the class of jobs, and a batch for a better one up to its client’s', async (t) => {
   const { start } = await stage(t);
   const gateway = await start();

@@ -4,6 +4,7 @@ import { BreakwaterError } from '../../core/errors.ts';
 import type { Blocker } from '../../core/events.ts';
 import type { ResourceKind } from '../../core/resource.ts';
 import type { Refusal } from '../../policy/scheduler/types.ts';
+import type { ActiveRequest } from '../active/active-request.ts';
 import { RequestApplicant } from '../retry/request-applicant.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import type { RouteTarget } from '../route/route.ts';
@@ -39,7 +40,7 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
   }
   if (refused.limited) {
     const isUnknown = waitsForUnknownEnd(output, refused);
-    const cure = isUnknown ? UNKNOWN_END : cureFor(retry, waitMs, refused.why);
+    const cure = isItem(active) ? '' : isUnknown ? UNKNOWN_END : cureFor(retry, waitMs, refused.why);
     return new BreakwaterError('rate_limited', `every target for ${model} is held back by limits (${describe(refused.blockers)})${cure}`, {
       retryAfterMs: isUnknown ? null : waitMs,
     });
@@ -135,6 +136,11 @@ function budgetError(output: Output, refused: Refusal, now: Instant): Breakwater
 
 function usd(amount: number): string {
   return `$${Number(amount.toPrecision(6))}`;
+}
+
+/** Of a batch or in the background: it runs again by itself, and its caller has no deadline to change. */
+function isItem({ request }: ActiveRequest): boolean {
+  return request.beforeSending !== undefined;
 }
 
 const UNKNOWN_END = ': running calls hold every slot of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
