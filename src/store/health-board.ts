@@ -35,7 +35,11 @@ export class HealthBoard {
 
   degrade({ fault, message }: StoreFailure): void {
     const before = this.#health;
-    if (before.state === 'degraded' && before.fault === fault) return;
+    if (before.state === 'degraded' && before.fault === fault) {
+      // A later attempt may say more, as a refused password does after a closed connection.
+      this.#health = { ...before, message };
+      return;
+    }
     const sinceMs = before.state === 'degraded' ? before.sinceMs : this.#options.clock.epochMs();
     this.#health = { state: 'degraded', fault, message, sinceMs };
     // The fault may change during one outage (a crash, then a lock): listeners are notified, but there is no second warning.
