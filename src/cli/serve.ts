@@ -15,7 +15,7 @@ import { startServer, type Server } from '../server/server.ts';
 import { TlsFault } from '../server/tls-files.ts';
 import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
-import { collectGarbage } from './collect-garbage.ts';
+import { collectGarbage, residentBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
 import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
@@ -50,7 +50,7 @@ export async function serve(options: ServeOptions, onSignals: OnSignals): Promis
     clock: systemClock,
     isBusy: () => gateway.snapshot().inFlight > 0,
     requests: () => requests,
-    residentBytes: () => process.memoryUsage.rss(),
+    residentBytes,
     collect: collectGarbage,
   });
   onSignals(
