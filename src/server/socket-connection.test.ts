@@ -107,6 +107,28 @@ test('the refusal of invalid input reaches a caller that is still sending', asyn
   assert.match(await received(caller, [Buffer.from('GET / HTTP/1.1\r\nin valid\r\n\r\n'), ...megabytes]), /^HTTP\/1\.1 400 /);
 });
 
+test('the rest of a body whose response is complete is read and discarded, and the next request is handled', async (t) => {
+  let answered = 0;
+  const { caller, connection } = await open(t, (exchange) => {
+    answered++;
+    exchange.head(403, []);
+    exchange.end(Buffer.from('no'));
+  });
+  caller.resume();
+  const size = 1_000_000;
+  caller.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(100)}`);
+  while (caller.bytesRead === 0) await turns(1);
+  for (let sent = 100; sent < size; sent += 99_990) {
+    caller.write('x'.repeat(99_990));
+    await turns();
+  }
+  assert.equal(connection.socket.timeout, idleTimeoutMs);
+  caller.write(get);
+  while (answered < 2) await turns(1);
+  await turns();
+  assert.ok(connection.isIdle);
+});
+
 test('a caller that leaves while a later request of it is not read is noticed, and the later body is not buffered', async (t) => {
   const exchanges: Exchange[] = [];
   const { caller, connection } = await open(t, (exchange) => void exchanges.push(exchange));

@@ -221,7 +221,13 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
 
   onParsed(error: ParseError | null): void {
     if (error !== null) this.refuse(error.code);
-    else if (this.#receiving !== null && this.#receiving !== this.#current && !this.#isHeld && !this.#isRefused) this.#holdForTurn();
+    else if (this.#receivesLater && !this.#isHeld && !this.#isRefused) this.#holdForTurn();
+  }
+
+  /** The message that arrives is a later request, and not the rest of a body whose response is complete, which is read and discarded. */
+  get #receivesLater(): boolean {
+    const receiving = this.#receiving;
+    return receiving !== null && receiving !== this.#current && !receiving.hasEnded;
   }
 
   /** The rest of a later request is read in its turn. Until then only a write shows that the caller has left. */
