@@ -1,5 +1,6 @@
 /** `breakwater serve`: starts a gateway from the command line and shuts it down gracefully. */
 import { EventBus } from '../core/events.ts';
+import { within } from '../core/within.ts';
 import { detailText } from '../core/detail-text.ts';
 import { maskUrls, restartSettings, type Config } from '../gateway/config/index.ts';
 import { isNamedBy } from '../gateway/config-facts.ts';
@@ -27,6 +28,8 @@ import { watchFile } from './watch-file.ts';
 
 /** Until the threads of the start have loaded their modules, in milliseconds. */
 const HEAP_FLAGS_MS = 500;
+/** For closing the gateway after a start that fails, in milliseconds. */
+const CLOSE_MS = 2_000;
 
 export interface ServeOptions extends ConfigOptions {
   readonly demo: boolean;
@@ -123,6 +126,8 @@ interface Running {
 }
 
 async function start(config: Config, source: FoundConfig, options: ConfigOptions, simulated: boolean): Promise<Running> {
+  // Events of other instances arrive before the gateway is complete.
+  let configOf = (): Config => config;
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
     logs: config.telemetry.logs,
@@ -136,8 +141,8 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
-    isConfiguredTarget: isNamedBy(() => gateway.config),
-    ...otlpOptions(config, () => gateway.config),
+    isConfiguredTarget: isNamedBy(() => configOf()),
+    ...otlpOptions(config, () => configOf()),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
@@ -155,6 +160,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
   }).catch((error: unknown) => {
     throw error instanceof CheckFault ? new OperatorError([error.message]) : error;
   });
+  configOf = () => gateway.config;
   const reload = (): Promise<void> => reloadFrom(source.file!, options, gateway, telemetry);
   try {
     const server = await startServer({
@@ -169,6 +175,8 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     });
     return { server, gateway, telemetry, reload };
   } catch (error) {
+    // Leaves the fleet, which would otherwise miss its share for a time.
+    await within(systemClock, CLOSE_MS, gateway.close());
     if (error instanceof TlsFault) throw new OperatorError([error.message]);
     const { socket, host, port } = config.server;
     throw socket === '' ? listenFault(error, `${host}:${port}`, 'server.port') : listenFault(error, socket, 'server.socket');
