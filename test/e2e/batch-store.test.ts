@@ -176,7 +176,8 @@ test('a call that a stop cuts off is made again, and its line says so', async (t
   const { start, provider } = await stage(t, (prompt, call) => ({ hang: call === 1 && prompt < 'c3' }));
   const first = await start({}, 1);
   const batch = await create(first, Array.from({ length: 6 }, (_, n) => chatLine(`c${n}`)).join('\n'));
-  while (provider.calls.size < 6 || provider.running() > 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  const completed = async (): Promise<number> => (await first.openai.batches.retrieve(batch.id)).request_counts!.completed;
+  while (provider.calls.size < 6 || (await completed()) < 3) await new Promise((resolve) => setTimeout(resolve, 5));
   await first.close();
   const second = await start({}, 2);
   const done = await ended(second, batch.id);
