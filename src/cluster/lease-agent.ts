@@ -10,7 +10,7 @@ import type { ExchangeReply, SharedStore } from '../store/shared-store.ts';
 const HEARTBEAT_MS = 1_000;
 /** A limit that runs short is exchanged at once, then at this interval. */
 const SHORT_MS = 600;
-/** If a grant lacks capacity that others are about to return, the first repeat comes after this delay, in milliseconds. */
+/** If a grant lacks capacity that others are about to return, the first repeat comes after this delay, in milliseconds; it doubles up to `SHORT_MS`. */
 const LACKING_RETRY_MS = 60;
 /** A lease larger than the fair share by this factor is reduced early. */
 const EXCESS_FACTOR = 1.05;
@@ -61,8 +61,8 @@ interface TrackedLease {
   shortAt: Instant;
   /** When it was last reduced early. */
   reducedAt: Instant;
-  /** Its previous grant lacked capacity as well. */
-  wasLacking: boolean;
+  /** If the next grant lacks capacity, the delay of its repeat. */
+  retryMs: number;
 }
 
 export class LeaseAgent {
@@ -130,7 +130,7 @@ export class LeaseAgent {
   add(lease: Leasable): void {
     const replaced = this.#leases.get(lease.id);
     const never = { shortAt: -Infinity, reducedAt: -Infinity };
-    this.#leases.set(lease.id, { lease, dueAt: -Infinity, isCalled: false, isLeaving: false, wasLacking: false, ...never });
+    this.#leases.set(lease.id, { lease, dueAt: -Infinity, isCalled: false, isLeaving: false, retryMs: LACKING_RETRY_MS, ...never });
     if (replaced !== undefined) this.#retire(replaced.lease);
     // Before the start there are no other members and no requests.
     if (!this.#isStarted || this.#whenFirst !== null) return;
@@ -249,7 +249,7 @@ export class LeaseAgent {
     const isSame = members.length === this.#members.length && members.every((member, i) => member === this.#members[i]);
     const hasChanged = !this.#isLinked || !isSame;
     // The fair share depends on the number of members.
-    if (members.length > this.#members.length && this.#members.length > 0) hasMore = true;
+    if (members.length > this.#members.length) hasMore = true;
     this.#members = members;
     // A store that is slow stays unreachable, although its grants are used.
     if (tookMs < UNREACHABLE_MS) this.#isLinked = true;
@@ -307,14 +307,13 @@ export class LeaseAgent {
 
 function nextAfter(grant: LeaseGrant, tracked: TrackedLease, now: Instant): number {
   const { isContested, capacity, rate, fairCapacity, fairRate, lacks, readyInMs } = grant;
-  const wasLacking = tracked.wasLacking;
-  tracked.wasLacking = lacks;
+  const { retryMs } = tracked;
+  tracked.retryMs = lacks ? Math.min(2 * retryMs, SHORT_MS) : LACKING_RETRY_MS;
   const isExcess = isContested && (capacity > fairCapacity * EXCESS_FACTOR || rate > fairRate * EXCESS_FACTOR);
   if (isExcess && now - tracked.reducedAt >= HEARTBEAT_MS) {
     tracked.reducedAt = now;
     return EXCESS_MS;
   }
   if (readyInMs >= 0) return readyInMs + 1;
-  if (lacks && !wasLacking) return LACKING_RETRY_MS;
-  return lacks ? SHORT_MS : HEARTBEAT_MS;
+  return lacks ? retryMs : HEARTBEAT_MS;
 }

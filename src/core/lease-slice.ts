@@ -46,10 +46,15 @@ export interface SliceDemand {
 /** The amount to hold. An amount that is too small for a request is left in the pool; then each start fetches what it needs. */
 export function sliceOf({ whole, left, members, before, unit, ratePerMs, first, isScarce }: SliceDemand): number {
   const most = Math.min(whole * SHARE_MAX, (left * POOL_SHARE) / Math.max(1, members));
-  const grown = first > 0 ? GROWTH * Math.max(before, first) : 0;
+  const grown = first > 0 ? grownSlice(before, first) : 0;
   const ahead = isScarce ? ratePerMs * SCARCE_AHEAD_MS : Math.max(grown, unit, ratePerMs * AHEAD_MS);
   const slice = Math.floor(Math.min(most, ahead) + 1e-9);
   return Math.max(first, slice < unit ? 0 : slice);
+}
+
+/** The next slice while a request waits, given the previous one and its need. */
+export function grownSlice(before: number, first: number): number {
+  return GROWTH * Math.max(before, first);
 }
 
 /** What is held beyond the slice and can be returned. */

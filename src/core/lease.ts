@@ -99,7 +99,7 @@ export interface Leasable {
   /** Its last grant met its need, so it is exchanged again at once when it runs short. */
   readonly isSupplied?: boolean;
   /**
-   * The current claim, whose returned amounts are released at once; null: none needed. `members`: the size of the fleet. `isCalled`: another
+   * The current claim, whose returned amounts are released at once; null: none needed. `members`: the size of the fleet; 0: not known yet. `isCalled`: another
    * member is short of it.
    */
   claim(now: Instant, members: number, isCalled: boolean): LeaseClaim | null;

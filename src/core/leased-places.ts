@@ -4,12 +4,14 @@
  */
 import type { Instant } from './clock.ts';
 import type { DemandMeter } from './demand-meter.ts';
-import { confirmAfterMs, excessOf, HeldByOthers, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from './lease-slice.ts';
+import { confirmAfterMs, excessOf, grownSlice, HeldByOthers, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from './lease-slice.ts';
 import { isSliced } from './lease.ts';
 import type { LeaseClaim, LeaseGrant } from './lease.ts';
 
 /** The units that an unused lease keeps. */
 const KEPT_UNITS = 2;
+/** An instance alone keeps this share of a window unused. */
+const ALONE_SHARE = 1 / 4;
 /** A lease shrinks only if it exceeds its target by this factor. */
 const SLACK = 1.02;
 /** The interval at which an idle lease is confirmed, in milliseconds, as the ledger drops leases without claims. */
@@ -27,6 +29,7 @@ export class LeasedPlaces {
   isDetached = false;
   #isIdle = false;
   #claimedAt: Instant = -Infinity;
+  #claimedMembers = 0;
   /** The amount held according to the ledger. */
   #claimed = 0;
 
@@ -36,6 +39,8 @@ export class LeasedPlaces {
   #knownAt: Instant = -Infinity;
   #confirmMs = 0;
   #slice = 0;
+  /** Of a short window: what was requested beyond its usage while a request waits. */
+  #grown = 0;
   readonly #others = new HeldByOthers();
   #isWaiting = false;
   /** The amount held before the store was lost, and what it may hold until the others have reported what they used since. */
@@ -80,7 +85,8 @@ export class LeasedPlaces {
   /** `aheadMs`: the duration of expected usage to claim in addition to current usage. `isCalled`: another member is short of it. */
   claim(now: Instant, members: number, meter: DemandMeter, used: number, aheadMs: number, isCalled: boolean): LeaseClaim | null {
     // An idle lease changes too when another member needs it, or joins.
-    const isNeeded = isCalled || Math.max(1, members) !== this.members;
+    const isNeeded = isCalled || members !== this.#claimedMembers;
+    this.#claimedMembers = members;
     this.members = Math.max(1, members);
     const hasReturned = this.#claimed > Math.max(this.held, used) + 1e-9;
     const isDue = isNeeded || now - this.#claimedAt >= (this.isPooled ? this.#confirmMs : CONFIRM_MS) || this.isDetached;
@@ -91,17 +97,29 @@ export class LeasedPlaces {
     const rate = meter.read(now);
     this.#isIdle = rate === 0 && first === 0 && used === 0;
     if (this.isPooled) return this.#claimSlice(now, used, { first, rate, unit: meter.unit, hasStarted, isCalled });
-    const isAlone = members <= 1;
-    // While other members wait, free slots are left for them.
+    // One that joins does not know the others yet.
+    const isAlone = members === 1;
+    this.#grown = first > 0 ? grownSlice(this.#grown, first) : 0;
+    // While other members wait, free places are left for them.
     const ahead = this.#fair.isContested ? 0 : rate * aheadMs;
-    const kept = Math.min(KEPT_UNITS * Math.max(meter.unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
-    const wanted = used + Math.max(first, ahead + (kept < 1 ? 0 : kept));
-    const wantCapacity = isAlone || first > 0 ? this.whole : Math.min(this.whole, wanted);
-    const mayShrink = !isAlone && !this.isDetached;
-    if (mayShrink && this.held > wantCapacity * SLACK) this.held = wantCapacity;
-    if (mayShrink && this.#fair.isContested && this.held > this.#fair.capacity * SLACK) this.held = this.#fair.capacity;
+    const wanted = used + Math.max(this.#grown, ahead + this.#kept(isAlone, meter));
+    const wantsAll = this.#countedMs === 0 && (isAlone || first > 0);
+    const wantCapacity = wantsAll ? this.whole : Math.min(this.whole, wanted);
+    if (!this.isDetached) this.#shrink(wantCapacity);
     // Current usage is not part of the need of the first waiting request.
     return this.#toClaim(Math.max(this.held, used), wantCapacity, first > 0 ? Math.min(this.whole, used + first) : 0, hasStarted);
+  }
+
+  /** What is held beyond the demand. Of a window little, as it is lost with an instance that is killed until the window has passed. */
+  #kept(isAlone: boolean, { unit }: DemandMeter): number {
+    if (isAlone) return this.whole * ALONE_SHARE;
+    const kept = Math.min(KEPT_UNITS * Math.max(unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
+    return kept < 1 ? 0 : kept;
+  }
+
+  #shrink(wantCapacity: number): void {
+    if (this.held > wantCapacity * SLACK) this.held = wantCapacity;
+    if (this.#fair.isContested && this.held > this.#fair.capacity * SLACK) this.held = this.#fair.capacity;
   }
 
   #claimSlice(now: Instant, used: number, demand: SliceClaim): LeaseClaim {

@@ -9,6 +9,7 @@ const GROWTH = 1.15;
 
 export interface BucketDemand {
   readonly whole: { readonly capacity: number; readonly rate: number };
+  /** The size of the fleet; 0: this member joins, and does not know it yet. */
   readonly members: number;
   /** The largest recent request. */
   readonly unit: number;
@@ -24,8 +25,8 @@ export function bucketWish({ whole, members, unit, ratePerMs, first }: BucketDem
   wantRate: number;
 } {
   const { capacity, rate } = whole;
-  if (members <= 1) return { reserve: capacity, wantCapacity: capacity, wantRate: rate };
-  const spare = Math.min(RESERVE_UNITS * unit, capacity / (4 * members));
+  if (members === 1) return { reserve: capacity, wantCapacity: capacity, wantRate: rate };
+  const spare = Math.min(RESERVE_UNITS * unit, capacity / (4 * Math.max(1, members)));
   const reserve = Math.min(capacity, Math.max(first, ratePerMs * RESERVE_MS + spare));
   return { reserve, wantCapacity: Math.min(capacity, 2 * reserve), wantRate: first > 0 ? rate : Math.min(rate, ratePerMs * GROWTH) };
 }

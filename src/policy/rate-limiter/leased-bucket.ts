@@ -206,7 +206,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const rate = this.#meter.read(now);
     this.#wasIdle = rate === 0 && first === 0;
     if (this.isPooled) return this.#claimSlice(now, { first, rate, hasStarted, isCalled });
-    const isAlone = members <= 1;
+    const isAlone = members === 1;
     const unit = Math.max(first, this.#meter.unit, Math.min(1, this.limit));
     const isShort = first > 0;
     const whole = { capacity: this.wholeCapacity, rate: this.#wholeRate };

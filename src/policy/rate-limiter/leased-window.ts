@@ -103,7 +103,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
 
   granted(now: Instant, grant: LeaseGrant): boolean {
     const isMore = this.#places.granted(now, grant);
-    this.isSupplied = this.isPooled && isMore;
+    this.isSupplied = isMore;
     this.#hasAsked = false;
     super.setLimit(this.#places.held);
     return isMore;
