@@ -1,7 +1,7 @@
 /**
  * A fleet in real time: `node scripts/run-source.mjs bench/fleet.ts --minutes 10`. Four instances with one Redis before a provider that allows
  * 600 requests and 100,000 tokens a minute, under 1.2 times that load, 70, 20, 8 and 2 % of it on each. Members join, leave and are killed;
- * one that is gone is replaced. The figures are Storm's own count. Exits 1 where the limit was exceeded or less than 95 % of it used.
+ * one that is gone is replaced. `--window sliding`: both limits apply to any minute. The figures are Storm's own count. Exits 1 where the limit was exceeded or less than 95 % of it used.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,11 +14,13 @@ import { createSeededRandom } from '../src/testing/seeded-random.ts';
 import type { StormStats } from '../src/storm/stats.ts';
 import { startRedis } from '../test/redis/server.ts';
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' } } });
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, window: { type: 'string', default: 'bucket' } } });
+const IS_SLIDING = values.window === 'sliding';
 const MINUTES = Number(values.minutes);
 const REQUESTS = 600;
 const TOKENS = 100_000;
-const BURST = 0.1;
+/** What is full at the start, and not used up at the end, in minutes. */
+const BURST = IS_SLIDING ? 0 : 0.1;
 const LOAD = 1.2;
 const WEIGHTS = [0.7, 0.2, 0.08, 0.02];
 /** Share of the run: what happens then. */
@@ -64,13 +66,14 @@ async function launch(args: readonly string[], pattern: RegExp): Promise<Member>
 }
 
 const redis = await startRedis();
-const limits = ['--requests-per-minute', String(REQUESTS), '--tokens-per-minute', String(TOKENS), '--burst', String(BURST)];
+const enforced = IS_SLIDING ? ['--enforce', 'sliding'] : ['--burst', String(BURST)];
+const limits = ['--requests-per-minute', String(REQUESTS), '--tokens-per-minute', String(TOKENS), ...enforced];
 const storm = await launch(['storm', ...limits, '--tokens', '500', '--plain-ms', '800'], /(http:\S+)\/v1/);
 const provider = {
   protocol: 'openai',
   baseUrl: `${storm.base}/v1`,
   apiKey: 'sk-test',
-  limits: { requestsPerMinute: REQUESTS, tokensPerMinute: TOKENS, burst: BURST },
+  limits: { requestsPerMinute: REQUESTS, tokensPerMinute: TOKENS, ...(IS_SLIDING ? { window: 'sliding' } : { burst: BURST }) },
 };
 const config = {
   server: { port: 0 },

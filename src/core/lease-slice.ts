@@ -77,6 +77,27 @@ export interface Recovery {
 /** After the pool was found empty, others are expected to return what they do not need within this time, in milliseconds. */
 const RETURN_MS = 1_500;
 
+/** A lease that has just run short expects something from others for this long, in milliseconds. */
+const EXPECT_MS = 1_500;
+/** It runs short anew if it was not short for this long, in milliseconds. */
+const SHORT_AGAIN_MS = 10_000;
+
+/** When a lease last ran short. After an idle time, what others have left is unknown until they have been asked. */
+export class Shortage {
+  #since: Instant = -Infinity;
+  #at: Instant = -Infinity;
+
+  note(now: Instant): void {
+    if (now - this.#at > SHORT_AGAIN_MS) this.#since = now;
+    this.#at = now;
+  }
+
+  /** Others may still return any part of the limit. */
+  isNew(now: Instant): boolean {
+    return now - this.#at > SHORT_AGAIN_MS || now - this.#since < EXPECT_MS;
+  }
+}
+
 /** What other members may hold and not need, which is unknown until they have been asked. */
 export class HeldByOthers {
   #emptySince: Instant | null = null;

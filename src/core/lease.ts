@@ -46,6 +46,8 @@ export interface LeaseClaim {
   readonly heldCapacity: number;
   readonly heldRate: number;
   readonly level: number;
+  /** Spent tokens that the provider may not have counted yet: they take capacity beside the level. */
+  readonly uncounted: number;
   /** Tokens returned with this claim. */
   readonly returned: number;
   /** Tokens spent without a grant while the store was not available, or owed when the member leaves. */
@@ -66,7 +68,7 @@ export interface LeaseClaim {
 
 export interface LeaseGrant {
   readonly epoch: number;
-  /** The level of the pool; of a sliced window, what no member holds. */
+  /** The level of the pool; of a limit without refill, what no member holds. */
   readonly poolLevel: number;
   /** The amounts held from now on. */
   readonly capacity: number;

@@ -4,14 +4,14 @@
  */
 import type { Instant } from './clock.ts';
 import type { DemandMeter } from './demand-meter.ts';
-import { confirmAfterMs, excessOf, grownSlice, HeldByOthers, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from './lease-slice.ts';
+import { confirmAfterMs, excessOf, grownSlice, HeldByOthers, POOL_KNOWN_MS, RECOVERY_MS, Shortage, sliceOf } from './lease-slice.ts';
 import { isSliced } from './lease.ts';
 import type { LeaseClaim, LeaseGrant } from './lease.ts';
 
 /** The units that an unused lease keeps. */
 const KEPT_UNITS = 2;
 /** An instance alone keeps this share of a window unused. */
-const ALONE_SHARE = 1 / 4;
+const ALONE_SHARE = 1 / 20;
 /** A lease shrinks only if it exceeds its target by this factor. */
 const SLACK = 1.02;
 /** The interval at which an idle lease is confirmed, in milliseconds, as the ledger drops leases without claims. */
@@ -34,7 +34,7 @@ export class LeasedPlaces {
   #claimed = 0;
 
   readonly #countedMs: number;
-  /** Of a long window: what no member holds, and when that was known. */
+  /** What no member holds, and when that was known. */
   #pool = 0;
   #knownAt: Instant = -Infinity;
   #confirmMs = 0;
@@ -42,6 +42,7 @@ export class LeasedPlaces {
   /** Of a short window: what was requested beyond its usage while a request waits. */
   #grown = 0;
   readonly #others = new HeldByOthers();
+  readonly shortage = new Shortage();
   #isWaiting = false;
   /** The amount held before the store was lost, and what it may hold until the others have reported what they used since. */
   #heldBefore = 0;
@@ -56,25 +57,32 @@ export class LeasedPlaces {
 
   setWhole(whole: number): void {
     this.whole = whole;
-    if (this.isDetached) this.held = this.isPooled ? Math.min(whole, this.held) : this.#evenShare();
+    if (this.isDetached) this.held = this.isSliced ? Math.min(whole, this.held) : this.#evenShare();
     this.#claimedAt = -Infinity;
   }
 
   /** It is leased in slices. */
-  get isPooled(): boolean {
+  get isSliced(): boolean {
     return isSliced({ capacity: this.whole, rate: 0, countedMs: this.#countedMs });
   }
 
-  /** What can be fetched, as far as known. */
+  /** What no member holds, as far as known. */
   get pool(): number {
-    return this.isPooled && !this.isDetached ? this.#pool : 0;
+    return this.isDetached ? 0 : this.#pool;
+  }
+
+  /** No other member holds any of it. */
+  get isRestFree(): boolean {
+    const pool = this.#epoch === 0 ? 0 : this.pool;
+    return !this.isDetached && Math.max(this.held, this.#claimed) + pool >= this.whole - 1e-6;
   }
 
   /** What others may return of it. */
   heldByOthers(now: Instant): number {
-    if (!this.isPooled || this.isDetached) return 0;
-    // Before the first grant nothing is known.
-    return this.#epoch === 0 ? this.whole : this.#others.most(now, this);
+    if (this.isDetached) return 0;
+    if (this.#epoch === 0) return this.whole;
+    if (this.isSliced) return this.#others.most(now, this);
+    return this.shortage.isNew(now) ? Math.max(0, this.whole - Math.max(this.held, this.#claimed) - this.#pool) : 0;
   }
 
   /** The size of the present slice. */
@@ -89,20 +97,22 @@ export class LeasedPlaces {
     this.#claimedMembers = members;
     this.members = Math.max(1, members);
     const hasReturned = this.#claimed > Math.max(this.held, used) + 1e-9;
-    const isDue = isNeeded || now - this.#claimedAt >= (this.isPooled ? this.#confirmMs : CONFIRM_MS) || this.isDetached;
+    const isDue = isNeeded || now - this.#claimedAt >= (this.isSliced ? this.#confirmMs : CONFIRM_MS) || this.isDetached;
     if (!meter.isActive(now) && !isDue && !this.#fair.isContested && !hasReturned && this.#isIdle) return null;
     this.#claimedAt = now;
     const first = meter.first(now);
+    this.#isWaiting = first > 0;
     const { hasStarted } = meter;
     const rate = meter.read(now);
     this.#isIdle = rate === 0 && first === 0 && used === 0;
-    if (this.isPooled) return this.#claimSlice(now, used, { first, rate, unit: meter.unit, hasStarted, isCalled });
+    if (this.isSliced) return this.#claimSlice(now, used, { first, rate, unit: meter.unit, hasStarted, isCalled });
     // One that joins does not know the others yet.
     const isAlone = members === 1;
-    this.#grown = first > 0 ? grownSlice(this.#grown, first) : 0;
+    const kept = this.#kept(isAlone, meter);
+    this.#grown = first > 0 ? grownSlice(Math.max(this.#grown, kept), first) : 0;
     // While other members wait, free places are left for them.
     const ahead = this.#fair.isContested ? 0 : rate * aheadMs;
-    const wanted = used + Math.max(this.#grown, ahead + this.#kept(isAlone, meter));
+    const wanted = used + Math.max(this.#grown, ahead + kept);
     const wantsAll = this.#countedMs === 0 && (isAlone || first > 0);
     const wantCapacity = wantsAll ? this.whole : Math.min(this.whole, wanted);
     if (!this.isDetached) this.#shrink(wantCapacity);
@@ -112,9 +122,9 @@ export class LeasedPlaces {
 
   /** What is held beyond the demand. Of a window little, as it is lost with an instance that is killed until the window has passed. */
   #kept(isAlone: boolean, { unit }: DemandMeter): number {
-    if (isAlone) return this.whole * ALONE_SHARE;
-    const kept = Math.min(KEPT_UNITS * Math.max(unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
-    return kept < 1 ? 0 : kept;
+    const units = Math.min(KEPT_UNITS * Math.max(unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
+    const kept = units < 1 ? 0 : units;
+    return isAlone ? Math.max(kept, this.whole * ALONE_SHARE) : kept;
   }
 
   #shrink(wantCapacity: number): void {
@@ -125,7 +135,6 @@ export class LeasedPlaces {
   #claimSlice(now: Instant, used: number, demand: SliceClaim): LeaseClaim {
     const { first, rate, hasStarted } = demand;
     const unit = Math.max(demand.unit, Math.min(1, this.whole));
-    this.#isWaiting = first > 0;
     const isScarce = demand.isCalled || this.#fair.isContested;
     const linked = this.isDetached ? this.#heldBefore : this.held;
     const left = this.#epoch === 0 ? this.whole : this.#pool + Math.max(0, linked - used);
@@ -139,7 +148,7 @@ export class LeasedPlaces {
 
   granted(now: Instant, grant: LeaseGrant): boolean {
     const before = this.held;
-    if (this.isPooled && this.isDetached && this.members > 1) this.#recovery = { until: now + RECOVERY_MS, most: this.held };
+    if (this.isSliced && this.isDetached && this.members > 1) this.#recovery = { until: now + RECOVERY_MS, most: this.held };
     this.isDetached = false;
     this.#confirmMs = confirmAfterMs(this.whole, this.#pool, grant.poolLevel);
     this.#pool = grant.poolLevel;
@@ -158,7 +167,7 @@ export class LeasedPlaces {
     this.isDetached = true;
     this.members = Math.max(1, members);
     this.#heldBefore = this.held;
-    this.held = this.isPooled && this.#epoch !== 0 ? this.held + this.#evenPool(now) : this.#evenShare();
+    this.held = this.isSliced && this.#epoch !== 0 ? this.held + this.#evenPool(now) : this.#evenShare();
   }
 
   /** At least one, so that a detached instance can still start requests. */
@@ -188,6 +197,7 @@ export class LeasedPlaces {
       heldRate: 0,
       level: 0,
       returned: 0,
+      uncounted: 0,
       debt: 0,
       wantRate: 0,
       wantTokens: 0,

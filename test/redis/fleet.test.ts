@@ -61,6 +61,23 @@ for (const limits of [
 }
 
 for (const window of ['bucket', 'sliding'] as const) {
+  void test(`a burst at an idle one of three instances is served at once from what none of them uses (${window})`, options, async (t) => {
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const fleet = await startFleet(t, { url: redis.url, provider: { limits: { requestsPerMinute: 240, window } } });
+    const members = [await fleet.join(), await fleet.join(), await fleet.join()];
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    for (const member of members.slice(0, 2)) {
+      const answers = await Promise.all(Array.from({ length: 100 }, () => member.ask({}, { 'x-breakwater-deadline-ms': '8000' })));
+      assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+      const slowest = Math.max(...answers.map(({ ms }) => ms));
+      t.diagnostic(`the slowest of 100 took ${Math.round(slowest)} ms`);
+      assert.ok(slowest < 4_000, `${slowest} ms`);
+    }
+  });
+}
+
+for (const window of ['bucket', 'sliding'] as const) {
   void test(`a burst at one of three instances uses a limit of a day up to the last request (${window})`, options, async (t) => {
     const redis = await startRedis();
     t.after(() => redis.stop());

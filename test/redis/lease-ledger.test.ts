@@ -13,7 +13,7 @@ import { skipWithoutRedis, startRedis } from './server.ts';
 
 const options = { skip: skipWithoutRedis };
 const DAY_MS = 86_400_000;
-const NONE = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
+const NONE = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, uncounted: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
 
 /** A server, and one exchange of one claim on it; null: the member has left. */
 async function open(t: TestContext) {
@@ -77,6 +77,7 @@ void test('script and ledger grant the same in 2,000 random exchanges, with a cl
       heldRate: own.rate * (random.next() < 0.3 ? 0.5 : 1),
       // Of a limit in slices, what was used of a loan is below zero.
       level: own.level - returned - (id.includes('day') && random.next() < 0.1 ? own.level + 3 : 0),
+      uncounted: rate > 0 && random.next() < 0.5 ? 0.1 * capacity * random.next() : 0,
       returned,
       debt: random.next() < 0.05 ? 10 * random.next() : 0,
       wantCapacity: capacity * random.next(),

@@ -63,7 +63,7 @@ for (const [name, window] of KINDS) {
     const alone = await world.join();
     await world.clock.advanceAsync(5_000);
     for (let i = 0; i < 240; i++) alone.ask(100);
-    assert.ok(alone.started >= 60, `${alone.started} at once`);
+    assert.ok(alone.started >= 12, `${alone.started} at once`);
     await world.clock.advanceAsync(200);
     assert.equal(alone.started, 240);
     assert.ok(world.provider.overshoot <= 0);
@@ -76,7 +76,7 @@ for (const [name, window] of KINDS) {
     first.kill();
     const second = await world.join();
     const served = await serve(world, second, 2, 30_000);
-    assert.ok(served >= 50, `${served} of 60`);
+    assert.ok(served >= 58, `${served} of 60`);
     assert.ok(world.provider.overshoot <= 0);
   });
 }

@@ -13,6 +13,7 @@ const NOBODY: LeaseClaim = {
   heldCapacity: 0,
   heldRate: 0,
   level: 0,
+  uncounted: 0,
   returned: 0,
   debt: 0,
   wantCapacity: 0,
@@ -58,14 +59,27 @@ test('what one member holds is not granted to another, which learns its fair sha
 });
 
 test('what a member gives back is granted to the waiting one at its next claim', () => {
-  const { claim } = fleet();
+  const { claim, ledger } = fleet();
   claim(0, 'a', WAITING);
   claim(10, 'b', WAITING);
   claim(20, 'a', { ...WAITING, heldCapacity: 50, heldRate: 0.005, level: 50, returned: 50, wantTokens: 0 });
   const granted = claim(30, 'b', WAITING);
-  assert.ok(granted.capacity >= 49);
-  assert.equal(granted.rate, 0.005);
-  assert.ok(granted.tokens > 0);
+  assert.deepEqual([granted.capacity, granted.rate, granted.tokens], [24.5, 0.005, 24.5]);
+  assert.equal(ledger.level, 25.5, 'what stays in the pool for the other member has room there');
+});
+
+test('spent tokens that may not be counted yet take capacity, so that no granted token is lost', () => {
+  const { claim, ledger } = fleet();
+  claim(0, 'a', { wantCapacity: 20, wantTokens: 20 });
+  const { capacity, tokens } = claim(10, 'a', { level: 0, uncounted: 20, wantCapacity: 50, wantTokens: 30 });
+  assert.deepEqual([capacity, tokens, ledger.level], [50, 30, 50]);
+});
+
+test('capacity beyond the tokens is granted only where the pool has room for its own', () => {
+  const { claim, ledger } = fleet();
+  assert.deepEqual(claim(0, 'a', { wantCapacity: 60, wantTokens: 20 }).capacity, 20);
+  claim(10, 'a', { level: 0, returned: -30, wantCapacity: 60 });
+  assert.deepEqual([claim(20, 'a', { level: 0, wantCapacity: 60 }).capacity, ledger.level], [50, 50]);
 });
 
 test('of unequal demands the smaller one is met in full, and the larger one gets the rest', () => {

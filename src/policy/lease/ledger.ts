@@ -140,13 +140,16 @@ function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseC
   part.rate = isDivided ? part.rate + clamp(fairRate - part.rate, 0, freeRate) : part.rate;
   const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided, isSlice }) : 0;
   // Where the limit is undivided, capacity without tokens would reduce that of the pool. Beside a slice it is room for refunds.
-  const holding = (isSlice ? part.capacity : claim.level) + tokens;
+  const holding = (isSlice ? part.capacity : claim.level + claim.uncounted) + tokens;
   // A limit without refill may be a number of concurrent calls, which cannot be split: the first member in order gets a whole one.
   const fairCapacity = !isDivided && claim.rate > 0 ? holding : hasUnits ? Math.ceil(evenCapacity - EPSILON) : evenCapacity;
   const freeCapacity = claim.capacity - others.capacity - part.capacity;
+  // What the tokens in the pool fill is granted with tokens only: they would be lost.
+  const isFilled = claim.rate > 0 && !isSlice;
+  const grantable = isFilled ? Math.min(freeCapacity, freeCapacity - ledger.level + tokens) : freeCapacity;
   const neededCapacity = Math.max(fairCapacity, holding);
-  part.capacity += clamp(Math.min(neededCapacity, Math.max(claim.wantCapacity, holding)) - part.capacity, 0, freeCapacity);
-  const given = clamp(Math.min(tokens, part.capacity - claim.level), 0, tokens);
+  part.capacity += clamp(Math.min(neededCapacity, Math.max(claim.wantCapacity, holding)) - part.capacity, 0, grantable);
+  const given = clamp(Math.min(tokens, part.capacity - claim.level - claim.uncounted), 0, tokens);
   ledger.level -= given;
   const poolRate = claim.rate - others.rate - part.rate;
   const missing = part.first - claim.level - given;
@@ -156,7 +159,7 @@ function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseC
   if (isSlice && !isShort) part.first = 0;
   return {
     epoch: ledger.epoch,
-    poolLevel: isSlice && claim.rate === 0 ? Math.max(0, claim.capacity - others.capacity - part.capacity) : ledger.level,
+    poolLevel: claim.rate === 0 ? Math.max(0, claim.capacity - others.capacity - part.capacity) : ledger.level,
     capacity: part.capacity,
     rate: part.rate,
     tokens: given,
@@ -169,7 +172,7 @@ function grant(ledger: Ledger, parts: Ledger['parts'], me: string, claim: LeaseC
         : Math.max(0, (missing + needAhead - ledger.level) / poolRate),
     lacks: isSlice
       ? isShort && others.capacity > EPSILON
-      : (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2),
+      : (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2 - EPSILON),
   };
 }
 
@@ -190,7 +193,7 @@ function sumOfOthers(parts: ReadonlyMap<string, LedgerPart>, me: string): Sums {
     sums.capacity += part.capacity;
     sums.rate += part.rate;
     if (part.first > 0) sums.waiting++;
-    if (part.first > 0 || part.capacity < part.wantCapacity / 2) sums.starved++;
+    if (part.first > 0 || part.capacity < part.wantCapacity / 2 - EPSILON) sums.starved++;
     sums.first = Math.max(sums.first, part.first);
   }
   return sums;

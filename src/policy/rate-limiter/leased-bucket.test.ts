@@ -31,9 +31,9 @@ function bucket(now = 0, grant: Partial<LeaseGrant> = {}): { bucket: LeasedBucke
 
 // For a smaller part the instant is an estimate: others may give back something sooner.
 testResourceContract('a part that is the whole bucket', (now) => bucket(now, { capacity: 60, rate: 60 / MINUTE, tokens: 60 }).bucket);
-testResourceContract('a part of a window', (now) => {
+testResourceContract('a part that is the whole window', (now) => {
   const leased = new LeasedWindow(requestLimit(60, MINUTE), now, () => {});
-  leased.granted(now, { ...GRANT, rate: 0, tokens: 0 });
+  leased.granted(now, { ...GRANT, capacity: 60, rate: 0, tokens: 0 });
   return leased;
 });
 

@@ -1,6 +1,15 @@
 import type { Instant } from '../../core/clock.ts';
 import { DemandMeter } from '../../core/demand-meter.ts';
-import { confirmAfterMs, excessOf, HeldByOthers, NEXT_AT_SHARE, POOL_KNOWN_MS, RECOVERY_MS, sliceOf } from '../../core/lease-slice.ts';
+import {
+  confirmAfterMs,
+  excessOf,
+  HeldByOthers,
+  NEXT_AT_SHARE,
+  POOL_KNOWN_MS,
+  RECOVERY_MS,
+  Shortage,
+  sliceOf,
+} from '../../core/lease-slice.ts';
 import type { Recovery } from '../../core/lease-slice.ts';
 import { isSliced } from '../../core/lease.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
@@ -15,10 +24,6 @@ import type { LimitOptions } from './token-bucket.ts';
 const EXCESS_TOLERANCE = 1.02;
 /** An instance asks again after this long if nothing else is known, in milliseconds. */
 const ASK_AGAIN_MS = 50;
-/** A part that has just run short expects something from others for this long, in milliseconds. */
-const EXPECT_MS = 1_500;
-/** It runs short anew if it was not short for this long, in milliseconds. */
-const SHORT_AGAIN_MS = 10_000;
 /** An idle part is confirmed this often, in milliseconds, because the ledger drops parts that are not confirmed. */
 export const CONFIRM_MS = 60_000;
 
@@ -44,8 +49,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   #rateBefore = 0;
   #debt: BucketDebt | null = null;
   #wasIdle = false;
-  #shortSince: Instant = -Infinity;
-  #shortAt: Instant = -Infinity;
+  readonly #shortage = new Shortage();
   #claimedAt: Instant = -Infinity;
   /** Of a sliced bucket: the size of the slice, and whether the next one was requested. */
   #slice = 0;
@@ -113,15 +117,12 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (at === Infinity && amount > this.limit * (1 + 1e-9)) return Infinity;
     const wanted = Math.min(amount, this.wholeCapacity);
     this.#meter.block(now, wanted);
-    if (now - this.#shortAt > SHORT_AGAIN_MS) this.#shortSince = now;
-    this.#shortAt = now;
+    this.#shortage.note(now);
     this.#onShort();
     if (this.#detachedAt !== null && wanted > this.#held.capacity) return this.#earliestBeyondShare(now);
     // An instance with the whole refill rate has nothing to expect from others.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
-    // Before the first grant nothing is known of a pool; what others hold and do not need is unknown until they have been asked.
-    const isExpecting = this.isPooled ? this.#epoch === 0 || this.#heldByOthers(now) > 0 : now - this.#shortSince < EXPECT_MS;
-    if (this.#detachedAt === null && isExpecting) return now + ASK_AGAIN_MS;
+    if (this.#heldByOthers(now) > 0) return now + ASK_AGAIN_MS;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
@@ -145,14 +146,17 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const at = super.earliestAfter(now, ahead, need);
     if (at <= now) return at;
     const amount = Math.max(0, this.#measured.of(ahead)) + Math.min(this.#measured.of(need), this.wholeCapacity);
-    const missing = amount - this.available(now) - this.#pool(now) - (this.isPooled ? this.#heldByOthers(now) : 0);
+    const missing = amount - this.available(now) - this.#pool(now) - this.#heldByOthers(now);
     if (this.#measured.of(need) > this.limit * (1 + 1e-9)) return Infinity;
     return now + Math.max(0, missing) / this.#rateOrShare();
   }
 
+  /** What they may return of it. */
   #heldByOthers(now: Instant): number {
-    if (this.#epoch === 0 && this.#detachedAt === null) return this.wholeCapacity;
-    return this.#detachedAt === null ? this.#others.most(now, { whole: this.wholeCapacity, members: this.#members }) : 0;
+    if (this.#detachedAt !== null) return 0;
+    if (this.#epoch === 0) return this.wholeCapacity;
+    if (this.isPooled) return this.#others.most(now, { whole: this.wholeCapacity, members: this.#members });
+    return this.#shortage.isNew(now) ? Math.max(0, this.wholeCapacity - this.#held.capacity - this.#pool(now)) : 0;
   }
 
   override reserve(now: Instant, need: Need): number {
@@ -209,19 +213,21 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const isAlone = members === 1;
     const unit = Math.max(first, this.#meter.unit, Math.min(1, this.limit));
     const isShort = first > 0;
+    this.#claimedFirst = first;
     const whole = { capacity: this.wholeCapacity, rate: this.#wholeRate };
     const { reserve, wantCapacity, wantRate } = bucketWish({ whole, members, unit, ratePerMs: rate, first });
     const returned = this.#giveBack(now, isAlone, { reserve, wantCapacity, wantRate });
     const level = this.available(now);
+    const uncounted = this.uncounted(now);
     return {
       ...this.#claimBase(level),
+      uncounted,
       returned,
       debt: this.#debt?.report(now) ?? 0,
-      wantCapacity,
+      wantCapacity: Math.min(this.wholeCapacity, wantCapacity + uncounted),
       wantRate,
       wantTokens: Math.max(0, (isShort ? Math.max(2 * reserve, first) : reserve) - level),
       first,
-      rank: 1,
       hasStarted,
     };
   }
@@ -249,12 +255,9 @@ export class LeasedBucket extends TokenBucket implements Leasable {
       heldCapacity,
       heldRate: 0,
       returned,
-      debt: 0,
       wantCapacity: heldCapacity,
-      wantRate: 0,
       wantTokens: Math.min(wanted, this.#recovery?.left ?? Infinity),
       first: this.#claimedFirst,
-      rank: 1,
       hasStarted,
     };
   }
@@ -272,6 +275,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     this.#fair = { capacity: grant.fairCapacity, rate: grant.fairRate, isContested: grant.isContested };
     this.#hold(now, grant.capacity, grant.rate);
     this.shift(now, grant.tokens);
+    this.isSupplied = grant.tokens > 0 && this.available(now) >= this.#claimedFirst;
     if (!this.isPooled) return grant.tokens > 0 || grant.capacity > capacity || grant.rate > rate;
     // Where it counted as dead meanwhile, its tokens may be in the pool again.
     this.shift(now, -Math.max(0, this.available(now) - grant.capacity));
@@ -337,12 +341,6 @@ export class LeasedBucket extends TokenBucket implements Leasable {
       ...this.#claimBase(0),
       returned: level,
       debt: Math.max(0, -available),
-      wantCapacity: 0,
-      wantRate: 0,
-      wantTokens: 0,
-      first: 0,
-      rank: 1,
-      hasStarted: false,
     };
   }
 
@@ -359,12 +357,13 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     return Math.max(this.#held.rate, this.#wholeRate / Math.max(1, this.#members));
   }
 
-  #claimBase(
-    level: number,
-  ): Pick<LeaseClaim, 'id' | 'capacity' | 'rate' | 'countedMs' | 'epoch' | 'poolLevel' | 'heldCapacity' | 'heldRate' | 'level'> {
+  /** A claim that asks for nothing. */
+  #claimBase(level: number): LeaseClaim {
     const { capacity, rate } = this.#held;
-    const known = { countedMs: 0, epoch: this.#epoch, poolLevel: this.#poolLevel };
-    return { id: this.id, capacity: this.wholeCapacity, rate: this.#wholeRate, ...known, heldCapacity: capacity, heldRate: rate, level };
+    const known = { countedMs: 0, uncounted: 0, epoch: this.#epoch, poolLevel: this.#poolLevel };
+    const limit = { id: this.id, capacity: this.wholeCapacity, rate: this.#wholeRate };
+    const wanted = { wantCapacity: 0, wantRate: 0, wantTokens: 0, first: 0, rank: 1, hasStarted: false };
+    return { ...limit, ...known, heldCapacity: capacity, heldRate: rate, level, returned: 0, debt: 0, ...wanted };
   }
 
   /** Gives up what it does not need and, where others wait, the excess over its fair share. Returns the number of tokens. */
@@ -381,6 +380,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (this.#fair.rate === 0) capacity = Math.min(capacity, Math.max(0, level));
     const returned = Math.max(0, level - Math.min(capacity, Math.max(want.reserve * 1.5, want.reserve + 1)));
     if (returned > 0) this.shift(now, -returned);
+    // Without their capacity, the pool might have no room for the tokens.
+    capacity = Math.min(capacity, this.#held.capacity - returned);
     this.#hold(now, Math.min(this.#held.capacity, Math.max(capacity, this.shareMin(now))), rate);
     return returned;
   }

@@ -35,14 +35,14 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     return this.#places.whole;
   }
 
-  /** It is leased in slices. */
+  /** What is not about to be used is left to the others. */
   get isPooled(): boolean {
-    return this.#places.isPooled;
+    return true;
   }
 
   /** What this instance may use at once, and what of that is left. */
   reach(now: Instant): { readonly share: number; readonly available: number } {
-    const { pool } = this.#places;
+    const pool = this.#places.isSliced ? this.#places.pool : 0;
     return { share: this.limit + pool, available: this.available(now) + pool };
   }
 
@@ -57,16 +57,18 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     const amount = this.#counts(need);
     if (amount > this.wholeLimit + 1e-6) return Infinity;
     this.#meter.block(now, amount);
+    this.#places.shortage.note(now);
     this.#onShort();
-    if (this.isPooled && !this.#places.isDetached) return this.#earliestOfPool(now, amount, at);
+    if (!this.#places.isDetached) return this.#earliestOfFleet(now, amount, at);
     if (amount <= this.limit) return at;
     // Detached, a request above the instance's share starts when all of the share is free.
-    return this.#places.isDetached && this.isEmpty(now) ? now : now + ASK_AGAIN_MS;
+    return this.isEmpty(now) ? now : now + ASK_AGAIN_MS;
   }
 
   /** What others hold and do not need is unknown until they have been asked. */
-  #earliestOfPool(now: Instant, amount: number, at: Instant): Instant {
+  #earliestOfFleet(now: Instant, amount: number, at: Instant): Instant {
     const missing = amount - this.available(now) - this.#places.pool;
+    if (missing > 1e-6 && amount <= this.limit && this.#places.isRestFree) return at;
     if (missing <= 1e-6 || this.#places.heldByOthers(now) > 0) return now + ASK_AGAIN_MS;
     return Math.min(at, now + Math.max(ASK_AGAIN_MS, this.#untilFree(missing)));
   }
@@ -75,7 +77,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   #untilFree(missing: number): number {
     const even = this.wholeLimit / this.#places.members;
     // With slices it holds more all the time, and estimates of a queue need a steady rate.
-    return (missing / (this.isPooled ? even : Math.max(this.limit, even))) * this.windowMs;
+    return (missing / (this.#places.isSliced ? even : Math.max(this.limit, even))) * this.windowMs;
   }
 
   override earliestAfter(now: Instant, ahead: Need, need: Need): Instant {

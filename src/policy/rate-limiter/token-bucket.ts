@@ -165,6 +165,11 @@ export class TokenBucket implements Resource {
     return Math.max(0, this.#level.uncounted(now));
   }
 
+  /** Taken, but possibly not yet counted by the provider. */
+  uncounted(now: Instant): number {
+    return this.#level.uncounted(now) - this.#level.at(now);
+  }
+
   /** True if nothing is taken, so there is nothing to save. */
   isFull(now: Instant): boolean {
     return this.#level.at(now) >= this.#level.capacity - this.#epsilon;

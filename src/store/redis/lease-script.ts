@@ -9,14 +9,14 @@ import { MERGED_MS } from '../../policy/lease/spending.ts';
 import { redisScript } from './redis-client.ts';
 
 /** Numbers of a claim. */
-const CLAIM_SIZE = 20;
+const CLAIM_SIZE = 21;
 
 /** An unused ledger expires once its bucket is full again, but not before this time, in milliseconds. */
 const KEPT_MIN_MS = 600_000;
 
 /**
  * KEYS: the members, then a ledger for each claim. ARGV: the member, its silence limit in ms, the instant in ms (empty: the server's),
- * the channel, whether it leaves (1), then 20 numbers for each claim (-1: it is no budget). Returns the members and 13 numbers for each
+ * the channel, whether it leaves (1), then 21 numbers for each claim (-1: it is no budget). Returns the members and 13 numbers for each
  * claim.
  */
 export const EXCHANGE_SCRIPT = redisScript(`
@@ -97,7 +97,7 @@ for k = 2, #KEYS do
   for i = 1, ${CLAIM_SIZE} do c[i] = tonumber(ARGV[5 + (k - 2) * ${CLAIM_SIZE} + i]) end
   local capacity, rate, claimEpoch, claimPool, heldCapacity, heldRate, claimLevel = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
   local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1, c[16]
-  local spent, reserved, acknowledged, elsewhere, isBudget = c[17], c[18], c[19], c[20], c[17] >= 0
+  local uncounted, spent, reserved, acknowledged, elsewhere, isBudget = c[17], c[18], c[19], c[20], c[21], c[18] >= 0
   local parts, epoch, at, level, gone, goneBefore, size = {}, nil, now, capacity, 0, 0, 0
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
@@ -157,7 +157,7 @@ for k = 2, #KEYS do
     if name ~= me then
       othersCapacity, othersRate = othersCapacity + part.capacity, othersRate + part.rate
       if part.first > 0 then othersWaiting = othersWaiting + 1 end
-      if part.first > 0 or part.capacity < part.wantCapacity / 2 then othersStarved = othersStarved + 1 end
+      if part.first > 0 or part.capacity < part.wantCapacity / 2 - 1e-9 then othersStarved = othersStarved + 1 end
       othersFirst = math.max(othersFirst, part.first)
     end
   end
@@ -205,13 +205,14 @@ for k = 2, #KEYS do
         if not (isDivided or (first > 0 and tokens >= missing)) then tokens = math.min(wantTokens, owed) end
       end
     end
-    local holding = (isSlice and part.capacity or claimLevel) + tokens
+    local holding = (isSlice and part.capacity or claimLevel + uncounted) + tokens
     local fairCapacity = evenCapacity
     if rate == 0 and not isBudget then fairCapacity = math.ceil(evenCapacity - 1e-9) elseif rate > 0 and not isDivided then fairCapacity = holding end
     local needed = math.max(fairCapacity, holding)
-    part.capacity = part.capacity +
-      clamp(math.min(needed, math.max(wantCapacity, holding)) - part.capacity, 0, capacity - othersCapacity - part.capacity)
-    local given = clamp(math.min(tokens, part.capacity - claimLevel), 0, tokens)
+    local grantable = capacity - othersCapacity - part.capacity
+    if rate > 0 and not isSlice then grantable = math.min(grantable, grantable - level + tokens) end
+    part.capacity = part.capacity + clamp(math.min(needed, math.max(wantCapacity, holding)) - part.capacity, 0, grantable)
+    local given = clamp(math.min(tokens, part.capacity - claimLevel - uncounted), 0, tokens)
     level = level - given
     local poolRate = rate - othersRate - part.rate
     local missing = first - claimLevel - given
@@ -219,12 +220,12 @@ for k = 2, #KEYS do
     local ready = -1
     if isWaiting and missing > 0 and part.rate == 0 and poolRate > rate * 1e-9 then ready = math.max(0, (missing + needAhead - level) / poolRate) end
     local due = math.min(evenCapacity, wantCapacity)
-    local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2)
+    local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2 - 1e-9)
     local poolLevel = level
+    if rate == 0 then poolLevel = math.max(0, capacity - othersCapacity - part.capacity) end
     if isSlice then
       local isShort = isWaiting and (rate > 0 and missing or first - part.capacity) > 1e-9
       if not isShort then part.first = 0 end
-      if rate == 0 then poolLevel = math.max(0, capacity - othersCapacity - part.capacity) end
       lacks = isShort and othersCapacity > 1e-9
     end
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
