@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
 import type { FlightStore } from '../store/flight-store.ts';
-import type { SharedStore } from '../store/shared-store.ts';
+import type { SharedFault, SharedStore } from '../store/shared-store.ts';
 import { FleetSurvey, type FleetFigures, type InstanceFigures } from './fleet-survey.ts';
 import { Flights } from './flights.ts';
 import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
@@ -33,6 +33,8 @@ export interface FleetOptions {
 
 /** The fleet as operators see it. */
 export interface FleetView extends FleetStatus {
+  /** Why it is not linked, or why members can not exchange messages; null: neither. */
+  readonly fault: SharedFault | null;
   /** What all instances do together; resolves within 200 ms. */
   survey(): Promise<FleetFigures>;
   /** In which settings this instance differs from others; null: in none, or for less than 30 s. */
@@ -103,6 +105,10 @@ export class Fleet implements FleetView {
 
   get isLinked(): boolean {
     return this.#agent.status.isLinked;
+  }
+
+  get fault(): SharedFault | null {
+    return this.#shared.fault ?? null;
   }
 
   get shares(): number {

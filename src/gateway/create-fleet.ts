@@ -11,9 +11,12 @@ import type { Config } from './config/index.ts';
 import { fleetSettings } from './fleet-settings.ts';
 import type { QueueStatus } from './gateway.ts';
 import { withTimeout } from '../store/backend.ts';
+import type { SharedFault } from '../store/shared-store.ts';
 import type { Store } from '../store/store.ts';
 
 const DIFFERENT = 'Limits hold only if they are the same everywhere: give all instances one config, and each fleet a namespace of its own';
+
+const DENIED = 'Limits are shared; cooldowns, breaker states and isolated targets are not';
 
 /** For the responses that are saved before the gateway leaves, in milliseconds. */
 const SAVING_MS = 2_000;
@@ -29,6 +32,11 @@ interface FleetParts {
 export function createFleet(store: Store, clock: Clock, events: EventBus, { engine, targets, gateway }: FleetParts): Fleet | null {
   if (store.shared === undefined) return null;
   let known: readonly string[] = [];
+  let warned: string | null = null;
+  const warnOfDenied = (message: string | null): void => {
+    if (message !== null && message !== warned) events.emit({ type: 'warning', at: clock.now(), message: `${message}. ${DENIED}` });
+    warned = message;
+  };
   const fleet = new Fleet({
     clock,
     shared: store.shared,
@@ -56,7 +64,8 @@ export function createFleet(store: Store, clock: Clock, events: EventBus, { engi
     onFleet(status) {
       // The library warns of a lost gateway and reports its return.
       if (store.shared?.isGateway === true) return;
-      events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status) });
+      events.emit({ type: 'lifecycle', at: clock.now(), ...toEvent(status, fleet.fault) });
+      warnOfDenied(status.isLinked ? (fleet.fault?.message ?? null) : null);
       // An instance that is gone may have left jobs.
       if (status.isLinked && known.some((member) => !status.members.includes(member))) gateway.jobs?.wake();
       known = status.members;
@@ -81,11 +90,15 @@ function inFlightBy(targets: readonly TargetState[]): Record<string, number> {
   return found;
 }
 
-function toEvent({ isLinked, members, shares }: FleetStatus): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
+function toEvent(
+  { isLinked, members, shares }: FleetStatus,
+  fault: SharedFault | null,
+): { state: 'fleet_changed' | 'fleet_lost'; detail: string } {
   const count = members.length;
   if (isLinked)
     return { state: 'fleet_changed', detail: count === 1 ? 'this instance alone uses the limits' : `${count} instances share the limits` };
   const share =
     shares > 1 ? `1/${shares} of each limit` : 'the whole of each limit, as no other instance is known (cluster.expectedInstances)';
-  return { state: 'fleet_lost', detail: `the shared store does not respond or refuses writes; this instance uses ${share}` };
+  const reason = fault === null ? 'the shared store does not respond or refuses writes' : `the shared store fails: ${fault.message}`;
+  return { state: 'fleet_lost', detail: `${reason.replace(/\.+$/, '')}; this instance uses ${share}` };
 }

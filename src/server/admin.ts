@@ -2,6 +2,7 @@
 import { REQUEST_OUTCOMES } from '../core/events.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { effectiveConfig } from '../gateway/config/index.ts';
+import type { Gateway } from '../gateway/gateway.ts';
 import type { StoreHealth } from '../store/store.ts';
 import type { ListOptions } from '../telemetry/timelines.ts';
 import { adminQuery } from './admin-query.ts';
@@ -40,13 +41,19 @@ export async function showQueue(call: Call): Promise<void> {
 /** The state of the store and of the fleet, as far as this instance is linked to it. */
 export function showHealth(call: Call): void {
   const { store, fleet } = call.gateway;
-  const { kind, health } = store;
-  const shown = health.state === 'ok' ? { state: health.state, fault: null, message: null } : faultOf(health);
+  const { kind } = store;
+  const shown = faultShown(call.gateway) ?? { state: 'ok', fault: null, message: null };
   const members =
     fleet === null
       ? null
       : { instance: fleet.member, instances: Math.max(1, fleet.members.length), isLinked: fleet.isLinked, differences: fleet.differences };
   call.sendJson(200, { store: { kind, ...shown }, ...(members !== null && { fleet: members }) });
+}
+
+function faultShown({ store: { health }, fleet }: Gateway): object | null {
+  if (health.state === 'degraded') return faultOf(health);
+  const fault = fleet?.fault ?? null;
+  return fault && faultOf({ state: 'degraded', fault: 'unavailable', ...fault });
 }
 
 function faultOf({ state, fault, message, sinceMs }: Extract<StoreHealth, { state: 'degraded' }>): object {

@@ -1,4 +1,5 @@
 /** A real redis-server for tests, on a free port of its own, in a folder that is deleted with it. */
+import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -88,4 +89,15 @@ export async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** Commands that the server replies to with OK. */
+export async function sendCommands(port: number, ...texts: readonly string[]): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  for (const text of texts) {
+    socket.write(`${text}\r\n`);
+    const [reply] = (await once(socket, 'data')) as [Buffer];
+    assert.match(reply.toString(), /^\+OK/, text);
+  }
+  socket.destroy();
 }

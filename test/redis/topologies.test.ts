@@ -11,7 +11,7 @@ import { systemClock } from '../../src/gateway/system-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { JobStore } from '../../src/store/jobs/job-store.ts';
 import type { ExchangeReply } from '../../src/store/shared-store.ts';
-import { freePort, redisServer, skipWithoutRedis, startRedis } from './server.ts';
+import { freePort, redisServer, sendCommands, skipWithoutRedis, startRedis } from './server.ts';
 
 const options = { skip: skipWithoutRedis };
 
@@ -61,20 +61,12 @@ async function assertJobs(jobs: JobStore): Promise<void> {
   while (await jobs.sweep());
 }
 
-async function command(port: number, ...texts: readonly string[]): Promise<void> {
-  const socket = connect(port, '127.0.0.1');
-  for (const text of texts) {
-    socket.write(`${text}\r\n`);
-    const [reply] = (await once(socket, 'data')) as [Buffer];
-    assert.match(reply.toString(), /^\+OK/, text);
-  }
-  socket.destroy();
-}
-
 void test('a user with a password', options, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
-  await command(redis.port, 'ACL SETUSER team on >p@ss ~{breakwater* &{breakwater* +@all -@dangerous', 'ACL SETUSER default off');
+  // As in docs/many-instances.md.
+  const rights = 'resetchannels ~{breakwater}* ~{breakwater:* &{breakwater}* +@all -@admin -@dangerous +info';
+  await sendCommands(redis.port, `ACL SETUSER team on >p@ss ${rights}`, 'ACL SETUSER default off');
   await assertWorks(t, `redis://team:p%40ss@127.0.0.1:${redis.port}`);
   const refused = await openStore(`redis://team:wrong@127.0.0.1:${redis.port}`, { clock: systemClock, onWarning: () => {} });
   t.after(() => refused.close());
@@ -98,7 +90,7 @@ void test('a database by its number; one that the server does not have is not re
 void test('a cluster, by the address of one node', options, async (t) => {
   const redis = await startRedis('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1');
   t.after(() => redis.stop());
-  await command(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383');
+  await sendCommands(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383');
   await eventuallyOk(redis.port);
   await assertWorks(t, `redis://127.0.0.1:${redis.port}?cluster=true`);
 });

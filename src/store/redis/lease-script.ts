@@ -244,7 +244,7 @@ if leaves then redis.call('ZREM', KEYS[1], me) end
 local names = {}
 for name in pairs(live) do names[#names + 1] = name end
 table.sort(names)
--- Others have too much of it: they give back.
-if #called > 0 then redis.call('PUBLISH', channel, me .. '\\ncall\\n' .. table.concat(called, '\\n')) end
+-- Others have too much of it: they give back, without the message at their next exchange.
+if #called > 0 then redis.pcall('PUBLISH', channel, me .. '\\ncall\\n' .. table.concat(called, '\\n')) end
 return { names, replies }
 `);

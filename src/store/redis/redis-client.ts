@@ -33,8 +33,10 @@ export interface RedisClient {
   run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   /** The same, with Buffers in place of strings. */
   runBuffer(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
-  /** Receives messages of one channel. The connection accepts no other command afterwards. */
-  subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
+  /** Receives what arrives on a channel once it is subscribed. */
+  onMessage(channel: string, listener: (message: string) => void): void;
+  /** The connection accepts no other command afterwards. */
+  subscribe(channel: string): Promise<void>;
   /** Closes cleanly. */
   quit(): Promise<void>;
   /** Closes immediately. */
@@ -165,10 +167,13 @@ class IoredisClient implements RedisClient {
     }
   }
 
-  async subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
+  onMessage(channel: string, listener: (message: string) => void): void {
     this.#client.on('message', (from: string, message: string) => {
-      if (from === channel) onMessage(message);
+      if (from === channel) listener(message);
     });
+  }
+
+  async subscribe(channel: string): Promise<void> {
     await this.#guard(this.#client.subscribe(channel));
   }
 

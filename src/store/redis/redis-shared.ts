@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { LeaseClaim, LeaseGrant, LeaseSpending } from '../../core/lease.ts';
 import { StoreFailure, toStoreFailure, withTimeout } from '../backend.ts';
-import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedStore, type SharedStoreListener } from '../shared-store.ts';
+import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedFault, type SharedStore, type SharedStoreListener } from '../shared-store.ts';
 import type { RedisAddress } from './address.ts';
 import { EXCHANGE_SCRIPT } from './lease-script.ts';
 import { connectRedis, type RedisArgument, type RedisClient } from './redis-client.ts';
@@ -17,12 +17,16 @@ const EXCHANGE_TIMEOUT_MS = 3_000;
 const LEAVE_TIMEOUT_MS = 500;
 /** Delay between attempts to connect. */
 const RETRY_MS = 500;
+/** Delay between attempts to get messages through on a connection whose user lacks the rights for them. */
+const DENIED_AGAIN_MS = 1_000;
 /** Maximum number of unsent messages; further ones are dropped. */
 const MESSAGES_MAX = 1_000;
 
 interface Link {
   readonly commands: RedisClient;
   readonly messages: RedisClient;
+  /** Why messages fail, although exchanges work; null: they do not. */
+  readonly denied: StoreFailure | null;
 }
 
 export function createRedisShared(address: RedisAddress, clock: Clock): SharedStore {
@@ -34,6 +38,7 @@ class RedisShared implements SharedStore {
   readonly #clock: Clock;
   readonly #tag: string;
   member: string | null = null;
+  fault: SharedFault | null = null;
   #listener: SharedStoreListener | null = null;
   #link: Link | null = null;
   #timer: Timer | null = null;
@@ -59,15 +64,16 @@ class RedisShared implements SharedStore {
       return await withTimeout(this.#clock, EXCHANGE_TIMEOUT_MS, 'an exchange', this.#run(link, claims, false));
     } catch (error) {
       const failure = toStoreFailure(error);
+      this.#note(failure);
       this.#onConnectionLost(link);
       throw failure;
     }
   }
 
   publish(text: string): void {
-    if (this.#link === null || this.#publishing >= MESSAGES_MAX) return;
-    this.#publishing++;
     const link = this.#link;
+    if (link === null || link.denied !== null || this.#publishing >= MESSAGES_MAX) return;
+    this.#publishing++;
     void link.commands
       .call('PUBLISH', this.#channel, `${this.member}\n${text}`)
       .catch(() => this.#onConnectionLost(link))
@@ -105,9 +111,12 @@ class RedisShared implements SharedStore {
       (link) => {
         if (attempt !== this.#attempt || this.#isClosed) return this.#drop(link);
         this.#link = link;
+        this.#note(link.denied);
+        if (link.denied !== null) this.#awaitRights(link);
         this.#listener?.linked(true);
       },
-      () => {
+      (error: unknown) => {
+        if (attempt === this.#attempt) this.#note(toStoreFailure(error));
         abandon.abort();
         this.#retry(attempt);
       },
@@ -124,8 +133,37 @@ class RedisShared implements SharedStore {
     const name = String(await commands.run(OPEN_SCRIPT, [`${this.#tag}:writers`], []));
     this.member ??= name;
     const messages = await connect();
-    await messages.subscribe(this.#channel, (text) => this.#take(text));
-    return { commands, messages };
+    messages.onMessage(this.#channel, (text) => this.#take(text));
+    return { commands, messages, denied: await this.#tryMessages({ commands, messages }) };
+  }
+
+  /** Subscribes, and sends an empty message. Returns why the user may not do so; null: it may. */
+  async #tryMessages({ commands, messages }: Pick<Link, 'commands' | 'messages'>): Promise<StoreFailure | null> {
+    try {
+      await messages.subscribe(this.#channel);
+      await commands.call('PUBLISH', this.#channel, `${this.member}\n`);
+      return null;
+    } catch (error) {
+      const failure = toStoreFailure(error);
+      if (!/\bNOPERM\b/.test(failure.message)) throw failure;
+      const words = `instances can not exchange messages: the user needs the right to SUBSCRIBE and PUBLISH on the channel ${this.#channel}`;
+      return new StoreFailure(failure.fault, `${words} (${failure.message.replace(/\.+$/, '')})`, { cause: error });
+    }
+  }
+
+  /** Once messages get through, the connection is replaced, so that everything that was not sent is. */
+  #awaitRights(link: Link): void {
+    this.#timer = this.#clock.schedule(DENIED_AGAIN_MS, () => {
+      if (link !== this.#link) return;
+      this.#tryMessages(link).then(
+        (denied) => (denied === null ? this.#onConnectionLost(link) : link === this.#link && this.#awaitRights(link)),
+        () => this.#onConnectionLost(link),
+      );
+    });
+  }
+
+  #note(failure: StoreFailure | null): void {
+    this.fault = failure && { message: failure.message, sinceMs: this.fault?.sinceMs ?? this.#clock.epochMs() };
   }
 
   #take(text: string): void {

@@ -115,7 +115,7 @@ local function finishItem(job, seq, n, item, succeeded, body)
 end
 
 -- Wakes the runners of all instances.
-local function announce() call('PUBLISH', string.gsub(P, ':jobs}$', '}') .. ':messages', '\\njobs') end
+local function announce() redis.pcall('PUBLISH', string.gsub(P, ':jobs}$', '}') .. ':messages', '\\njobs') end
 `;
 
 export const DISPATCH_LUA = `
