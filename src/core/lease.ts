@@ -36,6 +36,8 @@ export interface LeaseClaim {
   /** The whole limit. */
   readonly capacity: number;
   readonly rate: number;
+  /** Of a window: the used amounts that return within each `USAGE_SLOTS`th of `countedMs`, soonest first. Empty: not known. */
+  readonly usage: readonly number[];
   /** How long the held amount counts as used after the member has ended, in milliseconds, since the provider still counts it. */
   readonly countedMs: number;
   /** The number of the ledger that granted the lease; 0: none yet. A lost ledger restarts with a new number. */
@@ -87,6 +89,9 @@ export interface LeaseGrant {
   /** Absent: the limit is not a budget. */
   readonly elsewhere?: SpendingElsewhere;
 }
+
+/** The usage of a window is reported in this many parts of equal length. */
+export const USAGE_SLOTS = 10;
 
 /** A limit that refills more slowly than this, in milliseconds, is leased in slices: what a member that dies holds is lost for as long. */
 export const SLICED_MIN_MS = 120_000;

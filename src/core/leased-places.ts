@@ -197,6 +197,7 @@ export class LeasedPlaces {
       heldRate: 0,
       level: 0,
       returned: 0,
+      usage: [],
       uncounted: 0,
       debt: 0,
       wantRate: 0,

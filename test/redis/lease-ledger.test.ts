@@ -13,7 +13,7 @@ import { skipWithoutRedis, startRedis } from './server.ts';
 
 const options = { skip: skipWithoutRedis };
 const DAY_MS = 86_400_000;
-const NONE = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, uncounted: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
+const NONE = { rate: 0, usage: [], poolLevel: 0, heldRate: 0, level: 0, uncounted: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
 
 /** A server, and one exchange of one claim on it; null: the member has left. */
 async function open(t: TestContext) {
@@ -22,9 +22,9 @@ async function open(t: TestContext) {
   const client = await connectRedis({ address: parseRedisUrl(server.url), connectTimeoutMs: 2_000, onLost: () => {} });
   t.after(() => client.destroy());
   const key = (id: string): string => `{t}:lease:${id}`;
-  const exchangeOn = async (me: string, claim: LeaseClaim, now: number, leaves = false): Promise<LeaseGrant | null> => {
+  const exchangeOn = async (me: string, claim: LeaseClaim, now: number, leaves = false, silenceMs = 1e9): Promise<LeaseGrant | null> => {
     const keys = ['{t}:members', key(claim.id)];
-    const args = [me, 1e9, now, 'c', leaves ? '1' : '0', ...toArguments(claim)];
+    const args = [me, silenceMs, now, 'c', leaves ? '1' : '0', ...toArguments(claim)];
     const [, grants] = (await client.run(EXCHANGE_SCRIPT, keys, args)) as [string[], string[]];
     return grants[0] === undefined ? null : toGrant(grants[0]);
   };
@@ -86,6 +86,7 @@ void test('script and ledger grant the same in 2,000 random exchanges, with a cl
       first: isShort ? Math.ceil(capacity * 0.1 * random.next()) : 0,
       rank: Math.floor(random.next() * 3),
       hasStarted: random.next() < 0.5,
+      usage: [],
     };
     const ledger = ledgers.get(id) ?? createLedger(now, capacity, now);
     ledgers.set(id, ledger);
@@ -104,6 +105,45 @@ void test('script and ledger grant the same in 2,000 random exchanges, with a cl
     for (const part of ledger.parts.values()) [capacities, rates] = [capacities + part.capacity, rates + part.rate];
     assert.ok(capacities <= capacity * (1 + 1e-9), `capacities ${capacities}`);
     assert.ok(rates <= rate * (1 + 1e-9) + 1e-12, `rates ${rates}`);
+  }
+});
+
+void test('the same in 1,000 exchanges of a window whose members die, come back and leave', options, async (t) => {
+  const { exchangeOn } = await open(t);
+  const random = createSeededRandom(13);
+  const [silenceMs, countedMs, capacity] = [3_000, 10_000, 100];
+  const ledger = createLedger(0, capacity, 1_000_000);
+  const seen = new Map<string, number>();
+  const held = new Map<string, number>();
+  let now = 1_000_000;
+  for (let i = 0; i < 1_000; i++) {
+    now += Math.floor(random.next() * 300);
+    // Each of six members is quiet most of the time.
+    const me = `m${Math.floor(random.next() * 3) + 3 * (Math.floor(now / 8_000) % 2)}`;
+    const mine = held.get(me) ?? 0;
+    const used = mine * random.next();
+    const usage = Array.from({ length: 10 }, () => used / 10);
+    const leaves = random.next() < 0.03;
+    const wanted = { wantCapacity: leaves ? 0 : capacity * random.next(), first: leaves || random.next() < 0.5 ? 0 : 5 * random.next() };
+    const claim: LeaseClaim = {
+      ...NONE,
+      id: 'window',
+      capacity,
+      countedMs,
+      epoch: 0,
+      heldCapacity: leaves ? used : mine,
+      rank: 1,
+      hasStarted: random.next() < 0.5,
+      usage: random.next() < 0.8 ? usage : [],
+      ...wanted,
+    };
+    seen.set(me, now);
+    for (const [name, at] of seen) if (now - at > silenceMs) seen.delete(name);
+    const expected = exchange(ledger, me, claim, now, (name) => seen.has(name));
+    const granted = await exchangeOn(me, claim, now, leaves, silenceMs);
+    if (leaves) seen.delete(me);
+    held.set(me, leaves ? 0 : expected.capacity);
+    if (granted !== null) assertSame({ ...granted, epoch: 0 }, { ...expected, epoch: 0 }, `${i}`);
   }
 });
 

@@ -5,6 +5,7 @@ import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { createFleet, type FleetInstance, type FleetLimits, type FleetWorld } from './fleet-world.ts';
 
 const MINUTE_MS = 60_000;
+const MINUTE_SECONDS = 60;
 const KINDS = [
   ['a sliding window', 'sliding'],
   ['a bucket', 'bucket'],
@@ -78,5 +79,33 @@ for (const [name, window] of KINDS) {
     const served = await serve(world, second, 2, 30_000);
     assert.ok(served >= 58, `${served} of 60`);
     assert.ok(world.provider.overshoot <= 0);
+  });
+}
+
+for (const how of ['leave', 'kill'] as const) {
+  void test(`members of a busy fleet are replaced one after the other (${how}), and a sliding window is used all the time`, async () => {
+    const world = createFleet(limitsOf('sliding'), createSeededRandom(5));
+    for (let i = 0; i < 3; i++) await world.join();
+    const started = (): number => world.instances.reduce((sum, instance) => sum + instance.started, 0);
+    const serveAll = async (seconds: number): Promise<void> => {
+      for (let i = 0; i < seconds * 5; i++) {
+        // More than the limit, at all members.
+        const live = world.instances.filter(({ isDead }) => !isDead);
+        live[i % live.length]!.ask(100);
+        await world.clock.advanceAsync(200);
+      }
+    };
+    await serveAll(2 * MINUTE_SECONDS);
+    const before = started();
+    for (let i = 0; i < 3; i++) {
+      if (how === 'kill') world.instances[i]!.kill();
+      else await world.instances[i]!.leave();
+      await world.join();
+      await serveAll(10);
+    }
+    await serveAll(MINUTE_SECONDS);
+    const used = (started() - before) / (240 * 1.5);
+    assert.ok(used >= 0.97, `${(100 * used).toFixed(0)} % used`);
+    assert.ok(world.provider.overshoot <= 0, `${world.provider.overshoot}`);
   });
 }

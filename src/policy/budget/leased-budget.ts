@@ -250,7 +250,18 @@ export class LeasedBudget extends MoneyBudget implements Leasable {
     const ownUsd = this.ownUsd(now);
     this.#sent = { lease, ownUsd, wantUsd, firstUsd };
     const elsewhereUsd = lease.epoch === 0 ? super.spentUsd(now) - ownUsd : lease.elsewhereUsd;
-    const none = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, uncounted: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
+    const none = {
+      rate: 0,
+      poolLevel: 0,
+      heldRate: 0,
+      usage: [],
+      level: 0,
+      uncounted: 0,
+      returned: 0,
+      debt: 0,
+      wantRate: 0,
+      wantTokens: 0,
+    };
     return {
       id: `${this.id}@${this.per}:${lease.sinceMs}`,
       capacity: this.usd * MICRO,

@@ -12,6 +12,7 @@ const NOBODY: LeaseClaim = {
   poolLevel: 0,
   heldCapacity: 0,
   heldRate: 0,
+  usage: [],
   level: 0,
   uncounted: 0,
   returned: 0,
@@ -104,6 +105,15 @@ test('what a dead member used of a window stays reserved until it no longer coun
   dead.add('a');
   assert.equal(claim(30_000, 'b', wants).capacity, 0);
   assert.equal(claim(62_000, 'b', wants).capacity, 100);
+});
+
+test('what a dead member used of a window returns when it no longer counts, and what it may have used since when the window has passed', () => {
+  const { claim, dead, ledger } = fleet({ rate: 0, countedMs: 60_000, capacity: 100 });
+  // 20 return within 6 s, 30 within 60 s; 10 were held for calls.
+  claim(0, 'a', { heldCapacity: 60, wantCapacity: 60, usage: [20, 0, 0, 0, 0, 0, 0, 0, 0, 30] });
+  dead.add('a');
+  const free = (now: number): number => 100 - (claim(now, 'b', { heldCapacity: 0 }), ledger.parts.get('a')?.capacity ?? 0);
+  assert.deepEqual([free(5_999), free(6_000), free(6_001), free(59_999), free(60_000), free(62_000)], [40, 60, 60, 60, 90, 100]);
 });
 
 test('a ledger that was lost restarts no higher than the last level that a member knew', () => {

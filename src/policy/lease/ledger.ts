@@ -24,7 +24,7 @@
  * The Redis driver runs the same arithmetic as a script; a test compares the two.
  */
 import type { Instant } from '../../core/clock.ts';
-import { isSliced } from '../../core/lease.ts';
+import { isSliced, USAGE_SLOTS } from '../../core/lease.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import { inOrder } from './order.ts';
 import { elsewhereOf, firstNeeds, mergeEnded, withoutSpent } from './spending.ts';
@@ -40,8 +40,10 @@ export interface LedgerPart {
   /** Of a budget: what its member has spent in the period, and what of its capacity running requests hold. */
   spent: number;
   reserved: number;
-  /** The last exchange of its member; for a dead member, when its part expires. */
+  /** The last exchange of its member. */
   at: Instant;
+  /** Of a window: what of its capacity returns within each slot after that. */
+  usage: number[];
 }
 
 export interface Ledger {
@@ -92,6 +94,7 @@ export function exchange(ledger: Ledger, me: string, claimed: LeaseClaim, now: I
     since: isWaiting && before !== undefined && before.first > 0 && !claim.hasStarted ? before.since : now,
     spent: Math.max(before?.spent ?? 0, spending?.spent ?? 0),
     reserved: spending?.reserved ?? 0,
+    usage: [...claim.usage],
   };
   parts.set(me, part);
   ledger.parts.set(me, part);
@@ -103,11 +106,20 @@ export function exchange(ledger: Ledger, me: string, claimed: LeaseClaim, now: I
   return spending === undefined ? granted : { ...granted, elsewhere: elsewhereOf(ledger, me, isLive) };
 }
 
-/** Its member is dead or has left: the used amount is returned once it no longer counts at the provider, the rest at once. */
+/** Its member is dead or has left: what it used or may have used is returned once it no longer counts at the provider, the rest at once. */
 function retire(ledger: Ledger, name: string, part: LedgerPart, { countedMs, spending }: LeaseClaim, now: Instant): void {
   if (spending !== undefined) return mergeEnded(ledger, name, part, now);
-  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) ledger.parts.delete(name);
-  else Object.assign(part, { wantCapacity: part.capacity, first: 0 });
+  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) {
+    ledger.parts.delete(name);
+    return;
+  }
+  part.usage.forEach((amount, i) => {
+    if (now < part.at + ((i + 1) * countedMs) / USAGE_SLOTS) return;
+    part.capacity = Math.max(0, part.capacity - amount);
+    part.usage[i] = 0;
+  });
+  part.wantCapacity = part.capacity;
+  part.first = 0;
 }
 
 function advance(ledger: Ledger, { capacity, rate }: LeaseClaim, now: Instant): void {

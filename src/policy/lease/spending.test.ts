@@ -5,7 +5,7 @@ import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { createLedger, exchange } from './ledger.ts';
 import { MERGED_MS } from './spending.ts';
 
-const NONE = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, uncounted: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
+const NONE = { rate: 0, poolLevel: 0, heldRate: 0, usage: [], level: 0, uncounted: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
 
 interface Wish {
   readonly spends?: number;

@@ -360,7 +360,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   /** A claim that asks for nothing. */
   #claimBase(level: number): LeaseClaim {
     const { capacity, rate } = this.#held;
-    const known = { countedMs: 0, uncounted: 0, epoch: this.#epoch, poolLevel: this.#poolLevel };
+    const known = { countedMs: 0, usage: [], uncounted: 0, epoch: this.#epoch, poolLevel: this.#poolLevel };
     const limit = { id: this.id, capacity: this.wholeCapacity, rate: this.#wholeRate };
     const wanted = { wantCapacity: 0, wantRate: 0, wantTokens: 0, first: 0, rank: 1, hasStarted: false };
     return { ...limit, ...known, heldCapacity: capacity, heldRate: rate, level, returned: 0, debt: 0, ...wanted };

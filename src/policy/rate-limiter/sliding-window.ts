@@ -8,6 +8,8 @@ interface Start {
   amount: number;
 }
 
+/** The most starts that `returning` counts. */
+const COUNTED_MAX = 100_000;
 const EPSILON = 1e-6;
 
 export interface WindowLevel {
@@ -116,6 +118,19 @@ export class SlidingWindow implements Resource {
   available(now: Instant): number {
     this.#forget(now);
     return this.limit - this.#used;
+  }
+
+  /** The used amounts that return within each of so many equal parts of the window, soonest first. Empty: too many to count. */
+  returning(now: Instant, slots: number): number[] {
+    this.#forget(now);
+    if (this.#starts.length - this.#head > COUNTED_MAX) return [];
+    const amounts = Array.from({ length: slots }, () => 0);
+    for (let i = this.#head; i < this.#starts.length; i++) {
+      const { at, amount } = this.#starts[i]!;
+      const slot = Math.ceil(((at + this.#countedMs - now) / this.#countedMs) * slots) - 1;
+      amounts[Math.min(slots - 1, Math.max(0, slot))]! += amount;
+    }
+    return amounts;
   }
 
   isEmpty(now: Instant): boolean {

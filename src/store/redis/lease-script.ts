@@ -4,11 +4,11 @@
  * member. The instant is the server's, so the
  * instances' clocks don't matter.
  */
-import { SLICED_MIN_MS } from '../../core/lease.ts';
+import { SLICED_MIN_MS, USAGE_SLOTS } from '../../core/lease.ts';
 import { MERGED_MS } from '../../policy/lease/spending.ts';
 import { redisScript } from './redis-client.ts';
 
-/** Numbers of a claim. */
+/** Numbers of a claim, before the text of its usage. */
 const CLAIM_SIZE = 21;
 
 /** An unused ledger expires once its bucket is full again, but not before this time, in milliseconds. */
@@ -16,7 +16,7 @@ const KEPT_MIN_MS = 600_000;
 
 /**
  * KEYS: the members, then a ledger for each claim. ARGV: the member, its silence limit in ms, the instant in ms (empty: the server's),
- * the channel, whether it leaves (1), then 21 numbers for each claim (-1: it is no budget). Returns the members and 13 numbers for each
+ * the channel, whether it leaves (1), then 21 numbers (-1: it is no budget) and the usage for each claim. Returns the members and 13 numbers for each
  * claim.
  */
 export const EXCHANGE_SCRIPT = redisScript(`
@@ -42,15 +42,28 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do live[name] = true
 local function clamp(value, least, most) return math.min(math.max(value, least), math.max(least, most)) end
 
 local function pack(part)
-  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
+  local text = string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
     part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at, part.spent, part.reserved)
+  return part.usage == '' and text or text .. ' ' .. part.usage
 end
 
 local function unpackPart(text)
   local n = {}
   for word in string.gmatch(text, '%S+') do n[#n + 1] = tonumber(word) end
   return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8],
-    spent = n[9] or 0, reserved = n[10] or 0 }
+    spent = n[9] or 0, reserved = n[10] or 0, usage = '', used = { unpack(n, 11) } }
+end
+
+-- The part of a member that has ended: what no longer counts at the provider is returned. True: the part has changed.
+local function retire(part, countedMs)
+  local changes = part.first > 0
+  for i, amount in ipairs(part.used) do
+    if amount > 0 and now >= part.at + i * countedMs / ${USAGE_SLOTS} then
+      part.capacity, part.used[i], changes = math.max(0, part.capacity - amount), 0, true
+    end
+  end
+  part.wantCapacity, part.first, part.usage = part.capacity, 0, table.concat(part.used, ' ')
+  return changes
 end
 
 local function isBefore(parts, name, other)
@@ -94,7 +107,9 @@ end
 local replies, called = {}, {}
 for k = 2, #KEYS do
   local key, c = KEYS[k], {}
-  for i = 1, ${CLAIM_SIZE} do c[i] = tonumber(ARGV[5 + (k - 2) * ${CLAIM_SIZE} + i]) end
+  local offset = 5 + (k - 2) * ${CLAIM_SIZE + 1}
+  for i = 1, ${CLAIM_SIZE} do c[i] = tonumber(ARGV[offset + i]) end
+  local usage = ARGV[offset + ${CLAIM_SIZE + 1}]
   local capacity, rate, claimEpoch, claimPool, heldCapacity, heldRate, claimLevel = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
   local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1, c[16]
   local uncounted, spent, reserved, acknowledged, elsewhere, isBudget = c[17], c[18], c[19], c[20], c[21], c[18] >= 0
@@ -125,7 +140,8 @@ for k = 2, #KEYS do
         parts[name] = nil
         redis.call('HDEL', key, 'm:' .. name)
       else
-        part.wantCapacity, part.first = part.capacity, 0
+        if isBudget then part.wantCapacity, part.first = part.capacity, 0
+        elseif retire(part, countedMs) then redis.call('HSET', key, 'm:' .. name, pack(part)) end
       end
     end
   end
@@ -165,7 +181,7 @@ for k = 2, #KEYS do
   local part = {
     capacity = clamp(heldCapacity, 0, capacity - othersCapacity), rate = clamp(heldRate, 0, rate - othersRate),
     wantCapacity = wantCapacity, wantRate = wantRate, first = first, rank = rank, at = now,
-    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now, spent = spent, reserved = reserved,
+    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now, spent = spent, reserved = reserved, usage = usage,
   }
   parts[me], sharing[me] = part, part
   local debt = (before and claimEpoch == epoch) and claimDebt or math.max(0, claimDebt)

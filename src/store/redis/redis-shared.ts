@@ -195,11 +195,11 @@ const NO_BUDGET: LeaseSpending = { spent: -1, reserved: 0, acknowledged: -1, els
 
 export function toArguments(claim: LeaseClaim): RedisArgument[] {
   const { capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt } = claim;
-  const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs, uncounted, spending } = claim;
+  const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs, uncounted, usage, spending } = claim;
   const held = [capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt];
   const { spent, reserved, acknowledged, elsewhere } = spending ?? NO_BUDGET;
   const wanted = [wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0, countedMs, uncounted];
-  return [...held, ...wanted, spent, reserved, acknowledged, elsewhere];
+  return [...held, ...wanted, spent, reserved, acknowledged, elsewhere, usage.join(' ')];
 }
 
 export function toGrant(text: string): LeaseGrant {
