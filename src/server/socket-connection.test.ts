@@ -129,6 +129,29 @@ test('the rest of a body whose response is complete is read and discarded, and t
   assert.ok(connection.isIdle);
 });
 
+for (const [what, sends] of [
+  ['larger than 16 MB', () => [Buffer.from('x'.repeat(20_000_000))]],
+  ['invalid', () => [Buffer.from('oops\r\n')]],
+  ['broken off', () => []],
+] as const) {
+  test(`a rest of a body that is ${what} ends the connection, without a second response`, async (t) => {
+    const { caller, connection } = await open(t, (exchange) => {
+      exchange.head(403, []);
+      exchange.end(Buffer.from('no'));
+    });
+    let text = '';
+    caller.on('data', (bytes: Buffer) => (text += bytes.toString('latin1')));
+    const framing = what === 'invalid' ? 'Transfer-Encoding: chunked' : 'Content-Length: 1000000000';
+    caller.write(`POST / HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`);
+    while (!text.includes('no')) await turns(1);
+    for (const piece of sends()) caller.write(piece);
+    if (what === 'broken off') caller.end();
+    while (!caller.readableEnded && !caller.destroyed) await turns(1);
+    assert.equal(text.match(/HTTP\/1\.1 /g)!.length, 1, text);
+    assert.ok(connection.isIdle);
+  });
+}
+
 test('a caller that leaves while a later request of it is not read is noticed, and the later body is not buffered', async (t) => {
   const exchanges: Exchange[] = [];
   const { caller, connection } = await open(t, (exchange) => void exchanges.push(exchange));

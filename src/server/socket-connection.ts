@@ -29,6 +29,8 @@ const HEAD_BYTES_MAX = 16 * 1024;
 const HEADERS_MAX = 1000;
 /** The most waiting requests; beyond it the connection is not read. */
 const PIPELINED_MAX = 16;
+/** The largest rest of a body that is discarded after its response; a larger one ends the connection. */
+const DISCARDED_MAX = 16 * 1024 * 1024;
 /** The pattern of node:http. */
 const continueExpectation = /(?:^|\W)100-continue(?:$|\W)/i;
 /** Delay of the probe of a caller that closed its side between two turns, in milliseconds. */
@@ -67,6 +69,10 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   #turnScheduled = false;
   /** The exchange whose body is being read. */
   #receiving: SocketExchange | null = null;
+  /** What was discarded of its body since its response is complete, in bytes. */
+  #discarded = 0;
+  /** The rest of a body that is discarded is invalid or too large: the connection ends after the response. */
+  #endsAfterResponse = false;
   /** The input was invalid: everything further is ignored. */
   #isRefused = false;
   /** Written after all pending responses. */
@@ -176,6 +182,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     };
     const exchange = new SocketExchange(this, request);
     this.#receiving = exchange;
+    this.#discarded = 0;
     const refusal = this.#headRefusal(request, expects);
     if (refusal !== null) {
       this.#isRefused = true;
@@ -209,7 +216,20 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   }
 
   onBody(bytes: Buffer): void {
-    this.#receiving?.body.came(bytes);
+    const receiving = this.#receiving;
+    if (receiving === null) return;
+    receiving.body.came(bytes);
+    if (!receiving.hasEnded || this.#isRefused) return;
+    this.#discarded += bytes.length;
+    if (this.#discarded > DISCARDED_MAX) this.#abandonBody();
+  }
+
+  /** Its response is complete, so there is nothing else to say. */
+  #abandonBody(): void {
+    this.#isRefused = true;
+    this.#endsAfterResponse = true;
+    this.#receiving = null;
+    if (this.isIdle) endWhileReading(this.socket);
   }
 
   onMessageComplete(): void {
@@ -271,6 +291,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     if (exchange.closesConnection) this.#close(exchange);
     else if (this.#owed.length > 0) this.#nextTurn();
     else if (this.#lastRefusal !== null) writeRefusal(this.socket, this.#lastRefusal);
+    else if (this.#endsAfterResponse) endWhileReading(this.socket);
     else if (this.#isHalfClosed) this.socket.destroySoon();
   }
 
@@ -296,6 +317,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
   refuse(code: string): void {
     if (this.#isRefused) return;
     if (!this.socket.writable) return void this.socket.destroy();
+    if (this.#receiving?.hasEnded === true) return this.#abandonBody();
     this.#isRefused = true;
     const { status, message } = faultOf(code);
     // The connection was closed during a request.
@@ -303,7 +325,7 @@ export class SocketConnection implements ParserOwner, ExchangeConnection {
     const receiving = this.#receiving;
     this.#receiving = null;
     // The invalid input belongs to this request, so the refusal is its response.
-    if (receiving !== null && !receiving.body.isReceived && !receiving.hasEnded) {
+    if (receiving !== null && !receiving.body.isReceived) {
       return receiving.stopBody(hasLeft ? new CallerLeft() : new BreakwaterError('invalid_request', message, { status }));
     }
     const refusal = this.#host.answerBroken(status, message, hasLeft);
