@@ -36,7 +36,10 @@ export interface LeaseClaim {
   /** The whole limit. */
   readonly capacity: number;
   readonly rate: number;
-  /** Of a window: the used amounts that return within each `USAGE_SLOTS`th of `countedMs`, soonest first. Empty: not known. */
+  /**
+   * Of a window: the used amounts that return within each `USAGE_SLOTS`th of `countedMs`, soonest first, without those that the member may
+   * use again before it is found dead. Empty: not known.
+   */
   readonly usage: readonly number[];
   /** How long the held amount counts as used after the member has ended, in milliseconds, since the provider still counts it. */
   readonly countedMs: number;
@@ -92,6 +95,9 @@ export interface LeaseGrant {
 
 /** The usage of a window is reported in this many parts of equal length. */
 export const USAGE_SLOTS = 10;
+
+/** A member may have started calls for this long after its last exchange, in milliseconds. */
+export const LAST_STARTS_MS = 2_000;
 
 /** A limit that refills more slowly than this, in milliseconds, is leased in slices: what a member that dies holds is lost for as long. */
 export const SLICED_MIN_MS = 120_000;

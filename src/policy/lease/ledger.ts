@@ -24,7 +24,7 @@
  * The Redis driver runs the same arithmetic as a script; a test compares the two.
  */
 import type { Instant } from '../../core/clock.ts';
-import { isSliced, USAGE_SLOTS } from '../../core/lease.ts';
+import { isSliced, LAST_STARTS_MS, USAGE_SLOTS } from '../../core/lease.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import { inOrder } from './order.ts';
 import { elsewhereOf, firstNeeds, mergeEnded, withoutSpent } from './spending.ts';
@@ -58,9 +58,6 @@ export interface Ledger {
 
 /** A limit is not divided if the members cannot each have this many of the largest waiting request: its refill stays in the pool. */
 const DIVISIBLE_MIN = 2;
-
-/** A member may have started calls for this long after its last exchange, in milliseconds. */
-const LAST_STARTS_MS = 2_000;
 
 /** Smaller differences are rounding errors. */
 const EPSILON = 1e-9;

@@ -2,7 +2,7 @@ import type { Instant } from '../../core/clock.ts';
 import { DemandMeter } from '../../core/demand-meter.ts';
 import { NEXT_AT_SHARE } from '../../core/lease-slice.ts';
 import { LeasedPlaces } from '../../core/leased-places.ts';
-import { USAGE_SLOTS } from '../../core/lease.ts';
+import { LAST_STARTS_MS, USAGE_SLOTS } from '../../core/lease.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import type { Need } from '../../core/resource.ts';
 import { SlidingWindow } from './sliding-window.ts';
@@ -101,7 +101,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   claim(now: Instant, members: number, isCalled = false): LeaseClaim | null {
     const claim = this.#places.claim(now, members, this.#meter, this.#used(now), AHEAD_MS, isCalled);
     super.setLimit(this.#places.held);
-    return claim && { ...claim, usage: this.returning(now, USAGE_SLOTS) };
+    return claim && { ...claim, usage: this.returning(now, USAGE_SLOTS, LAST_STARTS_MS) };
   }
 
   granted(now: Instant, grant: LeaseGrant): boolean {
@@ -118,7 +118,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   }
 
   leave(now: Instant): LeaseClaim {
-    const claim = { ...this.#places.leave(this.#used(now)), usage: this.returning(now, USAGE_SLOTS) };
+    const claim = { ...this.#places.leave(this.#used(now)), usage: this.returning(now, USAGE_SLOTS, LAST_STARTS_MS) };
     super.setLimit(0);
     return claim;
   }

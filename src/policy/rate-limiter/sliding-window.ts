@@ -120,15 +120,15 @@ export class SlidingWindow implements Resource {
     return this.limit - this.#used;
   }
 
-  /** The used amounts that return within each of so many equal parts of the window, soonest first. Empty: too many to count. */
-  returning(now: Instant, slots: number): number[] {
+  /** The used amounts that return later than `afterMs`, by equal parts of the window, soonest first. Empty: too many to count. */
+  returning(now: Instant, slots: number, afterMs: number): number[] {
     this.#forget(now);
     if (this.#starts.length - this.#head > COUNTED_MAX) return [];
     const amounts = Array.from({ length: slots }, () => 0);
     for (let i = this.#head; i < this.#starts.length; i++) {
       const { at, amount } = this.#starts[i]!;
-      const slot = Math.ceil(((at + this.#countedMs - now) / this.#countedMs) * slots) - 1;
-      amounts[Math.min(slots - 1, Math.max(0, slot))]! += amount;
+      const leftMs = at + this.#countedMs - now;
+      if (leftMs > afterMs) amounts[Math.min(slots, Math.ceil((leftMs / this.#countedMs) * slots)) - 1]! += amount;
     }
     return amounts;
   }

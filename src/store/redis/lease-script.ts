@@ -4,7 +4,7 @@
  * member. The instant is the server's, so the
  * instances' clocks don't matter.
  */
-import { SLICED_MIN_MS, USAGE_SLOTS } from '../../core/lease.ts';
+import { LAST_STARTS_MS, SLICED_MIN_MS, USAGE_SLOTS } from '../../core/lease.ts';
 import { MERGED_MS } from '../../policy/lease/spending.ts';
 import { redisScript } from './redis-client.ts';
 
@@ -134,7 +134,7 @@ for k = 2, #KEYS do
     if name ~= me and not live[name] then
       local hasEnded
       if isBudget then hasEnded = part.spent + part.capacity == 0 or now >= part.at + ${MERGED_MS}
-      else hasEnded = countedMs == 0 or now >= part.at + countedMs + 2000 end
+      else hasEnded = countedMs == 0 or now >= part.at + countedMs + ${LAST_STARTS_MS} end
       if hasEnded then
         if isBudget then gone = gone + part.spent + part.capacity end
         parts[name] = nil
