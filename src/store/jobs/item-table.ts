@@ -141,7 +141,7 @@ export class ItemTable {
     if (last === after) return [];
     return this.#sql
       .all(
-        `SELECT n, custom_id, succeeded, repeated, status, error, facts, result FROM items
+        `SELECT n, custom_id, succeeded, max(repeated, cut) AS repeated, status, error, facts, result FROM items
          WHERE job = ? AND n > ? AND n <= ? AND state = ${DONE} AND (? IS NULL OR succeeded = ?) ORDER BY n`,
         seq,
         after,
@@ -282,7 +282,7 @@ export class ItemTable {
   requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, wasCut, note, costUsd }: Requeue): boolean {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return false;
-    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, batch = NULL, rounds = rounds + ?, strikes = strikes + ?, repeated = max(repeated, ?), not_before = ?, note = coalesce(?, note)
+    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, batch = NULL, rounds = rounds + ?, strikes = strikes + ?, cut = max(cut, ?), not_before = ?, note = coalesce(?, note)
       WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`;
     const values = [round ? 1 : 0, strike ? 1 : 0, wasCut === true ? 1 : 0, Math.ceil(notBeforeMs), note === '' ? null : note];
     if (this.#sql.run(text, ...values, seq, n, lease) !== 1) return false;
@@ -341,7 +341,7 @@ export class ItemTable {
   }
 }
 
-const OF_LEASED = 'n, lease, strikes, rounds, repeated, custom_id, body';
+const OF_LEASED = 'n, lease, strikes, rounds, max(repeated, cut) AS repeated, custom_id, body';
 
 function toLeased(job: string, row: Row): LeasedItem {
   return {

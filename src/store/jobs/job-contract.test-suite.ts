@@ -254,6 +254,25 @@ function testLeases(story: Story): void {
 }
 
 function testRunners(story: Story): void {
+  story('a call that was cut off counts as no crash: its item survives as many crashes as any other', async (store) => {
+    let runner = await inProgress(store, 1);
+    const [cut] = await take(store, runner);
+    await store.markSent(cut!);
+    await store.requeueItem(cut!, { notBeforeMs: 0, round: false, strike: false, wasCut: true, note: '' });
+    for (const repeated of [1, 1]) {
+      const [item] = await take(store, runner, 1, 20_000);
+      assert.equal(item!.repeated, repeated);
+      await store.markSent(item!);
+      const process = identity('there', 1, runner);
+      const next = await store.register(process, 20_000);
+      await store.beat(beat(next, { nowMs: 20_000, ...process }));
+      runner = next;
+    }
+    const [last] = await take(store, runner, 1, 20_000);
+    assert.equal(await store.completeItem(last!, succeeded), 'last');
+    assert.equal((await store.readResults('batch_1', true, -1, 1e6))[0]!.repeated, 2);
+  });
+
   story("a dead runner's items are requeued: those that were sent are marked, and fail the third time", async (store) => {
     let runner = await inProgress(store, 2);
     for (const repeated of [0, 1, 2]) {

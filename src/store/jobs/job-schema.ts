@@ -108,5 +108,8 @@ const COSTS = `
   ALTER TABLE jobs ADD COLUMN cost REAL NOT NULL DEFAULT 0;
   ALTER TABLE jobs ADD COLUMN priced INTEGER NOT NULL DEFAULT 0;`;
 
+/** 1: an orderly stop cut a call of the item off. That is no crash, which `repeated` counts. */
+const CUTS = `ALTER TABLE items ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;`;
+
 /** Steps are never changed, only added. */
-export const JOB_TABLES: readonly string[] = [TABLES, EVENTS, HANDOVERS, COSTS];
+export const JOB_TABLES: readonly string[] = [TABLES, EVENTS, HANDOVERS, COSTS, CUTS];

@@ -25,8 +25,8 @@ local SLACK, KEPT = ${SLACK_MS}, ${KEPT_MS}
 local BUCKET = 128
 -- What an item takes beside its request or result, in bytes.
 local OVERHEAD = 512
-local STATE, RUNNER, LEASE, ROUNDS, STRIKES, REPEATED, ENTRY, SIZE, MODEL, CUSTOM, NOTE, OK, STATUS, ERROR, FACTS, BATCH =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+local STATE, RUNNER, LEASE, ROUNDS, STRIKES, REPEATED, ENTRY, SIZE, MODEL, CUSTOM, NOTE, OK, STATUS, ERROR, FACTS, BATCH, CUT =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17
 local QUEUED, LEASED, SENT, DONE, HANDED = 0, 1, 2, 3, 4
 local releaseTaken, repeatItem, interrupt
 local methods = {}
@@ -64,6 +64,9 @@ local function load(seq, n)
 end
 
 local function save(seq, n, item) call('HSET', bucket('items', seq, n), n, cmsgpack.pack(item)) end
+
+-- How often it may have been sent again. Items of earlier versions have no mark for a cut call.
+local function repeats(item) return math.max(item[REPEATED], item[CUT] or 0) end
 
 local function itemOf(entry) return tonumber(string.match(entry, '%-(%d+)$')) end
 

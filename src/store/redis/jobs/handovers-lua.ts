@@ -62,7 +62,7 @@ function methods.takeBack(id, n, batch, runner)
   call('SREM', handed(seq, batch), n)
   call('SADD', key('taken', runner), id .. ' ' .. seq .. ' ' .. n)
   expire(key('taken', runner), KEPT)
-  return { n, item[LEASE], item[CUSTOM], call('HGET', bucket('bodies', seq, n), n), item[STRIKES], item[ROUNDS], item[REPEATED] }
+  return { n, item[LEASE], item[CUSTOM], call('HGET', bucket('bodies', seq, n), n), item[STRIKES], item[ROUNDS], repeats(item) }
 end
 
 -- Queues a slice of what the batch holds.

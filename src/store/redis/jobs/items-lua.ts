@@ -114,7 +114,7 @@ function methods.lease(runner, id, model, countMax, bytesMax, now, known)
       item[STATE], item[RUNNER], item[LEASE] = LEASED, runner, item[LEASE] + 1
       save(seq, n, item)
       local body = call('HGET', bucket('bodies', seq, n), n)
-      for _, value in ipairs({ n, item[LEASE], item[CUSTOM], body, item[STRIKES], item[ROUNDS], item[REPEATED] }) do reply[#reply + 1] = value end
+      for _, value in ipairs({ n, item[LEASE], item[CUSTOM], body, item[STRIKES], item[ROUNDS], repeats(item) }) do reply[#reply + 1] = value end
     else
       call('XACK', queue, 'runners', entries[i][1])
       call('XDEL', queue, entries[i][1])
@@ -163,7 +163,7 @@ function methods.requeueItem(id, n, lease, notBefore, round, strike, cut, note, 
   leave(seq, item)
   item[BATCH] = ''
   item[ROUNDS], item[STRIKES] = item[ROUNDS] + tonumber(round), item[STRIKES] + tonumber(strike)
-  item[REPEATED] = math.max(item[REPEATED], tonumber(cut))
+  if cut == '1' then item[CUT] = 1 end
   if note ~= '' then item[NOTE] = note end
   if cost ~= '' then call('HINCRBYFLOAT', key('job', id), 'cost', cost) end
   save(seq, tonumber(n), item)
@@ -215,7 +215,7 @@ function methods.readResults(id, wanted, after, bytesMax)
       bytes = bytes + item[SIZE] + #item[FACTS]
       if #found > 0 and bytes > tonumber(bytesMax) then break end
       local body = call('HGET', bucket('results', seq, n), n)
-      for _, value in ipairs({ n, item[CUSTOM], item[OK], item[REPEATED], item[STATUS], item[ERROR], item[FACTS] }) do found[#found + 1] = value end
+      for _, value in ipairs({ n, item[CUSTOM], item[OK], repeats(item), item[STATUS], item[ERROR], item[FACTS] }) do found[#found + 1] = value end
       found[#found + 1] = body
     end
   end
