@@ -7,9 +7,9 @@ import type { Listener } from './listener.ts';
 
 /** For slow readers to receive the rest of a complete response, in milliseconds. */
 const flushTimeoutMs = 2000;
-/** After `timeoutMs`, for closing engine and store, so that a hanging disk does not block shutdown. */
+/** After `timeoutMs` or `hurry`, for closing engine and store, so that a hanging disk does not block shutdown. */
 const closeTimeoutMs = 2500;
-/** After `timeoutMs`, for everything here. Telemetry is closed afterwards, and the process has 5 s. */
+/** After these, for everything here. Telemetry is closed afterwards, and the process has 5 s. */
 const endTimeoutMs = 3500;
 
 export interface DrainParts {
@@ -26,12 +26,13 @@ export interface DrainParts {
 
 /** Resolves when all requests have ended and all connections are closed. Never rejects because of a request. */
 export async function drain({ app, gateway, listener, clock, timeoutMs, hurry }: DrainParts): Promise<void> {
-  const startedAt = clock.now();
-  const leftMs = (afterMs: number): number => Math.max(0, startedAt + timeoutMs + afterMs - clock.now());
+  let endsAt = clock.now() + timeoutMs;
+  const leftMs = (afterMs: number): number => Math.max(0, endsAt + afterMs - clock.now());
   app.startDraining();
   listener?.windDown();
   const drained = gateway.drain();
-  await within(clock, timeoutMs, hurry === undefined ? drained : Promise.race([drained, hurry]));
+  const hurried = hurry?.then(() => void (endsAt = clock.now()));
+  await within(clock, timeoutMs, hurried === undefined ? drained : Promise.race([drained, hurried]));
   const closed = listener?.close();
   await within(clock, leftMs(closeTimeoutMs), gateway.close());
   if (listener === null || closed === undefined) return;

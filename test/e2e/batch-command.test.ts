@@ -299,6 +299,42 @@ test('a call that is stopped by a second Ctrl-C is made again, however often, an
   assert.deepEqual([line!.response!.status_code, line!.breakwater, provider.calls.get('slow')], [200, { repeated: 1 }, 5]);
 });
 
+test('an earlier batch that runs along is saved too by a second Ctrl-C, while the command has nothing else to do', async (t) => {
+  const quick = Object.fromEntries([0, 1, 2].map((n) => [`q${n}.txt`, `quick ${n}`]));
+  const { run, start, provider, cwd } = await stage(t, { 'slow.txt': 'slow', ...quick }, (prompt, call) => ({
+    hang: prompt === 'slow' && call <= 4,
+  }));
+  for (const file of ['slow.txt', ...Object.keys(quick)]) {
+    const calls = provider.calls.get('slow') ?? 0;
+    const { child, ended, stderr } = start('run', file);
+    t.after(() => child.kill('SIGKILL'));
+    while ((provider.calls.get('slow') ?? 0) === calls) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (file !== 'slow.txt') while (!provider.calls.has(quick[file]!)) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let i = 0; i < 2; i++) {
+      child.kill('SIGINT');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.notEqual(await ended, 'SIGKILL', stderr());
+  }
+  assert.equal((await run('run', 'slow.txt')).code, 0);
+  const [line] = readLines(await readFile(join(cwd, 'slow.results.jsonl'), 'utf8'));
+  assert.deepEqual([line!.response!.status_code, line!.breakwater], [200, { repeated: 1 }]);
+});
+
+test('a terminal that is closed stops once: running calls end, and are not made again', async (t) => {
+  const { start, run, provider } = await stage(t, { 'p.txt': 'slow' }, () => ({ ms: 1_500 }));
+  const { child, ended } = start('run', 'p.txt');
+  t.after(() => child.kill('SIGKILL'));
+  while (provider.running() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  child.stderr!.destroy();
+  child.stdout!.destroy();
+  child.kill('SIGHUP');
+  assert.equal(await ended, 130);
+  assert.equal((await run('run', 'p.txt')).code, 0);
+  assert.equal(provider.calls.get('slow'), 1);
+});
+
 test('a stopped batch can be cancelled: what is done is kept, and the rest is not run', async (t) => {
   const prompts = Array.from({ length: 40 }, (_, n) => `p${n}`);
   const { run, start, provider } = await stage(t, { 'prompts.txt': prompts.join('\n') }, () => ({ ms: 60 }));

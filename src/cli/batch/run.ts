@@ -33,15 +33,22 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
   let signals = 0;
   const onSignal = (): void => {
     signals++;
-    // What runs has to be saved as such: after an exit it would count as interrupted by a crash.
-    const isRunning = batch !== null && !hasEnded(batch) && access.hurry !== null;
-    if (signals > (isRunning ? 2 : 1)) stop.exit();
-    if (signals === 2) access.hurry!();
+    const { hurry } = access;
+    if (signals > (hurry === null ? 1 : 2)) stop.exit();
+    if (signals === 2) {
+      // The gateway in this process may run earlier batches too. After an exit, what runs would count as interrupted by a crash.
+      hurry?.();
+      if (stop.isPreparing) void access.close().finally(() => stop.exit());
+      return;
+    }
     stop.isAsked = true;
     if (stop.isPreparing) show.say('stopping before anything is run; Ctrl-C again stops at once');
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
-  stopWithReader(onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  // A closed terminal is both: one stop.
+  const onReaderLost = (): void => void (signals === 0 && onSignal());
+  process.on('SIGHUP', onReaderLost);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', onReaderLost);
   try {
     const started = await startOrFind(session);
     if (started !== null) {
@@ -61,17 +68,6 @@ export async function runBatch(file: string, flags: RunFlags): Promise<void> {
     show.note({ type: 'stopped', id: batch.id, continues: access.isRemote }, stopText(batch, access, file));
   if (stop.isAsked) process.exit(STOPPED);
   process.exit();
-}
-
-/** Calls `stop` once if nothing reads the output any more, as in `| head` or after the terminal was closed. */
-function stopWithReader(stop: () => void): void {
-  let hasReader = true;
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', () => {
-      if (hasReader) stop();
-      hasReader = false;
-    });
-  }
 }
 
 /** Also if the batch exists, for which they have no effect. */
