@@ -13,19 +13,26 @@ const FRESH_MS = 5 * 60_000;
 /** After a list could not be read. */
 const RETRY_MS = 10_000;
 const FETCH_TIMEOUT_MS = 3_000;
-/** Response statuses of providers without a list. */
-const NO_LIST: ReadonlySet<number> = new Set([404, 405, 410, 501]);
+/** A list that can't be read for so long counts as absent. */
+const UNREAD_MAX_MS = 60 * 60_000;
+/** Response statuses of providers without a list, or without one for this key. */
+const NO_LIST: ReadonlySet<number> = new Set([403, 404, 405, 410, 501]);
 const BODY_MAX = 4 * 1024 * 1024;
+
+/** The last attempt to read a provider's list. */
+interface Reading {
+  readonly freshUntil: Instant;
+  /** The first of the failed attempts in a row; null: it did not fail. */
+  readonly unreadSince: Instant | null;
+}
 
 export class ProviderLists {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #credentials: CredentialRegistry;
   #lists = new Map<string, ReadonlySet<string>>();
-  #freshUntil: Instant = -Infinity;
-  /** The list of a provider could not be read, which may have one. */
-  #isIncomplete = false;
-  #fetching: Promise<void> | null = null;
+  #readings = new Map<string, Reading>();
+  #fetching = new Map<string, Promise<void>>();
 
   constructor(transport: Transport, clock: Clock, credentials: CredentialRegistry) {
     this.#transport = transport;
@@ -44,17 +51,20 @@ export class ProviderLists {
     return slash > 0 && this.#lists.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
   }
 
-  /** Fetches the list of every provider that has one, unless the cache is fresh. Bounded in time; never rejects. */
-  refresh(config: Config): Promise<void> {
-    if (this.#clock.now() < this.#freshUntil) return Promise.resolve();
-    if (this.#fetching !== null) return this.#fetching;
-    const lists = this.#lists;
-    this.#fetching = this.#fetchAll(config, lists).finally(() => {
-      if (lists !== this.#lists) return; // the config has changed
-      this.#fetching = null;
-      this.#freshUntil = this.#clock.now() + (this.#isIncomplete ? RETRY_MS : FRESH_MS);
-    });
-    return this.#fetching;
+  /**
+   * Fetches the lists that are not fresh. `isPatient`: waits also for those that could not be read the last time. Bounded in time; never
+   * rejects.
+   */
+  async refresh(config: Config, isPatient = false): Promise<void> {
+    const now = this.#clock.now();
+    const awaited: Promise<void>[] = [];
+    for (const provider of Object.values(config.providers)) {
+      const reading = this.#readings.get(provider.name);
+      if (provider.protocol === 'local' || (reading !== undefined && now < reading.freshUntil)) continue;
+      const fetching = this.#fetching.get(provider.name) ?? this.#read(provider);
+      if (isPatient || reading === undefined || reading.unreadSince === null) awaited.push(fetching);
+    }
+    await Promise.all(awaited);
   }
 
   /** A model and its owner; null: unknown. The lists are fetched if the name is not known without them. */
@@ -71,29 +81,40 @@ export class ProviderLists {
 
   /** Whether there is a model of this name; null: not known, as the list of a provider can't be read at present. */
   async has(config: Config, name: string): Promise<boolean | null> {
-    if ((await this.find(config, name)) !== null) return true;
-    return this.#isIncomplete && name.length <= MODEL_LENGTH_MAX ? null : false;
+    const lists = this.#lists;
+    if (resolveModel(config, name, lists) !== null) return true;
+    await this.refresh(config, true);
+    if (lists !== this.#lists) return null; // the config has changed
+    if (resolveModel(config, name, lists) !== null) return true;
+    return name.length <= MODEL_LENGTH_MAX && this.#isIncomplete() ? null : false;
+  }
+
+  /** The list of a provider that may have one can't be read. */
+  #isIncomplete(): boolean {
+    const since = this.#clock.now() - UNREAD_MAX_MS;
+    return [...this.#readings.values()].some(({ unreadSince }) => unreadSince !== null && unreadSince > since);
   }
 
   /** Clears the cache after a config change. */
   forget(): void {
-    this.#freshUntil = -Infinity;
-    this.#fetching = null;
-    this.#isIncomplete = false;
+    this.#readings = new Map();
+    this.#fetching = new Map();
     this.#lists = new Map();
   }
 
-  async #fetchAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
-    const providers = Object.values(config.providers).filter(({ protocol }) => protocol !== 'local');
-    let isIncomplete = false;
-    await Promise.all(
-      providers.map(async (provider) => {
-        const list = await this.#fetch(provider);
-        if (list === 'unread') isIncomplete = true;
-        else if (list !== null) lists.set(provider.name, list);
-      }),
-    );
-    if (lists === this.#lists) this.#isIncomplete = isIncomplete;
+  #read(provider: ProviderConfig): Promise<void> {
+    const { name } = provider;
+    const [lists, readings, fetching] = [this.#lists, this.#readings, this.#fetching];
+    const reading = this.#fetch(provider).then((list) => {
+      const now = this.#clock.now();
+      const isUnread = list === 'unread';
+      const unreadSince = isUnread ? (readings.get(name)?.unreadSince ?? now) : null;
+      readings.set(name, { unreadSince, freshUntil: now + (isUnread ? RETRY_MS : FRESH_MS) });
+      if (!isUnread && list !== null) lists.set(name, list);
+      fetching.delete(name);
+    });
+    fetching.set(name, reading);
+    return reading;
   }
 
   /** Null: it has none. */
@@ -123,7 +144,7 @@ export class ProviderLists {
           bytes += chunk.byteLength;
           if (bytes <= BODY_MAX) return;
           call.abort();
-          end(null);
+          end('unread');
         },
         onEnd: () => end(status === 200 ? readList(Buffer.concat(chunks).toString()) : NO_LIST.has(status) ? null : 'unread'),
         onError: () => end('unread'),
@@ -146,7 +167,7 @@ export function listRequest(
   return { origin: url.origin, path, headers };
 }
 
-function readList(text: string): ReadonlySet<string> | null {
+function readList(text: string): ReadonlySet<string> | 'unread' {
   const names = readModelList(text);
-  return names === null ? null : new Set(names);
+  return names === null ? 'unread' : new Set(names);
 }
