@@ -128,6 +128,7 @@ interface Running {
 async function start(config: Config, source: FoundConfig, options: ConfigOptions, simulated: boolean): Promise<Running> {
   // Events of other instances arrive before the gateway is complete.
   let configOf = (): Config => config;
+  let isListed = (model: string): boolean => Object.hasOwn(config.models, model);
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
     logs: config.telemetry.logs,
@@ -140,7 +141,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     },
     snapshot: () => gateway.snapshot(),
     status: () => operatorStatus(gateway, simulated),
-    isConfiguredModel: (model) => gateway.isListed(model),
+    isConfiguredModel: (model) => isListed(model),
     isConfiguredTarget: isNamedBy(() => configOf()),
     ...otlpOptions(config, () => configOf()),
   });
@@ -161,6 +162,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
     throw error instanceof CheckFault ? new OperatorError([error.message]) : error;
   });
   configOf = () => gateway.config;
+  isListed = (model) => gateway.isListed(model);
   const reload = (): Promise<void> => reloadFrom(source.file!, options, gateway, telemetry);
   try {
     const server = await startServer({

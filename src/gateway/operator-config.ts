@@ -20,7 +20,16 @@ export interface SessionLimit {
   readonly usd: number | null;
 }
 
-export function onlyTargetsOf({ models }: Pick<Config, 'models'>): OnlyTarget[] {
+const known = new WeakMap<object, OnlyTarget[]>();
+
+/** Computed once for each configuration. */
+export function onlyTargetsOf(config: Pick<Config, 'models'>): OnlyTarget[] {
+  const found = known.get(config) ?? findOnlyTargets(config);
+  known.set(config, found);
+  return found;
+}
+
+function findOnlyTargets({ models }: Pick<Config, 'models'>): OnlyTarget[] {
   const found = new Map<string, string[]>();
   for (const { name, tiers } of Object.values(models)) {
     const [target, ...others] = new Set(tiers.flat().map((spec) => `${spec.provider}/${spec.model}`));

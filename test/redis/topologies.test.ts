@@ -126,6 +126,55 @@ void test('a primary found through sentinels', options, async (t) => {
   await assertWorks(t, `redis://127.0.0.1:${port}?sentinel=main`);
 });
 
+void test(
+  'after a planned failover the new primary is used at once, while the old one still serves its connections',
+  options,
+  async (t) => {
+    const [primary, folder, port] = [await startRedis(), mkdtempSync(join(tmpdir(), 'breakwater-sentinel-')), await freePort()];
+    const replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
+    t.after(() => Promise.all([primary.stop(), replica.stop()]));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const monitor = `sentinel monitor main 127.0.0.1 ${primary.port} 1`;
+    writeFileSync(join(folder, 'sentinel.conf'), `port ${port}\nbind 127.0.0.1\ndir ${folder}\n${monitor}\n`);
+    const sentinel = spawn(redisServer!, [join(folder, 'sentinel.conf'), '--sentinel', '--loglevel', 'warning'], { stdio: 'ignore' });
+    t.after(async () => {
+      sentinel.kill('SIGKILL');
+      await once(sentinel, 'exit');
+    });
+    const store = await openStore(`redis://127.0.0.1:${port}?sentinel=main`, { clock: systemClock, onWarning: () => {} });
+    t.after(() => store.close());
+    const shared = store.shared!;
+    let links = 0;
+    shared.open({ message: () => {}, linked: (isLinked) => void (links += isLinked ? 1 : 0) });
+    await until(() => links === 1, 'the link', 5_000);
+    // The sentinel asks for replicas every ten seconds.
+    let answer = '';
+    for (const startedAt = performance.now(); !answer.startsWith('+OK') && performance.now() - startedAt < 20_000; await wait(200))
+      answer = await ask(port, 'SENTINEL failover main');
+    const failedOverAt = performance.now();
+    await until(() => links === 2, 'the second link', 8_000);
+    t.diagnostic(`linked again after ${Math.round(performance.now() - failedOverAt)} ms`);
+    await shared.exchange([]);
+    assert.equal(await ask(replica.port, 'ZCARD {breakwater}:members'), ':1\r\n');
+    await shared.leave([]);
+  },
+);
+
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(isSo: () => boolean, what: string, ms: number): Promise<void> {
+  for (const startedAt = performance.now(); !isSo(); await wait(20))
+    if (performance.now() - startedAt > ms) throw new Error(`did not happen: ${what}`);
+}
+
+async function ask(port: number, command: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(`${command}\r\n`);
+  const [reply] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return reply.toString();
+}
+
 function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');

@@ -80,8 +80,11 @@ function otherTargets({ active, retry, engine }: Output, { blockers }: Refusal):
   const why = whyUnavailable(others, active.source, engine.clock.now(), ({ key }) =>
     describe(blockers.filter(({ target }) => target === key)),
   );
-  const waits = blockers.flatMap(({ target, waitMs }) => (overBudget.has(target) || waitMs === null ? [] : [waitMs]));
-  const waitMs = Math.min(...waits);
+  // A target can be used once all that blocks it has ended.
+  const waits = new Map<string, number>();
+  for (const { target, waitMs } of blockers)
+    if (!overBudget.has(target)) waits.set(target, Math.max(waits.get(target) ?? 0, waitMs ?? Infinity));
+  const waitMs = Math.min(...waits.values());
   return { text: why === '' ? '' : `; ${why}`, waitMs: waitMs < Infinity ? waitMs : null };
 }
 

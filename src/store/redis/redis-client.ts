@@ -122,6 +122,8 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
     name: primary,
     sentinels: [...nodes],
     sentinelRetryStrategy: () => null,
+    // After a planned failover the old primary serves its connections for another ten seconds.
+    failoverDetector: true,
     ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
   });
 }
@@ -220,6 +222,8 @@ const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault, words?: st
   [/^MISCONF\b/, 'io_error', 'the server can not save to its disk and refuses writes (MISCONF): see its log'],
   [/^(?:WRONGTYPE)\b/, 'foreign'],
   [/timed? ?out|ETIMEDOUT/i, 'timeout'],
+  [/^MOVED\b/, 'unavailable', 'the server is a node of a cluster (MOVED): add ?cluster=true to store'],
+  [/alert certificate required/, 'unavailable', 'the server asks for a client certificate: name its files in cert and key of store'],
   [/^(?:self-signed certificate|unable to (?:get|verify) )/, 'unavailable', UNTRUSTED],
 ];
 
