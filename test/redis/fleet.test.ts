@@ -42,6 +42,16 @@ void test('a breaker that opens at one instance is open at all, one of them prob
   await eventually(() => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === 'closed'), 'closed everywhere');
 });
 
+void test('fleets of one namespace in different databases have nothing in common', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const [first, second] = await Promise.all(['0', '5'].map(async (name) => (await startFleet(t, { url: `${redis.url}/${name}` })).join()));
+  first!.gateway.isolate('p/m');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal((await second!.ask()).status, 200);
+  assert.deepEqual([first!.gateway.fleet!.members.length, second!.gateway.fleet!.members.length], [1, 1]);
+});
+
 for (const limits of [
   { requestsPerMinute: 120 },
   { requestsPerDay: 60 },

@@ -183,34 +183,44 @@ function isListening(port: number): Promise<boolean> {
   });
 }
 
-void test('over TLS, with an untrusted certificate: refused, and degraded', { skip: skipWithoutRedis || !hasTls() }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'breakwater-tls-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-  spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert, ...subject]);
-  const tlsPort = await freePort();
-  const redis = await startRedis('--tls-port', String(tlsPort), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-auth-clients', 'no');
-  t.after(() => redis.stop());
-  const script = `
+void test(
+  'over TLS: an untrusted certificate is refused; a server may ask for that of the client',
+  { skip: skipWithoutRedis || !hasTls() },
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'breakwater-tls-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert, ...subject]);
+    const tlsPort = await freePort();
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
+    const redis = await startRedis('--tls-port', String(tlsPort), ...files, '--tls-auth-clients', 'no');
+    t.after(() => redis.stop());
+    const script = `
     import { systemClock } from './src/gateway/system-clock.ts';
     import { openStore } from './src/store/open-store.ts';
-    const store = await openStore('rediss://127.0.0.1:${tlsPort}', { clock: systemClock, onWarning: () => {} });
-    console.log(store.health.state);
+    const store = await openStore('rediss://127.0.0.1:${tlsPort}' + process.env.QUERY, { clock: systemClock, onWarning: () => {} });
+    console.log(store.health.state, store.health.message ?? '');
     await store.close();`;
-  const run = async (env: Record<string, string>): Promise<string> => {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let text = '';
-    child.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
-    await once(child, 'close');
-    return text.trim();
-  };
-  assert.equal(await run({}), 'degraded');
-  assert.equal(await run({ NODE_EXTRA_CA_CERTS: cert }), 'ok');
-});
+    const run = async (env: Record<string, string>): Promise<string> => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        env: { ...process.env, QUERY: '', ...env },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let text = '';
+      child.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
+      await once(child, 'close');
+      return text.trim();
+    };
+    assert.match(await run({}), /^degraded its certificate is not trusted/);
+    const trust = { NODE_EXTRA_CA_CERTS: cert };
+    assert.equal(await run(trust), 'ok');
+    await redis.start('--tls-port', String(tlsPort), ...files);
+    assert.match(await run(trust), /^degraded (?:the server asks for a client certificate|write ECONNRESET)/);
+    assert.match(await run({ ...trust, QUERY: '?cert=/none&key=/none' }), /^degraded ENOENT.*\/none/);
+    assert.equal(await run({ ...trust, QUERY: `?cert=${cert}&key=${key}` }), 'ok');
+  },
+);
 
 function hasTls(): boolean {
   return redisServer !== null && spawnSync('openssl', ['version']).status === 0;

@@ -12,6 +12,8 @@ export interface RedisAddress {
   /** The name of the primary in the sentinels; empty in the other modes. */
   readonly primary: string;
   readonly tls: boolean;
+  /** The files of the client certificate and its key, in PEM; null: none. */
+  readonly certificate: { readonly cert: string; readonly key: string } | null;
   /** The configured scheme without its `s`. The protocol is the same. */
   readonly kind: 'redis' | 'valkey';
   readonly username: string | null;
@@ -23,8 +25,9 @@ export interface RedisAddress {
 
 export const REDIS_SCHEMES: ReadonlySet<string> = new Set(['redis', 'rediss', 'valkey', 'valkeys']);
 
-const PARAMETERS: ReadonlySet<string> = new Set(['namespace', 'cluster', 'sentinel']);
-const EXPECTED = 'expected redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE][?namespace=NAME][&cluster=true][&sentinel=NAME]';
+const PARAMETERS: ReadonlySet<string> = new Set(['namespace', 'cluster', 'sentinel', 'cert', 'key']);
+const EXPECTED =
+  'expected redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE][?namespace=NAME][&cluster=true][&sentinel=NAME][&cert=FILE&key=FILE]';
 const DEFAULT_PORT = 6379;
 const SENTINEL_PORT = 26379;
 const NAMESPACE = /^[A-Za-z0-9_.:-]{1,64}$/;
@@ -46,11 +49,13 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (isCluster && database !== 0) throw new Error('store: a cluster has database 0 only');
   const namespace = parameters.get('namespace') ?? 'breakwater';
   if (!NAMESPACE.test(namespace)) throw new Error('store: the namespace in the URL must be 1 to 64 letters, digits, and any of _ . : -');
+  const tls = /^(?:rediss|valkeys)$/i.test(scheme);
   return {
     mode,
     nodes: names.map((name) => toNode(name, mode === 'sentinel' ? SENTINEL_PORT : DEFAULT_PORT)),
     primary,
-    tls: /^(?:rediss|valkeys)$/i.test(scheme),
+    tls,
+    certificate: toCertificate(tls, parameters.get('cert') ?? '', parameters.get('key') ?? ''),
     kind: /^valkey/i.test(scheme) ? 'valkey' : 'redis',
     ...toLogin(login),
     database,
@@ -58,10 +63,22 @@ export function parseRedisUrl(url: string): RedisAddress {
   };
 }
 
+/** The channel of a fleet. Unlike keys, channels of a server are those of all its databases. */
+export function channelOf({ namespace, database }: RedisAddress): string {
+  return `{${namespace}}:messages${database === 0 ? '' : `:${database}`}`;
+}
+
 /** The address without credentials, for warnings. */
 export function describeAddress({ mode, nodes, primary, tls, kind }: RedisAddress): string {
   const hosts = nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
   return `${kind}${tls ? 's' : ''}://${hosts}${mode === 'sentinel' ? ` (sentinels of ${primary})` : ''}`;
+}
+
+function toCertificate(tls: boolean, cert: string, key: string): RedisAddress['certificate'] {
+  if (cert === '' && key === '') return null;
+  if (cert === '' || key === '') throw new Error('store: a client certificate needs both parameters, cert and key');
+  if (!tls) throw new Error('store: a client certificate needs TLS, as in rediss://HOST');
+  return { cert, key };
 }
 
 function isOn(value: string | null): boolean {

@@ -3,6 +3,7 @@
  * connection fails, and the store opens a new one, as with every driver.
  */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Cluster, Redis } from 'ioredis';
 import { messageOf } from '../../core/errors.ts';
 import { StoreFailure } from '../backend.ts';
@@ -85,11 +86,13 @@ async function loadLibrary(): Promise<Library> {
 }
 
 function createClient(library: Library, { address, connectTimeoutMs }: RedisClientOptions): Redis | Cluster {
-  const { mode, nodes, primary, tls, username, password, database } = address;
+  const { mode, nodes, primary, tls: hasTls, certificate, username, password, database } = address;
+  // Read for each connection, so that a renewed certificate is used.
+  const tls = certificate === null ? {} : { cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) };
   const shared = {
     ...(username !== null && { username }),
     ...(password !== null && { password }),
-    ...(tls && { tls: {} }),
+    ...(hasTls && { tls }),
     connectTimeout: connectTimeoutMs,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     connectionName: 'breakwater',
@@ -107,7 +110,7 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
       clusterRetryStrategy: () => null,
       slotsRefreshTimeout: connectTimeoutMs,
       // Connect by host name: certificates are issued for names, not addresses.
-      ...(tls && { dnsLookup: (host: string, done: (error: null, address: string) => void) => done(null, host) }),
+      ...(hasTls && { dnsLookup: (host: string, done: (error: null, address: string) => void) => done(null, host) }),
       redisOptions: shared,
     };
     return new library.Cluster([...nodes], options);
@@ -124,7 +127,7 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
     sentinelRetryStrategy: () => null,
     // After a planned failover the old primary serves its connections for another ten seconds.
     failoverDetector: true,
-    ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
+    ...(hasTls && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
   });
 }
 

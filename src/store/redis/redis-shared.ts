@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import type { LeaseClaim, LeaseGrant, LeaseSpending } from '../../core/lease.ts';
 import { StoreFailure, toStoreFailure, withTimeout } from '../backend.ts';
 import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedFault, type SharedStore, type SharedStoreListener } from '../shared-store.ts';
-import type { RedisAddress } from './address.ts';
+import { channelOf, type RedisAddress } from './address.ts';
 import { EXCHANGE_SCRIPT } from './lease-script.ts';
 import { connectRedis, type RedisArgument, type RedisClient } from './redis-client.ts';
 import { OPEN_SCRIPT } from './state-scripts.ts';
@@ -92,7 +92,7 @@ class RedisShared implements SharedStore {
   }
 
   get #channel(): string {
-    return `${this.#tag}:messages`;
+    return channelOf(this.#address);
   }
 
   async #run({ commands }: Link, claims: readonly LeaseClaim[], leaves: boolean): Promise<ExchangeReply> {

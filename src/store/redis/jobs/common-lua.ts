@@ -1,6 +1,6 @@
 /**
  * What the scripts of jobs and files have in common. All keys have one hash tag (`KEYS[1]` is their prefix), so that a script is atomic on
- * a cluster too. `ARGV[1]` is the method, its arguments follow.
+ * a cluster too. `ARGV[1]` is the method and the fleet's channel; the arguments follow.
  *
  * `job:ID` and `file:ID` are records; what belongs to one is named by its number `seq`, so that an id can be used again while the rest of
  * an earlier record is still being deleted. Items are packed arrays in hashes of 128 (`items:SEQ:B`), their requests and results in two
@@ -19,7 +19,8 @@ const SLACK_MS = 2_592_000_000;
 const KEPT_MS = 34_560_000_000;
 
 export const COMMON_LUA = `
-local P, method = KEYS[1], ARGV[1]
+local P = KEYS[1]
+local method, channel = string.match(ARGV[1], '^(%S+) (%S+)$')
 local call = redis.call
 local SLACK, KEPT = ${SLACK_MS}, ${KEPT_MS}
 local BUCKET = 128
@@ -118,7 +119,7 @@ local function finishItem(job, seq, n, item, succeeded, body)
 end
 
 -- Wakes the runners of all instances.
-local function announce() redis.pcall('PUBLISH', string.gsub(P, ':jobs}$', '}') .. ':messages', '\\njobs') end
+local function announce() redis.pcall('PUBLISH', channel, '\\njobs') end
 `;
 
 export const DISPATCH_LUA = `

@@ -1,6 +1,6 @@
 /** The connection of jobs and files: one of its own, so that large pieces delay nothing else. */
 import type { Clock } from '../../../core/clock.ts';
-import type { RedisAddress } from '../address.ts';
+import { channelOf, type RedisAddress } from '../address.ts';
 import { LazyLink } from '../lazy-link.ts';
 import type { RedisArgument, RedisClient } from '../redis-client.ts';
 import { scriptOf } from './job-script.ts';
@@ -13,11 +13,13 @@ const WHAT = 'a call of the job store';
 export class JobLink {
   readonly #link: LazyLink;
   readonly #prefix: string;
+  readonly #channel: string;
   /** Half of the server's memory limit, in bytes: the rest is for the state of the fleet. Infinity: it has none, or does not say. */
   #memoryMax = Infinity;
 
   constructor(address: RedisAddress, clock: Clock) {
     this.#prefix = `{${address.namespace}:jobs}`;
+    this.#channel = channelOf(address);
     this.#link = new LazyLink(address, clock, async (client) => {
       this.#memoryMax = await readMemoryMax(client);
     });
@@ -26,7 +28,9 @@ export class JobLink {
   /** Replies with Buffers, numbers, null and arrays of these. Rejects with a `StoreFailure`. */
   run(method: string, ...args: readonly RedisArgument[]): Promise<unknown> {
     const timeoutMs = method === 'markSent' ? MARK_TIMEOUT_MS : CALL_TIMEOUT_MS;
-    return this.#link.use(WHAT, timeoutMs, (client) => client.runBuffer(scriptOf(method), [this.#prefix], [method, ...args]));
+    return this.#link.use(WHAT, timeoutMs, (client) =>
+      client.runBuffer(scriptOf(method), [this.#prefix], [`${method} ${this.#channel}`, ...args]),
+    );
   }
 
   /** The fields of a record, by name and value in turn. */
