@@ -61,6 +61,7 @@ const refused: readonly (readonly [url: string, reason: RegExp])[] = [
   ['redis://:secret@host/first', /must be a number/],
   ['redis://:secret@a,b/1', /database 0 only/],
   ['redis://:secret@host?namespace=a b', /namespace/],
+  ['redis://:secret@host?sentinel=', /name of the primary/],
   ['rediss://:secret@host?cert=a', /both parameters, cert and key/],
   ['redis://:secret@host?cert=a&key=b', /needs TLS/],
   ['redis://:secret@host?db=1', /unknown parameter/],

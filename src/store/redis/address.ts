@@ -40,6 +40,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   const parameters = new URLSearchParams(query);
   for (const name of parameters.keys()) if (!PARAMETERS.has(name)) throw new Error(`store: unknown parameter in the URL; ${EXPECTED}`);
   const primary = parameters.get('sentinel') ?? '';
+  if (primary === '' && parameters.has('sentinel')) throw new Error('store: the parameter "sentinel" needs the name of the primary');
   const names = hosts.split(',').filter((host) => host !== '');
   if (names.length === 0) throw new Error(`store: a host is missing; ${EXPECTED}`);
   const isCluster = primary === '' && (names.length > 1 || isOn(parameters.get('cluster')));
