@@ -3,10 +3,8 @@ import { EventBus } from '../core/events.ts';
 import { within } from '../core/within.ts';
 import { detailText } from '../core/detail-text.ts';
 import { maskUrls, restartSettings, type Config } from '../gateway/config/index.ts';
-import { isNamedBy } from '../gateway/config-facts.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { operatorStatus } from '../gateway/operator-status.ts';
 import { otlpOptions } from '../gateway/otlp-options.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
@@ -18,6 +16,7 @@ import { openStore } from '../store/open-store.ts';
 import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { collectGarbage, residentBytes } from './collect-garbage.ts';
 import { OperatorError } from './fail.ts';
+import { createGatewaySources } from './gateway-sources.ts';
 import { announceGeneratedKey } from './generated-key.ts';
 import { findConfig, readConfigFile, type ConfigOptions, type FoundConfig } from './find-config.ts';
 import { setHeapFlags } from './heap-flags.ts';
@@ -126,24 +125,15 @@ interface Running {
 }
 
 async function start(config: Config, source: FoundConfig, options: ConfigOptions, simulated: boolean): Promise<Running> {
-  // Events of other instances arrive before the gateway is complete.
-  let configOf = (): Config => config;
-  let isListed = (model: string): boolean => Object.hasOwn(config.models, model);
+  const sources = createGatewaySources(config, simulated);
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
     logs: config.telemetry.logs,
     requests: config.telemetry.requests,
     clock: systemClock,
     secrets: config.secrets,
-    captures: {
-      prompt: (requestId) => gateway.captures.prompt(requestId),
-      bodies: (requestId) => gateway.captures.bodies(requestId),
-    },
-    snapshot: () => gateway.snapshot(),
-    status: () => operatorStatus(gateway, simulated),
-    isConfiguredModel: (model) => isListed(model),
-    isConfiguredTarget: isNamedBy(() => configOf()),
-    ...otlpOptions(config, () => configOf()),
+    ...sources.telemetry,
+    ...otlpOptions(config, sources.configNow),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
@@ -161,8 +151,7 @@ async function start(config: Config, source: FoundConfig, options: ConfigOptions
   }).catch((error: unknown) => {
     throw error instanceof CheckFault ? new OperatorError([error.message]) : error;
   });
-  configOf = () => gateway.config;
-  isListed = (model) => gateway.isListed(model);
+  sources.attach(gateway);
   const reload = (): Promise<void> => reloadFrom(source.file!, options, gateway, telemetry);
   try {
     const server = await startServer({

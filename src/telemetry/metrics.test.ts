@@ -86,6 +86,16 @@ test('names that are not configured, or too many, are counted as other', async (
   assert.equal(lines.filter((line) => line.includes('model="fast",client="other"')).length, 1);
 });
 
+test('a scrape before the engine is complete has the gauges that need no snapshot', async () => {
+  const { scrape } = setUp({ snapshot: () => null });
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_in_flight'), 0);
+  assert.equal(
+    [...samples.keys()].some((name) => name.startsWith('breakwater_queue_length')),
+    false,
+  );
+});
+
 test('targets named only by callers do not use up the labels of configured ones', async () => {
   const { record, scrape } = setUp({ isConfiguredTarget: (target) => target === 'a/configured' });
   for (let i = 0; i < 30_000; i++) record(attemptEnd({ target: `a/made-up-${i}` }));

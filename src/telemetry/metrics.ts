@@ -21,7 +21,7 @@ const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 export interface MetricsOptions {
   readonly clock: Clock;
   /** The state of the engine, read at each scrape. */
-  readonly snapshot?: () => Snapshot;
+  readonly snapshot?: () => Snapshot | null;
   /** Masks the names of targets in the snapshot; those in events are masked already. Default: unchanged. */
   readonly cleanName?: Redact;
   /** Whether a model name is a label value of its own; others count as `other`. Default: any, up to a limit. */
@@ -260,7 +260,8 @@ function createEngineGauges({ snapshot, cleanName = (name) => name }: MetricsOpt
         breakers.set(event.target, event.to);
     },
     refresh() {
-      held = snapshot && boundedSnapshot(snapshot(), cleanName, labels);
+      const now = snapshot?.() ?? null;
+      held = now === null ? undefined : boundedSnapshot(now, cleanName, labels);
     },
   };
 }

@@ -30,8 +30,8 @@ export interface TelemetryOptions {
   readonly clock: Clock;
   /** All configured keys, of providers and clients, which are masked everywhere. */
   readonly secrets: readonly string[];
-  /** The state of the engine, read at each scrape. Without it the gauges that need it are absent. */
-  readonly snapshot?: () => Snapshot;
+  /** The state of the engine, read at each scrape. Without it, or while it is null, the gauges that need it are absent. */
+  readonly snapshot?: () => Snapshot | null;
   /** The status of the gateway for the dashboard: read once a second while it has readers; JSON-ready. Default: none. */
   readonly status?: () => unknown;
   /** Whether a model name is a label value of its own in the metrics; others are `other`. Default: any, up to 200. */
