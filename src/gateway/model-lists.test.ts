@@ -116,6 +116,16 @@ test('a page in place of a list does not mean that there is none', async () => {
   assert.equal(await lists.has(config, 'listed'), null);
 });
 
+test('a list that is too large may exist, and is requested again', async () => {
+  const { clock, calls, body, lists, config } = stage({ a: 200 });
+  const { text } = body;
+  body.text = ' '.repeat(4 * 1024 * 1024 + 1);
+  assert.equal(await lists.has(config, 'listed'), null);
+  body.text = text;
+  clock.advance(10_000);
+  assert.deepEqual([await lists.has(config, 'listed'), calls], [true, { a: 2 }]);
+});
+
 test('a config change during the request leaves it open whether there is the model', async () => {
   const { lists, config } = stage({ a: 200 });
   const asked = lists.has(config, 'listed');
