@@ -26,3 +26,10 @@ test('a target is named with the models that it alone serves', () => {
 test('limits of sessions are listed for the clients that have them', () => {
   assert.deepEqual(sessionLimitsOf(configOf().clients), [{ client: 'agents', requestsPerMinute: 10, tokens: null, usd: 2 }]);
 });
+
+test('both are computed once per configuration', () => {
+  const config = configOf();
+  assert.equal(onlyTargetsOf(config), onlyTargetsOf(config));
+  assert.equal(sessionLimitsOf(config.clients), sessionLimitsOf(config.clients));
+  assert.notEqual(onlyTargetsOf(configOf()), onlyTargetsOf(config));
+});

@@ -20,7 +20,10 @@ export interface SessionLimit {
   readonly usd: number | null;
 }
 
+type Clients = readonly Pick<ClientConfig, 'name' | 'sessionLimits'>[];
+
 const known = new WeakMap<object, OnlyTarget[]>();
+const knownLimits = new WeakMap<Clients, SessionLimit[]>();
 
 /** Computed once for each configuration. */
 export function onlyTargetsOf(config: Pick<Config, 'models'>): OnlyTarget[] {
@@ -41,7 +44,14 @@ function findOnlyTargets({ models }: Pick<Config, 'models'>): OnlyTarget[] {
   return Array.from(found, ([target, names]) => ({ target, models: names }));
 }
 
-export function sessionLimitsOf(clients: readonly Pick<ClientConfig, 'name' | 'sessionLimits'>[]): SessionLimit[] {
+/** Computed once for each configuration. */
+export function sessionLimitsOf(clients: Clients): SessionLimit[] {
+  const found = knownLimits.get(clients) ?? findSessionLimits(clients);
+  knownLimits.set(clients, found);
+  return found;
+}
+
+function findSessionLimits(clients: Clients): SessionLimit[] {
   const bound = (amount: number): number | null => (amount === Infinity ? null : amount);
   return clients
     .flatMap(({ name, sessionLimits }) => {
