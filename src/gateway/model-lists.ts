@@ -13,6 +13,8 @@ const FRESH_MS = 5 * 60_000;
 /** After a list could not be read. */
 const RETRY_MS = 10_000;
 const FETCH_TIMEOUT_MS = 3_000;
+/** A list that fails later than this was slow, in milliseconds. */
+const SLOW_MS = 1_000;
 /** A list that can't be read for so long counts as absent. */
 const UNREAD_MAX_MS = 60 * 60_000;
 /** Response statuses of providers without a list, or without one for this key. */
@@ -24,6 +26,8 @@ interface Reading {
   readonly freshUntil: Instant;
   /** The first of the failed attempts in a row; null: it did not fail. */
   readonly unreadSince: Instant | null;
+  /** It failed after a long wait, which callers are spared the next time. */
+  readonly wasSlow: boolean;
 }
 
 export class ProviderLists {
@@ -52,7 +56,7 @@ export class ProviderLists {
   }
 
   /**
-   * Fetches the lists that are not fresh. `isPatient`: waits also for those that could not be read the last time. Bounded in time; never
+   * Fetches the lists that are not fresh. `isPatient`: waits also for those that did not respond in time before. Bounded in time; never
    * rejects.
    */
   async refresh(config: Config, isPatient = false): Promise<void> {
@@ -62,7 +66,7 @@ export class ProviderLists {
       const reading = this.#readings.get(provider.name);
       if (provider.protocol === 'local' || (reading !== undefined && now < reading.freshUntil)) continue;
       const fetching = this.#fetching.get(provider.name) ?? this.#read(provider);
-      if (isPatient || reading === undefined || reading.unreadSince === null) awaited.push(fetching);
+      if (isPatient || reading?.wasSlow !== true) awaited.push(fetching);
     }
     await Promise.all(awaited);
   }
@@ -105,11 +109,13 @@ export class ProviderLists {
   #read(provider: ProviderConfig): Promise<void> {
     const { name } = provider;
     const [lists, readings, fetching] = [this.#lists, this.#readings, this.#fetching];
+    const startedAt = this.#clock.now();
     const reading = this.#fetch(provider).then((list) => {
       const now = this.#clock.now();
       const isUnread = list === 'unread';
       const unreadSince = isUnread ? (readings.get(name)?.unreadSince ?? now) : null;
-      readings.set(name, { unreadSince, freshUntil: now + (isUnread ? RETRY_MS : FRESH_MS) });
+      const wasSlow = isUnread && now - startedAt >= SLOW_MS;
+      readings.set(name, { unreadSince, wasSlow, freshUntil: now + (isUnread ? RETRY_MS : FRESH_MS) });
       if (!isUnread && list !== null) lists.set(name, list);
       fetching.delete(name);
     });
