@@ -1,5 +1,5 @@
 /** This instance as a member of a fleet that shares a store: leases of shared limits, the health of targets, and what is learned of them. */
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Instant } from '../core/clock.ts';
 import type { Leasable } from '../core/lease.ts';
 import type { FlightStore } from '../store/flight-store.ts';
 import type { SharedFault, SharedStore } from '../store/shared-store.ts';
@@ -163,6 +163,10 @@ export class Fleet implements FleetView {
 
   short(id: string): void {
     this.#agent.short(id);
+  }
+
+  isCurrent(now: Instant): boolean {
+    return this.#agent.isCurrent(now);
   }
 
   async leave(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../core/lease.ts';
-import type { ExchangeReply, SharedStore } from '../store/shared-store.ts';
+import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedStore } from '../store/shared-store.ts';
 
 /** Interval of the heartbeat, which also exchanges whatever changed, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
@@ -24,6 +24,8 @@ const GAP_MS = 25;
 const UNREACHABLE_MS = 1_000;
 /** After this much longer, the exchange is abandoned and another one is tried, in milliseconds. */
 const GIVE_UP_MS = 2_000;
+/** Without a reply for so long, although the store is reachable, this process was frozen, in milliseconds. */
+const FROZEN_MS = MEMBER_SILENCE_MS - 500;
 /** Maximum time that startup waits for the first exchange. */
 const START_MS = 1_000;
 /** Maximum number of claims in one exchange; the rest follows in the next. */
@@ -80,6 +82,8 @@ export class LeaseAgent {
   #unreachableTimer: Timer | null = null;
   #isClosed = false;
   #calledAt: Instant = -Infinity;
+  /** When the last exchange that was replied to was sent. */
+  #aliveAt: Instant = -Infinity;
   /** Number of the current exchange; the reply to an abandoned one is ignored. */
   #round = 0;
   exchanges = 0;
@@ -96,6 +100,11 @@ export class LeaseAgent {
 
   get status(): FleetStatus {
     return { shares: this.#count, member: this.#options.shared.member, members: this.#members, isLinked: this.#isLinked };
+  }
+
+  /** False: it was frozen, and the others may count it as dead and use its leases. */
+  isCurrent(now: Instant): boolean {
+    return !this.#isLinked || now - this.#aliveAt < FROZEN_MS;
   }
 
   /** Resolves after the first exchange, or after `START_MS`. */
@@ -245,6 +254,7 @@ export class LeaseAgent {
     const sentAt = this.#sentAt!;
     const tookMs = now - sentAt;
     this.#sentAt = null;
+    this.#aliveAt = sentAt;
     this.#unreachableTimer?.cancel();
     const isSame = members.length === this.#members.length && members.every((member, i) => member === this.#members[i]);
     const hasChanged = !this.#isLinked || !isSame;

@@ -57,6 +57,8 @@ export interface LimitFleet {
   remove(id: string): void;
   /** A request needs more of this limit than the share has left. */
   short(id: string): void;
+  /** False: this process was frozen, and the others may use its leases. */
+  isCurrent(now: Instant): boolean;
 }
 
 /**
@@ -132,7 +134,9 @@ export class LimitRegistry {
     const fleet = this.#fleet;
     if (fleet === null) return isSliding ? new SlidingWindow(options) : new TokenBucket(options, now);
     const onShort = (): void => fleet.short(options.id);
-    const lease = isSliding ? new LeasedWindow(options, now, onShort) : new LeasedBucket(options, now, onShort);
+    const lease = isSliding
+      ? new LeasedWindow(options, now, onShort, (at) => fleet.isCurrent(at))
+      : new LeasedBucket(options, now, onShort);
     fleet.add(lease);
     return lease;
   }

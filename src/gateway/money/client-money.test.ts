@@ -124,6 +124,7 @@ describe('the money of clients', () => {
       add: ({ id }: Leasable): void => void shares.push(id),
       remove: (id: string): void => void shares.splice(shares.indexOf(id), 1),
       short: (): void => {},
+      isCurrent: () => true,
     };
     const money = new ClientMoney(createMemoryStore({ clock }), clock, 'p1', fleet);
     const [web, bot] = [client('web', {}), client('bot', {})];

@@ -211,6 +211,22 @@ test('while the pool has enough, a window that has used its slice waits for the 
   assert.ok(leased.earliest(100, ONE) > 60_000);
 });
 
+test('a window of a process that was frozen starts nothing before the next exchange', () => {
+  let isCurrent = true;
+  const leased = new LeasedWindow(
+    requestLimit(60, 60_000),
+    0,
+    () => {},
+    () => isCurrent,
+  );
+  leased.claim(0, 2);
+  leased.granted(0, { ...GRANT, capacity: 10, tokens: 0 });
+  isCurrent = false;
+  assert.equal(startAll(leased, 8_000), 0);
+  isCurrent = true;
+  assert.equal(startAll(leased, 8_000), 10);
+});
+
 test('a window without the store has what it has used, its slice and an even part of what was left', () => {
   const leased = new LeasedWindow(requestLimit(1_000, DAY), 0, () => {});
   leased.claim(0, 4);

@@ -19,15 +19,18 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   readonly #meter: DemandMeter;
   readonly #places: LeasedPlaces;
   readonly #onShort: () => void;
+  readonly #isCurrent: (now: Instant) => boolean;
   readonly #counts: (need: Need) => number;
   #hasAsked = false;
   isSupplied = false;
 
-  constructor(options: LimitOptions, now: Instant, onShort: () => void) {
+  /** `isCurrent`: false after this process was frozen, until the next grant. */
+  constructor(options: LimitOptions, now: Instant, onShort: () => void, isCurrent: (now: Instant) => boolean = () => true) {
     super({ ...options, limit: 0 });
     this.#meter = new DemandMeter(now);
     this.#places = new LeasedPlaces(options.id, options.limit, options.windowMs + guardMs(options.windowMs));
     this.#onShort = onShort;
+    this.#isCurrent = isCurrent;
     this.#counts = (need) => options.measure.of(need);
   }
 
@@ -54,8 +57,8 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
 
   override earliest(now: Instant, need: Need): Instant {
     const at = super.earliest(now, need);
-    if (at <= now) return at;
     const amount = this.#counts(need);
+    if (at <= now) return amount <= 0 || this.#isCurrent(now) ? at : now + ASK_AGAIN_MS;
     if (amount > this.wholeLimit + 1e-6) return Infinity;
     this.#meter.block(now, amount);
     this.#places.shortage.note(now);
